@@ -1,0 +1,139 @@
+"""Paints a face and its motion: soft layers once per speaker, crisp curves in every frame."""
+
+import cv2
+import numpy as np
+
+from data_pipelines.demo import face as faces
+from data_pipelines.demo import layers
+from data_pipelines.demo.face import Face
+from data_pipelines.demo.motion import Motion
+
+_PIVOT = (faces.MIDDLE, 100.0)  # About which the head turns; at 128x96.
+
+
+class Painter:
+    """Draws one speaker at one size."""
+
+    def __init__(self, face: Face, height: int, width: int, seed: int = 0):
+        self.face, self.height, self.width = face, height, width
+        self.scale = height / 128  # Pixels of the frame per pixel of the 128x96 crop.
+        self.fine = 3 if height <= 64 else 2  # Painted pixels per pixel of the frame.
+        rng = np.random.default_rng(seed)
+        behind = layers.backdrop(face, self._canvas(), self.pixels)
+        self.behind = self._shrink(behind).astype(np.uint16)
+        self.head = layers.head(face, self._canvas(4), self.pixels, rng)
+
+    def _canvas(self, channels: int = 3) -> np.ndarray:
+        shape = (self.height * self.fine, self.width * self.fine, channels)
+        return np.zeros(shape, np.float32)
+
+    def _shrink(self, image: np.ndarray) -> np.ndarray:
+        return cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA)
+
+    def pixels(self, points) -> np.ndarray:
+        """Points at 128x96 -> points on the painted canvas."""
+        return (np.asarray(points) * self.scale + 0.5) * self.fine - 0.5
+
+    def __call__(self, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+        """-> RGB uint8 [T, H, W, 3], landmarks float32 [T, 68, 2] in pixels of the frame."""
+        turn = _turns(motion)
+        marks = faces.landmarks(self.face, motion)
+        marks = np.einsum("tij,tnj->tni", turn[:, :, :2], marks) + turn[:, None, :, 2]
+        strokes = [
+            (layers.fixed(self.pixels(points)), colour, thickness)
+            for points, colour, thickness in self._strokes(motion)
+        ]
+        stretch = faces.jaw_stretch(motion, self.face)
+        frames = np.empty((len(turn), self.height, self.width, 3), np.uint8)
+        for t in range(len(turn)):
+            head = self._drop_jaw(stretch[t])
+            for points, colour, thickness in strokes:
+                if thickness:
+                    cv2.polylines(
+                        head, [points[t]], False, colour, thickness, cv2.LINE_AA, layers.SHIFT
+                    )
+                else:
+                    cv2.fillPoly(head, [points[t]], colour, cv2.LINE_AA, layers.SHIFT)
+            frames[t] = self._compose(head, turn[t])
+        return frames, (marks * self.scale).astype(np.float32)
+
+    def _strokes(self, motion: Motion):
+        """What is drawn anew in every frame, back to front: points, RGBA, 0 to fill or thickness."""
+        f = self.face
+        line = max(1, round(0.55 * self.fine * self.scale * 2))
+        lips = faces.Lips(f, motion).polygons()
+        dark = _shade(f.lips, 0.35)
+        strokes = [
+            (lips["shade"], _shade(f.skin, 0.86 - 0.2 * f.beard), 0),
+            (lips["mouth"], _shade(f.lips, 0.86), 0),
+            (lips["lower_lip"], _shade(f.lips, 1.03), 0),
+            (lips["shine"], _shade(f.lips, 1.18), 0),
+            (lips["line"], dark, line),
+            (lips["hole"], (52, 16, 20, 255), 0),
+            (lips["tongue"], (176, 78, 82, 255), 0),
+            (lips["teeth"], (240, 236, 226, 255), 0),
+        ]
+        for side in range(2):
+            eye = faces.Eye(f, motion, side).polygons()
+            strokes += [
+                (eye["lid"], _shade(f.skin, 0.84), 0),
+                (eye["white"], (240, 238, 236, 255), 0),
+                (eye["iris"], _shade(f.eye, 1), 0),
+                (eye["pupil"], (18, 14, 14, 255), 0),
+                (eye["glint"], (250, 250, 250, 255), 0),
+                (eye["rim"], _shade(f.skin, 0.7), 1),
+                (eye["lash"], (38, 26, 24, 255), line),
+                (faces.brow(f, motion, side)[0], _shade(f.brow, 1), 0),
+            ]
+        if f.glasses:
+            strokes += self._glasses(len(motion.opening))
+        return strokes
+
+    def _glasses(self, frames: int):
+        thickness = max(1, round(self.face.glasses * self.fine * self.scale))
+        around = np.linspace(0, 2 * np.pi, 25)
+        rings = []
+        for left, right in faces.EYE_CORNERS:
+            middle = (np.asarray(left) + right) / 2 + (0, 1)
+            cos, sin = np.cos(around), np.sin(around)
+            ring = np.stack(
+                [np.sign(cos) * np.abs(cos) ** 0.7, np.sign(sin) * np.abs(sin) ** 0.7], 1
+            )
+            rings.append(middle + ring * (11.5, 8.5))
+        bridge = np.array([rings[0][0], (faces.MIDDLE, 41), rings[1][12]])
+        curves = [*rings, bridge]
+        return [(np.repeat(c[None], frames, 0), (34, 30, 32, 255), thickness) for c in curves]
+
+    def _drop_jaw(self, stretch: float) -> np.ndarray:
+        """A copy of the head, the part below the mouth stretched downwards."""
+        head = self.head.copy()
+        row = int(self.pixels(faces.MOUTH_ROW))
+        below = np.array([[1, 0, 0], [0, stretch, 0]], np.float32)
+        size = head.shape[1], head.shape[0] - row
+        head[row:] = cv2.warpAffine(head[row:], below, size, borderMode=cv2.BORDER_REPLICATE)
+        return head
+
+    def _compose(self, head: np.ndarray, turn: np.ndarray) -> np.ndarray:
+        """Turn the head, shrink it and lay it over what is behind."""
+        fine = turn.copy()
+        fine[:, 2] = self.pixels(turn[:, :2] @ np.zeros(2) + turn[:, 2]) - turn[
+            :, :2
+        ] @ self.pixels(np.zeros(2))
+        size = head.shape[1], head.shape[0]
+        head = self._shrink(cv2.warpAffine(head, fine, size, borderMode=cv2.BORDER_REPLICATE))
+        cover = head[..., 3:].astype(np.uint16)
+        return head[..., :3] + ((self.behind * (255 - cover) + 127) // 255).astype(np.uint8)
+
+
+def _turns(motion: Motion) -> np.ndarray:
+    """Head motion as affine matrices [T, 2, 3] at 128x96."""
+    angle = np.deg2rad(motion.angle)
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)
+    offset = np.asarray(_PIVOT) + motion.shift - matrix @ np.asarray(_PIVOT)
+    return np.concatenate([matrix, offset[:, :, None]], 2)
+
+
+def _shade(colour, factor: float) -> tuple[float, float, float, float]:
+    r, g, b = (min(255.0, factor * c) for c in colour)
+    return r, g, b, 255.0

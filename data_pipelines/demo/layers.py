@@ -1,0 +1,213 @@
+"""What is painted once per speaker: wall and clothes, and the head without mouth, eyes, brows."""
+
+import cv2
+import numpy as np
+
+from data_pipelines.demo import face as faces
+from data_pipelines.demo.face import Face
+
+SHIFT = 4  # OpenCV takes points in sixteenths of a pixel.
+
+
+def fixed(points: np.ndarray) -> np.ndarray:
+    """Points -> OpenCV's fixed-point integers."""
+    return np.round(points * (1 << SHIFT)).astype(np.int32)
+
+
+def _mask(canvas: np.ndarray, points: np.ndarray, blur: float = 0.0) -> np.ndarray:
+    """[H, W, 1] 0 .. 1: the inside of a polygon, its edge softened by `blur` canvas pixels."""
+    mask = np.zeros(canvas.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [fixed(points)], (255.0,), cv2.LINE_AA, SHIFT)
+    if blur:
+        mask = cv2.GaussianBlur(mask, (0, 0), blur)
+    return mask[..., None] / np.float32(255)
+
+
+def _cover(canvas: np.ndarray, mask: np.ndarray, colour) -> None:
+    """Lay a colour over a canvas; a fourth channel is its opacity, colours premultiplied."""
+    solid = np.append(colour, 255)[: canvas.shape[2]].astype(np.float32)
+    canvas *= 1 - mask
+    canvas += mask * solid
+
+
+def _tint(canvas: np.ndarray, mask: np.ndarray, factor) -> None:
+    """Multiply the colour by `factor` where the mask is."""
+    canvas[..., :3] *= 1 + mask * (np.asarray(factor, np.float32) - 1)
+
+
+def _ellipse(centre, radii, count: int = 32) -> np.ndarray:
+    around = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return np.asarray(centre) + np.stack([np.cos(around), np.sin(around)], -1) * radii
+
+
+def backdrop(f: Face, canvas: np.ndarray, pixels) -> np.ndarray:
+    """Wall, neck and clothes, which do not move."""
+    unit = float(pixels((1, 0))[0] - pixels((0, 0))[0])
+    rows = np.linspace(0, 1, len(canvas), dtype=np.float32)[:, None, None]
+    top, bottom = (np.asarray(c, np.float32) for c in f.backdrop)
+    canvas[:] = (1 - rows) * top + rows * bottom
+    glow = _mask(canvas, pixels(_ellipse((48 + 40 * f.light, 40), (30, 40))), 12 * unit)
+    _tint(canvas, glow, 1.12)
+    neck = 0.6 * f.cheek_width
+    middle = faces.MIDDLE
+    shoulders = [(-20, 140), (-14, 122), (14, 117), (middle - neck, 110)]
+    body = np.array(shoulders + [(2 * middle - x, y) for x, y in shoulders[::-1]])
+    _cover(canvas, _mask(canvas, pixels(body), 0.5), f.shirt)
+    throat = {0: (4, 122), 1: (2, 132), 2: (5, 126)}[f.collar]
+    skin = np.array(
+        [
+            (middle - neck, 80),
+            (middle - neck, 110),
+            (middle - neck - throat[0], 114),
+            (middle, throat[1]),
+            (middle + neck + throat[0], 114),
+            (middle + neck, 110),
+            (middle + neck, 80),
+        ]
+    )
+    _cover(canvas, _mask(canvas, pixels(skin), 0.5), np.asarray(f.skin) * 0.88)
+    shadow = _ellipse((middle, 104), (f.cheek_width * 0.8, 17))
+    _tint(canvas, _mask(canvas, pixels(shadow), 3 * unit) * _mask(canvas, pixels(skin)), 0.72)
+    return np.clip(canvas, 0, 255)
+
+
+def head(f: Face, canvas: np.ndarray, pixels, rng: np.random.Generator) -> np.ndarray:
+    """The resting head without mouth, eyes and brows: premultiplied RGBA uint8."""
+    unit = float(pixels((1, 0))[0] - pixels((0, 0))[0])
+    middle, cheek = faces.MIDDLE, f.cheek_width
+    if f.hair_style in (faces.LONG, faces.BOB, faces.CURLY):
+        bottom = {faces.LONG: 140, faces.BOB: 98, faces.CURLY: 84}[f.hair_style]
+        _hair_mass(f, canvas, pixels, bottom, unit, rng)
+    for side in (-1, 1):
+        ear = _ellipse((middle + side * (cheek + 1), 55), (4.5, 10))
+        _cover(canvas, _mask(canvas, pixels(ear), 0.5), np.asarray(f.skin) * 0.9)
+        inner = _ellipse((middle + side * (cheek + 2), 55), (2, 6))
+        _tint(canvas, _mask(canvas, pixels(inner), 1 * unit), 0.8)
+    shape = _mask(
+        canvas, pixels(faces.outline(f, np.linspace(0, 2 * np.pi, 72, endpoint=False))), 0.5
+    )
+    _cover(canvas, shape, f.skin)
+    _shading(f, canvas, pixels, shape, unit)
+    _nose(f, canvas, pixels, unit)
+    _beard(f, canvas, pixels, shape, unit)
+    if f.hair_style != faces.BALD:
+        _fringe(f, canvas, pixels, shape, unit, rng)
+    return np.clip(np.round(canvas), 0, 255).astype(np.uint8)
+
+
+def _shading(f: Face, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) -> None:
+    """Light from one side, darker edges, sockets, cheeks."""
+    middle, cheek = faces.MIDDLE, f.cheek_width
+    inner = _ellipse((middle + 5 * f.light, 58), (cheek * 0.8, 48))
+    _tint(canvas, shape * (1 - _mask(canvas, pixels(inner), 9 * unit)), 0.8)
+    forehead = _ellipse((middle + 8 * f.light, 24), (20, 9))
+    _tint(canvas, shape * _mask(canvas, pixels(forehead), 5 * unit), 1.06)
+    for side, corners in enumerate(faces.EYE_CORNERS):
+        centre = np.mean(corners, 0)
+        _tint(canvas, _mask(canvas, pixels(_ellipse(centre, (11, 7))), 3 * unit), 0.93)
+        blush = _ellipse((centre[0] + (2 * side - 1) * 3, 70), (8, 7))
+        _tint(canvas, shape * _mask(canvas, pixels(blush), 4 * unit), (1.02, 0.94, 0.93))
+    chin = _ellipse((middle, f.chin_row - 5), (8, 4))
+    _tint(canvas, shape * _mask(canvas, pixels(chin), 3 * unit), 1.05)
+    np.minimum(canvas, 255, out=canvas)
+
+
+def _nose(f: Face, canvas: np.ndarray, pixels, unit: float) -> None:
+    marks = faces.nose(f)
+    bridge, base = marks[:4], marks[4:]
+    side = -1 if f.light > 0 else 1
+    edge = np.concatenate([bridge[:, :] + (side * 2.5, 0), [base[2] + (side * f.nose_width, -3)]])
+    flank = np.concatenate([edge, edge[::-1] + (side * 3, 0)])
+    _tint(canvas, _mask(canvas, pixels(flank), 1.6 * unit), 0.86)
+    ridge = np.concatenate([bridge - (1, 0), bridge[::-1] + (1, 0)])
+    _tint(canvas, _mask(canvas, pixels(ridge), 1 * unit), 1.07)
+    under = np.concatenate([base, base[::-1] + (0, 3.2)])
+    _tint(canvas, _mask(canvas, pixels(under), 1 * unit), 0.82)
+    for wing in (-1, 1):
+        nostril = _ellipse(base[2] + (wing * 0.5 * f.nose_width, -0.9), (2.0, 1.1))
+        _tint(canvas, _mask(canvas, pixels(nostril), 0.35 * unit), 0.42)
+        rim = _ellipse(base[2] + (wing * 0.95 * f.nose_width, -3.2), (0.9, 2.6))
+        _tint(canvas, _mask(canvas, pixels(rim), 0.5 * unit), 0.8)
+    tip = _ellipse(base[2] + (0.8 * f.light, -6), (2.2, 1.8))
+    _tint(canvas, _mask(canvas, pixels(tip), 1 * unit), 1.12)
+    np.minimum(canvas, 255, out=canvas)
+
+
+def _beard(f: Face, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) -> None:
+    hair = np.asarray(f.hair) * 0.9
+    if f.beard:
+        edge = faces.outline(f, np.linspace(0.1, np.pi - 0.1, 30))
+        centre = np.array((faces.MIDDLE, 86.0))
+        inside = centre + (edge - centre) * (0.72, 0.62)
+        mask = _mask(canvas, pixels(np.concatenate([edge + (0, 2), inside[::-1]])), 2 * unit)
+        _cover(canvas, np.float32(0.8 * f.beard) * mask * shape, hair)
+    if f.moustache:
+        x = np.linspace(-1, 1, 15)
+        top = faces.MOUTH_ROW - 11.5 + 2.5 * x**2
+        band = np.stack([faces.MIDDLE + 0.5 + 15 * x, top], -1)
+        low = np.stack([band[:, 0], top + 6.2 - 1.5 * x**2], -1)
+        mask = _mask(canvas, pixels(np.concatenate([band, low[::-1]])), 0.8 * unit)
+        _cover(canvas, np.float32(0.85 * f.moustache) * mask, hair)
+
+
+def _strands(canvas, mask, curves, colour, pixels, rng: np.random.Generator) -> None:
+    """Thin lighter and darker lines along the hair."""
+    for points in curves:
+        lines = np.zeros(canvas.shape[:2], np.uint8)
+        cv2.polylines(lines, [fixed(pixels(points))], False, (255.0,), 1, cv2.LINE_AA, SHIFT)
+        shade = np.asarray(colour) * rng.uniform(0.6, 1.5)
+        _cover(canvas, mask * lines[..., None] / np.float32(510), np.minimum(255, shade))
+
+
+def _hair_mass(f: Face, canvas, pixels, bottom: float, unit: float, rng) -> None:
+    """Hair behind the face, down to `bottom`."""
+    middle, reach = faces.MIDDLE, f.cheek_width + (9 if f.hair_style == faces.CURLY else 6)
+    rows = np.linspace(-20, bottom, 24)
+    waves = 1.6 if f.hair_style == faces.CURLY else 0.5
+    left = middle - reach * np.minimum(1, 0.75 + 0.25 * np.sqrt((rows + 20) / 60))
+    left = left + waves * np.sin(rows / 2.5 + rng.uniform(0, 6)) - 0.03 * np.maximum(rows - 60, 0)
+    right = 2 * middle - left + waves * np.sin(rows / 2.1)
+    shape = np.concatenate([np.stack([left, rows], -1), np.stack([right, rows], -1)[::-1]])
+    mask = _mask(canvas, pixels(shape), 0.7 * unit)
+    _cover(canvas, mask, np.asarray(f.hair) * 0.8)
+    curves = []
+    for _ in range(22):
+        side = rng.choice((-1, 1))
+        x = middle + side * rng.uniform(0.8, 1.15) * f.cheek_width
+        phase = rng.uniform(0, 6)
+        curves.append(np.stack([x + waves * np.sin(rows / 4 + phase), rows], -1))
+    _strands(canvas, mask, curves, f.hair, pixels, rng)
+
+
+def _fringe(f: Face, canvas, pixels, shape, unit: float, rng) -> None:
+    """Hair over the forehead and the temples."""
+    middle, cheek, line = faces.MIDDLE, f.cheek_width, f.hairline
+    x = np.linspace(-1, 1, 41)
+    columns = middle + 1.12 * cheek * x
+    temple = {faces.SHORT: 34, faces.SIDE: 36, faces.LONG: 60, faces.BOB: 62, faces.CURLY: 40}
+    drop = temple[f.hair_style] - line
+    edge = line + drop * np.abs(x) ** (5.5 if f.hair_style in (faces.LONG, faces.BOB) else 7)
+    if f.hair_style in (faces.SIDE, faces.LONG):
+        edge += 9 * np.exp(-np.abs(columns - f.parting) / 16) * np.sign(columns - f.parting) * 0.5
+    elif f.hair_style == faces.BOB:
+        edge += 6 * (1 - x**2)
+    elif f.hair_style == faces.CURLY:
+        edge += 1.8 * np.sin(columns / 2.6 + rng.uniform(0, 6))
+    else:
+        edge += 1.2 * np.sin(columns / 1.7)
+    top = np.array([(middle + 1.12 * cheek, -30), (middle - 1.12 * cheek, -30)])
+    polygon = pixels(np.concatenate([np.stack([columns, edge], -1), top]))
+    shadow = _mask(canvas, polygon + (0, 2.5 * unit), 1.5 * unit)
+    _tint(canvas, shape * shadow, 0.82)
+    mask = _mask(canvas, polygon, 0.5 * unit)
+    _cover(canvas, mask, f.hair)
+    curves = []
+    for start in rng.uniform(-1, 1, 26):
+        down = np.linspace(-20, 66, 20)
+        root = f.parting if f.hair_style in (faces.SIDE, faces.LONG) else middle
+        fall = np.clip((down + 10) / 60, 0, 1) ** 0.7
+        curves.append(np.stack([root + (middle + 1.1 * cheek * start - root) * fall, down], -1))
+    _strands(canvas, mask, curves, f.hair, pixels, rng)
+    shine = _ellipse((middle + 14 * f.light, line - 6), (20, 4))
+    _tint(canvas, mask * _mask(canvas, pixels(shine), 3 * unit), 1.25)
+    np.minimum(canvas, 255, out=canvas)
