@@ -1,0 +1,99 @@
+"""Files from the network: resumed where they broke off, and checked before anything reads them."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from data_pipelines.errors import UserError
+
+_TIMEOUT = 60  # Seconds without a byte.
+_CHUNK = 1 << 20
+
+
+def download(
+    url: str,
+    path: pathlib.Path,
+    algorithm: str,
+    digest: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pathlib.Path:
+    """`url` -> `path`, which appears only once its sum is right; a `.part` beside it is resumed.
+
+    Raises:
+      UserError: no network, or another file than the one that was pinned.
+    """
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        _fetch(url, part, progress)
+    except (OSError, urllib.error.URLError) as e:  # A reset connection is an OSError.
+        kept = f"; {part} holds what came, and the same command goes on" if part.exists() else ""
+        raise UserError(f"Cannot download {url} ({getattr(e, 'reason', e)}){kept}.") from e
+    found = file_digest(part, algorithm)
+    if found != digest:
+        part.unlink()
+        raise UserError(
+            f"{url} has the {algorithm} sum {found} instead of {digest}; it was thrown away: run "
+            "again, and if that repeats, look whether a newer file was published."
+        )
+    part.replace(path)
+    return path
+
+
+def cached_model(name: str, url: str, sha256: str, variable: str) -> pathlib.Path:
+    """A model's file: where the environment variable says, else in the cache, else fetched there.
+
+    Raises:
+      UserError: it is in none of these places.
+    """
+    if os.environ.get(variable):
+        path = pathlib.Path(os.environ[variable])
+        if not path.is_file():
+            raise UserError(f"{variable}={path} is not a file; set it to {url} or unset it.")
+        return path
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    try:
+        return download(url, cache / "s2f_jax" / name, "sha256", sha256)
+    except UserError as e:
+        raise UserError(
+            f"The model {name} is not on this machine and cannot be fetched: download {url} "
+            f"(sha256 {sha256}) elsewhere, copy it here and set {variable} to its path."
+        ) from e
+
+
+def file_digest(path: pathlib.Path, algorithm: str) -> str:
+    """The hexadecimal sum of a file of any size."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, algorithm).hexdigest()
+
+
+def _fetch(url: str, part: pathlib.Path, progress: Callable[[int, int], None]) -> None:
+    """Appends to `part` what the server still has."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as e:
+        if e.code == 416 and have:  # Nothing is left to send.
+            return
+        raise
+    with response:
+        if response.status != 206:  # The server does not resume: from the beginning.
+            have = 0
+        total = have + int(response.headers.get("Content-Length") or 0)
+        free = shutil.disk_usage(part.parent).free
+        if total - have > free:
+            raise OSError(f"{total - have:,} bytes to come, {free:,} free in {part.parent}")
+        with part.open("ab" if have else "wb") as f:
+            while chunk := response.read(_CHUNK):
+                f.write(chunk)
+                have += len(chunk)
+                progress(have, total)
+        if have < total:
+            raise OSError(f"the connection closed after {have:,} of {total:,} bytes")
