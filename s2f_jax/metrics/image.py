@@ -1,0 +1,92 @@
+"""PSNR and SSIM of videos, per clip, as the tables state them: uint8, RGB, frame 0 included."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+_PEAK = 255.0
+_TAPS, _SIGMA = 11, 1.5  # The Gaussian window of Wang et al. 2004.
+_C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
+# The mouth of an aligned face: rows 72-111, columns 28-71 of a 128x96 image.
+_MOUTH_ROWS, _MOUTH_COLUMNS = (72 / 128, 112 / 128), (28 / 96, 72 / 96)
+
+
+def to_uint8(x: jax.Array) -> jax.Array:
+    """float in [-1, 1] -> uint8, rounded; values outside are clipped."""
+    return jnp.clip(jnp.round((x + 1) * 127.5), 0, 255).astype(jnp.uint8)
+
+
+def mouth_box(height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of the mouth in an aligned face of that size."""
+    rows = slice(*(round(edge * height) for edge in _MOUTH_ROWS))
+    return rows, slice(*(round(edge * width) for edge in _MOUTH_COLUMNS))
+
+
+def psnr(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
+    """10 log10(255^2 / MSE), the MSE over every pixel of a clip's valid frames, in dB.
+
+    generated, real [B, T, H, W, 3] in 0..255, mask bool [B, T] -> [B] float32; inf where the two
+    are equal, NaN where no frame is valid.
+    """
+    error = generated.astype(jnp.float32) - real.astype(jnp.float32)
+    mse = _mean_over_frames(jnp.mean(error**2, axis=(2, 3, 4)), mask)
+    return 10 * jnp.log10(_PEAK**2 / mse)
+
+
+def psnr_mouth(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
+    """psnr inside the mouth box; the same shapes."""
+    rows, columns = mouth_box(*real.shape[2:4])
+    return psnr(generated[:, :, rows, columns], real[:, :, rows, columns], mask)
+
+
+def ssim(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
+    """Structural similarity (Wang et al. 2004), mean over pixels, channels and valid frames.
+
+    Gaussian 11x11 window, sigma 1.5, biased covariance, only where the window lies inside the
+    image. generated, real [B, T, H, W, 3] in 0..255, mask bool [B, T] -> [B] float32; NaN where
+    no frame is valid.
+    """
+    # Over time one frame after the other, which bounds the memory and leaves a batch that is
+    # sharded over devices where it is.
+    pairs = jnp.moveaxis(generated, 1, 0), jnp.moveaxis(real, 1, 0)
+    per_frame = lax.map(lambda pair: _ssim_of_images(*pair), pairs)
+    return _mean_over_frames(per_frame.T, mask)
+
+
+def _ssim_of_images(a: jax.Array, b: jax.Array) -> jax.Array:
+    """[B, H, W, 3] twice -> [B]."""
+    # Variances do not depend on an offset, and are rounded less around zero.
+    a, b = a.astype(jnp.float32) - 128, b.astype(jnp.float32) - 128
+    mean_a, mean_b = _blur(a), _blur(b)
+    variances = _blur(a * a + b * b) - mean_a**2 - mean_b**2
+    covariance = _blur(a * b) - mean_a * mean_b
+    mean_a, mean_b = mean_a + 128, mean_b + 128
+    luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
+    structure = (2 * covariance + _C2) / (variances + _C2)
+    return jnp.mean(luminance * structure, axis=(1, 2, 3))
+
+
+def _blur(x: jax.Array) -> jax.Array:
+    """[B, H, W, 3] -> [B, H - 10, W - 10, 3]: the Gaussian window as two banded matrices.
+
+    Matrix products: five times faster on a CPU than shifted sums, and GPUs and TPUs like them.
+    """
+    rows, columns = _band(x.shape[1]), _band(x.shape[2])
+    return jnp.einsum("hi,bijc,wj->bhwc", rows, x, columns, precision="highest")
+
+
+def _band(n: int) -> np.ndarray:
+    """[n - 10, n]: row i holds the Gaussian's taps from column i on."""
+    if n < _TAPS:
+        raise ValueError(f"an image side of {n} pixels is smaller than SSIM's window of {_TAPS}")
+    taps = np.exp(-0.5 * (np.arange(_TAPS) - _TAPS // 2) ** 2 / _SIGMA**2)
+    band = np.zeros((n - _TAPS + 1, n), np.float32)
+    for i, row in enumerate(band):
+        row[i : i + _TAPS] = taps / taps.sum()
+    return band
+
+
+def _mean_over_frames(values: jax.Array, mask: jax.Array) -> jax.Array:
+    """values [B, T], mask bool [B, T] -> the mean over each clip's valid frames [B]."""
+    return jnp.sum(jnp.where(mask, values, 0), axis=1) / jnp.sum(mask, axis=1)
