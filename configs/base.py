@@ -1,12 +1,18 @@
-"""Every field there is, with its unit or constraint; the values are the paper's where it has one."""
+"""Every field there is, with its unit or constraint; the values are the paper's where it has one.
+
+Each departure is in the README's table "paper says / we chose", under the field's name.
+"""
 
 from ml_collections import ConfigDict
 
+PRESETS = ("cvprw2019", "sda")
 
-def get_config() -> ConfigDict:
-    """The recipe of the paper (preset cvprw2019); a corpus's config changes a few fields of it."""
+
+def get_config(preset: str = "cvprw2019") -> ConfigDict:
+    """The paper's recipe, or the sizes of the checkpoints its authors released (sda)."""
     c = ConfigDict()
     c.schema = 1  # Of these fields; a checkpoint of an older one is migrated or refused.
+    c.name = "base"  # The default workdir is runs/<name>.
     c.seed = 0
 
     c.data = ConfigDict()
@@ -19,4 +25,58 @@ def get_config() -> ConfigDict:
     c.data.speakers = ()  # Only these, e.g. ("s1", "s2"); empty: all there are. For prepare.
     c.data.max_bad_share = 0.05  # Of the clips; more quarantined ones stop `prepare`.
     c.data.prepare_workers = 0  # Processes; 0: one per core.
+    c.data.options = ConfigDict()  # What only this corpus's builder takes.
+
+    c.model = ConfigDict()
+    c.model.window = 0.16  # Seconds of sound that a frame sees (paper 2.1).
+    c.model.id_features = 50  # z_id (paper 2.1.1).
+    c.model.context_features = 256  # z_c, and the audio-frame code before the GRU (paper 2.1.2).
+    c.model.noise_features = 10  # z_n (paper 2.1.3).
+    c.model.noise_std = 0.33
+    c.model.width = 64  # Maps of the first image layer; they double with each halving.
+    c.model.audio_width = 16  # Maps of the first audio layer; they double likewise.
+    c.model.copy_path = False  # Not in the paper: a learnt mask between drawn pixels and the still.
+    c.model.frame_width = 64  # As width, in the frame discriminator.
+    c.model.sequence_width = 64  # As width, in the sequence discriminator.
+    c.model.sequence_audio_width = 16
+    c.model.sequence_features = 256  # Its codes and GRUs.
+    c.model.sequence_fusion = "last"  # Or "step": one GRU over both codes of each time step.
+    c.model.dtype = "float32"  # Of the compute, or "bfloat16"; parameters stay float32.
+
+    c.batch_size = 16  # Clips, over all devices; a multiple of the device count.
+    c.clip_frames = 75  # 3 s at 25 frames/s; longer clips give a window, shorter ones are masked.
+    c.mirror = True  # An epoch is every clip twice, once mirrored (paper 3.1).
+    c.loader_workers = 0  # Processes that decode; 0: threads.
+
+    c.loss = ConfigDict()
+    c.loss.reconstruction = 400.0  # Lambda of eq. 3.
+    c.loss.frame = 1.0  # Weight of the frame discriminator's term in the generator's loss.
+    c.loss.sequence = 1.0
+    c.loss.frames_per_clip = 1  # Drawn uniformly for the frame discriminator.
+    c.loss.adversarial_from = 0  # Step; before it the generator trains on L1 alone.
+
+    c.optim = ConfigDict()
+    c.optim.generator_rate = 2e-4  # (Paper 2.3, as the other rates.)
+    c.optim.frame_rate = 1e-3
+    c.optim.sequence_rate = 5e-5  # Never decays.
+    c.optim.decay_after = 20  # Epochs.
+    c.optim.decay = 0.9  # Per epoch after that: "a rate of 10%"; 0.1 is the other reading.
+    c.optim.b1 = 0.5
+    c.optim.b2 = 0.999
+
+    c.max_epochs = 1000  # The paper has none: early stopping ends a run.
+    c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).
+    c.validation_clips = 0  # At most so many; 0: all.
+    c.eval_batch_size = 8  # Clips.
+    c.keep_latest = 2  # Checkpoints, beside the best one.
+    c.log_every = 10  # Steps.
+    c.sample_clips = 4  # Validation clips written to samples/ after each epoch; 0: none.
+
+    if preset == "sda":
+        c.model.window = 0.2
+        c.model.id_features = 128
+        c.loss.reconstruction = 600.0
+        c.data.audio_rate = 50000
+    elif preset != "cvprw2019":
+        raise ValueError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
     return c

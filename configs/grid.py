@@ -1,0 +1,16 @@
+"""GRID at 128x96 with the paper's recipe.
+
+python -m s2f_jax.main prepare --config=configs/grid.py [--manual_dir=GRID]
+python -m s2f_jax.main --config=configs/grid.py
+Hardware, hours and score to expect: not yet measured on the whole corpus.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+
+def get_config(preset: str = "cvprw2019") -> ConfigDict:
+    c = base.get_config(preset)
+    c.name = "grid"
+    return c

@@ -1,0 +1,150 @@
+"""Shards to batches: deterministic by seed and position, whatever the number of processes."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import grain
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+
+from data_pipelines import transforms
+from data_pipelines.corpus import CorpusConfig
+from data_pipelines.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One example, its frames still JPEG bytes until asked for."""
+
+    id: str
+    speaker: str
+    transcript: str
+    fps: int
+    jpegs: Sequence[bytes]
+    landmarks: np.ndarray  # float32 [T, 68, 2], pixels.
+    blink: np.ndarray  # float32 [T]: 1 closed, NaN unknown.
+    audio: np.ndarray  # int16 [T * stride].
+    audio_rate: int
+    words: list[tuple[str, float, float]]  # Text, start and end in seconds.
+    phones: list[tuple[str, float, float]]
+
+    def __len__(self) -> int:
+        return len(self.jpegs)
+
+    @property
+    def stride(self) -> int:
+        """Samples a video frame."""
+        return self.audio_rate // self.fps
+
+    def decode(self, first: int, count: int) -> np.ndarray:
+        """Frames first ... first + count, uint8 [count, H, W, 3] RGB."""
+        return np.stack(
+            [
+                cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+                for jpeg in self.jpegs[first : first + count]
+            ]
+        )
+
+    @functools.cached_property
+    def frames(self) -> np.ndarray:
+        """All frames, uint8 [T, H, W, 3] RGB."""
+        return self.decode(0, len(self))
+
+
+def _spans(spans: dict[str, Any]) -> list[tuple[str, float, float]]:
+    rows = zip(spans["text"], spans["start"], spans["end"], strict=True)
+    return [(text.decode(), float(start), float(end)) for text, start, end in rows]
+
+
+def _clip(example: dict[str, Any]) -> Clip:
+    return Clip(
+        id=example["id"].decode(),
+        speaker=example["speaker"].decode(),
+        transcript=example["transcript"].decode(),
+        fps=round(float(example["fps"])),
+        jpegs=example["frames"],
+        landmarks=example["landmarks"],
+        blink=example["blink"],
+        audio=example["audio"],
+        audio_rate=int(example["audio_rate"]),
+        words=_spans(example["words"]),
+        phones=_spans(example["phones"]),
+    )
+
+
+class Clips(Sequence):
+    """The clips of one split, read from its shards as they are asked for."""
+
+    def __init__(self, corpus: str, form: CorpusConfig, split: str, data_dir: epath.PathLike):
+        root = epath.Path(data_dir) / corpus / form.name
+        versions = sorted(root.glob("*.*.*/dataset_info.json"))
+        if not versions:
+            raise UserError(
+                f"there are no {corpus} shards of the form {form.name} in {data_dir}:"
+                " run `python -m s2f_jax.main prepare` with this config first"
+            )
+        builder = tfds.builder_from_directory(versions[-1].parent)
+        if split not in builder.info.splits:
+            have = ", ".join(builder.info.splits) or "none"
+            raise UserError(f"the corpus {corpus} has no split {split!r} (it has: {have})")
+        self._source = builder.as_data_source(split)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Clip:
+        return _clip(self._source[index])
+
+
+def training_batches(
+    clips: Clips,
+    *,
+    batch_size: int,
+    clip_frames: int,
+    window: int,
+    mirror: bool,
+    seed: int,
+    process: int = 0,
+    processes: int = 1,
+    workers: int = 0,
+) -> grain.DatasetIterator:
+    """An endless, checkpointable iterator of training batches; this process's share of each.
+
+    One pass visits every clip, and with mirror every clip twice, once mirrored. A clip longer than
+    clip_frames gives a random window. A batch holds the arrays of `transforms.training_window` with
+    a leading batch axis, and `clip` int32 [B], the clips' indices. The iterator's state is one
+    position, the same on every process, and valid for any number of processes.
+    """
+
+    def load(index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        clip = clips[index % len(clips)]
+        first = int(rng.integers(max(len(clip) - clip_frames, 0) + 1))
+        mirrored = index >= len(clips)
+        example = transforms.training_window(clip, first, clip_frames, window, mirrored)
+        return example | {"clip": np.int32(index % len(clips))}
+
+    order = grain.MapDataset.range(len(clips) * (2 if mirror else 1)).seed(seed).shuffle().repeat()
+    multiprocessing = grain.MultiprocessingOptions(num_workers=workers) if workers else None
+    return iter(
+        grain.experimental.ElasticIterator(
+            order.random_map(load),
+            global_batch_size=batch_size,
+            shard_options=grain.ShardOptions(process, processes),
+            read_options=grain.ReadOptions(num_threads=2, prefetch_buffer_size=2 * batch_size),
+            multiprocessing_options=multiprocessing,
+        )
+    )
+
+
+def whole_clips(
+    clips: Sequence[Clip], indices: Sequence[int], window: int, frames: int = 0
+) -> dict[str, np.ndarray]:
+    """Whole clips side by side as one batch, padded to `frames` or else to the longest."""
+    chosen = [clips[i] for i in indices]
+    frames = max(frames, *(len(clip) for clip in chosen))
+    rows = [transforms.training_window(clip, 0, frames, window, mirror=False) for clip in chosen]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -1,0 +1,24 @@
+"""The losses of paper 2.3, one value per example; weights and means are applied in step.py."""
+
+import jax
+import jax.numpy as jnp
+
+
+def discriminator(real_logit: jax.Array, fake_logit: jax.Array) -> jax.Array:
+    """Eq. 1 as the discriminator sees it: -log D(real) - log(1 - D(fake)), from logits [N]."""
+    return jax.nn.softplus(-real_logit) + jax.nn.softplus(fake_logit)
+
+
+def generator(fake_logit: jax.Array) -> jax.Array:
+    """-log D(fake), from logits [N]: the non-saturating form (ours; eq. 1 minimises log(1 - D))."""
+    return jax.nn.softplus(-fake_logit)
+
+
+def reconstruction(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
+    """Eq. 2, L1 on the lower half of the image, as a mean over its pixels (the paper sums).
+
+    generated, real [B, T, H, W, 3] in [-1, 1], mask bool [B, T] -> [B].
+    """
+    half = generated.shape[2] // 2
+    per_frame = jnp.abs(generated[:, :, half:] - real[:, :, half:]).mean(axis=(2, 3, 4))
+    return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)

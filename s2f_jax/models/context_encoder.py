@@ -1,0 +1,90 @@
+"""Context encoder (paper 2.1.2): overlapping audio frames to z_c."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from s2f_jax.models.layers import GRU, BatchNorm, Conv, Dtype
+
+
+def audio_windows(audio: jax.Array, stride: int, window: int) -> jax.Array:
+    """audio [B, T * stride + window - stride] -> one window a video frame, [B, T, window].
+
+    The sound is padded already: window i is centred on video frame i of the unpadded sound.
+    """
+    frames = (audio.shape[1] - window) // stride + 1
+    return audio[:, stride * jnp.arange(frames)[:, None] + jnp.arange(window)]
+
+
+def prime_factors(n: int) -> list[int]:
+    """Ascending, with multiplicity: 200 -> [2, 2, 2, 5, 5]."""
+    factors, divisor = [], 2
+    while n > 1:
+        while n % divisor == 0:
+            factors.append(divisor)
+            n //= divisor
+        divisor += 1
+    return factors
+
+
+class AudioFrameEncoder(nn.Module):
+    """One audio frame to a code: a 5 ms kernel each 1 ms, then strides, then what is left.
+
+    The prime factors of the number of 1 ms steps are the strides; the last one is the closing
+    convolution's kernel.
+    """
+
+    audio_rate: int  # Hz; a multiple of 1000.
+    features: int = 256
+    width: int = 16  # Maps of the first layer; they double at each.
+    norm_first: bool = True
+    slope: float = 0.0  # Of the leaky ReLU for negative values; 0 is ReLU.
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """x [N, window] in [-1, 1], mask [N] -> [N, features]."""
+        if self.audio_rate % 1000:
+            raise ValueError(
+                f"audio_rate={self.audio_rate} has no whole number of samples a millisecond;"
+                " resample to 16000, 25000, 48000 or 50000"
+            )
+        step = self.audio_rate // 1000
+        *strides, rest = prime_factors(x.shape[1] // step)
+        layers = [(5 * step, step, 2 * step), *((2 * s, s, (s + 1) // 2) for s in strides)]
+        x = x[..., None]
+        for i, (kernel, stride, padding) in enumerate(layers):
+            x = Conv(
+                self.width * 2**i, (kernel,), stride, padding, True, self.dtype, name=f"conv{i}"
+            )(x)
+            if i or self.norm_first:
+                x = BatchNorm(self.dtype, name=f"norm{i}")(x, train, mask)
+            x = nn.leaky_relu(x, self.slope)
+        x = Conv(self.features, (rest,), use_bias=True, dtype=self.dtype, name="code")(x)
+        return x.reshape(x.shape[0], self.features)
+
+
+class ContextEncoder(nn.Module):
+    """Audio-frame CNN, tanh, 2-layer causal GRU."""
+
+    audio_rate: int
+    features: int = 256
+    width: int = 16
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        windows: jax.Array,
+        carry: tuple[jax.Array, ...],
+        train: bool,
+        mask: jax.Array | None = None,
+    ) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """windows [B, T, window], carry, mask [B * T] -> new carry, z_c [B, T, features]."""
+        batch, frames, _ = windows.shape
+        cnn = AudioFrameEncoder(
+            self.audio_rate, self.features, self.width, dtype=self.dtype, name="cnn"
+        )
+        codes = jnp.tanh(cnn(windows.reshape(batch * frames, -1), train, mask))
+        gru = GRU(self.features, dtype=self.dtype, name="gru")
+        return gru(codes.reshape(batch, frames, -1), carry)

@@ -1,0 +1,289 @@
+"""What the networks share: convolutions in the form each platform likes, and scanned GRUs.
+
+XLA's CPU backend is fast at plain convolutions and up to a hundred times slower at dilated ones,
+which is what a transposed convolution, the input gradient of a strided one and the kernel gradient
+of a transposed one become. So the two 4x4, stride 2 layers below state each other as gradients,
+and on the CPU the dilated form is replaced by four plain phase convolutions or, where the maps are
+small or the channels few, by one matrix product. GPU and TPU get the plain forms.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+Dtype = Any
+
+conv_init = nn.initializers.normal(0.02)
+
+SMALL = 12  # Positions of a map (4x3) up to which a matrix product beats a CPU convolution.
+
+
+def gru_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Array:
+    """Xavier normal of the three gates' stacked [in, 3 * features] matrix, one gate's share."""
+    fan_in, features = shape
+    return math.sqrt(2 / (fan_in + 3 * features)) * jax.random.normal(key, shape, dtype)
+
+
+def _zero_pad(x: Array, edges: Sequence[tuple[int, int]]) -> Array:
+    """Pads (or, where negative, crops) the axes between the first and the last."""
+    config = [(0, 0, 0), *((low, high, 0) for low, high in edges), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def plain_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+    space = "HW"[: x.ndim - 2]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride,) * len(space),
+        [(padding, padding)] * len(space),
+        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+    )
+
+
+def _space_to_depth(x: Array, stride: int) -> Array:
+    """[N, s*H, s*W, C] -> [N, H, W, s*s*C]: a strided convolution becomes a stride-1 one."""
+    n, *space, c = x.shape
+    rank = len(space)
+    x = x.reshape(n, *itertools.chain(*((size // stride, stride) for size in space)), c)
+    x = x.transpose(0, *range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2), 2 * rank + 1)
+    return x.reshape(n, *(size // stride for size in space), stride**rank * c)
+
+
+def matrix_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+    """plain_conv as one product of gathered patches and the kernel as a matrix.
+
+    Kernel sizes must be multiples of the stride.
+    """
+    *sizes, _, features = kernel.shape
+    space = x.shape[1:-1]
+    out = [(s + 2 * padding - k) // stride + 1 for s, k in zip(space, sizes, strict=True)]
+    # Only what the kernel sees, which is a whole number of strides.
+    spans = [stride * (o - 1) + k for o, k in zip(out, sizes, strict=True)]
+    x = _zero_pad(x, [(padding, n - s - padding) for n, s in zip(spans, space, strict=True)])
+    if stride > 1:
+        x = _space_to_depth(x, stride)
+        kernel = _space_to_depth(kernel.reshape(1, *sizes, -1), stride)
+        sizes = kernel.shape[1:-1]
+    patches = []
+    for at in itertools.product(*(range(k) for k in sizes)):
+        window = (slice(a, a + o) for a, o in zip(at, out, strict=True))
+        patches.append(x[:, *window])
+    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, features)
+
+
+def transpose_kernel(kernel: Array) -> Array:
+    """The kernel with which `double` undoes `halve`, and the other way round."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
+def _dilated_double(x: Array, kernel: Array) -> Array:
+    return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _phase_double(x: Array, kernel: Array) -> Array:
+    """Each of the four output phases is a plain 2x2 convolution."""
+    n, h, w, _ = x.shape
+    phases = [
+        lax.conv_general_dilated(
+            x,
+            kernel[a::2, b::2],
+            (1, 1),
+            [(1 - a, a), (1 - b, b)],
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        for a, b in itertools.product((0, 1), (0, 1))
+    ]
+    out = jnp.stack(phases).reshape(2, 2, n, h, w, -1)
+    return out.transpose(2, 3, 0, 4, 1, 5).reshape(n, 2 * h, 2 * w, -1)
+
+
+def _matrix_double(x: Array, kernel: Array) -> Array:
+    """All 16 taps of each input position in one product, then added where they overlap."""
+    n, h, w, _ = x.shape
+    taps = jnp.einsum("nhwc,ijcf->nhiwjf", x, kernel)
+
+    def overlap(taps: Array, axis: int) -> Array:
+        """[..., size, 4, ...] at (axis, axis + 1) -> [..., size, 2, ...]."""
+        taps = jnp.moveaxis(taps, (axis, axis + 1), (1, 2))
+        rest = [(0, 0)] * (taps.ndim - 4)
+        even = taps[:, :, 2] + _zero_pad(taps[:, :, 0], [(1, -1), *rest])
+        odd = taps[:, :, 1] + _zero_pad(taps[:, :, 3], [(-1, 1), *rest])
+        return jnp.moveaxis(jnp.stack([even, odd], axis=2), (1, 2), (axis, axis + 1))
+
+    return overlap(overlap(taps, 1), 3).reshape(n, 2 * h, 2 * w, -1)
+
+
+def _double(x: Array, kernel: Array) -> Array:
+    few = x.shape[1] * x.shape[2] <= SMALL or kernel.shape[-1] <= 4
+    on_cpu = _matrix_double if few else _phase_double
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=_dilated_double)
+
+
+def _halve(x: Array, kernel: Array) -> Array:
+    return plain_conv(x, kernel, 2, 1)
+
+
+def _halve_kernel_gradient(x: Array, kernel: Array, out: Array) -> Array:
+    return jax.vjp(lambda kernel: _halve(x, kernel), kernel)[1](out)[0]
+
+
+@jax.custom_vjp
+def halve(x: Array, kernel: Array) -> Array:
+    """4x4 convolution, stride 2, padding 1: [N, 2H, 2W, C] -> [N, H, W, F]."""
+    return _halve(x, kernel)
+
+
+@jax.custom_vjp
+def double(x: Array, kernel: Array) -> Array:
+    """Its transpose, as nn.ConvTranspose with 'SAME' padding: [N, H, W, C] -> [N, 2H, 2W, F]."""
+    return _double(x, kernel)
+
+
+def _halve_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    return _double(out, transpose_kernel(kernel)), _halve_kernel_gradient(x, kernel, out)
+
+
+def _double_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    down = transpose_kernel(kernel)
+    return _halve(out, down), transpose_kernel(_halve_kernel_gradient(out, down, x))
+
+
+halve.defvjp(lambda x, kernel: (_halve(x, kernel), (x, kernel)), _halve_backward)
+double.defvjp(lambda x, kernel: (_double(x, kernel), (x, kernel)), _double_backward)
+
+
+def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
+    """1-D or 2-D convolution with torch's padding, in the form the platform likes."""
+    *sizes, _, _ = kernel.shape
+    if (sizes, stride, padding) == ([4, 4], 2, 1):
+        return halve(x, kernel)
+    out = [(s + 2 * padding - k) // stride + 1 for s, k in zip(x.shape[1:-1], sizes, strict=True)]
+    if len(sizes) == 2 and math.prod(out) > SMALL:
+        return plain_conv(x, kernel, stride, padding)
+
+    def on_cpu(x: Array, kernel: Array) -> Array:
+        return matrix_conv(x, kernel, stride, padding)
+
+    def elsewhere(x: Array, kernel: Array) -> Array:
+        return plain_conv(x, kernel, stride, padding)
+
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
+
+
+class Conv(nn.Module):
+    """1-D or 2-D convolution, weights N(0, 0.02), torch's padding."""
+
+    features: int
+    kernel: Sequence[int]
+    stride: int = 1
+    padding: int = 0
+    use_bias: bool = False
+    dtype: Dtype = jnp.float32  # Of the compute; parameters stay float32.
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """x [N, *space, C] -> [N, *space, features]."""
+        kernel = self.param("kernel", conv_init, (*self.kernel, x.shape[-1], self.features))
+        x = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            x = x + bias.astype(self.dtype)
+        return x
+
+
+class DoubleConv(nn.Module):
+    """Transposed 4x4 convolution, stride 2: twice the height and width."""
+
+    features: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """x [N, H, W, C] -> [N, 2H, 2W, features]."""
+        kernel = self.param("kernel", conv_init, (4, 4, x.shape[-1], self.features))
+        return double(x.astype(self.dtype), kernel.astype(self.dtype))
+
+
+class BatchNorm(nn.Module):
+    """Over batch and space; padded frames are kept out of the statistics."""
+
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool, mask: Array | None = None) -> Array:
+        """x [N, *space, C], mask bool [N] (True: real) -> like x."""
+        if mask is not None:
+            mask = mask.reshape(-1, *(1,) * (x.ndim - 1))
+        norm = nn.BatchNorm(
+            use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=self.dtype, name="norm"
+        )
+        return norm(x, mask=mask)
+
+
+class ImageEncoder(nn.Module):
+    """Strided 4x4 convolutions down to 4 rows, then one that covers what is left: 6 at 128x96."""
+
+    features: int
+    width: int = 64  # Maps of the first layer; they double at each.
+    norm_first: bool = True
+    slope: float = 0.0  # Of the leaky ReLU for negative values; 0 is ReLU.
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Array, train: bool, mask: Array | None = None
+    ) -> tuple[Array, list[Array]]:
+        """x [N, H, W, C], mask [N] -> code [N, features], the maps of the strided layers."""
+        maps = []
+        for i in range(int(math.log2(max(x.shape[1:3]))) - 2):
+            x = Conv(self.width * 2**i, (4, 4), 2, 1, dtype=self.dtype, name=f"conv{i}")(x)
+            if i or self.norm_first:
+                x = BatchNorm(self.dtype, name=f"norm{i}")(x, train, mask)
+            x = nn.leaky_relu(x, self.slope)
+            maps.append(x)
+        x = Conv(self.features, x.shape[1:3], dtype=self.dtype, name="code")(x)
+        return x.reshape(x.shape[0], -1), maps
+
+
+class GRU(nn.Module):
+    """Stacked GRU, scanned over time."""
+
+    features: int
+    layers: int = 2
+    dtype: Dtype = jnp.float32
+
+    def initial_carry(self, batch: int) -> tuple[Array, ...]:
+        return (jnp.zeros((batch, self.features), self.dtype),) * self.layers
+
+    @nn.compact
+    def __call__(self, x: Array, carry: tuple[Array, ...]) -> tuple[tuple[Array, ...], Array]:
+        """x [B, T, C], carry one [B, features] a layer -> new carry, [B, T, features]."""
+        cell = nn.scan(
+            nn.GRUCell,
+            variable_broadcast="params",
+            split_rngs={"params": False},
+            in_axes=1,
+            out_axes=1,
+        )
+        last = []
+        for i in range(self.layers):
+            layer = cell(
+                self.features,
+                kernel_init=gru_init,
+                recurrent_kernel_init=gru_init,
+                dtype=self.dtype,
+                name=f"layer{i}",
+            )
+            final, x = layer(carry[i], x)
+            last.append(final)
+        return tuple(last), x

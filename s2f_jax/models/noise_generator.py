@@ -1,0 +1,22 @@
+"""Noise generator (paper 2.1.3): what the face does by itself."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from s2f_jax.models.layers import GRU, Dtype
+
+
+class NoiseGenerator(nn.Module):
+    """Gaussian noise to a smooth sequence of spontaneous-motion codes: 1-layer GRU, tanh."""
+
+    features: int = 10
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, noise: jax.Array, carry: tuple[jax.Array, ...]
+    ) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """noise [B, T, features], carry -> new carry, z_n [B, T, features]."""
+        carry, z_n = GRU(self.features, layers=1, dtype=self.dtype, name="gru")(noise, carry)
+        return carry, jnp.tanh(z_n)

@@ -1,0 +1,49 @@
+"""The networks of a config, under the names that label their parameters and optimizers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from s2f_jax.models.frame_discriminator import FrameDiscriminator
+from s2f_jax.models.generator import Generator
+from s2f_jax.models.sequence_discriminator import SequenceDiscriminator
+
+
+def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
+    """From the config's sections of those names."""
+    return Generator(
+        height=data["height"],
+        width_px=data["width"],
+        audio_rate=data["audio_rate"],
+        fps=data["fps"],
+        window=round(model["window"] * data["audio_rate"]),
+        id_features=model["id_features"],
+        context_features=model["context_features"],
+        noise_features=model["noise_features"],
+        noise_std=model["noise_std"],
+        width=model["width"],
+        audio_width=model["audio_width"],
+        copy_path=model["copy_path"],
+        dtype=jnp.dtype(model["dtype"]),
+    )
+
+
+def build(data: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, nn.Module]:
+    """The generator and both discriminators."""
+    generator_ = generator(data, model)
+    return {
+        "generator": generator_,
+        "frame_discriminator": FrameDiscriminator(model["frame_width"], generator_.dtype),
+        "sequence_discriminator": SequenceDiscriminator(
+            audio_rate=generator_.audio_rate,
+            stride=generator_.stride,
+            window=generator_.window,
+            features=model["sequence_features"],
+            width=model["sequence_width"],
+            audio_width=model["sequence_audio_width"],
+            fusion=model["sequence_fusion"],
+            dtype=generator_.dtype,
+        ),
+    }
