@@ -4,6 +4,7 @@ import dataclasses
 import multiprocessing
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,12 @@ class DemoConfig(corpus.CorpusConfig):
     seed: int = 0
     workers: int = 0  # Processes; 0 is one per core. Changes nothing in the data.
 
+    def __post_init__(self):
+        super().__post_init__()
+        for name, value in self.content().items():
+            if value < (name != "seed"):
+                raise errors.UserError(f"The demo corpus cannot be made with {name}={value}")
+
     def content(self) -> dict[str, int]:
         """What, beside the folder's name, decides the examples."""
         names = [f"{split}_{what}" for split in _SPLITS for what in ("speakers", "clips")]
@@ -49,18 +56,24 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             config = DemoConfig(**{name: getattr(form, name) for name in names})
         super().__init__(config=config, file_format=file_format, **kwargs)
 
+    @property
+    def demo_config(self) -> DemoConfig:
+        assert isinstance(self.builder_config, DemoConfig)
+        return self.builder_config
+
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=corpus.features(),
-            metadata=tfds.core.MetadataDict(self.builder_config.content()),
+            metadata=tfds.core.MetadataDict(self.demo_config.content()),
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager):
         del dl_manager
+        speech.library()  # Where it is missing, say so before any work.
         return {split: self._generate_examples(split) for split in _SPLITS}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[str, dict]]:
-        config = self.builder_config
+        config = self.demo_config
         speakers = range(getattr(config, f"{split}_speakers"))
         jobs = [(config, split, speaker) for speaker in speakers]
         workers = min(config.workers or os.cpu_count() or 1, len(jobs))
@@ -68,7 +81,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             for job in jobs:
                 yield from _speaker(job)
             return
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        context = multiprocessing.get_context("spawn")  # Forking a process with threads may hang.
+        # One OpenCV thread each: the pool has a process per core already.
+        with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
             for examples in pool.imap(_speaker, jobs):
                 yield from examples
 
@@ -80,7 +95,7 @@ def builder(
     fps: int,
     data_dir: str | os.PathLike,
     workers: int = 0,
-    **options: int,
+    **options: Any,
 ) -> Builder:
     """The builder for one form of the data; options as in DemoConfig.
 
@@ -102,7 +117,6 @@ def builder(
 def _speaker(job: tuple[DemoConfig, str, int]) -> list[tuple[str, dict]]:
     """All clips of one speaker; the worker's unit, since a head is painted once."""
     config, split, speaker = job
-    cv2.setNumThreads(1)  # The pool has a process per core already.
     seed = (config.seed, _SPLITS.index(split), speaker)
     rng = np.random.default_rng(seed)
     name = f"{'dvt'[_SPLITS.index(split)]}{speaker:03d}"

@@ -40,7 +40,7 @@ class Painter:
         marks = faces.landmarks(self.face, motion)
         marks = np.einsum("tij,tnj->tni", turn[:, :, :2], marks) + turn[:, None, :, 2]
         strokes = [
-            (layers.fixed(self.pixels(points)), colour, thickness)
+            (layers.fixed(self.pixels(points)), _per_frame(colour, len(turn)), thickness)
             for points, colour, thickness in self._strokes(motion)
         ]
         stretch = faces.jaw_stretch(motion, self.face)
@@ -50,10 +50,10 @@ class Painter:
             for points, colour, thickness in strokes:
                 if thickness:
                     cv2.polylines(
-                        head, [points[t]], False, colour, thickness, cv2.LINE_AA, layers.SHIFT
+                        head, [points[t]], False, colour[t], thickness, cv2.LINE_AA, layers.SHIFT
                     )
                 else:
-                    cv2.fillPoly(head, [points[t]], colour, cv2.LINE_AA, layers.SHIFT)
+                    cv2.fillPoly(head, [points[t]], colour[t], cv2.LINE_AA, layers.SHIFT)
             frames[t] = self._compose(head, turn[t])
         return frames, (marks * self.scale).astype(np.float32)
 
@@ -61,17 +61,18 @@ class Painter:
         """What is drawn anew in every frame, back to front: points, RGBA, 0 to fill or thickness."""
         f = self.face
         line = max(1, round(0.55 * self.fine * self.scale * 2))
-        lips = faces.Lips(f, motion).polygons()
-        dark = _shade(f.lips, 0.35)
+        mouth = faces.Lips(f, motion)
+        lips, light = mouth.polygons(), np.clip((mouth.gap - 0.5) / 4.5, 0, 1)
+        seam, dark = np.array(_shade(f.lips, 0.5)), np.array((62, 22, 24, 255))
         strokes = [
             (lips["shade"], _shade(f.skin, 0.86 - 0.2 * f.beard), 0),
             (lips["mouth"], _shade(f.lips, 0.86), 0),
             (lips["lower_lip"], _shade(f.lips, 1.03), 0),
             (lips["shine"], _shade(f.lips, 1.18), 0),
-            (lips["line"], dark, line),
-            (lips["hole"], (52, 16, 20, 255), 0),
-            (lips["tongue"], (176, 78, 82, 255), 0),
-            (lips["teeth"], (240, 236, 226, 255), 0),
+            (lips["line"], seam, 1),
+            (lips["hole"], seam + np.clip(mouth.gap / 2.5, 0, 1) * (dark - seam), 0),
+            (lips["tongue"], dark + light * ((158, 64, 70, 255) - dark), 0),
+            (lips["teeth"], dark + light * ((232, 226, 216, 255) - dark), 0),
         ]
         for side in range(2):
             eye = faces.Eye(f, motion, side).polygons()
@@ -115,10 +116,9 @@ class Painter:
 
     def _compose(self, head: np.ndarray, turn: np.ndarray) -> np.ndarray:
         """Turn the head, shrink it and lay it over what is behind."""
-        fine = turn.copy()
-        fine[:, 2] = self.pixels(turn[:, :2] @ np.zeros(2) + turn[:, 2]) - turn[
-            :, :2
-        ] @ self.pixels(np.zeros(2))
+        fine = turn.copy()  # On the canvas: its own unit, and its own origin.
+        origin = self.pixels((0, 0))
+        fine[:, 2] = self.pixels(turn[:, 2]) - turn[:, :2] @ origin
         size = head.shape[1], head.shape[0]
         head = self._shrink(cv2.warpAffine(head, fine, size, borderMode=cv2.BORDER_REPLICATE))
         cover = head[..., 3:].astype(np.uint16)
@@ -132,6 +132,11 @@ def _turns(motion: Motion) -> np.ndarray:
     matrix = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)
     offset = np.asarray(_PIVOT) + motion.shift - matrix @ np.asarray(_PIVOT)
     return np.concatenate([matrix, offset[:, :, None]], 2)
+
+
+def _per_frame(colour, frames: int) -> list[tuple[float, ...]]:
+    """One RGBA, or one per frame [T, 4] -> one per frame, as OpenCV takes them."""
+    return [tuple(c) for c in np.broadcast_to(colour, (frames, 4)).tolist()]
 
 
 def _shade(colour, factor: float) -> tuple[float, float, float, float]:

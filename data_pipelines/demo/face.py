@@ -1,6 +1,6 @@
 """A drawn person: how faces differ, and where every curve of a moving face lies.
 
-Lengths are pixels of the paper's 128x96 crop; colours are RGB.
+Lengths are pixels of the paper's 128x96 crop.
 """
 
 import colorsys
@@ -15,9 +15,11 @@ NOSE_BASE = (49.40, 71.82)
 EYE_CORNERS = (((24.11, 43.39), (37.93, 44.15)), ((58.86, 43.23), (72.49, 42.03)))
 MIDDLE = 48.9  # Column of the face's axis.
 MOUTH_ROW = 89.0  # Of the closed lips; the jaw moves what lies below.
-OPENING = 12.5  # Between the lips, in an open vowel.
+OPENING = 13.5  # Between the lips, in an open vowel.
 
-Colour = tuple[float, float, float]
+OUTSIDE = -50.0  # A coordinate that is not in the picture.
+
+Colour = tuple[float, ...]  # RGB, 0 .. 255.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +36,13 @@ class Face:
     parting: float  # Column.
     eye: Colour
     eye_height: float
-    eye_shift: tuple[tuple[float, float], tuple[float, float]]  # Off the canonical place.
+    eye_shift: tuple[tuple[float, ...], ...]  # Off the canonical place.
     brow: Colour
     brow_height: float  # Above the eye corners.
     brow_thickness: float
     brow_arch: float
     nose_width: float  # Half.
-    nose_shift: tuple[float, float]
+    nose_shift: tuple[float, ...]
     mouth_width: float  # Half, at rest.
     upper_lip: float
     lower_lip: float
@@ -50,7 +52,7 @@ class Face:
     moustache: float  # 0 .. 1
     glasses: float  # 0 none, else the frame's thickness.
     shirt: Colour
-    collar: int  # 0 round, 1 V, 2 shirt collar.
+    collar: int  # 0 round, 1 a deep V, 2 wide.
     backdrop: tuple[Colour, Colour]  # Top and bottom.
     light: float  # -1 from the left .. 1 from the right.
 
@@ -73,19 +75,23 @@ def random_face(rng: np.random.Generator) -> Face:
     lipstick = feminine and rng.random() < 0.5
     lips = _mix(skin, (178, 62, 66), rng.uniform(0.4, 0.6))
     lips = _mix(lips, _hsv(rng.uniform(-0.06, 0.02), 0.75, 0.72), 0.6) if lipstick else lips
-    styles = (SHORT, SIDE, LONG, CURLY, BOB, BOB, LONG) if feminine else (BALD, SHORT, SIDE, CURLY)
+    styles = (
+        (SHORT, SIDE, LONG, CURLY, BOB, BOB, LONG)
+        if feminine
+        else (BALD, SHORT, SHORT, SIDE, SIDE, CURLY)
+    )
     hue = rng.random()
     return Face(
         skin=_jitter(rng, skin, 0.03),
         cheek_width=rng.uniform(36.5, 40.5) - feminine,
         chin_row=rng.uniform(113.5, 118) - feminine,
-        squareness=rng.uniform(2.05, 2.4) + 0.3 * (not feminine),
+        squareness=rng.uniform(2.1, 2.4) + 0.25 * (not feminine),
         hairline=rng.uniform(5, 15),
         hair=hair,
         hair_style=int(rng.choice(styles)),
         parting=rng.uniform(30, 68),
         eye=_jitter(rng, _EYES[rng.integers(2 if shade > 2.5 else len(_EYES))], 0.15),
-        eye_height=rng.uniform(2.9, 3.9) + 0.4 * feminine,
+        eye_height=rng.uniform(3.5, 4.5) + 0.4 * feminine,
         eye_shift=tuple(tuple(rng.normal(0, 0.35, 2)) for _ in range(2)),
         brow=_mix(hair, (40, 30, 26), 0.35),
         brow_height=rng.uniform(9, 12),
@@ -93,9 +99,9 @@ def random_face(rng: np.random.Generator) -> Face:
         brow_arch=rng.uniform(1, 3.2),
         nose_width=rng.uniform(6.8, 9) - 0.6 * feminine,
         nose_shift=tuple(rng.normal(0, 0.35, 2)),
-        mouth_width=rng.uniform(14.5, 17),
-        upper_lip=rng.uniform(3.0, 4.4),
-        lower_lip=rng.uniform(4.4, 6.0),
+        mouth_width=rng.uniform(15.5, 18),
+        upper_lip=rng.uniform(3.4, 4.8),
+        lower_lip=rng.uniform(4.6, 6.0),
         lips=lips,
         smile=rng.uniform(-0.4, 1.2),
         beard=0.0 if feminine else float(rng.choice([0, 0, 0, 0.3, 0.7]) * rng.uniform(0.6, 1)),
@@ -194,9 +200,9 @@ class Lips:
         """Closed outlines: mouth, lower lip, hole, teeth, tongue, and the open curves of both."""
         u, v = _U, _U * self.inner_share
         x_in, top, bottom = self.x(v), self.inner_upper(v), self.inner_lower(v)
-        teeth_height = np.clip(0.75 * self.gap - 0.5, 0, 3.6)
+        teeth_height = np.clip(0.38 * self.gap, 0, 3.4) + 1.6 * self.motion.bite[:, None]
         teeth = np.minimum(top + teeth_height * _lens(_U, 0.3), bottom)
-        tongue_height = self.gap * (0.34 + 0.3 * self.motion.tongue[:, None]) * _lens(_U, 0.8)
+        tongue_height = self.gap * (0.18 + 0.32 * self.motion.tongue[:, None]) * _lens(_U, 0.8)
         tongue = np.maximum(bottom - tongue_height, top)
         lower = _points(self.x(u), self.outer_lower(u))
         edge = _points(x_in, bottom)
@@ -205,12 +211,13 @@ class Lips:
         def closed(x, a, b):
             return np.concatenate([_points(x, a), _points(x, b)[:, ::-1]], 1)
 
+        shut = self.gap[:, :, None] < 0.5  # OpenCV strokes the edge of even an empty polygon.
         return {
             "mouth": np.concatenate([_points(self.x(u), self.outer_upper(u)), lower[:, ::-1]], 1),
             "lower_lip": np.concatenate([edge, lower[:, ::-1]], 1),
-            "hole": closed(x_in, top, bottom),
-            "teeth": closed(x_in, top, teeth),
-            "tongue": closed(x_in, tongue, bottom),
+            "hole": np.where(shut, OUTSIDE, closed(x_in, top, bottom)),
+            "teeth": np.where(shut, OUTSIDE, closed(x_in, top, teeth)),
+            "tongue": np.where(shut, OUTSIDE, closed(x_in, tongue, bottom)),
             "line": _points(x_in, 0.5 * (top + bottom)),
             "shade": closed(shade_x, shade, shade + 2.6 * _lens(u, 0.5)),
             "shine": closed(
@@ -252,12 +259,8 @@ class Eye:
         return self.left[0] + (self.right[0] - self.left[0]) * (u + 1) / 2
 
     def _axis(self, u):
-        slope = (
-            np.broadcast_to((u + 1) / 2, (len(self.closed), len(u)))
-            if np.ndim(u) < 2
-            else (u + 1) / 2
-        )
-        return self.left[1] + (self.right[1] - self.left[1]) * slope
+        row = self.left[1] + (self.right[1] - self.left[1]) * (u + 1) / 2
+        return row + np.zeros_like(self.closed)  # For every frame.
 
     def lower(self, u):
         return self._axis(u) + 0.42 * self.face.eye_height * _lens(u, 0.9)
@@ -282,13 +285,13 @@ class Eye:
             rows = np.minimum(np.maximum(points[..., 1], self.upper(u)), self.lower(u))
             return _points(points[..., 0], rows)
 
-        radius = 0.62 * self.face.eye_height + 0.7
+        radius = 0.5 * self.face.eye_height + 1.2
         return {
             "lid": np.concatenate([_points(x, self.crease(_U)), upper_curve[:, ::-1]], 1),
             "white": np.concatenate([upper_curve, lower_curve[:, ::-1]], 1),
             "iris": disc(radius),
-            "pupil": disc(0.45 * radius),
-            "glint": disc(0.9, (-0.8, -0.9)),
+            "pupil": disc(0.55 * radius),
+            "glint": disc(0.5, (-0.9, -1.0)),
             "lash": upper_curve,
             "rim": lower_curve,
         }
@@ -338,8 +341,8 @@ def nose(face: Face) -> np.ndarray:
 def outline(face: Face, angles: np.ndarray) -> np.ndarray:
     """The resting face's edge [N, 2]; 0 right temple, pi / 2 chin, pi left temple, on to the top."""
     cos, sin = np.cos(angles), np.sin(angles)
-    power = 2 / np.where(sin > 0, face.squareness, 2.2)
-    height = np.where(sin > 0, face.chin_row - 46, 58)
+    power = 2 / np.where(sin > 0, face.squareness, 2.5)
+    height = np.where(sin > 0, face.chin_row - 46, 68)
     x = MIDDLE + face.cheek_width * np.sign(cos) * np.abs(cos) ** power
     return np.stack([x, 46 + height * np.sign(sin) * np.abs(sin) ** power], -1)
 

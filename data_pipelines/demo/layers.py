@@ -90,7 +90,10 @@ def head(f: Face, canvas: np.ndarray, pixels, rng: np.random.Generator) -> np.nd
     _shading(f, canvas, pixels, shape, unit)
     _nose(f, canvas, pixels, unit)
     _beard(f, canvas, pixels, shape, unit)
-    if f.hair_style != faces.BALD:
+    if f.hair_style == faces.BALD:  # Shaved: a hint of hair.
+        crown = _ellipse((middle, -24), (1.1 * cheek, f.hairline + 26))
+        _cover(canvas, np.float32(0.22) * shape * _mask(canvas, pixels(crown), 3 * unit), f.hair)
+    else:
         _fringe(f, canvas, pixels, shape, unit, rng)
     return np.clip(np.round(canvas), 0, 255).astype(np.uint8)
 
@@ -138,8 +141,8 @@ def _beard(f: Face, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) 
     if f.beard:
         edge = faces.outline(f, np.linspace(0.1, np.pi - 0.1, 30))
         centre = np.array((faces.MIDDLE, 86.0))
-        inside = centre + (edge - centre) * (0.72, 0.62)
-        mask = _mask(canvas, pixels(np.concatenate([edge + (0, 2), inside[::-1]])), 2 * unit)
+        inside = centre + (edge - centre) * (0.66, 0.5)
+        mask = _mask(canvas, pixels(np.concatenate([edge + (0, 2), inside[::-1]])), 3 * unit)
         _cover(canvas, np.float32(0.8 * f.beard) * mask * shape, hair)
     if f.moustache:
         x = np.linspace(-1, 1, 15)
@@ -155,7 +158,7 @@ def _strands(canvas, mask, curves, colour, pixels, rng: np.random.Generator) -> 
     for points in curves:
         lines = np.zeros(canvas.shape[:2], np.uint8)
         cv2.polylines(lines, [fixed(pixels(points))], False, (255.0,), 1, cv2.LINE_AA, SHIFT)
-        shade = np.asarray(colour) * rng.uniform(0.6, 1.5)
+        shade = np.asarray(colour) * rng.uniform(0.6, 1.3)
         _cover(canvas, mask * lines[..., None] / np.float32(510), np.minimum(255, shade))
 
 
@@ -166,6 +169,7 @@ def _hair_mass(f: Face, canvas, pixels, bottom: float, unit: float, rng) -> None
     waves = 1.6 if f.hair_style == faces.CURLY else 0.5
     left = middle - reach * np.minimum(1, 0.75 + 0.25 * np.sqrt((rows + 20) / 60))
     left = left + waves * np.sin(rows / 2.5 + rng.uniform(0, 6)) - 0.03 * np.maximum(rows - 60, 0)
+    left = left + 8 * np.clip((rows - bottom + 14) / 14, 0, 1) ** 2
     right = 2 * middle - left + waves * np.sin(rows / 2.1)
     shape = np.concatenate([np.stack([left, rows], -1), np.stack([right, rows], -1)[::-1]])
     mask = _mask(canvas, pixels(shape), 0.7 * unit)
@@ -186,15 +190,17 @@ def _fringe(f: Face, canvas, pixels, shape, unit: float, rng) -> None:
     columns = middle + 1.12 * cheek * x
     temple = {faces.SHORT: 34, faces.SIDE: 36, faces.LONG: 60, faces.BOB: 62, faces.CURLY: 40}
     drop = temple[f.hair_style] - line
-    edge = line + drop * np.abs(x) ** (5.5 if f.hair_style in (faces.LONG, faces.BOB) else 7)
-    if f.hair_style in (faces.SIDE, faces.LONG):
-        edge += 9 * np.exp(-np.abs(columns - f.parting) / 16) * np.sign(columns - f.parting) * 0.5
+    edge = line + drop * np.abs(x) ** (6 if f.hair_style in (faces.LONG, faces.BOB) else 5)
+    if f.hair_style in (faces.SIDE, faces.LONG):  # Swept to both sides of the parting.
+        away = np.abs(columns - f.parting)
+        swept = np.sign(columns - f.parting) == np.sign(middle - f.parting)
+        edge = np.maximum(edge, line - 5 + np.where(swept, 0.32, 0.5) * away)
     elif f.hair_style == faces.BOB:
-        edge += 6 * (1 - x**2)
+        edge += 7 * (1 - x**2)
     elif f.hair_style == faces.CURLY:
         edge += 1.8 * np.sin(columns / 2.6 + rng.uniform(0, 6))
     else:
-        edge += 1.2 * np.sin(columns / 1.7)
+        edge += 0.9 * np.sin(columns / 1.7)
     top = np.array([(middle + 1.12 * cheek, -30), (middle - 1.12 * cheek, -30)])
     polygon = pixels(np.concatenate([np.stack([columns, edge], -1), top]))
     shadow = _mask(canvas, polygon + (0, 2.5 * unit), 1.5 * unit)
@@ -205,9 +211,9 @@ def _fringe(f: Face, canvas, pixels, shape, unit: float, rng) -> None:
     for start in rng.uniform(-1, 1, 26):
         down = np.linspace(-20, 66, 20)
         root = f.parting if f.hair_style in (faces.SIDE, faces.LONG) else middle
-        fall = np.clip((down + 10) / 60, 0, 1) ** 0.7
-        curves.append(np.stack([root + (middle + 1.1 * cheek * start - root) * fall, down], -1))
+        fall = 0.55 + 0.45 * np.clip((down + 10) / 60, 0, 1)
+        curves.append(np.stack([root + (middle + 1.2 * cheek * start - root) * fall, down], -1))
     _strands(canvas, mask, curves, f.hair, pixels, rng)
     shine = _ellipse((middle + 14 * f.light, line - 6), (20, 4))
-    _tint(canvas, mask * _mask(canvas, pixels(shine), 3 * unit), 1.25)
+    _tint(canvas, mask * _mask(canvas, pixels(shine), 4 * unit), 1.14)
     np.minimum(canvas, 255, out=canvas)

@@ -132,8 +132,8 @@ def perform(
         raise_brow=raise_brow,
         frown=frown * (1 - raise_brow),
         gaze=_saccades(rng, times),
-        shift=wander[:, :2] * 1.4,
-        angle=wander[:, 2],
+        shift=wander[:, :2] * 1.1,
+        angle=wander[:, 2] * 0.8,
     )
 
 

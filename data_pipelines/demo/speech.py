@@ -86,21 +86,23 @@ def code(sentence: tuple[str, ...]) -> str:
 def speak(sentence: tuple[str, ...], voice: Voice) -> tuple[np.ndarray, list[Span], list[Span]]:
     """Words -> (int16 [S] at RATE, words, phones in IPA), the same on every call.
 
-    eSpeak carries noise and phase from one sentence to the next in variables that its own
-    initialisation does not reset, so the library is loaded anew for each (1 ms).
+    eSpeak carries its phase from one sentence to the next in variables that its own
+    initialisation does not reset, so the library is loaded anew for each (1 ms); the breath of
+    some voices would be seeded by the clock.
     """
     spelled = tuple(_LETTER_A if word == "a" else word for word in sentence)
-    path, data = _library()
-    library = ctypes.CDLL(path)
+    path, data = library()
+    espeak = ctypes.CDLL(path)
     try:
-        samples, events = _synthesize(library, data, " ".join(spelled).encode(), voice)
-        library.espeak_Terminate()
+        samples, events = _synthesize(espeak, data, " ".join(spelled).encode(), voice)
+        espeak.espeak_Terminate()
     finally:
-        _unload(library)
+        _unload(espeak)
     return samples, *_spans(sentence, events, len(samples) / RATE)
 
 
-def _library() -> tuple[str, bytes]:
+def library() -> tuple[str, bytes]:
+    """-> the path of eSpeak NG and of its voices; raises errors.UserError where there is none."""
     try:
         import espeakng_loader
     except ImportError as error:
@@ -111,9 +113,9 @@ def _library() -> tuple[str, bytes]:
     return str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path()).encode()
 
 
-def _unload(library: ctypes.CDLL) -> None:
+def _unload(espeak: ctypes.CDLL) -> None:
     close = getattr(_ctypes, "dlclose", None) or getattr(_ctypes, "FreeLibrary")  # noqa: B009
-    close(library._handle)
+    close(espeak._handle)
 
 
 def _check(status: int, what: str, expected: int = 0) -> None:
@@ -122,7 +124,7 @@ def _check(status: int, what: str, expected: int = 0) -> None:
 
 
 def _synthesize(
-    library: ctypes.CDLL, data: bytes, text: bytes, voice: Voice
+    espeak: ctypes.CDLL, data: bytes, text: bytes, voice: Voice
 ) -> tuple[np.ndarray, list[tuple[int, int, int, str]]]:
     """-> int16 [S], events (type, position in the text, sample, phone), in order of time."""
     chunks, events = [], []
@@ -139,17 +141,18 @@ def _synthesize(
         return 0
 
     callback = _Callback(receive)
-    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data, _IPA_PHONEME_EVENTS)
+    rate = espeak.espeak_Initialize(_SYNCHRONOUS, 0, data, _IPA_PHONEME_EVENTS)
     _check(rate, "espeak_Initialize", RATE)
-    library.espeak_SetSynthCallback(callback)
-    _check(library.espeak_SetVoiceByName(voice.name.encode()), f"the voice {voice.name!r}")
+    espeak.espeak_SetSynthCallback(callback)
+    _check(espeak.espeak_ng_SetRandSeed(ctypes.c_long(0)), "espeak_ng_SetRandSeed")
+    _check(espeak.espeak_SetVoiceByName(voice.name.encode()), f"the voice {voice.name!r}")
     for parameter, value in (
         (_PARAMETER_RATE, voice.rate),
         (_PARAMETER_PITCH, voice.pitch),
         (_PARAMETER_RANGE, voice.pitch_range),
     ):
-        _check(library.espeak_SetParameter(parameter, value, 0), f"parameter {parameter}={value}")
-    status = library.espeak_Synth(
+        _check(espeak.espeak_SetParameter(parameter, value, 0), f"parameter {parameter}={value}")
+    status = espeak.espeak_Synth(
         text, len(text) + 1, 0, _CHARACTERS, 0, _UTF8_AND_PHONEMES, None, None
     )
     _check(status, f"{text!r}")
