@@ -1,11 +1,15 @@
 """Laws of the demo corpus."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
 
 from data_pipelines import corpus, errors
 from data_pipelines.demo import demo_dataset_builder as demo
+
+pytest.importorskip("espeakng_loader")  # The extra [data].
 
 TINY = dict(train_speakers=2, val_speakers=1, test_speakers=1, train_clips=2, val_clips=1)
 
@@ -24,7 +28,8 @@ def examples(built):
 
 def images(example):
     """Pixels [T, H, W, 3]."""
-    return np.stack([cv2.imdecode(np.frombuffer(f, np.uint8), 1) for f in example["frames"]])
+    decoded = [cv2.imdecode(np.frombuffer(f, np.uint8), 1) for f in example["frames"]]
+    return np.array(decoded)
 
 
 def test_the_folder_names_the_form(built, tmp_path):
@@ -103,3 +108,9 @@ def test_other_options_in_the_same_folder_are_refused(built):
 def test_an_empty_split_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match="val_speakers=0"):
         demo.builder(64, 48, 16000, 25, tmp_path, val_speakers=0)
+
+
+def test_a_missing_espeak_is_a_users_mistake(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(errors.UserError, match="pip install"):
+        demo.builder(64, 48, 16000, 25, tmp_path, **TINY).download_and_prepare()

@@ -187,7 +187,8 @@ def _fringe(f: Face, canvas, pixels, shape, unit: float, rng) -> None:
     """Hair over the forehead and the temples."""
     middle, cheek, line = faces.MIDDLE, f.cheek_width, f.hairline
     x = np.linspace(-1, 1, 41)
-    columns = middle + 1.12 * cheek * x
+    reach = cheek * (1.04 if f.hair_style in (faces.SHORT, faces.SIDE) else 1.12)
+    columns = middle + reach * x
     temple = {faces.SHORT: 34, faces.SIDE: 36, faces.LONG: 60, faces.BOB: 62, faces.CURLY: 40}
     drop = temple[f.hair_style] - line
     edge = line + drop * np.abs(x) ** (6 if f.hair_style in (faces.LONG, faces.BOB) else 5)
@@ -200,8 +201,8 @@ def _fringe(f: Face, canvas, pixels, shape, unit: float, rng) -> None:
     elif f.hair_style == faces.CURLY:
         edge += 1.8 * np.sin(columns / 2.6 + rng.uniform(0, 6))
     else:
-        edge += 0.9 * np.sin(columns / 1.7)
-    top = np.array([(middle + 1.12 * cheek, -30), (middle - 1.12 * cheek, -30)])
+        edge += 0.5 * np.sin(columns / 1.7)
+    top = np.array([(middle + reach, -30), (middle - reach, -30)])
     polygon = pixels(np.concatenate([np.stack([columns, edge], -1), top]))
     shadow = _mask(canvas, polygon + (0, 2.5 * unit), 1.5 * unit)
     _tint(canvas, shape * shadow, 0.82)

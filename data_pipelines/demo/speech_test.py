@@ -9,6 +9,8 @@ import pytest
 from data_pipelines import errors
 from data_pipelines.demo import motion, speech
 
+pytest.importorskip("espeakng_loader")  # The extra [data].
+
 SENTENCE = ("bin", "blue", "at", "f", "two", "now")
 
 
