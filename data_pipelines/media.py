@@ -21,6 +21,9 @@ from data_pipelines.errors import BadClip, UserError
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BT601 = 6  # SMPTE 170M, in the numbering of H.273: what RGB is converted with below.
 
+# OpenCV's own words on a damaged PNG would come before ours.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
@@ -103,8 +106,8 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return np.asarray(samples, np.float32)
 
 
-def decode_clip(path: str | os.PathLike, max_height: int | None = None) -> Clip:
-    """A video file -> frames and sound; frames higher than `max_height` are shrunk to it.
+def decode_clip(source: str | os.PathLike | io.BytesIO, max_height: int | None = None) -> Clip:
+    """A video file, or its bytes -> frames and sound; higher ones are shrunk to `max_height`.
 
     Sound before the first frame is cut, and sound that starts later is padded, by the times of
     the two streams: .mpg files muxed elsewhere are 11 ms apart, a quarter of a frame.
@@ -113,16 +116,19 @@ def decode_clip(path: str | os.PathLike, max_height: int | None = None) -> Clip:
       UserError: there is no such file.
       BadClip: it is not a video, or any part of it is damaged.
     """
-    _existing_file(path, "video")
+    if not isinstance(source, io.BytesIO):
+        source = str(_existing_file(source, "video"))
     try:
-        with av.open(os.fspath(path)) as container:
+        with av.open(source, "r") as container:
             if not container.streams.video:
                 raise BadClip("no picture in it")
             video = container.streams.video[0]
             fps = float(video.average_rate or video.guessed_rate or 0)
             frames, start = _decode_video(container, max_height)
         samples, rate, audio_start = np.zeros(0, np.float32), 0, start
-        with av.open(os.fspath(path)) as container:
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        with av.open(source, "r") as container:
             if container.streams.audio:
                 samples, rate, audio_start = _decode_audio(container)
     except av.error.FFmpegError as e:
@@ -193,6 +199,11 @@ def decode_jpeg(data: bytes) -> np.ndarray:
     if frame is None:
         raise ValueError(f"{len(data)} bytes that are not a JPEG")
     return frame
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] RGB -> PNG bytes."""
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def fit_length(samples: np.ndarray, n: int) -> np.ndarray:
