@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -41,3 +42,35 @@ def features() -> tfds.features.FeaturesDict:
             "audio_rate": np.int32,
         }
     )
+
+
+def check(example: dict, form: CorpusConfig) -> None:
+    """Raises ValueError where an example breaks the contract: TFDS would hide the reason."""
+    t = len(example["frames"])
+    arrays = {
+        "blink": ((t,), np.float32),
+        "landmarks": ((t, 68, 2), np.float32),
+        "audio": ((t * form.audio_rate // form.fps,), np.int16),
+    }
+    if missing := set(features()) - set(example):
+        raise ValueError(f"{example.get('id')} lacks {sorted(missing)}")
+    wrong = []
+    for name, (shape, dtype) in arrays.items():
+        value = example[name]
+        if value.shape != shape or value.dtype != dtype:
+            wrong.append(f"{name}: {value.dtype} {value.shape} instead of {dtype.__name__} {shape}")
+    if not t:
+        wrong.append("frames: none")
+    else:
+        first = cv2.imdecode(np.frombuffer(example["frames"][0], np.uint8), cv2.IMREAD_COLOR_RGB)
+        if first is None or first.shape != (form.height, form.width, 3):
+            wrong.append(f"frames: not JPEGs of {form.height}x{form.width}")
+    if not np.isfinite(example["landmarks"]).all():
+        wrong.append("landmarks: not finite")
+    if (example["fps"], example["audio_rate"]) != (form.fps, form.audio_rate):
+        wrong.append(f"rates: {example['fps']} frames/s, {example['audio_rate']} Hz")
+    for name in ("words", "phones"):
+        if any(not 0 <= span["start"] <= span["end"] for span in example[name]):
+            wrong.append(f"{name}: a span that ends before it starts")
+    if wrong:
+        raise ValueError(f"{example['id']} breaks the data contract: {'; '.join(wrong)}")

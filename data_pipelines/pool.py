@@ -1,0 +1,207 @@
+"""Many clips: spread over processes, each cached on disk, so that an interrupted run goes on."""
+
+import collections
+import concurrent.futures
+import hashlib
+import io
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+
+import cv2
+import numpy as np
+import tqdm
+from etils import epath
+
+from data_pipelines import clips, faces, media
+from data_pipelines.clips import AlignedClip, RawClip
+from data_pipelines.corpus import CorpusConfig
+from data_pipelines.errors import BadClip
+
+_SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
+
+
+class Cache:
+    """Aligned clips and reasons of quarantine, a file each, named by all that they depend on."""
+
+    def __init__(self, root: str | os.PathLike, form: CorpusConfig):
+        self.root = epath.Path(root)
+        self.form = form
+
+    def path(self, raw: RawClip, suffix: str) -> epath.Path:
+        """Where the clip's "npz" (aligned) or "bad" (the reason) is or would be."""
+        key = f"{self.form.name} {clips.VERSION} {raw.stamp} {raw.frame_count}"
+        key = hashlib.sha256(key.encode()).hexdigest()[:12]
+        return self.root / raw.speaker / f"{raw.id}.{key}.{suffix}"
+
+    def missing(self, raws: Sequence[RawClip]) -> list[RawClip]:
+        """Those of which nothing is known yet."""
+        folders = [self.root / speaker for speaker in {raw.speaker for raw in raws}]
+        there = {file.name for folder in folders if folder.exists() for file in folder.iterdir()}
+        return [
+            raw
+            for raw in raws
+            if not {self.path(raw, suffix).name for suffix in ("npz", "bad")} & there
+        ]
+
+    def save(self, raw: RawClip, aligned: AlignedClip) -> None:
+        """Keeps an aligned clip."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            jpegs=np.frombuffer(b"".join(aligned.jpegs), np.uint8),
+            sizes=[len(jpeg) for jpeg in aligned.jpegs],
+            landmarks=aligned.landmarks,
+            blink=aligned.blink,
+            audio=aligned.audio,
+        )
+        media.write_atomically(self.path(raw, "npz"), buffer.getvalue())
+
+    def load(self, raw: RawClip) -> AlignedClip:
+        """A clip that was kept."""
+        with np.load(io.BytesIO(self.path(raw, "npz").read_bytes())) as kept:
+            jpegs, ends = kept["jpegs"].tobytes(), np.cumsum(kept["sizes"])
+            return AlignedClip(
+                jpegs=[jpegs[a:b] for a, b in itertools.pairwise([0, *ends])],
+                landmarks=kept["landmarks"],
+                blink=kept["blink"],
+                audio=kept["audio"],
+            )
+
+    def save_reason(self, raw: RawClip, reason: str) -> None:
+        """Keeps why a clip is quarantined."""
+        media.write_atomically(self.path(raw, "bad"), reason.encode())
+
+    def reason(self, raw: RawClip) -> str | None:
+        """Why the clip is quarantined; None if it is not."""
+        path = self.path(raw, "bad")
+        return path.read_text() if path.exists() else None
+
+
+def align_all(raws: Sequence[RawClip], cache: Cache, workers: int = 0) -> dict[str, str]:
+    """Puts every clip that is not there into the cache -> {id: reason} of those quarantined.
+
+    `workers` processes, 0 for one per core; the landmark model is loaded once in each.
+    """
+    missing = cache.missing(raws)
+    kept = set(raws) - set(missing)
+    bad = {raw.id: reason for raw in kept if (reason := cache.reason(raw)) is not None}
+    if kept:
+        print(f"{len(kept)} of {len(raws)} clips were done before.", flush=True)
+    if missing:
+        faces.model_path()  # Fetched here, once, and a person's mistake shows.
+        workers = min(workers or os.cpu_count() or 1, len(missing))
+        results = _in_processes(missing, cache, workers) if workers > 1 else _here(missing, cache)
+        for raw, reason in _progress(results, len(missing), bad):
+            if reason is not None:
+                bad[raw.id] = reason
+    return bad
+
+
+def _here(raws: Sequence[RawClip], cache: Cache) -> Iterator[tuple[RawClip, str | None]]:
+    """Aligns in this process."""
+    find = faces.FaceFinder(max_faces=1)
+    for raw in raws:
+        yield raw, _align_one(raw, cache, find)
+    find.close()
+
+
+def _in_processes(
+    raws: Sequence[RawClip], cache: Cache, workers: int
+) -> Iterator[tuple[RawClip, str | None]]:
+    """Aligns in a pool; of the clips under way when a process dies, each is tried alone."""
+    waiting = collections.deque(raws)
+    while waiting:
+        running: dict[concurrent.futures.Future, RawClip] = {}
+        try:
+            with _pool(workers, cache) as pool:
+                while waiting or running:
+                    while waiting and len(running) < 2 * workers:  # So that none is idle.
+                        raw = waiting.popleft()
+                        running[pool.submit(_work, raw)] = raw
+                    done, _ = concurrent.futures.wait(
+                        running, return_when=concurrent.futures.FIRST_COMPLETED
+                    )
+                    for future in done:
+                        reason = future.result()
+                        yield running.pop(future), reason
+        except BrokenProcessPool:
+            for raw in running.values():
+                yield raw, _alone(raw, cache)
+
+
+def _alone(raw: RawClip, cache: Cache) -> str | None:
+    """Aligns one clip in a process of its own, which it may kill."""
+    try:
+        with _pool(1, cache) as pool:
+            return pool.submit(_work, raw).result()
+    except BrokenProcessPool:
+        return "the process that decoded it died"
+
+
+def _pool(workers: int, cache: Cache) -> concurrent.futures.ProcessPoolExecutor:
+    # Spawned, since forked processes inherit the locks of threads that they do not have.
+    context = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(workers, context, _start, (cache,))
+
+
+def _start(cache: Cache) -> None:
+    """What a worker does first."""
+    global _cache, _find
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act upon.
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)  # There is a process per core already.
+    _cache, _find = cache, faces.FaceFinder(max_faces=1)
+
+
+def _die_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(raw: RawClip) -> str | None:
+    return _align_one(raw, _cache, _find)
+
+
+def _align_one(raw: RawClip, cache: Cache, find: faces.FaceFinder) -> str | None:
+    """Aligns a clip and keeps the result -> the reason of quarantine, if there is one."""
+    try:
+        aligned = clips.align_clip(raw, cache.form, find)
+    except BadClip as e:
+        cache.save_reason(raw, str(e))
+        return str(e)
+    except Exception as e:  # Not foreseen, so not kept; but one clip shall not stop the others.
+        return f"{type(e).__name__}: {e}"
+    cache.save(raw, aligned)
+    return None
+
+
+def _progress(
+    results: Iterable[tuple[RawClip, str | None]], total: int, bad: dict[str, str]
+) -> Iterator[tuple[RawClip, str | None]]:
+    """Shows rate, time left and the count of quarantined clips; a bar on a terminal."""
+    terminal = sys.stderr.isatty()
+    bar = tqdm.tqdm(total=total, desc="aligning", unit="clip", disable=not terminal)
+    start = shown = time.monotonic()
+    for done, result in enumerate(results, 1):
+        yield result
+        bar.set_postfix(quarantined=len(bad), refresh=False)
+        bar.update()
+        now = time.monotonic()
+        if not terminal and (done == total or now - shown > _SECONDS_PER_LINE):
+            rate, shown = done / (now - start), now
+            print(
+                f"aligned {done} of {total} clips, {rate:.2f} clips/s, "
+                f"{(total - done) / rate / 60:.1f} min left, {len(bad)} quarantined",
+                flush=True,
+            )
+    bar.close()
