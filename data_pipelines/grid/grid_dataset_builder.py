@@ -1,0 +1,65 @@
+"""The GRID audiovisual sentence corpus as aligned faces, from Zenodo or from a copy."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from data_pipelines import recorded, splits
+from data_pipelines.errors import UserError
+from data_pipelines.grid import sources, zenodo
+
+
+class Builder(recorded.RecordedBuilder):
+    """33 speakers, 1000 sentences of 3 s each."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+    SPLITS = splits.GRID
+
+    def find(self, download_dir: epath.Path) -> recorded.Found:
+        """The clips of the speakers asked for."""
+        speakers = self.form.speakers or sources.SPEAKERS
+        if self.form.manual_dir:
+            return sources.find(pathlib.Path(self.form.manual_dir), speakers)
+        folder = pathlib.Path(download_dir)
+        if "://" in os.fspath(download_dir):  # Raw video stays on this machine.
+            folder = pathlib.Path.home() / ".cache" / "s2f_jax" / "grid"
+        return sources.find(zenodo.fetch(speakers, folder), speakers)
+
+
+def builder(
+    height: int,
+    width: int,
+    audio_rate: int,
+    fps: int,
+    data_dir: str | os.PathLike,
+    manual_dir: str | os.PathLike | None = None,
+    workers: int = 0,
+    speakers: Sequence[str] = (),
+    max_bad_share: float = 0.05,
+) -> Builder:
+    """The builder for one form of the data.
+
+    Raises:
+      UserError: an unknown speaker, or the folder holds the corpus with other speakers already.
+    """
+    for speaker in speakers:
+        if speaker not in sources.SPEAKERS:
+            raise UserError(
+                f"GRID has no video of a speaker {speaker!r}; --config.data.speakers takes s1 to "
+                "s34 without s21."
+            )
+    form = recorded.RecordedConfig(
+        height=height,
+        width=width,
+        audio_rate=audio_rate,
+        fps=fps,
+        manual_dir=os.fspath(manual_dir or ""),
+        workers=workers,
+        speakers=tuple(speakers),
+        max_bad_share=max_bad_share,
+    )
+    return Builder.make(data_dir, form)

@@ -1,0 +1,37 @@
+"""GRID's sentences: six words, each coded by one character of the clip's name."""
+
+from data_pipelines.clips import Span
+from data_pipelines.errors import BadClip
+
+GRAMMAR = (
+    {"b": "bin", "l": "lay", "p": "place", "s": "set"},
+    {"b": "blue", "g": "green", "r": "red", "w": "white"},
+    {"a": "at", "b": "by", "i": "in", "w": "with"},
+    {letter: letter for letter in "abcdefghijklmnopqrstuvxyz"},  # W alone has three syllables.
+    dict(
+        zip("z123456789", "zero one two three four five six seven eight nine".split(), strict=True)
+    ),
+    {"a": "again", "n": "now", "p": "please", "s": "soon"},
+)
+_TICKS = 25000  # Of an .align file, per second.
+_SILENCE = ("sil", "sp")
+
+
+def words(name: str) -> list[str]:
+    """bbaf2n -> bin blue at f two now; BadClip if it is not such a name."""
+    try:
+        return [code[c] for c, code in zip(name, GRAMMAR, strict=True)]
+    except (KeyError, ValueError) as e:
+        raise BadClip(f"{name} is not the name of a GRID sentence") from e
+
+
+def times(align: str, spoken: list[str]) -> tuple[Span, ...]:
+    """The lines "start end word" of an .align file -> the words, or none if it has others."""
+    try:
+        rows = [line.split() for line in align.splitlines() if line.strip()]
+        spans = [Span(word, int(start) / _TICKS, int(end) / _TICKS) for start, end, word in rows]
+    except ValueError:
+        return ()
+    spans = tuple(span for span in spans if span.text not in _SILENCE)
+    in_order = all(0 <= span.start <= span.end for span in spans)
+    return spans if in_order and [span.text for span in spans] == spoken else ()

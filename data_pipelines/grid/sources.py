@@ -1,0 +1,102 @@
+"""The files of a copy of GRID, unpacked or as Zenodo's zips, and what is said in each clip."""
+
+import dataclasses
+import pathlib
+import zipfile
+from collections.abc import Iterable, Sequence
+
+from data_pipelines import clips, splits
+from data_pipelines.clips import RawClip
+from data_pipelines.errors import BadClip, UserError
+from data_pipelines.grid import sentences
+from data_pipelines.recorded import Found
+
+SPEAKERS = sorted((s for part in splits.GRID.values() for s in part), key=lambda s: int(s[1:]))
+_FRAMES = 75  # Of every clip; those that broke off have fewer.
+_LAYOUT = "s1/*.mpg or s1.zip, and so on, with alignments/ or alignments.zip beside them"
+
+
+def find(folder: pathlib.Path, speakers: Sequence[str]) -> Found:
+    """The clips of the speakers in a folder s1/*.mpg or s1.zip.
+
+    The words come from a clip's name. Their times come from the .align file of that name, in
+    whichever folder it is: Zenodo's are swapped between speakers, and a name is unique in GRID.
+
+    Raises:
+      UserError: there is no such folder, or no clip in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}; --manual_dir should hold {_LAYOUT}.")
+    by_speaker = {speaker: _clips(folder, speaker) for speaker in speakers}
+    if not any(by_speaker.values()):
+        raise UserError(
+            f"No GRID clips of {_listed(speakers)} in {folder}; it should hold {_LAYOUT}."
+        )
+    found = [raw for raws in by_speaker.values() for raw in raws]
+    aligns = _alignments(folder, {_name(raw) for raw in found})
+    spoken, misnamed = [], {}
+    for raw in found:
+        try:
+            words = sentences.words(_name(raw))
+        except BadClip as e:
+            misnamed[raw.id] = str(e)
+            continue
+        spans = sentences.times(aligns.get(_name(raw), ""), words)
+        spoken.append(dataclasses.replace(raw, transcript=" ".join(words), words=spans))
+    absent = [speaker for speaker, raws in by_speaker.items() if not raws]
+    return Found(clips=spoken, unusable=misnamed, absent_speakers=absent)
+
+
+def _name(raw: RawClip) -> str:
+    """s1_bbaf2n -> bbaf2n."""
+    return raw.id.removeprefix(f"{raw.speaker}_")
+
+
+def _clips(folder: pathlib.Path, speaker: str) -> list[RawClip]:
+    """A speaker's clips by name, their words still unknown."""
+    archive = folder / f"{speaker}.zip"
+    sources = {}
+    if archive.is_file():
+        for member in _members(archive, ".mpg"):
+            stamp = f"{member.file_size}-{member.CRC:08x}"
+            sources[pathlib.PurePosixPath(member.filename).stem] = archive, stamp, member.filename
+    for path in (folder / speaker).rglob("*.mpg"):  # An unpacked clip goes before a packed one.
+        if not path.name.startswith("."):
+            sources[path.stem] = path, clips.file_stamp(path), ""
+    return [
+        RawClip(f"{speaker}_{name}", speaker, path, stamp, member, frame_count=_FRAMES)
+        for name, (path, stamp, member) in sorted(sources.items())
+    ]
+
+
+def _alignments(folder: pathlib.Path, names: set[str]) -> dict[str, str]:
+    """The text of the .align files of these clips, by clip."""
+    texts = {}
+    archive = folder / "alignments.zip"
+    if archive.is_file():
+        members = _members(archive, ".align")
+        with zipfile.ZipFile(archive) as opened:
+            for member in members:
+                name = pathlib.PurePosixPath(member.filename).stem
+                if name in names:
+                    texts[name] = opened.read(member).decode(errors="replace")
+    for path in folder.rglob("*.align"):
+        if path.stem in names:
+            texts[path.stem] = path.read_text(errors="replace")
+    return texts
+
+
+def _members(archive: pathlib.Path, suffix: str) -> list[zipfile.ZipInfo]:
+    """The files in a zip, without those that a Mac adds (._x)."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+    except zipfile.BadZipFile as e:
+        raise UserError(f"{archive} is not a whole zip ({e}); delete it and fetch it again.") from e
+    names = [(member, pathlib.PurePosixPath(member.filename)) for member in members]
+    return [m for m, name in names if name.suffix == suffix and not name.name.startswith(".")]
+
+
+def _listed(speakers: Iterable[str]) -> str:
+    speakers = list(speakers)
+    return ", ".join(speakers) if len(speakers) < 6 else f"{speakers[0]} to {speakers[-1]}"

@@ -1,0 +1,93 @@
+"""A corpus to shards: finds its builder, runs it, says what came out."""
+
+import importlib
+import inspect
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from data_pipelines.errors import UserError
+
+
+def data_dir(data: Mapping[str, Any], flag: str | None = None) -> str:
+    """Where shards are: the flag, else the config, else TFDS_DATA_DIR, else TFDS's own default."""
+    default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return os.path.expanduser(flag or data["dir"] or default)
+
+
+def corpora() -> list[str]:
+    """The names that config.data.corpus takes: every package here that has a builder."""
+    builders = pathlib.Path(__file__).parent.glob("*/*_dataset_builder.py")
+    return sorted(path.parent.name for path in builders)
+
+
+def prepare(
+    data: Mapping[str, Any], manual_dir: str | None = None, data_dir_flag: str | None = None
+) -> dict[str, Any]:
+    """Makes the shards of config.data (configs/base.py), unless they are there.
+
+    Returns corpus, path, clips ({split: count}) and quarantined (a count).
+
+    Raises:
+      UserError: an unknown corpus, or whatever its builder finds wrong.
+    """
+    corpus, start = data["corpus"], time.monotonic()
+    builder = _builder(data, manual_dir, data_dir(data, data_dir_flag))
+    made = builder.data_path.exists()
+    if not made:
+        if not sys.stderr.isatty():
+            tfds.disable_progress_bar()
+        builder.download_and_prepare()
+    summary = {
+        "corpus": corpus,
+        "path": str(builder.data_path),
+        "clips": {split: info.num_examples for split, info in builder.info.splits.items()},
+        "quarantined": _quarantined(builder),
+    }
+    counts = ", ".join(f"{count} {split}" for split, count in summary["clips"].items())
+    took = "was there already" if made else f"made in {time.monotonic() - start:.0f} s"
+    print(f"{corpus} {took}: {counts}, {summary['quarantined']} quarantined: {summary['path']}")
+    return summary
+
+
+def _builder(
+    data: Mapping[str, Any], manual_dir: str | None, directory: str
+) -> tfds.core.DatasetBuilder:
+    """The corpus's builder; a corpus that is drawn takes no manual_dir and no speakers."""
+    corpus = data["corpus"]
+    if corpus not in corpora():
+        raise UserError(
+            f"There is no corpus {corpus!r}; config.data.corpus is one of {', '.join(corpora())}."
+        )
+    module = importlib.import_module(f"data_pipelines.{corpus}.{corpus}_dataset_builder")
+    takes = inspect.signature(module.builder).parameters
+    raw = {
+        "manual_dir": manual_dir,
+        "speakers": tuple(data["speakers"]),
+        "max_bad_share": data["max_bad_share"],
+    }
+    for name in ("manual_dir", "speakers"):
+        if raw[name] and name not in takes:
+            raise UserError(f"The corpus {corpus} takes no {name}; leave out {raw[name]!r}.")
+    return module.builder(
+        height=data["height"],
+        width=data["width"],
+        audio_rate=data["audio_rate"],
+        fps=data["fps"],
+        data_dir=directory,
+        workers=data["prepare_workers"],
+        **{name: value for name, value in raw.items() if name in takes},
+        **data["options"],
+    )
+
+
+def _quarantined(builder: tfds.core.DatasetBuilder) -> int:
+    """How many clips the corpus's report names; a corpus that is drawn has none."""
+    report = builder.data_path.parent / "quarantine.json"
+    return len(json.loads(report.read_text())["quarantined"]) if report.exists() else 0
