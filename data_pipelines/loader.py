@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import grain
+import grain.sharding
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
@@ -133,7 +134,7 @@ def training_batches(
         grain.experimental.ElasticIterator(
             order.random_map(load),
             global_batch_size=batch_size,
-            shard_options=grain.ShardOptions(process, processes),
+            shard_options=grain.sharding.ShardOptions(process, processes),
             read_options=grain.ReadOptions(num_threads=2, prefetch_buffer_size=2 * batch_size),
             multiprocessing_options=multiprocessing,
         )

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from s2f_jax.models.layers import BatchNorm, Conv, DoubleConv, Dtype, conv, conv_init
+from s2f_jax.models.layers import BatchNorm, DoubleConv, Dtype, conv, conv_init
 
 
 class SkipConv(nn.Module):

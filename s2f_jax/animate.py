@@ -1,0 +1,161 @@
+"""A trained generator in use: a still and sound in, frames out."""
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from data_pipelines import media, transforms
+from data_pipelines.errors import UserError
+from s2f_jax import networks, rngs, runs
+from s2f_jax.checkpoint import Checkpoints, restore_variables
+from s2f_jax.metrics import image
+from s2f_jax.models.generator import Carry, Generator, Identity
+
+CHUNK = 25  # Frames decoded at once: bounds memory, and one compiled shape serves any length.
+
+
+def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
+    """A workdir (its best checkpoint) or a checkpoint step's folder -> workdir, step.
+
+    Raises UserError where there is no checkpoint.
+    """
+    folder = epath.Path(path)
+    if folder.parent.name == "checkpoints" and folder.name.isdigit() and folder.exists():
+        return folder.parent.parent, int(folder.name)
+    if not folder.exists():
+        raise UserError(f"--checkpoint={path} does not exist: give a run's workdir")
+    if (folder / "checkpoints").exists():
+        checkpoints = Checkpoints(folder, read_only=True)
+        step = checkpoints.best()
+        checkpoints.close()
+        if step is not None:
+            return folder, step
+    raise UserError(f"--checkpoint={path} holds no checkpoint yet: give the workdir of a run")
+
+
+class Animator:
+    """The generator of a checkpoint.
+
+    Frames are uint8 RGB of the model's size. The image is uint8 [H, W, 3] RGB or a path; the sound
+    mono float32 in [-1, 1] or int16, [S] at any rate, or a path. One video frame per
+    rate / fps samples, T = ceil(S * fps / rate): a last part of a frame counts as one.
+    """
+
+    def __init__(self, generator: Generator, variables: dict[str, Any]):
+        self.generator, self.variables = generator, variables
+        self.fps, self.rate = generator.fps, generator.audio_rate
+        self.size = (generator.height, generator.width_px)
+        self._identify = jax.jit(
+            lambda variables, still: generator.apply(variables, still, method="identify")
+        )
+        self._animate = jax.jit(functools.partial(generator.apply, method="animate"))
+
+    @classmethod
+    def load(cls, path: epath.PathLike) -> "Animator":
+        """From a workdir (its best checkpoint) or a checkpoint step's folder.
+
+        Raises UserError where there is none, or one of another schema.
+        """
+        workdir, step = find_checkpoint(path)
+        config = runs.read_config(workdir)
+        generator = networks.generator(config.data, config.model)
+        return cls(generator, restore_variables(workdir, step, "generator"))
+
+    def __call__(
+        self,
+        image_: np.ndarray | str | os.PathLike,
+        audio: np.ndarray | str | os.PathLike,
+        rate: int | None = None,
+        *,
+        seed: int = 0,
+        aligned: bool = False,
+        noise_std: float | None = None,
+        raw: bool = False,
+    ) -> np.ndarray:
+        """-> uint8 [T, H, W, 3], or with raw float32 in [-1, 1].
+
+        aligned: the image is a crop of the model's size, no face is searched.
+        noise_std: of the spontaneous motion; 0 for none, default the model's.
+        Raises UserError for an image without a face, a file that cannot be read, empty sound.
+        """
+        still = self.still(image_, aligned)
+        sound = self.sound(audio, rate)
+        return self._frames(still[None], sound[None], seed, noise_std, raw)[0]
+
+    def still(self, image_: np.ndarray | str | os.PathLike, aligned: bool = False) -> np.ndarray:
+        """Any portrait (or an aligned crop) -> the still as the model takes it, uint8 [H, W, 3]."""
+        name = "the image" if isinstance(image_, np.ndarray) else os.fspath(image_)
+        picture = image_ if isinstance(image_, np.ndarray) else media.read_image(image_)
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+            raise UserError(
+                f"{name} is {picture.dtype} {list(picture.shape)}: give uint8 [H, W, 3] RGB"
+            )
+        height, width = self.size
+        if not aligned:
+            from data_pipelines import faces  # MediaPipe takes a second to import.
+
+            return faces.portrait(picture, height, width)[0]
+        if picture.shape[:2] != self.size:
+            raise UserError(
+                f"{name} is {picture.shape[1]}x{picture.shape[0]} pixels and an aligned crop of"
+                f" this model is {width}x{height}: leave --aligned out to have the face found"
+            )
+        return picture
+
+    def sound(self, audio: np.ndarray | str | os.PathLike, rate: int | None = None) -> np.ndarray:
+        """Any sound -> float32 [S] in [-1, 1] at the model's rate."""
+        if not isinstance(audio, np.ndarray):
+            return media.read_audio(audio, self.rate)
+        if rate is None or rate <= 0:
+            raise UserError(f"rate={rate} is no sampling rate: give the sound's rate in Hz")
+        if not audio.size:
+            raise UserError("the sound is empty (0 samples): give at least one sample")
+        return media.resample(media.to_mono_float(audio), rate, self.rate)
+
+    def generate_clips(
+        self, stills: np.ndarray, audios: Sequence[np.ndarray], seed: int = 0
+    ) -> list[np.ndarray]:
+        """stills uint8 [B, H, W, 3], audios int16 [S_i] at the model's rate -> B of uint8
+        [T_i, H, W, 3], computed side by side."""
+        sounds = [media.to_mono_float(audio) for audio in audios]
+        lengths = [-(-len(sound) // self.generator.stride) for sound in sounds]
+        padded = np.zeros((len(sounds), max(map(len, sounds))), np.float32)
+        for row, sound in zip(padded, sounds, strict=True):
+            row[: len(sound)] = sound
+        frames = self._frames(stills, padded, seed)
+        return [clip[:length] for clip, length in zip(frames, lengths, strict=True)]
+
+    def _frames(
+        self,
+        stills: np.ndarray,
+        sounds: np.ndarray,
+        seed: int,
+        noise_std: float | None = None,
+        raw: bool = False,
+    ) -> np.ndarray:
+        """stills uint8 [B, H, W, 3], sounds float32 [B, S] -> [B, T, H, W, 3]."""
+        g = self.generator
+        count = -(-sounds.shape[1] // g.stride)
+        chunks = -(-count // CHUNK)
+        left, right = transforms.audio_margins(g.window, g.stride)
+        total = chunks * CHUNK * g.stride
+        padded = np.pad(sounds, ((0, 0), (left, total - sounds.shape[1] + right)))
+        std = g.noise_std if noise_std is None else noise_std
+        root = rngs.key(jax.random.key(seed), "noise")
+        identity: Identity = self._identify(self.variables, stills.astype(np.float32) / 127.5 - 1)
+        carry: Carry = g.initial_carry(len(stills))
+        starts = g.stride * np.arange(CHUNK)[:, None] + np.arange(g.window)
+        out = []
+        for chunk in range(chunks):
+            windows = padded[:, chunk * CHUNK * g.stride + starts]
+            noise = rngs.frame_noise(root, CHUNK, g.noise_features, std, chunk * CHUNK)
+            noise = jnp.broadcast_to(noise, (len(stills), *noise.shape))
+            carry, frames = self._animate(self.variables, identity, windows, noise, carry)
+            out.append(np.asarray(frames if raw else image.to_uint8(frames)))
+        return np.concatenate(out, axis=1)[:, :count]

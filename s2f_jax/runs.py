@@ -1,0 +1,132 @@
+"""A run's folder: which config it holds, and what made it."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import uuid
+from typing import Any
+
+import jax
+from etils import epath
+from ml_collections import ConfigDict
+
+from data_pipelines.errors import UserError
+
+SCHEMA = 1  # Of config.json.
+# Fields that may change between a run's start and its continuation.
+FREE = {
+    "name",
+    "max_epochs",
+    "patience",
+    "keep_latest",
+    "log_every",
+    "sample_clips",
+    "loader_workers",
+    "validation_clips",
+    "eval_batch_size",
+    "data.dir",
+    "data.speakers",
+    "data.max_bad_share",
+    "data.prepare_workers",
+}
+PACKAGES = ("s2f_jax", "jax", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain")
+
+
+def write_atomically(path: epath.Path, text: str) -> None:
+    part = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    part.write_text(text)
+    part.replace(path)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def as_json(config: ConfigDict) -> dict[str, Any]:
+    """The resolved config as JSON keeps it."""
+    return json.loads(config.to_json())
+
+
+def read_config(workdir: epath.PathLike) -> ConfigDict:
+    """The config a run was made with.
+
+    Raises UserError where there is no run, or one of another schema.
+    """
+    path = epath.Path(workdir) / "config.json"
+    if not path.exists():
+        raise UserError(f"{workdir} holds no run (it has no config.json): give a run's workdir")
+    config = json.loads(path.read_text())
+    if config.get("schema") != SCHEMA:
+        raise UserError(
+            f"{path} has schema {config.get('schema')} and this version reads {SCHEMA}:"
+            " use the version of s2f_jax in the run's run.json"
+        )
+    return ConfigDict(config)
+
+
+def open_workdir(config: ConfigDict, workdir: epath.PathLike) -> epath.Path:
+    """The folder of a run, refused where it holds a run of another config."""
+    folder = epath.Path(workdir)
+    if (folder / "config.json").exists():
+        before, now = _flat(as_json(read_config(folder))), _flat(as_json(config))
+        names = sorted((before.keys() | now.keys()) - FREE)
+        differ = [
+            f"{name}: {before.get(name)} there, {now.get(name)} now"
+            for name in names
+            if before.get(name) != now.get(name)
+        ]
+        if differ:
+            raise UserError(
+                f"{folder} holds a run of another config ({'; '.join(differ)}):"
+                " choose another --workdir"
+            )
+    elif folder.exists() and not folder.is_dir():
+        raise UserError(f"--workdir={folder} is a file, not a folder: choose another")
+    return folder
+
+
+def _git(*arguments: str) -> str:
+    folder = epath.Path(__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # Installed without its history.
+    return result.stdout.strip()
+
+
+def describe(seed: int) -> dict[str, Any]:
+    """What made a run: versions, git commit and dirty flag, devices, seed."""
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "python": sys.version.split()[0],
+        "git": {"commit": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))},
+        "devices": [device.device_kind for device in jax.devices()],
+        "processes": jax.process_count(),
+        "seed": seed,
+    }
+
+
+def write(config: ConfigDict, folder: epath.Path) -> None:
+    """config.json and run.json, by the first process.
+
+    Raises UserError where the folder cannot be written to.
+    """
+    if jax.process_index():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "config.json", json.dumps(as_json(config), indent=2) + "\n")
+        write_atomically(folder / "run.json", json.dumps(describe(config.seed), indent=2) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"--workdir={folder} cannot be written ({error.strerror}): choose another"
+        ) from error
