@@ -16,6 +16,7 @@ VERSION = 1  # Of what align_clip does; a new one makes every clip again.
 _MAX_HEIGHT = 720  # Pixels; higher video is shrunk first, which keeps a process below 1 GB.
 _MAX_FACELESS = 0.1  # Of a clip's frames; and no gap longer than:
 _MAX_GAP = 5  # Frames.
+_MAX_OFF = 0.1  # Of the height, by which a stable point may be off its canonical place.
 _SMOOTHING = 7  # Frames, of the transform; the landmarks are kept unsmoothed, or blinks vanish.
 
 
@@ -77,9 +78,11 @@ def align_clip(raw: RawClip, form: CorpusConfig, find: Callable) -> AlignedClip:
         faces.face_transform(points, height, width)
         for points in faces.smooth(landmarks, _SMOOTHING)
     ]
-    moved = [
-        faces.transform_points(t, points) for t, points in zip(transforms, landmarks, strict=True)
-    ]
+    pairs = zip(transforms, landmarks, strict=True)
+    moved = np.array([faces.transform_points(*pair) for pair in pairs], np.float32)
+    off = np.abs(moved[:, list(faces.STABLE)] - faces.canonical(height, width)).max(axis=(1, 2))
+    if off.max() > _MAX_OFF * height:  # Of GRID's good clips, none is off by 3 % of the height.
+        raise BadClip(f"the face jumps at frame {np.argmax(off)}")
     aligned = (
         faces.align(frame, t, height, width) for frame, t in zip(frames, transforms, strict=True)
     )
@@ -87,7 +90,7 @@ def align_clip(raw: RawClip, form: CorpusConfig, find: Callable) -> AlignedClip:
     audio = media.fit_length(audio, len(frames) * form.audio_rate // form.fps)
     return AlignedClip(
         jpegs=[media.encode_jpeg(frame) for frame in aligned],
-        landmarks=np.array(moved, np.float32),
+        landmarks=moved,
         blink=blink,
         audio=np.rint(audio * 32767).astype(np.int16),
     )

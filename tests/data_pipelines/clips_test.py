@@ -1,0 +1,118 @@
+import pathlib
+import zipfile
+
+import numpy as np
+import pytest
+
+from data_pipelines import clips, corpus, faces, media
+from data_pipelines.errors import BadClip
+
+FORM = corpus.CorpusConfig(height=32, width=24, audio_rate=16000, fps=25)
+
+
+class Finder:
+    """Finds the same face in every frame, larger than the form by two; blind where told."""
+
+    def __init__(self, blind=(), jump=None):
+        self.calls, self.blind, self.jump = -1, blind, jump
+
+    def __call__(self, image):
+        self.calls += 1
+        if self.calls in self.blind:
+            return []
+        landmarks = np.full((68, 2), 20.0, np.float32)
+        landmarks[list(faces.STABLE)] = 2 * faces.canonical(32, 24) + 5
+        if self.calls == self.jump:
+            landmarks += 40
+        return [faces.Face(landmarks, blink=self.calls / 100)]
+
+
+def raw_clip(folder, frames=15, fps=25.0, audio=True, **fields):
+    path = pathlib.Path(folder) / "clip.mp4"
+    pixels = np.full((frames, 80, 60, 3), 90, np.uint8)
+    sound = 0.5 * np.sin(np.arange(round(16000 * frames / fps)) / 5) if audio else None
+    media.write_video(path, pixels, fps, sound, 16000)
+    return clips.RawClip("s1_clip", "s1", path, clips.file_stamp(path), **fields)
+
+
+def test_an_aligned_clip_keeps_the_contract(tmp_path):
+    words = (clips.Span("bin", 0.1, 0.2),)
+    raw = raw_clip(tmp_path, frame_count=15, transcript="bin", words=words)
+    aligned = clips.align_clip(raw, FORM, Finder())
+    example = clips.example(raw, aligned, FORM)
+    corpus.check(example, FORM)
+    assert example["words"] == [{"text": "bin", "start": 0.1, "end": 0.2}]
+    stable = aligned.landmarks[:, list(faces.STABLE)]
+    np.testing.assert_allclose(
+        stable, np.broadcast_to(faces.canonical(32, 24), stable.shape), atol=1e-4
+    )
+    np.testing.assert_allclose(aligned.blink, np.arange(15) / 100, atol=1e-6)
+    assert np.abs(aligned.audio).max() == pytest.approx(16384, rel=0.1)
+
+
+def test_a_member_of_a_zip_is_the_same_clip(tmp_path):
+    raw = raw_clip(tmp_path)
+    with zipfile.ZipFile(tmp_path / "s1.zip", "w") as archive:
+        archive.write(raw.path, "s1/clip.mp4")
+    packed = clips.RawClip("s1_clip", "s1", tmp_path / "s1.zip", "1", member="s1/clip.mp4")
+    first, second = (clips.align_clip(r, FORM, Finder()) for r in (raw, packed))
+    assert first.jpegs == second.jpegs
+    np.testing.assert_array_equal(first.audio, second.audio)
+
+
+@pytest.mark.parametrize(
+    ("make", "finder", "reason"),
+    [
+        ({"frame_count": 75}, Finder(), "15 frames instead of 75"),
+        ({"audio": False}, Finder(), "no sound"),
+        ({"frames": 30}, Finder(blind=range(4)), "no face in 4 of 30 frames, 4 of them in a row"),
+        ({"frames": 75}, Finder(blind=range(10, 16)), "6 of them in a row"),
+        ({"frames": 30}, Finder(jump=20), "the face jumps at frame 20"),
+    ],
+)
+def test_an_unfit_clip_is_refused_with_the_reason(tmp_path, make, finder, reason):
+    with pytest.raises(BadClip, match=reason):
+        clips.align_clip(raw_clip(tmp_path, **make), FORM, finder)
+
+
+def test_silence_is_no_speech(tmp_path, monkeypatch):
+    raw = raw_clip(tmp_path)
+    decoded = media.decode_clip(raw.path)
+    mute = media.Clip(decoded.frames, 25.0, np.zeros(9600, np.float32), 16000)
+    monkeypatch.setattr(media, "decode_clip", lambda *_: mute)
+    with pytest.raises(BadClip, match="silent"):
+        clips.align_clip(raw, FORM, Finder())
+
+
+def test_a_frame_without_a_face_gets_landmarks_between_its_neighbours():
+    def find(image):
+        t = int(image[0, 0, 0])
+        return [] if t in (4, 5) else [faces.Face(np.full((68, 2), 3.0 * t, np.float32), 0.5)]
+
+    frames = np.broadcast_to(np.arange(30, dtype=np.uint8)[:, None, None, None], (30, 2, 2, 3))
+    landmarks, blink = clips.find_landmarks(frames, find)
+    np.testing.assert_allclose(landmarks[:, 7, 1], 3 * np.arange(30))
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(blink)), [4, 5])
+
+
+def test_another_frame_rate_shows_the_nearest_frames():
+    np.testing.assert_array_equal(clips.nearest_frames(6, 50, 25), [0, 2, 4])
+    np.testing.assert_array_equal(clips.nearest_frames(3, 25, 50), [0, 0, 1, 2, 2, 2])
+    assert len(clips.nearest_frames(90, 29.97, 25)) == 75
+    np.testing.assert_array_equal(clips.nearest_frames(4, 24.999, 25), range(4))
+
+
+def test_an_example_that_breaks_the_contract_is_named(tmp_path):
+    raw = raw_clip(tmp_path)
+    example = clips.example(raw, clips.align_clip(raw, FORM, Finder()), FORM)
+    for name, value in {
+        "audio": example["audio"][:-1],
+        "landmarks": example["landmarks"].astype(np.float64),
+        "frames": example["frames"][:-1],
+        "audio_rate": 48000,
+        "words": [{"text": "x", "start": 2.0, "end": 1.0}],
+    }.items():
+        with pytest.raises(ValueError, match="s1_clip breaks"):
+            corpus.check(example | {name: value}, FORM)
+    with pytest.raises(ValueError, match="lacks.*blink"):
+        corpus.check({name: v for name, v in example.items() if name != "blink"}, FORM)

@@ -1,0 +1,106 @@
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from data_pipelines import clips, corpus, faces, pool
+from data_pipelines.errors import BadClip
+
+FORM = corpus.CorpusConfig()
+
+
+class NoFinder:
+    def __init__(self, max_faces):
+        pass
+
+    def close(self):
+        pass
+
+
+def raw_clip(name, stamp="1"):
+    return clips.RawClip(f"s1_{name}", "s1", pathlib.Path(name), stamp)
+
+
+def aligned_clip(seed=0):
+    rng = np.random.default_rng(seed)
+    return clips.AlignedClip(
+        jpegs=[rng.bytes(5), rng.bytes(9)],
+        landmarks=rng.normal(size=(2, 68, 2)).astype(np.float32),
+        blink=np.array([0.5, np.nan], np.float32),
+        audio=rng.integers(-9, 9, 1280).astype(np.int16),
+    )
+
+
+def stand_in(raw):
+    """Stands for the work of one clip in another process."""
+    if raw.id == "s1_deadly":
+        os._exit(9)
+    return "unfit" if raw.id == "s1_bad" else None
+
+
+def no_start(cache):
+    """Stands for loading the model."""
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """What was aligned; "bad" is unfit, "odd" raises what was not foreseen."""
+    done = []
+
+    def align(raw, form, find):
+        done.append(raw.id)
+        if raw.id == "s1_bad":
+            raise BadClip("unfit")
+        if raw.id == "s1_odd":
+            raise ZeroDivisionError("odd")
+        return aligned_clip()
+
+    monkeypatch.setattr(clips, "align_clip", align)
+    monkeypatch.setattr(faces, "model_path", lambda: None)
+    monkeypatch.setattr(faces, "FaceFinder", NoFinder)
+    return done
+
+
+def test_the_cache_gives_back_what_it_was_given(tmp_path):
+    cache = pool.Cache(tmp_path, FORM)
+    cache.save(raw_clip("a"), aligned_clip())
+    kept, given = cache.load(raw_clip("a")), aligned_clip()
+    assert kept.jpegs == given.jpegs
+    for name in ("landmarks", "blink", "audio"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(given, name))
+        assert getattr(kept, name).dtype == getattr(given, name).dtype
+
+
+def test_a_second_run_does_only_what_is_missing_or_changed(tmp_path, work):
+    cache = pool.Cache(tmp_path, FORM)
+    first = [raw_clip(name) for name in ("a", "bad", "b")]
+    assert pool.align_all(first, cache, workers=1) == {"s1_bad": "unfit"}
+    again = [*first[:2], raw_clip("b", stamp="2"), raw_clip("c")]
+    work.clear()
+    assert pool.align_all(again, cache, workers=1) == {"s1_bad": "unfit"}
+    assert work == ["s1_b", "s1_c"]
+    other_form = pool.Cache(tmp_path, corpus.CorpusConfig(height=64, width=48))
+    assert other_form.missing(again) == again
+
+
+def test_an_error_in_one_clip_does_not_stop_the_others(tmp_path, work):
+    cache = pool.Cache(tmp_path, FORM)
+    raws = [raw_clip(name) for name in ("odd", "a")]
+    assert pool.align_all(raws, cache, workers=1) == {"s1_odd": "ZeroDivisionError: odd"}
+    assert cache.missing(raws) == raws[:1]  # It may be our fault: try again next time.
+
+
+def test_progress_is_told_in_plain_lines(tmp_path, work, capsys):
+    pool.align_all([raw_clip("a"), raw_clip("bad")], pool.Cache(tmp_path, FORM), workers=1)
+    assert "aligned 2 of 2 clips" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_clip_that_kills_its_process_is_found_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(faces, "model_path", lambda: None)
+    monkeypatch.setattr(pool, "_work", stand_in)
+    monkeypatch.setattr(pool, "_start", no_start)
+    raws = [raw_clip(name) for name in ("a", "deadly", "bad", "b", "c", "d")]
+    bad = pool.align_all(raws, pool.Cache(tmp_path, FORM), workers=2)
+    assert bad == {"s1_bad": "unfit", "s1_deadly": "the process that decoded it died"}
