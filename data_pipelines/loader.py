@@ -2,17 +2,16 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import cv2
 import grain
 import grain.sharding
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import transforms
+from data_pipelines import media, transforms
 from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import UserError
 
@@ -43,12 +42,7 @@ class Clip:
 
     def decode(self, first: int, count: int) -> np.ndarray:
         """Frames first ... first + count, uint8 [count, H, W, 3] RGB."""
-        return np.stack(
-            [
-                cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-                for jpeg in self.jpegs[first : first + count]
-            ]
-        )
+        return np.stack([media.decode_jpeg(jpeg) for jpeg in self.jpegs[first : first + count]])
 
     @functools.cached_property
     def frames(self) -> np.ndarray:
@@ -88,11 +82,11 @@ class Clips(Sequence):
                 f"there are no {corpus} shards of the form {form.name} in {data_dir}:"
                 " run `python -m s2f_jax.main prepare` with this config first"
             )
-        builder = tfds.builder_from_directory(versions[-1].parent)
+        builder: Any = tfds.builder_from_directory(versions[-1].parent)
         if split not in builder.info.splits:
             have = ", ".join(builder.info.splits) or "none"
             raise UserError(f"the corpus {corpus} has no split {split!r} (it has: {have})")
-        self._source = builder.as_data_source(split)
+        self._source: Any = builder.as_data_source(split)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -126,7 +120,7 @@ def training_batches(
         first = int(rng.integers(max(len(clip) - clip_frames, 0) + 1))
         mirrored = index >= len(clips)
         example = transforms.training_window(clip, first, clip_frames, window, mirrored)
-        return example | {"clip": np.int32(index % len(clips))}
+        return example | {"clip": np.array(index % len(clips), np.int32)}
 
     order = grain.MapDataset.range(len(clips) * (2 if mirror else 1)).seed(seed).shuffle().repeat()
     multiprocessing = grain.MultiprocessingOptions(num_workers=workers) if workers else None
@@ -142,7 +136,7 @@ def training_batches(
 
 
 def whole_clips(
-    clips: Sequence[Clip], indices: Sequence[int], window: int, frames: int = 0
+    clips: Sequence[Clip], indices: Iterable[int], window: int, frames: int = 0
 ) -> dict[str, np.ndarray]:
     """Whole clips side by side as one batch, padded to `frames` or else to the longest."""
     chosen = [clips[i] for i in indices]

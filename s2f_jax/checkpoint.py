@@ -69,7 +69,7 @@ class Checkpoints:
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, JSON, JSON]:
         """-> state with the shardings of `like` (arrays or ShapeDtypeStructs), data, progress."""
-        items = self._manager.restore(
+        items: Any = self._manager.restore(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardRestore(like),

@@ -3,10 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 from data_pipelines.errors import UserError
 
@@ -18,7 +18,7 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}: see `{self.prog} --help`")
 
 
-def read_config(arguments: Sequence[str]) -> ConfigDict:
+def read_config(arguments: Sequence[str]) -> Any:
     """From --config=FILE[:PRESET] and any --config.field=value."""
     values = flags.FlagValues()
     flag = config_flags.DEFINE_config_file("config", flag_values=values)

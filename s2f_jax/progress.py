@@ -1,18 +1,25 @@
 """What a run shows: metrics.jsonl, TensorBoard, a bar on a terminal or plain lines elsewhere."""
 
+import contextlib
 import io
 import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+import wave
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorboardX
 import tqdm
 from etils import epath
 from PIL import Image
-from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
+
+from s2f_jax.stopping import EarlyStopping
+
+SHORT_NAMES = {"frame_discriminator": "D_frame", "sequence_discriminator": "D_seq"}
 
 
 def gif(frames: np.ndarray, fps: float) -> bytes:
@@ -22,6 +29,15 @@ def gif(frames: np.ndarray, fps: float) -> bytes:
     images[0].save(
         file, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0
     )
+    return file.getvalue()
+
+
+def wav(audio: np.ndarray, rate: int) -> bytes:
+    """int16 mono [n] -> a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, rate, len(audio), "NONE", ""))
+        writer.writeframes(audio.astype("<i2").tobytes())
     return file.getvalue()
 
 
@@ -51,29 +67,46 @@ class Log:
             total=steps, initial=first_step, unit="step", disable=not sys.stderr.isatty()
         )
 
-    def scalars(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """One line of metrics.jsonl, the same for TensorBoard."""
+    def training(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
+        """The terms, rates and accuracies of one step, and where the run stands."""
         if not self._enabled:
             return
+        self._scalars(step, epoch, values)
+        text = f"L1 {values['generator/reconstruction']:.4f}"
+        for name, short in SHORT_NAMES.items():
+            if f"{name}/loss" in values:
+                real, fake = values[f"{name}/accuracy_real"], values[f"{name}/accuracy_fake"]
+                text += f", {short} right on real {real:.0%} fake {fake:.0%}"
+        text += f", {values['clips_per_s']:.2f} clips/s"
+        text += f", data wait {values['data_wait_percent']:.1f}%"
+        if self._bar.disable:
+            rate = (step - self._first_step) / (time.monotonic() - self._start)
+            left = tqdm.tqdm.format_interval((self._steps - step) / max(rate, 1e-9))
+            at = f"step {step}/{self._steps}, epoch {epoch}, {rate:.2f} steps/s, {left} left"
+            print(f"{at}, {text}", flush=True)
+        else:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(step - self._bar.n)
+
+    def validation(
+        self, step: int, epoch: int, scores: Mapping[str, float], stopping: EarlyStopping
+    ) -> None:
+        """The scores of an epoch."""
+        if not self._enabled:
+            return
+        self._scalars(step, epoch, {f"validation/{name}": x for name, x in scores.items()})
+        self.say(
+            f"epoch {epoch}: validation PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f};"
+            f" {stopping.epochs_without} of {stopping.patience} epochs without a better one"
+        )
+
+    def _scalars(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
+        """One line of metrics.jsonl, the same for TensorBoard."""
         event = {"step": step, "epoch": epoch, **finite_or_none(values)}
         with self._jsonl.open("a") as file:
             file.write(json.dumps(event) + "\n")
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
-
-    def line(self, step: int, epoch: int, text: str) -> None:
-        """Where the run stands: beside the bar, or as a line of its own with the time left."""
-        if not self._enabled:
-            return
-        if self._bar.disable:
-            rate = (step - self._first_step) / (time.monotonic() - self._start)
-            left = (self._steps - step) / max(rate, 1e-9)
-            at = f"step {step}/{self._steps}, epoch {epoch}"
-            at += f", {rate:.2f} steps/s, {tqdm.tqdm.format_interval(left)} left at most"
-            print(f"{at}, {text}", flush=True)
-        else:
-            self._bar.set_postfix_str(text, refresh=False)
-            self._bar.update(step - self._bar.n)
 
     def say(self, text: str) -> None:
         """A sentence that stays on the screen."""
@@ -87,17 +120,57 @@ class Log:
             return
         strip = np.concatenate(list(frames[:: max(len(frames) // 8, 1)][:8]), axis=1)
         self._board.add_image(f"{name}/frames", strip, step, dataformats="HWC")
-        self._board.add_audio(f"{name}/sound", audio[None] / 32768, step, rate)
-        picture = Summary.Image(
+        # tensorboardX's own add_video and add_audio need moviepy and soundfile.
+        moving = Summary.Image(
             height=frames.shape[1],
             width=frames.shape[2],
             colorspace=3,
             encoded_image_string=gif(frames, fps),
         )
-        summary = Summary(value=[Summary.Value(tag=f"{name}/moving", image=picture)])
-        self._board._get_file_writer().add_summary(summary, step)
+        sound = Summary.Audio(
+            sample_rate=rate,
+            num_channels=1,
+            length_frames=len(audio),
+            encoded_audio_string=wav(audio, rate),
+            content_type="audio/wav",
+        )
+        writer: Any = self._board.file_writer
+        values = [
+            Summary.Value(tag=f"{name}/moving", image=moving),
+            Summary.Value(tag=f"{name}/sound", audio=sound),
+        ]
+        writer.add_summary(Summary(value=values), step)
 
     def close(self) -> None:
         if self._enabled:
             self._bar.close()
             self._board.close()
+
+
+class Meter:
+    """Rates since they were last read: clips/s, and the share of time spent waiting for data."""
+
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
+        self.restart()
+
+    def restart(self) -> None:
+        self._start, self._waited, self._steps = time.monotonic(), 0.0, 0
+
+    @contextlib.contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Around the wait for one batch."""
+        entered = time.monotonic()
+        yield
+        self._waited += time.monotonic() - entered
+        self._steps += 1
+
+    def read(self) -> dict[str, float]:
+        elapsed = max(time.monotonic() - self._start, 1e-9)
+        rates = {
+            "clips_per_s": self._steps * self._batch_size / elapsed,
+            "steps_per_s": self._steps / elapsed,
+            "data_wait_percent": 100 * self._waited / elapsed,
+        }
+        self.restart()
+        return rates

@@ -8,11 +8,12 @@ import uuid
 from typing import Any
 
 import jax
+import ml_collections
 from etils import epath
-from ml_collections import ConfigDict
 
 from data_pipelines.errors import UserError
 
+Config = Any  # An ml_collections.ConfigDict, whose fields have no static types.
 SCHEMA = 1  # Of config.json.
 # Fields that may change between a run's start and its continuation.
 FREE = {
@@ -49,12 +50,12 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def as_json(config: ConfigDict) -> dict[str, Any]:
+def as_json(config: Config) -> dict[str, Any]:
     """The resolved config as JSON keeps it."""
     return json.loads(config.to_json())
 
 
-def read_config(workdir: epath.PathLike) -> ConfigDict:
+def read_config(workdir: epath.PathLike) -> Config:
     """The config a run was made with.
 
     Raises UserError where there is no run, or one of another schema.
@@ -68,10 +69,10 @@ def read_config(workdir: epath.PathLike) -> ConfigDict:
             f"{path} has schema {config.get('schema')} and this version reads {SCHEMA}:"
             " use the version of s2f_jax in the run's run.json"
         )
-    return ConfigDict(config)
+    return ml_collections.ConfigDict(config)
 
 
-def open_workdir(config: ConfigDict, workdir: epath.PathLike) -> epath.Path:
+def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:
     """The folder of a run, refused where it holds a run of another config."""
     folder = epath.Path(workdir)
     if (folder / "config.json").exists():
@@ -115,7 +116,7 @@ def describe(seed: int) -> dict[str, Any]:
     }
 
 
-def write(config: ConfigDict, folder: epath.Path) -> None:
+def write(config: Config, folder: epath.Path) -> None:
     """config.json and run.json, by the first process.
 
     Raises UserError where the folder cannot be written to.

@@ -13,3 +13,7 @@ class TrainState(flax.struct.PyTreeNode):
     params: dict[str, Any]
     batch_stats: dict[str, Any]
     opt_state: Any
+
+    def variables(self, network: str) -> dict[str, Any]:
+        """What one network's `apply` takes."""
+        return {"params": self.params[network], "batch_stats": self.batch_stats[network]}

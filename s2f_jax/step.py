@@ -12,7 +12,7 @@ from jax.lax import stop_gradient
 from s2f_jax import losses, rngs
 from s2f_jax.state import TrainState
 
-Batch = dict[str, jax.Array]
+Batch = Mapping[str, jax.Array]
 Networks = Mapping[str, nn.Module]
 
 
@@ -164,18 +164,17 @@ def train_step(
         frames_per_clip=frames_per_clip,
         adversarial=adversarial,
     )
-    updates, opt_state = tx.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    before: Any = state.opt_state
+    after: Any
+    updates, after = tx.update(gradients, before, state.params)
+    updated: Any = optax.apply_updates(state.params, updates)
     trained = set(networks) if adversarial else {"generator"}
     # Adam moves on zero gradients and counts: who does not train keeps parameters and state.
-    inner = {
-        name: (opt_state if name in trained else state.opt_state).inner_states[name]
-        for name in networks
-    }
-    params = {name: (params if name in trained else state.params)[name] for name in networks}
+    inner = {name: (after if name in trained else before).inner_states[name] for name in networks}
+    params = {name: (updated if name in trained else state.params)[name] for name in networks}
     metrics = {name: values.mean() for name, values in terms.items()}
     metrics |= {
         f"{name}/gradient_norm": optax.global_norm(gradients[name]) for name in sorted(trained)
     }
-    new = TrainState(state.step + 1, params, stats, opt_state._replace(inner_states=inner))
+    new = TrainState(state.step + 1, params, stats, after._replace(inner_states=inner))
     return new, metrics, terms

@@ -1,0 +1,86 @@
+"""The validation set after each epoch: scores, and samples to look at."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from data_pipelines import loader, media
+from s2f_jax import rngs, sharding, step
+from s2f_jax.metrics import image
+from s2f_jax.models.generator import Generator
+from s2f_jax.progress import Log
+from s2f_jax.state import TrainState
+
+
+def generate(variables: Any, batch: step.Batch, key: jax.Array, *, generator: Any) -> jax.Array:
+    """What the model makes of a batch's stills and sound, uint8 [B, T, H, W, 3]."""
+    clips = step.normalise(batch)
+    frames = clips.mask.shape[1]
+    noise = rngs.frame_noise(key, frames, generator.noise_features, generator.noise_std)
+    noise = jnp.broadcast_to(noise, (clips.mask.shape[0], *noise.shape))
+    return image.to_uint8(generator.apply(variables, clips.still, clips.audio, noise))
+
+
+def score(
+    variables: Any, batch: step.Batch, key: jax.Array, *, generator: Any
+) -> tuple[jax.Array, jax.Array]:
+    """-> PSNR [B], SSIM [B]."""
+    generated = generate(variables, batch, key, generator=generator)
+    scored = (generated, batch["frames"], batch["mask"])
+    return image.psnr(*scored), image.ssim(*scored)
+
+
+class Validation:
+    """The validation clips and the compiled functions over them; the same noise every time."""
+
+    def __init__(
+        self, clips: loader.Clips, generator: Generator, batch_size: int, limit: int, key: jax.Array
+    ):
+        self._clips, self._window, self._batch_size = clips, generator.window, batch_size
+        self._count = min(len(clips), limit or len(clips))
+        self._key = rngs.key(key, "validation")
+        mesh = sharding.mesh()
+        everywhere, self._by_example = sharding.replicated(mesh), sharding.by_example(mesh)
+        self._score = jax.jit(
+            functools.partial(score, generator=generator),
+            in_shardings=(everywhere, self._by_example, everywhere),
+            out_shardings=everywhere,
+        )
+        self._generate = jax.jit(functools.partial(generate, generator=generator))
+
+    def scores(self, state: TrainState) -> dict[str, float]:
+        """Mean PSNR and SSIM over the clips, each process decoding its share of every batch."""
+        size, values = self._batch_size, []
+        mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
+        for first in range(0, self._count, size):
+            rows = np.minimum(np.arange(first, first + size), self._count - 1)
+            frames = max(len(self._clips[i]) for i in rows)
+            batch = loader.whole_clips(self._clips, rows[mine], self._window, frames)
+            scored = self._score(
+                state.variables("generator"), sharding.put(batch, self._by_example), self._key
+            )
+            values.append(np.stack(jax.device_get(scored), axis=1)[: self._count - first])
+        psnr, ssim = np.concatenate(values).mean(axis=0)
+        return {"psnr": float(psnr), "ssim": float(ssim)}
+
+    def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
+        """Generated beside real, with sound, for clips spread over the speakers."""
+        if not count or jax.process_index():
+            return
+        number = int(state.step)
+        folder = workdir / "samples" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        variables = jax.device_get(state.variables("generator"))
+        for index in np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int):
+            clip = self._clips[index]
+            batch = loader.whole_clips(self._clips, [index], self._window)
+            generated = np.asarray(self._generate(variables, batch, self._key))[0]
+            pair = np.concatenate([generated, clip.frames], axis=2)
+            media.write_video(
+                folder / f"{clip.id}.mp4", pair, clip.fps, clip.audio, clip.audio_rate
+            )
+            log.video(f"samples/{clip.id}", pair, clip.fps, clip.audio, clip.audio_rate, number)
