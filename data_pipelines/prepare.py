@@ -28,9 +28,9 @@ def corpora() -> list[str]:
 
 
 def prepare(
-    data: Mapping[str, Any], manual_dir: str | None = None, data_dir_flag: str | None = None
+    data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
 ) -> dict[str, Any]:
-    """Makes the shards of config.data (configs/base.py), unless they are there.
+    """Makes the shards of config.data (configs/base.py) in `data_dir`, unless they are there.
 
     Returns corpus, path, clips ({split: count}) and quarantined (a count).
 
@@ -38,7 +38,7 @@ def prepare(
       UserError: an unknown corpus, or whatever its builder finds wrong.
     """
     corpus, start = data["corpus"], time.monotonic()
-    builder = _builder(data, manual_dir, data_dir(data, data_dir_flag))
+    builder = _builder(data, manual_dir, data_dir)
     made = builder.data_path.exists()
     if not made:
         if not sys.stderr.isatty():
@@ -57,7 +57,7 @@ def prepare(
 
 
 def _builder(
-    data: Mapping[str, Any], manual_dir: str | None, directory: str
+    data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
 ) -> tfds.core.DatasetBuilder:
     """The corpus's builder; a corpus that is drawn takes no manual_dir and no speakers."""
     corpus = data["corpus"]
@@ -80,7 +80,7 @@ def _builder(
         width=data["width"],
         audio_rate=data["audio_rate"],
         fps=data["fps"],
-        data_dir=directory,
+        data_dir=data_dir,
         workers=data["prepare_workers"],
         **{name: value for name, value in raw.items() if name in takes},
         **data["options"],
