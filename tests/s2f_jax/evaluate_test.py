@@ -1,0 +1,231 @@
+import collections
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from data_pipelines import media
+from data_pipelines.errors import UserError
+from data_pipelines.loader import Clip
+from s2f_jax import evaluate as evaluation
+
+_H, _W, _FPS, _RATE = 32, 24, 25, 1000
+
+
+def _clip(index, frames=12):
+    """Speakers of 2 clips each; the mouth opens with the sound's level, silent at either end."""
+    look, rng = np.random.default_rng(index // 2), np.random.default_rng(100 + index)
+    skin = look.uniform(140, 230, 3)
+    openness = np.convolve(rng.uniform(0, 1, frames + 2), np.ones(3) / 3, "valid")
+    openness[:3] = openness[-3:] = rng.uniform(0, 0.02, 3)
+    images = np.full((frames, _H, _W, 3), 0, np.uint8)
+    landmarks = np.zeros((frames, 68, 2), np.float32)
+    landmarks[:, 42:48, 0] = 8  # The eyes are 8 pixels apart.
+    for t, share in enumerate(openness):
+        images[t] = skin
+        axes = (4 * 16, round((0.3 + 3 * share) * 16))
+        cv2.ellipse(images[t], (12 * 16, 23 * 16), axes, 0, 0, 360, (40, 20, 20), -1, 16, 4)
+        landmarks[t, 65:68, 1] = 6 * share
+    stride = _RATE // _FPS
+    level = np.where(openness < 0.03, 0.01, 0.2 + openness)
+    noise = rng.choice([-1.0, 1.0], (frames, stride)) * level[:, None]
+    return Clip(
+        id=f"clip/{index}",
+        speaker=f"s{index // 2}",
+        transcript=f"words {index}",
+        fps=_FPS,
+        jpegs=[media.encode_jpeg(image) for image in images],
+        landmarks=landmarks,
+        blink=np.zeros(frames, np.float32),
+        audio=np.round(8000 * noise).astype(np.int16).ravel(),
+        audio_rate=_RATE,
+        words=[],
+        phones=[],
+    )
+
+
+class _Oracle:
+    """A model that knows every sound's video, plus a little noise; counts its calls."""
+
+    def __init__(self, clips):
+        self.videos = {clip.audio[: 6 * 40].tobytes(): clip.frames for clip in clips}
+        self.shapes = []
+
+    def __call__(self, stills, audios, seed):
+        self.shapes.append(stills.shape)
+        rng = np.random.default_rng(seed)
+        videos = []
+        for audio in audios:
+            known = self.videos[audio[: 6 * 40].tobytes()]
+            frames = np.resize(known, (len(audio) // 40, *known.shape[1:])).astype(int)
+            frames += rng.integers(-3, 4, frames.shape)
+            videos.append(np.clip(frames, 0, 255).astype(np.uint8))
+        return videos
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """Five clips, one of them shorter, in batches of two."""
+    output = tmp_path_factory.mktemp("evaluation")
+    clips = [*map(_clip, range(4)), _clip(4, frames=9)]
+    oracle = _Oracle(clips)
+    found = evaluation.evaluate(
+        clips, oracle, list(map(_clip, range(20, 36))), output,
+        corpus="drawn", split="test", batch_size=2, samples=3,
+    )  # fmt: skip
+    return output, found, oracle
+
+
+def test_every_row_has_every_metric_of_every_clip(result):
+    output, found, _ = result
+    assert list(found["rows"]) == ["model", "ground_truth", "frozen_still", "shuffled_audio"]
+    for cells in found["rows"].values():
+        assert list(cells) == [
+            "psnr", "psnr_mouth", "ssim",
+            "mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion",
+        ]  # fmt: skip
+        assert {c["clips"] + sum(c["unscored"].values()) for c in cells.values()} == {5}
+    assert json.loads((output / "report.json").read_text()) == found
+    assert len((output / "clips.csv").read_text().splitlines()) == 1 + 4 * 5
+
+
+def test_the_ground_truth_is_perfect(result):
+    cells = result[1]["rows"]["ground_truth"]
+    assert cells["psnr"]["mean"] is None and cells["psnr"]["clips"] == 5
+    assert cells["ssim"]["mean"] == pytest.approx(1, abs=1e-5)
+    for metric in ("mouth_correlation", "mouth_energy", "silence_motion"):
+        assert cells[metric]["mean"] == pytest.approx(1)
+
+
+def test_the_frozen_still_does_not_move(result):
+    cells = result[1]["rows"]["frozen_still"]
+    assert cells["mouth_energy"]["mean"] == 0
+    assert cells["silence_motion"]["mean"] == 0
+    assert cells["mouth_correlation"]["unscored"] == {"the generated mouth does not move": 5}
+
+
+def test_a_good_model_is_above_the_sanity_rows(result):
+    rows = result[1]["rows"]
+    for metric in ("psnr", "psnr_mouth", "mouth_correlation"):
+        assert rows["model"][metric]["mean"] > rows["shuffled_audio"][metric]["mean"]
+    assert rows["model"]["psnr"]["mean"] > 40
+    assert rows["model"]["mouth_correlation"]["mean"] > 0.95
+    assert rows["model"]["mouth_loudness"]["mean"] > 0.5
+
+
+def test_the_model_sees_batches_of_one_size(result):
+    assert set(result[2].shapes) == {(2, _H, _W, 3)}
+    assert len(result[2].shapes) == 6  # Three batches, their own sound and another's.
+
+
+def test_the_report_says_how_it_was_measured(result):
+    said = result[1]["conventions"]
+    assert said["size"] == "32x24 pixels, height x width"
+    assert "16 training clips of 8 speakers" in said["mouth_opening"]
+    assert "of 5, " in said["shuffled_audio"] and "5 by other words" in said["shuffled_audio"]
+
+
+def test_samples_show_both_sides_with_sound(result):
+    paths = sorted((result[0] / "samples").iterdir())
+    assert len(paths) == 3
+    sample = media.decode_clip(paths[0])
+    assert sample.frames.shape[1:] == (_H, 2 * _W, 3)
+    assert sample.audio.size
+    assert "<figure" in (result[0] / "report.html").read_text()
+
+
+def test_clips_whose_mouth_cannot_be_measured_are_counted(tmp_path):
+    clips = [_clip(0), _clip(2)]
+    found = evaluation.evaluate(
+        clips, _Oracle(clips), [], tmp_path, corpus="drawn", split="val", samples=0
+    )
+    cell = found["rows"]["model"]["mouth_energy"]
+    assert cell["mean"] is None and cell["clips"] == 0
+    assert cell["unscored"] == {"no training clips to fit the mouth's probe on": 2}
+    assert found["rows"]["model"]["ssim"]["clips"] == 2
+    assert found["conventions"]["mouth_opening"].startswith("not measured")
+
+
+def test_one_clip_has_no_other_sound(tmp_path):
+    clips = [_clip(0)]
+    found = evaluation.evaluate(
+        clips, _Oracle(clips), [_clip(4), _clip(6)], tmp_path, corpus="drawn", split="val"
+    )
+    assert found["rows"]["shuffled_audio"]["psnr"]["clips"] == 0
+    assert found["rows"]["model"]["psnr"]["clips"] == 1
+
+
+def test_a_split_without_clips_is_refused(tmp_path):
+    with pytest.raises(UserError, match="'val' of drawn"):
+        evaluation.evaluate([], lambda *_: [], [], tmp_path, corpus="drawn", split="val")
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 60])
+def test_shuffling_leaves_no_clip_its_own_sound(count):
+    for seed in range(5):
+        partners = evaluation.shuffled(["s"] * count, ["w"] * count, seed)
+        assert sorted(partners) == list(range(count))
+        assert all(i != j for i, j in enumerate(partners))
+
+
+def test_shuffling_takes_another_speaker_with_other_words():
+    speakers = [f"s{i // 5}" for i in range(40)]
+    words = [f"w{i % 10}" for i in range(40)]
+    partners = evaluation.shuffled(speakers, words, 0)
+    assert all(speakers[i] != speakers[j] for i, j in enumerate(partners))
+    assert all(words[i] != words[j] for i, j in enumerate(partners))
+    assert partners == evaluation.shuffled(speakers, words, 0)
+    assert partners != evaluation.shuffled(speakers, words, 1)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of videos: a, b equally long; c longer, d larger, e and f alone, g broken."""
+    rng = np.random.default_rng(0)
+    for side, lengths in (("videos", {"a": 4, "b": 4, "c": 5, "d": 4, "e": 4, "g": 4}),
+                          ("real", {"a": 4, "b": 4, "c": 4, "d": 4, "f": 4, "g": 4})):  # fmt: skip
+        for name, length in lengths.items():
+            size = 48 if (side, name) == ("real", "d") else 32
+            grey = rng.integers(60, 200, (length, 1, 1, 3))
+            frames = np.broadcast_to(grey, (length, size, 24, 3)).astype(np.uint8)
+            media.write_video(tmp_path / side / f"{name}.mp4", frames, 25)
+    (tmp_path / "videos" / "g.mp4").write_bytes(b"no video")
+    (tmp_path / "videos" / "notes.txt").write_text("not a video")
+    return tmp_path
+
+
+def test_folders_of_videos_are_scored_and_the_rest_counted(folders):
+    found = evaluation.evaluate_videos(folders / "videos", folders / "real", folders / "out")
+    assert list(found["rows"]) == ["videos"]
+    assert list(found["rows"]["videos"]) == ["psnr", "psnr_mouth", "ssim"]
+    for cell in found["rows"]["videos"].values():
+        assert cell["clips"] == 2
+        reasons = collections.Counter(cell["unscored"])
+        broken = [reason for reason in reasons if reason.startswith("the video: ")]
+        assert reasons.pop(broken[0]) == 1
+        assert reasons == {
+            "another number of frames than the reference": 1,
+            "another size than the reference": 1,
+            "no video of that name among the videos": 1,
+            "no video of that name in the reference": 1,
+        }
+    assert len(list((folders / "out" / "samples").iterdir())) == 2
+
+
+def test_a_folder_against_itself_is_identical(folders):
+    found = evaluation.evaluate_videos(folders / "real", folders / "real", folders / "out")
+    cells = found["rows"]["videos"]
+    assert cells["ssim"]["mean"] == pytest.approx(1, abs=1e-5)
+    assert cells["psnr"]["mean"] is None and cells["psnr"]["clips"] == 6
+
+
+def test_folders_that_cannot_be_scored_are_refused(folders):
+    (folders / "empty").mkdir()
+    with pytest.raises(UserError, match="--videos=.*empty has no video"):
+        evaluation.evaluate_videos(folders / "empty", folders / "real", folders / "out")
+    with pytest.raises(UserError, match="--reference=.*nowhere is not a folder"):
+        evaluation.evaluate_videos(folders / "real", folders / "nowhere", folders / "out")
+    (folders / "real" / "a.mpg").write_bytes(b"")
+    with pytest.raises(UserError, match="both a.mp4 and a.mpg"):
+        evaluation.evaluate_videos(folders / "real", folders / "videos", folders / "out")
