@@ -43,6 +43,8 @@ def prepare(
     if not made:
         if not sys.stderr.isatty():
             tfds.disable_progress_bar()
+        for folder in builder.data_path.parent.glob("incomplete.*"):
+            folder.rmtree()  # Left by a run that was killed; its aligned clips are in the cache.
         builder.download_and_prepare()
     summary = {
         "corpus": corpus,

@@ -1,5 +1,7 @@
 """GRID's sentences: six words, each coded by one character of the clip's name."""
 
+from collections.abc import Sequence
+
 from data_pipelines.clips import Span
 from data_pipelines.errors import BadClip
 
@@ -25,7 +27,7 @@ def words(name: str) -> list[str]:
         raise BadClip(f"{name} is not the name of a GRID sentence") from e
 
 
-def times(align: str, spoken: list[str]) -> tuple[Span, ...]:
+def times(align: str, spoken: Sequence[str]) -> tuple[Span, ...]:
     """The lines "start end word" of an .align file -> the words, or none if it has others."""
     try:
         rows = [line.split() for line in align.splitlines() if line.strip()]
@@ -34,4 +36,4 @@ def times(align: str, spoken: list[str]) -> tuple[Span, ...]:
         return ()
     spans = tuple(span for span in spans if span.text not in _SILENCE)
     in_order = all(0 <= span.start <= span.end for span in spans)
-    return spans if in_order and [span.text for span in spans] == spoken else ()
+    return spans if in_order and [span.text for span in spans] == list(spoken) else ()
