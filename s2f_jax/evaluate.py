@@ -276,7 +276,8 @@ def _sample(
     frames = np.concatenate([video, clip.frames], axis=2)
     media.write_video(path, frames, clip.fps, clip.audio, clip.audio_rate)
     title = f"{clip.id}: {clip.transcript}" if clip.transcript else clip.id
-    return report.Sample(title, report.caption(scored.values), path)
+    values = {metric: scored.values[metric] for metric in ("psnr", "ssim", "mouth_correlation")}
+    return report.Sample(title, report.caption(values), path)
 
 
 def _file_name(name: str) -> str:

@@ -147,6 +147,19 @@ def test_clips_whose_mouth_cannot_be_measured_are_counted(tmp_path):
     assert found["conventions"]["mouth_opening"].startswith("not measured")
 
 
+def test_faces_that_the_probe_misreads_are_not_scored(tmp_path):
+    clips = [_clip(0), _clip(2)]
+    clips[1].landmarks[:, 65:68, 1] = 6 - clips[1].landmarks[:, 65:68, 1]
+    training = list(map(_clip, range(20, 36)))
+    found = evaluation.evaluate(
+        clips, _Oracle(clips), training, tmp_path, corpus="drawn", split="val", samples=0
+    )
+    cell = found["rows"]["model"]["mouth_correlation"]
+    assert cell["clips"] == 1
+    assert cell["unscored"] == {"the probe misreads this speaker's real mouth": 1}
+    assert found["rows"]["model"]["psnr"]["clips"] == 2
+
+
 def test_one_clip_has_no_other_sound(tmp_path):
     clips = [_clip(0)]
     found = evaluation.evaluate(
