@@ -68,6 +68,7 @@ def get_config(preset: str = "cvprw2019") -> ConfigDict:
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).
     c.validation_clips = 0  # At most so many; 0: all.
     c.eval_batch_size = 8  # Clips.
+    c.best_by = "psnr"  # Or "ssim", "psnr_mouth": the validation score of the best checkpoint.
     c.keep_latest = 2  # Checkpoints, beside the best one.
     c.log_every = 10  # Steps.
     c.sample_clips = 4  # Validation clips written to samples/ after each epoch; 0: none.

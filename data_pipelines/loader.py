@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import grain
@@ -93,6 +93,17 @@ class Clips(Sequence):
 
     def __getitem__(self, index: int) -> Clip:
         return _clip(self._source[index])
+
+
+def open_clips(data: Mapping[str, Any], split: str, data_dir: epath.PathLike) -> Clips:
+    """The clips of a config's `data` section.
+
+    Raises UserError where they have not been prepared.
+    """
+    form = CorpusConfig(
+        height=data["height"], width=data["width"], audio_rate=data["audio_rate"], fps=data["fps"]
+    )
+    return Clips(data["corpus"], form, split, data_dir)
 
 
 def training_batches(

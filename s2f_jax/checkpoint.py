@@ -15,8 +15,8 @@ JSON = dict[str, Any]
 
 
 def _score(metrics: Mapping[str, float]) -> float:
-    """Validation PSNR; a NaN is never the best."""
-    score = metrics["psnr"]
+    """What the best checkpoint is chosen by; a NaN is never the best."""
+    score = metrics["score"]
     return score if math.isfinite(score) else -math.inf
 
 
@@ -45,13 +45,14 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
-    def save(self, state: TrainState, data: JSON, progress: JSON, metrics: JSON | None) -> None:
-        """metrics: of this step's validation; None between validations."""
+    def save(self, state: TrainState, data: JSON, progress: JSON, score: float | None) -> None:
+        """score: of this step's validation, higher is better; None between validations."""
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             data=ocp.args.JsonSave(data),
             progress=ocp.args.JsonSave(progress),
         )
+        metrics = None if score is None else {"score": score}
         self._manager.save(int(state.step), args=items, metrics=metrics, force=True)
 
     def latest(self) -> int | None:
@@ -59,7 +60,7 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def best(self) -> int | None:
-        """The step with the best validation PSNR, else the newest, None where there is none."""
+        """The step with the best score, else the newest, None where there is none."""
         scores = {
             step: _score(metrics)
             for step in self._manager.all_steps()

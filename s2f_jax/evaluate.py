@@ -12,10 +12,12 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import media
+from data_pipelines import loader, media, prepare
 from data_pipelines.errors import BadClip, UserError
-from s2f_jax import report
+from s2f_jax import report, runs
+from s2f_jax.animate import Animator
 from s2f_jax.metrics import image, motion
+from s2f_jax.runs import Config
 
 # stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
 Generate = Callable[[np.ndarray, list[np.ndarray], int], list[np.ndarray]]
@@ -36,6 +38,30 @@ _IMAGE_CONVENTIONS = {
     "psnr_mouth": "rows 72-111, columns 28-71 of an aligned 128x96 face, scaled with the image",
     "ssim": "Gaussian window 11x11, sigma 1.5, biased covariance, valid region, mean over channels",
 }
+
+
+def run(config: Config, workdir: str, data_dir: str | None, split: str) -> None:
+    """Scores a run's best checkpoint on a split: `evaluation/<split>` in its workdir.
+
+    Raises UserError where the workdir holds no checkpoint or a run of another config.
+    """
+    folder = runs.open_workdir(config, workdir)
+    shards = prepare.data_dir(config.data, data_dir)
+    clips, train_clips = (loader.open_clips(config.data, name, shards) for name in (split, "train"))
+    animator = Animator.load(folder)
+    output = folder / "evaluation" / split
+    result = evaluate(
+        clips,
+        animator.generate_clips,
+        train_clips,
+        output,
+        corpus=config.data.corpus,
+        split=split,
+        batch_size=config.eval_batch_size,
+        seed=config.seed,
+    )
+    print(report.markdown(result))
+    print(f"{output}/report.html")
 
 
 def evaluate(

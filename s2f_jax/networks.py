@@ -1,18 +1,36 @@
 """The networks of a config, under the names that label their parameters and optimizers."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
+from data_pipelines.errors import UserError
 from s2f_jax.models.frame_discriminator import FrameDiscriminator
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.sequence_discriminator import SequenceDiscriminator
 
 
 def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
-    """From the config's sections of those names."""
+    """From the config's sections of those names.
+
+    Raises UserError for sizes and rates that the networks cannot have.
+    """
+    height, width = data["height"], data["width"]
+    halvings = int(math.log2(max(height, width))) - 2
+    if halvings < 2 or height % 2**halvings or width % 2**halvings:
+        raise UserError(
+            f"--config.data.height={height} and --config.data.width={width} cannot be halved"
+            f" {halvings} times: give e.g. 128 and 96, or 64 and 48"
+        )
+    rate, fps = data["audio_rate"], data["fps"]
+    if rate % 1000 or rate % fps:
+        raise UserError(
+            f"--config.data.audio_rate={rate} is not a multiple of 1000 and of"
+            f" --config.data.fps={fps}: give 16000, 25000, 48000 or 50000"
+        )
     return Generator(
         height=data["height"],
         width_px=data["width"],

@@ -20,6 +20,7 @@ FREE = {
     "name",
     "max_epochs",
     "patience",
+    "best_by",
     "keep_latest",
     "log_every",
     "sample_clips",

@@ -174,7 +174,7 @@ def train_step(
     params = {name: (updated if name in trained else state.params)[name] for name in networks}
     metrics = {name: values.mean() for name, values in terms.items()}
     metrics |= {
-        f"{name}/gradient_norm": optax.global_norm(gradients[name]) for name in sorted(trained)
+        f"{name}/gradient_norm": optax.tree.norm(gradients[name]) for name in sorted(trained)
     }
     new = TrainState(state.step + 1, params, stats, after._replace(inner_states=inner))
     return new, metrics, terms

@@ -12,7 +12,6 @@ import numpy as np
 from etils import epath
 
 from data_pipelines import loader
-from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import networks as nets
@@ -29,17 +28,6 @@ STOPPED = 75  # Exit code of a run that a signal ended after saving: rerun the s
 
 class TrainingFailed(Exception):
     """A loss that is not finite: which term, at which step, on which clips."""
-
-
-def open_clips(data: Mapping[str, Any], split: str, data_dir: epath.PathLike) -> loader.Clips:
-    """The clips of a config's `data` section.
-
-    Raises UserError where they have not been prepared.
-    """
-    form = CorpusConfig(
-        height=data["height"], width=data["width"], audio_rate=data["audio_rate"], fps=data["fps"]
-    )
-    return loader.Clips(data["corpus"], form, split, data_dir)
 
 
 def schedules(config: Config, steps_per_epoch: int) -> dict[str, optim.Schedule]:
@@ -181,7 +169,7 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
     check(config)
     folder = runs.open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
-    clips, others = (open_clips(config.data, split, shards) for split in ("train", "val"))
+    clips, others = (loader.open_clips(config.data, split, shards) for split in ("train", "val"))
     runs.write(config, folder)
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
     validation = Validation(
@@ -250,9 +238,9 @@ class _Run:
             scores = None
             if number % per_epoch == 0:
                 scores = self.validation.scores(state)
-                self.stopping.update(**scores)
+                self.stopping.update(scores["psnr"], scores["ssim"])
                 self.log.validation(number, number // per_epoch, scores, self.stopping)
-            self.save(state, scores)
+            self.save(state, scores and scores[self.config.best_by])
             if scores:
                 self.validation.write_samples(
                     state, self.folder, self.config.sample_clips, self.log
@@ -290,7 +278,7 @@ class _Run:
             values |= self.trainer.rates(number - 1) | self.meter.read()
             self.log.training(number, (number - 1) // self.trainer.steps_per_epoch + 1, values)
 
-    def save(self, state: TrainState, scores: dict[str, float] | None) -> None:
+    def save(self, state: TrainState, score: float | None) -> None:
         progress = dataclasses.asdict(self.stopping)
         del progress["patience"]
-        self.checkpoints.save(state, self.batches.get_state(), progress, scores)
+        self.checkpoints.save(state, self.batches.get_state(), progress, score)

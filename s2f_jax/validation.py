@@ -25,13 +25,16 @@ def generate(variables: Any, batch: step.Batch, key: jax.Array, *, generator: An
     return image.to_uint8(generator.apply(variables, clips.still, clips.audio, noise))
 
 
+METRICS = {"psnr": image.psnr, "ssim": image.ssim, "psnr_mouth": image.psnr_mouth}
+
+
 def score(
     variables: Any, batch: step.Batch, key: jax.Array, *, generator: Any
-) -> tuple[jax.Array, jax.Array]:
-    """-> PSNR [B], SSIM [B]."""
+) -> dict[str, jax.Array]:
+    """-> each metric per clip, [B]."""
     generated = generate(variables, batch, key, generator=generator)
     scored = (generated, batch["frames"], batch["mask"])
-    return image.psnr(*scored), image.ssim(*scored)
+    return {name: metric(*scored) for name, metric in METRICS.items()}
 
 
 class Validation:
@@ -53,7 +56,7 @@ class Validation:
         self._generate = jax.jit(functools.partial(generate, generator=generator))
 
     def scores(self, state: TrainState) -> dict[str, float]:
-        """Mean PSNR and SSIM over the clips, each process decoding its share of every batch."""
+        """The means over the clips, each process decoding its share of every batch."""
         size, values = self._batch_size, []
         mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
         for first in range(0, self._count, size):
@@ -63,9 +66,8 @@ class Validation:
             scored = self._score(
                 state.variables("generator"), sharding.put(batch, self._by_example), self._key
             )
-            values.append(np.stack(jax.device_get(scored), axis=1)[: self._count - first])
-        psnr, ssim = np.concatenate(values).mean(axis=0)
-        return {"psnr": float(psnr), "ssim": float(ssim)}
+            values.append(jax.tree.map(lambda x: x[: self._count - first], jax.device_get(scored)))
+        return {name: float(np.concatenate([v[name] for v in values]).mean()) for name in METRICS}
 
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
         """Generated beside real, with sound, for clips spread over the speakers."""

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from s2f_jax.models.layers import GRU, BatchNorm, Conv, Dtype
 
@@ -13,7 +14,7 @@ def audio_windows(audio: jax.Array, stride: int, window: int) -> jax.Array:
     The sound is padded already: window i is centred on video frame i of the unpadded sound.
     """
     frames = (audio.shape[1] - window) // stride + 1
-    return audio[:, stride * jnp.arange(frames)[:, None] + jnp.arange(window)]
+    return audio[:, np.add.outer(stride * np.arange(frames), np.arange(window))]
 
 
 def prime_factors(n: int) -> list[int]:

@@ -88,5 +88,5 @@ class FrameDecoder(nn.Module):
         drawn = jnp.tanh(x[..., :3])
         if not self.copy_path:
             return drawn
-        share = nn.sigmoid(x[..., 3:])
+        share = nn.sigmoid(x[..., 3:] - 3)  # Begins as nearly a copy, also where no loss reaches.
         return share * drawn + (1 - share) * still[:, None]

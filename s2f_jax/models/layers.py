@@ -197,7 +197,7 @@ class Conv(nn.Module):
         x = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            x = x + bias.astype(self.dtype)
+            x = x + bias.astype(self.dtype).reshape(*(1,) * (x.ndim - 1), -1)
         return x
 
 

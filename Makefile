@@ -1,0 +1,35 @@
+# make demo and make test do all of their own set-up, in .venv, without root.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+S2F := $(RUN) -m s2f_jax.main
+
+.PHONY: demo test slow lint clean
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+# A corpus drawn by code, a trained model, its evaluation, and a video of an unseen speaker.
+demo: .venv/ready
+	$(S2F) prepare --config=configs/demo.py
+	$(S2F) --config=configs/demo.py
+	$(S2F) evaluate --config=configs/demo.py
+	$(RUN) launch/demo_video.py
+
+test: lint
+	$(RUN) -m pytest -n 2
+
+# Minutes long: two clips overfitted past 35 dB, and whatever else is marked slow.
+slow: .venv/ready
+	$(RUN) -m pytest -m slow
+
+lint: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright
+
+clean:
+	rm -rf .venv runs

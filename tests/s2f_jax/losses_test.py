@@ -1,0 +1,62 @@
+"""Losses and schedules against numbers worked out by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from s2f_jax import losses, optim
+from s2f_jax.stopping import EarlyStopping
+
+LOG2, NAN = np.log(2), float("nan")
+
+
+def test_adversarial_losses_at_known_logits():
+    even = jnp.zeros(2)
+    np.testing.assert_allclose(losses.discriminator(even, even), [2 * LOG2] * 2, rtol=1e-6)
+    np.testing.assert_allclose(losses.generator(even), [LOG2] * 2, rtol=1e-6)
+    sure = jnp.array([50.0])
+    np.testing.assert_allclose(losses.discriminator(sure, -sure), 0, atol=1e-6)
+    np.testing.assert_allclose(losses.generator(-sure), 50, rtol=1e-6)
+
+
+def test_reconstruction_is_l1_of_the_lower_half_over_real_frames():
+    real = jnp.zeros((2, 3, 4, 2, 3))
+    generated = real.at[:, :, :2].set(1.0)  # Only the upper half differs.
+    mask = jnp.ones((2, 3), bool)
+    np.testing.assert_array_equal(losses.reconstruction(generated, real, mask), 0)
+    generated = real.at[0, :, 2].set(0.5).at[:, 2].set(1.0)  # Half of the lower half; frame 2.
+    mask = mask.at[:, 2].set(False)
+    np.testing.assert_allclose(losses.reconstruction(generated, real, mask), [0.25, 0])
+
+
+def test_the_paper_schedules():
+    """2e-4 in epochs 1 and 20, then 10 % less each: PAPER.md's values."""
+    rate = optim.epoch_decay(2e-4, steps_per_epoch=7, after=20, rate=0.9)
+    ours = [float(rate(7 * (epoch - 1))) for epoch in (1, 20, 21, 30)]
+    np.testing.assert_allclose(ours, [2e-4, 2e-4, 1.8e-4, 6.97e-5], rtol=1e-3)
+    assert rate(7 * 20 - 1) == rate(0) != rate(7 * 20)
+    other = optim.epoch_decay(1e-3, steps_per_epoch=7, after=20, rate=0.1)
+    np.testing.assert_allclose(float(other(7 * 20)), 1e-4, rtol=1e-6)
+    fixed = optim.epoch_decay(5e-5, steps_per_epoch=7, after=20, rate=1.0)
+    np.testing.assert_allclose(float(fixed(7 * 100)), 5e-5, rtol=1e-6)
+    assert optim.delayed(rate, 140)(0) == rate(140)
+
+
+@pytest.mark.parametrize(
+    ("scores", "stops_after"),
+    [
+        ([(20, 0.5), (19, 0.4), (19, 0.4)], 3),  # Two epochs without a better one.
+        ([(20, 0.5), (19, 0.6), (19, 0.5), (21, 0.1)], None),  # SSIM or PSNR resets.
+        ([(20, 0.5), (20, 0.5), (20, 0.5)], 3),  # Equal is not better.
+        ([(20, 0.5), (NAN, NAN), (NAN, 0.6), (20.5, NAN)], None),
+        ([(NAN, NAN), (NAN, NAN)], 2),
+    ],
+)
+def test_early_stopping(scores, stops_after):
+    stopping, stopped = EarlyStopping(patience=2), None
+    for epoch, (psnr, ssim) in enumerate(scores, 1):
+        stopping.update(psnr, ssim)
+        if stopping.due():
+            stopped = epoch
+            break
+    assert stopped == stops_after
