@@ -3,12 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from absl import flags, logging
-from ml_collections import config_flags
 
 from data_pipelines.errors import UserError
+from s2f_jax import config_file
 
 MODULE = "python -m s2f_jax.main"
 
@@ -18,32 +18,17 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}: see `{self.prog} --help`")
 
 
-def read_config(arguments: Sequence[str]) -> Any:
-    """From --config=FILE[:PRESET] and any --config.field=value."""
-    values = flags.FlagValues()
-    flag = config_flags.DEFINE_config_file("config", flag_values=values)
-    try:
-        rest = values(["s2f", *arguments])[1:]
-        if not rest and values["config"].present:
-            return flag.value
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise UserError(f"the config cannot be used: {' '.join(str(error).split())}") from error
-    if rest:
-        raise UserError(f"{rest[0]!r} is no command and no flag: see `{MODULE} --help`")
-    raise UserError("--config is missing: give e.g. --config=configs/demo.py")
-
-
 def _train(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from s2f_jax.train import train
 
-    config = read_config(rest)
+    config = config_file.read(options.config, rest)
     return train(config, options.workdir or f"runs/{config.name}", options.data_dir)
 
 
 def _prepare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from data_pipelines.prepare import data_dir, prepare
 
-    config = read_config(rest)
+    config = config_file.read(options.config, rest)
     prepare(config.data, options.manual_dir, data_dir(config.data, options.data_dir))
     return 0
 
@@ -53,9 +38,11 @@ def _evaluate(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
     if options.videos:
         _nothing_more(rest)
+        if not (options.reference and options.output):
+            raise UserError("--videos goes with --reference=DIR and --output=DIR: give them too")
         evaluate.evaluate_videos(options.videos, options.reference, options.output)
     else:
-        config = read_config(rest)
+        config = config_file.read(options.config, rest)
         workdir = options.workdir or f"runs/{config.name}"
         evaluate.run(config, workdir, options.data_dir, options.split)
     return 0
@@ -71,12 +58,13 @@ def _generate(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _nothing_more(rest: Sequence[str]) -> None:
     if rest:
-        raise UserError(f"{rest[0]!r} is not a flag of this command: see its --help")
+        raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
 
 
 def _flags(command: str, parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     if command != "generate":
+        add("--config", metavar="FILE[:PRESET]", help="and --config.FIELD=VALUE changes a field")
         add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
     if command in ("train", "evaluate"):
         add("--workdir", help="the run's folder; default runs/<the config's name>")
@@ -115,13 +103,17 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
-    named = arguments[0] in COMMANDS
+    named = not arguments[0].startswith("-")
     command = arguments[0] if named else "train"
+    if command not in COMMANDS:
+        print(f"s2f: there is no command {command!r}: give {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
     function, what, example = COMMANDS[command]
     parser = _Parser(
         prog=f"{MODULE} {command}",
         description=what,
         epilog=f"example: {MODULE} {command} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     _flags(command, parser)
@@ -134,6 +126,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    sys.path.insert(0, "")  # As `python -m` does, so that `s2f` finds what a config imports.
     logging.set_verbosity(logging.WARNING)
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl's flags.
     sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""A config from its file, with the fields that the command line changes."""
+
+import difflib
+import os
+import re
+import runpy
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from data_pipelines.errors import UserError
+from s2f_jax.runs import Config
+
+
+def read(name: str | None, overrides: Sequence[str]) -> Config:
+    """FILE or FILE:PRESET, and any --config.FIELD=VALUE -> the config, its fields locked.
+
+    Raises UserError for a file that gives no config, and for anything but values of its fields.
+    """
+    if not name:
+        raise UserError("--config is missing: give e.g. --config=configs/demo.py")
+    config = _load(name)
+    fields = dict(_fields(config))
+    for argument in overrides:
+        field = _overridden(argument)
+        if field is not None and field not in fields:
+            near = difflib.get_close_matches(field, fields, n=1)
+            cure = f"did you mean --config.{near[0]}?" if near else "configs/base.py has them all"
+            raise UserError(f"{argument}: the config has no field {field!r}; {cure}")
+    values, arguments = flags.FlagValues(), ["s2f", *overrides]
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
+        rest = values(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(f"there is no flag --{error.flagname}: see --help") from error
+    except flags.IllegalFlagValueError as error:
+        given = str(error).removeprefix("flag ").split(": ")[0]
+        value = fields[_overridden(given) or ""]
+        kind = type(value).__name__
+        raise UserError(f"{given} is no {kind}: give one, e.g. {value!r}") from error
+    except flags.Error as error:  # A flag without its value.
+        raise UserError(f"{error}: give it as --config.FIELD=VALUE") from error
+    if rest:
+        raise UserError(f"{rest[0]!r} is neither a command nor a flag: see --help")
+    return config
+
+
+def _load(name: str) -> ConfigDict:
+    path, _, preset = name.partition(":")
+    if not os.path.isfile(path):
+        raise UserError(f"--config={path} is not a file: give e.g. --config=configs/demo.py")
+    try:
+        get_config = runpy.run_path(path).get("get_config")
+        config = get_config and (get_config(preset) if preset else get_config())
+    except Exception as error:  # Whatever a config file does wrong is for its author to mend.
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f" ({last.filename}, line {last.lineno})"
+        if isinstance(error, SyntaxError):  # Which says itself where it is.
+            where = ""
+        cure = "give another preset, or none" if preset else "mend it there"
+        raise UserError(
+            f"--config={name} cannot be used: {type(error).__name__}, {error}{where}; {cure}"
+        ) from error
+    if not isinstance(config, ConfigDict) or "schema" not in config:
+        raise UserError(
+            f"--config={path} has no get_config() that returns a config built on configs/base.py:"
+            " write it like configs/demo.py"
+        )
+    return config
+
+
+def _overridden(argument: str) -> str | None:
+    """--config.optim.b1=0 -> optim.b1; None for any other argument."""
+    found = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+    return found and found[1]
+
+
+def _fields(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each field's full name and value."""
+    for name, value in config.items():
+        if isinstance(value, ConfigDict) and value:
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
