@@ -68,7 +68,7 @@ class Trainer:
             "frame_discriminator": config.loss.frame,
             "sequence_discriminator": config.loss.sequence,
         }
-        self._steps = {
+        self.steps = {
             adversarial: jax.jit(
                 functools.partial(
                     step.train_step,
@@ -99,7 +99,7 @@ class Trainer:
     def update(self, state: TrainState, number: int, batch: dict[str, np.ndarray]) -> Any:
         """Step `number`, counted from 0 -> new state, metrics, terms per clip."""
         shares = sharding.put(batch, self.by_example)
-        return self._steps[number >= self.start](state, shares, self.key)
+        return self.steps[number >= self.start](state, shares, self.key)
 
     def rates(self, number: int) -> dict[str, float]:
         """The learning rates at step `number`, counted from 0."""

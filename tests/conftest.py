@@ -1,12 +1,24 @@
 """Several CPU devices, no silent rank promotion, absl flags as a program would have them."""
 
+import getpass
 import os
+import pathlib
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        "--xla_force_host_platform_device_count=4",
+        "--xla_backend_optimization_level=0",  # Most of a test's time is compiling.
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
+)
 
 import jax
 from absl import flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# The same step is compiled by several tests and by both pytest workers.
+cache = pathlib.Path(tempfile.gettempdir()) / f"s2f_jax-tests-{getpass.getuser()}"
+jax.config.update("jax_compilation_cache_dir", str(cache))
 flags.FLAGS.mark_as_parsed()

@@ -1,0 +1,149 @@
+"""A run end to end on the demo corpus shrunk: logs, samples, early end, and exact resumption."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from configs import demo
+from data_pipelines import loader, prepare
+from data_pipelines.errors import UserError
+from s2f_jax import networks, runs, step, train
+from s2f_jax.animate import Animator
+from s2f_jax.checkpoint import Checkpoints
+
+
+def tiny():
+    """Two steps an epoch on four devices."""
+    c = demo.get_config()
+    c.data.height, c.data.width, c.data.audio_rate = 16, 12, 1000
+    c.data.options.update(
+        train_speakers=2, train_clips=2, val_speakers=2, val_clips=1, test_speakers=2, test_clips=1
+    )
+    c.data.prepare_workers = 1
+    for name in ("width", "frame_width", "sequence_width"):
+        c.model[name] = 4
+    c.model.update(context_features=8, sequence_features=8, audio_width=2, sequence_audio_width=2)
+    c.model.window = 0.06
+    c.batch_size, c.eval_batch_size, c.clip_frames = 4, 4, 5
+    c.loss.adversarial_from = 1
+    c.max_epochs, c.log_every, c.sample_clips = 3, 1, 1
+    return c
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    prepare.prepare(tiny().data, None, folder)
+    return str(folder)
+
+
+def events(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def final_state(workdir):
+    config = runs.read_config(workdir)
+    trainer = train.Trainer(config, examples=8)
+    checkpoints = Checkpoints(workdir, read_only=True)
+    state, position, _ = checkpoints.restore(checkpoints.latest(), trainer.like())
+    checkpoints.close()
+    return state, position
+
+
+@pytest.fixture(scope="session")
+def run_through(shards, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run") / "whole"
+    assert train.train(tiny(), str(workdir), shards) == 0
+    return workdir
+
+
+def test_a_run_leaves_what_the_design_lists(run_through, shards):
+    config = json.loads((run_through / "config.json").read_text())
+    assert config["schema"] == runs.SCHEMA
+    made = json.loads((run_through / "run.json").read_text())
+    assert made["versions"]["jax"] == jax.__version__
+    logged = events(run_through)
+    assert [e["step"] for e in logged if "clips_per_s" in e] == [1, 2, 3, 4, 5, 6]
+    assert [e["step"] for e in logged if "validation/psnr" in e] == [2, 4, 6]
+    assert "frame_discriminator/loss" not in logged[0]
+    assert {"frame_discriminator/loss", "sequence_discriminator/accuracy_fake"} <= logged[1].keys()
+    assert list(run_through.glob("events.out.tfevents.*"))
+    assert [len(list(run_through.glob(f"samples/{s}/*.mp4"))) for s in (2, 4, 6)] == [1, 1, 1]
+    assert {"4", "6"} <= {p.name for p in (run_through / "checkpoints").iterdir()}
+
+
+def test_stop_and_resume_equals_running_through(run_through, shards, tmp_path, monkeypatch):
+    """SIGTERM in the middle of an epoch, then the same command again: bit for bit the same."""
+    workdir = tmp_path / "stopped"
+    update = train.Trainer.update
+
+    def stopping_update(self, state, number, batch):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(self, state, number, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Trainer, "update", stopping_update)
+        assert train.train(tiny(), str(workdir), shards) == train.STOPPED
+    assert int(final_state(workdir)[0].step) == 3
+    assert train.train(tiny(), str(workdir), shards) == 0
+    (ours, position), (whole, whole_position) = final_state(workdir), final_state(run_through)
+    assert position == whole_position
+    jax.tree.map(np.testing.assert_array_equal, ours, whole)
+    again = [e["step"] for e in events(workdir) if "clips_per_s" in e]
+    assert again == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_ended_run_goes_no_further(run_through, shards):
+    before = events(run_through)
+    assert train.train(tiny(), str(run_through), shards) == 0
+    assert events(run_through) == before
+
+
+def test_another_config_is_refused_with_the_difference(run_through, shards):
+    other = tiny()
+    other.loss.reconstruction = 600.0
+    with pytest.raises(UserError, match=r"loss\.reconstruction: 400\.0 there, 600\.0 now"):
+        train.train(other, str(run_through), shards)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(shards, tmp_path, monkeypatch):
+    objective = step.objective
+
+    def broken(*args, **kwargs):
+        total, (terms, stats) = objective(*args, **kwargs)
+        terms["generator/reconstruction"] = terms["generator/reconstruction"].at[0].set(np.nan)
+        return total, (terms, stats)
+
+    monkeypatch.setattr(step, "objective", broken)
+    with pytest.raises(train.TrainingFailed, match=r"generator/reconstruction.* step 1 .*d00\d_"):
+        train.train(tiny(), str(tmp_path / "run"), shards)
+
+
+def test_an_animator_of_the_run_speaks(run_through, shards):
+    clip = loader.open_clips(tiny().data, "test", shards)[0]
+    video = Animator.load(run_through)(clip.frames[0], clip.audio, clip.audio_rate, aligned=True)
+    assert video.shape == clip.frames.shape
+    assert video.dtype == np.uint8
+
+
+def test_the_train_step_lowers_for_tpu_and_cuda_at_full_size():
+    config = demo.base.get_config()
+    trainer = train.Trainer(config, examples=100)
+    generator = networks.generator(config.data, config.model)
+    samples = 74 * generator.stride + generator.window
+    batch = {
+        "frames": jax.ShapeDtypeStruct((4, 75, 128, 96, 3), np.uint8),
+        "still": jax.ShapeDtypeStruct((4, 128, 96, 3), np.uint8),
+        "audio": jax.ShapeDtypeStruct((4, samples), np.int16),
+        "mask": jax.ShapeDtypeStruct((4, 75), bool),
+    }
+    function = jax.jit(trainer.steps[True].__wrapped__)
+    shapes = jax.eval_shape(lambda: trainer.fresh())
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    exported = jax.export.export(function, platforms=["tpu", "cuda"])(shapes, batch, key)
+    assert exported.platforms == ("tpu", "cuda")
