@@ -1,0 +1,14 @@
+"""Speech-driven facial animation with temporal GANs; see README.md."""
+
+from typing import Any
+
+__all__ = ["Animator"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily, so that `s2f --help` does not wait for JAX.
+    if name == "Animator":
+        from s2f_jax.animate import Animator
+
+        return Animator
+    raise AttributeError(name)
