@@ -1,6 +1,7 @@
-"""A config from its file, with the fields that the command line changes."""
+"""A config from its file, with the fields that the command line changes; checked."""
 
 import difflib
+import math
 import os
 import re
 import runpy
@@ -12,13 +13,30 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.errors import UserError
-from s2f_jax.runs import Config
+from s2f_jax import networks
+
+# Every other whole number counts something there must be one of.
+_MAY_BE_ZERO = {
+    "seed",
+    "data.prepare_workers",
+    "loader_workers",
+    "loss.adversarial_from",
+    "optim.decay_after",
+    "validation_clips",
+    "sample_clips",
+}
+_CHOICES = {
+    "model.dtype": ("float32", "bfloat16"),
+    "model.sequence_fusion": ("last", "step"),
+    "best_by": ("psnr", "ssim", "psnr_mouth"),
+}
 
 
-def read(name: str | None, overrides: Sequence[str]) -> Config:
+def read(name: str | None, overrides: Sequence[str]) -> Any:
     """FILE or FILE:PRESET, and any --config.FIELD=VALUE -> the config, its fields locked.
 
-    Raises UserError for a file that gives no config, and for anything but values of its fields.
+    Raises UserError for a file that gives no config, for anything but its fields, and for values
+    that no run can have.
     """
     if not name:
         raise UserError("--config is missing: give e.g. --config=configs/demo.py")
@@ -45,7 +63,23 @@ def read(name: str | None, overrides: Sequence[str]) -> Config:
         raise UserError(f"{error}: give it as --config.FIELD=VALUE") from error
     if rest:
         raise UserError(f"{rest[0]!r} is neither a command nor a flag: see --help")
+    check(config)
     return config
+
+
+def check(config: Any) -> None:
+    """Raises UserError for a value that no run can have, whatever its data and its devices."""
+    for field, value in _fields(config):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            least = int(isinstance(value, int) and field not in _MAY_BE_ZERO)
+            if not least <= value < math.inf:
+                raise UserError(f"--config.{field}={value} is out of range: give {least} or more")
+        if value not in _CHOICES.get(field, (value,)):
+            choices = ", ".join(_CHOICES[field])
+            raise UserError(f"--config.{field}={value} is not one of {choices}: give one of them")
+    if config.seed >= 2**32:
+        raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
+    networks.build(config.data, config.model)
 
 
 def _load(name: str) -> ConfigDict:

@@ -3,12 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import flags, logging
 
 from data_pipelines.errors import UserError
-from s2f_jax import config_file
 
 MODULE = "python -m s2f_jax.main"
 
@@ -18,17 +17,23 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}: see `{self.prog} --help`")
 
 
+def _config(options: argparse.Namespace, rest: Sequence[str]) -> Any:
+    from s2f_jax import config_file
+
+    return config_file.read(options.config, rest)
+
+
 def _train(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from s2f_jax.train import train
 
-    config = config_file.read(options.config, rest)
+    config = _config(options, rest)
     return train(config, options.workdir or f"runs/{config.name}", options.data_dir)
 
 
 def _prepare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from data_pipelines.prepare import data_dir, prepare
 
-    config = config_file.read(options.config, rest)
+    config = _config(options, rest)
     prepare(config.data, options.manual_dir, data_dir(config.data, options.data_dir))
     return 0
 
@@ -42,7 +47,7 @@ def _evaluate(options: argparse.Namespace, rest: Sequence[str]) -> int:
             raise UserError("--videos goes with --reference=DIR and --output=DIR: give them too")
         evaluate.evaluate_videos(options.videos, options.reference, options.output)
     else:
-        config = config_file.read(options.config, rest)
+        config = _config(options, rest)
         workdir = options.workdir or f"runs/{config.name}"
         evaluate.run(config, workdir, options.data_dir, options.split)
     return 0
@@ -127,7 +132,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     sys.path.insert(0, "")  # As `python -m` does, so that `s2f` finds what a config imports.
-    logging.set_verbosity(logging.WARNING)
+    logging.set_verbosity(logging.ERROR)  # TFDS and Orbax warn of what is meant to be so.
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl's flags.
     sys.exit(run(sys.argv[1:]))
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from data_pipelines.errors import UserError
@@ -31,6 +32,12 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
             f"--config.data.audio_rate={rate} is not a multiple of 1000 and of"
             f" --config.data.fps={fps}: give 16000, 25000, 48000 or 50000"
         )
+    window = round(1000 * model["window"])  # Milliseconds, the step of the first audio layer.
+    if window < 1000 / fps or not math.isclose(window, 1000 * model["window"]):
+        raise UserError(
+            f"--config.model.window={model['window']} is not a whole number of milliseconds that"
+            f" covers a frame, 1/{fps} s: give e.g. 0.16 or 0.2"
+        )
     return Generator(
         height=data["height"],
         width_px=data["width"],
@@ -46,6 +53,14 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
         copy_path=model["copy_path"],
         dtype=jnp.dtype(model["dtype"]),
     )
+
+
+def variables(generator_: Generator) -> Any:
+    """The shapes of a generator's parameters and statistics."""
+    g = generator_
+    inputs = ((1, g.height, g.width_px, 3), (1, g.window), (1, 1, g.noise_features))
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs]
+    return jax.eval_shape(g.init, jax.random.key(0), *shapes)
 
 
 def build(data: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, nn.Module]:

@@ -64,10 +64,16 @@ def read_config(workdir: epath.PathLike) -> Config:
     path = epath.Path(workdir) / "config.json"
     if not path.exists():
         raise UserError(f"{workdir} holds no run (it has no config.json): give a run's workdir")
-    config = json.loads(path.read_text())
-    if config.get("schema") != SCHEMA:
+    try:
+        config = json.loads(path.read_text())
+        schema = config["schema"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(
-            f"{path} has schema {config.get('schema')} and this version reads {SCHEMA}:"
+            f"{path} is damaged ({error}): restore it, or give another run's workdir"
+        ) from error
+    if schema != SCHEMA:
+        raise UserError(
+            f"{path} has schema {schema} and this version reads {SCHEMA}:"
             " use the version of s2f_jax in the run's run.json"
         )
     return ml_collections.ConfigDict(config)

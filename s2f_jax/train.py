@@ -170,8 +170,10 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
     folder = runs.open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
     clips, others = (loader.open_clips(config.data, split, shards) for split in ("train", "val"))
-    runs.write(config, folder)
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
+    runs.write(
+        config, folder
+    )  # Only what can be a run, or its workdir would be refused to the next.
     validation = Validation(
         others, trainer.generator, config.eval_batch_size, config.validation_clips, trainer.key
     )
