@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
+from etils import epath
 
 from data_pipelines.errors import UserError
 
@@ -41,6 +42,13 @@ def prepare(
     builder = _builder(data, manual_dir, data_dir)
     made = builder.data_path.exists()
     if not made:
+        try:
+            epath.Path(data_dir).mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise UserError(
+                f"--data_dir={data_dir} is no folder that can be written to ({e.strerror}): choose "
+                "another."
+            ) from e
         if not sys.stderr.isatty():
             tfds.disable_progress_bar()
         for folder in builder.data_path.parent.glob("incomplete.*"):
@@ -77,6 +85,10 @@ def _builder(
     for name in ("manual_dir", "speakers"):
         if raw[name] and name not in takes:
             raise UserError(f"The corpus {corpus} takes no {name}; leave out {raw[name]!r}.")
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
+    for name in data["options"]:
+        if name not in takes and not open_ended:
+            raise UserError(f"The corpus {corpus} has no option {name!r}; leave it out.")
     return module.builder(
         height=data["height"],
         width=data["width"],

@@ -99,8 +99,12 @@ def builder(
 ) -> Builder:
     """The builder for one form of the data; options as in DemoConfig.
 
-    Raises errors.UserError where the folder already holds a demo of other options.
+    Raises errors.UserError for an option that there is not, and where the folder already holds a
+    demo of other options.
     """
+    known = {field.name for field in dataclasses.fields(DemoConfig)}
+    if unknown := options.keys() - known:
+        raise errors.UserError(f"The demo corpus has no option {min(unknown)!r}; leave it out.")
     config = DemoConfig(
         height=height, width=width, audio_rate=audio_rate, fps=fps, workers=workers, **options
     )
