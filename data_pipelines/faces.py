@@ -71,13 +71,19 @@ class FaceFinder:
     """The landmark model, loaded once; not to be shared between threads."""
 
     def __init__(self, max_faces: int):
+        path = model_path()
         options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(model_path())),
+            base_options=BaseOptions(model_asset_path=str(path)),
             num_faces=max_faces,
             output_face_blendshapes=True,
         )
-        with _silenced_stderr():
-            self._model = vision.FaceLandmarker.create_from_options(options)
+        try:
+            with _silenced_stderr():
+                self._model = vision.FaceLandmarker.create_from_options(options)
+        except (RuntimeError, ValueError) as e:
+            raise UserError(
+                f"{path} is not the face landmark model ({e}); fetch {_MODEL[1]}."
+            ) from e
 
     def __call__(self, image: np.ndarray) -> list[Face]:
         """uint8 [H, W, 3] RGB -> its faces, largest first."""

@@ -44,7 +44,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     data = _existing_file(path, "image").read_bytes()
     cure = "give a PNG or JPEG file that opens in a viewer."
     # The bytes of a JPEG's scan never hold an end marker, so one has to follow the last scan.
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+    half_jpeg = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if half_jpeg or (data[:4] == b"\x89PNG" and b"IEND" not in data):
         raise UserError(f"The image {path} breaks off in the middle; {cure}")
     encoded = np.frombuffer(data, np.uint8)
     try:
@@ -100,9 +101,15 @@ def to_mono_float(samples: np.ndarray) -> np.ndarray:
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Mono float32 [S] in [-1, 1] from one rate to another, band-limited (soxr HQ)."""
+    """Mono float32 [S] in [-1, 1] from one rate to another, band-limited (soxr HQ).
+
+    Gives ceil(S * new_rate / rate) samples, so that a part of a video frame stays one; soxr alone
+    rounds, and may give none.
+    """
     if rate != new_rate:
+        length = -(-len(samples) * new_rate // rate)
         samples = np.clip(soxr.resample(samples, rate, new_rate, quality="HQ"), -1, 1)
+        samples = fit_length(samples, length)
     return np.asarray(samples, np.float32)
 
 
