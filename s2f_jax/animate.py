@@ -17,6 +17,9 @@ from s2f_jax.checkpoint import Checkpoints, restore_variables
 from s2f_jax.metrics import image
 from s2f_jax.models.generator import Carry, Generator, Identity
 
+Image = np.ndarray | str | os.PathLike  # uint8 [H, W, 3] RGB, or a file.
+Sound = np.ndarray | str | os.PathLike  # Mono float32 in [-1, 1] or int16, [S], or a file.
+
 CHUNK = 25  # Frames decoded at once: bounds memory, and one compiled shape serves any length.
 
 
@@ -25,18 +28,29 @@ def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
 
     Raises UserError where there is no checkpoint.
     """
-    folder = epath.Path(path)
+    folder = epath.Path(path).resolve()
     if folder.parent.name == "checkpoints" and folder.name.isdigit() and folder.exists():
         return folder.parent.parent, int(folder.name)
     if not folder.exists():
-        raise UserError(f"--checkpoint={path} does not exist: give a run's workdir")
+        raise UserError(f"there is no checkpoint at {path}: give a run's workdir")
     if (folder / "checkpoints").exists():
         checkpoints = Checkpoints(folder, read_only=True)
         step = checkpoints.best()
         checkpoints.close()
         if step is not None:
             return folder, step
-    raise UserError(f"--checkpoint={path} holds no checkpoint yet: give the workdir of a run")
+    raise UserError(f"{path} holds no checkpoint: give the workdir of a run that has saved one")
+
+
+def _pixels(image_: Image) -> np.ndarray:
+    if isinstance(image_, str | os.PathLike):
+        return media.read_image(image_)
+    pixels = np.asarray(image_)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        raise UserError(
+            f"the image is {pixels.dtype} {list(pixels.shape)}: give uint8 [H, W, 3] RGB"
+        )
+    return pixels
 
 
 class Animator:
@@ -64,13 +78,26 @@ class Animator:
         """
         workdir, step = find_checkpoint(path)
         config = runs.read_config(workdir)
-        generator = networks.generator(config.data, config.model)
-        return cls(generator, restore_variables(workdir, step, "generator"))
+        try:
+            generator = networks.generator(config.data, config.model)
+        except (AttributeError, KeyError) as error:
+            raise UserError(
+                f"{workdir}/config.json lacks a field ({error}): use the version of s2f_jax in"
+                " the run's run.json"
+            ) from error
+        variables = restore_variables(workdir, step, "generator")
+        shapes = jax.tree.map(np.shape, variables)
+        if shapes != jax.tree.map(np.shape, networks.variables(generator)):
+            raise UserError(
+                f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
+                " other sizes: restore it"
+            )
+        return cls(generator, variables)
 
     def __call__(
         self,
-        image_: np.ndarray | str | os.PathLike,
-        audio: np.ndarray | str | os.PathLike,
+        image_: Image,
+        audio: Sound,
         rate: int | None = None,
         *,
         seed: int = 0,
@@ -84,39 +111,46 @@ class Animator:
         noise_std: of the spontaneous motion; 0 for none, default the model's.
         Raises UserError for an image without a face, a file that cannot be read, empty sound.
         """
-        still = self.still(image_, aligned)
+        still = self.still(image_) if aligned else self.portrait(image_)[0]
         sound = self.sound(audio, rate)
         return self._frames(still[None], sound[None], seed, noise_std, raw)[0]
 
-    def still(self, image_: np.ndarray | str | os.PathLike, aligned: bool = False) -> np.ndarray:
-        """Any portrait (or an aligned crop) -> the still as the model takes it, uint8 [H, W, 3]."""
-        name = "the image" if isinstance(image_, np.ndarray) else os.fspath(image_)
-        picture = image_ if isinstance(image_, np.ndarray) else media.read_image(image_)
-        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-            raise UserError(
-                f"{name} is {picture.dtype} {list(picture.shape)}: give uint8 [H, W, 3] RGB"
-            )
-        height, width = self.size
-        if not aligned:
-            from data_pipelines import faces  # MediaPipe takes a second to import.
+    def portrait(self, image_: Image) -> tuple[np.ndarray, int]:
+        """Any portrait -> its largest face as the model takes it, uint8 [H, W, 3], and how many
+        there are."""
+        from data_pipelines import faces  # MediaPipe takes a second to import.
 
-            return faces.portrait(picture, height, width)[0]
-        if picture.shape[:2] != self.size:
+        return faces.portrait(_pixels(image_), *self.size)
+
+    def still(self, image_: Image) -> np.ndarray:
+        """A crop of the model's size -> the still as the model takes it, uint8 [H, W, 3]."""
+        pixels, (height, width) = _pixels(image_), self.size
+        if pixels.shape[:2] != self.size:
             raise UserError(
-                f"{name} is {picture.shape[1]}x{picture.shape[0]} pixels and an aligned crop of"
+                f"the image is {pixels.shape[1]}x{pixels.shape[0]} pixels and an aligned crop of"
                 f" this model is {width}x{height}: leave --aligned out to have the face found"
             )
-        return picture
+        return pixels
 
-    def sound(self, audio: np.ndarray | str | os.PathLike, rate: int | None = None) -> np.ndarray:
+    def sound(self, audio: Sound, rate: int | None = None) -> np.ndarray:
         """Any sound -> float32 [S] in [-1, 1] at the model's rate."""
-        if not isinstance(audio, np.ndarray):
+        if isinstance(audio, str | os.PathLike):
             return media.read_audio(audio, self.rate)
-        if rate is None or rate <= 0:
+        if rate is None or rate < 1:
             raise UserError(f"rate={rate} is no sampling rate: give the sound's rate in Hz")
-        if not audio.size:
+        samples = np.asarray(audio)
+        floats = np.issubdtype(samples.dtype, np.floating)
+        if samples.ndim != 1 or not (floats or samples.dtype == np.int16):
+            raise UserError(
+                f"the sound is {samples.dtype} {list(samples.shape)}: give mono float32 or int16"
+                " [S]"
+            )
+        if not samples.size:
             raise UserError("the sound is empty (0 samples): give at least one sample")
-        return media.resample(media.to_mono_float(audio), rate, self.rate)
+        if not np.isfinite(samples).all():
+            at = int(np.argmin(np.isfinite(samples)))
+            raise UserError(f"sample {at} of the sound is {samples[at]}: give finite samples")
+        return media.resample(media.to_mono_float(samples), rate, self.rate)
 
     def generate_clips(
         self, stills: np.ndarray, audios: Sequence[np.ndarray], seed: int = 0
@@ -147,6 +181,8 @@ class Animator:
         total = chunks * CHUNK * g.stride
         padded = np.pad(sounds, ((0, 0), (left, total - sounds.shape[1] + right)))
         std = g.noise_std if noise_std is None else noise_std
+        if not 0 <= seed < 2**32:
+            raise UserError(f"seed={seed} is out of range: give 0 to 2^32 - 1")
         root = rngs.key(jax.random.key(seed), "noise")
         identity: Identity = self._identify(self.variables, stills.astype(np.float32) / 127.5 - 1)
         carry: Carry = g.initial_carry(len(stills))

@@ -9,6 +9,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint import checkpoint_managers as policies
 
+from data_pipelines.errors import UserError
 from s2f_jax.state import TrainState
 
 JSON = dict[str, Any]
@@ -90,8 +91,21 @@ class Checkpoints:
 
 
 def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[str, Any]:
-    """One network's variables from a checkpoint, on the default device, without the rest."""
+    """One network's variables from a checkpoint, on the default device, without the rest.
+
+    Raises UserError where the checkpoint is damaged.
+    """
     folder = epath.Path(workdir).resolve() / "checkpoints" / str(step) / "state"
+    try:
+        return _restore_variables(folder, network)
+    except Exception as error:  # Orbax and TensorStore raise every kind.
+        raise UserError(
+            f"the checkpoint {folder.parent} cannot be read ({type(error).__name__}): it is"
+            " damaged, or of another version; give another one"
+        ) from error
+
+
+def _restore_variables(folder: epath.Path, network: str) -> dict[str, Any]:
     with ocp.PyTreeCheckpointer() as checkpointer:
         tree = checkpointer.metadata(folder).item_metadata.tree
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])

@@ -69,7 +69,7 @@ def read_config(workdir: epath.PathLike) -> Config:
         schema = config["schema"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(
-            f"{path} is damaged ({error}): restore it, or give another run's workdir"
+            f"{path} is damaged ({type(error).__name__}, {error}): restore it, or give another run's workdir"
         ) from error
     if schema != SCHEMA:
         raise UserError(
