@@ -1,0 +1,66 @@
+"""A run small enough to make by hand: a fresh generator of 16x12 pixels, and its checkpoint."""
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+
+from configs import base
+from s2f_jax import networks, runs
+from s2f_jax.animate import Animator
+from s2f_jax.checkpoint import Checkpoints
+from s2f_jax.state import TrainState
+
+
+def tiny_config():
+    config = base.get_config()
+    config.name = "tiny"
+    config.data.corpus = "demo"
+    config.data.height, config.data.width = 16, 12
+    config.model.id_features = config.model.context_features = 8
+    config.model.noise_features = 2
+    config.model.width = config.model.audio_width = 4
+    config.batch_size = config.eval_batch_size = 4
+    return config
+
+
+def tiny_state(config, seed=0):
+    """As in training, but for the discriminators and the optimizer, which nobody asks for here.
+
+    Large random weights: from the paper's start, N(0, 0.02), every frame is grey.
+    """
+    g = networks.generator(config.data, config.model)
+    shapes = ((1, g.height, g.width_px, 3), (1, g.window), (1, 1, g.noise_features))
+    inputs = [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
+    variables = jax.eval_shape(g.init, jax.random.key(0), *inputs)
+    rng = np.random.default_rng(seed)
+
+    def drawn(leaf):
+        scale = 1.5 / np.sqrt(np.prod(leaf.shape[:-1]))
+        values = rng.normal(0, scale, leaf.shape).astype(np.float32)
+        return abs(values) if leaf.ndim == 1 else values  # Or every ReLU might be dead.
+
+    params = jax.tree.map(drawn, variables["params"])
+    stats = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), variables["batch_stats"])
+    return TrainState(np.int32(3), {"generator": params}, {"generator": stats}, {})
+
+
+@pytest.fixture
+def config():
+    return tiny_config()
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    """The workdir of a run, with one checkpoint at step 3; not to be written to."""
+    config, folder = tiny_config(), epath.Path(tmp_path_factory.mktemp("runs") / "tiny")
+    runs.write(config, folder)
+    checkpoints = Checkpoints(folder)
+    checkpoints.save(tiny_state(config), {}, {}, 20.0)
+    checkpoints.close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def animator(run_folder):
+    return Animator.load(run_folder)

@@ -1,0 +1,284 @@
+"""The command line: whatever a person types ends in the right result or in one sentence."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from data_pipelines import media, prepare
+from data_pipelines.grid import zenodo
+from s2f_jax import config_file, main, runs, train
+from s2f_jax.checkpoint import Checkpoints
+
+CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs"
+DEMO, GRID = f"--config={CONFIGS}/demo.py", f"--config={CONFIGS}/grid.py"
+
+
+@pytest.fixture
+def told(capsys, tmp_path, monkeypatch):
+    """Runs a command that must fail -> its one sentence; nothing is left in the folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "no_shards"))
+
+    def told(*arguments):
+        before = sorted(tmp_path.rglob("*"))
+        assert main.run([str(argument) for argument in arguments]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("s2f: ") and error.count("\n") == 1, error
+        assert sorted(tmp_path.rglob("*")) == before
+        return error
+
+    return told
+
+
+def test_no_arguments_are_answered_with_the_usage(capsys):
+    assert main.run([]) == 2
+    assert capsys.readouterr().err.startswith("usage: python -m s2f_jax.main [COMMAND]")
+    assert main.run(["--help"]) == 0
+    assert "generate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", main.COMMANDS)
+def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, monkeypatch):
+    with pytest.raises(SystemExit) as end:
+        main.run([command, "--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    example = shown[shown.index(f"example: python -m s2f_jax.main {command} ") :].split()[4:]
+    accepted = []
+    _, what, flags = main.COMMANDS[command]
+    replaced = (lambda options, rest: accepted.append((options, rest)) or 0, what, flags)
+    monkeypatch.setitem(main.COMMANDS, command, replaced)
+    assert main.run(example) == 0
+    assert accepted[0][1] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["prepair", DEMO], "no command 'prepair': give train, prepare, evaluate, generate"),
+        (["train"], "--config is missing: give e.g. --config=configs/demo.py"),
+        (["prepare"], "--config is missing"),
+        (["evaluate"], "--config is missing"),
+        (["--config"], "--config: expected one argument"),
+        (["--config="], "--config is missing"),
+        ([DEMO, "--nope"], "no flag --nope: see --help"),
+        ([DEMO, "nope"], "'nope' is neither a command nor a flag: see --help"),
+        ([DEMO, "--work=x"], "no flag --work: see --help"),  # No abbreviations.
+        ([DEMO, "--manual_dir=x"], "no flag --manual_dir: see --help"),
+        (["--config=no/such.py"], "--config=no/such.py is not a file: give"),
+        ([f"--config={CONFIGS}"], "configs is not a file: give"),
+        ([f"{GRID}:foo"], "'foo' is not one of cvprw2019, sda"),
+        (["generate"], "required: --checkpoint"),
+        (["generate", "--image=a.png", "--audio=a.wav", "--output=a.mp4"], "--checkpoint"),
+        (["evaluate", "--videos=a", "--reference=b"], "--videos goes with --reference"),
+        (["evaluate", "--videos=a", "--reference=b", "--output=c"], "--videos=a is not a folder"),
+    ],
+)
+def test_a_command_that_is_none_is_told(told, arguments, said):
+    assert said in told(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("nope=1", "has no field 'nope'; configs/base.py has them all"),
+        ("batch_sise=1", "did you mean --config.batch_size?"),
+        ("height=64", "did you mean --config.data.height?"),
+        ("data=3", "has no field 'data'"),
+        ("batch_size=abc", "--config.batch_size=abc is no int: give one, e.g. 8"),
+        ("batch_size=1.5", "--config.batch_size=1.5 is no int: give one, e.g. 8"),
+        ("loss.frame=x", "--config.loss.frame=x is no float: give one"),
+        ("mirror=maybe", "--config.mirror=maybe is no bool: give one, e.g. True"),
+        ("batch_size", "--config.batch_size: give it as --config.FIELD=VALUE"),
+        ("batch_size=0", "--config.batch_size=0 is out of range: give 1 or more"),
+        ("batch_size=-8", "--config.batch_size=-8 is out of range: give 1 or more"),
+        ("batch_size=6", "6 is not a positive multiple of the number of devices, 4: give one"),
+        ("model.noise_std=nan", "--config.model.noise_std=nan is out of range"),
+        ("seed=-1", "--config.seed=-1 is out of range: give 0 or more"),
+        ("seed=4294967296", "--config.seed=4294967296 is out of range: give less"),
+        ("data.height=60", "data.height=60 and --config.data.width=48 cannot be halved"),
+        ("data.height=0", "--config.data.height=0 is out of range"),
+        ("data.fps=24", "audio_rate=16000 is not a multiple of 1000 and of --config.data.fps=24"),
+        ("data.audio_rate=44100", "audio_rate=44100 is not a multiple of 1000"),
+        ("model.window=0.02", "window=0.02 is not a whole number of milliseconds that covers"),
+        ("model.window=0.1605", "window=0.1605 is not a whole number of milliseconds"),
+        ("model.dtype=float16", "float16 is not one of float32, bfloat16"),
+        ("model.sequence_fusion=first", "first is not one of last, step"),
+        ("best_by=loss", "loss is not one of psnr, ssim, psnr_mouth"),
+    ],
+)
+def test_a_value_that_no_run_can_have_is_told_and_leaves_no_workdir(told, override, said):
+    assert said in told(DEMO, f"--config.{override}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def get_config(:\n", "SyntaxError, invalid syntax (config.py, line 1); mend it there"),
+        ("import nosuch\n", "No module named 'nosuch' ({path}, line 1); mend it there"),
+        ("def get_config():\n    return 1 / 0\n", "division by zero ({path}, line 2); mend"),
+        ("get_config = None\n", "has no get_config() that returns a config built on"),
+        ("def get_config():\n    return {}\n", "has no get_config() that returns a config built"),
+        ("", "has no get_config() that returns a config built on configs/base.py: write it like"),
+    ],
+)
+def test_a_config_file_that_is_none_is_told(told, tmp_path, text, said):
+    path = tmp_path / "config.py"
+    path.write_text(text)
+    assert said.format(path=path) in told(f"--config={path}")
+
+
+def test_overrides_reach_the_command_with_their_types(monkeypatch):
+    seen = []
+    monkeypatch.setattr(train, "train", lambda *given: seen.append(given) or 0)
+    overrides = [
+        "--config.batch_size=4",
+        "--config.batch_size=16",  # The last one counts.
+        "--config.loss.frame=2",
+        "--noconfig.mirror",
+        "--config.data.speakers=s1",
+        "--config.data.speakers=s2",
+        "--config.name=mine",
+    ]
+    assert main.run([f"{DEMO}:sda", *overrides, "--data_dir=d"]) == 0
+    config, workdir, data_dir = seen[0]
+    assert (workdir, data_dir) == ("runs/mine", "d")
+    assert (config.batch_size, config.loss.frame, config.mirror) == (16, 2.0, False)
+    assert isinstance(config.loss.frame, float) and config.data.speakers == ("s1", "s2")
+    assert config.data.audio_rate == 50000  # Of the preset.
+
+
+def test_what_is_left_alone_is_the_file_s():
+    assert config_file.read(f"{CONFIGS}/grid.py", []).batch_size == 16
+
+
+# What the corpora say.
+
+
+def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    # TFDS makes its folders before a builder looks at anything.
+    with monkeypatch.context() as patched:
+        patched.setattr("tensorflow_datasets.core.DatasetBuilder.download_and_prepare", _generate)
+        assert "no folder none; --manual_dir should hold" in told(
+            "prepare", GRID, "--manual_dir=none", "--data_dir=."
+        )
+        assert "No GRID clips of s1 to s34 in empty; it should hold" in told(
+            "prepare", GRID, "--manual_dir=empty", "--data_dir=."
+        )
+        patched.setattr(zenodo, "_sums", dict)  # As without a network.
+        assert "try again with a network, or download the zips elsewhere" in told(
+            "prepare", GRID, "--data_dir=."
+        )
+    assert "--data_dir=file is no folder that can be written to" in told(
+        "prepare", GRID, "--data_dir=file"
+    )
+    assert "no corpus 'gird'; config.data.corpus is one of demo, grid" in told(
+        "prepare", GRID, "--config.data.corpus=gird"
+    )
+    assert "corpus grid has no option 'heads'; leave it out" in told(
+        "prepare", GRID, "--config.data.options={'heads': 3}"
+    )
+    assert "demo corpus has no option 'heads'; leave it out" in told(
+        "prepare", DEMO, "--config.data.options={'heads': 3}"
+    )
+    assert "cannot be halved" in told("prepare", GRID, "--config.data.height=100")
+
+
+def _generate(builder, **kwargs):
+    builder.find(builder.data_path)
+
+
+def test_without_shards_prepare_is_named(told):
+    for command in ("train", "evaluate"):
+        sentence = told(command, GRID)
+        assert "no grid shards of the form 128x96_16000hz_25fps in" in sentence
+        assert "run `python -m s2f_jax.main prepare`" in sentence
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """One clip a split."""
+    folder = tmp_path_factory.mktemp("shards")
+    config = config_file.read(f"{CONFIGS}/demo.py", SMALL)
+    prepare.prepare(config.data, None, folder)
+    return folder
+
+
+COUNTS = {
+    f"{split}_{what}": 1 for split in ("train", "val", "test") for what in ("speakers", "clips")
+}
+SMALL = [
+    "--config.data.height=16",
+    "--config.data.width=12",
+    "--config.data.prepare_workers=1",
+    f"--config.data.options={COUNTS}",
+]
+
+
+def test_evaluate_says_what_it_cannot_find(told, shards, tmp_path):
+    where = ["evaluate", DEMO, *SMALL, f"--data_dir={shards}"]
+    assert "no split 'dev' (it has: train, val, test)" in told(*where, "--split=dev")
+    assert "there is no checkpoint at runs/demo: give a run's workdir" in told(*where)
+    runs.write(config_file.read(f"{CONFIGS}/demo.py", SMALL), media.epath.Path(tmp_path / "run"))
+    assert "run holds no checkpoint: give the workdir" in told(*where, "--workdir=run")
+    Checkpoints(tmp_path / "run").close()  # As of a run that has not saved yet.
+    assert "run holds no checkpoint: give the workdir" in told(*where, "--workdir=run")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_workdir_that_cannot_be_one_is_told(told, shards, tmp_path, run_folder, command):
+    (tmp_path / "file").write_text("")
+    where = [command, DEMO, *SMALL, f"--data_dir={shards}"]
+    assert "--workdir=file is a file, not a folder: choose" in told(*where, "--workdir=file")
+    sentence = told(*where, f"--workdir={run_folder}")
+    assert "holds a run of another config" in sentence
+    assert "batch_size: 4 there, 8 now" in sentence and "data.height" not in sentence
+    if command == "train":
+        sentence = told(*where, "--workdir=file/run")
+        assert "--workdir=file/run cannot be written (Not a directory): choose" in sentence
+
+
+# The whole of generate, once; what can be wrong with its files is in generate_test.py.
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("image", "audio", "output"),
+        ("source_image", "driven_audio", "outfile"),
+        ("face", "driving_audio", "outfile"),
+    ],
+)
+def test_generate_writes_a_video_under_the_names_of_other_tools(
+    run_folder, tmp_path, capsys, names
+):
+    still = np.random.default_rng(0).integers(0, 256, (16, 12, 3), np.uint8)
+    (tmp_path / "still.png").write_bytes(media.encode_png(still))
+    media.write_video(tmp_path / "talk.mp4", still[None], 25, np.zeros(640), 16000)
+    files = [tmp_path / name for name in ("still.png", "talk.mp4", "out.mp4")]
+    flags = [f"--{name}={file}" for name, file in zip(names, files, strict=True)]
+    arguments = ["generate", f"--checkpoint={run_folder}", *flags, "--aligned", "--seed=3"]
+    assert main.run(arguments) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{tmp_path}/out.mp4: 1 frames, 0.04 s, 12x16\n" and shown.err == ""
+    assert len(media.decode_clip(tmp_path / "out.mp4").frames) == 1
+    assert main.run([*arguments, "--fast"]) == 2
+    assert "'--fast' is not a flag of this command: see --help" in capsys.readouterr().err
+
+
+def test_generate_says_what_is_wrong(told, tmp_path, run_folder):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{")
+    (tmp_path / "run" / "checkpoints").symlink_to(run_folder / "checkpoints")
+    rest = ["--image=none.png", "--audio=none.wav", "--output=out.mp4"]
+    assert "no checkpoint at none: give a run's workdir" in told(
+        "generate", "--checkpoint=none", *rest
+    )
+    assert "config.json is damaged" in told("generate", "--checkpoint=run", *rest)
+    assert "no audio file none.wav" in told("generate", f"--checkpoint={run_folder}", *rest)
+    assert "invalid int value: 'x'" in told("generate", "--seed=x", *rest)
+    assert json.loads((run_folder / "config.json").read_text())["name"] == "tiny"

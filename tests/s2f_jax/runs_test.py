@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from data_pipelines.errors import UserError
+from s2f_jax import config_file, runs
+from s2f_jax.animate import Animator, find_checkpoint
+
+
+def rewritten(run_folder, tmp_path, change):
+    """A copy of the run's folder, its config changed; the checkpoints are the run's own."""
+    config = json.loads((run_folder / "config.json").read_text())
+    change(config)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "checkpoints").symlink_to(run_folder / "checkpoints")
+    return tmp_path
+
+
+def test_a_run_s_config_is_read_as_it_was_written(run_folder, config):
+    assert runs.as_json(runs.read_config(run_folder)) == runs.as_json(config)
+
+
+def test_the_config_of_a_tiny_run_is_one_a_person_could_give(config):
+    config_file.check(config)
+
+
+def test_a_workdir_of_another_config_shows_the_difference(run_folder, config):
+    config.optim.b1 = 0.9
+    config.max_epochs = 7  # Which a continuation may change.
+    with pytest.raises(UserError, match=r"config \(optim\.b1: 0\.5 there, 0\.9 now\): choose"):
+        runs.open_workdir(config, run_folder)
+
+
+def test_a_workdir_that_cannot_be_one_is_refused(tmp_path, config):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UserError, match="is a file, not a folder"):
+        runs.open_workdir(config, file)
+    with pytest.raises(UserError, match=r"file/run cannot be written \(Not a directory\)"):
+        runs.write(config, runs.open_workdir(config, file / "run"))
+
+
+@pytest.mark.parametrize("text", ["{half", "[]", "{}", "", "3"])
+def test_a_damaged_config_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json is damaged .*: restore it"):
+        runs.read_config(tmp_path)
+
+
+def test_another_schema_is_refused(run_folder, tmp_path):
+    folder = rewritten(run_folder, tmp_path, lambda config: config.update(schema=0))
+    with pytest.raises(UserError, match="schema 0 and this version reads 1"):
+        Animator.load(folder)
+
+
+def test_a_config_without_a_field_is_told(run_folder, tmp_path):
+    folder = rewritten(run_folder, tmp_path, lambda config: config["model"].pop("copy_path"))
+    with pytest.raises(UserError, match=r"lacks a field .*copy_path"):
+        Animator.load(folder)
+
+
+def test_a_config_of_other_networks_than_the_checkpoint_s_is_told(run_folder, tmp_path):
+    folder = rewritten(run_folder, tmp_path, lambda config: config["model"].update(width=8))
+    with pytest.raises(UserError, match="not that of its checkpoint 3"):
+        Animator.load(folder)
+
+
+def test_a_damaged_checkpoint_is_named(run_folder, tmp_path):
+    (tmp_path / "config.json").write_text((run_folder / "config.json").read_text())
+    (tmp_path / "checkpoints" / "3" / "state").mkdir(parents=True)
+    with pytest.raises(UserError, match="checkpoints/3 cannot be read"):
+        Animator.load(tmp_path / "checkpoints" / "3")
+
+
+def test_a_checkpoint_is_a_workdir_or_one_of_its_steps(run_folder, tmp_path, monkeypatch):
+    workdir = run_folder.resolve()
+    assert find_checkpoint(run_folder) == (workdir, 3)
+    assert find_checkpoint(run_folder / "checkpoints" / "3") == (workdir, 3)
+    monkeypatch.chdir(run_folder / "checkpoints")
+    assert find_checkpoint("3") == (workdir, 3)
+    for path, said in [
+        (tmp_path / "none", "no checkpoint at"),
+        (run_folder / "checkpoints" / "4", "no checkpoint at"),
+        (run_folder / "config.json", "holds no checkpoint"),
+        (tmp_path, "holds no checkpoint"),
+    ]:
+        with pytest.raises(UserError, match=said):
+            find_checkpoint(path)
