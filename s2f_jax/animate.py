@@ -136,7 +136,7 @@ class Animator:
         """Any sound -> float32 [S] in [-1, 1] at the model's rate."""
         if isinstance(audio, str | os.PathLike):
             return media.read_audio(audio, self.rate)
-        if rate is None or rate < 1:
+        if rate is None or rate < 1 or rate % 1:
             raise UserError(f"rate={rate} is no sampling rate: give the sound's rate in Hz")
         samples = np.asarray(audio)
         floats = np.issubdtype(samples.dtype, np.floating)
@@ -150,7 +150,7 @@ class Animator:
         if not np.isfinite(samples).all():
             at = int(np.argmin(np.isfinite(samples)))
             raise UserError(f"sample {at} of the sound is {samples[at]}: give finite samples")
-        return media.resample(media.to_mono_float(samples), rate, self.rate)
+        return media.resample(media.to_mono_float(samples), int(rate), self.rate)
 
     def generate_clips(
         self, stills: np.ndarray, audios: Sequence[np.ndarray], seed: int = 0

@@ -22,7 +22,7 @@ def test_the_frames_are_counted_on_the_original_samples(animator, rate, extra):
     assert -(-len(sound) // animator.generator.stride) == -(-samples * 25 // rate)
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+@pytest.mark.parametrize("rate", [8000, 16000.0, 48000.0])
 def test_a_single_sample_is_a_frame(animator, rate):
     video = animate(animator, np.ones(1, np.float32), rate)
     assert video.shape == (1, 16, 12, 3) and video.dtype == np.uint8
@@ -98,6 +98,7 @@ def nan_at(at):
     [
         (SOUND, None, "rate=None is no sampling rate"),
         (SOUND, 0, "rate=0 is no sampling rate"),
+        (SOUND, 22050.5, "rate=22050.5 is no sampling rate"),
         (SOUND[:0], 16000, "empty"),
         (nan_at(7), 16000, "sample 7 of the sound is nan"),
         (np.full(9, -np.inf), 16000, "sample 0 of the sound is -inf"),
