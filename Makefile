@@ -10,6 +10,7 @@ S2F := $(RUN) -m s2f_jax.main
 	$(PYTHON) -m venv .venv
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	.venv/bin/pyright --version >/dev/null # Fetches itself once, so that later nothing is fetched.
 	touch $@
 
 # A corpus drawn by code, a trained model, its evaluation, and a video of an unseen speaker.
@@ -30,6 +31,7 @@ lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
+	.venv/bin/shellcheck launch/*.sh .ci/run
 
 clean:
 	rm -rf .venv runs

@@ -3,12 +3,16 @@
 Each departure is in the README's table "paper says / we chose", under the field's name.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 PRESETS = ("cvprw2019", "sda")
 
 
-def get_config(preset: str = "cvprw2019") -> ConfigDict:
+def get_config(
+    preset: str = "cvprw2019",
+) -> Any:  # A ConfigDict, whose fields have no static types.
     """The paper's recipe, or the sizes of the checkpoints its authors released (sda)."""
     c = ConfigDict()
     c.schema = 1  # Of these fields; a checkpoint of an older one is migrated or refused.

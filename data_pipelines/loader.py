@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from etils import epath
 from data_pipelines import media, transforms
 from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import UserError
+
+PAD = 25  # Frames.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +79,23 @@ class Clips(Sequence):
 
     def __init__(self, corpus: str, form: CorpusConfig, split: str, data_dir: epath.PathLike):
         root = epath.Path(data_dir) / corpus / form.name
-        versions = sorted(root.glob("*.*.*/dataset_info.json"))
+        versions = {
+            tuple(map(int, path.parent.name.split("."))): path.parent
+            for path in root.glob("*/dataset_info.json")
+            if re.fullmatch(r"\d+\.\d+\.\d+", path.parent.name)
+        }
         if not versions:
             raise UserError(
                 f"there are no {corpus} shards of the form {form.name} in {data_dir}:"
                 " run `python -m s2f_jax.main prepare` with this config first"
             )
-        builder: Any = tfds.builder_from_directory(versions[-1].parent)
+        builder: Any = tfds.builder_from_directory(versions[max(versions)])
         if split not in builder.info.splits:
             have = ", ".join(builder.info.splits) or "none"
             raise UserError(f"the corpus {corpus} has no split {split!r} (it has: {have})")
         self._source: Any = builder.as_data_source(split)
+        # What `prepare` was restricted to; empty: nothing.
+        self.only_speakers = tuple((builder.info.metadata or {}).get("speakers", ()))
 
     def __len__(self) -> int:
         return len(self._source)
@@ -103,7 +112,14 @@ def open_clips(data: Mapping[str, Any], split: str, data_dir: epath.PathLike) ->
     form = CorpusConfig(
         height=data["height"], width=data["width"], audio_rate=data["audio_rate"], fps=data["fps"]
     )
-    return Clips(data["corpus"], form, split, data_dir)
+    clips = Clips(data["corpus"], form, split, data_dir)
+    if set(data["speakers"]) != set(clips.only_speakers):
+        raise UserError(
+            f"the shards in {data_dir} hold the speakers {clips.only_speakers or 'all'}, and"
+            f" --config.data.speakers={tuple(data['speakers'])} asks for others: give those, or"
+            " prepare into another --data_dir"
+        )
+    return clips
 
 
 def training_batches(
@@ -149,8 +165,11 @@ def training_batches(
 def whole_clips(
     clips: Sequence[Clip], indices: Iterable[int], window: int, frames: int = 0
 ) -> dict[str, np.ndarray]:
-    """Whole clips side by side as one batch, padded to `frames` or else to the longest."""
+    """Whole clips side by side as one batch, padded to at least `frames`.
+
+    The length is a multiple of PAD, so that few shapes are compiled.
+    """
     chosen = [clips[i] for i in indices]
-    frames = max(frames, *(len(clip) for clip in chosen))
+    frames = -(-max(frames, *(len(clip) for clip in chosen)) // PAD) * PAD
     rows = [transforms.training_window(clip, 0, frames, window, mirror=False) for clip in chosen]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

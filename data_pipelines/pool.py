@@ -116,6 +116,7 @@ def _in_processes(
     raws: Sequence[RawClip], cache: Cache, workers: int
 ) -> Iterator[tuple[RawClip, str | None]]:
     """Aligns in a pool; of the clips under way when a process dies, each is tried alone."""
+    faces.FaceFinder(max_faces=1).close()  # A model that does not load is said once, and here.
     waiting = collections.deque(raws)
     while waiting:
         running: dict[concurrent.futures.Future, RawClip] = {}
@@ -123,8 +124,8 @@ def _in_processes(
             with _pool(workers, cache) as pool:
                 while waiting or running:
                     while waiting and len(running) < 2 * workers:  # So that none is idle.
-                        raw = waiting.popleft()
-                        running[pool.submit(_work, raw)] = raw
+                        future = pool.submit(_work, waiting[0])
+                        running[future] = waiting.popleft()
                     done, _ = concurrent.futures.wait(
                         running, return_when=concurrent.futures.FIRST_COMPLETED
                     )

@@ -42,6 +42,11 @@ def prepare(
     builder = _builder(data, manual_dir, data_dir)
     made = builder.data_path.exists()
     if not made:
+        if "://" in str(data_dir):
+            raise UserError(
+                f"--data_dir={data_dir} is remote, and array_record writes local files alone:"
+                " prepare into a local folder and copy it there"
+            )
         try:
             epath.Path(data_dir).mkdir(parents=True, exist_ok=True)
         except OSError as e:
@@ -61,7 +66,11 @@ def prepare(
         "quarantined": _quarantined(builder),
     }
     counts = ", ".join(f"{count} {split}" for split, count in summary["clips"].items())
-    took = "was there already" if made else f"made in {time.monotonic() - start:.0f} s"
+    took = (
+        "was there already (delete it to make it again)"
+        if made
+        else f"made in {time.monotonic() - start:.0f} s"
+    )
     print(f"{corpus} {took}: {counts}, {summary['quarantined']} quarantined: {summary['path']}")
     return summary
 

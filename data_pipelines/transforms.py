@@ -2,30 +2,10 @@
 
 import numpy as np
 
-# iBUG points that trade places in a mirror image.
-MIRROR = np.concatenate(
-    [
-        np.arange(17)[::-1],
-        np.arange(17, 27)[::-1],
-        np.arange(27, 31),
-        np.arange(31, 36)[::-1],
-        [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
-        [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55],
-        [64, 63, 62, 61, 60, 67, 66, 65],
-    ]
-)
-
 
 def mirror_frames(frames: np.ndarray) -> np.ndarray:
     """[..., H, W, C] left to right."""
     return frames[..., ::-1, :]
-
-
-def mirror_landmarks(landmarks: np.ndarray, width: int) -> np.ndarray:
-    """[..., 68, 2] in pixels, left to right in an image of that width."""
-    mirrored = landmarks[..., MIRROR, :].copy()
-    mirrored[..., 0] = width - 1 - mirrored[..., 0]
-    return mirrored
 
 
 def audio_margins(window: int, stride: int) -> tuple[int, int]:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-__all__ = ["Animator"]
-
 
 def __getattr__(name: str) -> Any:
     # Lazily, so that `s2f --help` does not wait for JAX.

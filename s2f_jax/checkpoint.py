@@ -1,10 +1,12 @@
 """Checkpoints: state, data position and early stopping, the latest ones and the best."""
 
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint import checkpoint_managers as policies
@@ -19,6 +21,19 @@ def _score(metrics: Mapping[str, float]) -> float:
     """What the best checkpoint is chosen by; a NaN is never the best."""
     score = metrics["score"]
     return score if math.isfinite(score) else -math.inf
+
+
+class DamagedCheckpoint(Exception):
+    """What is wrong with it."""
+
+
+def _sums(state: TrainState) -> dict[str, int]:
+    """A CRC-32 of each leaf that this process holds whole."""
+    return {
+        jax.tree_util.keystr(path): zlib.crc32(np.asarray(leaf.addressable_data(0)).tobytes())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+        if leaf.is_fully_replicated
+    }
 
 
 class Checkpoints:
@@ -47,14 +62,23 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def save(self, state: TrainState, data: JSON, progress: JSON, score: float | None) -> None:
-        """score: of this step's validation, higher is better; None between validations."""
+        """score: of this step's validation, higher is better; None between validations.
+
+        Replaces what was saved at the same step.
+        """
+        step = int(state.step)
+        self._manager.wait_until_finished()
+        self._empty_trash()
+        if step in self._manager.all_steps():
+            self._manager.delete(step)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             data=ocp.args.JsonSave(data),
             progress=ocp.args.JsonSave(progress),
+            sums=ocp.args.JsonSave(_sums(state)),
         )
         metrics = None if score is None else {"score": score}
-        self._manager.save(int(state.step), args=items, metrics=metrics, force=True)
+        self._manager.save(step, args=items, metrics=metrics, force=True)
 
     def latest(self) -> int | None:
         """The newest step, None where there is none."""
@@ -70,24 +94,54 @@ class Checkpoints:
         return max(scores, key=lambda step: (scores[step], step)) if scores else self.latest()
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, JSON, JSON]:
-        """-> state with the shardings of `like` (arrays or ShapeDtypeStructs), data, progress."""
-        items: Any = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(like),
-                data=ocp.args.JsonRestore(),
-                progress=ocp.args.JsonRestore(),
-            ),
+        """-> state with the shardings of `like` (arrays or ShapeDtypeStructs), data, progress.
+
+        Raises DamagedCheckpoint where it cannot be read, or is not what was saved.
+        """
+        restore = ocp.args.Composite(
+            state=ocp.args.StandardRestore(like),
+            data=ocp.args.JsonRestore(),
+            progress=ocp.args.JsonRestore(),
+            sums=ocp.args.JsonRestore(),
         )
+        try:
+            items: Any = self._manager.restore(step, args=restore)
+        except Exception as error:  # Orbax and TensorStore raise every kind.
+            raise DamagedCheckpoint(f"cannot be read ({type(error).__name__})") from error
+        # Orbax restores flipped bytes without a word.
+        sums = _sums(items.state)
+        wrong = [name for name, value in items.sums.items() if sums.get(name) != value]
+        if wrong:
+            raise DamagedCheckpoint(f"has other numbers than were saved in {', '.join(wrong[:3])}")
         return items.state, items.data, items.progress
+
+    def restore_newest(self, like: TrainState) -> tuple[int, TrainState, JSON, JSON] | None:
+        """The newest checkpoint that is whole, its step first; says which ones were passed over.
+
+        Raises UserError where there are checkpoints and none is whole.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return step, *self.restore(step, like)
+            except DamagedCheckpoint as damage:
+                print(f"checkpoint {self.folder / str(step)} {damage}: trying the one before")
+        if steps:
+            raise UserError(
+                f"no checkpoint in {self.folder} is whole: delete the folder to begin again"
+            )
+        return None
+
+    def _empty_trash(self) -> None:
+        trash = self.folder / "_trash"
+        if jax.process_index() == 0 and trash.exists():
+            trash.rmtree()
 
     def close(self) -> None:
         """Waits until everything is written, and empties the trash."""
         self._manager.wait_until_finished()
         self._manager.close()
-        trash = self.folder / "_trash"
-        if jax.process_index() == 0 and trash.exists():
-            trash.rmtree()
+        self._empty_trash()
 
 
 def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[str, Any]:

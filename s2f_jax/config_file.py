@@ -6,14 +6,14 @@ import os
 import re
 import runpy
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.errors import UserError
-from s2f_jax import networks
+from s2f_jax import networks, runs
 
 # Every other whole number counts something there must be one of.
 _MAY_BE_ZERO = {
@@ -41,7 +41,7 @@ def read(name: str | None, overrides: Sequence[str]) -> Any:
     if not name:
         raise UserError("--config is missing: give e.g. --config=configs/demo.py")
     config = _load(name)
-    fields = dict(_fields(config))
+    fields = dict(runs.fields(config))
     for argument in overrides:
         field = _overridden(argument)
         if field is not None and field not in fields:
@@ -69,7 +69,7 @@ def read(name: str | None, overrides: Sequence[str]) -> Any:
 
 def check(config: Any) -> None:
     """Raises UserError for a value that no run can have, whatever its data and its devices."""
-    for field, value in _fields(config):
+    for field, value in runs.fields(config):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             least = int(isinstance(value, int) and field not in _MAY_BE_ZERO)
             if not least <= value < math.inf:
@@ -110,12 +110,3 @@ def _overridden(argument: str) -> str | None:
     """--config.optim.b1=0 -> optim.b1; None for any other argument."""
     found = re.match(r"--?(?:no)?config\.([^=]*)", argument)
     return found and found[1]
-
-
-def _fields(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each field's full name and value."""
-    for name, value in config.items():
-        if isinstance(value, ConfigDict) and value:
-            yield from _fields(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

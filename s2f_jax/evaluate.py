@@ -23,7 +23,6 @@ from s2f_jax.runs import Config
 Generate = Callable[[np.ndarray, list[np.ndarray], int], list[np.ndarray]]
 Scores = dict[str, motion.Score]  # By metric.
 
-_FRAMES = 25  # Clips are padded to a multiple of it, so that few shapes are compiled.
 _TRUSTED = 0.5  # Correlation of the probe with a real clip's landmarks, below which it misreads.
 _VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 _IMAGE_METRICS = {
@@ -47,7 +46,12 @@ def run(config: Config, workdir: str, data_dir: str | None, split: str) -> None:
     """
     folder = runs.open_workdir(config, workdir)
     shards = prepare.data_dir(config.data, data_dir)
-    clips, train_clips = (loader.open_clips(config.data, name, shards) for name in (split, "train"))
+    clips = loader.open_clips(config.data, split, shards)
+    try:
+        train_clips = loader.open_clips(config.data, "train", shards)
+    except UserError as missing:
+        print(f"the mouth's opening is not measured: {missing}")
+        train_clips = []
     animator = Animator.load(folder)
     output = folder / "evaluation" / split
     result = evaluate(
@@ -248,7 +252,7 @@ def _image_scores(
     videos: Sequence[np.ndarray], real: Sequence[np.ndarray], size: int
 ) -> list[Scores]:
     """Videos uint8 [T_i, H, W, 3] twice -> scores of each, computed as one batch of `size`."""
-    frames = -(-max(map(len, real)) // _FRAMES) * _FRAMES
+    frames = -(-max(map(len, real)) // loader.PAD) * loader.PAD
     batch = np.zeros((2, size, frames, *real[0].shape[1:]), np.uint8)
     mask = np.arange(frames) < np.array([len(v) for v in real] + [1] * (size - len(real)))[:, None]
     for side, of_side in zip(batch, (videos, real), strict=True):

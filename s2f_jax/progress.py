@@ -17,6 +17,7 @@ from etils import epath
 from PIL import Image
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
 
+from data_pipelines import media
 from s2f_jax.stopping import EarlyStopping
 
 SHORT_NAMES = {"frame_discriminator": "D_frame", "sequence_discriminator": "D_seq"}
@@ -55,13 +56,13 @@ class Log:
         if not enabled:
             return
         self._jsonl = epath.Path(workdir) / "metrics.jsonl"
-        self._lines = []
+        kept = []
         if self._jsonl.exists():
             # What a stopped run logged past its last checkpoint is made again.
             for line in self._jsonl.read_text().splitlines(keepends=True):
                 if line.endswith("\n") and json.loads(line)["step"] <= first_step:
-                    self._lines.append(line)
-        self._jsonl.write_text("".join(self._lines))
+                    kept.append(line)
+        media.write_atomically(self._jsonl, "".join(kept).encode())
         self._board = tensorboardX.SummaryWriter(str(workdir), purge_step=first_step + 1)
         self._bar = tqdm.tqdm(
             total=steps, initial=first_step, unit="step", disable=not sys.stderr.isatty()
@@ -82,7 +83,9 @@ class Log:
         if self._bar.disable:
             rate = (step - self._first_step) / (time.monotonic() - self._start)
             left = tqdm.tqdm.format_interval((self._steps - step) / max(rate, 1e-9))
-            at = f"step {step}/{self._steps}, epoch {epoch}, {rate:.2f} steps/s, {left} left"
+            at = (
+                f"step {step}/{self._steps}, epoch {epoch}, {rate:.2f} steps/s, {left} left at most"
+            )
             print(f"{at}, {text}", flush=True)
         else:
             self._bar.set_postfix_str(text, refresh=False)
@@ -163,6 +166,9 @@ class Meter:
         entered = time.monotonic()
         yield
         self._waited += time.monotonic() - entered
+
+    def step(self) -> None:
+        """One more step is done."""
         self._steps += 1
 
     def read(self) -> dict[str, float]:

@@ -4,13 +4,14 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import ml_collections
 from etils import epath
 
+from data_pipelines import media
 from data_pipelines.errors import UserError
 
 Config = Any  # An ml_collections.ConfigDict, whose fields have no static types.
@@ -20,35 +21,25 @@ FREE = {
     "name",
     "max_epochs",
     "patience",
-    "best_by",
     "keep_latest",
     "log_every",
     "sample_clips",
     "loader_workers",
-    "validation_clips",
     "eval_batch_size",
     "data.dir",
-    "data.speakers",
     "data.max_bad_share",
     "data.prepare_workers",
 }
 PACKAGES = ("s2f_jax", "jax", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain")
 
 
-def write_atomically(path: epath.Path, text: str) -> None:
-    part = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    part.write_text(text)
-    part.replace(path)
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
+def fields(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each field's full name, as on the command line, and its value."""
+    for name, value in config.items():
+        if isinstance(value, (ml_collections.ConfigDict, dict)) and value:
+            yield from fields(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = value
-    return flat
+            yield prefix + name, value
 
 
 def as_json(config: Config) -> dict[str, Any]:
@@ -69,7 +60,8 @@ def read_config(workdir: epath.PathLike) -> Config:
         schema = config["schema"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(
-            f"{path} is damaged ({type(error).__name__}, {error}): restore it, or give another run's workdir"
+            f"{path} is damaged ({type(error).__name__}, {error}): restore it, or give another"
+            " run's workdir"
         ) from error
     if schema != SCHEMA:
         raise UserError(
@@ -83,7 +75,7 @@ def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:
     """The folder of a run, refused where it holds a run of another config."""
     folder = epath.Path(workdir)
     if (folder / "config.json").exists():
-        before, now = _flat(as_json(read_config(folder))), _flat(as_json(config))
+        before, now = (dict(fields(as_json(each))) for each in (read_config(folder), config))
         names = sorted((before.keys() | now.keys()) - FREE)
         differ = [
             f"{name}: {before.get(name)} there, {now.get(name)} now"
@@ -111,10 +103,17 @@ def _git(*arguments: str) -> str:
     return result.stdout.strip()
 
 
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # A checkout that is run in place.
+
+
 def describe(seed: int) -> dict[str, Any]:
     """What made a run: versions, git commit and dirty flag, devices, seed."""
     return {
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in PACKAGES},
         "python": sys.version.split()[0],
         "git": {"commit": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))},
         "devices": [device.device_kind for device in jax.devices()],
@@ -123,18 +122,31 @@ def describe(seed: int) -> dict[str, Any]:
     }
 
 
-def write(config: Config, folder: epath.Path) -> None:
-    """config.json and run.json, by the first process.
+def write_config(config: Config, folder: epath.Path) -> None:
+    """config.json, by the first process.
 
     Raises UserError where the folder cannot be written to.
     """
     if jax.process_index():
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "config.json", json.dumps(as_json(config), indent=2) + "\n")
-        write_atomically(folder / "run.json", json.dumps(describe(config.seed), indent=2) + "\n")
-    except OSError as error:
+        _write_json(folder / "config.json", as_json(config))
+    except UserError as error:
+        reason = getattr(error.__cause__, "strerror", error)
         raise UserError(
-            f"--workdir={folder} cannot be written ({error.strerror}): choose another"
+            f"--workdir={folder} cannot be written ({reason}): choose another"
         ) from error
+
+
+def write_provenance(seed: int, folder: epath.Path, step: int) -> None:
+    """run.json, by the first process: what goes on from this step, and what went before."""
+    path = folder / "run.json"
+    if jax.process_index():
+        return
+    before = json.loads(path.read_text()) if path.exists() else None
+    earlier = before.pop("earlier") + [before] if before else []
+    _write_json(path, describe(seed) | {"from_step": step, "earlier": earlier})
+
+
+def _write_json(path: epath.Path, value: Any) -> None:
+    media.write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())

@@ -120,8 +120,11 @@ def objective(
     if not adversarial:
         return total, (terms, stats)
 
-    for name in networks.keys() - {"generator"}:
-        network, inputs = networks[name], INPUTS[name]
+    # In the dictionary's order: a set's would make another program of every process.
+    for name, inputs in INPUTS.items():
+        if name not in networks:
+            continue
+        network = networks[name]
         fixed = stop_gradient(params[name])
         real, after_real = _apply(
             network, params[name], batch_stats[name], *inputs(clips.frames, clips, picks)

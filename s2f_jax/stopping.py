@@ -11,10 +11,12 @@ class EarlyStopping:
     patience: int
     best_psnr: float = -math.inf
     best_ssim: float = -math.inf
+    epochs: int = 0  # Scored so far.
     epochs_without: int = 0
 
     def update(self, psnr: float, ssim: float) -> None:
         """The scores of one more epoch. A NaN is never better."""
+        self.epochs += 1
         better = psnr > self.best_psnr or ssim > self.best_ssim
         self.best_psnr = psnr if psnr > self.best_psnr else self.best_psnr
         self.best_ssim = ssim if ssim > self.best_ssim else self.best_ssim

@@ -146,18 +146,15 @@ def check_finite(
     )
 
 
-def check(config: Config) -> None:
-    """Raises UserError for values no run can have."""
+def check_devices(config: Config) -> None:
+    """Raises UserError for batches that the devices cannot share."""
     devices = jax.device_count()
     for field in ("batch_size", "eval_batch_size"):
-        if config[field] < 1 or config[field] % devices:
+        if config[field] % devices:
             raise UserError(
-                f"--config.{field}={config[field]} is not a positive multiple of the number of"
-                f" devices, {devices}: give one"
+                f"--config.{field}={config[field]} is not a multiple of the number of devices,"
+                f" {devices}: give one"
             )
-    for field in ("clip_frames", "max_epochs", "patience", "log_every", "keep_latest"):
-        if config[field] < 1:
-            raise UserError(f"--config.{field}={config[field]} is not positive: give 1 or more")
 
 
 def train(config: Config, workdir: str, data_dir: str | None) -> int:
@@ -165,15 +162,13 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
 
     Raises UserError for a workdir of another config and for shards that are not there.
     """
-    print(f"workdir {workdir}", flush=True)
-    check(config)
+    if jax.process_index() == 0:
+        print(f"workdir {workdir}", flush=True)
+    check_devices(config)
     folder = runs.open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
     clips, others = (loader.open_clips(config.data, split, shards) for split in ("train", "val"))
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
-    runs.write(
-        config, folder
-    )  # Only what can be a run, or its workdir would be refused to the next.
     validation = Validation(
         others, trainer.generator, config.eval_batch_size, config.validation_clips, trainer.key
     )
@@ -188,17 +183,24 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
         processes=jax.process_count(),
         workers=config.loader_workers,
     )
-    # What to go on from: 1. the newest checkpoint of this workdir; 2. a fresh state.
+    runs.write_config(config, folder)  # Only now: this can be a run.
+    # What to go on from: 1. the newest whole checkpoint of this workdir; 2. a fresh state.
     checkpoints = Checkpoints(folder, config.keep_latest)
     stopping = EarlyStopping(config.patience)
-    newest = checkpoints.latest()
-    if newest is None:
-        state = trainer.fresh()
-    else:
-        state, position, progress = checkpoints.restore(newest, trainer.like())
+    if newest := checkpoints.restore_newest(trainer.like()):
+        number, state, position, progress = newest
+        if progress["clips"] != [len(clips), len(others)]:
+            raise UserError(
+                f"{folder} was trained on {progress['clips']} training and validation clips and"
+                f" {shards} has {[len(clips), len(others)]}: give its --data_dir, or another"
+                " --workdir"
+            )
         batches.set_state(position)
-        stopping = EarlyStopping(config.patience, **progress)
-    number, total = int(state.step), config.max_epochs * trainer.steps_per_epoch
+        stopping = EarlyStopping(config.patience, **progress["stopping"])
+    else:
+        number, state = 0, trainer.fresh()
+    runs.write_provenance(config.seed, folder, number)
+    total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
     log.say(
         f"step {number} of at most {total}, {trainer.steps_per_epoch} an epoch;"
@@ -231,27 +233,33 @@ class _Run:
         self.meter = Meter(self.config.batch_size)
 
     def loop(self, state: TrainState, signals: _StopSignal) -> int:
-        """Whole epochs until early stopping or the last one; a signal ends it between two steps."""
+        """Whole epochs until early stopping or the last one; a signal ends it between two steps,
+        or within a validation, which is then made again."""
         number, per_epoch = int(state.step), self.trainer.steps_per_epoch
         total = self.config.max_epochs * per_epoch
-        while number < total and not self.stopping.due():
-            state = self.steps(state, number, (number // per_epoch + 1) * per_epoch, signals)
-            number = int(state.step)
-            scores = None
-            if number % per_epoch == 0:
-                scores = self.validation.scores(state)
-                self.stopping.update(scores["psnr"], scores["ssim"])
-                self.log.validation(number, number // per_epoch, scores, self.stopping)
-            self.save(state, scores and scores[self.config.best_by])
-            if scores:
-                self.validation.write_samples(
-                    state, self.folder, self.config.sample_clips, self.log
-                )
+        while True:
+            if number == per_epoch * (self.stopping.epochs + 1):
+                scores = self.validation.scores(state, lambda: bool(signals.received))
+                if scores:
+                    self.stopping.update(scores["psnr"], scores["ssim"])
+                    self.log.validation(number, number // per_epoch, scores, self.stopping)
+                self.save(state, scores[self.config.best_by] if scores else None)
+                if scores:
+                    self.validation.write_samples(
+                        state, self.folder, self.config.sample_clips, self.log
+                    )
             if signals.received:
                 self.log.say(f"{signals.received}: saved at step {number}; rerun to go on")
                 return STOPPED
-        self.log.say(f"the run has ended at step {number}")
-        return 0
+            if self.stopping.due() or number >= total:
+                why = "by early stopping" if self.stopping.due() else "at max_epochs"
+                best = self.checkpoints.best()
+                self.log.say(f"the run has ended {why}, step {number}; the best is step {best}")
+                return 0
+            state = self.steps(state, number, (number // per_epoch + 1) * per_epoch, signals)
+            number = int(state.step)
+            if number % per_epoch:
+                self.save(state, None)
 
     def steps(self, state: TrainState, first: int, last: int, signals: _StopSignal) -> TrainState:
         """Training steps first, first + 1, ..., last - 1, or fewer after a signal."""
@@ -274,6 +282,7 @@ class _Run:
     def report(self, number: int, metrics: Any, terms: Any, indices: np.ndarray) -> None:
         """Step `number`, counted from 1: checked always, logged now and then."""
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        self.meter.step()
         if not all(map(math.isfinite, values.values())):
             check_finite(number, values, terms, [self.clips[i].id for i in indices])
         if number % self.config.log_every == 0:
@@ -281,6 +290,8 @@ class _Run:
             self.log.training(number, (number - 1) // self.trainer.steps_per_epoch + 1, values)
 
     def save(self, state: TrainState, score: float | None) -> None:
-        progress = dataclasses.asdict(self.stopping)
-        del progress["patience"]
+        stopping = dataclasses.asdict(self.stopping)
+        del stopping["patience"]
+        clips = [len(self.clips), len(self.validation)]
+        progress = {"stopping": stopping, "clips": clips}
         self.checkpoints.save(state, self.batches.get_state(), progress, score)

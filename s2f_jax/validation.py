@@ -1,6 +1,7 @@
 """The validation set after each epoch: scores, and samples to look at."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -55,18 +56,26 @@ class Validation:
         )
         self._generate = jax.jit(functools.partial(generate, generator=generator))
 
-    def scores(self, state: TrainState) -> dict[str, float]:
-        """The means over the clips, each process decoding its share of every batch."""
+    def __len__(self) -> int:
+        return self._count
+
+    def scores(
+        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+    ) -> dict[str, float] | None:
+        """The means over the clips, each process decoding its share; None if interrupted."""
         size, values = self._batch_size, []
         mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
         for first in range(0, self._count, size):
+            if interrupted():
+                return None
             rows = np.minimum(np.arange(first, first + size), self._count - 1)
             frames = max(len(self._clips[i]) for i in rows)
             batch = loader.whole_clips(self._clips, rows[mine], self._window, frames)
             scored = self._score(
                 state.variables("generator"), sharding.put(batch, self._by_example), self._key
             )
-            values.append(jax.tree.map(lambda x: x[: self._count - first], jax.device_get(scored)))
+            kept = self._count - first
+            values.append({name: x[:kept] for name, x in jax.device_get(scored).items()})
         return {name: float(np.concatenate([v[name] for v in values]).mean()) for name in METRICS}
 
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
@@ -80,7 +89,7 @@ class Validation:
         for index in np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int):
             clip = self._clips[index]
             batch = loader.whole_clips(self._clips, [index], self._window)
-            generated = np.asarray(self._generate(variables, batch, self._key))[0]
+            generated = np.asarray(self._generate(variables, batch, self._key))[0, : len(clip)]
             pair = np.concatenate([generated, clip.frames], axis=2)
             media.write_video(
                 folder / f"{clip.id}.mp4", pair, clip.fps, clip.audio, clip.audio_rate

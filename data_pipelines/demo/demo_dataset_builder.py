@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 import tensorflow_datasets as tfds
 
-from data_pipelines import corpus, errors
+from data_pipelines import corpus, errors, media
 from data_pipelines.demo import draw, face, motion, speech
 
 SECONDS = 3  # Of every clip, as in GRID.
@@ -160,7 +160,7 @@ def _clip(
         "words": [dataclasses.asdict(word) for word in words],
         "phones": [dataclasses.asdict(phone) for phone in phones],
         "blink": performance.blink.astype(np.float32),
-        "frames": [_jpeg(image) for image in images],
+        "frames": [media.encode_jpeg(image) for image in images],
         "landmarks": landmarks,
         "audio": audio,
         "audio_rate": config.audio_rate,
@@ -188,16 +188,3 @@ def _sound(config, rng, voice, sentence) -> tuple[np.ndarray, list[speech.Span],
 
 def _later(spans: list[speech.Span], onset: float) -> list[speech.Span]:
     return [speech.Span(span.text, span.start + onset, span.end + onset) for span in spans]
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    options = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        95,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    ]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise RuntimeError("OpenCV could not encode a frame")
-    return data.tobytes()

@@ -113,14 +113,6 @@ def test_audio_is_centred_on_its_frame():
     np.testing.assert_array_equal(inner, audio[3 * 16 - 12 : 3 * 16 + 2 * 16 + 12])
 
 
-def test_mirroring_twice_is_nothing_and_swaps_sides():
-    landmarks = np.random.default_rng(0).uniform(0, W, (68, 2)).astype(np.float32)
-    once = transforms.mirror_landmarks(landmarks, W)
-    np.testing.assert_allclose(transforms.mirror_landmarks(once, W), landmarks, atol=1e-5)
-    np.testing.assert_allclose(once[36, 0], W - 1 - landmarks[45, 0])
-    np.testing.assert_allclose(once[48, 1], landmarks[54, 1])
-
-
 def test_a_clip_is_decoded_where_asked():
     clip = dataclasses.replace(CLIPS[0])
     np.testing.assert_array_equal(clip.decode(3, 2), clip.frames[3:5])

@@ -42,7 +42,8 @@ def tiny_state(config, seed=0):
 
     params = jax.tree.map(drawn, variables["params"])
     stats = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), variables["batch_stats"])
-    return TrainState(np.int32(3), {"generator": params}, {"generator": stats}, {})
+    state = TrainState(np.int32(3), {"generator": params}, {"generator": stats}, {})
+    return jax.tree.map(jax.numpy.asarray, state)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def config():
 def run_folder(tmp_path_factory):
     """The workdir of a run, with one checkpoint at step 3; not to be written to."""
     config, folder = tiny_config(), epath.Path(tmp_path_factory.mktemp("runs") / "tiny")
-    runs.write(config, folder)
+    runs.write_config(config, folder)
     checkpoints = Checkpoints(folder)
     checkpoints.save(tiny_state(config), {}, {}, 20.0)
     checkpoints.close()

@@ -94,7 +94,7 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("batch_size", "--config.batch_size: give it as --config.FIELD=VALUE"),
         ("batch_size=0", "--config.batch_size=0 is out of range: give 1 or more"),
         ("batch_size=-8", "--config.batch_size=-8 is out of range: give 1 or more"),
-        ("batch_size=6", "6 is not a positive multiple of the number of devices, 4: give one"),
+        ("batch_size=6", "6 is not a multiple of the number of devices, 4: give one"),
         ("model.noise_std=nan", "--config.model.noise_std=nan is out of range"),
         ("seed=-1", "--config.seed=-1 is out of range: give 0 or more"),
         ("seed=4294967296", "--config.seed=4294967296 is out of range: give less"),
@@ -223,7 +223,9 @@ def test_evaluate_says_what_it_cannot_find(told, shards, tmp_path):
     where = ["evaluate", DEMO, *SMALL, f"--data_dir={shards}"]
     assert "no split 'dev' (it has: train, val, test)" in told(*where, "--split=dev")
     assert "there is no checkpoint at runs/demo: give a run's workdir" in told(*where)
-    runs.write(config_file.read(f"{CONFIGS}/demo.py", SMALL), media.epath.Path(tmp_path / "run"))
+    runs.write_config(
+        config_file.read(f"{CONFIGS}/demo.py", SMALL), media.epath.Path(tmp_path / "run")
+    )
     assert "run holds no checkpoint: give the workdir" in told(*where, "--workdir=run")
     Checkpoints(tmp_path / "run").close()  # As of a run that has not saved yet.
     assert "run holds no checkpoint: give the workdir" in told(*where, "--workdir=run")

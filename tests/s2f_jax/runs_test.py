@@ -37,7 +37,7 @@ def test_a_workdir_that_cannot_be_one_is_refused(tmp_path, config):
     with pytest.raises(UserError, match="is a file, not a folder"):
         runs.open_workdir(config, file)
     with pytest.raises(UserError, match=r"file/run cannot be written \(Not a directory\)"):
-        runs.write(config, runs.open_workdir(config, file / "run"))
+        runs.write_config(config, runs.open_workdir(config, file / "run"))
 
 
 @pytest.mark.parametrize("text", ["{half", "[]", "{}", "", "3"])

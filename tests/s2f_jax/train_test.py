@@ -2,7 +2,11 @@
 
 import json
 import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -96,6 +100,58 @@ def test_stop_and_resume_equals_running_through(run_through, shards, tmp_path, m
     jax.tree.map(np.testing.assert_array_equal, ours, whole)
     again = [e["step"] for e in events(workdir) if "clips_per_s" in e]
     assert again == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(run_through, tmp_path, capsys):
+    """A flipped byte in the newest; then the newest without one of its files."""
+    workdir = tmp_path / "run"
+    shutil.copytree(run_through, workdir)
+    trainer = train.Trainer(runs.read_config(workdir), examples=8)
+    files = [p for p in (workdir / "checkpoints/6/state").glob("**/d/*") if p.is_file()]
+
+    def flip():
+        for file in files:
+            content = bytearray(file.read_bytes())
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+
+    def delete():
+        for file in files:
+            file.unlink()
+
+    for damage in (flip, delete):
+        damage()
+        checkpoints = Checkpoints(workdir, read_only=True)
+        step_number, state, _, progress = checkpoints.restore_newest(trainer.like())
+        checkpoints.close()
+        assert (step_number, int(state.step), progress["stopping"]["epochs"]) == (4, 4, 2)
+        assert re.search(r"checkpoints/6 .*: trying the one before", capsys.readouterr().out)
+
+
+def test_shards_of_another_size_are_refused(run_through, shards, tmp_path, monkeypatch):
+    workdir = tmp_path / "run"
+    shutil.copytree(run_through, workdir)
+    monkeypatch.setattr(loader.Clips, "__len__", lambda self: 3)
+    with pytest.raises(UserError, match=r"trained on \[4, 2\] .* has \[3, 3\]"):
+        train.train(tiny(), str(workdir), shards)
+
+
+def test_the_program_does_not_depend_on_the_order_of_strings():
+    """A set's order differs between processes: a resumed run would add up in another order."""
+    code = (
+        "import jax, tests.s2f_jax.step_test as t; networks, tx, state = t.set_up();"
+        "print(jax.make_jaxpr(t.compiled())(state, t.batch_of(), jax.random.key(0)))"
+    )
+    programs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(programs) == 1
 
 
 def test_an_ended_run_goes_no_further(run_through, shards):
