@@ -14,7 +14,7 @@ from data_pipelines import media, transforms
 from data_pipelines.errors import UserError
 from s2f_jax import networks, rngs, runs
 from s2f_jax.checkpoint import Checkpoints, restore_variables
-from s2f_jax.metrics import image
+from s2f_jax.metrics.image import to_uint8
 from s2f_jax.models.generator import Carry, Generator, Identity
 
 Image = np.ndarray | str | os.PathLike  # uint8 [H, W, 3] RGB, or a file.
@@ -42,10 +42,10 @@ def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
     raise UserError(f"{path} holds no checkpoint: give the workdir of a run that has saved one")
 
 
-def _pixels(image_: Image) -> np.ndarray:
-    if isinstance(image_, str | os.PathLike):
-        return media.read_image(image_)
-    pixels = np.asarray(image_)
+def _pixels(image: Image) -> np.ndarray:
+    if isinstance(image, str | os.PathLike):
+        return media.read_image(image)
+    pixels = np.asarray(image)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise UserError(
             f"the image is {pixels.dtype} {list(pixels.shape)}: give uint8 [H, W, 3] RGB"
@@ -96,7 +96,7 @@ class Animator:
 
     def __call__(
         self,
-        image_: Image,
+        image: Image,
         audio: Sound,
         rate: int | None = None,
         *,
@@ -111,20 +111,20 @@ class Animator:
         noise_std: of the spontaneous motion; 0 for none, default the model's.
         Raises UserError for an image without a face, a file that cannot be read, empty sound.
         """
-        still = self.still(image_) if aligned else self.portrait(image_)[0]
+        still = self.still(image) if aligned else self.portrait(image)[0]
         sound = self.sound(audio, rate)
         return self._frames(still[None], sound[None], seed, noise_std, raw)[0]
 
-    def portrait(self, image_: Image) -> tuple[np.ndarray, int]:
+    def portrait(self, image: Image) -> tuple[np.ndarray, int]:
         """Any portrait -> its largest face as the model takes it, uint8 [H, W, 3], and how many
         there are."""
         from data_pipelines import faces  # MediaPipe takes a second to import.
 
-        return faces.portrait(_pixels(image_), *self.size)
+        return faces.portrait(_pixels(image), *self.size)
 
-    def still(self, image_: Image) -> np.ndarray:
+    def still(self, image: Image) -> np.ndarray:
         """A crop of the model's size -> the still as the model takes it, uint8 [H, W, 3]."""
-        pixels, (height, width) = _pixels(image_), self.size
+        pixels, (height, width) = _pixels(image), self.size
         if pixels.shape[:2] != self.size:
             raise UserError(
                 f"the image is {pixels.shape[1]}x{pixels.shape[0]} pixels and an aligned crop of"
@@ -193,5 +193,5 @@ class Animator:
             noise = rngs.frame_noise(root, CHUNK, g.noise_features, std, chunk * CHUNK)
             noise = jnp.broadcast_to(noise, (len(stills), *noise.shape))
             carry, frames = self._animate(self.variables, identity, windows, noise, carry)
-            out.append(np.asarray(frames if raw else image.to_uint8(frames)))
+            out.append(np.asarray(frames if raw else to_uint8(frames)))
         return np.concatenate(out, axis=1)[:, :count]

@@ -1,5 +1,6 @@
 """A run end to end on the demo corpus shrunk: logs, samples, early end, and exact resumption."""
 
+import gc
 import json
 import os
 import re
@@ -102,6 +103,8 @@ def test_stop_and_resume_equals_running_through(run_through, shards, tmp_path, m
     assert again == [1, 2, 3, 4, 5, 6]
 
 
+# Orbax leaves the tasks it had started behind when one of them fails.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(run_through, tmp_path, capsys):
     """A flipped byte in the newest; then the newest without one of its files."""
     workdir = tmp_path / "run"
@@ -119,13 +122,23 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(run_through,
         for file in files:
             file.unlink()
 
-    for damage in (flip, delete):
+    def alter():
+        """As if a leaf had other numbers: its sum is one that another leaf would have."""
+        (file,) = (workdir / "checkpoints/6/sums").glob("metadata")
+        sums = json.loads(file.read_text())
+        first = next(iter(sums))
+        file.write_text(json.dumps(sums | {first: sums[first] ^ 1}))
+
+    for damage, said in ((alter, "has other numbers"), (flip, "be read"), (delete, "be read")):
         damage()
         checkpoints = Checkpoints(workdir, read_only=True)
         step_number, state, _, progress = checkpoints.restore_newest(trainer.like())
         checkpoints.close()
         assert (step_number, int(state.step), progress["stopping"]["epochs"]) == (4, 4, 2)
-        assert re.search(r"checkpoints/6 .*: trying the one before", capsys.readouterr().out)
+        assert re.search(
+            f"checkpoints/6 .*{said}.*: trying the one before", capsys.readouterr().out
+        )
+    gc.collect()  # So that they do not trouble the tests that follow.
 
 
 def test_shards_of_another_size_are_refused(run_through, shards, tmp_path, monkeypatch):
