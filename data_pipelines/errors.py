@@ -1,4 +1,4 @@
-"""The two kinds of failure that are not bugs."""
+"""The kinds of failure that are not bugs."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class BadClip(Exception):
     """A raw clip that cannot become an example; the message is the reason to report."""
+
+
+class TrainingFailed(Exception):
+    """A loss that is not finite: which term, at which step, on which clips; exit code 1."""

@@ -12,7 +12,7 @@ import numpy as np
 from etils import epath
 
 from data_pipelines import loader
-from data_pipelines.errors import UserError
+from data_pipelines.errors import TrainingFailed, UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import networks as nets
 from s2f_jax import optim, rngs, runs, sharding, step
@@ -24,10 +24,6 @@ from s2f_jax.stopping import EarlyStopping
 from s2f_jax.validation import Validation
 
 STOPPED = 75  # Exit code of a run that a signal ended after saving: rerun the same command.
-
-
-class TrainingFailed(Exception):
-    """A loss that is not finite: which term, at which step, on which clips."""
 
 
 def schedules(config: Config, steps_per_epoch: int) -> dict[str, optim.Schedule]:

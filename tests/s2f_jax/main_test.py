@@ -8,7 +8,7 @@ import pytest
 
 from data_pipelines import media, prepare
 from data_pipelines.grid import zenodo
-from s2f_jax import config_file, main, runs, train
+from s2f_jax import commands, config_file, main, runs, train
 from s2f_jax.checkpoint import Checkpoints
 
 CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs"
@@ -39,7 +39,7 @@ def test_no_arguments_are_answered_with_the_usage(capsys):
     assert "generate" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", main.COMMANDS)
+@pytest.mark.parametrize("command", commands.COMMANDS)
 def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, monkeypatch):
     with pytest.raises(SystemExit) as end:
         main.run([command, "--help"])
@@ -47,9 +47,9 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
     shown = capsys.readouterr().out
     example = shown[shown.index(f"example: python -m s2f_jax.main {command} ") :].split()[4:]
     accepted = []
-    _, what, flags = main.COMMANDS[command]
+    _, what, flags = commands.COMMANDS[command]
     replaced = (lambda options, rest: accepted.append((options, rest)) or 0, what, flags)
-    monkeypatch.setitem(main.COMMANDS, command, replaced)
+    monkeypatch.setitem(commands.COMMANDS, command, replaced)
     assert main.run(example) == 0
     assert accepted[0][1] == []
 

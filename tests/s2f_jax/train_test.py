@@ -15,7 +15,7 @@ import pytest
 
 from configs import demo
 from data_pipelines import loader, prepare
-from data_pipelines.errors import UserError
+from data_pipelines.errors import TrainingFailed, UserError
 from s2f_jax import networks, runs, step, train
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
@@ -189,7 +189,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(shards, tmp
         return total, (terms, stats)
 
     monkeypatch.setattr(step, "objective", broken)
-    with pytest.raises(train.TrainingFailed, match=r"generator/reconstruction.* step 1 .*d00\d_"):
+    with pytest.raises(TrainingFailed, match=r"generator/reconstruction.* step 1 .*d00\d_"):
         train.train(tiny(), str(tmp_path / "run"), shards)
 
 

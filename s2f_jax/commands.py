@@ -1,0 +1,91 @@
+"""The commands: what each does with its flags. Their modules are imported when they run."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from data_pipelines.errors import UserError
+
+
+def _config(options: argparse.Namespace, rest: Sequence[str]) -> Any:
+    from s2f_jax import config_file
+
+    return config_file.read(options.config, rest)
+
+
+def _train(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax.train import train
+
+    config = _config(options, rest)
+    return train(config, options.workdir or f"runs/{config.name}", options.data_dir)
+
+
+def _prepare(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from data_pipelines.prepare import data_dir, prepare
+
+    config = _config(options, rest)
+    prepare(config.data, options.manual_dir, data_dir(config.data, options.data_dir))
+    return 0
+
+
+def _evaluate(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax import evaluate
+
+    if options.videos:
+        _nothing_more(rest)
+        if not (options.reference and options.output):
+            raise UserError("--videos goes with --reference=DIR and --output=DIR: give them too")
+        evaluate.evaluate_videos(options.videos, options.reference, options.output)
+    else:
+        config = _config(options, rest)
+        workdir = options.workdir or f"runs/{config.name}"
+        evaluate.run(config, workdir, options.data_dir, options.split)
+    return 0
+
+
+def _generate(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax.generate import generate
+
+    _nothing_more(rest)
+    generate(**vars(options))
+    return 0
+
+
+def _nothing_more(rest: Sequence[str]) -> None:
+    if rest:
+        raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
+
+
+def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    if command != "generate":
+        add("--config", metavar="FILE[:PRESET]", help="and --config.FIELD=VALUE changes a field")
+        add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
+    if command in ("train", "evaluate"):
+        add("--workdir", help="the run's folder; default runs/<the config's name>")
+    if command == "prepare":
+        add("--manual_dir", help="a local copy of the corpus; without it, it is downloaded")
+    elif command == "evaluate":
+        add("--split", default="test", help="train, val or test")
+        add("--videos", help="score this folder of videos instead of a run")
+        add("--reference", help="with --videos: the real videos, equally named")
+        add("--output", help="with --videos: the folder for the report")
+    elif command == "generate":
+        add("--checkpoint", required=True, help="a run's workdir or one of its checkpoints")
+        add("--image", "--source_image", "--face", required=True, help="any portrait")
+        add("--audio", "--driven_audio", "--driving_audio", required=True, help="any sound file")
+        add("--output", "--outfile", required=True, help="the mp4 to write")
+        add("--seed", type=int, default=0, help="of the spontaneous motion")
+        add("--aligned", action="store_true", help="the image is a crop of the model's size")
+
+
+COMMANDS = {  # The function, what it does, and an example of its flags.
+    "train": (_train, "train, or go on training, a run", "--config=configs/grid.py"),
+    "prepare": (_prepare, "corpus to shards", "--config=configs/grid.py --manual_dir=GRID"),
+    "evaluate": (_evaluate, "score a run", "--config=configs/grid.py --workdir=runs/grid"),
+    "generate": (
+        _generate,
+        "a still and sound to an mp4",
+        "--checkpoint=runs/grid --image=face.png --audio=speech.wav --output=talk.mp4",
+    ),
+}
