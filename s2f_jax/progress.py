@@ -69,7 +69,7 @@ class Log:
         )
 
     def training(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """The terms, rates and accuracies of one step, and where the run stands."""
+        """The terms, rates and accuracies since the last event, and where the run stands."""
         if not self._enabled:
             return
         self._scalars(step, epoch, values)

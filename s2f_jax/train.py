@@ -227,6 +227,7 @@ class _Run:
 
     def __post_init__(self):
         self.meter = Meter(self.config.batch_size)
+        self.since_log: list[dict[str, float]] = []
 
     def loop(self, state: TrainState, signals: _StopSignal) -> int:
         """Whole epochs until early stopping or the last one; a signal ends it between two steps,
@@ -276,14 +277,21 @@ class _Run:
         return state
 
     def report(self, number: int, metrics: Any, terms: Any, indices: np.ndarray) -> None:
-        """Step `number`, counted from 1: checked always, logged now and then."""
+        """Step `number`, counted from 1: checked always, and now and then the means are logged."""
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         self.meter.step()
+        self.since_log.append(values)
         if not all(map(math.isfinite, values.values())):
             check_finite(number, values, terms, [self.clips[i].id for i in indices])
         if number % self.config.log_every == 0:
-            values |= self.trainer.rates(number - 1) | self.meter.read()
-            self.log.training(number, (number - 1) // self.trainer.steps_per_epoch + 1, values)
+            # A single step's accuracies are those of a few clips.
+            means = {
+                name: float(np.mean([each[name] for each in self.since_log if name in each]))
+                for name in values
+            }
+            means |= self.trainer.rates(number - 1) | self.meter.read()
+            self.since_log.clear()
+            self.log.training(number, (number - 1) // self.trainer.steps_per_epoch + 1, means)
 
     def save(self, state: TrainState, score: float | None) -> None:
         stopping = dataclasses.asdict(self.stopping)
