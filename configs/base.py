@@ -54,6 +54,7 @@ def get_config(
 
     c.loss = ConfigDict()
     c.loss.reconstruction = 400.0  # Lambda of eq. 3.
+    c.loss.reconstruction_top = 0.5  # Share of the height that L1 leaves free (eq. 2: the half).
     c.loss.frame = 1.0  # Weight of the frame discriminator's term in the generator's loss.
     c.loss.sequence = 1.0
     c.loss.frames_per_clip = 1  # Drawn uniformly for the frame discriminator.

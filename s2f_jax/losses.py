@@ -14,11 +14,14 @@ def generator(fake_logit: jax.Array) -> jax.Array:
     return jax.nn.softplus(-fake_logit)
 
 
-def reconstruction(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
+def reconstruction(
+    generated: jax.Array, real: jax.Array, mask: jax.Array, top: float = 0.5
+) -> jax.Array:
     """Eq. 2, L1 on the lower half of the image, as a mean over its pixels (the paper sums).
 
-    generated, real [B, T, H, W, 3] in [-1, 1], mask bool [B, T] -> [B].
+    generated, real [B, T, H, W, 3] in [-1, 1], mask bool [B, T] -> [B]. top: the share of the
+    height that is left out.
     """
-    half = generated.shape[2] // 2
-    per_frame = jnp.abs(generated[:, :, half:] - real[:, :, half:]).mean(axis=(2, 3, 4))
+    rows = slice(round(top * generated.shape[2]), None)
+    per_frame = jnp.abs(generated[:, :, rows] - real[:, :, rows]).mean(axis=(2, 3, 4))
     return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)

@@ -88,6 +88,7 @@ def objective(
     *,
     networks: Networks,
     weights: Mapping[str, float],
+    reconstruction_top: float,
     frames_per_clip: int,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
@@ -115,7 +116,8 @@ def objective(
         noise,
         mask=clips.mask,
     )
-    terms = {"generator/reconstruction": losses.reconstruction(generated, clips.frames, clips.mask)}
+    l1 = losses.reconstruction(generated, clips.frames, clips.mask, reconstruction_top)
+    terms = {"generator/reconstruction": l1}
     total = weights["reconstruction"] * terms["generator/reconstruction"].mean()
     if not adversarial:
         return total, (terms, stats)
@@ -149,6 +151,7 @@ def train_step(
     networks: Networks,
     tx: optax.GradientTransformation,
     weights: Mapping[str, float],
+    reconstruction_top: float,
     frames_per_clip: int,
     adversarial: bool,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
@@ -164,6 +167,7 @@ def train_step(
         rngs.key(key, "step", state.step),
         networks=networks,
         weights=weights,
+        reconstruction_top=reconstruction_top,
         frames_per_clip=frames_per_clip,
         adversarial=adversarial,
     )

@@ -71,6 +71,7 @@ class Trainer:
                     networks=self.networks,
                     tx=tx,
                     weights=weights,
+                    reconstruction_top=config.loss.reconstruction_top,
                     frames_per_clip=config.loss.frames_per_clip,
                     adversarial=adversarial,
                 ),

@@ -24,6 +24,7 @@ def test_reconstruction_is_l1_of_the_lower_half_over_real_frames():
     generated = real.at[:, :, :2].set(1.0)  # Only the upper half differs.
     mask = jnp.ones((2, 3), bool)
     np.testing.assert_array_equal(losses.reconstruction(generated, real, mask), 0)
+    np.testing.assert_allclose(losses.reconstruction(generated, real, mask, top=0.0), 0.5)
     generated = real.at[0, :, 2].set(0.5).at[:, 2].set(1.0)  # Half of the lower half; frame 2.
     mask = mask.at[:, 2].set(False)
     np.testing.assert_allclose(losses.reconstruction(generated, real, mask), [0.25, 0])

@@ -58,7 +58,8 @@ def compiled(adversarial=True, **fields):
     """(state, batch, key) -> state, metrics, terms for the networks of `set_up(**fields)`."""
     networks, tx, _ = set_up(**fields)
     step_of = functools.partial(step.train_step, networks=networks, tx=tx, weights=WEIGHTS)
-    return jax.jit(functools.partial(step_of, frames_per_clip=2, adversarial=adversarial))
+    step_of = functools.partial(step_of, reconstruction_top=0.5, frames_per_clip=2)
+    return jax.jit(functools.partial(step_of, adversarial=adversarial))
 
 
 def moved(before, after):
@@ -97,6 +98,7 @@ def gradient_of_terms():
             jax.random.key(1),
             networks=networks,
             weights=WEIGHTS,
+            reconstruction_top=0.5,
             frames_per_clip=1,
             adversarial=True,
         )
