@@ -1,4 +1,4 @@
-"""The demo: heads drawn by code at 64x48, small networks, two CPU cores, about ten minutes in all.
+"""The demo: heads drawn by code at 64x48, small networks, two CPU cores, about eleven minutes in all.
 
     make demo
 
