@@ -77,6 +77,8 @@ def check(config: Any) -> None:
         if value not in _CHOICES.get(field, (value,)):
             choices = ", ".join(_CHOICES[field])
             raise UserError(f"--config.{field}={value} is not one of {choices}: give one of them")
+    if (top := config.loss.reconstruction_top) >= 1:
+        raise UserError(f"--config.loss.reconstruction_top={top} leaves no row: give less than 1")
     if config.seed >= 2**32:
         raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
     networks.build(config.data, config.model)

@@ -144,7 +144,7 @@ def write_provenance(seed: int, folder: epath.Path, step: int) -> None:
     if jax.process_index():
         return
     before = json.loads(path.read_text()) if path.exists() else None
-    earlier = before.pop("earlier") + [before] if before else []
+    earlier = before.pop("earlier", []) + [before] if before else []
     _write_json(path, describe(seed) | {"from_step": step, "earlier": earlier})
 
 
