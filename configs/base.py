@@ -45,11 +45,16 @@ def get_config(
     c.model.sequence_audio_width = 16
     c.model.sequence_features = 256  # Its codes and GRUs.
     c.model.sequence_fusion = "last"  # Or "step": one GRU over both codes of each time step.
-    c.model.dtype = "float32"  # Of the compute, or "bfloat16"; parameters stay float32.
+    c.model.dtype = (
+        "float32"  # Of the compute, or "bfloat16"; parameters stay float32. "float64": all.
+    )
 
     c.batch_size = 16  # Clips, over all devices; a multiple of the device count.
     c.clip_frames = 75  # 3 s at 25 frames/s; longer clips give a window, shorter ones are masked.
     c.mirror = True  # An epoch is every clip twice, once mirrored (paper 3.1).
+    c.accumulate = 1  # Parts a batch goes through in, one after the other; each has its BatchNorm.
+    c.keep_activations = "all"  # For the backward pass; or "convolutions" or "none": less memory.
+    c.split_state = False  # Parameters and optimizer state split over the devices (FSDP).
     c.loader_workers = 0  # Processes that decode; 0: threads.
 
     c.loss = ConfigDict()
@@ -74,6 +79,7 @@ def get_config(
     c.validation_clips = 0  # At most so many; 0: all.
     c.eval_batch_size = 8  # Clips.
     c.best_by = "psnr"  # Or "ssim", "psnr_mouth": the validation score of the best checkpoint.
+    c.checkpoint_every = 500  # Steps, beside one after each epoch.
     c.keep_latest = 2  # Checkpoints, beside the best one.
     c.log_every = 10  # Steps.
     c.sample_clips = 4  # Validation clips written to samples/ after each epoch; 0: none.

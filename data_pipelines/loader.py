@@ -138,8 +138,10 @@ def training_batches(
 
     One pass visits every clip, and with mirror every clip twice, once mirrored. A clip longer than
     clip_frames gives a random window. A batch holds the arrays of `transforms.training_window` with
-    a leading batch axis, and `clip` int32 [B], the clips' indices. The iterator's state is one
-    position, the same on every process, and valid for any number of processes.
+    a leading batch axis, `clip` int32 [B], the clips' indices, and `place` uint32 [B], how many
+    examples of the whole run came before: what is drawn at random for an example comes from its
+    place, since processes hold the rows of a batch in another order than one process does. The
+    iterator's state is one position, the same on every process, and valid for any number of them.
     """
 
     def load(index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -150,10 +152,13 @@ def training_batches(
         return example | {"clip": np.array(index % len(clips), np.int32)}
 
     order = grain.MapDataset.range(len(clips) * (2 if mirror else 1)).seed(seed).shuffle().repeat()
+    examples = order.random_map(load).map_with_index(
+        lambda place, example: example | {"place": np.array(place % 2**32, np.uint32)}
+    )
     multiprocessing = grain.MultiprocessingOptions(num_workers=workers) if workers else None
     return iter(
         grain.experimental.ElasticIterator(
-            order.random_map(load),
+            examples,
             global_batch_size=batch_size,
             shard_options=grain.sharding.ShardOptions(process, processes),
             read_options=grain.ReadOptions(num_threads=2, prefetch_buffer_size=2 * batch_size),

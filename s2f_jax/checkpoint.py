@@ -1,17 +1,21 @@
 """Checkpoints: state, data position and early stopping, the latest ones and the best."""
 
+import contextlib
 import math
-import zlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
+from jax import lax
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
-from data_pipelines.errors import UserError
+from data_pipelines.errors import TrainingFailed, UserError
 from s2f_jax.state import TrainState
 
 JSON = dict[str, Any]
@@ -23,17 +27,47 @@ def _score(metrics: Mapping[str, float]) -> float:
     return score if math.isfinite(score) else -math.inf
 
 
+def _everywhere(value: bool) -> bool:
+    """Whether it is so on every process, each of which asks."""
+    return bool(np.all(multihost_utils.process_allgather(np.array(value))))
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what is behind it."""
+    while error.__cause__:
+        error = error.__cause__
+    return str(error).strip().splitlines()[0]
+
+
 class DamagedCheckpoint(Exception):
     """What is wrong with it."""
 
 
+def _mix(x: jax.Array) -> jax.Array:
+    """uint32 to uint32, one to one, each bit of the result depending on all of x (MurmurHash3)."""
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x = (x ^ (x >> shift)) * jnp.uint32(factor)
+    return x ^ (x >> 16)
+
+
+@jax.jit
+def checksum(leaf: jax.Array) -> jax.Array:
+    """uint32 of an array of 4- or 8-byte numbers: the sum over its words of a hash of word and place.
+
+    Made where the array is, and the same however it is split over devices. Any one altered word
+    alters it.
+    """
+    words = lax.bitcast_convert_type(leaf, jnp.uint32)
+    place = jnp.zeros(words.shape, jnp.uint32)
+    for axis, size in enumerate(words.shape):
+        place = place * jnp.uint32(size) + lax.broadcasted_iota(jnp.uint32, words.shape, axis)
+    return jnp.sum(_mix(words ^ _mix(place)), dtype=jnp.uint32)
+
+
 def _sums(state: TrainState) -> dict[str, int]:
-    """A CRC-32 of each leaf that this process holds whole."""
-    return {
-        jax.tree_util.keystr(path): zlib.crc32(np.asarray(leaf.addressable_data(0)).tobytes())
-        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
-        if leaf.is_fully_replicated
-    }
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    sums = {jax.tree_util.keystr(path): checksum(leaf) for path, leaf in leaves}
+    return {name: int(value) for name, value in jax.device_get(sums).items()}
 
 
 class Checkpoints:
@@ -60,6 +94,8 @@ class Checkpoints:
             ),
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self._saving = 0  # The step whose checkpoint is being written, or was last.
+        self._failed = False
 
     def save(self, state: TrainState, data: JSON, progress: JSON, score: float | None) -> None:
         """score: of this step's validation, higher is better; None between validations.
@@ -67,8 +103,10 @@ class Checkpoints:
         Replaces what was saved at the same step.
         """
         step = int(state.step)
-        self._manager.wait_until_finished()
+        with self._saying_what_failed():
+            self._manager.wait_until_finished()
         self._empty_trash()
+        self._check_room(state)
         if step in self._manager.all_steps():
             self._manager.delete(step)
         items = ocp.args.Composite(
@@ -78,7 +116,33 @@ class Checkpoints:
             sums=ocp.args.JsonSave(_sums(state)),
         )
         metrics = None if score is None else {"score": score}
-        self._manager.save(step, args=items, metrics=metrics, force=True)
+        with self._saying_what_failed():
+            self._saving = step
+            self._manager.save(step, args=items, metrics=metrics, force=True)
+
+    def _check_room(self, state: TrainState) -> None:
+        """Raises TrainingFailed where the state cannot fit on the disk, before a part is written."""
+        if "://" in str(self.folder):
+            return
+        free = shutil.disk_usage(self.folder).free
+        need = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) // jax.process_count()
+        if free < need:
+            raise TrainingFailed(self._not_saved(int(state.step), f"{need} bytes, {free} are free"))
+
+    def _not_saved(self, step: int, why: str) -> str:
+        return (
+            f"the checkpoint of step {step} could not be saved in {self.folder} ({why}): make room"
+            f" and rerun, the run goes on from step {self.latest() or 0}"
+        )
+
+    @contextlib.contextmanager
+    def _saying_what_failed(self) -> Iterator[None]:
+        """Around what raises the errors of a save, which is written in the background."""
+        try:
+            yield
+        except Exception as error:  # A full disk: OSError, or ValueError of TensorStore.
+            self._failed = True
+            raise TrainingFailed(self._not_saved(self._saving, _reason(error))) from error
 
     def latest(self) -> int | None:
         """The newest step, None where there is none."""
@@ -122,10 +186,14 @@ class Checkpoints:
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
+            restored, damage = None, "is damaged as another process sees it"
             try:
-                return step, *self.restore(step, like)
-            except DamagedCheckpoint as damage:
-                print(f"checkpoint {self.folder / str(step)} {damage}: trying the one before")
+                restored = self.restore(step, like)
+            except DamagedCheckpoint as error:
+                damage = str(error)
+            if _everywhere(restored is not None) and restored:
+                return step, *restored
+            print(f"checkpoint {self.folder / str(step)} {damage}: trying the one before")
         if steps:
             raise UserError(
                 f"no checkpoint in {self.folder} is whole: delete the folder to begin again"
@@ -139,7 +207,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until everything is written, and empties the trash."""
-        self._manager.wait_until_finished()
+        if not self._failed:
+            with self._saying_what_failed():
+                self._manager.wait_until_finished()
         self._manager.close()
         self._empty_trash()
 

@@ -14,9 +14,12 @@ def _config(options: argparse.Namespace, rest: Sequence[str]) -> Any:
 
 
 def _train(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax import cluster
     from s2f_jax.train import train
 
     config = _config(options, rest)
+    cluster.keep_compiled_programs()
+    cluster.join(options.coordinator, options.processes, options.process)
     return train(config, options.workdir or f"runs/{config.name}", options.data_dir)
 
 
@@ -63,6 +66,14 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
     if command in ("train", "evaluate"):
         add("--workdir", help="the run's folder; default runs/<the config's name>")
+    if command == "train":
+        add("--coordinator", metavar="HOST:PORT", help="of process 0, where several train together")
+        add(
+            "--processes",
+            type=int,
+            help="how many; Slurm, Open MPI and Cloud TPU say it themselves",
+        )
+        add("--process", type=int, help="which of them this one is, counted from 0")
     if command == "prepare":
         add("--manual_dir", help="a local copy of the corpus; without it, it is downloaded")
     elif command == "evaluate":

@@ -26,8 +26,9 @@ _MAY_BE_ZERO = {
     "sample_clips",
 }
 _CHOICES = {
-    "model.dtype": ("float32", "bfloat16"),
+    "model.dtype": ("float32", "bfloat16", "float64"),
     "model.sequence_fusion": ("last", "step"),
+    "keep_activations": ("all", "convolutions", "none"),
     "best_by": ("psnr", "ssim", "psnr_mouth"),
 }
 

@@ -1,6 +1,7 @@
 """One command line: flags and dispatch. No command means train."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -45,6 +46,12 @@ def run(arguments: Sequence[str]) -> int:
     except (UserError, TrainingFailed) as error:
         print(f"s2f: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = error.filename or "the disk"
+        print(f"s2f: {where} is full: make room and run the same command again", file=sys.stderr)
+        return 1
 
 
 def main() -> None:

@@ -38,6 +38,9 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
             f"--config.model.window={model['window']} is not a whole number of milliseconds that"
             f" covers a frame, 1/{fps} s: give e.g. 0.16 or 0.2"
         )
+    dtype = jnp.dtype(model["dtype"])
+    if dtype == "float64":  # Slow: there to tell rounding from mistakes.
+        jax.config.update("jax_enable_x64", True)
     return Generator(
         height=data["height"],
         width_px=data["width"],
@@ -51,7 +54,7 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
         width=model["width"],
         audio_width=model["audio_width"],
         copy_path=model["copy_path"],
-        dtype=jnp.dtype(model["dtype"]),
+        dtype=dtype,
     )
 
 

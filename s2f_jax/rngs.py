@@ -11,6 +11,11 @@ def key(root: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(root, zlib.crc32(name.encode())), step)
 
 
+def of_places(root: jax.Array, name: str, places: jax.Array) -> jax.Array:
+    """A key for one use by each example, [B], whichever row of whichever process it is in."""
+    return jax.vmap(lambda place: key(root, name, place))(places)
+
+
 def frame_noise(
     root: jax.Array, frames: int, features: int, std: float, first: int | jax.Array = 0
 ) -> jax.Array:

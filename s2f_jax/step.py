@@ -10,6 +10,7 @@ import optax
 from jax.lax import stop_gradient
 
 from s2f_jax import losses, rngs
+from s2f_jax.models.layers import CONVOLUTION
 from s2f_jax.state import TrainState
 
 Batch = Mapping[str, jax.Array]
@@ -28,9 +29,9 @@ class Clips(NamedTuple):
 def normalise(batch: Batch) -> Clips:
     """The loader's integers to [-1, 1]."""
     return Clips(
-        frames=batch["frames"].astype(jnp.float32) / 127.5 - 1,
-        still=batch["still"].astype(jnp.float32) / 127.5 - 1,
-        audio=batch["audio"].astype(jnp.float32) / 32768,
+        frames=batch["frames"].astype(float) / 127.5 - 1,
+        still=batch["still"].astype(float) / 127.5 - 1,
+        audio=batch["audio"].astype(float) / 32768,
         mask=batch["mask"],
     )
 
@@ -64,6 +65,7 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
         else:
             inputs = INPUTS[name](clips.frames, clips, picks)
         variables = network.init(rngs.key(key, name), *inputs, train=False)
+        variables = jax.tree.map(lambda leaf: leaf.astype(float), variables)
         params[name], batch_stats[name] = variables["params"], variables["batch_stats"]
     return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, tx.init(params))
 
@@ -75,6 +77,18 @@ def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kw
     return output, new["batch_stats"]
 
 
+# By config.keep_activations. Between two convolutions all is cheap to compute again.
+APPLY = {
+    "all": _apply,
+    "convolutions": jax.checkpoint(
+        _apply,
+        policy=jax.checkpoint_policies.save_only_these_names(CONVOLUTION),
+        static_argnums=0,
+    ),
+    "none": jax.checkpoint(_apply, static_argnums=0),
+}
+
+
 def _per_clip(values: jax.Array, clips: Clips) -> jax.Array:
     """[B * n] -> [B]."""
     return values.reshape(clips.mask.shape[0], -1).mean(axis=1)
@@ -83,13 +97,14 @@ def _per_clip(values: jax.Array, clips: Clips) -> jax.Array:
 def objective(
     params: dict[str, Any],
     batch_stats: dict[str, Any],
-    clips: Clips,
+    batch: Batch,
     key: jax.Array,
     *,
     networks: Networks,
     weights: Mapping[str, float],
     reconstruction_top: float,
     frames_per_clip: int,
+    keep_activations: str,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
     """The sum of every network's loss; stop_gradient lets each reach its own network alone.
@@ -100,14 +115,16 @@ def objective(
     Returns the sum, and every term and accuracy per clip [B] with the new batch statistics.
     """
     generator: Any = networks["generator"]
-    noise_shape = (*clips.mask.shape, generator.noise_features)
-    noise = generator.noise_std * jax.random.normal(rngs.key(key, "noise"), noise_shape)
-    lengths = clips.mask.sum(axis=1, keepdims=True)
-    draw = jax.random.uniform(rngs.key(key, "frames"), (lengths.shape[0], frames_per_clip))
-    picks = (draw * lengths).astype(jnp.int32)
+    clips, apply = normalise(batch), APPLY[keep_activations]
+    keys = rngs.of_places(key, "noise", batch["place"])
+    noise_shape = (clips.mask.shape[1], generator.noise_features)
+    noise = generator.noise_std * jax.vmap(lambda key: jax.random.normal(key, noise_shape))(keys)
+    keys = rngs.of_places(key, "frames", batch["place"])
+    draw = jax.vmap(lambda key: jax.random.uniform(key, (frames_per_clip,)))(keys)
+    picks = (draw * clips.mask.sum(axis=1, keepdims=True)).astype(jnp.int32)
 
     stats = dict(batch_stats)
-    generated, stats["generator"] = _apply(
+    generated, stats["generator"] = apply(
         generator,
         params["generator"],
         batch_stats["generator"],
@@ -128,19 +145,46 @@ def objective(
             continue
         network = networks[name]
         fixed = stop_gradient(params[name])
-        real, after_real = _apply(
+        real, after_real = apply(
             network, params[name], batch_stats[name], *inputs(clips.frames, clips, picks)
         )
-        fake, stats[name] = _apply(
+        fake, stats[name] = apply(
             network, params[name], after_real, *inputs(stop_gradient(generated), clips, picks)
         )
-        judged, _ = _apply(network, fixed, after_real, *inputs(generated, clips, picks))
+        judged, _ = apply(network, fixed, after_real, *inputs(generated, clips, picks))
         terms[f"generator/{name}"] = _per_clip(losses.generator(judged), clips)
         terms[f"{name}/loss"] = _per_clip(losses.discriminator(real, fake), clips)
         terms[f"{name}/accuracy_real"] = _per_clip(1.0 * (real > 0), clips)
         terms[f"{name}/accuracy_fake"] = _per_clip(1.0 * (fake < 0), clips)
         total += weights[name] * terms[f"generator/{name}"].mean() + terms[f"{name}/loss"].mean()
     return total, (terms, stats)
+
+
+def _gradients(
+    state: TrainState, batch: Batch, key: jax.Array, accumulate: int, **fields: Any
+) -> tuple[dict[str, Any], dict[str, jax.Array], dict[str, Any]]:
+    """-> gradients of the batch's mean loss, terms per clip [B], new batch statistics.
+
+    The batch goes through in `accumulate` parts, each with BatchNorm statistics of its own.
+    """
+    gradient = jax.grad(objective, has_aux=True)
+
+    def part(carry: Any, examples: Batch) -> Any:
+        total, stats = carry
+        new, (terms, stats) = gradient(state.params, stats, examples, key, **fields)
+        return (jax.tree.map(jnp.add, total, new), stats), terms
+
+    if accumulate == 1:
+        gradients, (terms, stats) = gradient(state.params, state.batch_stats, batch, key, **fields)
+        return gradients, terms, stats
+    # Each part takes rows from all over the batch, so that every device has its share of each.
+    parts = jax.tree.map(
+        lambda rows: rows.reshape(-1, accumulate, *rows.shape[1:]).swapaxes(0, 1), dict(batch)
+    )
+    zeros = jax.tree.map(jnp.zeros_like, state.params)
+    (total, stats), terms = jax.lax.scan(part, (zeros, state.batch_stats), parts)
+    gradients = jax.tree.map(lambda leaf: leaf / accumulate, total)
+    return gradients, {name: x.swapaxes(0, 1).reshape(-1) for name, x in terms.items()}, stats
 
 
 def train_step(
@@ -150,26 +194,16 @@ def train_step(
     *,
     networks: Networks,
     tx: optax.GradientTransformation,
-    weights: Mapping[str, float],
-    reconstruction_top: float,
-    frames_per_clip: int,
     adversarial: bool,
+    **fields: Any,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
     """One update of every network at the same parameters, or of the generator alone.
 
-    Returns the new state, the means of all terms with each network's gradient norm, and the terms
-    per clip [B].
+    fields: `accumulate`, and those of `objective`. Returns the new state, the means of all terms
+    with each network's gradient norm, and the terms per clip [B].
     """
-    gradients, (terms, stats) = jax.grad(objective, has_aux=True)(
-        state.params,
-        state.batch_stats,
-        normalise(batch),
-        rngs.key(key, "step", state.step),
-        networks=networks,
-        weights=weights,
-        reconstruction_top=reconstruction_top,
-        frames_per_clip=frames_per_clip,
-        adversarial=adversarial,
+    gradients, terms, stats = _gradients(
+        state, batch, key, networks=networks, adversarial=adversarial, **fields
     )
     before: Any = state.opt_state
     after: Any

@@ -1,7 +1,11 @@
-"""When to stop (paper 2.3)."""
+"""When to stop: early stopping (paper 2.3), and signals."""
 
 import dataclasses
 import math
+import signal
+from typing import Any
+
+from s2f_jax.cluster import Vote
 
 
 @dataclasses.dataclass
@@ -24,3 +28,29 @@ class EarlyStopping:
 
     def due(self) -> bool:
         return self.epochs_without >= self.patience
+
+
+class StopSignal:
+    """SIGTERM or SIGINT to any process of the run; a second SIGINT interrupts at once."""
+
+    def __init__(self):
+        self._received = ""
+        self._vote = Vote()
+        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
+
+    def _note(self, number: int, _frame: Any) -> None:
+        if self._received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._received = signal.Signals(number).name
+
+    def agreed(self) -> bool:
+        """Whether to stop here; all processes ask at the same points, and get the same answer."""
+        return self._vote.any(bool(self._received))
+
+    def __str__(self) -> str:
+        return self._received or "a signal to another process"
+
+    def restore(self) -> None:
+        """Signals do what they did before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

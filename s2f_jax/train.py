@@ -1,9 +1,9 @@
 """The training loop: the only place that jits, shards and donates the step."""
 
+import contextlib
 import dataclasses
 import functools
 import math
-import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +20,7 @@ from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.progress import Log, Meter
 from s2f_jax.runs import Config
 from s2f_jax.state import TrainState
-from s2f_jax.stopping import EarlyStopping
+from s2f_jax.stopping import EarlyStopping, StopSignal
 from s2f_jax.validation import Validation
 
 STOPPED = 75  # Exit code of a run that a signal ended after saving: rerun the same command.
@@ -55,10 +55,11 @@ class Trainer:
         rates = {name: optim.delayed(self.schedules[name], starts[name]) for name in self.networks}
         tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
         mesh = sharding.mesh()
-        self.everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
-        self._init = jax.jit(
-            functools.partial(step.init, self.networks, tx), out_shardings=self.everywhere
-        )
+        everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
+        init = functools.partial(step.init, self.networks, tx)
+        self._shapes = jax.eval_shape(init, self.key)
+        self.of_state = sharding.of_state(mesh, self._shapes, config.split_state)
+        self._init = jax.jit(init, out_shardings=self.of_state)
         weights = {
             "reconstruction": config.loss.reconstruction,
             "frame_discriminator": config.loss.frame,
@@ -73,10 +74,12 @@ class Trainer:
                     weights=weights,
                     reconstruction_top=config.loss.reconstruction_top,
                     frames_per_clip=config.loss.frames_per_clip,
+                    keep_activations=config.keep_activations,
+                    accumulate=config.accumulate,
                     adversarial=adversarial,
                 ),
-                in_shardings=(self.everywhere, self.by_example, self.everywhere),
-                out_shardings=(self.everywhere, self.everywhere, self.by_example),
+                in_shardings=(self.of_state, self.by_example, everywhere),
+                out_shardings=(self.of_state, everywhere, self.by_example),
                 donate_argnums=0,
             )
             for adversarial in (False, True)
@@ -87,10 +90,10 @@ class Trainer:
 
     def like(self) -> TrainState:
         """The state's shapes and shardings, to restore into."""
-        shapes = jax.eval_shape(self._init, rngs.key(self.key, "init"))
         return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.everywhere),
-            shapes,
+            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+            self._shapes,
+            self.of_state,
         )
 
     def update(self, state: TrainState, number: int, batch: dict[str, np.ndarray]) -> Any:
@@ -105,23 +108,6 @@ class Trainer:
             for name, schedule in self.schedules.items()
             if name == "generator" or number >= self.start
         }
-
-
-class _StopSignal:
-    """Notes SIGTERM and SIGINT; a second SIGINT interrupts at once."""
-
-    def __init__(self):
-        self.received = ""
-        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
-
-    def _note(self, number: int, _frame: Any) -> None:
-        if self.received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = signal.Signals(number).name
-
-    def restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 def check_finite(
@@ -145,13 +131,18 @@ def check_finite(
 
 def check_devices(config: Config) -> None:
     """Raises UserError for batches that the devices cannot share."""
-    devices = jax.device_count()
-    for field in ("batch_size", "eval_batch_size"):
-        if config[field] % devices:
-            raise UserError(
-                f"--config.{field}={config[field]} is not a multiple of the number of devices,"
-                f" {devices}: give one"
-            )
+    devices, parts = jax.device_count(), config.accumulate
+    if config.batch_size % (devices * parts):
+        times = f" times --config.accumulate={parts}" if parts > 1 else ""
+        raise UserError(
+            f"--config.batch_size={config.batch_size} is not a multiple of the number of devices,"
+            f" {devices}{times}: give one"
+        )
+    if config.eval_batch_size % devices:
+        raise UserError(
+            f"--config.eval_batch_size={config.eval_batch_size} is not a multiple of the number of"
+            f" devices, {devices}: give one"
+        )
 
 
 def train(config: Config, workdir: str, data_dir: str | None) -> int:
@@ -203,15 +194,14 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
         f"step {number} of at most {total}, {trainer.steps_per_epoch} an epoch;"
         f" {len(clips)} training and {len(others)} validation clips"
     )
-    signals = _StopSignal()
-    run = _Run(config, folder, trainer, clips, batches, validation, checkpoints, stopping, log)
-    try:
-        return run.loop(state, signals)
-    finally:
-        signals.restore()
-        checkpoints.close()
-        batches.close()
-        log.close()
+    signals = StopSignal()
+    run = _Run(
+        config, folder, trainer, clips, batches, validation, checkpoints, stopping, signals, log
+    )
+    with contextlib.ExitStack() as closing:  # Each is closed, whatever closing another one raises.
+        for close in (log.close, batches.close, checkpoints.close, signals.restore):
+            closing.callback(close)
+        return run.loop(state)
 
 
 @dataclasses.dataclass
@@ -224,20 +214,22 @@ class _Run:
     validation: Validation
     checkpoints: Checkpoints
     stopping: EarlyStopping
+    signals: StopSignal
     log: Log
 
     def __post_init__(self):
         self.meter = Meter(self.config.batch_size)
         self.since_log: list[dict[str, float]] = []
 
-    def loop(self, state: TrainState, signals: _StopSignal) -> int:
+    def loop(self, state: TrainState) -> int:
         """Whole epochs until early stopping or the last one; a signal ends it between two steps,
         or within a validation, which is then made again."""
         number, per_epoch = int(state.step), self.trainer.steps_per_epoch
-        total = self.config.max_epochs * per_epoch
+        every, total = self.config.checkpoint_every, self.config.max_epochs * per_epoch
+        stop = False
         while True:
-            if number == per_epoch * (self.stopping.epochs + 1):
-                scores = self.validation.scores(state, lambda: bool(signals.received))
+            if number == per_epoch * (self.stopping.epochs + 1) and not stop:
+                scores = self.validation.scores(state, self.signals.agreed)
                 if scores:
                     self.stopping.update(scores["psnr"], scores["ssim"])
                     self.log.validation(number, number // per_epoch, scores, self.stopping)
@@ -246,23 +238,26 @@ class _Run:
                     self.validation.write_samples(
                         state, self.folder, self.config.sample_clips, self.log
                     )
-            if signals.received:
-                self.log.say(f"{signals.received}: saved at step {number}; rerun to go on")
+                stop = not scores
+            if stop:
+                self.log.say(f"{self.signals}: saved at step {number}; rerun to go on")
                 return STOPPED
             if self.stopping.due() or number >= total:
                 why = "by early stopping" if self.stopping.due() else "at max_epochs"
                 best = self.checkpoints.best()
                 self.log.say(f"the run has ended {why}, step {number}; the best is step {best}")
                 return 0
-            state = self.steps(state, number, (number // per_epoch + 1) * per_epoch, signals)
+            last = min((number // each + 1) * each for each in (per_epoch, every))
+            state, stop = self.steps(state, number, last)
             number = int(state.step)
-            if number % per_epoch:
+            if stop or number % per_epoch:
                 self.save(state, None)
 
-    def steps(self, state: TrainState, first: int, last: int, signals: _StopSignal) -> TrainState:
-        """Training steps first, first + 1, ..., last - 1, or fewer after a signal."""
+    def steps(self, state: TrainState, first: int, last: int) -> tuple[TrainState, bool]:
+        """Training steps first, first + 1, ..., last - 1, or fewer after a signal; and whether so."""
         self.meter.restart()
         pending = None  # The step before, reported while the device works on this one.
+        stop = False
         for number in range(first, last):
             with self.meter.fetching():
                 batch = next(self.batches)
@@ -271,11 +266,11 @@ class _Run:
             if pending:
                 self.report(*pending)
             pending = (number + 1, metrics, terms, indices)
-            if signals.received:
+            if stop := self.signals.agreed():
                 break
         if pending:
             self.report(*pending)
-        return state
+        return state, stop
 
     def report(self, number: int, metrics: Any, terms: Any, indices: np.ndarray) -> None:
         """Step `number`, counted from 1: checked always, and now and then the means are logged."""

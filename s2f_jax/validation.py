@@ -48,13 +48,11 @@ class Validation:
         self._count = min(len(clips), limit or len(clips))
         self._key = rngs.key(key, "validation")
         mesh = sharding.mesh()
-        everywhere, self._by_example = sharding.replicated(mesh), sharding.by_example(mesh)
-        self._score = jax.jit(
-            functools.partial(score, generator=generator),
-            in_shardings=(everywhere, self._by_example, everywhere),
-            out_shardings=everywhere,
+        self._everywhere, self._by_example = sharding.replicated(mesh), sharding.by_example(mesh)
+        self._score, self._generate = (
+            jax.jit(functools.partial(f, generator=generator), out_shardings=self._everywhere)
+            for f in (score, generate)
         )
-        self._generate = jax.jit(functools.partial(generate, generator=generator))
 
     def __len__(self) -> int:
         return self._count
@@ -79,17 +77,23 @@ class Validation:
         return {name: float(np.concatenate([v[name] for v in values]).mean()) for name in METRICS}
 
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
-        """Generated beside real, with sound, for clips spread over the speakers."""
-        if not count or jax.process_index():
+        """Generated beside real, with sound, for clips spread over the speakers.
+
+        Every process generates them, since the parameters may be split over all; the first writes.
+        """
+        if not count:
             return
         number = int(state.step)
         folder = workdir / "samples" / str(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        variables = jax.device_get(state.variables("generator"))
         for index in np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int):
             clip = self._clips[index]
             batch = loader.whole_clips(self._clips, [index], self._window)
-            generated = np.asarray(self._generate(variables, batch, self._key))[0, : len(clip)]
+            share = sharding.put(batch, self._everywhere)
+            frames = self._generate(state.variables("generator"), share, self._key)
+            if jax.process_index():
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            generated = np.asarray(frames.addressable_data(0))[0, : len(clip)]
             pair = np.concatenate([generated, clip.frames], axis=2)
             media.write_video(
                 folder / f"{clip.id}.mp4", pair, clip.fps, clip.audio, clip.audio_rate

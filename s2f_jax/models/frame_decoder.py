@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
-from s2f_jax.models.layers import BatchNorm, DoubleConv, Dtype, conv, conv_init
+from s2f_jax.models.layers import CONVOLUTION, BatchNorm, DoubleConv, Dtype, conv, conv_init
 
 
 class SkipConv(nn.Module):
@@ -33,7 +34,7 @@ class SkipConv(nn.Module):
         """x [B * T, H, W, features], of_skip [B, H, W, features] -> like x."""
         x = conv(x, self.kernel[:, :, : self.features].astype(self.dtype), padding=1)
         clips = x.reshape(of_skip.shape[0], -1, *x.shape[1:]) + of_skip[:, None]
-        return clips.reshape(x.shape)
+        return checkpoint_name(clips.reshape(x.shape), CONVOLUTION)
 
 
 class FrameDecoder(nn.Module):
@@ -84,7 +85,7 @@ class FrameDecoder(nn.Module):
         for mix, mix_norm, double, double_norm, of_skip in stages:
             x = nn.relu(mix_norm(mix(x, of_skip), train, mask))
             x = nn.relu(double_norm(double(x), train, mask))
-        x = self.pixels(x).astype(jnp.float32).reshape(batch, frames, *still.shape[1:3], -1)
+        x = self.pixels(x).astype(float).reshape(batch, frames, *still.shape[1:3], -1)
         drawn = jnp.tanh(x[..., :3])
         if not self.copy_path:
             return drawn

@@ -18,4 +18,4 @@ class FrameDiscriminator(nn.Module):
         """frame [N, H, W, 3], still [N, H, W, 3] -> logit [N]."""
         cnn = ImageEncoder(1, self.width, False, 0.2, self.dtype, name="cnn")
         logit, _ = cnn(jnp.concatenate([frame, still], axis=-1), train)
-        return logit[:, 0].astype(jnp.float32)
+        return logit[:, 0].astype(float)

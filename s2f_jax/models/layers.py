@@ -16,12 +16,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 
 Array = jax.Array
 Dtype = Any
 
 conv_init = nn.initializers.normal(0.02)
 
+CONVOLUTION = "convolution"  # The name of their outputs, which a rematerialised pass may keep.
 SMALL = 12  # Positions of a map (4x3) up to which a matrix product beats a CPU convolution.
 
 
@@ -195,6 +197,7 @@ class Conv(nn.Module):
         """x [N, *space, C] -> [N, *space, features]."""
         kernel = self.param("kernel", conv_init, (*self.kernel, x.shape[-1], self.features))
         x = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
+        x = checkpoint_name(x, CONVOLUTION)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             x = x + bias.astype(self.dtype).reshape(*(1,) * (x.ndim - 1), -1)
@@ -211,7 +214,8 @@ class DoubleConv(nn.Module):
     def __call__(self, x: Array) -> Array:
         """x [N, H, W, C] -> [N, 2H, 2W, features]."""
         kernel = self.param("kernel", conv_init, (4, 4, x.shape[-1], self.features))
-        return double(x.astype(self.dtype), kernel.astype(self.dtype))
+        x = double(x.astype(self.dtype), kernel.astype(self.dtype))
+        return checkpoint_name(x, CONVOLUTION)
 
 
 class BatchNorm(nn.Module):

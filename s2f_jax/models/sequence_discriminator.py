@@ -61,4 +61,4 @@ class SequenceDiscriminator(nn.Module):
         )
         x = nn.leaky_relu(x, 0.2)
         logit = nn.Dense(1, kernel_init=conv_init, dtype=self.dtype, name="logit")(x)
-        return logit[:, 0].astype(jnp.float32)
+        return logit[:, 0].astype(float)

@@ -37,6 +37,7 @@ def batch_of(clips=2, frames=5, height=16, width=12, window=60, stride=40):
         "still": jnp.asarray(video[:, 0]),
         "audio": jnp.asarray(rng.integers(-9999, 9999, (clips, samples)), jnp.int16),
         "mask": jnp.ones((clips, frames), bool),
+        "place": jnp.arange(clips, dtype=jnp.uint32),
     }
 
 
@@ -54,12 +55,20 @@ def set_up(rates=RATES, **model):
 
 
 @functools.cache
-def compiled(adversarial=True, **fields):
+def compiled(adversarial=True, accumulate=1, keep_activations="all", **fields):
     """(state, batch, key) -> state, metrics, terms for the networks of `set_up(**fields)`."""
     networks, tx, _ = set_up(**fields)
     step_of = functools.partial(step.train_step, networks=networks, tx=tx, weights=WEIGHTS)
-    step_of = functools.partial(step_of, reconstruction_top=0.5, frames_per_clip=2)
-    return jax.jit(functools.partial(step_of, adversarial=adversarial))
+    return jax.jit(
+        functools.partial(
+            step_of,
+            reconstruction_top=0.5,
+            frames_per_clip=2,
+            keep_activations=keep_activations,
+            accumulate=accumulate,
+            adversarial=adversarial,
+        )
+    )
 
 
 def moved(before, after):
@@ -94,12 +103,13 @@ def gradient_of_terms():
         _, (terms, _) = step.objective(
             params,
             state.batch_stats,
-            step.normalise(batch_of()),
+            batch_of(),
             jax.random.key(1),
             networks=networks,
             weights=WEIGHTS,
             reconstruction_top=0.5,
             frames_per_clip=1,
+            keep_activations="all",
             adversarial=True,
         )
         return sum(weight * terms[name].mean() for name, weight in coefficients.items())
