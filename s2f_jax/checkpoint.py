@@ -50,7 +50,6 @@ def _mix(x: jax.Array) -> jax.Array:
     return x ^ (x >> 16)
 
 
-@jax.jit
 def checksum(leaf: jax.Array) -> jax.Array:
     """uint32 of an array of 4- or 8-byte numbers: the sum over its words of a hash of word and place.
 
@@ -64,10 +63,15 @@ def checksum(leaf: jax.Array) -> jax.Array:
     return jnp.sum(_mix(words ^ _mix(place)), dtype=jnp.uint32)
 
 
+@jax.jit
+def _checksums(state: TrainState) -> TrainState:
+    # One program: many with a collective each, all in flight, can deadlock on the CPU.
+    return jax.tree.map(checksum, state)
+
+
 def _sums(state: TrainState) -> dict[str, int]:
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    sums = {jax.tree_util.keystr(path): checksum(leaf) for path, leaf in leaves}
-    return {name: int(value) for name, value in jax.device_get(sums).items()}
+    sums = jax.tree_util.tree_leaves_with_path(jax.device_get(_checksums(state)))
+    return {jax.tree_util.keystr(path): int(value) for path, value in sums}
 
 
 class Checkpoints:

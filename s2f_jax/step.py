@@ -160,7 +160,7 @@ def objective(
     return total, (terms, stats)
 
 
-def _gradients(
+def gradients(
     state: TrainState, batch: Batch, key: jax.Array, accumulate: int, **fields: Any
 ) -> tuple[dict[str, Any], dict[str, jax.Array], dict[str, Any]]:
     """-> gradients of the batch's mean loss, terms per clip [B], new batch statistics.
@@ -175,16 +175,16 @@ def _gradients(
         return (jax.tree.map(jnp.add, total, new), stats), terms
 
     if accumulate == 1:
-        gradients, (terms, stats) = gradient(state.params, state.batch_stats, batch, key, **fields)
-        return gradients, terms, stats
+        grads, (terms, stats) = gradient(state.params, state.batch_stats, batch, key, **fields)
+        return grads, terms, stats
     # Each part takes rows from all over the batch, so that every device has its share of each.
     parts = jax.tree.map(
         lambda rows: rows.reshape(-1, accumulate, *rows.shape[1:]).swapaxes(0, 1), dict(batch)
     )
     zeros = jax.tree.map(jnp.zeros_like, state.params)
     (total, stats), terms = jax.lax.scan(part, (zeros, state.batch_stats), parts)
-    gradients = jax.tree.map(lambda leaf: leaf / accumulate, total)
-    return gradients, {name: x.swapaxes(0, 1).reshape(-1) for name, x in terms.items()}, stats
+    grads = jax.tree.map(lambda leaf: leaf / accumulate, total)
+    return grads, {name: x.swapaxes(0, 1).reshape(-1) for name, x in terms.items()}, stats
 
 
 def train_step(
@@ -202,20 +202,18 @@ def train_step(
     fields: `accumulate`, and those of `objective`. Returns the new state, the means of all terms
     with each network's gradient norm, and the terms per clip [B].
     """
-    gradients, terms, stats = _gradients(
+    grads, terms, stats = gradients(
         state, batch, key, networks=networks, adversarial=adversarial, **fields
     )
     before: Any = state.opt_state
     after: Any
-    updates, after = tx.update(gradients, before, state.params)
+    updates, after = tx.update(grads, before, state.params)
     updated: Any = optax.apply_updates(state.params, updates)
     trained = set(networks) if adversarial else {"generator"}
     # Adam moves on zero gradients and counts: who does not train keeps parameters and state.
     inner = {name: (after if name in trained else before).inner_states[name] for name in networks}
     params = {name: (updated if name in trained else state.params)[name] for name in networks}
     metrics = {name: values.mean() for name, values in terms.items()}
-    metrics |= {
-        f"{name}/gradient_norm": optax.tree.norm(gradients[name]) for name in sorted(trained)
-    }
+    metrics |= {f"{name}/gradient_norm": optax.tree.norm(grads[name]) for name in sorted(trained)}
     new = TrainState(state.step + 1, params, stats, after._replace(inner_states=inner))
     return new, metrics, terms

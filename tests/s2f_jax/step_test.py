@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from configs import base
@@ -169,6 +170,109 @@ def test_the_step_is_a_function_of_state_batch_and_key():
     other, _, _ = run(state, batch_of(), jax.random.key(2))
     jax.tree.map(np.testing.assert_array_equal, first.params, again.params)
     assert moved(first.params, other.params)["generator"]
+
+
+def test_the_order_of_a_batch_is_no_matter():
+    """Each example keeps its noise and its picked frames, in whichever row of it a process has it."""
+    _, _, state = set_up()
+    batch, order = batch_of(), np.array([1, 0])
+    turned = {name: rows[order] for name, rows in batch.items()}
+    _, _, terms = compiled()(state, batch, jax.random.key(1))
+    _, _, others = compiled()(state, turned, jax.random.key(1))
+    for name, values in terms.items():
+        np.testing.assert_allclose(values[order], others[name], rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("kept", ["convolutions", "none"])
+def test_what_is_computed_again_is_the_same(kept):
+    _, _, state = set_up()
+    outputs = [
+        compiled(keep_activations=each)(state, batch_of(), jax.random.key(1))
+        for each in ("all", kept)
+    ]
+    for name, value in outputs[0][1].items():
+        np.testing.assert_allclose(value, outputs[1][1][name], rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(("kept", "share"), [("convolutions", 0.8), ("none", 0.5)])
+def test_fewer_numbers_wait_for_the_backward_pass(kept, share):
+    networks, _, state = set_up()
+
+    def residuals(kept):
+        def loss(params):
+            return step.objective(
+                {**state.params, "generator": params},
+                state.batch_stats,
+                batch_of(),
+                jax.random.key(1),
+                networks=networks,
+                weights=WEIGHTS,
+                reconstruction_top=0.5,
+                frames_per_clip=1,
+                keep_activations=kept,
+                adversarial=False,
+            )[0]
+
+        backward = jax.eval_shape(lambda p: jax.vjp(loss, p)[1], state.params["generator"])
+        return sum(leaf.size for leaf in jax.tree.leaves(backward))
+
+    assert residuals(kept) < share * residuals("all")
+
+
+def test_accumulated_gradients_are_the_mean_of_the_parts():
+    """Rows 0 and 2, then 1 and 3: each part has its own BatchNorm."""
+    networks, _, state = set_up()
+    batch = batch_of(clips=4)
+    fields = {
+        "networks": networks,
+        "weights": WEIGHTS,
+        "reconstruction_top": 0.5,
+        "frames_per_clip": 1,
+        "keep_activations": "all",
+        "adversarial": False,
+    }
+    gradients = jax.jit(functools.partial(step.gradients, **fields), static_argnames="accumulate")
+    key = jax.random.key(1)
+    both, terms, _ = gradients(state, batch, key, accumulate=2)
+    parts = [
+        gradients(state, {n: rows[first::2] for n, rows in batch.items()}, key, accumulate=1)
+        for first in (0, 1)
+    ]
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, parts[0][0], parts[1][0])
+    for ours, theirs in zip(jax.tree.leaves(both), jax.tree.leaves(mean), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    for i, (_, of_part, _) in enumerate(parts):
+        for name, values in of_part.items():
+            np.testing.assert_allclose(terms[name][i::2], values, rtol=1e-5)
+
+
+def test_bfloat16_is_close_and_keeps_parameters_and_statistics_whole():
+    """The same losses to its two to three digits, and gradients that point the same way."""
+    fields = {"width": 8, "frame_width": 8, "sequence_width": 8}
+    _, _, state = set_up(**fields)
+    (whole, exact, _), (after, metrics, terms) = (
+        compiled(dtype=dtype, **fields)(state, batch_of(), jax.random.key(1))
+        for dtype in ("float32", "bfloat16")
+    )
+    for leaf in jax.tree.leaves((after.params, after.batch_stats, metrics, terms)):
+        assert leaf.dtype == jnp.float32
+    for name, value in exact.items():
+        if name.endswith(("loss", "reconstruction")):
+            np.testing.assert_allclose(metrics[name], value, rtol=0.01, err_msg=name)
+        elif name.endswith("norm"):
+            np.testing.assert_allclose(metrics[name], value, rtol=0.1, err_msg=name)
+    # Adam's first moment is the gradient by a constant.
+    for name in state.params:
+        ours, theirs = (
+            jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(first_moment(s, name))])
+            for s in (after, whole)
+        )
+        cosine = ours @ theirs / (jnp.linalg.norm(ours) * jnp.linalg.norm(theirs))
+        assert cosine > 0.95, name
+
+
+def first_moment(state, name):
+    return optax.tree.get(state.opt_state.inner_states[name].inner_state, "mu")[name]
 
 
 def test_noise_std_scales_the_noise():
