@@ -98,6 +98,14 @@ class Trainer:
         shares = sharding.put(batch, self.by_example)
         return self.steps[number >= self.start](state, shares, self.key)
 
+    def compiled(self, adversarial: bool, batch: Mapping[str, Any]) -> jax.stages.Compiled:
+        """One of the steps as `update` runs it, for its cost; batch: arrays, or their shapes."""
+        shapes = {
+            name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.by_example)
+            for name, array in batch.items()
+        }
+        return self.steps[adversarial].lower(self.like(), shapes, self.key).compile()
+
     def rates(self, number: int) -> dict[str, float]:
         """The learning rates at step `number`, counted from 0."""
         return {
