@@ -67,6 +67,32 @@ def steps(config: Config) -> dict[str, bool]:
     return {**l1_first, "train": True}
 
 
+def dry_run(config: Config, trainer: Any) -> int:
+    """Prints, on the first process, what a run would be; -> its exit code."""
+    of_each = parameters(trainer.like().params)
+    batch = batch_shapes(config, trainer.generator)
+    devices = jax.device_count()
+    lines = [
+        "parameters: "
+        + ", ".join(f"{name} {count:,}" for name, count in of_each.items())
+        + f", in all {sum(of_each.values()):,}",
+        f"steps per epoch: {trainer.steps_per_epoch:,} of {config.batch_size} clips of"
+        f" {config.clip_frames} frames",
+    ]
+    for kind, adversarial in steps(config).items():
+        cost = of(trainer.compiled(adversarial, batch), devices)
+        lines += [
+            f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
+            f"{kind} memory on each of {devices} devices: {si(cost.memory)}B (arguments"
+            f" {si(cost.arguments)}B, other outputs {si(cost.outputs)}B, temporaries"
+            f" {si(cost.temporaries)}B)",
+        ]
+    if jax.process_index() == 0:
+        print("\n".join(lines))
+        print("dry run: nothing was written")
+    return 0
+
+
 def si(value: float) -> str:
     """Four figures and a prefix: 20010000000 -> '20.01 G'."""
     thousands = int(math.log10(max(abs(value), 1))) // 3

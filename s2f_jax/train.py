@@ -14,9 +14,10 @@ from etils import epath
 from data_pipelines import loader
 from data_pipelines.errors import TrainingFailed, UserError
 from data_pipelines.prepare import data_dir as shards_dir
+from s2f_jax import cost, optim, rngs, runs, sharding, step
 from s2f_jax import networks as nets
-from s2f_jax import optim, rngs, runs, sharding, step
 from s2f_jax.checkpoint import Checkpoints
+from s2f_jax.profiling import Profile, span
 from s2f_jax.progress import Log, Meter
 from s2f_jax.runs import Config
 from s2f_jax.state import TrainState
@@ -96,7 +97,8 @@ class Trainer:
     def update(self, state: TrainState, number: int, batch: dict[str, np.ndarray]) -> Any:
         """Step `number`, counted from 0 -> new state, metrics, terms per clip."""
         shares = sharding.put(batch, self.by_example)
-        return self.steps[number >= self.start](state, shares, self.key)
+        with jax.profiler.StepTraceAnnotation("train", step_num=number + 1):
+            return self.steps[number >= self.start](state, shares, self.key)
 
     def compiled(self, adversarial: bool, batch: Mapping[str, Any]) -> jax.stages.Compiled:
         """One of the steps as `update` runs it, for its cost; batch: arrays, or their shapes."""
@@ -174,6 +176,8 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
     shards = shards_dir(config.data, data_dir)
     clips, others = (loader.open_clips(config.data, split, shards) for split in ("train", "val"))
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
+    if config.dry_run:
+        return cost.dry_run(config, trainer)
     validation = Validation(
         others, trainer.generator, config.eval_batch_size, config.validation_clips, trainer.key
     )
@@ -217,6 +221,7 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
         return run.loop(state, signals)
     finally:
         signals.restore()
+        run.profile.close()
         checkpoints.close()
         batches.close()
         log.close()
@@ -237,6 +242,9 @@ class _Run:
     def __post_init__(self):
         self.meter = Meter(self.config.batch_size)
         self.since_log: list[dict[str, float]] = []
+        # The first process's devices stand for all.
+        profiled = span("" if jax.process_index() else self.config.profile)
+        self.profile = Profile(profiled, self.folder, self.log.say)
 
     def loop(self, state: TrainState, signals: _StopSignal) -> int:
         """Whole epochs until early stopping or the last one; a signal ends it between two steps,
@@ -272,10 +280,12 @@ class _Run:
         self.meter.restart()
         pending = None  # The step before, reported while the device works on this one.
         for number in range(first, last):
+            self.profile.before(number + 1, state)
             with self.meter.fetching():
                 batch = next(self.batches)
             indices = batch.pop("clip")
             state, metrics, terms = self.trainer.update(state, number, batch)
+            self.profile.after(number + 1, state)
             if pending:
                 self.report(*pending)
             pending = (number + 1, metrics, terms, indices)
