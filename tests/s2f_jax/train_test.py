@@ -75,6 +75,7 @@ def test_a_run_leaves_what_the_design_lists(run_through, shards):
     logged = events(run_through)
     assert [e["step"] for e in logged if "clips_per_s" in e] == [1, 2, 3, 4, 5, 6]
     assert [e["step"] for e in logged if "validation/psnr" in e] == [2, 4, 6]
+    assert logged[0]["memory_gb"] > 0
     assert "frame_discriminator/loss" not in logged[0]
     assert {"frame_discriminator/loss", "sequence_discriminator/accuracy_fake"} <= logged[1].keys()
     assert list(run_through.glob("events.out.tfevents.*"))
