@@ -82,6 +82,8 @@ def get_config(
     c.checkpoint_every = 500  # Steps, beside one after each epoch.
     c.keep_latest = 2  # Checkpoints, beside the best one.
     c.log_every = 10  # Steps.
+    c.dry_run = False  # Build and compile everything, say what a step costs, write nothing.
+    c.profile = ""  # FIRST:LAST, steps as they are logged, to <workdir>/profile; empty: none.
     c.sample_clips = 4  # Validation clips written to samples/ after each epoch; 0: none.
 
     if preset == "sda":

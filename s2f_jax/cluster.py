@@ -80,7 +80,7 @@ def keep_compiled_programs() -> None:
 
     JAX_COMPILATION_CACHE_DIR takes another folder, and empty none.
     """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ or jax.config.jax_compilation_cache_dir:
         return
     root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     jax.config.update("jax_compilation_cache_dir", str(root / "s2f_jax" / "xla"))

@@ -46,6 +46,20 @@ def _evaluate(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+def _benchmark(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax import benchmark
+
+    benchmark.run(
+        _config(options, rest),
+        options.data_dir,
+        json_file=options.json,
+        compare=options.compare,
+        only=options.only,
+        seconds=options.seconds,
+    )
+    return 0
+
+
 def _generate(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from s2f_jax.generate import generate
 
@@ -81,6 +95,11 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--videos", help="score this folder of videos instead of a run")
         add("--reference", help="with --videos: the real videos, equally named")
         add("--output", help="with --videos: the folder for the report")
+    elif command == "benchmark":
+        add("--json", metavar="FILE", help="the figures to a file")
+        add("--compare", metavar="FILE", help="figures of before, to print beside these")
+        add("--only", metavar="SECTIONS", help="train,networks,generate,stream,loader,checkpoint")
+        add("--seconds", type=float, default=5, help="for each figure; slow ones take longer")
     elif command == "generate":
         add("--checkpoint", required=True, help="a run's workdir or one of its checkpoints")
         add("--image", "--source_image", "--face", required=True, help="any portrait")
@@ -94,6 +113,11 @@ COMMANDS = {  # The function, what it does, and an example of its flags.
     "train": (_train, "train, or go on training, a run", "--config=configs/grid.py"),
     "prepare": (_prepare, "corpus to shards", "--config=configs/grid.py --manual_dir=GRID"),
     "evaluate": (_evaluate, "score a run", "--config=configs/grid.py --workdir=runs/grid"),
+    "benchmark": (
+        _benchmark,
+        "how fast a config runs here",
+        "--config=configs/demo.py --json=before.json",
+    ),
     "generate": (
         _generate,
         "a still and sound to an mp4",

@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.errors import UserError
-from s2f_jax import networks, runs
+from s2f_jax import networks, profiling, runs
 
 # Every other whole number counts something there must be one of.
 _MAY_BE_ZERO = {
@@ -82,6 +82,7 @@ def check(config: Any) -> None:
         raise UserError(f"--config.loss.reconstruction_top={top} leaves no row: give less than 1")
     if config.seed >= 2**32:
         raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
+    profiling.span(config.profile)
     networks.build(config.data, config.model)
 
 

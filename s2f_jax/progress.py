@@ -10,7 +10,9 @@ import wave
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
+import psutil
 import tensorboardX
 import tqdm
 from etils import epath
@@ -20,7 +22,10 @@ from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
 from data_pipelines import media
 from s2f_jax.stopping import EarlyStopping
 
-SHORT_NAMES = {"frame_discriminator": "D_frame", "sequence_discriminator": "D_seq"}
+DISCRIMINATORS = {  # A short name, and the fields that set its pace and its weight.
+    "frame_discriminator": ("D_frame", "optim.frame_rate", "loss.frame"),
+    "sequence_discriminator": ("D_seq", "optim.sequence_rate", "loss.sequence"),
+}
 
 
 def gif(frames: np.ndarray, fps: float) -> bytes:
@@ -47,12 +52,57 @@ def finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
+def memory_gb() -> float:
+    """1e9 bytes: the most in use so far on the fullest of this process's devices; where they do not
+    tell, as CPUs do not, the process's resident set now."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    peaks = [each["peak_bytes_in_use"] for each in stats if each]
+    return max(peaks, default=psutil.Process().memory_info().rss) / 1e9
+
+
+class Watch:
+    """Notices discriminators that have nothing to teach the generator.
+
+    At chance: the mean of both accuracies is at most CHANCE. Not each by itself, since one that
+    calls everything real has 1 and 0, and knows no more than a coin. At certainty: both accuracies
+    are above CERTAINTY; the generator's gradient then comes from where it never wins.
+    """
+
+    CHANCE, CERTAINTY = 0.6, 0.98
+    EVENTS = 20  # Log events in a row; a few are nothing, as the two sides take turns.
+
+    def __init__(self):
+        self._spells: dict[str, tuple[str, int]] = {}  # By network: where it sits, how long.
+
+    def event(self, values: Mapping[str, float]) -> list[str]:
+        """The means of one more log event -> what to say; each spell is told once."""
+        told = []
+        for name, (short, rate, weight) in DISCRIMINATORS.items():
+            if f"{name}/loss" not in values:
+                continue
+            real, fake = values[f"{name}/accuracy_real"], values[f"{name}/accuracy_fake"]
+            at = "chance" if (real + fake) / 2 <= self.CHANCE else ""
+            at = "certainty" if min(real, fake) > self.CERTAINTY else at
+            before, events = self._spells.get(name, ("", 0))
+            events = events + 1 if at == before else 1
+            self._spells[name] = at, events
+            if at and events == self.EVENTS:
+                faster, heavier = ("higher", "lower") if at == "chance" else ("lower", "higher")
+                told.append(
+                    f"{short} has been at {at} for {events} log events, so that the generator"
+                    f" learns little from it: consider a {faster} --config.{rate} or a {heavier}"
+                    f" --config.{weight} in another run"
+                )
+        return told
+
+
 class Log:
     """Everything a run writes about itself; on processes other than the first, nothing."""
 
     def __init__(self, workdir: epath.PathLike, first_step: int, steps: int, enabled: bool):
         self._enabled = enabled
         self._start, self._first_step, self._steps = time.monotonic(), first_step, steps
+        self._watch = Watch()
         if not enabled:
             return
         self._jsonl = epath.Path(workdir) / "metrics.jsonl"
@@ -74,12 +124,15 @@ class Log:
             return
         self._scalars(step, epoch, values)
         text = f"L1 {values['generator/reconstruction']:.4f}"
-        for name, short in SHORT_NAMES.items():
-            if f"{name}/loss" in values:
-                real, fake = values[f"{name}/accuracy_real"], values[f"{name}/accuracy_fake"]
-                text += f", {short} right on real {real:.0%} fake {fake:.0%}"
+        judged = [
+            f"{short} {values[f'{name}/accuracy_real']:.0%}/{values[f'{name}/accuracy_fake']:.0%}"
+            for name, (short, _, _) in DISCRIMINATORS.items()
+            if f"{name}/loss" in values
+        ]
+        if judged:
+            text += f", right on real/fake (chance 50%): {', '.join(judged)}"
         text += f", {values['clips_per_s']:.2f} clips/s"
-        text += f", data wait {values['data_wait_percent']:.1f}%"
+        text += f", data wait {values['data_wait_percent']:.1f}%, {values['memory_gb']:.1f} GB"
         if self._bar.disable:
             rate = (step - self._first_step) / (time.monotonic() - self._start)
             left = tqdm.tqdm.format_interval((self._steps - step) / max(rate, 1e-9))
@@ -90,6 +143,8 @@ class Log:
         else:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
+        for sentence in self._watch.event(values):
+            self.say(sentence)
 
     def validation(
         self, step: int, epoch: int, scores: Mapping[str, float], stopping: EarlyStopping
@@ -151,7 +206,8 @@ class Log:
 
 
 class Meter:
-    """Rates since they were last read: clips/s, and the share of time spent waiting for data."""
+    """Rates since they were last read: clips/s, the share of time spent waiting for data; and the
+    memory in use."""
 
     def __init__(self, batch_size: int):
         self._batch_size = batch_size
@@ -177,6 +233,7 @@ class Meter:
             "clips_per_s": self._steps * self._batch_size / elapsed,
             "steps_per_s": self._steps / elapsed,
             "data_wait_percent": 100 * self._waited / elapsed,
+            "memory_gb": memory_gb(),
         }
         self.restart()
         return rates

@@ -28,6 +28,8 @@ FREE = {
     "sample_clips",
     "loader_workers",
     "eval_batch_size",
+    "dry_run",
+    "profile",
     "data.dir",
     "data.max_bad_share",
     "data.prepare_workers",

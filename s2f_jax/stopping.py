@@ -50,7 +50,7 @@ class StopSignal:
     def __str__(self) -> str:
         return self._received or "a signal to another process"
 
-    def restore(self) -> None:
+    def close(self) -> None:
         """Signals do what they did before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)

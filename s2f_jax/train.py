@@ -14,9 +14,10 @@ from etils import epath
 from data_pipelines import loader
 from data_pipelines.errors import TrainingFailed, UserError
 from data_pipelines.prepare import data_dir as shards_dir
+from s2f_jax import cost, optim, rngs, runs, sharding, step
 from s2f_jax import networks as nets
-from s2f_jax import optim, rngs, runs, sharding, step
 from s2f_jax.checkpoint import Checkpoints
+from s2f_jax.profiling import Profile, span
 from s2f_jax.progress import Log, Meter
 from s2f_jax.runs import Config
 from s2f_jax.state import TrainState
@@ -55,7 +56,7 @@ class Trainer:
         rates = {name: optim.delayed(self.schedules[name], starts[name]) for name in self.networks}
         tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
         mesh = sharding.mesh()
-        everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
+        self.everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
         init = functools.partial(step.init, self.networks, tx)
         self._shapes = jax.eval_shape(init, self.key)
         self.of_state = sharding.of_state(mesh, self._shapes, config.split_state)
@@ -78,8 +79,8 @@ class Trainer:
                     accumulate=config.accumulate,
                     adversarial=adversarial,
                 ),
-                in_shardings=(self.of_state, self.by_example, everywhere),
-                out_shardings=(self.of_state, everywhere, self.by_example),
+                in_shardings=(self.of_state, self.by_example, self.everywhere),
+                out_shardings=(self.of_state, self.everywhere, self.by_example),
                 donate_argnums=0,
             )
             for adversarial in (False, True)
@@ -99,7 +100,16 @@ class Trainer:
     def update(self, state: TrainState, number: int, batch: dict[str, np.ndarray]) -> Any:
         """Step `number`, counted from 0 -> new state, metrics, terms per clip."""
         shares = sharding.put(batch, self.by_example)
-        return self.steps[number >= self.start](state, shares, self.key)
+        with jax.profiler.StepTraceAnnotation("train", step_num=number + 1):
+            return self.steps[number >= self.start](state, shares, self.key)
+
+    def compiled(self, adversarial: bool, batch: Mapping[str, Any]) -> jax.stages.Compiled:
+        """One of the steps as `update` runs it, for its cost; batch: arrays, or their shapes."""
+        shapes = {
+            name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.by_example)
+            for name, array in batch.items()
+        }
+        return self.steps[adversarial].lower(self.like(), shapes, self.key).compile()
 
     def rates(self, number: int) -> dict[str, float]:
         """The learning rates at step `number`, counted from 0."""
@@ -157,6 +167,8 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
     shards = shards_dir(config.data, data_dir)
     clips, others = (loader.open_clips(config.data, split, shards) for split in ("train", "val"))
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
+    if config.dry_run:
+        return cost.dry_run(config, trainer)
     validation = Validation(
         others, trainer.generator, config.eval_batch_size, config.validation_clips, trainer.key
     )
@@ -199,8 +211,8 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
         config, folder, trainer, clips, batches, validation, checkpoints, stopping, signals, log
     )
     with contextlib.ExitStack() as closing:  # Each is closed, whatever closing another one raises.
-        for close in (log.close, batches.close, checkpoints.close, signals.restore):
-            closing.callback(close)
+        for part in (log, batches, checkpoints, run.profile, signals):
+            closing.callback(part.close)
         return run.loop(state)
 
 
@@ -220,6 +232,9 @@ class _Run:
     def __post_init__(self):
         self.meter = Meter(self.config.batch_size)
         self.since_log: list[dict[str, float]] = []
+        # The first process's devices stand for all.
+        profiled = span("" if jax.process_index() else self.config.profile)
+        self.profile = Profile(profiled, self.folder, self.log.say)
 
     def loop(self, state: TrainState) -> int:
         """Whole epochs until early stopping or the last one; a signal ends it between two steps,
@@ -259,10 +274,12 @@ class _Run:
         pending = None  # The step before, reported while the device works on this one.
         stop = False
         for number in range(first, last):
+            self.profile.before(number + 1, state)
             with self.meter.fetching():
                 batch = next(self.batches)
             indices = batch.pop("clip")
             state, metrics, terms = self.trainer.update(state, number, batch)
+            self.profile.after(number + 1, state)
             if pending:
                 self.report(*pending)
             pending = (number + 1, metrics, terms, indices)

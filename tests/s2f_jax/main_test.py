@@ -57,7 +57,7 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["prepair", DEMO], "no command 'prepair': give train, prepare, evaluate, generate"),
+        (["prepair", DEMO], "no command 'prepair': give train, prepare, evaluate, benchmark"),
         (["train"], "--config is missing: give e.g. --config=configs/demo.py"),
         (["prepare"], "--config is missing"),
         (["evaluate"], "--config is missing"),
@@ -106,6 +106,9 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("model.window=0.1605", "window=0.1605 is not a whole number of milliseconds"),
         ("model.dtype=float16", "float16 is not one of float32, bfloat16"),
         ("model.sequence_fusion=first", "first is not one of last, step"),
+        ("profile=11", "--config.profile=11 is not FIRST:LAST, steps counted from 1: give e.g."),
+        ("profile=0:2", "--config.profile=0:2 is not FIRST:LAST"),
+        ("profile=3:2", "--config.profile=3:2 is not FIRST:LAST"),
         ("best_by=loss", "loss is not one of psnr, ssim, psnr_mouth"),
     ],
 )

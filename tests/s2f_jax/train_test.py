@@ -1,6 +1,7 @@
 """A run end to end on the demo corpus shrunk: logs, samples, early end, and exact resumption."""
 
 import gc
+import gzip
 import json
 import os
 import re
@@ -74,6 +75,7 @@ def test_a_run_leaves_what_the_design_lists(run_through, shards):
     logged = events(run_through)
     assert [e["step"] for e in logged if "clips_per_s" in e] == [1, 2, 3, 4, 5, 6]
     assert [e["step"] for e in logged if "validation/psnr" in e] == [2, 4, 6]
+    assert logged[0]["memory_gb"] > 0
     assert "frame_discriminator/loss" not in logged[0]
     assert {"frame_discriminator/loss", "sequence_discriminator/accuracy_fake"} <= logged[1].keys()
     assert list(run_through.glob("events.out.tfevents.*"))
@@ -217,3 +219,56 @@ def test_the_train_step_lowers_for_tpu_and_cuda_at_full_size():
     key = jax.eval_shape(lambda: jax.random.key(0))
     exported = jax.export.export(function, platforms=["tpu", "cuda"])(shapes, batch, key)
     assert exported.platforms == ("tpu", "cuda")
+
+
+def test_a_dry_run_says_what_a_run_would_cost_and_writes_nothing(shards, tmp_path, capsys):
+    config = tiny()
+    config.dry_run = True
+    assert train.train(config, str(tmp_path / "run"), shards) == 0
+    assert not (tmp_path / "run").exists()
+    shown = capsys.readouterr().out
+    trainer = train.Trainer(config, examples=8)
+    counts = {
+        name: sum(leaf.size for leaf in jax.tree.leaves(params))
+        for name, params in trainer.fresh().params.items()
+    }
+    for name, count in [*counts.items(), ("in all", sum(counts.values()))]:
+        assert f"{name} {count:,}" in shown
+    assert "steps per epoch: 2 of 4 clips of 5 frames" in shown
+    for kind in ("train_l1", "train"):
+        assert re.search(rf"^{kind} step: [\d.]+ MFLOPs, [\d.]+ MB accessed$", shown, re.M)
+        assert re.search(rf"^{kind} memory on each of 4 devices: [\d.]+ [kM]B \(arg", shown, re.M)
+
+
+def traces(workdir):
+    return list((workdir / "profile").rglob("*.trace.json.gz"))
+
+
+def steps_of(trace):
+    """Which train steps a trace has seen dispatched."""
+    marked = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    return {int(e["args"]["step_num"]) for e in marked if "step_num" in e.get("args", {})}
+
+
+def test_a_profile_holds_the_steps_asked_for_and_is_found_after_a_signal(
+    shards, tmp_path, monkeypatch, capsys
+):
+    """Steps 3 to 5, stopped in step 3; the same command goes on with 4 and 5."""
+    config, workdir = tiny(), tmp_path / "run"
+    config.profile = "3:5"
+    update = train.Trainer.update
+
+    def stopping_update(self, state, number, batch):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(self, state, number, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Trainer, "update", stopping_update)
+        assert train.train(config, str(workdir), shards) == train.STOPPED
+    (first,) = traces(workdir)
+    assert steps_of(first) == {3}
+    assert f"in {workdir}/profile:" in capsys.readouterr().out
+    assert train.train(config, str(workdir), shards) == 0
+    (second,) = set(traces(workdir)) - {first}
+    assert steps_of(second) == {4, 5}

@@ -1,0 +1,100 @@
+"""What a config costs before it is run: parameters, and FLOPs, bytes and memory as XLA has them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from s2f_jax.runs import Config
+
+
+class Cost(NamedTuple):
+    """Of one run of a compiled function; bytes of memory are those of each device.
+
+    XLA counts the body of a loop once: of the GRUs, a thousandth of a step's work, one frame.
+    """
+
+    flops: float  # Over all devices.
+    bytes_accessed: float  # Over all devices.
+    arguments: int
+    outputs: int  # Without those that take a donated argument's place.
+    temporaries: int
+
+    @property
+    def memory(self) -> int:
+        return self.arguments + self.outputs + self.temporaries
+
+
+def of(compiled: jax.stages.Compiled, devices: int) -> Cost:
+    """devices: that it is split over; XLA's counts are of one of them."""
+    counts: Any = compiled.cost_analysis()
+    memory: Any = compiled.memory_analysis()
+    return Cost(
+        devices * counts["flops"],
+        devices * counts["bytes accessed"],
+        memory.argument_size_in_bytes,
+        memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        memory.temp_size_in_bytes,
+    )
+
+
+def parameters(params: Mapping[str, Any]) -> dict[str, int]:
+    """How many each network has."""
+    return {
+        name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+        for name, tree in params.items()
+    }
+
+
+def batch_shapes(config: Config, generator: Any) -> dict[str, jax.ShapeDtypeStruct]:
+    """What a training step takes of the loader's batch, over all processes."""
+    clips, frames = config.batch_size, config.clip_frames
+    size = (generator.height, generator.width_px, 3)
+    samples = (frames - 1) * generator.stride + generator.window
+    return {
+        "frames": jax.ShapeDtypeStruct((clips, frames, *size), np.uint8),
+        "still": jax.ShapeDtypeStruct((clips, *size), np.uint8),
+        "audio": jax.ShapeDtypeStruct((clips, samples), np.int16),
+        "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
+        "place": jax.ShapeDtypeStruct((clips,), np.uint32),
+    }
+
+
+def steps(config: Config) -> dict[str, bool]:
+    """The kinds of steps a run makes -> whether their terms are adversarial."""
+    l1_first = {"train_l1": False} if config.loss.adversarial_from else {}
+    return {**l1_first, "train": True}
+
+
+def dry_run(config: Config, trainer: Any) -> int:
+    """Prints, on the first process, what a run would be; -> its exit code."""
+    of_each = parameters(trainer.like().params)
+    batch = batch_shapes(config, trainer.generator)
+    devices = jax.device_count()
+    lines = [
+        "parameters: "
+        + ", ".join(f"{name} {count:,}" for name, count in of_each.items())
+        + f", in all {sum(of_each.values()):,}",
+        f"steps per epoch: {trainer.steps_per_epoch:,} of {config.batch_size} clips of"
+        f" {config.clip_frames} frames",
+    ]
+    for kind, adversarial in steps(config).items():
+        cost = of(trainer.compiled(adversarial, batch), devices)
+        lines += [
+            f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
+            f"{kind} memory on each of {devices} devices: {si(cost.memory)}B (arguments"
+            f" {si(cost.arguments)}B, other outputs {si(cost.outputs)}B, temporaries"
+            f" {si(cost.temporaries)}B)",
+        ]
+    if jax.process_index() == 0:
+        print("\n".join(lines))
+        print("dry run: nothing was written")
+    return 0
+
+
+def si(value: float) -> str:
+    """Four figures and a prefix: 20010000000 -> '20.01 G'."""
+    thousands = int(math.log10(max(abs(value), 1))) // 3
+    return f"{value / 1000**thousands:.4g} {' kMGTPE'[thousands]}".rstrip()

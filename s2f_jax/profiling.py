@@ -1,0 +1,59 @@
+"""A profile of a few training steps, as config.profile asks for."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from etils import epath
+
+from data_pipelines.errors import UserError
+
+
+def span(profile: str) -> range:
+    """'FIRST:LAST' -> these steps, as they are logged, from 1; '' -> none.
+
+    Raises UserError for anything else.
+    """
+    if not profile:
+        return range(0)
+    found = re.fullmatch(r"(\d+):(\d+)", profile)
+    first, last = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise UserError(
+            f"--config.profile={profile} is not FIRST:LAST, steps counted from 1: give e.g. 11:13"
+        )
+    return range(first, last + 1)
+
+
+class Profile:
+    """jax.profiler's trace of some steps, in the run's folder; `close` keeps what there is."""
+
+    def __init__(self, steps: range, workdir: epath.Path, say: Callable[[str], None]):
+        self._steps, self._folder, self._say = steps, workdir / "profile", say
+        self._running = False
+
+    def before(self, number: int, state: Any) -> None:
+        """Step `number` is next; a resumed run may begin within the steps asked for."""
+        if number in self._steps and not self._running:
+            jax.block_until_ready(state)  # Or the trace would begin within the step before.
+            options = jax.profiler.ProfileOptions()
+            options.python_tracer_level = 0  # Python's calls would crowd the steps out.
+            jax.profiler.start_trace(str(self._folder), profiler_options=options)
+            self._running = True
+
+    def after(self, number: int, state: Any) -> None:
+        """Step `number` is dispatched."""
+        if self._running and number + 1 not in self._steps:
+            jax.block_until_ready(state)
+            self.close()
+
+    def close(self) -> None:
+        if self._running:
+            self._running = False
+            jax.profiler.stop_trace()
+            self._say(
+                f"profile of the steps {self._steps[0]} to {self._steps[-1]} in {self._folder}:"
+                f" `tensorboard --logdir={self._folder}` (with xprof installed), or its"
+                " .trace.json.gz at https://ui.perfetto.dev"
+            )
