@@ -1,0 +1,156 @@
+"""A run that is killed again and again ends as if nothing had happened. Minutes long."""
+
+import itertools
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from orbax.checkpoint import PyTreeCheckpointer
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONFIG = ["--config=configs/demo.py", "--config.max_epochs=3", "--config.loss.adversarial_from=480"]
+OFTEN = ["--config.checkpoint_every=10", "--config.log_every=1", "--config.sample_clips=1"]
+SAVED = re.compile(r"SIGTERM: saved at step (\d+)")
+BEGUN = re.compile(r"^step (\d+) of at most \d+", re.MULTILINE)
+pytestmark = pytest.mark.slow
+
+
+def start(*arguments):
+    """On one device, as the demo is run, and with programs compiled once for all tries."""
+    environment = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / "runs" / "xla"),
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "s2f_jax.main", *arguments],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def finish(process, code):
+    said, _ = process.communicate()
+    assert process.returncode == code, said
+    return said
+
+
+def leaves(workdir):
+    """Everything in the newest checkpoint: the state's arrays by name, and the JSON beside it."""
+    newest = max(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
+    folder = workdir / "checkpoints" / str(newest)
+    with PyTreeCheckpointer() as checkpointer:
+        state = checkpointer.restore(folder / "state")
+    flat = {}
+
+    def walk(name, tree):
+        if isinstance(tree, dict):
+            for key, value in tree.items():
+                walk(f"{name}/{key}", value)
+        elif isinstance(tree, (list, tuple)):
+            walk(name, dict(enumerate(tree)))
+        elif tree is not None:
+            flat[name] = np.asarray(tree)
+
+    walk("", state)
+    beside = [(folder / item / "metadata").read_text() for item in ("data", "progress", "sums")]
+    return newest, flat, beside
+
+
+def losses(workdir):
+    """What was logged, without what depends on the clock."""
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    clock = ("_per_s", "_percent", "_gb")
+    return [{k: v for k, v in row.items() if not k.endswith(clock)} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    finish(start("prepare", "--config=configs/demo.py"), 0)
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    finish(start(*CONFIG, *OFTEN, f"--workdir={workdir}"), 0)
+    return workdir
+
+
+def wait_for_a_save(process, workdir, limit):
+    """Until a checkpoint is being written, or for so many seconds."""
+    until = time.monotonic() + limit
+    while time.monotonic() < until and process.poll() is None:
+        if any((workdir / "checkpoints").glob("*.orbax-checkpoint-tmp")):
+            time.sleep(random.uniform(0, 0.1))
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def same(workdir, other):
+    (step, state, beside), (other_step, other_state, other_beside) = map(leaves, (workdir, other))
+    assert (step, beside) == (other_step, other_beside)
+    assert state.keys() == other_state.keys()
+    for name, value in state.items():
+        np.testing.assert_array_equal(value, other_state[name], err_msg=name)
+    assert losses(workdir) == losses(other)
+
+
+def test_thirty_kills(uninterrupted, tmp_path):
+    """SIGKILL: every third one within a save, the others whenever."""
+    workdir = tmp_path / "killed"
+    random.seed(0)
+    kills = saves = 0
+    while kills < 30:
+        process = start(*CONFIG, *OFTEN, f"--workdir={workdir}")
+        if kills % 3 == 0:
+            saves += wait_for_a_save(process, workdir, 60)
+        else:
+            time.sleep(random.uniform(1, 25))
+        if process.poll() is not None:
+            said = finish(process, 0)
+            pytest.fail(f"the run ended after {kills} kills, before the last: {said}")
+        process.kill()
+        said = finish(process, -signal.SIGKILL)
+        kills += 1
+        print(
+            f"kill {kills}: from step {BEGUN.findall(said)}, {said.splitlines()[-1:]}", flush=True
+        )
+    said = finish(start(*CONFIG, *OFTEN, f"--workdir={workdir}"), 0)
+    print(f"{kills} kills, {saves} of them within a save")
+    assert saves >= 5
+    assert "trying the one before" not in said
+    same(workdir, uninterrupted)
+
+
+def test_ten_stops(uninterrupted, tmp_path):
+    """SIGTERM: the step that each stop names is the one that the next start goes on from."""
+    workdir = tmp_path / "stopped"
+    random.seed(1)
+    saved = 0
+    for stop in itertools.count(1):
+        process = start(*CONFIG, *OFTEN, f"--workdir={workdir}")
+        if stop <= 10:
+            # Once it trains; before that there is nothing to lose, and Python's own handler ends it.
+            lines = iter(process.stdout.readline, "")
+            begun = next(int(found[1]) for line in lines if (found := BEGUN.match(line)))
+            assert begun == saved
+            time.sleep(random.uniform(0, 15))
+            process.send_signal(signal.SIGTERM)
+            said = finish(process, 75)
+            saved = int(SAVED.search(said)[1])
+            done = [int(n) for n in re.findall(r"^step (\d+)/", said, re.MULTILINE)]
+            assert saved == max(done, default=begun)
+            print(f"stop {stop}: {begun} to {saved}", flush=True)
+        else:
+            finish(process, 0)
+            break
+    same(workdir, uninterrupted)
