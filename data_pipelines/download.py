@@ -1,4 +1,4 @@
-"""Files from the network: resumed where they broke off, and checked before anything reads them."""
+"""Files from elsewhere: resumed where they broke off, checked, and kept in the user's cache."""
 
 import hashlib
 import os
@@ -6,7 +6,10 @@ import pathlib
 import shutil
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable
+
+from etils import epath
 
 from data_pipelines.errors import UserError
 
@@ -46,6 +49,30 @@ def download(
     return path
 
 
+def user_cache() -> pathlib.Path:
+    """The folder for what can be made or fetched again."""
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(root) / "s2f_jax"
+
+
+def local_copy(folder: epath.Path, names: Callable[[str], bool]) -> epath.Path:
+    """A remote folder's files of these names, copied into the user's cache unless they are there.
+
+    Each appears there once it is whole, so that several processes can do this at once.
+    """
+    local = user_cache() / "shards" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    local.mkdir(parents=True, exist_ok=True)
+    for file in folder.iterdir():
+        copy = local / file.name
+        if not names(file.name) or (copy.exists() and copy.stat().st_size == file.stat().length):
+            continue
+        part = copy.with_name(f"{copy.name}.{uuid.uuid4().hex[:8]}.part")
+        with file.open("rb") as source, part.open("wb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+        part.replace(copy)
+    return epath.Path(local)
+
+
 def cached_model(name: str, url: str, sha256: str, variable: str) -> pathlib.Path:
     """A model's file: where the environment variable says, else in the cache, else fetched there.
 
@@ -57,9 +84,8 @@ def cached_model(name: str, url: str, sha256: str, variable: str) -> pathlib.Pat
         if not path.is_file():
             raise UserError(f"{variable}={path} is not a file; set it to {url} or unset it.")
         return path
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     try:
-        return download(url, cache / "s2f_jax" / name, "sha256", sha256)
+        return download(url, user_cache() / name, "sha256", sha256)
     except UserError as e:
         raise UserError(
             f"The model {name} is not on this machine and cannot be fetched: download {url} "

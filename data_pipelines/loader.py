@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import media, transforms
+from data_pipelines import download, media, transforms
 from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import UserError
+from data_pipelines.media import is_remote
 
 PAD = 25  # Frames.
 
@@ -89,7 +90,11 @@ class Clips(Sequence):
                 f"there are no {corpus} shards of the form {form.name} in {data_dir}:"
                 " run `python -m s2f_jax.main prepare` with this config first"
             )
-        builder: Any = tfds.builder_from_directory(versions[max(versions)])
+        folder = versions[max(versions)]
+        if is_remote(folder):  # array_record reads local files alone.
+            others = re.compile(rf"-(?!{split}\.)\w+\.array_record")
+            folder = download.local_copy(folder, lambda name: not others.search(name))
+        builder: Any = tfds.builder_from_directory(folder)
         if split not in builder.info.splits:
             have = ", ".join(builder.info.splits) or "none"
             raise UserError(f"the corpus {corpus} has no split {split!r} (it has: {have})")

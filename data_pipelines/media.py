@@ -218,6 +218,11 @@ def fit_length(samples: np.ndarray, n: int) -> np.ndarray:
     return np.pad(samples[:n], (0, max(0, n - len(samples))))
 
 
+def is_remote(path: str | os.PathLike) -> bool:
+    """Whether a path is an address, such as gs://bucket/folder."""
+    return "://" in os.fspath(path)
+
+
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
     """Writes beside the target and renames, so that the file appears whole or not at all.
 

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from data_pipelines.errors import UserError
+from data_pipelines.media import is_remote
 
 
 def data_dir(data: Mapping[str, Any], flag: str | None = None) -> str:
@@ -42,7 +43,7 @@ def prepare(
     builder = _builder(data, manual_dir, data_dir)
     made = builder.data_path.exists()
     if not made:
-        if "://" in str(data_dir):
+        if is_remote(data_dir):
             raise UserError(
                 f"--data_dir={data_dir} is remote, and array_record writes local files alone:"
                 " prepare into a local folder and copy it there"

@@ -16,6 +16,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
 from data_pipelines.errors import TrainingFailed, UserError
+from data_pipelines.media import is_remote
 from s2f_jax.state import TrainState
 
 JSON = dict[str, Any]
@@ -126,7 +127,7 @@ class Checkpoints:
 
     def _check_room(self, state: TrainState) -> None:
         """Raises TrainingFailed where the state cannot fit on the disk, before a part is written."""
-        if "://" in str(self.folder):
+        if is_remote(self.folder):
             return
         free = shutil.disk_usage(self.folder).free
         need = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) // jax.process_count()

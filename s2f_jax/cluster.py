@@ -1,7 +1,6 @@
-"""The processes that train together, and what XLA is told before the first of its programs."""
+"""The processes that train together."""
 
 import os
-import pathlib
 from typing import Any
 
 import jax
@@ -73,17 +72,6 @@ def _initialize(**how: Any) -> None:
         raise UserError(
             f"the processes did not find each other ({str(error).splitlines()[0]}): {CURE}"
         ) from error
-
-
-def keep_compiled_programs() -> None:
-    """A program compiled once is read from the user's cache folder by whoever runs it again.
-
-    JAX_COMPILATION_CACHE_DIR takes another folder, and empty none.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ or jax.config.jax_compilation_cache_dir:
-        return
-    root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    jax.config.update("jax_compilation_cache_dir", str(root / "s2f_jax" / "xla"))
 
 
 class Vote:

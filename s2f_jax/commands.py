@@ -18,7 +18,6 @@ def _train(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from s2f_jax.train import train
 
     config = _config(options, rest)
-    cluster.keep_compiled_programs()
     cluster.join(options.coordinator, options.processes, options.process)
     return train(config, options.workdir or f"runs/{config.name}", options.data_dir)
 

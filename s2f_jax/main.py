@@ -2,12 +2,14 @@
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from absl import flags, logging
 
+from data_pipelines.download import user_cache
 from data_pipelines.errors import TrainingFailed, UserError
 from s2f_jax.commands import COMMANDS, add_flags
 
@@ -57,6 +59,8 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     sys.path.insert(0, "")  # As `python -m` does, so that `s2f` finds what a config imports.
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax warn of what is meant to be so.
+    # Before jax is imported: a program compiled once is read from there by whoever runs it again.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(user_cache() / "xla"))
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl's flags.
     sys.exit(run(sys.argv[1:]))
 

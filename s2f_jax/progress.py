@@ -96,6 +96,43 @@ class Watch:
         return told
 
 
+class _Events:
+    """metrics.jsonl, one line an event: appended to, or rewritten now and then in a store like
+    gs://, which cannot append."""
+
+    PAUSE = 60  # Seconds between two rewritings.
+
+    def __init__(self, path: epath.Path, first_step: int):
+        self._path = path
+        # What a stopped run logged past its last checkpoint is made again.
+        before = path.read_text().splitlines(keepends=True) if path.exists() else []
+        self._lines = [
+            line
+            for line in before
+            if line.endswith("\n") and json.loads(line)["step"] <= first_step
+        ]
+        self._appends = not media.is_remote(path)
+        self._write()
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        line = json.dumps(event) + "\n"
+        if self._appends:
+            with self._path.open("a") as file:
+                file.write(line)
+            return
+        self._lines.append(line)
+        if time.monotonic() - self._written > self.PAUSE:
+            self._write()
+
+    def _write(self) -> None:
+        media.write_atomically(self._path, "".join(self._lines).encode())
+        self._written = time.monotonic()
+
+    def close(self) -> None:
+        if not self._appends:
+            self._write()
+
+
 class Log:
     """Everything a run writes about itself; on processes other than the first, nothing."""
 
@@ -105,14 +142,7 @@ class Log:
         self._watch = Watch()
         if not enabled:
             return
-        self._jsonl = epath.Path(workdir) / "metrics.jsonl"
-        kept = []
-        if self._jsonl.exists():
-            # What a stopped run logged past its last checkpoint is made again.
-            for line in self._jsonl.read_text().splitlines(keepends=True):
-                if line.endswith("\n") and json.loads(line)["step"] <= first_step:
-                    kept.append(line)
-        media.write_atomically(self._jsonl, "".join(kept).encode())
+        self._events = _Events(epath.Path(workdir) / "metrics.jsonl", first_step)
         self._board = tensorboardX.SummaryWriter(str(workdir), purge_step=first_step + 1)
         self._bar = tqdm.tqdm(
             total=steps, initial=first_step, unit="step", disable=not sys.stderr.isatty()
@@ -160,9 +190,7 @@ class Log:
 
     def _scalars(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """One line of metrics.jsonl, the same for TensorBoard."""
-        event = {"step": step, "epoch": epoch, **finite_or_none(values)}
-        with self._jsonl.open("a") as file:
-            file.write(json.dumps(event) + "\n")
+        self._events.add({"step": step, "epoch": epoch, **finite_or_none(values)})
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
@@ -202,6 +230,7 @@ class Log:
     def close(self) -> None:
         if self._enabled:
             self._bar.close()
+            self._events.close()
             self._board.close()
 
 

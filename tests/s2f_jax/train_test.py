@@ -15,29 +15,12 @@ import numpy as np
 import pytest
 
 from configs import demo
-from data_pipelines import loader, prepare
+from data_pipelines import loader, media, prepare
 from data_pipelines.errors import TrainingFailed, UserError
-from s2f_jax import networks, runs, step, train
+from s2f_jax import checkpoint, networks, runs, step, train
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
-
-
-def tiny():
-    """Two steps an epoch on four devices."""
-    c = demo.get_config()
-    c.data.height, c.data.width, c.data.audio_rate = 16, 12, 1000
-    c.data.options.update(
-        train_speakers=2, train_clips=2, val_speakers=2, val_clips=1, test_speakers=2, test_clips=1
-    )
-    c.data.prepare_workers = 1
-    for name in ("width", "frame_width", "sequence_width"):
-        c.model[name] = 4
-    c.model.update(context_features=8, sequence_features=8, audio_width=2, sequence_audio_width=2)
-    c.model.window = 0.06
-    c.batch_size, c.eval_batch_size, c.clip_frames = 4, 4, 5
-    c.loss.adversarial_from = 1
-    c.max_epochs, c.log_every, c.sample_clips = 3, 1, 1
-    return c
+from tests.tiny import get_config as tiny
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +124,26 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(run_through,
             f"checkpoints/6 .*{said}.*: trying the one before", capsys.readouterr().out
         )
     gc.collect()  # So that they do not trouble the tests that follow.
+
+
+def test_shards_and_workdir_at_an_address(run_through, shards, tmp_path, monkeypatch):
+    """As on gs://, through the same calls: what is read is copied once, nothing is appended to."""
+    monkeypatch.setattr(loader, "is_remote", lambda path: True)
+    monkeypatch.setattr(media, "is_remote", lambda path: True)
+    monkeypatch.setattr(checkpoint, "is_remote", lambda path: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    config = tiny()
+    config.max_epochs = 1
+    for _ in range(2):  # The second time all is there.
+        assert train.train(config, str(tmp_path / "run"), shards) == 0
+    without_clock = [
+        {name: x for name, x in event.items() if not name.endswith(("_per_s", "_percent", "_gb"))}
+        for workdir in (tmp_path / "run", run_through)
+        for event in events(workdir)[:3]
+    ]
+    assert without_clock[:3] == without_clock[3:]
+    copied = {path.name.split(".")[0] for path in (tmp_path / "cache").glob("**/*array_record*")}
+    assert copied == {"demo-train", "demo-val"}
 
 
 def test_shards_of_another_size_are_refused(run_through, shards, tmp_path, monkeypatch):
