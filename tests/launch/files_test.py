@@ -1,5 +1,6 @@
 """What is written in launch/ fits the program, its packages, and the schemas it is read by."""
 
+import math
 import pathlib
 import re
 import shlex
@@ -10,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from s2f_jax import commands, config_file, main
+from s2f_jax import cluster, commands, config_file, main
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 LAUNCH = ROOT / "launch"
@@ -22,6 +23,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 def by_name(path):
     return path.name
+
+
+def jobs(name):
+    """-> the jobs of a jobset, and the name by which JobSet's service knows its first pod."""
+    jobset = yaml.safe_load((LAUNCH / name).read_text())
+    groups = jobset["spec"]["replicatedJobs"]
+    name = jobset["metadata"]["name"]
+    return [group["template"]["spec"] for group in groups], f"{name}-{groups[0]['name']}-0-0.{name}"
 
 
 @pytest.fixture(params=MANIFESTS, ids=by_name)
@@ -94,22 +103,31 @@ def test_a_jobset_s_arguments_are_accepted_and_fit_its_devices(job, container, m
     assert read[0].batch_size % devices == read[0].eval_batch_size % devices == 0
 
 
-def test_a_jobset_s_processes_find_each_other(jobset, job, container):
-    if "google.com/tpu" in container["resources"]["limits"]:
-        selector = job["template"]["spec"]["nodeSelector"]  # And GKE tells jax.
-        rows, columns = map(int, selector["cloud.google.com/gke-tpu-topology"].split("x"))
-        assert (
-            rows * columns
-            == job["parallelism"] * container["resources"]["limits"]["google.com/tpu"]
-        )
-        return
-    name, (group,) = jobset["metadata"]["name"], jobset["spec"]["replicatedJobs"]
-    env = {each["name"]: each for each in container["env"]}
-    address = f"{name}-{group['name']}-0-0.{name}"
-    assert re.fullmatch(rf"{address}:\d+", env["JAX_COORDINATOR_ADDRESS"]["value"])
-    assert env["JAX_NUM_PROCESSES"]["value"] == str(job["parallelism"])
+def test_a_tpu_jobset_asks_for_the_chips_of_its_topology():
+    (job,), _ = jobs("jobset.yaml")
+    pod = job["template"]["spec"]
+    topology = pod["nodeSelector"]["cloud.google.com/gke-tpu-topology"].split("x")
+    chips = pod["containers"][0]["resources"]["limits"]["google.com/tpu"]
+    assert math.prod(map(int, topology)) == job["parallelism"] * chips
+
+
+def test_a_gpu_jobset_tells_each_process_its_place(monkeypatch):
+    (job,), address = jobs("jobset_gpu.yaml")
     index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
-    assert env["JAX_PROCESS_ID"]["valueFrom"]["fieldRef"]["fieldPath"] == index
+    started = []
+    monkeypatch.setattr(cluster.jax.distributed, "initialize", lambda **how: started.append(how))
+    for process in range(job["completions"]):
+        for each in job["template"]["spec"]["containers"][0]["env"]:
+            value = each.get("value")
+            if value is None:
+                assert each["valueFrom"]["fieldRef"]["fieldPath"] == index
+                value = str(process)
+            monkeypatch.setenv(each["name"], value)
+        cluster.join(None, None, None)
+    assert [how["process_id"] for how in started] == list(range(job["completions"]))
+    for how in started:
+        assert how["num_processes"] == job["completions"]
+        assert re.fullmatch(rf"{address}:\d+", how["coordinator_address"])
 
 
 def test_a_jobset_s_volumes_are_those_it_mounts(job, container):
