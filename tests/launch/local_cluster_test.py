@@ -43,9 +43,8 @@ def start(tmp_path):
     def start(n, *flags, wait=True, **environment):
         environment = os.environ | {"PYTHON": str(python), "GRACE": "1"} | environment
         command = [ROOT / "launch/local_cluster.sh", str(n), *flags]
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
         started.append(process)
         assert process.stdout
         lines = 2 * n if wait else 0
@@ -91,6 +90,14 @@ def test_a_signal_goes_to_all_and_75_comes_back(start, number):
     assert process.wait(20) == 75
     told = [f"{i}: stopped by {number.name}" for i in range(3)]
     assert sorted(process.stdout.read().splitlines()) == told  # The slowest has not been cut off.
+    assert left(lines) == []
+
+
+def test_ctrl_c_at_a_terminal_reaches_each_once(start):
+    process, lines = start(2)
+    os.killpg(process.pid, signal.SIGINT)  # As a terminal does: to the script and what it holds.
+    assert process.wait(20) == 75
+    assert sorted(process.stdout.read().splitlines()) == [f"{i}: stopped by SIGINT" for i in (0, 1)]
     assert left(lines) == []
 
 
