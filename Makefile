@@ -32,6 +32,7 @@ lint: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
 	.venv/bin/shellcheck launch/*.sh .ci/run
+	.venv/bin/hadolint launch/Dockerfile
 
 clean:
 	rm -rf .venv runs

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains on every GPU of this machine; run it again to go on where it stopped.
+# Trains on every GPU of this machine. Ctrl-C stops it after a save (exit code 75); run it again to
+# go on where it stopped.
 # Usage: launch/gpu.sh [flags of s2f], e.g. launch/gpu.sh --config=configs/grid.py --data_dir=/data
 # Hours on GRID: not yet measured.
 set -euo pipefail

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A run of several hosts, simulated here: N processes on the CPU that find each other by address.
-# Usage: launch/local_cluster.sh N [flags of s2f], e.g. launch/local_cluster.sh 2 --config=configs/demo.py
+# Usage: launch/local_cluster.sh N [flags of s2f], e.g. 2 --config=configs/demo.py
 # DEVICES (2) virtual devices a process. SIGTERM and SIGINT are passed on to all, as clusters do.
 # When one fails, the others have GRACE (30) seconds to end by themselves. The exit code is that of
-# the first that failed; 75: stopped by a signal after saving, run it again to go on. Bash 5.1.
+# the first that failed; 75: stopped by a signal after saving, run it again to go on. Bash 4.4.
 set -euo pipefail
 if ! [[ ${1:-} =~ ^[1-9][0-9]*$ ]]; then
   echo "local_cluster.sh: '${1:-}' is no number of processes: give e.g. 2, then the flags" >&2
@@ -20,7 +20,7 @@ export XLA_FLAGS="${XLA_FLAGS:-} --xla_force_host_platform_device_count=${DEVICE
 # Below the range that outgoing connections draw from.
 while port=$((RANDOM % 10000 + 20000)) && (: <"/dev/tcp/localhost/$port") 2>/dev/null; do :; done
 
-set -m # A process group each: a terminal's Ctrl-C comes through here alone, and KILL reaches workers.
+set -m # A process group each: Ctrl-C comes through here alone, and KILL reaches their workers.
 # However this script ends, even by SIGKILL, its end of this pipe closes and nothing stays behind.
 exec {started}> >(
   trap '' INT TERM
