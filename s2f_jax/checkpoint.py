@@ -89,6 +89,7 @@ class Checkpoints:
             read_only=read_only,
             cleanup_tmp_directories=not read_only,
             todelete_subdir=None if read_only else "_trash",
+            best_fn=_score,  # Without it Orbax writes no metrics.
             preservation_policy=policies.AnyPreservationPolicy(
                 [
                     policies.LatestN(keep_latest),
@@ -155,6 +156,8 @@ class Checkpoints:
 
     def best(self) -> int | None:
         """The step with the best score, else the newest, None where there is none."""
+        with self._saying_what_failed():
+            self._manager.wait_until_finished()
         scores = {
             step: _score(metrics)
             for step in self._manager.all_steps()

@@ -18,6 +18,7 @@ import jax
 from absl import flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_default_matmul_precision", "highest")  # Else TF32 on GPUs, bfloat16 on TPUs.
 # The same step is compiled by several tests and by both pytest workers.
 cache = pathlib.Path(tempfile.gettempdir()) / f"s2f_jax-tests-{getpass.getuser()}"
 jax.config.update("jax_compilation_cache_dir", str(cache))

@@ -1,10 +1,13 @@
 """Losses and schedules against numbers worked out by hand."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s2f_jax import losses, optim
+from configs import base
+from s2f_jax import losses, optim, train
 from s2f_jax.stopping import EarlyStopping
 
 LOG2, NAN = np.log(2), float("nan")
@@ -41,6 +44,23 @@ def test_the_paper_schedules():
     fixed = optim.epoch_decay(5e-5, steps_per_epoch=7, after=20, rate=1.0)
     np.testing.assert_allclose(float(fixed(7 * 100)), 5e-5, rtol=1e-6)
     assert optim.delayed(rate, 140)(0) == rate(140)
+
+
+def test_each_network_moves_at_the_papers_rate_of_the_epoch():
+    """Adam's update under a constant gradient is its rate; one step an epoch here."""
+    config = base.get_config()
+    rates = train.schedules(config, steps_per_epoch=1)
+    tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
+    params = {name: jnp.zeros(()) for name in rates}
+    state, moves = tx.init(params), []
+    for _ in range(30):
+        updates, state = tx.update({name: jnp.ones(()) for name in rates}, state, params)
+        moves.append({name: -float(update) for name, update in updates.items()})
+    by_epoch = {name: [moves[epoch - 1][name] for epoch in (1, 20, 21, 30)] for name in rates}
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-3)
+    near(by_epoch["generator"], [2e-4, 2e-4, 1.8e-4, 6.974e-5])
+    near(by_epoch["frame_discriminator"], [1e-3, 1e-3, 9e-4, 3.487e-4])
+    near(by_epoch["sequence_discriminator"], [5e-5] * 4)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from data_pipelines.errors import TrainingFailed, UserError
 from s2f_jax import checkpoint, networks, runs, step, train
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
+from s2f_jax.validation import Validation
 from tests.tiny import get_config as tiny
 
 
@@ -170,6 +171,24 @@ def test_the_program_does_not_depend_on_the_order_of_strings():
         for seed in ("0", "1")
     }
     assert len(programs) == 1
+
+
+@pytest.mark.parametrize("pieces", [(10,), (2, 10), (1, 2, 3, 4, 10)])
+def test_early_stopping_fires_and_survives_resumption(pieces, shards, tmp_path, monkeypatch):
+    """Patience 2; epoch 2 is the best: the run ends after epoch 4, in however many pieces."""
+
+    def scores(self, state, interrupted):
+        psnr = {1: 20.0, 2: 21.0, 3: 20.5, 4: 20.9}[int(state.step) // 2]
+        return {"psnr": psnr, "ssim": 0.5, "psnr_mouth": psnr}
+
+    monkeypatch.setattr(Validation, "scores", scores)
+    for epochs in pieces:
+        config = tiny()
+        config.max_epochs, config.patience, config.sample_clips = epochs, 2, 0
+        assert train.train(config, str(tmp_path / "run"), shards) == 0
+    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
+    assert (checkpoints.latest(), checkpoints.best()) == (8, 4)
+    checkpoints.close()
 
 
 def test_an_ended_run_goes_no_further(run_through, shards):
