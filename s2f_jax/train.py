@@ -51,6 +51,8 @@ class Trainer:
         self.key = jax.random.key(config.seed)
         self.start = config.loss.adversarial_from
         self.schedules = schedules(config, self.steps_per_epoch)
+        # Compiled, since jax keeps some 8 kB of each call otherwise.
+        self._rates = jax.jit(lambda step: {name: of(step) for name, of in self.schedules.items()})
         # A discriminator's optimizer counts its own updates, which begin at `start`.
         starts = {name: 0 if name == "generator" else self.start for name in self.networks}
         rates = {name: optim.delayed(self.schedules[name], starts[name]) for name in self.networks}
@@ -114,8 +116,8 @@ class Trainer:
     def rates(self, number: int) -> dict[str, float]:
         """The learning rates at step `number`, counted from 0."""
         return {
-            f"{name}/learning_rate": float(schedule(number))
-            for name, schedule in self.schedules.items()
+            f"{name}/learning_rate": float(rate)
+            for name, rate in self._rates(number).items()
             if name == "generator" or number >= self.start
         }
 
