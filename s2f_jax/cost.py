@@ -84,7 +84,7 @@ def dry_run(config: Config, trainer: Any) -> int:
         cost = of(trainer.compiled(adversarial, batch), devices)
         lines += [
             f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
-            f"{kind} memory on each of {devices} devices: {si(cost.memory)}B (arguments"
+            f"{kind} memory per device (of {devices}): {si(cost.memory)}B (arguments"
             f" {si(cost.arguments)}B, other outputs {si(cost.outputs)}B, temporaries"
             f" {si(cost.temporaries)}B)",
         ]
