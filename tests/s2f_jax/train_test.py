@@ -259,7 +259,7 @@ def test_a_dry_run_says_what_a_run_would_cost_and_writes_nothing(shards, tmp_pat
     assert "steps per epoch: 2 of 4 clips of 5 frames" in shown
     for kind in ("train_l1", "train"):
         assert re.search(rf"^{kind} step: [\d.]+ MFLOPs, [\d.]+ MB accessed$", shown, re.M)
-        assert re.search(rf"^{kind} memory on each of 4 devices: [\d.]+ [kM]B \(arg", shown, re.M)
+        assert re.search(rf"^{kind} memory per device \(of 4\): [\d.]+ [kM]B \(arg", shown, re.M)
 
 
 def traces(workdir):
