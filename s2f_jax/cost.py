@@ -28,13 +28,14 @@ class Cost(NamedTuple):
         return self.arguments + self.outputs + self.temporaries
 
 
-def of(compiled: jax.stages.Compiled, devices: int) -> Cost:
-    """devices: that it is split over; XLA's counts are of one of them."""
+def of(compiled: jax.stages.Compiled, devices: int, accumulate: int = 1) -> Cost:
+    """devices: that it is split over; XLA's counts are of one of them. accumulate: the parts that a
+    step's batch goes through in, a loop whose body is nearly the whole step."""
     counts: Any = compiled.cost_analysis()
     memory: Any = compiled.memory_analysis()
     return Cost(
-        devices * counts["flops"],
-        devices * counts["bytes accessed"],
+        devices * accumulate * counts["flops"],
+        devices * accumulate * counts["bytes accessed"],
         memory.argument_size_in_bytes,
         memory.output_size_in_bytes - memory.alias_size_in_bytes,
         memory.temp_size_in_bytes,
@@ -82,7 +83,7 @@ def dry_run(config: Config, trainer: Any) -> int:
         f" {config.clip_frames} frames",
     ]
     for kind, adversarial in steps(config).items():
-        cost = of(trainer.compiled(adversarial, batch), devices)
+        cost = of(trainer.compiled(adversarial, batch), devices, config.accumulate)
         lines += [
             f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
             f"{kind} memory per device (of {devices}): {si(cost.memory)}B (arguments"
