@@ -1,0 +1,97 @@
+"""Checkpoints: sums that notice everything, the best one, and a disk that is full."""
+
+import gc
+import resource
+import shutil
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data_pipelines.errors import TrainingFailed
+from s2f_jax import sharding
+from s2f_jax.checkpoint import Checkpoints, checksum
+from s2f_jax.state import TrainState
+
+VALUES = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)
+
+
+def state_of(step, values=VALUES):
+    return TrainState(jnp.int32(step), {"generator": jnp.asarray(values)}, {}, {})
+
+
+def test_a_checksum_notices_every_bit_and_every_exchange():
+    sums = {int(checksum(VALUES))}
+    for bit in range(32):
+        other = VALUES.copy()
+        other.view(np.uint32)[3, 2] ^= np.uint32(1 << bit)
+        sums.add(int(checksum(other)))
+    for a, b in ((0, 1), (5, 47), (12, 40)):
+        other = VALUES.copy()
+        other.flat[[a, b]] = other.flat[[b, a]]
+        sums.add(int(checksum(other)))
+    assert len(sums) == 1 + 32 + 3
+
+
+def test_a_checksum_is_the_same_however_an_array_is_split():
+    mesh = sharding.mesh()
+    split = jax.device_put(VALUES, sharding.by_example(mesh))
+    assert not split.is_fully_replicated
+    assert checksum(split) == checksum(VALUES)
+
+
+def test_the_best_is_known_to_whoever_opens_the_folder(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step, score in ((1, 20.0), (2, 22.0), (3, float("nan")), (4, 21.0), (5, None)):
+        checkpoints.save(state_of(step), {}, {}, score)
+    assert (checkpoints.latest(), checkpoints.best()) == (5, 2)
+    checkpoints.close()
+    again = Checkpoints(tmp_path)
+    assert (again.latest(), again.best()) == (5, 2)
+    again.save(state_of(6), {}, {}, 21.5)
+    assert again.best() == 2
+    again.close()
+    assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"2", "5", "6"}
+
+
+def intact(folder, step):
+    checkpoints = Checkpoints(folder, read_only=True)
+    (number, state, *_) = checkpoints.restore_newest(state_of(0)) or (None, None)
+    assert number == step
+    np.testing.assert_array_equal(state.params["generator"], VALUES)
+    checkpoints.close()
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state_of(1), {}, {}, None)
+    checkpoints.close()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=100))
+    with pytest.raises(TrainingFailed, match=r"step 1 could not.*196 bytes, 100 are free.*step 1$"):
+        Checkpoints(tmp_path).save(state_of(1), {}, {}, 20.0)
+    intact(tmp_path, 1)
+
+
+# Orbax leaves the tasks it had started behind when one of them fails.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_save_that_breaks_off_leaves_the_one_before(tmp_path):
+    """No file may grow beyond a page: as a disk that fills up while a checkpoint is written."""
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state_of(1), {}, {}, None)
+    checkpoints.close()
+    checkpoints = Checkpoints(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        large = np.random.default_rng(1).normal(size=(100, 100))
+        with pytest.raises(TrainingFailed, match="step 2 could not be saved.*from step 1$"):
+            checkpoints.save(state_of(2, large), {}, {}, None)
+            checkpoints.close()
+        checkpoints.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    intact(tmp_path, 1)
+    gc.collect()  # So that they do not trouble the tests that follow.
