@@ -47,9 +47,17 @@ def finish(process, code):
     return said
 
 
+def whole_steps(workdir):
+    """The newest step that a resume finds."""
+    return max(
+        (int(p.name) for p in (workdir / "checkpoints").glob("[0-9]*") if p.name.isdigit()),
+        default=0,
+    )
+
+
 def leaves(workdir):
     """Everything in the newest checkpoint: the state's arrays by name, and the JSON beside it."""
-    newest = max(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
+    newest = whole_steps(workdir)
     folder = workdir / "checkpoints" / str(newest)
     with PyTreeCheckpointer() as checkpointer:
         state = checkpointer.restore(folder / "state")
@@ -84,15 +92,22 @@ def uninterrupted(tmp_path_factory):
     return workdir
 
 
-def wait_for_a_save(process, workdir, limit):
-    """Until a checkpoint is being written, or for so many seconds."""
-    until = time.monotonic() + limit
-    while time.monotonic() < until and process.poll() is None:
+def wait_for_a_save(process, workdir):
+    """Until a checkpoint is being written, and a moment more."""
+    while process.poll() is None:
         if any((workdir / "checkpoints").glob("*.orbax-checkpoint-tmp")):
             time.sleep(random.uniform(0, 0.1))
-            return True
+            return
         time.sleep(0.002)
-    return False
+
+
+def wait_for_steps(process, count):
+    """Until so many steps are logged, and a moment more."""
+    for line in iter(process.stdout.readline, ""):
+        count -= line.startswith("step ") and "/" in line.split(",")[0]
+        if count < 0:
+            break
+    time.sleep(random.uniform(0, 0.3))
 
 
 def same(workdir, other):
@@ -105,29 +120,30 @@ def same(workdir, other):
 
 
 def test_thirty_kills(uninterrupted, tmp_path):
-    """SIGKILL: every third one within a save, the others whenever."""
+    """SIGKILL: ten within a save, fifteen after some steps, five while it starts."""
     workdir = tmp_path / "killed"
     random.seed(0)
-    kills = saves = 0
-    while kills < 30:
+    moments = ["save"] * 10 + ["steps"] * 15 + ["start"] * 5
+    random.shuffle(moments)
+    begun = []
+    for kill, moment in enumerate(moments, 1):
         process = start(*CONFIG, *OFTEN, f"--workdir={workdir}")
-        if kills % 3 == 0:
-            saves += wait_for_a_save(process, workdir, 60)
+        if moment == "save":
+            wait_for_a_save(process, workdir)
+        elif moment == "steps":
+            wait_for_steps(process, random.uniform(0, 60))
         else:
-            time.sleep(random.uniform(1, 25))
-        if process.poll() is not None:
-            said = finish(process, 0)
-            pytest.fail(f"the run ended after {kills} kills, before the last: {said}")
+            time.sleep(random.uniform(0, 10))
         process.kill()
         said = finish(process, -signal.SIGKILL)
-        kills += 1
-        print(
-            f"kill {kills}: from step {BEGUN.findall(said)}, {said.splitlines()[-1:]}", flush=True
-        )
+        left = [p.name for p in (workdir / "checkpoints").glob("*")]
+        begun.append(whole_steps(workdir))
+        print(f"kill {kill} ({moment}): at {begun[-1]}, {sorted(left)}", flush=True)
+        assert "trying the one before" not in said
+    assert begun == sorted(begun)  # Nothing that was saved is ever lost.
+    assert begun[-1] > 100
     said = finish(start(*CONFIG, *OFTEN, f"--workdir={workdir}"), 0)
-    print(f"{kills} kills, {saves} of them within a save")
-    assert saves >= 5
-    assert "trying the one before" not in said
+    assert f"step {begun[-1]} of at most" in said
     same(workdir, uninterrupted)
 
 
