@@ -2,9 +2,10 @@
 
 XLA's CPU backend is fast at plain convolutions and up to a hundred times slower at dilated ones,
 which is what a transposed convolution, the input gradient of a strided one and the kernel gradient
-of a transposed one become. So the two 4x4, stride 2 layers below state each other as gradients,
-and on the CPU the dilated form is replaced by four plain phase convolutions or, where the maps are
-small or the channels few, by one matrix product. GPU and TPU get the plain forms.
+of a transposed one become. So the two 4x4, stride 2 layers below state each other as gradients.
+On the CPU a layer with many positions and channels takes Winograd's form; without them, the dilated
+form is replaced by four plain phase convolutions or, where the maps are small or the channels few,
+by one matrix product. GPU and TPU get the plain forms. SPEED.md has what each form brought.
 """
 
 import itertools
@@ -18,6 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
+from s2f_jax.models import winograd
+
 Array = jax.Array
 Dtype = Any
 
@@ -25,6 +28,8 @@ conv_init = nn.initializers.normal(0.02)
 
 CONVOLUTION = "convolution"  # The name of their outputs, which a rematerialised pass may keep.
 SMALL = 12  # Positions of a map (4x3) up to which a matrix product beats a CPU convolution.
+MANY = 512  # Positions of a batch from which transforming the kernel pays.
+FEW = 32  # Channels below which transforming the maps does not.
 
 
 def gru_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Array:
@@ -123,18 +128,74 @@ def _matrix_double(x: Array, kernel: Array) -> Array:
     return overlap(overlap(taps, 1), 3).reshape(n, 2 * h, 2 * w, -1)
 
 
+def _filters(x: Array, taps: int, channels: int) -> winograd.Filters | None:
+    """For outputs of x's size [N, H, W, ...] on a CPU; None where Winograd's form does not pay."""
+    if math.prod(x.shape[:3]) < MANY or channels < FEW:
+        return None
+    return winograd.filters(x.shape[1:3], taps)
+
+
+def _blocks(x: Array) -> Array:
+    """[N, 2H, 2W, C] -> [N, H + 1, W + 1, 4 * C], on which `halve` is a 2x2 convolution."""
+    return _space_to_depth(_zero_pad(x, [(1, 1), (1, 1)]), 2)
+
+
+def _unblocks(x: Array) -> Array:
+    """The inverse of _blocks."""
+    n, h, w, c = x.shape
+    x = x.reshape(n, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, 2 * h, 2 * w, c // 4)[:, 1:-1, 1:-1]
+
+
+def _block_kernel(kernel: Array) -> Array:
+    """[4, 4, C, F] -> [2, 2, 4 * C, F]."""
+    *_, c, f = kernel.shape
+    return _space_to_depth(kernel.reshape(1, 4, 4, c * f), 2).reshape(2, 2, 4 * c, f)
+
+
+def _unblock_kernel(kernel: Array) -> Array:
+    c, f = kernel.shape[2] // 4, kernel.shape[3]
+    return kernel.reshape(2, 2, 2, 2, c, f).transpose(0, 2, 1, 3, 4, 5).reshape(4, 4, c, f)
+
+
+def _plain_kernel_gradient(x: Array, out: Array, kernel: Array, stride: int) -> Array:
+    of_kernel = jax.linear_transpose(lambda kernel: plain_conv(x, kernel, stride, 1), kernel)
+    return of_kernel(out)[0]
+
+
 def _double(x: Array, kernel: Array) -> Array:
-    few = x.shape[1] * x.shape[2] <= SMALL or kernel.shape[-1] <= 4
-    on_cpu = _matrix_double if few else _phase_double
+    def on_cpu(x: Array, kernel: Array) -> Array:
+        if f := _filters(x, 2, kernel.shape[-1]):
+            down = _block_kernel(transpose_kernel(kernel))
+            return winograd.input_gradient(_unblocks, x, down, f)
+        few = x.shape[1] * x.shape[2] <= SMALL or kernel.shape[-1] <= 4
+        return (_matrix_double if few else _phase_double)(x, kernel)
+
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=_dilated_double)
 
 
 def _halve(x: Array, kernel: Array) -> Array:
-    return plain_conv(x, kernel, 2, 1)
+    def elsewhere(x: Array, kernel: Array) -> Array:
+        return plain_conv(x, kernel, 2, 1)
+
+    def on_cpu(x: Array, kernel: Array) -> Array:
+        if f := _filters(x[:, ::2, ::2], 2, kernel.shape[2]):
+            return winograd.correlate(_blocks, x, _block_kernel(kernel), f)
+        return elsewhere(x, kernel)
+
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
 
 def _halve_kernel_gradient(x: Array, kernel: Array, out: Array) -> Array:
-    return jax.vjp(lambda kernel: _halve(x, kernel), kernel)[1](out)[0]
+    def elsewhere(x: Array, kernel: Array, out: Array) -> Array:
+        return _plain_kernel_gradient(x, out, kernel, 2)
+
+    def on_cpu(x: Array, kernel: Array, out: Array) -> Array:
+        if f := _filters(out, 2, kernel.shape[2]):
+            return _unblock_kernel(winograd.kernel_gradient(_blocks, x, out, f))
+        return elsewhere(x, kernel, out)
+
+    return lax.platform_dependent(x, kernel, out, cpu=on_cpu, default=elsewhere)
 
 
 @jax.custom_vjp
@@ -164,14 +225,55 @@ halve.defvjp(lambda x, kernel: (_halve(x, kernel), (x, kernel)), _halve_backward
 double.defvjp(lambda x, kernel: (_double(x, kernel), (x, kernel)), _double_backward)
 
 
+def _edged(x: Array) -> Array:
+    return _zero_pad(x, [(1, 1), (1, 1)])
+
+
+def _keep(x: Array, kernel: Array) -> Array:
+    def elsewhere(x: Array, kernel: Array) -> Array:
+        return plain_conv(x, kernel, 1, 1)
+
+    def on_cpu(x: Array, kernel: Array) -> Array:
+        if f := _filters(x, 3, kernel.shape[2]):
+            return winograd.correlate(_edged, x, kernel, f)
+        small = x.shape[1] * x.shape[2] <= SMALL
+        return matrix_conv(x, kernel, 1, 1) if small else elsewhere(x, kernel)
+
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
+
+
+@jax.custom_vjp
+def keep(x: Array, kernel: Array) -> Array:
+    """3x3 convolution, padding 1: [N, H, W, C] -> [N, H, W, F]."""
+    return _keep(x, kernel)
+
+
+def _keep_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
+    def elsewhere(x: Array, kernel: Array, out: Array) -> Array:
+        return _plain_kernel_gradient(x, out, kernel, 1)
+
+    def on_cpu(x: Array, kernel: Array, out: Array) -> Array:
+        if f := _filters(x, 3, kernel.shape[2]):
+            return winograd.kernel_gradient(_edged, x, out, f)
+        if x.shape[1] * x.shape[2] <= SMALL:
+            return jax.vjp(lambda kernel: matrix_conv(x, kernel, 1, 1), kernel)[1](out)[0]
+        return elsewhere(x, kernel, out)
+
+    x, kernel = residuals
+    of_kernel = lax.platform_dependent(x, kernel, out, cpu=on_cpu, default=elsewhere)
+    return _keep(out, transpose_kernel(kernel)), of_kernel
+
+
+keep.defvjp(lambda x, kernel: (_keep(x, kernel), (x, kernel)), _keep_backward)
+
+
 def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     """1-D or 2-D convolution with torch's padding, in the form the platform likes."""
     *sizes, _, _ = kernel.shape
     if (sizes, stride, padding) == ([4, 4], 2, 1):
         return halve(x, kernel)
-    out = [(s + 2 * padding - k) // stride + 1 for s, k in zip(x.shape[1:-1], sizes, strict=True)]
-    if len(sizes) == 2 and math.prod(out) > SMALL:
-        return plain_conv(x, kernel, stride, padding)
+    if (sizes, stride, padding) == ([3, 3], 1, 1):
+        return keep(x, kernel)
 
     def on_cpu(x: Array, kernel: Array) -> Array:
         return matrix_conv(x, kernel, stride, padding)
