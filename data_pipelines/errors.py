@@ -1,4 +1,6 @@
-"""The kinds of failure that are not bugs."""
+"""The kinds of failure that are not bugs, and an exit code that is no failure."""
+
+STOPPED = 75  # Exit code of a run that a signal ended after saving: rerun the same command.
 
 
 class UserError(Exception):
@@ -10,4 +12,4 @@ class BadClip(Exception):
 
 
 class TrainingFailed(Exception):
-    """A loss that is not finite: which term, at which step, on which clips; exit code 1."""
+    """A loss that is not finite, or a checkpoint that cannot be saved, told in full; exit code 1."""

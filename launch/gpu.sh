@@ -7,6 +7,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -d .venv ] || python3 -m venv .venv
 .venv/bin/python -m pip install --quiet -c requirements.lock -e '.[cuda]'
-# Without it some gradients add up in another order each time, and a resumed run drifts.
-export XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_deterministic_ops=true"
 exec .venv/bin/python -m s2f_jax.main "${@:---config=configs/grid.py}"

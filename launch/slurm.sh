@@ -18,8 +18,6 @@
 # A task is a process with one GPU: jax gives task i of a node its GPU i, so each must see them all,
 # and --gpus-per-task does not fit.
 set -euo pipefail
-# Without it some gradients add up in another order each time, and a resumed run drifts.
-export XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_deterministic_ops=true"
 # A task that has saved must not end those that are still saving.
 srun --kill-on-bad-exit=0 .venv/bin/python -m s2f_jax.main "${@:---config=configs/grid.py}" &
 time_up=

@@ -91,8 +91,8 @@ def _train(bench: Bench) -> Samples:
     trainer = bench.trainer
     figures = {"peak.flops_per_s": peak(bench)}
     for kind, adversarial in cost.steps(bench.config).items():
-        compiled = trainer.compiled(adversarial, bench.batch)
-        flops = cost.of(compiled, jax.device_count(), bench.config.accumulate).flops
+        traced = trainer.traced(adversarial, bench.batch)
+        flops = cost.of(traced, jax.device_count(), bench.config.accumulate).flops
         seconds = durations(_stepping(bench, trainer.start if adversarial else 0), bench.seconds)
         figures |= {
             f"{kind}.steps_per_s": 1 / seconds,

@@ -1,9 +1,12 @@
 """Checkpoints: state, data position and early stopping, the latest ones and the best."""
 
 import contextlib
+import json
 import math
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,12 +23,11 @@ from data_pipelines.media import is_remote
 from s2f_jax.state import TrainState
 
 JSON = dict[str, Any]
+TRASH = "_trash"  # Steps are moved there before they are deleted, which takes time.
 
 
-def _score(metrics: Mapping[str, float]) -> float:
-    """What the best checkpoint is chosen by; a NaN is never the best."""
-    score = metrics["score"]
-    return score if math.isfinite(score) else -math.inf
+def _steps(folder: epath.Path) -> list[int]:
+    return [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
 
 
 def _everywhere(value: bool) -> bool:
@@ -37,7 +39,7 @@ def _reason(error: BaseException) -> str:
     """The first line of what is behind it."""
     while error.__cause__:
         error = error.__cause__
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class DamagedCheckpoint(Exception):
@@ -70,9 +72,29 @@ def _checksums(state: TrainState) -> TrainState:
     return jax.tree.map(checksum, state)
 
 
-def _sums(state: TrainState) -> dict[str, int]:
-    sums = jax.tree_util.tree_leaves_with_path(jax.device_get(_checksums(state)))
-    return {jax.tree_util.keystr(path): int(value) for path, value in sums}
+def _sums(state: TrainState, **items: JSON) -> dict[str, int]:
+    """Of each leaf of the state and of each JSON item, by name."""
+    leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(_checksums(state)))
+    sums = {jax.tree_util.keystr(path): int(value) for path, value in leaves}
+    return sums | {
+        name: zlib.crc32(json.dumps(item, sort_keys=True).encode()) for name, item in items.items()
+    }
+
+
+class _Best(policies.PreservationPolicy):
+    """Preserves the step with the best score; the scores are kept up to date by their owner."""
+
+    def __init__(self, scores: Mapping[int, float]):
+        self._scores = scores
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        best = _best(self._scores, [info.step for info in checkpoints])
+        return [info.step == best for info in checkpoints]
+
+
+def _best(scores: Mapping[int, float], steps: Iterable[int]) -> int | None:
+    scored = [step for step in steps if step in scores]
+    return max(scored, key=lambda step: (scores[step], step), default=None)
 
 
 class Checkpoints:
@@ -84,61 +106,93 @@ class Checkpoints:
 
     def __init__(self, workdir: epath.PathLike, keep_latest: int = 2, read_only: bool = False):
         self.folder = epath.Path(workdir).resolve() / "checkpoints"  # Orbax takes no relative ones.
+        if not read_only:
+            self._bring_back()
+        # By step. Orbax has a place for scores, but a damaged one there stops it from opening.
+        self._scores: dict[int, float] = {}
         options = ocp.CheckpointManagerOptions(
             create=not read_only,
             read_only=read_only,
             cleanup_tmp_directories=not read_only,
-            todelete_subdir=None if read_only else "_trash",
-            best_fn=_score,  # Without it Orbax writes no metrics.
+            todelete_subdir=None if read_only else TRASH,
             preservation_policy=policies.AnyPreservationPolicy(
-                [
-                    policies.LatestN(keep_latest),
-                    policies.BestN(
-                        get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
-                    ),
-                ]
+                [policies.LatestN(keep_latest), _Best(self._scores)]
             ),
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self._scores.update(
+            (step, score)
+            for step in self._manager.all_steps()
+            if (score := self._read_score(step)) is not None
+        )
+        self._whole: set[int] = set()  # Steps that this object has saved, or restored from.
         self._saving = 0  # The step whose checkpoint is being written, or was last.
         self._failed = False
 
-    def save(self, state: TrainState, data: JSON, progress: JSON, score: float | None) -> None:
-        """score: of this step's validation, higher is better; None between validations.
+    def _bring_back(self) -> None:
+        """A step that was to be replaced, where its successor never became whole."""
+        trash = self.folder / TRASH
+        if jax.process_index() == 0 and trash.exists():
+            newest = max(_steps(self.folder), default=-1)
+            for step in _steps(trash):
+                if step > newest:
+                    (trash / str(step)).rename(self.folder / str(step))
+        _everywhere(True)  # Nobody looks before it is done.
 
-        Replaces what was saved at the same step.
+    def _read_score(self, step: int) -> float | None:
+        try:
+            text = (self.folder / str(step) / "progress" / "metadata").read_text()
+            return json.loads(text)["score"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None  # Restoring it will say what is wrong with it.
+
+    def save(self, state: TrainState, data: JSON, progress: JSON, score: float | None) -> None:
+        """score: of this step's validation, higher is better, a NaN never best; None between
+        validations.
+
+        A step that was saved before is saved again only with a score.
         """
         step = int(state.step)
-        with self._saying_what_failed():
-            self._manager.wait_until_finished()
+        self.wait()
         self._empty_trash()
+        if score is None and step in self._whole:
+            return
         self._check_room(state)
         if step in self._manager.all_steps():
             self._manager.delete(step)
+        if score is not None:
+            self._scores[step] = score = score if math.isfinite(score) else -math.inf
+        progress = {**progress, "score": score}
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             data=ocp.args.JsonSave(data),
             progress=ocp.args.JsonSave(progress),
-            sums=ocp.args.JsonSave(_sums(state)),
+            sums=ocp.args.JsonSave(_sums(state, data=data, progress=progress)),
         )
-        metrics = None if score is None else {"score": score}
         with self._saying_what_failed():
             self._saving = step
-            self._manager.save(step, args=items, metrics=metrics, force=True)
+            self._manager.save(step, args=items, force=True)
+        self._whole.add(step)
+
+    def wait(self) -> None:
+        """Until what was saved is on the disk."""
+        with self._saying_what_failed():
+            self._manager.wait_until_finished()
 
     def _check_room(self, state: TrainState) -> None:
         """Raises TrainingFailed where the state cannot fit on the disk, before a part is written."""
         if is_remote(self.folder):
             return
         free = shutil.disk_usage(self.folder).free
-        need = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) // jax.process_count()
-        if free < need:
+        need = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        if not _everywhere(free >= need):
             raise TrainingFailed(self._not_saved(int(state.step), f"{need} bytes, {free} are free"))
 
     def _not_saved(self, step: int, why: str) -> str:
+        cure = "make room and rerun" if re.search("space|quota|free", why.lower()) else "rerun"
         return (
-            f"the checkpoint of step {step} could not be saved in {self.folder} ({why}): make room"
-            f" and rerun, the run goes on from step {self.latest() or 0}"
+            f"the checkpoint of step {step} could not be saved in {self.folder} ({why}): {cure},"
+            f" the run goes on from step {self.latest() or 0}"
         )
 
     @contextlib.contextmanager
@@ -156,14 +210,8 @@ class Checkpoints:
 
     def best(self) -> int | None:
         """The step with the best score, else the newest, None where there is none."""
-        with self._saying_what_failed():
-            self._manager.wait_until_finished()
-        scores = {
-            step: _score(metrics)
-            for step in self._manager.all_steps()
-            if (metrics := self._manager.metrics(step)) is not None
-        }
-        return max(scores, key=lambda step: (scores[step], step)) if scores else self.latest()
+        self.wait()
+        return _best(self._scores, self._manager.all_steps()) or self.latest()
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, JSON, JSON]:
         """-> state with the shardings of `like` (arrays or ShapeDtypeStructs), data, progress.
@@ -179,12 +227,14 @@ class Checkpoints:
         try:
             items: Any = self._manager.restore(step, args=restore)
         except Exception as error:  # Orbax and TensorStore raise every kind.
-            raise DamagedCheckpoint(f"cannot be read ({type(error).__name__})") from error
+            why = f"{type(error).__name__}: {_reason(error)}"
+            raise DamagedCheckpoint(f"cannot be read ({why[:200]})") from error
         # Orbax restores flipped bytes without a word.
-        sums = _sums(items.state)
-        wrong = [name for name, value in items.sums.items() if sums.get(name) != value]
+        sums = _sums(items.state, data=items.data, progress=items.progress)
+        wrong = [name for name, value in sums.items() if items.sums.get(name) != value]
         if wrong:
             raise DamagedCheckpoint(f"has other numbers than were saved in {', '.join(wrong[:3])}")
+        self._whole.add(step)
         return items.state, items.data, items.progress
 
     def restore_newest(self, like: TrainState) -> tuple[int, TrainState, JSON, JSON] | None:
@@ -204,20 +254,19 @@ class Checkpoints:
             print(f"checkpoint {self.folder / str(step)} {damage}: trying the one before")
         if steps:
             raise UserError(
-                f"no checkpoint in {self.folder} is whole: delete the folder to begin again"
+                f"no checkpoint in {self.folder} can be used: move the folder away to begin again"
             )
         return None
 
     def _empty_trash(self) -> None:
-        trash = self.folder / "_trash"
+        trash = self.folder / TRASH
         if jax.process_index() == 0 and trash.exists():
             trash.rmtree()
 
     def close(self) -> None:
         """Waits until everything is written, and empties the trash."""
         if not self._failed:
-            with self._saying_what_failed():
-                self._manager.wait_until_finished()
+            self.wait()
         self._manager.close()
         self._empty_trash()
 

@@ -1,6 +1,7 @@
 """The processes that train together."""
 
 import os
+import sys
 from typing import Any
 
 import jax
@@ -42,7 +43,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         )
         return
     for launcher, size in LAUNCHERS.items():
-        if int(os.environ.get(size, 1)) > 1:
+        if (_number("--processes", None, size) or 1) > 1:
             _initialize(cluster_detection_method=launcher)
             return
     if "TPU_WORKER_HOSTNAMES" in os.environ:  # Set on GKE.
@@ -72,6 +73,17 @@ def _initialize(**how: Any) -> None:
         raise UserError(
             f"the processes did not find each other ({str(error).splitlines()[0]}): {CURE}"
         ) from error
+
+
+def leave(code: int) -> None:
+    """Ends this process at once where others may wait for it; alone, does nothing.
+
+    An orderly exit would wait for them in turn.
+    """
+    if jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 class Vote:

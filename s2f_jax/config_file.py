@@ -80,6 +80,9 @@ def check(config: Any) -> None:
             raise UserError(f"--config.{field}={value} is not one of {choices}: give one of them")
     if (top := config.loss.reconstruction_top) >= 1:
         raise UserError(f"--config.loss.reconstruction_top={top} leaves no row: give less than 1")
+    for name in ("b1", "b2"):
+        if (beta := config.optim[name]) >= 1:
+            raise UserError(f"--config.optim.{name}={beta} is out of range: give less than 1")
     if config.seed >= 2**32:
         raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
     profiling.span(config.profile)

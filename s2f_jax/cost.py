@@ -28,13 +28,21 @@ class Cost(NamedTuple):
         return self.arguments + self.outputs + self.temporaries
 
 
-def of(compiled: jax.stages.Compiled, devices: int, accumulate: int = 1) -> Cost:
-    """devices: that it is split over; XLA's counts are of one of them. accumulate: the parts that a
-    step's batch goes through in, a loop whose body is nearly the whole step."""
+def of(traced: Any, devices: int, accumulate: int = 1) -> Cost:
+    """traced: a jitted function's `trace(...)`; devices: that it is split over; accumulate: the parts
+    that a step's batch goes through in, a loop whose body is nearly the whole step.
+
+    A CPU runs its convolutions in loops and in forms with fewer products: there the FLOPs are those
+    of the plain ones, before XLA has optimized anything, so that its share of the peak may pass 1.
+    """
+    compiled = traced.lower().compile()
     counts: Any = compiled.cost_analysis()
     memory: Any = compiled.memory_analysis()
+    flops = devices * counts["flops"]
+    if jax.default_backend() == "cpu":
+        flops = traced.lower(lowering_platforms=("tpu",)).cost_analysis()["flops"]
     return Cost(
-        devices * accumulate * counts["flops"],
+        accumulate * flops,
         devices * accumulate * counts["bytes accessed"],
         memory.argument_size_in_bytes,
         memory.output_size_in_bytes - memory.alias_size_in_bytes,
@@ -83,7 +91,7 @@ def dry_run(config: Config, trainer: Any) -> int:
         f" {config.clip_frames} frames",
     ]
     for kind, adversarial in steps(config).items():
-        cost = of(trainer.compiled(adversarial, batch), devices, config.accumulate)
+        cost = of(trainer.traced(adversarial, batch), devices, config.accumulate)
         lines += [
             f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
             f"{kind} memory per device (of {devices}): {si(cost.memory)}B (arguments"

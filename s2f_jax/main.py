@@ -4,13 +4,14 @@ import argparse
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 from absl import flags, logging
 
 from data_pipelines.download import user_cache
-from data_pipelines.errors import TrainingFailed, UserError
+from data_pipelines.errors import STOPPED, TrainingFailed, UserError
 from s2f_jax.commands import COMMANDS, add_flags
 
 MODULE = "python -m s2f_jax.main"
@@ -60,9 +61,19 @@ def main() -> None:
     sys.path.insert(0, "")  # As `python -m` does, so that `s2f` finds what a config imports.
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax warn of what is meant to be so.
     # Before jax is imported: a program compiled once is read from there by whoever runs it again.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(user_cache() / "xla"))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(user_cache() / "xla")
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl's flags.
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    if code not in (0, STOPPED) and "jax" in sys.modules:
+        from s2f_jax import cluster
+
+        cluster.leave(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
             f" covers a frame, 1/{fps} s: give e.g. 0.16 or 0.2"
         )
     dtype = jnp.dtype(model["dtype"])
-    if dtype == "float64":  # Slow: there to tell rounding from mistakes.
-        jax.config.update("jax_enable_x64", True)
+    # Slow: there to tell rounding from mistakes.
+    jax.config.update("jax_enable_x64", bool(dtype == "float64"))
     return Generator(
         height=data["height"],
         width_px=data["width"],

@@ -128,7 +128,7 @@ class _Events:
         media.write_atomically(self._path, "".join(self._lines).encode())
         self._written = time.monotonic()
 
-    def close(self) -> None:
+    def flush(self) -> None:
         if not self._appends:
             self._write()
 
@@ -194,6 +194,11 @@ class Log:
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
+    def flush(self) -> None:
+        """What is logged by now survives this process."""
+        if self._enabled:
+            self._events.flush()
+
     def say(self, text: str) -> None:
         """A sentence that stays on the screen."""
         if self._enabled:
@@ -230,7 +235,7 @@ class Log:
     def close(self) -> None:
         if self._enabled:
             self._bar.close()
-            self._events.close()
+            self._events.flush()
             self._board.close()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from etils import epath
 
 from data_pipelines import loader
-from data_pipelines.errors import TrainingFailed, UserError
+from data_pipelines.errors import STOPPED, TrainingFailed, UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import cost, optim, rngs, runs, sharding, step
 from s2f_jax import networks as nets
@@ -24,7 +24,10 @@ from s2f_jax.state import TrainState
 from s2f_jax.stopping import EarlyStopping, StopSignal
 from s2f_jax.validation import Validation
 
-STOPPED = 75  # Exit code of a run that a signal ended after saving: rerun the same command.
+COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
+    # Without it some gradients add up in another order each time, and a resumed run drifts.
+    "gpu": {"xla_gpu_deterministic_ops": True},
+}
 
 
 def schedules(config: Config, steps_per_epoch: int) -> dict[str, optim.Schedule]:
@@ -84,6 +87,7 @@ class Trainer:
                 in_shardings=(self.of_state, self.by_example, self.everywhere),
                 out_shardings=(self.of_state, self.everywhere, self.by_example),
                 donate_argnums=0,
+                compiler_options=COMPILER_OPTIONS.get(jax.default_backend()),
             )
             for adversarial in (False, True)
         }
@@ -105,13 +109,13 @@ class Trainer:
         with jax.profiler.StepTraceAnnotation("train", step_num=number + 1):
             return self.steps[number >= self.start](state, shares, self.key)
 
-    def compiled(self, adversarial: bool, batch: Mapping[str, Any]) -> jax.stages.Compiled:
+    def traced(self, adversarial: bool, batch: Mapping[str, Any]) -> Any:
         """One of the steps as `update` runs it, for its cost; batch: arrays, or their shapes."""
         shapes = {
             name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.by_example)
             for name, array in batch.items()
         }
-        return self.steps[adversarial].lower(self.like(), shapes, self.key).compile()
+        return self.steps[adversarial].trace(self.like(), shapes, self.key)
 
     def rates(self, number: int) -> dict[str, float]:
         """The learning rates at step `number`, counted from 0."""
@@ -165,6 +169,20 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
     if jax.process_index() == 0:
         print(f"workdir {workdir}", flush=True)
     check_devices(config)
+    with contextlib.ExitStack() as closing:  # Each is closed, whatever closing another one raises.
+        try:
+            return _train(config, workdir, data_dir, closing)
+        except Exception as error:
+            if jax.process_count() > 1 and not isinstance(error, TrainingFailed):
+                closing.pop_all()  # The others may know of nothing, and closing would wait for them.
+            raise
+
+
+def _train(
+    config: Config, workdir: str, data_dir: str | None, closing: contextlib.ExitStack
+) -> int:
+    signals = StopSignal()
+    closing.callback(signals.close)
     folder = runs.open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
     clips, others = (loader.open_clips(config.data, split, shards) for split in ("train", "val"))
@@ -185,20 +203,22 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
         processes=jax.process_count(),
         workers=config.loader_workers,
     )
+    closing.callback(batches.close)
     runs.write_config(config, folder)  # Only now: this can be a run.
     # What to go on from: 1. the newest whole checkpoint of this workdir; 2. a fresh state.
     checkpoints = Checkpoints(folder, config.keep_latest)
-    stopping = EarlyStopping(config.patience)
+    closing.callback(checkpoints.close)
+    stopping, since_log, counts = EarlyStopping(config.patience), [], [len(clips), len(others)]
     if newest := checkpoints.restore_newest(trainer.like()):
         number, state, position, progress = newest
-        if progress["clips"] != [len(clips), len(others)]:
+        if progress["clips"] != counts:
             raise UserError(
                 f"{folder} was trained on {progress['clips']} training and validation clips and"
-                f" {shards} has {[len(clips), len(others)]}: give its --data_dir, or another"
-                " --workdir"
+                f" {shards} has {counts}: give its --data_dir, or another --workdir"
             )
         batches.set_state(position)
         stopping = EarlyStopping(config.patience, **progress["stopping"])
+        since_log = progress["since_log"]
     else:
         number, state = 0, trainer.fresh()
     runs.write_provenance(config.seed, folder, number)
@@ -208,14 +228,13 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
         f"step {number} of at most {total}, {trainer.steps_per_epoch} an epoch;"
         f" {len(clips)} training and {len(others)} validation clips"
     )
-    signals = StopSignal()
+    closing.callback(log.close)
     run = _Run(
-        config, folder, trainer, clips, batches, validation, checkpoints, stopping, signals, log
-    )
-    with contextlib.ExitStack() as closing:  # Each is closed, whatever closing another one raises.
-        for part in (log, batches, checkpoints, run.profile, signals):
-            closing.callback(part.close)
-        return run.loop(state)
+        config, folder, trainer, counts, clips, batches, validation, checkpoints, stopping, since_log,
+        signals, log,
+    )  # fmt: skip
+    closing.callback(run.profile.close)
+    return run.loop(state)
 
 
 @dataclasses.dataclass
@@ -223,17 +242,18 @@ class _Run:
     config: Config
     folder: epath.Path
     trainer: Trainer
+    counts: list[int]  # Of training and validation clips.
     clips: loader.Clips
     batches: Any
     validation: Validation
     checkpoints: Checkpoints
     stopping: EarlyStopping
+    since_log: list[dict[str, float]]  # The steps' values that no event has told yet.
     signals: StopSignal
     log: Log
 
     def __post_init__(self):
         self.meter = Meter(self.config.batch_size)
-        self.since_log: list[dict[str, float]] = []
         # The first process's devices stand for all.
         profiled = span("" if jax.process_index() else self.config.profile)
         self.profile = Profile(profiled, self.folder, self.log.say)
@@ -257,6 +277,7 @@ class _Run:
                     )
                 stop = not scores
             if stop:
+                self.checkpoints.wait()
                 self.log.say(f"{self.signals}: saved at step {number}; rerun to go on")
                 return STOPPED
             if self.stopping.due() or number >= total:
@@ -311,6 +332,6 @@ class _Run:
     def save(self, state: TrainState, score: float | None) -> None:
         stopping = dataclasses.asdict(self.stopping)
         del stopping["patience"]
-        clips = [len(self.clips), len(self.validation)]
-        progress = {"stopping": stopping, "clips": clips}
+        progress = {"stopping": stopping, "clips": self.counts, "since_log": self.since_log}
         self.checkpoints.save(state, self.batches.get_state(), progress, score)
+        self.log.flush()

@@ -54,9 +54,6 @@ class Validation:
             for f in (score, generate)
         )
 
-    def __len__(self) -> int:
-        return self._count
-
     def scores(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:

@@ -1,6 +1,7 @@
 """Checkpoints: sums that notice everything, the best one, and a disk that is full."""
 
 import gc
+import json
 import resource
 import shutil
 import types
@@ -54,6 +55,37 @@ def test_the_best_is_known_to_whoever_opens_the_folder(tmp_path):
     assert again.best() == 2
     again.close()
     assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"2", "5", "6"}
+
+
+def test_a_step_is_replaced_by_its_scored_one_and_never_lost(tmp_path, monkeypatch):
+    """Killed between the two, the first is brought back; without a score it is not written again."""
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state_of(1), {}, {}, None)
+    checkpoints.close()
+    first = (tmp_path / "checkpoints/1/sums/metadata").stat().st_mtime_ns
+    checkpoints = Checkpoints(tmp_path)
+    _, state, *_ = checkpoints.restore_newest(state_of(0))
+    checkpoints.save(state, {}, {}, None)
+    checkpoints.wait()
+    assert (tmp_path / "checkpoints/1/sums/metadata").stat().st_mtime_ns == first
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*args, **kwargs):
+        raise Killed
+
+    monkeypatch.setattr(checkpoints._manager, "save", killed)
+    with pytest.raises(Killed):
+        checkpoints.save(state, {}, {}, 20.0)
+    assert not (tmp_path / "checkpoints/1").exists()
+    again = Checkpoints(tmp_path)
+    assert again.latest() == 1
+    again.save(state, {}, {}, 20.0)
+    again.close()
+    checkpoints.close()
+    intact(tmp_path, 1)
+    assert json.loads((tmp_path / "checkpoints/1/progress/metadata").read_text()) == {"score": 20.0}
 
 
 def intact(folder, step):
