@@ -18,7 +18,12 @@ from tests import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 SPLIT = "--config.split_state=True"
-WIDE = [f"--config.model.{name}=8" for name in ("width", "frame_width", "sequence_width")]
+# Large enough for some leaves to be split, and for the CPU's own forms of convolutions.
+WIDE = [
+    "--config.model.width=32",
+    "--config.model.frame_width=8",
+    "--config.model.sequence_width=8",
+]
 # How many processes, devices of each, and flags.
 TOPOLOGIES = {
     "one": (1, 1, []),
