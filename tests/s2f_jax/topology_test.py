@@ -163,3 +163,14 @@ def test_a_process_that_dies_ends_the_others_and_the_run_goes_on(on_one, shards,
     assert time.monotonic() - begun < 120
     finish(start("two_by_two", shards, tmp_path / "run", 10))
     agree(losses(tmp_path / "run"), on_one(10, "float64"), 20, 1e-9)
+
+
+@pytest.mark.slow
+def test_an_error_in_one_process_ends_all(shards, tmp_path):
+    """Here in the first, which alone writes the log: it does not wait for the second one."""
+    (tmp_path / "run" / "metrics.jsonl").mkdir(parents=True)
+    process = start("two_by_two", shards, tmp_path / "run", 1)
+    begun = time.monotonic()
+    said = finish(process, 1)
+    assert "0: IsADirectoryError" in said
+    assert time.monotonic() - begun < 150
