@@ -16,8 +16,8 @@ import pytest
 from orbax.checkpoint import PyTreeCheckpointer
 
 ROOT = pathlib.Path(__file__).parents[2]
-CONFIG = ["--config=configs/demo.py", "--config.max_epochs=3", "--config.loss.adversarial_from=480"]
-OFTEN = ["--config.checkpoint_every=10", "--config.log_every=1", "--config.sample_clips=1"]
+CONFIG = ["--config=configs/demo.py", "--config.max_epochs=2", "--config.loss.adversarial_from=240"]
+OFTEN = ["--config.checkpoint_every=20", "--config.log_every=1", "--config.sample_clips=1"]
 SAVED = re.compile(r"SIGTERM: saved at step (\d+)")
 BEGUN = re.compile(r"^step (\d+) of at most \d+", re.MULTILINE)
 pytestmark = pytest.mark.slow
