@@ -63,6 +63,10 @@ def main() -> None:
     # Before jax is imported: a program compiled once is read from there by whoever runs it again.
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(user_cache() / "xla")
+    # Where CPUs play several devices, XLA may start one program's collectives in another order on
+    # each of them, and all wait for ever.
+    if "host_platform_device_count" in (xla := os.environ.get("XLA_FLAGS", "")):
+        os.environ["XLA_FLAGS"] = f"{xla} --xla_cpu_enable_concurrency_optimized_scheduler=false"
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl's flags.
     try:
         code = run(sys.argv[1:])
