@@ -44,7 +44,10 @@ def start(tmp_path):
         environment = os.environ | {"PYTHON": str(python), "GRACE": "1"} | environment
         command = [ROOT / "launch/local_cluster.sh", str(n), *flags]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        # What starts the tests may ignore SIGINT, as a shell does for its background jobs.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+        signal.signal(signal.SIGINT, before)
         started.append(process)
         assert process.stdout
         lines = 2 * n if wait else 0
