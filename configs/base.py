@@ -46,7 +46,7 @@ def get_config(
     c.model.sequence_features = 256  # Its codes and GRUs.
     c.model.sequence_fusion = "last"  # Or "step": one GRU over both codes of each time step.
     c.model.dtype = (
-        "float32"  # Of the compute, or "bfloat16"; parameters stay float32. "float64": all.
+        "float32"  # Of the compute, or "bfloat16" (parameters stay), or of all "float64".
     )
 
     c.batch_size = 16  # Clips, over all devices; a multiple of the device count.

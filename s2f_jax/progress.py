@@ -57,7 +57,7 @@ def memory_gb() -> float:
     tell, as CPUs do not, the process's resident set now."""
     stats = [device.memory_stats() for device in jax.local_devices()]
     peaks = [each["peak_bytes_in_use"] for each in stats if each]
-    return max(peaks, default=psutil.Process().memory_info().rss) / 1e9
+    return (max(peaks) if peaks else psutil.Process().memory_info().rss) / 1e9
 
 
 class Watch:

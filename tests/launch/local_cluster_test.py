@@ -17,7 +17,8 @@ import os, signal, subprocess, sys, time
 flags = dict(flag[2:].split("=", 1) for flag in sys.argv if "=" in flag)
 what = flags.get(flags["process"], "serve")
 def stop(number, frame):
-    print("stopped by", signal.Signals(number).name, flush=True)
+    # Not print: it may have been interrupted itself, holding its lock.
+    os.write(1, b"stopped by %s\\n" % signal.Signals(number).name.encode())
     time.sleep(0.2 * int(flags["process"]))
     sys.exit(75)
 for number in (signal.SIGTERM, signal.SIGINT):

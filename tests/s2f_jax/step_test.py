@@ -15,6 +15,7 @@ from s2f_jax.metrics import image
 
 RATES = (1e-3, 2e-3, 4e-3)
 WEIGHTS = {"reconstruction": 400.0, "frame_discriminator": 1.0, "sequence_discriminator": 1.0}
+FIELDS = {"weights": WEIGHTS, "reconstruction_top": 0.5, "frames_per_clip": 1}
 
 
 def tiny_config(**model):
@@ -107,11 +108,9 @@ def gradient_of_terms():
             batch_of(),
             jax.random.key(1),
             networks=networks,
-            weights=WEIGHTS,
-            reconstruction_top=0.5,
-            frames_per_clip=1,
             keep_activations="all",
             adversarial=True,
+            **FIELDS,
         )
         return sum(weight * terms[name].mean() for name, weight in coefficients.items())
 
@@ -206,11 +205,9 @@ def test_fewer_numbers_wait_for_the_backward_pass(kept, share):
                 batch_of(),
                 jax.random.key(1),
                 networks=networks,
-                weights=WEIGHTS,
-                reconstruction_top=0.5,
-                frames_per_clip=1,
                 keep_activations=kept,
                 adversarial=False,
+                **FIELDS,
             )[0]
 
         backward = jax.eval_shape(lambda p: jax.vjp(loss, p)[1], state.params["generator"])
@@ -225,11 +222,9 @@ def test_accumulated_gradients_are_the_mean_of_the_parts():
     batch = batch_of(clips=4)
     fields = {
         "networks": networks,
-        "weights": WEIGHTS,
-        "reconstruction_top": 0.5,
-        "frames_per_clip": 1,
         "keep_activations": "all",
         "adversarial": False,
+        **FIELDS,
     }
     gradients = jax.jit(functools.partial(step.gradients, **fields), static_argnames="accumulate")
     key = jax.random.key(1)

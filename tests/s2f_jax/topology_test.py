@@ -134,35 +134,42 @@ def test_stop_on_one_topology_and_go_on_on_another(on_one, shards, tmp_path):
     agree(losses(tmp_path / "run"), on_one(10, "float64"), 20, 1e-9)
 
 
-@pytest.mark.slow
-def test_a_signal_to_one_process_stops_all_at_the_same_step(on_one, shards, tmp_path):
-    process = start("two_by_two", shards, tmp_path / "run", 10)
-    for line in iter(process.stdout.readline, ""):
-        if "0: step 2/" in line:
-            break
-    family = psutil.Process(process.pid).children(recursive=True)
-    second = [p for p in family if "--process=1" in p.cmdline() and "s2f_jax.main" in p.cmdline()]
-    second[0].send_signal(signal.SIGTERM)
-    said = finish(process, 75)
-    assert re.search(r"0: a signal to another process: saved at step \d+; rerun", said)
+@pytest.fixture
+def second(shards, tmp_path, on_one):
+    """(step) -> a run of two processes that has logged it, and the second of them; at the end the
+    run goes on, and agrees with one that nothing happened to."""
+
+    def at(number):
+        process = start("two_by_two", shards, tmp_path / "run", 10)
+        for line in iter(process.stdout.readline, ""):
+            if f"0: step {number}/" in line:
+                break
+        family = psutil.Process(process.pid).children(recursive=True)
+        return process, next(
+            p for p in family if {"--process=1", "s2f_jax.main"} <= set(p.cmdline())
+        )
+
+    yield at
     finish(start("two_by_two", shards, tmp_path / "run", 10))
     agree(losses(tmp_path / "run"), on_one(10, "float64"), 20, 1e-9)
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_ends_the_others_and_the_run_goes_on(on_one, shards, tmp_path):
-    process = start("two_by_two", shards, tmp_path / "run", 10)
-    for line in iter(process.stdout.readline, ""):
-        if "0: step 5/" in line:
-            break
-    family = psutil.Process(process.pid).children(recursive=True)
-    next(p for p in family if "--process=1" in p.cmdline()).kill()
+def test_a_signal_to_one_process_stops_all_at_the_same_step(second):
+    process, other = second(2)
+    other.send_signal(signal.SIGTERM)
+    said = finish(process, 75)
+    assert re.search(r"0: a signal to another process: saved at step \d+; rerun", said)
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_ends_the_others_and_the_run_goes_on(second):
+    process, other = second(5)
+    other.kill()
     begun = time.monotonic()
     process.communicate()
     assert process.returncode not in (0, 75)
     assert time.monotonic() - begun < 120
-    finish(start("two_by_two", shards, tmp_path / "run", 10))
-    agree(losses(tmp_path / "run"), on_one(10, "float64"), 20, 1e-9)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A run end to end on the demo corpus shrunk: logs, samples, early end, and exact resumption."""
 
+import contextlib
 import gc
 import gzip
 import json
@@ -67,9 +68,8 @@ def test_a_run_leaves_what_the_design_lists(run_through, shards):
     assert {"4", "6"} <= {p.name for p in (run_through / "checkpoints").iterdir()}
 
 
-def test_stop_and_resume_equals_running_through(run_through, shards, tmp_path, monkeypatch):
-    """SIGTERM in the middle of an epoch, then the same command again: bit for bit the same."""
-    workdir = tmp_path / "stopped"
+@contextlib.contextmanager
+def told_to_stop_in_the_third_step(monkeypatch):
     update = train.Trainer.update
 
     def stopping_update(self, state, number, batch):
@@ -79,6 +79,13 @@ def test_stop_and_resume_equals_running_through(run_through, shards, tmp_path, m
 
     with monkeypatch.context() as patch:
         patch.setattr(train.Trainer, "update", stopping_update)
+        yield
+
+
+def test_stop_and_resume_equals_running_through(run_through, shards, tmp_path, monkeypatch):
+    """SIGTERM in the middle of an epoch, then the same command again: bit for bit the same."""
+    workdir = tmp_path / "stopped"
+    with told_to_stop_in_the_third_step(monkeypatch):
         assert train.train(tiny(), str(workdir), shards) == train.STOPPED
     assert int(final_state(workdir)[0].step) == 3
     assert train.train(tiny(), str(workdir), shards) == 0
@@ -294,15 +301,7 @@ def test_a_profile_holds_the_steps_asked_for_and_is_found_after_a_signal(
     """Steps 3 to 5, stopped in step 3; the same command goes on with 4 and 5."""
     config, workdir = tiny(), tmp_path / "run"
     config.profile = "3:5"
-    update = train.Trainer.update
-
-    def stopping_update(self, state, number, batch):
-        if number == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return update(self, state, number, batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train.Trainer, "update", stopping_update)
+    with told_to_stop_in_the_third_step(monkeypatch):
         assert train.train(config, str(workdir), shards) == train.STOPPED
     (first,) = traces(workdir)
     assert steps_of(first) == {3}
