@@ -38,6 +38,8 @@ class RawClip:
     path: pathlib.Path
     stamp: str  # Changes when the content does.
     member: str = ""  # Of the zip at `path`; empty: the file itself.
+    start: float = 0.0  # Seconds of the file, of a clip cut from a longer video;
+    end: float | None = None  # None: to its end.
     frame_count: int | None = None  # What it has to have; None: any.
     transcript: str = ""
     words: tuple[Span, ...] = ()

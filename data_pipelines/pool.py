@@ -36,7 +36,9 @@ class Cache:
 
     def path(self, raw: RawClip, suffix: str) -> epath.Path:
         """Where the clip's "npz" (aligned) or "bad" (the reason) is or would be."""
-        key = f"{self.form.name} {clips.VERSION} {raw.stamp} {raw.frame_count}"
+        key = (
+            f"{self.form.name} {clips.VERSION} {raw.stamp} {raw.frame_count} {raw.start} {raw.end}"
+        )
         key = hashlib.sha256(key.encode()).hexdigest()[:12]
         return self.root / raw.speaker / f"{raw.id}.{key}.{suffix}"
 

@@ -4,8 +4,8 @@ import abc
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -27,6 +27,10 @@ class RecordedConfig(corpus.CorpusConfig):
     speakers: tuple[str, ...] = ()  # Only these; empty: all there are.
     max_bad_share: float = 0.05  # Of the clips; more quarantined ones stop the build.
 
+    def content(self) -> dict[str, Any]:
+        """What, beside the folder's name, decides the examples; JSON types only."""
+        return {"speakers": list(self.speakers)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -35,15 +39,14 @@ class Found:
     clips: list[RawClip]
     unusable: dict[str, str]  # {id: why} of those that are no clips of the corpus.
     absent_speakers: list[str]  # Asked for and not there.
+    splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
 
 
 class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Aligned faces with sound; unfit clips are quarantined and listed in quarantine.json.
 
-    A corpus says where its clips are (`find`) and which speaker is in which split (SPLITS).
+    A corpus says where its clips are, and which speaker is in which split (`find`).
     """
-
-    SPLITS: Mapping[str, Sequence[str]]
 
     def __init__(self, *, config=None, file_format="array_record", **kwargs):
         config = config or RecordedConfig()
@@ -51,15 +54,16 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @classmethod
     def make(cls, data_dir: str | os.PathLike, form: RecordedConfig) -> Self:
-        """The builder, unless its folder holds the corpus with other speakers (UserError)."""
+        """The builder, unless its folder holds the corpus with other content (UserError)."""
         result = cls(config=form, data_dir=data_dir)
-        found = tuple((result.info.metadata or {}).get("speakers", ()))
-        if found != form.speakers:
-            raise UserError(
-                f"{result.data_path} holds the speakers {found or 'all'}, not "
-                f"{form.speakers or 'all'}: delete it (the cache beside it stays) or choose "
-                "another --data_dir."
-            )
+        metadata = result.info.metadata or {}
+        for name, asked in form.content().items():
+            if (found := metadata.get(name)) != asked:
+                raise UserError(
+                    f"{result.data_path} holds the corpus with {name}={found or 'all'}, not "
+                    f"{asked or 'all'}: delete it (the cache beside it stays) or choose another "
+                    "--data_dir."
+                )
         return result
 
     @abc.abstractmethod
@@ -80,7 +84,7 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=corpus.features(),
-            metadata=tfds.core.MetadataDict(speakers=list(self.form.speakers)),
+            metadata=tfds.core.MetadataDict(self.form.content()),
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager):
@@ -93,7 +97,7 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
         parts = {}
-        for split, speakers in self.SPLITS.items():
+        for split, speakers in found.splits.items():
             parts[split] = [raw for raw in good if raw.speaker in speakers]
             if not parts[split]:
                 print(f"No split {split!r}: there is no clip of {', '.join(speakers)}.")

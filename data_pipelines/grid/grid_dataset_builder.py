@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import recorded, splits
+from data_pipelines import recorded
 from data_pipelines.errors import UserError
 from data_pipelines.grid import sources, zenodo
 
@@ -17,7 +17,6 @@ class Builder(recorded.RecordedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
-    SPLITS = splits.GRID
 
     def find(self, download_dir: epath.Path) -> recorded.Found:
         """The clips of the speakers asked for."""

@@ -119,7 +119,7 @@ def test_preparing_again_finds_the_shards(corpus_copy, tmp_path, capsys):
     first = prepare.prepare(data(), corpus_copy, tmp_path / "data")
     assert prepare.prepare(data(), None, tmp_path / "data") == first
     assert "was there already" in capsys.readouterr().out
-    with pytest.raises(UserError, match="holds the speakers all, not .*s1.*delete it"):
+    with pytest.raises(UserError, match="speakers=all, not .*s1.*delete it"):
         prepare.prepare(data(speakers=("s1",)), corpus_copy, tmp_path / "data")
 
 

@@ -44,7 +44,7 @@ def find(folder: pathlib.Path, speakers: Sequence[str]) -> Found:
         spans = sentences.times(aligns.get(_name(raw), ""), words)
         spoken.append(dataclasses.replace(raw, transcript=" ".join(words), words=spans))
     absent = [speaker for speaker, raws in by_speaker.items() if not raws]
-    return Found(clips=spoken, unusable=misnamed, absent_speakers=absent)
+    return Found(spoken, misnamed, absent, splits.GRID)
 
 
 def _name(raw: RawClip) -> str:
