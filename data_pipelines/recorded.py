@@ -93,11 +93,13 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             metadata=tfds.core.MetadataDict(self.form.content()),
         )
 
-    def download_and_prepare(self, *, download_config=None, **kwargs) -> None:
-        """As TFDS has it; beam_runner and beam_options of `download_config` are for both steps."""
+    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+        """As TFDS has it; a beam_runner in `download_config` is for aligning too."""
         if download_config and download_config.beam_runner:
             self._beam = download_config.beam_runner, download_config.beam_options
-        super().download_and_prepare(download_config=download_config, **kwargs)
+        super()._download_and_prepare(dl_manager, download_config)
+        for left in epath.Path(self.data_dir).glob("*.shard_infos.json"):
+            left.unlink()  # TFDS's own, under Beam.
 
     def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager):
         found = self.find(epath.Path(dl_manager.download_dir) / self.name)
