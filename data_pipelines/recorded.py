@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Self, cast
 
 import numpy as np
@@ -112,14 +112,10 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
         facts = {raw.id: cache.facts(raw) for raw in good}
-        splits = {name: set(speakers) for name, speakers in found.splits.items()}
-        parts = {}
-        for split, speakers in splits.items():
-            parts[split] = [raw for raw in good if raw.speaker in speakers]
-            if not parts[split]:
-                print(f"No split {split!r}: there is no clip of {', '.join(sorted(speakers))}.")
-                del parts[split]
-        check_splits(parts, {name: fact.content for name, fact in facts.items()})
+        parts = shards.assign(good, found.splits, {i: fact.content for i, fact in facts.items()})
+        for split, speakers in found.splits.items():
+            if split not in parts:
+                print(f"No split {split!r}: there is no clip of {', '.join(speakers)}.")
         longest = {
             split: max(facts[raw.id].frames for raw in raws) for split, raws in parts.items()
         }
@@ -189,20 +185,6 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 rows.append(np.hstack([media.decode_jpeg(jpeg) for jpeg in jpegs]))
             path = self.form_path / "contact_sheets" / f"{speaker}.png"
             media.write_atomically(path, media.encode_png(np.vstack(rows)))
-
-
-def check_splits(parts: Mapping[str, Sequence[RawClip]], content: Mapping[str, Hashable]) -> None:
-    """Raises UserError where two splits share a clip, by its `content` ({id: it})."""
-    seen: dict[Hashable, tuple[str, RawClip]] = {}
-    for split, raws in parts.items():
-        for raw in raws:
-            other_split, other = seen.setdefault(content[raw.id], (split, raw))
-            if other_split != split:
-                raise UserError(
-                    f"{raw.id} of {raw.speaker} ({split}) is the same recording as {other.id} of "
-                    f"{other.speaker} ({other_split}), and no clip may be in two splits: find out "
-                    "whose it is, and take the other one away."
-                )
 
 
 def _check_ids(found: Found) -> None:

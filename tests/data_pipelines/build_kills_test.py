@@ -99,7 +99,7 @@ def test_two_at_once(corpus, tmp_path):
     first = start_until("aligning", corpus, tmp_path, 1)
     first.send_signal(signal.SIGSTOP)
     code, said = finish(start(corpus, tmp_path, 1))
-    assert code == 1 and "Another `prepare` is at work" in said
+    assert code == 1 and "Another `prepare` of grid is at work" in said
     first.send_signal(signal.SIGCONT)
     code, said = finish(first)
     assert code == 0, said

@@ -31,11 +31,6 @@ class Finder:
         pass
 
 
-faces.FaceFinder = Finder
-faces.model_path = lambda: None
-shards._SHARD_BYTES = 200_000  # Several a split.
-
-
 def write_corpus(folder):
     """Four speakers, four clips each; no two sound or look alike."""
     for clip, k in PITCHES.items():
@@ -53,6 +48,11 @@ def data(**fields):
     rest = {"speakers": (), "max_bad_share": 0.0, "prepare_workers": 1, "options": {}}
     return form | rest | fields
 
+
+if __name__ in ("__main__", "__mp_main__"):  # Also in its workers.
+    faces.FaceFinder = Finder
+    faces.model_path = lambda: None
+    shards.SHARD_BYTES = 200_000  # Several a split.
 
 if __name__ == "__main__":
     prepare.prepare(data(prepare_workers=int(sys.argv[3])), sys.argv[1], sys.argv[2])
