@@ -37,15 +37,17 @@ class Video:
         stream = chosen([s for s in container.streams.video if not s.disposition & cover])
         if stream is None:
             raise BadClip("no picture in it")
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate or not stream.time_base:
+        rates = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
+        if not rates or not stream.time_base:
             raise BadClip("no frame rate")
         stream.codec_context.thread_count = 1  # A corpus is spread over processes instead.
         self._container, self._stream, self._unit = container, stream, stream.time_base
         self._aspect = float(stream.sample_aspect_ratio or 1)  # Width of a pixel by its height.
-        self.fps = float(rate)  # The mean, as the file has it.
+        self.fps = float(min(rates))  # The mean; what counts ticks without a picture is higher.
         self.origin = float((stream.start_time or 0) * self._unit)  # In the file's own time.
         self.seconds = float(stream.duration * self._unit) if stream.duration else None
+        # AVI knows when to decode, not when to show: decoded pictures come in order, late by a delay.
+        self._timed = container.format.name != "avi"
         self.count = 0  # Pictures decoded.
 
     def pictures(self, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -55,13 +57,18 @@ class Video:
         by 1 / fps.
         """
         time = size = None
-        for frame in self._decoded(start):
-            if time is None and start < _PREROLLS[0] and frame.time is not None:
-                self.origin = frame.time  # Of the whole file's first picture.
-            own = None if frame.time is None else frame.time - self.origin
-            if own is None or (time is not None and own <= time):
-                own = 0.0 if time is None else time + 1 / self.fps
-            time = own
+        zero, from_first = self.origin, start < _PREROLLS[0] or not self._timed
+        for frame in self._decoded(0.0 if from_first else start):
+            stamp = frame.pts if self._timed else frame.dts
+            own = None if stamp is None else float(stamp * self._unit)
+            if time is None and from_first:
+                zero = zero if own is None else own
+                time = 0.0
+                self.origin = zero if self._timed else self.origin
+            elif own is None or (time is not None and own - zero <= time):
+                time = (time or 0.0) + 1 / self.fps
+            else:
+                time = own - zero
             self.count += 1
             if time > start - 1 / self.fps:  # Before it, a seek may have left gaps.
                 if frame.is_corrupt:  # PyAV does not raise: the decoder has filled in what it lost.
@@ -112,17 +119,15 @@ class Video:
         return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
 
     def _decoded(self, start: float) -> Iterator[av.VideoFrame]:
-        """All frames from a key frame at or before `start`."""
+        """All frames from a key frame at or before `start`; 0 is the beginning."""
         stream = self._stream
-        for preroll in _PREROLLS:
-            if start < preroll:
-                break
-            to = self.origin + start - preroll
-            self._container.seek(int(to / self._unit), stream=stream)
-            frames = self._container.decode(stream)
-            first = next(frames, None)
-            if first is not None and first.time is not None and first.time <= to + preroll:
-                return itertools.chain([first], frames)
-        if start >= _PREROLLS[0]:
+        if start:
+            for preroll in _PREROLLS:
+                to = max(self.origin, self.origin + start - preroll)
+                self._container.seek(int(to / self._unit), stream=stream)
+                frames = self._container.decode(stream)
+                first = next(frames, None)
+                if first is not None and first.time is not None and first.time <= self.origin + start:
+                    return itertools.chain([first], frames)
             self._container.seek(0)
         return self._container.decode(stream)
