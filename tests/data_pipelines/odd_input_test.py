@@ -1,13 +1,15 @@
 """Whatever a folder of videos may hold: the right example, or a reason that a person understands."""
 
+import dataclasses
 import os
+import re
 import zipfile
 
 import av
 import numpy as np
 import pytest
 
-from data_pipelines import clips, corpus, media
+from data_pipelines import clips, corpus, faces, media, pool
 from data_pipelines.errors import BadClip
 from tests.data_pipelines import drawn
 
@@ -27,10 +29,14 @@ def png(path):
     path.write_bytes(media.encode_png(drawn.picture()))
 
 
-def truncated(path):
-    """An mp4 has its table of contents at its end."""
-    whole = drawn.write(path).read_bytes()
-    path.write_bytes(whole[: 2 * len(whole) // 3])
+def truncated(share, write):
+    """The file's beginning."""
+
+    def cut(path):
+        whole = write(path).read_bytes()
+        path.write_bytes(whole[: round(share * len(whole))])
+
+    return cut
 
 
 def flipped(path):
@@ -109,12 +115,16 @@ def interlaced(video):
 
 def in_time(place, seconds=1.0, **fields):
     """Discs that move: `place` gives them for each frame."""
-    frames = iter(range(1000))
 
-    def draw(lit):
-        return drawn.picture(lit, place(max(0, next(frames) - 1)))  # The first asks for the size.
+    def write(path):
+        frames = iter(range(1000))
 
-    return written(draw=draw, seconds=seconds, **fields)
+        def draw(lit):
+            return drawn.picture(lit, place(max(0, next(frames) - 1)))  # The first is for the size.
+
+        drawn.write(path, draw=draw, seconds=seconds, **fields)
+
+    return write
 
 
 def disc(x=36.0, y=48.0, radius=24.0, turn=0, bright=drawn.SKIN):
@@ -184,7 +194,9 @@ CASES = {
     "random.mp4": (data(RNG.bytes(20000)), "cannot be decoded"),
     "text.mp4": (text, "cannot be decoded"),
     "picture.mp4": (png, "no sound"),
-    "truncated.mp4": (truncated, "cannot be decoded"),
+    "truncated.mp4": (truncated(0.7, written()), "cannot be decoded"),  # Its index is at the end.
+    "truncated.mkv": (truncated(0.6, mkv(seconds=3.0)), "breaks off after 1.. of 3.. s"),
+    "truncated.mpg": (truncated(0.6, mpg), 25),  # It does not say how long it should be.
     "bits flipped.mpg": (flipped, "damaged|cannot be decoded"),
     "really an mp4.mpg": (written(container="mp4"), 25),
     "as grid.mpg": (mpg, 25),
@@ -312,3 +324,23 @@ def test_a_member_of_a_zip(tmp_path, damage):
     else:
         with pytest.raises(BadClip, match="cannot be read .*(CRC|not a zip)"):
             drawn.aligned(path, member="s1/a.mp4")
+
+
+def test_among_all_of_them_the_good_clips_are_unharmed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(faces, "FaceFinder", drawn.Discs)
+    monkeypatch.setattr(faces, "model_path", lambda: None)
+    (tmp_path / "raw").mkdir()
+    raws = []
+    for number, (name, (write, _)) in enumerate(CASES.items()):
+        write(tmp_path / "raw" / name)
+        raw = drawn.raw_clip(tmp_path / "raw" / name)
+        raws.append(dataclasses.replace(raw, id=f"s1_{number}"))
+    cache = pool.Cache(tmp_path / "cache", drawn.FORM)
+    bad = pool.align_all(raws, cache, workers=1)
+    for raw, (_, expected) in zip(raws, CASES.values(), strict=True):
+        if isinstance(expected, str):
+            assert re.search(expected, bad.pop(raw.id)), raw.path.name
+        else:
+            check(cache.load(raw), expected)
+    assert not bad and "Error" not in capsys.readouterr().out
+    assert cache.missing(raws) == []  # All was foreseen.
