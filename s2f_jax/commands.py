@@ -26,6 +26,11 @@ def _prepare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from data_pipelines.prepare import data_dir, prepare
 
     config = _config(options, rest)
+    if options.check:
+        from data_pipelines.check import check
+
+        report = check(config.data, options.manual_dir, data_dir(config.data, options.data_dir))
+        return 1 if report["errors"] else 0
     prepare(config.data, options.manual_dir, data_dir(config.data, options.data_dir))
     return 0
 
@@ -89,6 +94,12 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--process", type=int, help="which of them this one is, counted from 0")
     if command == "prepare":
         add("--manual_dir", help="a local copy of the corpus; without it, it is downloaded")
+        add(
+            "--check",
+            action="store_true",
+            help="look at the shards made before: a page and check.json beside them; exit code 1 if"
+            " there are errors, 0 with warnings alone",
+        )
     elif command == "evaluate":
         add("--split", default="test", help="train, val or test")
         add("--videos", help="score this folder of videos instead of a run")
