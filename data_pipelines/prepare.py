@@ -84,6 +84,23 @@ def prepare(
     return summary
 
 
+def prepared(
+    data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
+) -> tfds.core.DatasetBuilder:
+    """The builder of shards that are there.
+
+    Raises:
+      UserError: they are not, or they were made with other options.
+    """
+    builder = _builder(data, manual_dir, data_dir)
+    if not builder.data_path.exists():
+        raise UserError(
+            f"there are no shards in {builder.data_path}: run `python -m s2f_jax.main prepare` "
+            "with this config first"
+        )
+    return builder
+
+
 def _builder(
     data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
 ) -> tfds.core.DatasetBuilder:

@@ -14,11 +14,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import clips, corpus, media, pool, shards
+from data_pipelines import clips, corpus, media, pool, shards, sheets
 from data_pipelines.clips import RawClip
 from data_pipelines.errors import UserError
-
-_SHEET_CLIPS, _SHEET_FRAMES = 8, 8  # Of a contact sheet: rows and columns.
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -75,6 +73,10 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     @abc.abstractmethod
     def find(self, download_dir: epath.Path) -> Found:
         """The raw clips: those in form.manual_dir, else downloaded into `download_dir`."""
+
+    def transcript_of(self, clip_id: str) -> str | None:
+        """What a clip's name says is spoken; None where names say nothing."""
+        return None
 
     @property
     def form(self) -> RecordedConfig:
@@ -178,13 +180,10 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         for raw in raws:
             by_speaker[raw.speaker].append(raw)
         for speaker, own in by_speaker.items():
-            rows = []
-            for raw in _spread(own, _SHEET_CLIPS):
-                jpegs = _spread(cache.load(raw).jpegs, _SHEET_FRAMES)
-                jpegs += jpegs[-1:] * (_SHEET_FRAMES - len(jpegs))  # Of a very short clip.
-                rows.append(np.hstack([media.decode_jpeg(jpeg) for jpeg in jpegs]))
+            shown = sheets.spread(own, sheets.CLIPS)
+            sheet = sheets.contact_sheet([cache.load(raw).jpegs for raw in shown])
             path = self.form_path / "contact_sheets" / f"{speaker}.png"
-            media.write_atomically(path, media.encode_png(np.vstack(rows)))
+            media.write_atomically(path, media.encode_png(sheet))
 
 
 def _check_ids(found: Found) -> None:
@@ -208,8 +207,3 @@ def _examples(
         yield raw.id, example
         if progress:
             progress.step()
-
-
-def _spread(items: Sequence, count: int) -> list:
-    """At most `count` of them, from the first to the last."""
-    return [items[round(i)] for i in np.linspace(0, len(items) - 1, min(count, len(items)))]
