@@ -40,6 +40,7 @@ class Found:
     unusable: dict[str, str]  # {id: why} of those that are no clips of the corpus.
     absent_speakers: list[str]  # Asked for and not there.
     splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
+    of_clips: bool = False  # Ids of clips by split instead, where speakers are in several.
 
 
 class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -97,10 +98,11 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
         parts = {}
-        for split, speakers in found.splits.items():
-            parts[split] = [raw for raw in good if raw.speaker in speakers]
+        for split, names in found.splits.items():
+            key = "id" if found.of_clips else "speaker"
+            parts[split] = [raw for raw in good if getattr(raw, key) in names]
             if not parts[split]:
-                print(f"No split {split!r}: there is no clip of {', '.join(speakers)}.")
+                print(f"No split {split!r}: there is no clip of {', '.join(names) or 'anyone'}.")
         return {
             split: self._generate_examples(raws, cache) for split, raws in parts.items() if raws
         }
