@@ -158,12 +158,12 @@ def _start(cache: Cache) -> None:
     """What a worker does first."""
     global _cache, _find
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act upon.
-    threading.Thread(target=die_with_parent, daemon=True).start()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # There is a process per core already.
     _cache, _find = cache, faces.FaceFinder(max_faces=1)
 
 
-def die_with_parent() -> None:
+def _die_with_parent() -> None:
     """A worker whose parent was killed would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:

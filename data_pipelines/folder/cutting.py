@@ -1,9 +1,8 @@
 """Where a long video is cut: in its pauses, by the level of its sound.
 
-All times here are frames of the form's grid. A frame is quiet where its level is 30 dB below the
-speech; where the noise reaches higher than that, 6 dB above the noise; but never less than 10 dB
-below the speech. The speech's level is the one that 10 % of the frames well above the noise exceed;
-the noise's the one that 95 % of all frames exceed.
+All times here are frames of the form's grid. A frame is quiet where its level is less than 40 % of
+the way from the noise to the speech, in dB, and 10 dB below the speech. The noise's level is the one
+that 95 % of the frames exceed; the speech's the one that 10 % of those well above the noise exceed.
 """
 
 import dataclasses
@@ -13,8 +12,9 @@ import numpy as np
 
 SILENT = -70.0  # dB of full scale; what is quieter is silence to anyone.
 _FAINTEST_SPEECH = -60.0  # dB.
-_BELOW_SPEECH, _ABOVE_NOISE, _LEAST_BELOW_SPEECH = 30.0, 6.0, 10.0  # dB.
 _WELL_ABOVE_NOISE = 10.0  # dB.
+_QUIET_SHARE = 0.4  # Of the way from noise to speech; and at least so far below the speech:
+_BELOW_SPEECH = 10.0  # dB.
 
 _PAUSE = 0.2  # Seconds; a shorter one is the closure of a consonant.
 _SHORTEST_SPEECH = 0.1  # Seconds; a shorter sound is a click.
@@ -41,8 +41,7 @@ def spoken(levels: np.ndarray, fps: float) -> np.ndarray:
     speech = np.percentile(clear, 90) if len(clear) else np.percentile(levels, 95)
     if speech < _FAINTEST_SPEECH:
         return np.zeros((0, 2), int)
-    quiet = max(speech - _BELOW_SPEECH, noise + _ABOVE_NOISE)
-    quiet = min(quiet, speech - _LEAST_BELOW_SPEECH)
+    quiet = min(noise + _QUIET_SHARE * (speech - noise), speech - _BELOW_SPEECH)
     edges = np.flatnonzero(np.diff(np.pad(levels > quiet, 1).astype(np.int8)))
     starts, ends = edges[::2], edges[1::2]
     real = starts[1:] - ends[:-1] >= _PAUSE * fps

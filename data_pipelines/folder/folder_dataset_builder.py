@@ -12,7 +12,7 @@ from etils import epath
 from data_pipelines import clips, recorded
 from data_pipelines.clips import RawClip
 from data_pipelines.errors import UserError
-from data_pipelines.folder import listening, naming, sharing, sources, subtitles, table
+from data_pipelines.folder import kept, listening, naming, sharing, sources, subtitles, table
 from data_pipelines.folder.sources import Cut, Video
 
 _LISTED = 5  # Names in a sentence.
@@ -114,7 +114,7 @@ class Builder(recorded.RecordedBuilder):
         form = self.form
         lengths = listening.Lengths(form.fps, form.min_seconds, form.max_clip_seconds)
         whole = [video for video in videos if not video.cuts]
-        heard = listening.listen_to_all(whole, lengths, self.form_path / "cuts", form.workers)
+        heard = kept.find_all(whole, lengths, self.form_path / "cuts", form.workers)
         raws, unusable = [], {}
         for video in videos:
             cuts = video.cuts or heard[video.name].cuts

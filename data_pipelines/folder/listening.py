@@ -1,36 +1,23 @@
-"""The cuts of every video: its sound listened to in a process of its own, the result kept."""
+"""How loud a video is from frame to frame, and so where it is cut."""
 
-import concurrent.futures
 import dataclasses
-import functools
-import hashlib
-import json
 import math
-import multiprocessing
 import os
 import pathlib
-import signal
-import sys
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable
 
 import av
 import av.container
 import av.error
 import numpy as np
-import tqdm
-from etils import epath
 
-from data_pipelines import clips, media, pool
+from data_pipelines import media
 from data_pipelines.errors import BadClip
 from data_pipelines.folder import cutting
-from data_pipelines.folder.sources import Cut, Video
+from data_pipelines.folder.sources import Cut
 
 VERSION = 1  # Of what find_cuts does; a new one listens to every video again.
-_LONGEST = 48 * 3600  # Seconds of a video; sound beyond is a damaged time.
-_SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
+_LONGEST = 48 * 3600  # Seconds of a video; sound beyond is at a damaged time.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,28 +36,6 @@ class Cuts:
     cuts: tuple[Cut, ...] = ()
     in_speech: int = 0  # How many of them end in the middle of speech.
     unusable: str = ""  # Why there are none.
-
-
-def listen_to_all(
-    videos: Sequence[Video], lengths: Lengths, folder: epath.Path, workers: int = 0
-) -> dict[str, Cuts]:
-    """{name: cuts} of the videos, kept as a file each in `folder`; `workers` 0: one per core."""
-    kept = {video.name: folder / f"{video.name}.{_key(video, lengths)}.json" for video in videos}
-    result, waiting = {}, []
-    for video in videos:
-        if kept[video.name].exists():
-            found = json.loads(kept[video.name].read_text())
-            found["cuts"] = tuple(Cut(start, end) for start, end in found["cuts"])
-            result[video.name] = Cuts(**found)
-        else:
-            waiting.append(video)
-    find = functools.partial(find_cuts, lengths=lengths)
-    for video, found in _progress(_each(find, waiting, workers), len(waiting)):
-        result[video.name] = found
-        text = dataclasses.asdict(found)
-        text["cuts"] = [(cut.start, cut.end) for cut in found.cuts]
-        media.write_atomically(kept[video.name], json.dumps(text).encode())
-    return result
 
 
 def find_cuts(path: pathlib.Path, lengths: Lengths) -> Cuts:
@@ -96,52 +61,48 @@ def find_cuts(path: pathlib.Path, lengths: Lengths) -> Cuts:
 def listen(path: str | os.PathLike, fps: int) -> np.ndarray:
     """The level of a video's sound in each 1/fps s from its first frame on, float32 [T], in dB.
 
-    T is how long both picture and sound last. The level is that of the deviation from the frame's
-    mean, relative to a full-scale sine's peak; -inf where there is no sound. Sound is placed by its
-    times, one packet after the other, so that neither a hole nor hours of it matter.
+    T is how long both picture and sound last. The level is the power of the sound's slope, 0 dB for
+    the square of a full-scale tone of 1 kHz: rumble and hum, which speech has to be told from,
+    count less by 6 dB an octave. -inf where there is no sound. Sound is placed by its times, packet
+    after packet, so that neither a hole in it nor hours of it matter.
 
     Raises:
-      BadClip: there is no picture or no sound.
+      BadClip: there is no picture or no sound, or its times are damaged.
       av.error.FFmpegError: it cannot be read at all.
     """
-    totals = np.zeros((3, 1024))  # Samples of each frame: count, sum, sum of squares.
-    heard = 0
+    totals = np.zeros((2, 1024))  # Samples of each frame: count, sum of the slope's squares.
+    heard, end = 0, 0.0
     with av.open(os.fspath(path)) as container:
-        start, end = _check_streams(container), 0.0
+        start = _first_frame(container)
         video, audio = container.streams.video[0], container.streams.audio[0]
+        before = np.zeros(1)  # The last sample, of which the next one's slope is taken.
         for packet in container.demux(video, audio):
             if packet.stream_index == video.index:
                 if packet.pts is not None and packet.time_base is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 continue
             for frame in _decoded(packet):
-                samples = frame.to_ndarray()
-                samples = (
-                    samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
-                )
-                samples = media.to_mono_float(samples.T).astype(np.float64)
-                begin = ((frame.time or 0.0) - start) * frame.sample_rate
-                at = (
-                    np.arange(round(begin), round(begin) + frame.samples) * fps // frame.sample_rate
-                )
-                samples, at = samples[at >= 0], at[at >= 0]
+                samples, rate = _mono(frame), frame.sample_rate
+                slope = np.diff(samples, prepend=before) * rate / (2 * math.pi * 1000)
+                before = samples[-1:]
+                first = round(((frame.time or 0.0) - start) * rate)
+                at = np.arange(first, first + len(samples)) * fps // rate
+                slope, at = slope[at >= 0], at[at >= 0]
                 if not len(at):
                     continue
                 if at[-1] >= _LONGEST * fps:
                     raise BadClip(f"sound at {at[-1] / fps:.0f} s: its times are damaged")
                 while at[-1] >= totals.shape[1]:
                     totals = np.pad(totals, ((0, 0), (0, totals.shape[1])))
-                for row, values in enumerate((None, samples, samples**2)):
-                    counts = np.bincount(at - at[0], values)
-                    totals[row, at[0] : at[0] + len(counts)] += counts
+                sums = np.array([np.bincount(at - at[0]), np.bincount(at - at[0], slope**2)])
+                totals[:, at[0] : at[-1] + 1] += sums
                 heard = max(heard, int(at[-1]) + 1)
-    count, total, squares = totals[:, : min(heard, math.floor((end - start) * fps))]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        power = np.nan_to_num(squares / count - (total / count) ** 2)
-        return (10 * np.log10(np.maximum(power, 0))).astype(np.float32)
+    count, power = totals[:, : min(heard, max(0, math.floor((end - start) * fps + 0.5)))]
+    with np.errstate(divide="ignore"):
+        return (10 * np.log10(power / np.maximum(count, 1))).astype(np.float32)
 
 
-def _check_streams(container: av.container.InputContainer) -> float:
+def _first_frame(container: av.container.InputContainer) -> float:
     """The time of the first frame, in seconds; raises BadClip where picture or sound is missing."""
     if not container.streams.video:
         raise BadClip("no picture in it")
@@ -154,7 +115,7 @@ def _check_streams(container: av.container.InputContainer) -> float:
 def _told_length(path: pathlib.Path) -> float | None:
     """Seconds, where the file says how many."""
     with av.open(os.fspath(path)) as container:
-        _check_streams(container)
+        _first_frame(container)
         return None if container.duration is None else container.duration / av.time_base
 
 
@@ -166,67 +127,8 @@ def _decoded(packet: av.Packet) -> Iterable[av.AudioFrame]:
         return []
 
 
-def _key(video: Video, lengths: Lengths) -> str:
-    text = f"{VERSION} {clips.file_stamp(video.path)} {lengths}"
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _each(
-    find: functools.partial[Cuts], videos: Sequence[Video], workers: int
-) -> Iterator[tuple[Video, Cuts]]:
-    """As they are done; a video that kills its process is tried alone, and then unusable."""
-    workers = min(workers or os.cpu_count() or 1, len(videos))
-    if workers <= 1:
-        yield from ((video, find(video.path)) for video in videos)
-        return
-    waiting = list(videos)
-    while waiting:
-        try:
-            with _processes(workers) as executor:
-                running = {executor.submit(find, video.path): video for video in waiting}
-                for future in concurrent.futures.as_completed(running):
-                    found = future.result()
-                    waiting.remove(running[future])
-                    yield running[future], found
-        except BrokenProcessPool:
-            for video in waiting[:workers]:
-                yield video, _alone(find, video)
-            del waiting[:workers]
-
-
-def _alone(find: functools.partial[Cuts], video: Video) -> Cuts:
-    try:
-        with _processes(1) as executor:
-            return executor.submit(find, video.path).result()
-    except BrokenProcessPool:
-        return Cuts(unusable="the process that decoded it died")
-
-
-def _processes(workers: int) -> concurrent.futures.ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")  # As in pool.py.
-    return concurrent.futures.ProcessPoolExecutor(workers, context, _start)
-
-
-def _start() -> None:
-    """What a worker does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act upon.
-    threading.Thread(target=pool.die_with_parent, daemon=True).start()
-
-
-def _progress(results: Iterable[tuple[Video, Cuts]], total: int) -> Iterator[tuple[Video, Cuts]]:
-    """Shows rate and time left; a bar on a terminal."""
-    terminal = sys.stderr.isatty()
-    bar = tqdm.tqdm(total=total, desc="listening", unit="video", disable=not (terminal and total))
-    start = shown = time.monotonic()
-    for done, result in enumerate(results, 1):
-        yield result
-        bar.update()
-        now = time.monotonic()
-        if not terminal and (done == total or now - shown > _SECONDS_PER_LINE):
-            rate, shown = done / (now - start), now
-            print(
-                f"listened to {done} of {total} videos, {rate:.2f} videos/s, "
-                f"{(total - done) / rate / 60:.1f} min left",
-                flush=True,
-            )
-    bar.close()
+def _mono(frame: av.AudioFrame) -> np.ndarray:
+    """A frame's samples, float64 [S]; those that are not finite are silence."""
+    samples = frame.to_ndarray()  # Planar [channels, n], packed [1, n * channels].
+    samples = samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
+    return np.nan_to_num(media.to_mono_float(samples.T).astype(np.float64))
