@@ -70,18 +70,19 @@ def parts(levels: np.ndarray, fps: float, min_seconds: float, max_seconds: float
         lo, hi, said = waiting.pop()
         start, end = int(said[0, 0]), int(said[-1, 1])
         cut, pause = _best_pause(said, lo + shortest, hi - shortest)
-        if end - start > longest and not pause:
+        with_margins = min(hi, end + margin) - max(lo, start - margin)
+        if not pause or (with_margins <= longest and pause < _LEFT_OUT * fps):
+            if end - start <= longest:
+                around = min(margin, (longest - (end - start)) // 2)
+                around = max(around, -(-(shortest - (end - start)) // 2))  # Too short: more silence.
+                first = max(lo, start - around)
+                last = min(hi, max(end + around, first + shortest))
+                first = max(lo, min(first, last - shortest))
+                result.append(Part(first, last, last in cuts_in_speech))
+                continue
             earliest, latest = start + longest // 2, start + longest
             cut = _quietest(levels, max(lo + shortest, earliest), min(hi - shortest, latest))
             cuts_in_speech.add(cut)
-        elif end - start <= longest and pause < _LEFT_OUT * fps:
-            around = min(margin, (longest - (end - start)) // 2)
-            around = max(around, -(-(shortest - (end - start)) // 2))  # Too short: more silence.
-            first = max(lo, start - around)
-            last = min(hi, max(end + around, first + shortest))
-            first = max(lo, min(first, last - shortest))
-            result.append(Part(first, last, last in cuts_in_speech))
-            continue
         waiting.append((lo, cut, np.minimum(said[said[:, 0] < cut], cut)))
         waiting.append((cut, hi, np.maximum(said[said[:, 1] > cut], cut)))
     return sorted(result, key=lambda part: part.first)

@@ -124,11 +124,9 @@ def _video(
         )
     timed = [(line, r) for line, r in lines if r.get("start") or r.get("end")]
     if len(timed) < len(lines) > 1:
-        line = next(line for line, r in lines if (line, r) not in timed)
         raise UserError(
-            f"{path}, line {line}: {row['file']} is there already, in line "
-            f"{lines[0][0] if line != lines[0][0] else lines[1][0]}; give each of its rows another "
-            "start and end."
+            f"{path}, line {lines[1][0]}: {row['file']} is there already, in line {first}; give each "
+            "of its rows a start and an end."
         )
     cuts = sorted((_cut(path, line, r) for line, r in timed), key=lambda cut: cut.start)
     transcript = "" if cuts else row.get("transcript", "")
