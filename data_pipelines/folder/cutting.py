@@ -64,9 +64,7 @@ def parts(levels: np.ndarray, fps: float, min_seconds: float, max_seconds: float
     margin = round(_MARGIN * fps)
     waiting = [(0, len(levels), stretches)] if len(stretches) and len(levels) >= shortest else []
     result, cuts_in_speech = [], set()
-    while (
-        waiting
-    ):  # Each is a part of the time, no shorter than `shortest`, and what is said there.
+    while waiting:  # Each: a part of the time, of `shortest` or more, and what is said in it.
         lo, hi, said = waiting.pop()
         start, end = int(said[0, 0]), int(said[-1, 1])
         cut, pause = _best_pause(said, lo + shortest, hi - shortest)
@@ -74,9 +72,9 @@ def parts(levels: np.ndarray, fps: float, min_seconds: float, max_seconds: float
         if not pause or (with_margins <= longest and pause < _LEFT_OUT * fps):
             if end - start <= longest:
                 around = min(margin, (longest - (end - start)) // 2)
-                around = max(around, -(-(shortest - (end - start)) // 2))  # Too short: more silence.
-                first = max(lo, start - around)
-                last = min(hi, max(end + around, first + shortest))
+                around = max(around, math.ceil((shortest - (end - start)) / 2))  # Never too short.
+                first, last = max(lo, start - around), min(hi, end + around)
+                last = min(hi, max(last, first + shortest))
                 first = max(lo, min(first, last - shortest))
                 result.append(Part(first, last, last in cuts_in_speech))
                 continue

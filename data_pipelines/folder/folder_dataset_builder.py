@@ -43,6 +43,12 @@ class FolderConfig(recorded.RecordedConfig):
                 f"No clips are of {self.min_seconds} to {self.max_clip_seconds} s; min_seconds is "
                 "more than 0 and max_clip_seconds twice that or more, and at least 2."
             )
+        if self.max_clip_seconds > self.max_seconds:
+            raise UserError(
+                f"max_clip_seconds={self.max_clip_seconds} is more than "
+                f"config.data.max_seconds={self.max_seconds}, beyond which clips are left out; raise "
+                "that too."
+            )
         if min(self.val_share, self.test_share) < 0 or self.val_share + self.test_share >= 1:
             raise UserError(
                 f"val_share={self.val_share} and test_share={self.test_share} leave nothing to train"
@@ -140,6 +146,7 @@ def builder(
     workers: int = 0,
     speakers: Sequence[str] = (),
     max_bad_share: float = 0.05,
+    max_seconds: float = 30.0,
     csv: str = "",
     speaker_level: int = 1,
     min_seconds: float = 1.0,
@@ -163,6 +170,7 @@ def builder(
         workers=workers,
         speakers=tuple(speakers),
         max_bad_share=max_bad_share,
+        max_seconds=max_seconds,
         csv=csv,
         speaker_level=speaker_level,
         min_seconds=min_seconds,

@@ -11,8 +11,8 @@ import av.container
 import av.error
 import numpy as np
 
-from data_pipelines import media
-from data_pipelines.errors import BadClip
+from data_pipelines import media, video
+from data_pipelines.errors import BadClip, UserError
 from data_pipelines.folder import cutting
 from data_pipelines.folder.sources import Cut
 
@@ -45,10 +45,8 @@ def find_cuts(path: pathlib.Path, lengths: Lengths) -> Cuts:
         if seconds is not None and seconds <= lengths.max_seconds:
             return Cuts((Cut(),))
         levels = listen(path, lengths.fps)
-    except BadClip as e:
+    except (BadClip, UserError) as e:
         return Cuts(unusable=str(e))
-    except (av.error.FFmpegError, OSError) as e:
-        return Cuts(unusable=f"cannot be decoded ({e.strerror})")
     if len(levels) <= lengths.max_seconds * lengths.fps:
         return Cuts((Cut(),))
     parts = cutting.parts(levels, lengths.fps, lengths.min_seconds, lengths.max_seconds)
@@ -67,17 +65,15 @@ def listen(path: str | os.PathLike, fps: int) -> np.ndarray:
     after packet, so that neither a hole in it nor hours of it matter.
 
     Raises:
-      BadClip: there is no picture or no sound, or its times are damaged.
-      av.error.FFmpegError: it cannot be read at all.
+      BadClip: it cannot be read, there is no picture or no sound, or its times are damaged.
     """
     totals = np.zeros((2, 1024))  # Samples of each frame: count, sum of the slope's squares.
     heard, end = 0, 0.0
-    with av.open(os.fspath(path)) as container:
-        start = _first_frame(container)
-        video, audio = container.streams.video[0], container.streams.audio[0]
+    with media.opened(path) as container:
+        start, audio = video.Video(container).origin, _sound(container)
         before = np.zeros(1)  # The last sample, of which the next one's slope is taken.
-        for packet in container.demux(video, audio):
-            if packet.stream_index == video.index:
+        for packet in container.demux(*container.streams.video, audio):
+            if packet.stream_index != audio.index:
                 if packet.pts is not None and packet.time_base is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 continue
@@ -102,21 +98,19 @@ def listen(path: str | os.PathLike, fps: int) -> np.ndarray:
         return (10 * np.log10(power / np.maximum(count, 1))).astype(np.float32)
 
 
-def _first_frame(container: av.container.InputContainer) -> float:
-    """The time of the first frame, in seconds; raises BadClip where picture or sound is missing."""
-    if not container.streams.video:
-        raise BadClip("no picture in it")
-    if not container.streams.audio:
-        raise BadClip("no sound")
-    video = container.streams.video[0]
-    return float((video.start_time or 0) * (video.time_base or 0))
-
-
 def _told_length(path: pathlib.Path) -> float | None:
-    """Seconds, where the file says how many."""
-    with av.open(os.fspath(path)) as container:
-        _first_frame(container)
-        return None if container.duration is None else container.duration / av.time_base
+    """Seconds, where the file says how many; raises BadClip where picture or sound is missing."""
+    with media.opened(path) as container:
+        pictures, _ = video.Video(container), _sound(container)
+        whole = None if container.duration is None else container.duration / av.time_base
+        return pictures.seconds or whole
+
+
+def _sound(container: av.container.InputContainer) -> av.AudioStream:
+    stream = video.chosen(container.streams.audio)
+    if stream is None:
+        raise BadClip("no sound")
+    return stream
 
 
 def _decoded(packet: av.Packet) -> Iterable[av.AudioFrame]:
