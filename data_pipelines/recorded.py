@@ -42,6 +42,10 @@ class Found:
     splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
     of_clips: bool = False  # Ids of clips by split instead, where speakers are in several.
 
+    def is_in(self, split: str, raw: RawClip) -> bool:
+        """Whether a clip is in a split."""
+        return (raw.id if self.of_clips else raw.speaker) in self.splits[split]
+
 
 class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Aligned faces with sound; unfit clips are quarantined and listed in quarantine.json.
@@ -99,8 +103,7 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._draw_contact_sheets(good, cache)
         parts = {}
         for split, names in found.splits.items():
-            key = "id" if found.of_clips else "speaker"
-            parts[split] = [raw for raw in good if getattr(raw, key) in names]
+            parts[split] = [raw for raw in good if found.is_in(split, raw)]
             if not parts[split]:
                 print(f"No split {split!r}: there is no clip of {', '.join(names) or 'anyone'}.")
         return {

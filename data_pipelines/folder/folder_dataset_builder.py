@@ -38,7 +38,7 @@ class FolderConfig(recorded.RecordedConfig):
                 f"speaker_level={self.speaker_level} is no level of folders; 1 is the first below "
                 "the root, 0 makes every video a speaker."
             )
-        if not 0 < self.min_seconds <= self.max_clip_seconds / 2 or self.max_clip_seconds < 2:
+        if not 0 < self.min_seconds <= self.max_clip_seconds / 2 >= 1:
             raise UserError(
                 f"No clips are of {self.min_seconds} to {self.max_clip_seconds} s; min_seconds is "
                 "more than 0 and max_clip_seconds twice that or more, and at least 2."
@@ -88,32 +88,29 @@ class Builder(recorded.RecordedBuilder):
         if not form.manual_dir:
             raise UserError("The corpus folder is your own videos: give --manual_dir=FOLDER.")
         folder = pathlib.Path(form.manual_dir)
-        found = (
-            table.read(form.table, folder)
-            if form.table
-            else sources.find(folder, form.speaker_level)
-        )
-        speakers = {video.speaker for video in found}
-        asked = {naming.speaker_name(name) for name in form.speakers} & speakers or set()
-        asked = asked | (set(form.speakers) & speakers)
-        absent = [n for n in form.speakers if not {n, naming.speaker_name(n)} & speakers]
-        videos = [video for video in found if video.speaker in asked or not form.speakers]
-        if not videos:
-            raise UserError(
-                f"No video in {naming.shown(folder)} is of {_listed(form.speakers)}; its speakers "
-                f"are {_listed(sorted(speakers))}."
-            )
+        if csv := form.table:
+            videos = table.read(csv, folder)
+        else:
+            videos = sources.find(folder, form.speaker_level)
+        videos, absent = _of_speakers(videos, form.speakers)
         shares = form.val_share, form.test_share, form.split_seed
         share = sharing.by_video if form.within_speaker else sharing.by_speaker
         splits = share(videos, *shares)
         raws, unusable = self._clips(videos)
-        if form.within_speaker:
+        if form.within_speaker:  # From videos to their clips.
             splits = {
                 split: [raw.id for raw in raws if raw.id.rpartition("_")[0] in names]
                 for split, names in splits.items()
             }
             print("Splits go by file, within each speaker: val and test hold no new faces.")
-        return recorded.Found(raws, unusable, absent, splits, of_clips=form.within_speaker)
+        found = recorded.Found(raws, unusable, absent, splits, of_clips=form.within_speaker)
+        in_train = sum(found.is_in("train", raw) for raw in raws)
+        if 2 * in_train < len(raws):
+            print(
+                f"Only {in_train} of {len(raws)} clips are for training, since a speaker is in one "
+                "split whole: another --config.data.options.split_seed may suit, or a CSV's splits."
+            )
+        return found
 
     def _clips(self, videos: Sequence[Video]) -> tuple[list[RawClip], dict[str, str]]:
         """The clips of the videos, and why those without any have none."""
@@ -181,6 +178,23 @@ def builder(
         within_speaker=within_speaker,
     )
     return Builder.make(data_dir, form)
+
+
+def _of_speakers(
+    videos: Sequence[Video], speakers: Sequence[str]
+) -> tuple[Sequence[Video], list[str]]:
+    """The videos of the speakers asked for, by their own names or ours; those that are not there."""
+    if not speakers:
+        return videos, []
+    there = {video.speaker for video in videos}
+    names = {name: {name, naming.speaker_name(name)} & there for name in speakers}
+    asked = set().union(*names.values())
+    if not asked:
+        raise UserError(
+            f"No video is of {_listed(speakers)}; the speakers are {_listed(sorted(there))}."
+        )
+    absent = [name for name, own in names.items() if not own]
+    return [video for video in videos if video.speaker in asked], absent
 
 
 def _raw(video: Video, number: int, cut: Cut) -> RawClip:
