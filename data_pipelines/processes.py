@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,15 +15,21 @@ Result = TypeVar("Result")
 
 def each(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterator[tuple[Item, Result | None]]:
-    """(item, work(item)) as they are done; None for one that kills its process, tried alone again.
+) -> Iterator[tuple[Item, Result | Exception]]:
+    """(item, work(item)) as they are done, or the exception that it raised.
 
     `workers` processes, 0 for one per core; with one, the work is done here. Items and results are
-    pickled.
+    pickled. Of the items under way when a process dies, each is tried alone; the one that kills its
+    process again gives a ChildProcessError.
     """
     workers = min(workers or os.cpu_count() or 1, len(items))
     if workers <= 1:
-        yield from ((item, work(item)) for item in items)
+        for item in items:
+            try:
+                result = work(item)
+            except Exception as e:
+                result = e
+            yield item, result
         return
     waiting = dict(enumerate(items))
     while waiting:
@@ -31,7 +37,7 @@ def each(
             with _pool(workers) as pool:
                 running = {pool.submit(work, item): i for i, item in waiting.items()}
                 for future in concurrent.futures.as_completed(running):
-                    result = future.result()
+                    result = _outcome(future)
                     yield waiting.pop(running[future]), result
         except BrokenProcessPool:
             for i in list(waiting)[:workers]:  # They are begun in order, so one of these did it.
@@ -39,12 +45,20 @@ def each(
                 del waiting[i]
 
 
-def _alone(work: Callable[[Item], Result], item: Item) -> Result | None:
+def _outcome(future: concurrent.futures.Future) -> Any:
+    """The result or the exception; raises BrokenProcessPool."""
+    error = future.exception()
+    if isinstance(error, BrokenProcessPool) or not isinstance(error, Exception | None):
+        raise error
+    return error or future.result()
+
+
+def _alone(work: Callable[[Item], Result], item: Item) -> Result | Exception:
     try:
         with _pool(1) as pool:
-            return pool.submit(work, item).result()
+            return _outcome(pool.submit(work, item))
     except BrokenProcessPool:
-        return None
+        return ChildProcessError("the process that did it died")
 
 
 def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:

@@ -99,7 +99,7 @@ class Builder(recorded.RecordedBuilder):
         raws, unusable = self._clips(videos)
         if form.within_speaker:  # From videos to their clips.
             splits = {
-                split: [raw.id for raw in raws if raw.id.rpartition("_")[0] in names]
+                split: {raw.id for raw in raws if raw.id.rpartition("_")[0] in names}
                 for split, names in splits.items()
             }
             print("Splits go by file, within each speaker: val and test hold no new faces.")

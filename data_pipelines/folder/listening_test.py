@@ -135,3 +135,18 @@ def test_processes_find_the_same_cuts(tmp_path):
     videos = [video(write(tmp_path / f"{name}.mp4", TALK)) for name in "ab"]
     found = [kept.find_all(videos, LENGTHS, epath.Path(tmp_path / str(n)), n) for n in (1, 2)]
     assert found[0] == found[1]
+
+
+def test_what_was_not_foreseen_stops_no_other_and_is_tried_again(tmp_path, monkeypatch):
+    folder = epath.Path(tmp_path / "cuts")
+    videos = [video(write(tmp_path / f"{name}.mp4", TALK)) for name in "ab"]
+    find = listening.find_cuts
+
+    def fail(path, lengths):
+        return 1 / 0 if path.stem == "a" else find(path, lengths)
+
+    monkeypatch.setattr(listening, "find_cuts", fail)
+    found = kept.find_all(videos, LENGTHS, folder, workers=1)
+    assert found["a"].unusable == "ZeroDivisionError: division by zero" and found["b"].cuts
+    monkeypatch.setattr(listening, "find_cuts", find)
+    assert kept.find_all(videos, LENGTHS, folder, workers=1)["a"].cuts == found["b"].cuts
