@@ -60,8 +60,8 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for name, asked in form.content().items():
             if (found := metadata.get(name)) != asked:
                 raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={found or 'all'}, not "
-                    f"{asked or 'all'}: delete it (the cache beside it stays) or choose another "
+                    f"{result.data_path} holds the corpus with {name}={_said(found)}, not "
+                    f"{_said(asked)}: delete it (the cache beside it stays) or choose another "
                     "--data_dir."
                 )
         return result
@@ -69,6 +69,10 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     @abc.abstractmethod
     def find(self, download_dir: epath.Path) -> Found:
         """The raw clips: those in form.manual_dir, else downloaded into `download_dir`."""
+
+    def transcript_of(self, clip_id: str) -> str | None:
+        """What a clip's name says is spoken; None where names say nothing."""
+        return None
 
     @property
     def form(self) -> RecordedConfig:
@@ -100,7 +104,7 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for split, speakers in found.splits.items():
             parts[split] = [raw for raw in good if raw.speaker in speakers]
             if not parts[split]:
-                print(f"No split {split!r}: there is no clip of {', '.join(speakers)}.")
+                print(f"No split {split!r}: there is no clip of {', '.join(speakers) or 'anyone'}.")
         return {
             split: self._generate_examples(raws, cache) for split, raws in parts.items() if raws
         }
@@ -120,6 +124,7 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             "clips": count,
             "quarantined": dict(sorted(bad.items())),
             "without_word_times": sorted(raw.id for raw in found.clips if not raw.words),
+            "without_labels": sorted(r.id for r in found.clips if not (r.words or r.phones)),
             "absent_speakers": found.absent_speakers,
         }
         path = self.form_path / "quarantine.json"
@@ -143,6 +148,11 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 rows.append(np.hstack([media.decode_jpeg(jpeg) for jpeg in jpegs]))
             path = self.form_path / "contact_sheets" / f"{speaker}.png"
             media.write_atomically(path, media.encode_png(np.vstack(rows)))
+
+
+def _said(value: Any) -> Any:
+    """A value of RecordedConfig.content(), as a sentence has it: no speakers are all of them."""
+    return "all" if value == [] else value
 
 
 def _spread(items: Sequence, count: int) -> list:
