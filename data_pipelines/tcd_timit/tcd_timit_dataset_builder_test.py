@@ -1,5 +1,8 @@
+import functools
 import importlib
 import json
+import pathlib
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -35,14 +38,20 @@ def no_model(monkeypatch):
     monkeypatch.setattr(faces, "model_path", lambda: None)
 
 
-def write_mp4(path, frames=30):
+@functools.cache
+def mp4(frames):
     """29.97 frames/s and 48 kHz, as TCD-TIMIT's own files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((frames, 96, 64, 3), 90, np.uint8)
     tone = 0.3 * np.sin(np.arange(1601 * frames) / 8)
-    plain = path.with_suffix(".mp4")  # Of a name in upper case, too.
-    media.write_video(plain, pixels, 30000 / 1001, tone, 48000)
-    plain.rename(path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "clip.mp4")
+        media.write_video(path, pixels, 30000 / 1001, tone, 48000)
+        return path.read_bytes()
+
+
+def write_mp4(path, frames=30):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(mp4(frames))
 
 
 def block(place, rows=PHONES, end=".\n"):
@@ -120,7 +129,9 @@ def test_a_copy_becomes_shards_and_what_is_unfit_is_reported(corpus_copy, tmp_pa
 def test_plain_tfds_reads_it(corpus_copy, tmp_path, monkeypatch):
     prepare.prepare(data(height=128, width=96), corpus_copy, tmp_path / "data")
     importlib.import_module("data_pipelines.tcd_timit.tcd_timit_dataset_builder")
-    source = tfds.data_source("tcd_timit", split="test", data_dir=tmp_path / "data", download=False)
+    source: Any = tfds.data_source(
+        "tcd_timit", split="test", data_dir=tmp_path / "data", download=False
+    )
     assert [row["id"] for row in source] == [b"08F_sx3"]
 
 
