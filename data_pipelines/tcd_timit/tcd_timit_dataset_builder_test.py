@@ -1,8 +1,6 @@
-import functools
 import importlib
 import json
-import pathlib
-import tempfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -38,20 +36,15 @@ def no_model(monkeypatch):
     monkeypatch.setattr(faces, "model_path", lambda: None)
 
 
-@functools.cache
-def mp4(frames):
-    """29.97 frames/s and 48 kHz, as TCD-TIMIT's own files."""
-    pixels = np.full((frames, 96, 64, 3), 90, np.uint8)
-    tone = 0.3 * np.sin(np.arange(1601 * frames) / 8)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "clip.mp4")
-        media.write_video(path, pixels, 30000 / 1001, tone, 48000)
-        return path.read_bytes()
-
-
 def write_mp4(path, frames=30):
+    """29.97 frames/s and 48 kHz, as TCD-TIMIT's own files; another picture and tone for each."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(mp4(frames))
+    own = zlib.crc32(path.as_posix().encode())
+    pixels = np.full((frames, 96, 64, 3), 60 + own % 128, np.uint8)
+    tone = 0.3 * np.sin(np.arange(1601 * frames) / (8 + own % 16))
+    plain = path.with_suffix(".mp4")  # Of a name in upper case, too.
+    media.write_video(plain, pixels, 30000 / 1001, tone, 48000)
+    plain.rename(path)
 
 
 def block(place, rows=PHONES, end=".\n"):
@@ -168,9 +161,10 @@ def test_some_speakers(corpus_copy, tmp_path, capsys):
         ({"options": {"left": True}}, "no option 'left'"),
     ],
 )
-def test_a_mistake_is_a_sentence(corpus_copy, tmp_path, fields, sentence):
+def test_a_mistake_is_a_sentence(tmp_path, fields, sentence):
+    write_mp4(tmp_path / "01M" / "straightcam" / "sa1.mp4")
     with pytest.raises(UserError, match=sentence):
-        prepare.prepare(data(**fields), corpus_copy, tmp_path / "data")
+        prepare.prepare(data(**fields), tmp_path, tmp_path / "data")
     assert not list(tmp_path.glob("data/tcd_timit/*/*"))
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from configs import base
 from data_pipelines import clips, corpus, loader, prepare, splits
+from data_pipelines.errors import UserError
 from data_pipelines.grid import grid_dataset_builder
 from tests import drawn_corpora
 
@@ -105,7 +106,8 @@ def test_files_are_found_in_order_in_linked_folders_and_loops_end(tmp_path):
     root = tmp_path / "root"
     found = [path.relative_to(root).as_posix() for path in clips.files_below(root, ".mp4")]
     assert found == ["a/3.mp4", "b/1.MP4", "b/2.mp4", "c/5.mp4"]
-    assert clips.files_below(tmp_path / "nowhere", ".mp4") == []
+    with pytest.raises(UserError, match="Cannot read the folder .*nowhere"):
+        clips.files_below(tmp_path / "nowhere", ".mp4")
 
 
 def test_grid_s_names_say_what_is_spoken(tmp_path):
@@ -134,7 +136,8 @@ def test_a_drawn_corpus_comes_out_whole_and_in_step(name, speakers, tmp_path):
     assert summary["clips"] == {"train": 2, "val": 2, "test": 2} and not summary["quarantined"]
     by_lag = []
     for split in ("train", "val", "test"):
-        for clip in loader.open_clips(data, split, tmp_path / "data"):
+        opened = loader.open_clips(data, split, tmp_path / "data")
+        for clip in (opened[i] for i in range(len(opened))):
             gap = clip.landmarks[:, 66, 1] - clip.landmarks[:, 62, 1]
             power = np.square(clip.audio.astype(float).reshape(len(clip), -1)).mean(1)
             assert 4 < np.ptp(gap) < 30  # Pixels of 128 rows.
