@@ -59,9 +59,10 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         metadata = result.info.metadata or {}
         for name, asked in form.content().items():
             if (found := metadata.get(name)) != asked:
+                found, asked = ("all" if value == [] else value for value in (found, asked))
                 raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={_said(found)}, not "
-                    f"{_said(asked)}: delete it (the cache beside it stays) or choose another "
+                    f"{result.data_path} holds the corpus with {name}={found}, not "
+                    f"{asked}: delete it (the cache beside it stays) or choose another "
                     "--data_dir."
                 )
         return result
@@ -104,7 +105,7 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for split, speakers in found.splits.items():
             parts[split] = [raw for raw in good if raw.speaker in speakers]
             if not parts[split]:
-                print(f"No split {split!r}: there is no clip of {', '.join(speakers) or 'anyone'}.")
+                print(f"No split {split!r}: there is no clip of {', '.join(speakers)}.")
         return {
             split: self._generate_examples(raws, cache) for split, raws in parts.items() if raws
         }
@@ -148,11 +149,6 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 rows.append(np.hstack([media.decode_jpeg(jpeg) for jpeg in jpegs]))
             path = self.form_path / "contact_sheets" / f"{speaker}.png"
             media.write_atomically(path, media.encode_png(np.vstack(rows)))
-
-
-def _said(value: Any) -> Any:
-    """A value of RecordedConfig.content(), as a sentence has it: no speakers are all of them."""
-    return "all" if value == [] else value
 
 
 def _spread(items: Sequence, count: int) -> list:
