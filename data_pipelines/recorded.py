@@ -70,9 +70,10 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         metadata = result.info.metadata or {}
         for name, asked in form.content().items():
             if (found := metadata.get(name)) != asked:
+                found, asked = ("all" if value == [] else value for value in (found, asked))
                 raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={found or 'all'}, not "
-                    f"{asked or 'all'}: delete it (the cache beside it stays) or choose another "
+                    f"{result.data_path} holds the corpus with {name}={found}, not "
+                    f"{asked}: delete it (the cache beside it stays) or choose another "
                     "--data_dir."
                 )
         return result
@@ -80,6 +81,10 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     @abc.abstractmethod
     def find(self, download_dir: epath.Path) -> Found:
         """The raw clips: those in form.manual_dir, else downloaded into `download_dir`."""
+
+    def transcript_of(self, clip_id: str) -> str | None:
+        """What a clip's name says is spoken; None where names say nothing."""
+        return None
 
     @property
     def form(self) -> RecordedConfig:
@@ -167,6 +172,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             "clips": count,
             "quarantined": dict(sorted(bad.items())),
             "without_word_times": sorted(raw.id for raw in found.clips if not raw.words),
+            "without_labels": sorted(r.id for r in found.clips if not (r.words or r.phones)),
             "absent_speakers": found.absent_speakers,
         }
         path = self.form_path / "quarantine.json"
