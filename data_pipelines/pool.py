@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
@@ -20,13 +20,14 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import clips, faces, media, track
+from data_pipelines import clips, duplicates, faces, media, track
 from data_pipelines.clips import AlignedClip, RawClip
 from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import BadClip
 
 _SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
 _CONTENT = ("jpegs.npy", "audio.npy")  # Of a cached clip.
+_VERSION = 2  # Of what Cache.save keeps, fingerprint and all; a new one makes every clip again.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Facts:
     frames: int
     size: int  # Bytes, about those of the example.
     content: tuple[tuple[int, int], ...]  # CRC-32 and size of pictures and sound.
+    fingerprint: duplicates.Fingerprint
 
 
 class Cache:
@@ -51,7 +53,7 @@ class Cache:
 
     def _stem(self, raw: RawClip) -> str:
         key = (
-            f"{self.form.name} {clips.VERSION} {self.form.max_seconds} {raw.stamp} "
+            f"{self.form.name} {clips.VERSION}.{_VERSION} {self.form.max_seconds} {raw.stamp} "
             f"{raw.frame_count} {raw.start} {raw.end}"
         )
         return f"{raw.id}.{hashlib.sha256(key.encode()).hexdigest()[:12]}"
@@ -76,6 +78,7 @@ class Cache:
     def save(self, raw: RawClip, aligned: AlignedClip) -> None:
         """Keeps an aligned clip."""
         buffer = io.BytesIO()
+        fingerprint = duplicates.fingerprint(aligned.audio, self.form.audio_rate, aligned.jpegs)
         np.savez(
             buffer,
             jpegs=np.frombuffer(b"".join(aligned.jpegs), np.uint8),
@@ -83,6 +86,7 @@ class Cache:
             landmarks=aligned.landmarks,
             blink=aligned.blink,
             audio=aligned.audio,
+            **dataclasses.asdict(fingerprint),
         )
         media.write_atomically(self.path(raw, "npz"), buffer.getvalue())
 
@@ -103,11 +107,23 @@ class Cache:
             members = kept.zip.infolist()  # With the check sums of what they hold.
             sums = [(m.CRC, m.file_size) for m in members if m.filename in _CONTENT]
             size = sum(m.file_size for m in members)
-            return Facts(frames=len(kept["sizes"]), size=size, content=tuple(sums))
+            fingerprint = duplicates.Fingerprint(kept["words"], kept["picture"])
+            return Facts(len(kept["sizes"]), size, tuple(sums), fingerprint)
 
     def save_reason(self, raw: RawClip, reason: str) -> None:
         """Keeps why a clip is quarantined."""
         media.write_atomically(self.path(raw, "bad"), reason.encode())
+
+
+def same_recordings(facts: Mapping[str, Facts]) -> Iterator[tuple[str, str]]:
+    """Pairs of ids: first those of equal content, then those that sound and look the same."""
+    first: dict[tuple, str] = {}
+    for name, fact in facts.items():
+        if (other := first.setdefault(fact.content, name)) != name:
+            yield name, other
+    ids = list(facts)
+    for i, j, _ in duplicates.pairs([fact.fingerprint for fact in facts.values()]):
+        yield ids[i], ids[j]
 
 
 def align_all(raws: Sequence[RawClip], cache: Cache, workers: int = 0) -> dict[str, str]:
@@ -215,18 +231,19 @@ def _align_one(raw: RawClip, cache: Cache, find: faces.FaceFinder) -> str | None
 class Progress:
     """Rate, time left and the count of quarantined clips: a bar on a terminal, else lines."""
 
-    def __init__(self, done_what: str, total: int, bad: Collection):
+    def __init__(self, done_what: str, total: int, bad: Collection, unit: str = "clip"):
         self._done_what, self._total, self._bad, self._done = done_what, total, bad, 0
+        self._unit = unit
         self._terminal = sys.stderr.isatty()
-        self._bar = tqdm.tqdm(total=total, desc=done_what, unit="clip", disable=not self._terminal)
+        self._bar = tqdm.tqdm(total=total, desc=done_what, unit=unit, disable=not self._terminal)
         self._start = self._shown = time.monotonic()
 
     def step(self) -> None:
-        """One more clip is done."""
+        """One more is done."""
         self.reached(self._done + 1)
 
     def reached(self, done: int) -> None:
-        """So many clips are done."""
+        """So many are done."""
         self._done = done
         now = time.monotonic()
         self._bar.set_postfix(quarantined=len(self._bad), refresh=False)
@@ -237,7 +254,8 @@ class Progress:
         if due and done and not self._terminal:
             rate, self._shown = done / (now - self._start), now
             print(
-                f"{self._done_what} {done} of {self._total} clips, {rate:.2f} clips/s, "
+                f"{self._done_what} {done} of {self._total} {self._unit}s, "
+                f"{rate:.2f} {self._unit}s/s, "
                 f"{(self._total - done) / rate / 60:.1f} min left, {len(self._bad)} quarantined",
                 flush=True,
             )

@@ -41,6 +41,11 @@ class Found:
     unusable: dict[str, str]  # {id: why} of those that are no clips of the corpus.
     absent_speakers: list[str]  # Asked for and not there.
     splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
+    of_clips: bool = False  # Ids of clips by split instead, where speakers are in several.
+
+    def is_in(self, split: str, raw: RawClip) -> bool:
+        """Whether a clip is in a split."""
+        return (raw.id if self.of_clips else raw.speaker) in self.splits[split]
 
 
 class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -63,9 +68,10 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         metadata = result.info.metadata or {}
         for name, asked in form.content().items():
             if (found := metadata.get(name)) != asked:
+                found, asked = ("all" if value == [] else value for value in (found, asked))
                 raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={found or 'all'}, not "
-                    f"{asked or 'all'}: delete it (the cache beside it stays) or choose another "
+                    f"{result.data_path} holds the corpus with {name}={found}, not "
+                    f"{asked}: delete it (the cache beside it stays) or choose another "
                     "--data_dir."
                 )
         return result
@@ -114,10 +120,11 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
         facts = {raw.id: cache.facts(raw) for raw in good}
-        parts = shards.assign(good, found.splits, {i: fact.content for i, fact in facts.items()})
-        for split, speakers in found.splits.items():
+        parts = shards.assign(good, found.splits, pool.same_recordings(facts), found.of_clips)
+        for split, names in found.splits.items():
             if split not in parts:
-                print(f"No split {split!r}: there is no clip of {', '.join(speakers)}.")
+                said = ", ".join(sorted(names)) or "anyone"
+                print(f"No split {split!r}: there is no clip of {said}.")
         longest = {
             split: max(facts[raw.id].frames for raw in raws) for split, raws in parts.items()
         }
@@ -162,6 +169,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             "clips": count,
             "quarantined": dict(sorted(bad.items())),
             "without_word_times": sorted(raw.id for raw in found.clips if not raw.words),
+            "without_labels": sorted(r.id for r in found.clips if not (r.words or r.phones)),
             "absent_speakers": found.absent_speakers,
         }
         path = self.form_path / "quarantine.json"

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import os
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,33 +40,34 @@ def _canonical(example: bytes) -> bytes:
 def assign(
     raws: Sequence[RawClip],
     splits: Mapping[str, Collection[str]],
-    content: Mapping[str, Hashable],
+    same: Iterable[tuple[str, str]],
+    of_clips: bool = False,
 ) -> dict[str, list[RawClip]]:
-    """The clips of each split that has any, by their speakers.
+    """The clips of each split that has any; `splits` names speakers, or clips.
 
-    Raises UserError where a speaker or a recording, by its `content` ({id: it}), is in two splits.
+    Raises UserError where one is in two splits, or a recording is: `same` has the pairs of ids
+    that are the same one.
     """
-    split_of = {}
-    for split, speakers in splits.items():
-        for speaker in speakers:
-            if split_of.setdefault(speaker, split) != split:
-                raise UserError(
-                    f"The speaker {speaker} is in two splits, {split_of[speaker]} and {split}: "
-                    "leave out one."
-                )
+    split_of: dict[str, str] = {}
+    for split, names in splits.items():
+        for name in names:
+            if split_of.setdefault(name, split) != split:
+                raise UserError(f"{name} is in two splits, {split_of[name]} and {split}: choose.")
     parts: dict[str, list[RawClip]] = {split: [] for split in splits}
-    seen: dict[Hashable, RawClip] = {}
+    placed: dict[str, tuple[str, RawClip]] = {}
     for raw in raws:
-        if raw.speaker in split_of:
-            split = split_of[raw.speaker]
+        split = split_of.get(raw.id if of_clips else raw.speaker)
+        if split is not None:
             parts[split].append(raw)
-            other = seen.setdefault(content[raw.id], raw)
-            if split_of[other.speaker] != split:
-                raise UserError(
-                    f"{raw.id} of {raw.speaker} ({split}) is the same recording as {other.id} of "
-                    f"{other.speaker} ({split_of[other.speaker]}), and no recording may be in two "
-                    "splits: find out whose it is, and take the other one away."
-                )
+            placed[raw.id] = split, raw
+    for pair in same:
+        (split, raw), (other_split, other) = (placed.get(name, ("", None)) for name in pair)
+        if raw and other and split != other_split:
+            raise UserError(
+                f"{raw.id} of {raw.speaker} ({split}) is the same recording as {other.id} of "
+                f"{other.speaker} ({other_split}), and no recording may be in two splits: find "
+                "out whose it is, and take the other one away."
+            )
     return {split: part for split, part in parts.items() if part}
 
 

@@ -19,6 +19,8 @@ from s2f_jax import networks, profiling, runs
 _MAY_BE_ZERO = {
     "seed",
     "data.prepare_workers",
+    "data.options.speaker_level",
+    "data.options.split_seed",
     "loader_workers",
     "loss.adversarial_from",
     "optim.decay_after",

@@ -4,7 +4,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from data_pipelines import clips, corpus, faces, pool
+from data_pipelines import clips, corpus, faces, media, pool
 from data_pipelines.errors import BadClip
 
 FORM = corpus.CorpusConfig()
@@ -25,7 +25,7 @@ def raw_clip(name, stamp="1"):
 def aligned_clip(seed=0):
     rng = np.random.default_rng(seed)
     return clips.AlignedClip(
-        jpegs=[rng.bytes(5), rng.bytes(9)],
+        jpegs=[media.encode_jpeg(rng.integers(0, 255, (8, 6, 3), np.uint8)) for _ in range(2)],
         landmarks=rng.normal(size=(2, 68, 2)).astype(np.float32),
         blink=np.array([0.5, np.nan], np.float32),
         audio=rng.integers(-9, 9, 1280).astype(np.int16),
@@ -70,6 +70,18 @@ def test_the_cache_gives_back_what_it_was_given(tmp_path):
     for name in ("landmarks", "blink", "audio"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(given, name))
         assert getattr(kept, name).dtype == getattr(given, name).dtype
+
+
+def test_the_facts_of_a_clip_are_those_of_what_was_kept(tmp_path):
+    cache = pool.Cache(tmp_path, FORM)
+    for name, seed in (("a", 0), ("again", 0), ("b", 1)):
+        cache.save(raw_clip(name), aligned_clip(seed))
+    facts = {name: cache.facts(raw_clip(name)) for name in ("a", "again", "b")}
+    given = aligned_clip()
+    assert facts["a"].frames == 2
+    bare = sum(map(len, given.jpegs)) + given.landmarks.nbytes + given.audio.nbytes
+    assert bare < facts["a"].size < bare + 3000  # NumPy's headers, and the fingerprint.
+    assert list(pool.same_recordings(facts)) == [("again", "a")]
 
 
 def test_a_second_run_does_only_what_is_missing_or_changed(tmp_path, work):

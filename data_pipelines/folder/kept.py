@@ -1,0 +1,50 @@
+"""The cuts of many videos, each kept as a file, so that an interrupted run goes on."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+
+from etils import epath
+
+from data_pipelines import clips, media, pool, processes
+from data_pipelines.folder import listening
+from data_pipelines.folder.listening import Cuts, Lengths
+from data_pipelines.folder.sources import Cut, Video
+
+
+def find_all(
+    videos: Sequence[Video], lengths: Lengths, folder: epath.Path, workers: int = 0
+) -> dict[str, Cuts]:
+    """{name: cuts} of the videos, kept in `folder`; `workers` processes, 0 for one per core."""
+    kept = {video.name: folder / f"{video.name}.{_key(video, lengths)}.json" for video in videos}
+    result = {video.name: _load(kept[video.name]) for video in videos if kept[video.name].exists()}
+    waiting = {video.path: video.name for video in videos if video.name not in result}
+    unusable = [name for name, found in result.items() if found.unusable]
+    progress = pool.Progress("listened to", len(waiting), unusable, "video")
+    find = functools.partial(listening.find_cuts, lengths=lengths)
+    for path, found in processes.each(find, list(waiting), workers):
+        name = waiting[path]
+        if isinstance(found, Exception):  # Not foreseen, so not kept; it may not happen again.
+            found = Cuts(unusable=f"{type(found).__name__}: {found}")
+        else:
+            text = dataclasses.asdict(found)
+            text["cuts"] = [(cut.start, cut.end) for cut in found.cuts]
+            media.write_atomically(kept[name], json.dumps(text).encode())
+        result[name] = found
+        unusable += [name] if found.unusable else []
+        progress.step()
+    return result
+
+
+def _load(path: epath.Path) -> Cuts:
+    found = json.loads(path.read_text())
+    found["cuts"] = tuple(Cut(start, end) for start, end in found["cuts"])
+    return Cuts(**found)
+
+
+def _key(video: Video, lengths: Lengths) -> str:
+    """Of all that a video's cuts depend on."""
+    text = f"{listening.VERSION} {clips.file_stamp(video.path)} {lengths}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

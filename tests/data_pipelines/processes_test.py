@@ -1,0 +1,29 @@
+import os
+
+import pytest
+
+from data_pipelines import processes
+
+
+def third(number):
+    """12 / number, of which 0 is none; 13 is deadly where another process does it."""
+    if number == 13:
+        os._exit(9)
+    return 12 / number
+
+
+def collected(numbers, workers):
+    pairs = processes.each(third, numbers, workers)
+    return {i: type(r) if isinstance(r, Exception) else r for i, r in pairs}
+
+
+def test_one_worker_is_this_process():
+    assert collected([3, 0, 4], 1) == {3: 4, 0: ZeroDivisionError, 4: 3}
+    assert collected([], 0) == {}
+    assert [r for _, r in processes.each(lambda _: os.getpid(), [1], 8)] == [os.getpid()]
+
+
+@pytest.mark.slow
+def test_an_item_that_kills_its_process_is_found_out():
+    done = collected([1, 2, 13, 3, 0, 4], 2)
+    assert done == {1: 12, 2: 6, 13: ChildProcessError, 3: 4, 0: ZeroDivisionError, 4: 3}
