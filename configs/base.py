@@ -27,6 +27,7 @@ def get_config(
     c.data.audio_rate = 16000  # Hz: 16000, 25000, 48000 or 50000.
     c.data.fps = 25  # Frames/s; divides audio_rate.
     c.data.speakers = ()  # Only these, e.g. ("s1", "s2"); empty: all there are. For prepare.
+    c.data.max_seconds = 30.0  # Longer clips are quarantined; the folder corpus cuts them.
     c.data.max_bad_share = 0.05  # Of the clips; more quarantined ones stop `prepare`.
     c.data.prepare_workers = 0  # Processes; 0: one per core.
     c.data.options = ConfigDict()  # What only this corpus's builder takes.

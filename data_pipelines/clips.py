@@ -4,20 +4,21 @@ import dataclasses
 import io
 import pathlib
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from data_pipelines import faces, media
+from data_pipelines import faces, media, track, video
 from data_pipelines.corpus import CorpusConfig
-from data_pipelines.errors import BadClip, UserError
+from data_pipelines.errors import BadClip
 
-VERSION = 1  # Of what align_clip does; a new one makes every clip again.
-_MAX_HEIGHT = 720  # Pixels; higher video is shrunk first, which keeps a process below 1 GB.
-_MAX_FACELESS = 0.1  # Of a clip's frames; and no gap longer than:
-_MAX_GAP = 5  # Frames.
+VERSION = 2  # Of what align_clip does; a new one makes every clip again.
+_MAX_SIDE = 720  # Pixels of the shorter side; a larger picture is shrunk before the face is found.
 _MAX_OFF = 0.1  # Of the height, by which a stable point may be off its canonical place.
 _SMOOTHING = 7  # Frames, of the transform; the landmarks are kept unsmoothed, or blinks vanish.
+# Of a zip, or of its member.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, KeyError, RuntimeError, NotImplementedError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,37 +64,38 @@ def file_stamp(path: pathlib.Path) -> str:
 
 
 def align_clip(raw: RawClip, form: CorpusConfig, find: Callable) -> AlignedClip:
-    """Decodes, finds the face, aligns, resamples; `find` is a faces.FaceFinder.
+    """Decodes, follows the face, aligns, resamples; `find` is a faces.FaceFinder.
+
+    Frame k shows what the file shows k / form.fps seconds after the clip's start, which for a whole
+    file is its first picture. Of its frames, only as many are held as steadying the face needs.
 
     Raises:
       BadClip: the clip is unfit, with the reason.
     """
-    clip = _decode(raw)
-    if raw.frame_count is not None and len(clip.frames) != raw.frame_count:
-        raise BadClip(f"{len(clip.frames)} frames instead of {raw.frame_count}")
-    if not clip.audio.any():
-        raise BadClip("silent" if clip.audio.size else "no sound")
-    frames = clip.frames[nearest_frames(len(clip.frames), clip.fps, form.fps)]
-    landmarks, blink = find_landmarks(frames, find)
-    height, width = form.height, form.width
-    transforms = [
-        faces.face_transform(points, height, width)
-        for points in faces.smooth(landmarks, _SMOOTHING)
-    ]
-    pairs = zip(transforms, landmarks, strict=True)
-    moved = np.array([faces.transform_points(*pair) for pair in pairs], np.float32)
-    off = np.abs(moved[:, list(faces.STABLE)] - faces.canonical(height, width)).max(axis=(1, 2))
-    if off.max() > _MAX_OFF * height:  # Of GRID's good clips, none is off by 3 % of the height.
-        raise BadClip(f"the face jumps at frame {np.argmax(off)}")
-    aligned = (
-        faces.align(frame, t, height, width) for frame, t in zip(frames, transforms, strict=True)
-    )
-    audio = media.resample(clip.audio, clip.audio_rate, form.audio_rate)
-    audio = media.fit_length(audio, len(frames) * form.audio_rate // form.fps)
+    source = _source(raw)
+    with media.opened(source) as container:
+        pictures = video.Video(container)
+        if not container.streams.audio:
+            raise BadClip("no sound")
+        tracked = track.follow(_images(pictures, raw, form), find)
+        jpegs, landmarks, blink = [], [], []
+        for face, steadied in track.steady(tracked, _SMOOTHING):
+            frame, points = _align(face, steadied, len(jpegs), form)
+            jpegs.append(media.encode_jpeg(frame))
+            landmarks.append(points)
+            blink.append(face.blink)
+    if raw.frame_count is not None and pictures.count != raw.frame_count:
+        raise BadClip(f"{pictures.count} frames instead of {raw.frame_count}")
+    start = pictures.origin + raw.start
+    audio, rate = media.decode_sound(source, start, start + len(jpegs) / form.fps)
+    if not audio.any():
+        raise BadClip("silent")
+    audio = media.resample(audio, rate, form.audio_rate)
+    audio = media.fit_length(audio, len(jpegs) * form.audio_rate // form.fps)
     return AlignedClip(
-        jpegs=[media.encode_jpeg(frame) for frame in aligned],
-        landmarks=moved,
-        blink=blink,
+        jpegs=jpegs,
+        landmarks=np.array(landmarks, np.float32),
+        blink=np.array(blink, np.float32),
         audio=np.rint(audio * 32767).astype(np.int16),
     )
 
@@ -115,44 +117,44 @@ def example(raw: RawClip, aligned: AlignedClip, form: CorpusConfig) -> dict:
     }
 
 
-def nearest_frames(count: int, fps: float, new_fps: float) -> np.ndarray:
-    """Which of `count` frames to show at another rate, for the same time: [T] indices."""
-    if abs(fps / new_fps - 1) < 1e-3:  # Rates such as 24.999 are rounding in the file.
-        return np.arange(count)
-    t = np.arange(max(1, round(count * new_fps / fps)))
-    return np.minimum(np.rint(t * fps / new_fps).astype(int), count - 1)
-
-
-def find_landmarks(frames: np.ndarray, find: Callable) -> tuple[np.ndarray, np.ndarray]:
-    """Frames [T, H, W, 3] -> landmarks float32 [T, 68, 2], blink float32 [T].
-
-    Frames without a face get landmarks between their neighbours', and blink NaN. Raises BadClip
-    where these are too many.
-    """
-    landmarks = np.full((len(frames), 68, 2), np.nan, np.float32)
-    blink = np.full(len(frames), np.nan, np.float32)
-    for t, frame in enumerate(frames):
-        for face in find(frame)[:1]:
-            landmarks[t], blink[t] = face.landmarks, face.blink
-    seen = ~np.isnan(landmarks[:, 0, 0])
-    faceless = int(np.sum(~seen))
-    gap = max(len(run) for run in "".join(" " if s else "x" for s in seen).split(" "))
-    if faceless > _MAX_FACELESS * len(frames) or gap > _MAX_GAP:
-        raise BadClip(f"no face in {faceless} of {len(frames)} frames, {gap} of them in a row")
-    if faceless:
-        t, known = np.arange(len(frames)), np.flatnonzero(seen)
-        flat = landmarks.reshape(len(frames), -1)
-        filled = [np.interp(t, known, column[known]) for column in flat.T]
-        landmarks = np.array(filled, np.float32).T.reshape(landmarks.shape)
-    return landmarks, blink
-
-
-def _decode(raw: RawClip) -> media.Clip:
-    """The clip's frames and sound; what is wrong with one file is that clip's fault alone."""
+def _source(raw: RawClip) -> pathlib.Path | io.BytesIO:
+    """The clip's file, or its bytes out of a zip; what is wrong there is that clip's fault alone."""
     try:
-        if not raw.member:
-            return media.decode_clip(raw.path, _MAX_HEIGHT)
-        with zipfile.ZipFile(raw.path) as archive:
-            return media.decode_clip(io.BytesIO(archive.read(raw.member)), _MAX_HEIGHT)
-    except (UserError, zipfile.BadZipFile, OSError) as e:
-        raise BadClip(f"cannot be read ({e})") from e
+        if raw.member:
+            with zipfile.ZipFile(raw.path) as archive:
+                return io.BytesIO(archive.read(raw.member))
+        if raw.path.exists() and not raw.path.is_file():
+            raise BadClip("not a file")
+        raw.path.open("rb").close()
+        return raw.path
+    except _UNREADABLE as e:
+        reason = e.strerror if isinstance(e, OSError) else e
+        raise BadClip(f"cannot be read ({reason})") from e
+
+
+def _images(pictures: video.Video, raw: RawClip, form: CorpusConfig) -> Iterator[np.ndarray]:
+    """The clip's frames at form.fps, uint8 [H, W, 3]; one that is shown twice is the same array."""
+    too_long = f"longer than {form.max_seconds:g} s: cut it, or raise config.data.max_seconds"
+    declared = (pictures.seconds or 0.0) if raw.end is None else raw.end  # By the file's header.
+    if declared - raw.start > form.max_seconds + 1:
+        raise BadClip(too_long)
+    frame, image = None, np.empty(0, np.uint8)
+    for k, shown in enumerate(pictures.at_rate(form.fps, raw.start, raw.end)):
+        if k >= round(form.max_seconds * form.fps):
+            raise BadClip(too_long)
+        if shown is not frame:
+            frame, image = shown, pictures.rgb(shown, _MAX_SIDE)
+        yield image
+
+
+def _align(
+    face: track.Tracked, steadied: np.ndarray, t: int, form: CorpusConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """-> uint8 [height, width, 3] and the landmarks in it, by the steadied face's transform."""
+    height, width = form.height, form.width
+    transform = faces.face_transform(steadied, height, width)
+    points = faces.transform_points(transform, face.landmarks)
+    off = np.abs(points[list(faces.STABLE)] - faces.canonical(height, width)).max()
+    if off > _MAX_OFF * height:  # Of GRID's good clips, none is off by 3 % of the height.
+        raise BadClip(f"the face jumps at frame {t}")
+    return faces.align(face.image, transform, height, width), points

@@ -16,6 +16,7 @@ class CorpusConfig(tfds.core.BuilderConfig):
     width: int = 96  # Pixels; 3/4 of the height.
     audio_rate: int = 16000  # Hz.
     fps: int = 25  # Frames/s; divides audio_rate.
+    max_seconds: float = 30.0  # Of a recorded clip; longer ones are quarantined. Not in the name.
 
     def __post_init__(self):
         if self.audio_rate % self.fps:

@@ -180,16 +180,6 @@ def align(image: np.ndarray, transform: np.ndarray, height: int, width: int) -> 
     return drawn if k == 1 else cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def smooth(landmarks: np.ndarray, window: int = 7) -> np.ndarray:
-    """Centred moving average over time, [T, ...] -> [T, ...]; at the ends, over what there is."""
-    half = window // 2
-    total = np.cumsum(np.pad(landmarks, [(1, 0)] + [(0, 0)] * (landmarks.ndim - 1)), axis=0)
-    t = np.arange(len(landmarks))
-    first, last = np.maximum(t - half, 0), np.minimum(t + half + 1, len(landmarks))
-    count = (last - first).reshape(-1, *[1] * (landmarks.ndim - 1))
-    return ((total[last] - total[first]) / count).astype(landmarks.dtype)
-
-
 def portrait(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, int]:
     """A photograph uint8 [H, W, 3] -> its largest face, uint8 [height, width, 3], and the count.
 

@@ -1,11 +1,13 @@
 """Pictures, sound and video in and out of files: OpenCV, PyAV (no system ffmpeg) and soxr."""
 
+import contextlib
 import dataclasses
 import fractions
 import io
 import os
 import pathlib
 import uuid
+from collections.abc import Iterator
 
 import av
 import av.container
@@ -15,10 +17,12 @@ import numpy as np
 import soxr
 from etils import epath
 
+from data_pipelines import video
 from data_pipelines.errors import BadClip, UserError
 
 # Rates that AAC knows; sound at any other rate (25 and 50 kHz) is written at 48 kHz.
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_PREROLL = 1.0  # Seconds of sound decoded before a part: a decoder's first ones are not whole.
 _BT601 = 6  # SMPTE 170M, in the numbering of H.273: what RGB is converted with below.
 
 # OpenCV's own words on a damaged PNG would come before ours.
@@ -113,40 +117,62 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return np.asarray(samples, np.float32)
 
 
-def decode_clip(source: str | os.PathLike | io.BytesIO, max_height: int | None = None) -> Clip:
-    """A video file, or its bytes -> frames and sound; higher ones are shrunk to `max_height`.
+@contextlib.contextmanager
+def opened(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.InputContainer]:
+    """A video file, or its bytes, to be decoded.
 
-    Sound before the first frame is cut, and sound that starts later is padded, by the times of
-    the two streams: .mpg files muxed elsewhere are 11 ms apart, a quarter of a frame.
+    Raises:
+      UserError: there is no such file.
+      BadClip: it is not a video, or FFmpeg fails at any part of it that is decoded meanwhile.
+    """
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    else:  # A relative path with a colon would be an address.
+        source = str(_existing_file(source, "video").absolute())
+    try:
+        with av.open(source, "r") as container:
+            yield container
+    except av.error.FFmpegError as e:
+        raise BadClip(f"cannot be decoded ({e.strerror})") from e
+
+
+def decode_clip(source: str | os.PathLike | io.BytesIO) -> Clip:
+    """A short video file, or its bytes -> all its frames and its sound, as decode_sound has it.
 
     Raises:
       UserError: there is no such file.
       BadClip: it is not a video, or any part of it is damaged.
     """
-    if not isinstance(source, io.BytesIO):
-        source = str(_existing_file(source, "video"))
-    try:
-        with av.open(source, "r") as container:
-            if not container.streams.video:
-                raise BadClip("no picture in it")
-            video = container.streams.video[0]
-            fps = float(video.average_rate or video.guessed_rate or 0)
-            frames, start = _decode_video(container, max_height)
-        samples, rate, audio_start = np.zeros(0, np.float32), 0, start
-        if isinstance(source, io.BytesIO):
-            source.seek(0)
-        with av.open(source, "r") as container:
-            if container.streams.audio:
-                samples, rate, audio_start = _decode_audio(container)
-    except av.error.FFmpegError as e:
-        raise BadClip(f"cannot be decoded ({e.strerror})") from e
-    if not fps:
-        raise BadClip("no frame rate")
+    with opened(source) as container:
+        pictures = video.Video(container)
+        frames = [pictures.rgb(frame) for _, frame in pictures.pictures()]
+    if not frames:
+        raise BadClip("no frames")
+    samples, rate = decode_sound(source, pictures.origin)
+    return Clip(frames=np.stack(frames), fps=pictures.fps, audio=samples, audio_rate=rate)
+
+
+def decode_sound(
+    source: str | os.PathLike | io.BytesIO, start: float, end: float | None = None
+) -> tuple[np.ndarray, int]:
+    """The sound of a video from `start` to `end`, in the file's own time -> [S], its rate in Hz.
+
+    Mono float32 in [-1, 1]. Sound before the start is cut, and sound that starts later is padded,
+    by the times of the stream: in .mpg files muxed elsewhere picture and sound are 11 ms apart, a
+    quarter of a frame. Without sound: none, and rate 0.
+
+    Raises:
+      BadClip: it is damaged, or not finite.
+    """
+    with opened(source) as container:
+        if not container.streams.audio:
+            return np.zeros(0, np.float32), 0
+        samples, rate, first = _decode_audio(container, start, end)
     if not np.isfinite(samples).all():
         raise BadClip("sound with samples that are not finite")
-    shift = round((start - audio_start) * rate)  # Samples before the first frame.
+    shift = round((start - first) * rate)  # Samples before the start.
     samples = samples[shift:] if shift >= 0 else np.pad(samples, (-shift, 0))
-    return Clip(frames=frames, fps=fps, audio=samples, audio_rate=rate)
+    return samples if end is None else samples[: round((end - start) * rate)], rate
 
 
 def write_video(
@@ -172,7 +198,7 @@ def write_video(
     rate = fractions.Fraction(fps).limit_denominator(65535)
     encoded = io.BytesIO()
     with av.open(encoded, "w", format="mp4") as container:
-        video = _add_video(container, frames.shape, rate)
+        picture = _add_video(container, frames.shape, rate)
         sound = None
         if audio is not None:
             sound_rate = audio_rate if audio_rate in _AAC_RATES else 48000
@@ -183,8 +209,8 @@ def write_video(
         for pixels in frames:
             pixels = np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
+            container.mux(picture.encode(frame))
+        container.mux(picture.encode(None))
         if sound is not None:
             frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
             frame.sample_rate, frame.pts = sound_rate, 0
@@ -261,12 +287,23 @@ def _existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
         raise UserError(f"Cannot read {path} ({e.strerror}); check its permissions.") from e
 
 
-def _decode_audio(container: av.container.InputContainer) -> tuple[np.ndarray, int, float]:
-    """The first audio stream -> mono float32 [S], its rate, the time of its first sample."""
-    stream = container.streams.audio[0]
+def _decode_audio(
+    container: av.container.InputContainer, begin: float = 0.0, end: float | None = None
+) -> tuple[np.ndarray, int, float]:
+    """The first or default sound -> mono float32 [S], its rate, the time of its first sample.
+
+    What lies before `begin` or after `end`, in the file's own time, may be left out.
+    """
+    stream = video.chosen(container.streams.audio)
+    assert stream is not None
+    stream_start = float((stream.start_time or 0) * (stream.time_base or 0))
+    if begin - _PREROLL > stream_start and stream.time_base:
+        container.seek(int((begin - _PREROLL) / stream.time_base), stream=stream)
     start, parts, seconds = None, [], 0.0
     for frame in container.decode(stream):
         start = frame.time if start is None else start
+        if end is not None and frame.time is not None and frame.time > end:
+            break
         seconds = float((frame.duration or 0) * (frame.time_base or 0))
         samples = frame.to_ndarray()  # Planar [channels, n], packed [1, n * channels].
         samples = samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
@@ -278,37 +315,14 @@ def _decode_audio(container: av.container.InputContainer) -> tuple[np.ndarray, i
     return samples, rate, start or 0.0
 
 
-def _decode_video(
-    container: av.container.InputContainer, max_height: int | None
-) -> tuple[np.ndarray, float]:
-    """The first video stream -> uint8 [T, H, W, 3] RGB, the time of its first frame."""
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1  # A corpus is spread over processes instead.
-    start, frames = None, []
-    for frame in container.decode(stream):
-        if frame.is_corrupt:  # PyAV does not raise here: the decoder has filled in what was lost.
-            raise BadClip(f"frame {len(frames)} is damaged")
-        start = frame.time if start is None else start
-        height, width = frame.height, frame.width
-        if max_height and height > max_height:
-            height, width = max_height, round(width * max_height / height)
-        rgb = frame.to_ndarray(format="rgb24", height=height, width=width, interpolation="AREA")
-        frames.append(np.rot90(rgb, round(frame.rotation / 90)))  # Phones turn by metadata.
-        if frames[-1].shape != frames[0].shape:
-            raise BadClip(f"frame {len(frames) - 1} has another size than the first")
-    if not frames:
-        raise BadClip("no frames")
-    return np.stack(frames), start or 0.0
-
-
 def _add_video(
     container: av.container.OutputContainer, shape: tuple[int, ...], rate: fractions.Fraction
 ) -> av.VideoStream:
     """An H.264 stream for frames [T, H, W, 3] that every player shows in the right colours."""
-    video = container.add_stream("libx264", rate=rate, options={"crf": "17"})
-    video.height, video.width = shape[1] + shape[1] % 2, shape[2] + shape[2] % 2
-    video.pix_fmt = "yuv420p"
-    context = video.codec_context
+    stream = container.add_stream("libx264", rate=rate, options={"crf": "17"})
+    stream.height, stream.width = shape[1] + shape[1] % 2, shape[2] + shape[2] % 2
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
     context.colorspace = context.color_primaries = context.color_trc = _BT601
     context.color_range = 1  # Limited: 16 to 235.
-    return video
+    return stream

@@ -19,7 +19,7 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import clips, faces, media
+from data_pipelines import clips, faces, media, track
 from data_pipelines.clips import AlignedClip, RawClip
 from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import BadClip
@@ -37,7 +37,8 @@ class Cache:
     def path(self, raw: RawClip, suffix: str) -> epath.Path:
         """Where the clip's "npz" (aligned) or "bad" (the reason) is or would be."""
         key = (
-            f"{self.form.name} {clips.VERSION} {raw.stamp} {raw.frame_count} {raw.start} {raw.end}"
+            f"{self.form.name} {clips.VERSION} {self.form.max_seconds} {raw.stamp} "
+            f"{raw.frame_count} {raw.start} {raw.end}"
         )
         key = hashlib.sha256(key.encode()).hexdigest()[:12]
         return self.root / raw.speaker / f"{raw.id}.{key}.{suffix}"
@@ -108,7 +109,7 @@ def align_all(raws: Sequence[RawClip], cache: Cache, workers: int = 0) -> dict[s
 
 def _here(raws: Sequence[RawClip], cache: Cache) -> Iterator[tuple[RawClip, str | None]]:
     """Aligns in this process."""
-    find = faces.FaceFinder(max_faces=1)
+    find = faces.FaceFinder(track.MAX_FACES)
     for raw in raws:
         yield raw, _align_one(raw, cache, find)
     find.close()
@@ -118,7 +119,7 @@ def _in_processes(
     raws: Sequence[RawClip], cache: Cache, workers: int
 ) -> Iterator[tuple[RawClip, str | None]]:
     """Aligns in a pool; of the clips under way when a process dies, each is tried alone."""
-    faces.FaceFinder(max_faces=1).close()  # A model that does not load is said once, and here.
+    faces.FaceFinder(track.MAX_FACES).close()  # A model that does not load is said once, and here.
     waiting = collections.deque(raws)
     while waiting:
         running: dict[concurrent.futures.Future, RawClip] = {}
@@ -160,7 +161,7 @@ def _start(cache: Cache) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act upon.
     threading.Thread(target=_die_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # There is a process per core already.
-    _cache, _find = cache, faces.FaceFinder(max_faces=1)
+    _cache, _find = cache, faces.FaceFinder(track.MAX_FACES)
 
 
 def _die_with_parent() -> None:

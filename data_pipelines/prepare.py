@@ -91,6 +91,7 @@ def _builder(
         "manual_dir": manual_dir,
         "speakers": tuple(data["speakers"]),
         "max_bad_share": data["max_bad_share"],
+        "max_seconds": data["max_seconds"],
     }
     for name in ("manual_dir", "speakers"):
         if raw[name] and name not in takes:

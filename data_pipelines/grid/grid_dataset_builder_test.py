@@ -80,7 +80,13 @@ def corpus_copy(tmp_path):
 def data(**fields):
     """config.data as configs/base.py has it, but small."""
     form = {"corpus": "grid", "height": 32, "width": 24, "audio_rate": 16000, "fps": 25}
-    rest = {"speakers": (), "max_bad_share": 0.4, "prepare_workers": 1, "options": {}}
+    rest = {
+        "speakers": (),
+        "max_bad_share": 0.4,
+        "max_seconds": 30.0,
+        "prepare_workers": 1,
+        "options": {},
+    }
     return form | rest | fields
 
 

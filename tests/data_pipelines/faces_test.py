@@ -64,17 +64,6 @@ def test_align_averages_what_is_too_fine_to_show():
     assert np.abs(drawn[2:-2, 2:-2].astype(float) - 127.5).max() < 30  # Sampled, it has 0 and 255.
 
 
-def test_smooth_leaves_what_does_not_move_and_averages_what_does():
-    still = np.ones((9, 68, 2), np.float32)
-    np.testing.assert_allclose(faces.smooth(still), still, rtol=1e-6)
-    impulse = np.zeros((9, 1))
-    impulse[4] = 7
-    np.testing.assert_allclose(
-        faces.smooth(impulse)[:, 0], [0, 7 / 5, 7 / 6, 1, 1, 1, 7 / 6, 7 / 5, 0]
-    )
-    np.testing.assert_allclose(faces.smooth(np.array([[1.0], [3.0]])), [[2], [2]])
-
-
 def test_mesh_table_has_a_point_for_each_landmark_and_mirrors():
     assert len(faces.MESH_68) == len(set(faces.MESH_68)) == 68
     assert [faces.MESH_68[i] for i in faces.STABLE] == [2, 33, 133, 362, 263]
