@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import dataclasses
 import hashlib
 import io
 import itertools
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
@@ -25,6 +26,16 @@ from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import BadClip
 
 _SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
+_CONTENT = ("jpegs.npy", "audio.npy")  # Of a cached clip.
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a builder has to know of every aligned clip at once."""
+
+    frames: int
+    size: int  # Bytes, about those of the example.
+    content: tuple[tuple[int, int], ...]  # CRC-32 and size of pictures and sound.
 
 
 class Cache:
@@ -36,22 +47,31 @@ class Cache:
 
     def path(self, raw: RawClip, suffix: str) -> epath.Path:
         """Where the clip's "npz" (aligned) or "bad" (the reason) is or would be."""
+        return self.root / raw.speaker / f"{self._stem(raw)}.{suffix}"
+
+    def _stem(self, raw: RawClip) -> str:
         key = (
             f"{self.form.name} {clips.VERSION} {self.form.max_seconds} {raw.stamp} "
             f"{raw.frame_count} {raw.start} {raw.end}"
         )
-        key = hashlib.sha256(key.encode()).hexdigest()[:12]
-        return self.root / raw.speaker / f"{raw.id}.{key}.{suffix}"
+        return f"{raw.id}.{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+    def _there(self, raws: Sequence[RawClip]) -> set[str]:
+        """The names of all files in the folders of these clips, at the cost of a listing each."""
+        folders = [self.root / speaker for speaker in {raw.speaker for raw in raws}]
+        return {file.name for folder in folders if folder.exists() for file in folder.iterdir()}
 
     def missing(self, raws: Sequence[RawClip]) -> list[RawClip]:
         """Those of which nothing is known yet."""
-        folders = [self.root / speaker for speaker in {raw.speaker for raw in raws}]
-        there = {file.name for folder in folders if folder.exists() for file in folder.iterdir()}
-        return [
-            raw
-            for raw in raws
-            if not {self.path(raw, suffix).name for suffix in ("npz", "bad")} & there
-        ]
+        there = self._there(raws)
+        stems = {name.removesuffix(".npz").removesuffix(".bad") for name in there}
+        return [raw for raw in raws if self._stem(raw) not in stems]
+
+    def reasons(self, raws: Sequence[RawClip]) -> dict[str, str]:
+        """{id: why} of those that are quarantined."""
+        there = self._there(raws)
+        bad = [raw for raw in raws if f"{self._stem(raw)}.bad" in there]
+        return {raw.id: self.path(raw, "bad").read_text() for raw in bad}
 
     def save(self, raw: RawClip, aligned: AlignedClip) -> None:
         """Keeps an aligned clip."""
@@ -77,14 +97,17 @@ class Cache:
                 audio=kept["audio"],
             )
 
+    def facts(self, raw: RawClip) -> Facts:
+        """What is known of a clip that was kept, without reading its frames and sound."""
+        with self.path(raw, "npz").open("rb") as file, np.load(file) as kept:
+            members = kept.zip.infolist()  # With the check sums of what they hold.
+            sums = [(m.CRC, m.file_size) for m in members if m.filename in _CONTENT]
+            size = sum(m.file_size for m in members)
+            return Facts(frames=len(kept["sizes"]), size=size, content=tuple(sums))
+
     def save_reason(self, raw: RawClip, reason: str) -> None:
         """Keeps why a clip is quarantined."""
         media.write_atomically(self.path(raw, "bad"), reason.encode())
-
-    def reason(self, raw: RawClip) -> str | None:
-        """Why the clip is quarantined; None if it is not."""
-        path = self.path(raw, "bad")
-        return path.read_text() if path.exists() else None
 
 
 def align_all(raws: Sequence[RawClip], cache: Cache, workers: int = 0) -> dict[str, str]:
@@ -92,18 +115,18 @@ def align_all(raws: Sequence[RawClip], cache: Cache, workers: int = 0) -> dict[s
 
     `workers` processes, 0 for one per core; the landmark model is loaded once in each.
     """
-    missing = cache.missing(raws)
-    kept = set(raws) - set(missing)
-    bad = {raw.id: reason for raw in kept if (reason := cache.reason(raw)) is not None}
-    if kept:
-        print(f"{len(kept)} of {len(raws)} clips were done before.", flush=True)
+    missing, bad = cache.missing(raws), cache.reasons(raws)
+    if done := len(raws) - len(missing):
+        print(f"{done} of {len(raws)} clips were done before.", flush=True)
     if missing:
         faces.model_path()  # Fetched here, once, and a person's mistake shows.
         workers = min(workers or os.cpu_count() or 1, len(missing))
         results = _in_processes(missing, cache, workers) if workers > 1 else _here(missing, cache)
-        for raw, reason in _progress(results, len(missing), bad):
+        progress = Progress("aligned", len(missing), bad)
+        for raw, reason in results:
             if reason is not None:
                 bad[raw.id] = reason
+            progress.step()
     return bad
 
 
@@ -189,23 +212,32 @@ def _align_one(raw: RawClip, cache: Cache, find: faces.FaceFinder) -> str | None
     return None
 
 
-def _progress(
-    results: Iterable[tuple[RawClip, str | None]], total: int, bad: dict[str, str]
-) -> Iterator[tuple[RawClip, str | None]]:
-    """Shows rate, time left and the count of quarantined clips; a bar on a terminal."""
-    terminal = sys.stderr.isatty()
-    bar = tqdm.tqdm(total=total, desc="aligning", unit="clip", disable=not terminal)
-    start = shown = time.monotonic()
-    for done, result in enumerate(results, 1):
-        yield result
-        bar.set_postfix(quarantined=len(bad), refresh=False)
-        bar.update()
+class Progress:
+    """Rate, time left and the count of quarantined clips: a bar on a terminal, else lines."""
+
+    def __init__(self, done_what: str, total: int, bad: Collection):
+        self._done_what, self._total, self._bad, self._done = done_what, total, bad, 0
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm.tqdm(total=total, desc=done_what, unit="clip", disable=not self._terminal)
+        self._start = self._shown = time.monotonic()
+
+    def step(self) -> None:
+        """One more clip is done."""
+        self.reached(self._done + 1)
+
+    def reached(self, done: int) -> None:
+        """So many clips are done."""
+        self._done = done
         now = time.monotonic()
-        if not terminal and (done == total or now - shown > _SECONDS_PER_LINE):
-            rate, shown = done / (now - start), now
+        self._bar.set_postfix(quarantined=len(self._bad), refresh=False)
+        self._bar.update(done - self._bar.n)
+        if done == self._total:
+            self._bar.close()
+        due = done == self._total or now - self._shown > _SECONDS_PER_LINE
+        if due and done and not self._terminal:
+            rate, self._shown = done / (now - self._start), now
             print(
-                f"aligned {done} of {total} clips, {rate:.2f} clips/s, "
-                f"{(total - done) / rate / 60:.1f} min left, {len(bad)} quarantined",
+                f"{self._done_what} {done} of {self._total} clips, {rate:.2f} clips/s, "
+                f"{(self._total - done) / rate / 60:.1f} min left, {len(self._bad)} quarantined",
                 flush=True,
             )
-    bar.close()

@@ -1,18 +1,22 @@
 """A corpus to shards: finds its builder, runs it, says what came out."""
 
+import contextlib
+import fcntl
 import importlib
 import inspect
 import json
 import os
 import pathlib
+import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
 
+from data_pipelines import recorded
 from data_pipelines.errors import UserError
 from data_pipelines.media import is_remote
 
@@ -30,11 +34,15 @@ def corpora() -> list[str]:
 
 
 def prepare(
-    data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
+    data: Mapping[str, Any],
+    manual_dir: str | os.PathLike | None,
+    data_dir: str | os.PathLike,
+    beam_pipeline_options: str = "",
 ) -> dict[str, Any]:
     """Makes the shards of config.data (configs/base.py) in `data_dir`, unless they are there.
 
-    Returns corpus, path, clips ({split: count}) and quarantined (a count).
+    With `beam_pipeline_options` ("runner=...,NAME=VALUE,...") Apache Beam does the work, with the
+    same shards as result. Returns corpus, path, clips ({split: count}) and quarantined (a count).
 
     Raises:
       UserError: an unknown corpus, or whatever its builder finds wrong.
@@ -48,18 +56,18 @@ def prepare(
                 f"--data_dir={data_dir} is remote, and array_record writes local files alone:"
                 " prepare into a local folder and copy it there"
             )
-        try:
-            epath.Path(data_dir).mkdir(parents=True, exist_ok=True)
-        except OSError as e:
-            raise UserError(
-                f"--data_dir={data_dir} is no folder that can be written to ({e.strerror}): choose "
-                "another."
-            ) from e
-        if not sys.stderr.isatty():
-            tfds.disable_progress_bar()
-        for folder in builder.data_path.parent.glob("incomplete.*"):
-            folder.rmtree()  # Left by a run that was killed; its aligned clips are in the cache.
-        builder.download_and_prepare()
+        beam = _beam_config(corpus, builder, beam_pipeline_options)
+        with _only_one(epath.Path(data_dir) / corpus):
+            builder = _builder(data, manual_dir, data_dir)  # By another run, it may be there now.
+            if not sys.stderr.isatty():
+                tfds.disable_progress_bar()
+            # What killed runs left half-made; their aligned clips are in the cache.
+            form = pathlib.Path(builder.data_path.parent)
+            for folder in form.glob("incomplete.*"):
+                shutil.rmtree(folder)
+            for file in form.rglob(".*.part"):
+                file.unlink()
+            builder.download_and_prepare(download_config=beam)
     summary = {
         "corpus": corpus,
         "path": str(builder.data_path),
@@ -110,6 +118,52 @@ def _builder(
         **{name: value for name, value in raw.items() if name in takes},
         **data["options"],
     )
+
+
+def _beam_config(
+    corpus: str, builder: tfds.core.DatasetBuilder, options: str
+) -> tfds.download.DownloadConfig | None:
+    """What --beam_pipeline_options says, as TFDS takes it; None: no Beam."""
+    if not options:
+        return None
+    if not isinstance(builder, recorded.RecordedBuilder):
+        raise UserError(f"The corpus {corpus} takes no --beam_pipeline_options: leave it out.")
+    try:
+        from apache_beam.options import pipeline_options
+    except ImportError as e:
+        raise UserError(
+            f"--beam_pipeline_options={options} needs Apache Beam ({e}): pip install 's2f_jax[beam]'"
+        ) from e
+    given = pipeline_options.PipelineOptions([f"--{option}" for option in options.split(",")])
+    runner = given.view_as(pipeline_options.StandardOptions).runner
+    if not runner:
+        raise UserError(
+            f"--beam_pipeline_options={options} names no runner: begin with e.g. "
+            "runner=DirectRunner,"
+        )
+    return tfds.download.DownloadConfig(beam_runner=runner, beam_options=given)
+
+
+@contextlib.contextmanager
+def _only_one(folder: epath.Path) -> Iterator[None]:
+    """Holds the corpus for this process; the system lets go of it however the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".prepare.lock").open("w")
+    except OSError as e:
+        raise UserError(
+            f"--data_dir={folder.parent} is no folder that can be written to ({e.strerror}): "
+            "choose another."
+        ) from e
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise UserError(
+                f"Another `prepare` is at work in {folder}: wait until it has ended, or choose "
+                "another --data_dir."
+            ) from e
+        yield
 
 
 def _quarantined(builder: tfds.core.DatasetBuilder) -> int:

@@ -1,17 +1,20 @@
 """What the builders of recorded corpora share: cached alignment, quarantine, contact sheets."""
 
 import abc
+import collections
 import dataclasses
+import functools
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Self
+import shutil
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from typing import Any, Self, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import clips, corpus, media, pool
+from data_pipelines import clips, corpus, media, pool, shards
 from data_pipelines.clips import RawClip
 from data_pipelines.errors import UserError
 
@@ -42,15 +45,18 @@ class Found:
     splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
 
 
-class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Aligned faces with sound; unfit clips are quarantined and listed in quarantine.json.
 
-    A corpus says where its clips are, and which speaker is in which split (`find`).
+    A corpus says where its clips are, and which speaker is in which split (`find`). Which clip is
+    in which shard is decided here: TFDS's own shuffling needs TensorFlow beyond 1 GB a split, and
+    cuts the shards elsewhere under Beam.
     """
 
     def __init__(self, *, config=None, file_format="array_record", **kwargs):
         config = config or RecordedConfig()
         super().__init__(config=config, file_format=file_format, **kwargs)
+        self._beam: Any = None  # Runner and options, where Apache Beam does the work.
 
     @classmethod
     def make(cls, data_dir: str | os.PathLike, form: RecordedConfig) -> Self:
@@ -87,31 +93,67 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             metadata=tfds.core.MetadataDict(self.form.content()),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager):
+    def download_and_prepare(self, *, download_config=None, **kwargs) -> None:
+        """As TFDS has it; beam_runner and beam_options of `download_config` are for both steps."""
+        if download_config and download_config.beam_runner:
+            self._beam = download_config.beam_runner, download_config.beam_options
+        super().download_and_prepare(download_config=download_config, **kwargs)
+
+    def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager):
         found = self.find(epath.Path(dl_manager.download_dir) / self.name)
+        _check_ids(found)
         if found.absent_speakers:
             print(f"Skipped, since not there: {', '.join(found.absent_speakers)}.")
         cache = pool.Cache(self.form_path / "cache", self.form)
-        bad = found.unusable | pool.align_all(found.clips, cache, self.form.workers)
+        bad = found.unusable | self._align(found.clips, cache)
         good = [raw for raw in found.clips if raw.id not in bad]
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
+        facts = {raw.id: cache.facts(raw) for raw in good}
+        splits = {name: set(speakers) for name, speakers in found.splits.items()}
         parts = {}
-        for split, speakers in found.splits.items():
+        for split, speakers in splits.items():
             parts[split] = [raw for raw in good if raw.speaker in speakers]
             if not parts[split]:
-                print(f"No split {split!r}: there is no clip of {', '.join(speakers)}.")
+                print(f"No split {split!r}: there is no clip of {', '.join(sorted(speakers))}.")
+                del parts[split]
+        check_splits(parts, {name: fact.content for name, fact in facts.items()})
+        longest = {
+            split: max(facts[raw.id].frames for raw in raws) for split, raws in parts.items()
+        }
+        cast(dict, self.info.metadata)["longest"] = longest
+        sizes = {name: fact.size for name, fact in facts.items()}
+        self._check_room(sum(sizes[raw.id] for raws in parts.values() for raw in raws))
+        progress = None  # Of Beam's workers, none is told.
+        if not self._beam:
+            progress = pool.Progress("packed", sum(map(len, parts.values())), bad)
         return {
-            split: self._generate_examples(raws, cache) for split, raws in parts.items() if raws
+            split: [
+                functools.partial(_examples, shard, cache, progress)
+                for shard in shards.plan(raws, sizes)
+            ]
+            # TFDS runs Beam's pipeline anew for each split, with all splits before it.
+            for split, raws in sorted(parts.items(), key=lambda part: len(part[1]))
         }
 
-    def _generate_examples(
-        self, raws: Sequence[RawClip], cache: pool.Cache
-    ) -> Iterator[tuple[str, dict]]:
-        for raw in raws:
-            example = clips.example(raw, cache.load(raw), self.form)
-            corpus.check(example, self.form)
-            yield raw.id, example
+    def _example_writer(self) -> tfds.core.ExampleWriter:
+        return shards.Writer()
+
+    def _align(self, raws: Sequence[RawClip], cache: pool.Cache) -> dict[str, str]:
+        """-> {id: reason} of the clips that are quarantined; the others are in the cache."""
+        if self._beam:
+            from data_pipelines import beam  # An extra, and slow to import.
+
+            beam.align(raws, cache, *self._beam)
+        return pool.align_all(raws, cache, self.form.workers)
+
+    def _check_room(self, size: int) -> None:
+        free = shutil.disk_usage(self.form_path).free
+        if free < size:
+            raise UserError(
+                f"The shards need {size / 1e9:.1f} GB, and {self.form_path} has {free / 1e9:.1f} "
+                "GB free: make room and run the same command again; what is aligned is kept."
+            )
 
     def _report(self, found: Found, bad: dict[str, str]) -> None:
         """Writes quarantine.json; stops the build where too much is in it."""
@@ -134,8 +176,10 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _draw_contact_sheets(self, raws: Sequence[RawClip], cache: pool.Cache) -> None:
         """A picture per speaker: a clip a row, from its first frame to its last."""
-        for speaker in dict.fromkeys(raw.speaker for raw in raws):
-            own = [raw for raw in raws if raw.speaker == speaker]
+        by_speaker = collections.defaultdict(list)
+        for raw in raws:
+            by_speaker[raw.speaker].append(raw)
+        for speaker, own in by_speaker.items():
             rows = []
             for raw in _spread(own, _SHEET_CLIPS):
                 jpegs = _spread(cache.load(raw).jpegs, _SHEET_FRAMES)
@@ -143,6 +187,43 @@ class RecordedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 rows.append(np.hstack([media.decode_jpeg(jpeg) for jpeg in jpegs]))
             path = self.form_path / "contact_sheets" / f"{speaker}.png"
             media.write_atomically(path, media.encode_png(np.vstack(rows)))
+
+
+def check_splits(parts: Mapping[str, Sequence[RawClip]], content: Mapping[str, Hashable]) -> None:
+    """Raises UserError where two splits share a clip, by its `content` ({id: it})."""
+    seen: dict[Hashable, tuple[str, RawClip]] = {}
+    for split, raws in parts.items():
+        for raw in raws:
+            other_split, other = seen.setdefault(content[raw.id], (split, raw))
+            if other_split != split:
+                raise UserError(
+                    f"{raw.id} of {raw.speaker} ({split}) is the same recording as {other.id} of "
+                    f"{other.speaker} ({other_split}), and no clip may be in two splits: find out "
+                    "whose it is, and take the other one away."
+                )
+
+
+def _check_ids(found: Found) -> None:
+    ids = collections.Counter([*(raw.id for raw in found.clips), *found.unusable])
+    twice = sorted(name for name, count in ids.items() if count > 1)
+    if twice:
+        paths = [str(raw.path) for raw in found.clips if raw.id == twice[0]]
+        raise UserError(
+            f"{len(twice)} names stand for several clips each, {twice[0]} for {', '.join(paths)}: "
+            "give the files other names, or take one of them away."
+        )
+
+
+def _examples(
+    raws: Sequence[RawClip], cache: pool.Cache, progress: pool.Progress | None
+) -> Iterator[tuple[str, dict]]:
+    """What is in a shard; here or in one of Beam's workers."""
+    for raw in raws:
+        example = clips.example(raw, cache.load(raw), cache.form)
+        corpus.check(example, cache.form)
+        yield raw.id, example
+        if progress:
+            progress.step()
 
 
 def _spread(items: Sequence, count: int) -> list:

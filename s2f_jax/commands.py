@@ -26,7 +26,12 @@ def _prepare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from data_pipelines.prepare import data_dir, prepare
 
     config = _config(options, rest)
-    prepare(config.data, options.manual_dir, data_dir(config.data, options.data_dir))
+    prepare(
+        config.data,
+        options.manual_dir,
+        data_dir(config.data, options.data_dir),
+        options.beam_pipeline_options,
+    )
     return 0
 
 
@@ -89,6 +94,12 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--process", type=int, help="which of them this one is, counted from 0")
     if command == "prepare":
         add("--manual_dir", help="a local copy of the corpus; without it, it is downloaded")
+        add(
+            "--beam_pipeline_options",
+            metavar="runner=RUNNER,NAME=VALUE,...",
+            default="",
+            help="let Apache Beam do the work, as in `tfds build`",
+        )
     elif command == "evaluate":
         add("--split", default="test", help="train, val or test")
         add("--videos", help="score this folder of videos instead of a run")

@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 import tensorflow_datasets as tfds
 
-from data_pipelines import corpus, errors, media
+from data_pipelines import corpus, errors, media, shards
 from data_pipelines.demo import draw, face, motion, speech
 
 SECONDS = 3  # Of every clip, as in GRID.
@@ -64,8 +64,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=corpus.features(),
-            metadata=tfds.core.MetadataDict(self.demo_config.content()),
+            metadata=tfds.core.MetadataDict(
+                self.demo_config.content()
+                | {"longest": dict.fromkeys(_SPLITS, SECONDS * self.demo_config.fps)}
+            ),
         )
+
+    def _example_writer(self) -> tfds.core.ExampleWriter:
+        return shards.Writer()
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager):
         del dl_manager

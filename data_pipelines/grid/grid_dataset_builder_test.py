@@ -38,8 +38,8 @@ def no_model(monkeypatch):
     monkeypatch.setattr(faces, "model_path", lambda: None)
 
 
-def write_mpg(path, frames=75):
-    """MPEG-1 and MP2, as GRID's own files."""
+def write_mpg(path, frames=75, pitch=8.0):
+    """MPEG-1 and MP2, as GRID's own files; each recording has a pitch of its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format="mpeg") as container:
         video = container.add_stream("mpeg1video", rate=25)
@@ -49,7 +49,7 @@ def write_mpg(path, frames=75):
             pixels = np.full((96, 64, 3), 60 + t, np.uint8)
             container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(video.encode(None))
-        tone = 9000 * np.sin(np.arange(44100 * frames // 25) / 8)
+        tone = 9000 * np.sin(np.arange(44100 * frames // 25) / pitch)
         samples = np.repeat(tone.astype(np.int16), 2)[None]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
         frame.sample_rate = 44100
@@ -64,12 +64,11 @@ def corpus_copy(tmp_path):
     write_mpg(folder / "s1" / "bbaf2n.mpg")
     write_mpg(folder / "s1" / "lgbz8s.mpg", frames=74)
     (folder / "s1" / "notes.mpg").write_bytes(b"not a clip")
-    clip = (folder / "s1" / "bbaf2n.mpg").read_bytes()
-    for speaker, name in (("s3", "swwp2s"), ("s9", "pric2a")):
-        (folder / speaker).mkdir()
-        (folder / speaker / f"{name}.mpg").write_bytes(clip)
+    write_mpg(folder / "s3" / "swwp2s.mpg", pitch=9)
+    write_mpg(folder / "s9" / "pric2a.mpg", pitch=10)
+    write_mpg(tmp_path / "prbx3p.mpg", pitch=11)
     with zipfile.ZipFile(folder / "s2.zip", "w") as archive:
-        archive.writestr("s2/prbx3p.mpg", clip)
+        archive.write(tmp_path / "prbx3p.mpg", "s2/prbx3p.mpg")
         archive.writestr("__MACOSX/s2/._prbx3p.mpg", b"junk")
     for speaker, name in (("s6", "bbaf2n"), ("s3", "swwp2s")):  # S6 for s1: a swapped folder.
         (folder / "alignments" / speaker).mkdir(parents=True)
