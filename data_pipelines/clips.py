@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import os
 import pathlib
 import zipfile
 import zlib
@@ -61,6 +62,23 @@ def file_stamp(path: pathlib.Path) -> str:
     """Size and time of change: what tells a changed file without reading it."""
     stat = path.stat()
     return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def files_below(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
+    """The files of a suffix, in upper or lower case, in order; also in linked folders.
+
+    Without hidden ones, such as those that a Mac adds (._x); with links that lead nowhere.
+    """
+    found, seen = [], set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:  # A link to a folder above it.
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (pathlib.Path(root, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() == suffix]
+    return sorted(found)
 
 
 def align_clip(raw: RawClip, form: CorpusConfig, find: Callable) -> AlignedClip:

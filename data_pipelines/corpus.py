@@ -1,6 +1,7 @@
 """The data contract: what every corpus builder yields, so that every config works with all."""
 
 import dataclasses
+import re
 
 import cv2
 import numpy as np
@@ -22,6 +23,11 @@ class CorpusConfig(tfds.core.BuilderConfig):
         if self.audio_rate % self.fps:
             raise ValueError(f"audio_rate={self.audio_rate} is not a multiple of fps={self.fps}")
         self.name = f"{self.height}x{self.width}_{self.audio_rate}hz_{self.fps}fps"
+
+
+def normal_text(text: str) -> str:
+    """What is said as transcripts have it: words in lower case, with their apostrophes, no marks."""
+    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower().replace("\u2019", "'")))
 
 
 def features() -> tfds.features.FeaturesDict:

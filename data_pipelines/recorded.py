@@ -66,8 +66,8 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         for name, asked in form.content().items():
             if (found := metadata.get(name)) != asked:
                 raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={found or 'all'}, not "
-                    f"{asked or 'all'}: delete it (the cache beside it stays) or choose another "
+                    f"{result.data_path} holds the corpus with {name}={_said(found)}, not "
+                    f"{_said(asked)}: delete it (the cache beside it stays) or choose another "
                     "--data_dir."
                 )
         return result
@@ -75,6 +75,10 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     @abc.abstractmethod
     def find(self, download_dir: epath.Path) -> Found:
         """The raw clips: those in form.manual_dir, else downloaded into `download_dir`."""
+
+    def transcript_of(self, clip_id: str) -> str | None:
+        """What a clip's name says is spoken; None where names say nothing."""
+        return None
 
     @property
     def form(self) -> RecordedConfig:
@@ -115,7 +119,8 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         for split, speakers in splits.items():
             parts[split] = [raw for raw in good if raw.speaker in speakers]
             if not parts[split]:
-                print(f"No split {split!r}: there is no clip of {', '.join(sorted(speakers))}.")
+                who = ", ".join(sorted(speakers)) or "anyone"
+                print(f"No split {split!r}: there is no clip of {who}.")
                 del parts[split]
         check_splits(parts, {name: fact.content for name, fact in facts.items()})
         longest = {
@@ -162,6 +167,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             "clips": count,
             "quarantined": dict(sorted(bad.items())),
             "without_word_times": sorted(raw.id for raw in found.clips if not raw.words),
+            "without_labels": sorted(r.id for r in found.clips if not (r.words or r.phones)),
             "absent_speakers": found.absent_speakers,
         }
         path = self.form_path / "quarantine.json"
@@ -224,6 +230,11 @@ def _examples(
         yield raw.id, example
         if progress:
             progress.step()
+
+
+def _said(value: Any) -> Any:
+    """A value of RecordedConfig.content(), as a sentence has it: no speakers are all of them."""
+    return "all" if value == [] else value
 
 
 def _spread(items: Sequence, count: int) -> list:

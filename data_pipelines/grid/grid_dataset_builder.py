@@ -8,8 +8,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from data_pipelines import recorded
-from data_pipelines.errors import UserError
-from data_pipelines.grid import sources, zenodo
+from data_pipelines.errors import BadClip, UserError
+from data_pipelines.grid import sentences, sources, zenodo
 
 
 class Builder(recorded.RecordedBuilder):
@@ -27,6 +27,13 @@ class Builder(recorded.RecordedBuilder):
         if "://" in os.fspath(download_dir):  # Raw video stays on this machine.
             folder = pathlib.Path.home() / ".cache" / "s2f_jax" / "grid"
         return sources.find(zenodo.fetch(speakers, folder), speakers)
+
+    def transcript_of(self, clip_id: str) -> str | None:
+        """What the clip's name says."""
+        try:
+            return " ".join(sentences.words(clip_id.partition("_")[2]))
+        except BadClip:
+            return None
 
 
 def builder(

@@ -1,0 +1,68 @@
+"""The files of a clone of CREMA-D's repository."""
+
+import pathlib
+from collections.abc import Collection
+
+from data_pipelines import clips, splits
+from data_pipelines.clips import RawClip
+from data_pipelines.crema_d import sentences
+from data_pipelines.errors import BadClip, UserError
+from data_pipelines.recorded import Found
+
+ACTORS = sorted(actor for part in splits.CREMA_D.values() for actor in part)
+LAYOUT = "a clone of github.com/CheyneyComputerScience/CREMA-D, with VideoFlash/*.flv"
+_POINTER = b"version https://git-lfs"  # What git leaves where git-LFS has not fetched the file.
+_PULL = "run `git lfs pull` in the clone"
+# Whole videos with a face and sound, and yet unfit; the others that are known (no sound, some few
+# frames) are found out by the rules for all clips.
+_UNFIT = {"1064_IEO_DIS_MD": "a minute long, with every emotion"}
+
+
+def find(folder: pathlib.Path, actors: Collection[str]) -> Found:
+    """The clips of the actors; sound is the video's own, which is in step with it.
+
+    Raises:
+      UserError: there is no such folder, no clip in it, or git-LFS has yet to fetch most of them.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}; --manual_dir should hold {LAYOUT}.")
+    found: dict[str, RawClip] = {}
+    unusable, pointers = dict[str, str](), dict[str, str]()
+    for path in clips.files_below(folder, ".flv"):
+        place = path.relative_to(folder).as_posix()
+        try:
+            actor, said = sentences.parse(path.stem)
+        except BadClip as e:
+            unusable[place] = str(e)
+            continue
+        if actor not in actors:
+            continue
+        if path.stem in found:
+            unusable[place] = f"the same clip as {found[path.stem].path.relative_to(folder)}"
+        elif path.stem in _UNFIT:
+            unusable[path.stem] = _UNFIT[path.stem]
+        elif not path.is_file():
+            unusable[place] = "a link to a file that is not there"
+        elif _is_pointer(path):
+            pointers[path.stem] = f"a git-LFS pointer instead of the video: {_PULL}"
+        else:
+            stamp = clips.file_stamp(path)
+            found[path.stem] = RawClip(path.stem, actor, path, stamp, transcript=said)
+    if len(pointers) > len(found):
+        raise UserError(
+            f"{len(pointers)} of the {len(pointers) + len(found)} videos in {folder} are git-LFS "
+            f"pointers, not videos: {_PULL} first."
+        )
+    if not found:
+        raise UserError(
+            f"No CREMA-D clips of the {len(actors)} actors asked for in {folder}; it should hold "
+            f"{LAYOUT}."
+        )
+    there = {raw.speaker for raw in found.values()}
+    absent = [actor for actor in actors if actor not in there]
+    return Found(list(found.values()), unusable | pointers, absent, splits.CREMA_D)
+
+
+def _is_pointer(path: pathlib.Path) -> bool:
+    with path.open("rb") as f:
+        return f.read(len(_POINTER)) == _POINTER
