@@ -43,6 +43,7 @@ class Found:
     unusable: dict[str, str]  # {id: why} of those that are no clips of the corpus.
     absent_speakers: list[str]  # Asked for and not there.
     splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
+    of_clips: bool = False  # Ids of clips by split instead, where speakers are in several.
 
 
 class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -114,12 +115,13 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
         facts = {raw.id: cache.facts(raw) for raw in good}
-        splits = {name: set(speakers) for name, speakers in found.splits.items()}
+        splits = {split: set(names) for split, names in found.splits.items()}
         parts = {}
-        for split, speakers in splits.items():
-            parts[split] = [raw for raw in good if raw.speaker in speakers]
+        for split, names in splits.items():
+            key = "id" if found.of_clips else "speaker"
+            parts[split] = [raw for raw in good if getattr(raw, key) in names]
             if not parts[split]:
-                who = ", ".join(sorted(speakers)) or "anyone"
+                who = ", ".join(sorted(names)) or "anyone"
                 print(f"No split {split!r}: there is no clip of {who}.")
                 del parts[split]
         check_splits(parts, {name: fact.content for name, fact in facts.items()})

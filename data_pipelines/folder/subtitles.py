@@ -1,0 +1,48 @@
+"""What is said in a clip, by the text or the subtitles beside its video."""
+
+import pathlib
+import re
+
+from data_pipelines.clips import Span
+
+_TIME = r"(?:(\d+):)?(\d\d?):(\d\d)[.,](\d{1,3})"
+_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
+_TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")
+
+
+def beside(video: pathlib.Path, start: float, end: float | None) -> str:
+    """The words between two times of a video, from a file of its name; none: "".
+
+    A .txt has the words of a whole video, so of none that is cut; a cue of an .srt or a .vtt belongs
+    where its middle is.
+    """
+    for suffix in (".srt", ".vtt"):
+        if (path := video.with_suffix(suffix)).is_file():
+            until = float("inf") if end is None else end
+            cues = parse(path.read_text("utf-8-sig", errors="replace"))
+            inside = [cue.text for cue in cues if start <= (cue.start + cue.end) / 2 < until]
+            return " ".join(inside)
+    path = video.with_suffix(".txt")
+    if not start and end is None and path.is_file():
+        return " ".join(path.read_text("utf-8-sig", errors="replace").split())
+    return ""
+
+
+def parse(text: str) -> list[Span]:
+    """SubRip or WebVTT -> its cues, without markup."""
+    cues = []
+    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
+        lines = block.split("\n")
+        for i, line in enumerate(lines):
+            if found := _TIMES.match(line):
+                start, end = _seconds(found.groups()[:4]), _seconds(found.groups()[4:])
+                said = " ".join(_TAG.sub("", " ".join(lines[i + 1 :])).split())
+                if said and start <= end:
+                    cues.append(Span(said, start, end))
+                break
+    return cues
+
+
+def _seconds(parts: tuple[str | None, ...]) -> float:
+    hours, minutes, seconds, fraction = (part or "0" for part in parts)
+    return 3600 * int(hours) + 60 * int(minutes) + int(seconds) + float(f"0.{fraction}")
