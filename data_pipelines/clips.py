@@ -67,10 +67,17 @@ def file_stamp(path: pathlib.Path) -> str:
 def files_below(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
     """The files of a suffix, in upper or lower case, in order; also in linked folders.
 
-    Without hidden ones, such as those that a Mac adds (._x); with links that lead nowhere.
+    Without hidden ones, such as those that a Mac adds (._x); with links that lead nowhere. Raises
+    UserError where a folder cannot be read.
     """
+
+    def refuse(error: OSError) -> None:
+        raise UserError(
+            f"Cannot read the folder {error.filename} ({error.strerror}); check its permissions."
+        ) from error
+
     found, seen = [], set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         if (real := os.path.realpath(root)) in seen:  # A link to a folder above it.
             folders.clear()
             continue

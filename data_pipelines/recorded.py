@@ -66,9 +66,10 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         metadata = result.info.metadata or {}
         for name, asked in form.content().items():
             if (found := metadata.get(name)) != asked:
+                found, asked = ("all" if value == [] else value for value in (found, asked))
                 raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={_said(found)}, not "
-                    f"{_said(asked)}: delete it (the cache beside it stays) or choose another "
+                    f"{result.data_path} holds the corpus with {name}={found}, not "
+                    f"{asked}: delete it (the cache beside it stays) or choose another "
                     "--data_dir."
                 )
         return result
@@ -232,11 +233,6 @@ def _examples(
         yield raw.id, example
         if progress:
             progress.step()
-
-
-def _said(value: Any) -> Any:
-    """A value of RecordedConfig.content(), as a sentence has it: no speakers are all of them."""
-    return "all" if value == [] else value
 
 
 def _spread(items: Sequence, count: int) -> list:

@@ -20,7 +20,7 @@ from data_pipelines.demo import draw, face, motion, speech
 from data_pipelines.demo.speech import Span
 
 NTSC = fractions.Fraction(30000, 1001)  # 29.97 frames/s.
-_ZOOM = 4  # Times 128x96.
+_ZOOM = 4  # Times 128x96, where the picture is large enough.
 _PAUSE = 0.25  # Seconds before and after speech.
 # Sounds that the demo's sentences do not have, by the nearest that it draws.
 _DRAWN_AS: dict[str, str] = {
@@ -84,7 +84,7 @@ class Actor:
         count = round((seconds or now) * fps)
         audio = media.fit_length(np.concatenate(parts), round(count / fps * speech.RATE))
         audio += self.rng.normal(0, 3e-4, len(audio))  # No room is silent.
-        drawn = [Span(_DRAWN_AS.get(p.text, p.text), p.start, p.end) for p in phones]
+        drawn = [dataclasses.replace(p, text=_DRAWN_AS.get(p.text, p.text)) for p in phones]
         moves = motion.perform(self.rng, drawn, count, float(fps), amplitude=1.0)
         heads, _ = self.painter(moves)
         return Take(heads, fps, audio.astype(np.float32), words, phones)
@@ -200,8 +200,10 @@ def write(
 
 def _staged(head: np.ndarray, height: int, width: int) -> np.ndarray:
     """A head enlarged, at the bottom and in the middle of a larger picture."""
-    head = cv2.resize(head, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_CUBIC)
-    head = head[:height]  # The shirt is cut off where the picture ends.
+    zoom = min(_ZOOM, height // 128)
+    head = cv2.resize(head, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
     left = (width - head.shape[1]) // 2
-    right, top = width - head.shape[1] - left, height - head.shape[0]
-    return cv2.copyMakeBorder(head, top, 0, left, right, cv2.BORDER_REPLICATE)
+    right, above = width - head.shape[1] - left, height - head.shape[0]
+    top = head[0, 0].tolist()  # Of the backdrop.
+    head = cv2.copyMakeBorder(head, above, 0, 0, 0, cv2.BORDER_CONSTANT, value=top)
+    return cv2.copyMakeBorder(head, 0, 0, left, right, cv2.BORDER_REPLICATE)
