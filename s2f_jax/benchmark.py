@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from data_pipelines import loader, media
+from data_pipelines import loader, media, throughput
 from data_pipelines.errors import UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import cost, rngs, runs, sharding, step, train
@@ -49,6 +49,7 @@ class Bench:
     config: Config
     seconds: float  # For each figure.
     data_dir: str | None
+    manual_dir: str | None = None  # Raw clips.
 
     @functools.cached_property
     def trainer(self) -> train.Trainer:
@@ -217,6 +218,15 @@ def _loader(bench: Bench) -> Samples:
     return {"loader.clips_per_s": loaded, "loader.frames_per_s": config.clip_frames * loaded}
 
 
+def _prepare(bench: Bench) -> Samples:
+    """Raw clips to examples, beside the landmark model alone; where there are none, nothing."""
+    try:
+        return throughput.measure(bench.config.data, bench.manual_dir, bench.seconds)
+    except UserError as reason:
+        print(f"no prepare figures: {reason}")
+        return {}
+
+
 def _checkpoint(bench: Bench) -> Samples:
     """How long a save holds the loop, and how long it takes until it is on the disk."""
     rows = []
@@ -242,6 +252,7 @@ SECTIONS: dict[str, Callable[[Bench], Samples]] = {
     "stream": _stream,
     "loader": _loader,
     "checkpoint": _checkpoint,
+    "prepare": _prepare,
 }
 
 
@@ -253,6 +264,7 @@ def run(
     compare: str | None = None,
     only: str | None = None,
     seconds: float = 5,
+    manual_dir: str | None = None,
 ) -> dict[str, Any]:
     """Measures the sections in `only` (separated by commas; None: all), prints a table as it goes.
 
@@ -276,7 +288,7 @@ def run(
     if saved:
         _say_what_differs(made, saved, str(compare))
     print(_row("", "median", "quartiles", "runs", *(("saved", "ratio") if saved else ())))
-    bench, figures = Bench(config, seconds, data_dir), {}
+    bench, figures = Bench(config, seconds, data_dir, manual_dir), {}
     quartiles, counts = {}, {}
     for name in sections:
         for figure, values in SECTIONS[name](bench).items():
