@@ -32,6 +32,7 @@ FREE = {
     "profile",
     "data.dir",
     "data.max_bad_share",
+    "data.max_corrupt",
     "data.prepare_workers",
 }
 PACKAGES = ("s2f_jax", "jax", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain")
