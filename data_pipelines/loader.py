@@ -310,7 +310,8 @@ class _Batches(grain.DatasetIterator):
     @functools.cached_property
     def _iterator(self) -> grain.DatasetIterator:
         share = self._places[self._next + self._process :: self._processes]
-        rows = share.batch(self._batch_size // self._processes, batch_fn=list)
+        size = self._batch_size // self._processes
+        rows = share.batch(size, drop_remainder=True, batch_fn=list)
         batches = rows.map(self._load).to_iter_dataset(self._reading)
         if self._workers:
             batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=self._workers))
@@ -349,7 +350,7 @@ class _Memory:
         try:
             memory = self._free.pop()  # Threads may ask at the same time.
         except IndexError:
-            memory = memoryview(np.empty(math.prod(shape), np.uint8))
+            memory = np.empty(math.prod(shape), np.uint8).data
         array = np.frombuffer(memory, np.uint8)  # Whoever has a view of it keeps it alive.
         weakref.finalize(array, self._free.append, memory).atexit = False
         return array.reshape(shape)
