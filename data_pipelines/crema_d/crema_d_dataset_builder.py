@@ -13,7 +13,7 @@ from data_pipelines.errors import BadClip, UserError
 
 
 class Builder(recorded.RecordedBuilder):
-    """91 actors, 7442 clips of 1 to 5 s."""
+    """91 actors, 7442 clips of some seconds."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}

@@ -39,7 +39,7 @@ class TcdTimitConfig(recorded.RecordedConfig):
 
 
 class Builder(recorded.RecordedBuilder):
-    """59 volunteers and 3 lipspeakers, some 100 sentences of 2 to 8 s each."""
+    """59 volunteers and 3 lipspeakers, some 100 sentences of any length each."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}

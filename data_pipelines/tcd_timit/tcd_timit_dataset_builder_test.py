@@ -245,3 +245,9 @@ def test_codings_and_line_ends_change_nothing(tmp_path, coding):
     text = "#!MLF!#\n" + GOOD
     assert read(tmp_path, text.replace("\n", "\r\n").encode(coding)) == read(tmp_path, text)
     assert read(tmp_path, b"\x00\xff\xfe\x80" * 50) == {}
+
+
+def test_a_label_file_that_cannot_be_read_is_a_sentence(tmp_path):
+    (tmp_path / "gone.mlf").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match="Cannot read .*gone.mlf"):
+        labels.read([tmp_path / "gone.mlf"])
