@@ -82,8 +82,8 @@ def corpus_copy(tmp_path):
 def data(**fields):
     """config.data as configs/base.py has it, but small."""
     form = {"corpus": "tcd_timit", "height": 32, "width": 24, "audio_rate": 16000, "fps": 25}
-    rest = {"speakers": (), "max_bad_share": 0.5, "prepare_workers": 1, "options": {}}
-    return form | rest | fields
+    limits = {"max_bad_share": 0.5, "max_seconds": 30.0}
+    return form | limits | {"speakers": (), "prepare_workers": 1, "options": {}} | fields
 
 
 def test_a_copy_becomes_shards_and_what_is_unfit_is_reported(corpus_copy, tmp_path, capsys):
