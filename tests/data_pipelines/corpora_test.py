@@ -97,7 +97,9 @@ def test_every_field_reaches_the_builder(name, tmp_path):
         ("  \u201cShe said: \u2018We\u2019ll see!\u2019\u201d ", "she said we'll see"),
         ("o'clock, mid-day; 3_4", "o'clock mid day 3 4"),
         ("the Joneses' caf\u00e9", "the joneses caf\u00e9"),
-        ("...", ""),
+        ("Cafe\u0301!", "caf\u00e9"),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940\u0964", "\u0939\u093f\u0928\u094d\u0926\u0940"),
+        ("... ' ''", ""),
     ],
 )
 def test_transcripts_are_words_in_lower_case(text, said):
