@@ -251,3 +251,19 @@ def test_a_label_file_that_cannot_be_read_is_a_sentence(tmp_path):
     (tmp_path / "gone.mlf").symlink_to(tmp_path / "nothing")
     with pytest.raises(UserError, match="Cannot read .*gone.mlf"):
         labels.read([tmp_path / "gone.mlf"])
+
+
+def test_damage_costs_no_more_than_the_block_it_is_in(tmp_path):
+    """Bytes changed at random in the lines of one block of three: the two others are unharmed."""
+    first, damaged, last = (block(f"*/0{i}M/sa1") for i in (1, 2, 3))
+    whole = read(tmp_path, first + damaged + last)
+    rng, harmed = np.random.default_rng(0), 0
+    for _ in range(200):
+        data = bytearray(damaged.encode())
+        for place in rng.integers(damaged.index("\n") + 1, len(data) - 3, 3):
+            data[place] = rng.integers(256)
+        found = read(tmp_path, first.encode() + bytes(data) + last.encode())
+        assert found["01M", "sa1"] == whole["01M", "sa1"]
+        assert found["03M", "sa1"] == whole["03M", "sa1"]
+        harmed += found.get(("02M", "sa1")) != whole["02M", "sa1"]
+    assert 100 < harmed < 200  # A score may change and nothing be lost.
