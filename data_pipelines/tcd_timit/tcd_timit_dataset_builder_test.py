@@ -266,4 +266,4 @@ def test_damage_costs_no_more_than_the_block_it_is_in(tmp_path):
         assert found["01M", "sa1"] == whole["01M", "sa1"]
         assert found["03M", "sa1"] == whole["03M", "sa1"]
         harmed += found.get(("02M", "sa1")) != whole["02M", "sa1"]
-    assert 100 < harmed < 200  # A score may change and nothing be lost.
+    assert harmed > 100  # Else nothing was put to the test.
