@@ -160,6 +160,7 @@ class Clips(Sequence):
         metadata = builder.info.metadata or {}
         # What `prepare` was restricted to; empty: nothing.
         self.only_speakers = tuple(metadata.get("speakers", ()))
+        self.content = metadata  # As the corpus's builder has it: among others, its options.
         self._longest = metadata.get("longest", {}).get(split)
 
     def __len__(self) -> int:
@@ -206,7 +207,7 @@ class Clips(Sequence):
 def open_clips(data: Mapping[str, Any], split: str, data_dir: epath.PathLike) -> Clips:
     """The clips of a config's `data` section.
 
-    Raises UserError where they have not been prepared.
+    Raises UserError where they have not been prepared, or with other speakers or options.
     """
     form = CorpusConfig(
         height=data["height"], width=data["width"], audio_rate=data["audio_rate"], fps=data["fps"]
@@ -218,6 +219,14 @@ def open_clips(data: Mapping[str, Any], split: str, data_dir: epath.PathLike) ->
             f" --config.data.speakers={tuple(data['speakers'])} asks for others: give those, or"
             " prepare into another --data_dir"
         )
+    for name, asked in data["options"].items():
+        made = clips.content.get(name, asked)
+        if made != asked and not isinstance(asked, str):  # A text names a file; its sum is kept.
+            raise UserError(
+                f"the shards in {data_dir} were made with {name}={made}, and"
+                f" --config.data.options.{name}={asked} asks for others: give that, or prepare into"
+                " another --data_dir"
+            )
     return clips
 
 

@@ -69,8 +69,8 @@ def clone(tmp_path):
 def data(**fields):
     """config.data as configs/base.py has it, but small."""
     form = {"corpus": "crema_d", "height": 32, "width": 24, "audio_rate": 16000, "fps": 25}
-    rest = {"speakers": (), "max_bad_share": 0.6, "prepare_workers": 1, "options": {}}
-    return form | rest | fields
+    limits = {"max_bad_share": 0.6, "max_seconds": 30.0}
+    return form | limits | {"speakers": (), "prepare_workers": 1, "options": {}} | fields
 
 
 def test_a_clone_becomes_shards_and_what_is_unfit_is_reported(clone, tmp_path, capsys):
