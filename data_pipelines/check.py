@@ -22,7 +22,8 @@ from data_pipelines.inspection import MEASURES, Inspected
 
 _PART = 16  # Clips that a process takes at once.
 _LISTED = 1000  # Clips of one finding in check.json, worst first; clips.jsonl has every clip.
-_SPEAKER_CLIPS = 5  # With an offset each, for the median of a speaker to count.
+_SPEAKER_CLIPS = 5  # For the median of a speaker to count.
+_MAX_WARMTH = 25.0  # Levels of 255, from the speaker's median.
 _BINS = 40  # Of a histogram.
 _SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
 
@@ -40,6 +41,7 @@ FAULTS = {  # What is wrong with a clip, beside numbers beyond their limits.
     "words": (WARNING, "Words that are not those of the transcript"),
     "times": (WARNING, "Times outside the clip, or out of order"),
     "speaker_offset": (WARNING, "Speakers whose sound is early or late"),
+    "colour": (WARNING, "Colours unlike those of the speaker's other clips"),
 }
 
 
@@ -288,15 +290,14 @@ def _recordings(checked: Checked) -> dict[str, list[tuple[Place, str]]]:
     for i, j, alike in duplicates.pairs([print_of for _, print_of in known]):
         (a, _), (b, _) = known[i], known[j]
         kind = "recording_twice" if a.split == b.split else "recording_in_two_splits"
-        text = f"and {b.id}, {alike:.0%} alike"
-        if a.split != b.split:
-            text = f"in {a.split} {text}, in {b.split}"
-        faults[kind].append((a, text))
+        for clip, other in ((a, b), (b, a)):
+            where = f" in {other.split}" if a.split != b.split else ""
+            faults[kind].append((clip, f"and {other.id}{where}: {alike:.0%} alike"))
     return faults
 
 
 def _speakers(checked: Checked, share_splits: bool) -> dict[str, list[tuple[Place, str]]]:
-    """Speakers in two splits, and those whose sound is late or early in the median."""
+    """Speakers in two splits; late or early in the median; clips unlike the speaker's others."""
     rows = collections.defaultdict(list)
     for row, place in enumerate(checked.places):
         if place.speaker:
@@ -315,6 +316,12 @@ def _speakers(checked: Checked, share_splits: bool) -> dict[str, list[tuple[Plac
             spread = np.median(np.abs(offsets - median))
             text = f"{speaker}: {median:+g} frames, spread {spread:g}, {len(offsets)} clips"
             faults["speaker_offset"].append((first, text))
+        warmth = checked.column("warmth")[own]
+        off = warmth - np.nanmedian(warmth) if np.isfinite(warmth).any() else np.zeros(len(own))
+        if len(own) >= _SPEAKER_CLIPS:
+            for at in np.flatnonzero(np.abs(off) > _MAX_WARMTH):
+                text = f"{off[at]:+.0f} levels of red over blue"
+                faults["colour"].append((checked.places[own[at]], text))
     return faults
 
 
