@@ -18,6 +18,7 @@ import tqdm
 from etils import epath
 
 from data_pipelines import check_page, duplicates, inspection, loader, media, prepare, recorded
+from data_pipelines.errors import UserError
 from data_pipelines.inspection import MEASURES, Inspected
 
 _PART = 16  # Clips that a process takes at once.
@@ -30,7 +31,7 @@ _SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
 ERROR, WARNING = "error", "warning"
 FAULTS = {  # What is wrong with a clip, beside numbers beyond their limits.
     "unreadable": (ERROR, "Records that cannot be read"),
-    "frames": (ERROR, "Frames that cannot be decoded"),
+    "frames": (ERROR, "Frames that cannot be decoded, or are all black"),
     "lengths": (ERROR, "Frames, landmarks and sound of different lengths"),
     "landmarks": (ERROR, "Landmarks that are not finite"),
     "id_twice": (ERROR, "The same id twice"),
@@ -79,11 +80,18 @@ def check(
     corpus, split and speaker; findings with severity and clips) and clips.jsonl (every clip).
 
     Raises:
-      UserError: there are no such shards.
+      UserError: there are no such shards, or nothing can be written beside them.
     """
     begun = time.monotonic()
     builder = prepare.prepared(data, manual_dir, data_dir)
     folder = builder.data_path.parent / "check"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UserError(
+            f"The check cannot write its page to {folder} ({e.strerror}): copy the shards to where "
+            "you can write, and give that --data_dir."
+        ) from e
     form = {n: data[n] for n in ("corpus", "height", "width", "audio_rate", "fps")}
     form = tuple({**form, "speakers": tuple(data["speakers"])}.items())
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
@@ -172,7 +180,6 @@ def _gather(results: Iterable, folder: epath.Path, says) -> Checked:
         [], np.zeros((0, len(MEASURES)), np.float32), collections.defaultdict(list), []
     )
     rows, seen = [], set()
-    folder.mkdir(parents=True, exist_ok=True)
     part = folder / ".clips.jsonl.part"
     with part.open("w") as lines:
         for place, found in results:

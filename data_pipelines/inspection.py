@@ -121,7 +121,7 @@ def inspect(clip) -> Inspected:
 
 
 def broken(clip) -> list[tuple[str, str]]:
-    """Faults of the arrays: lengths that do not agree, frames that cannot be decoded."""
+    """Faults of the arrays: lengths that do not agree, frames that show nothing."""
     t = len(clip)
     lengths = {
         "landmarks": (len(clip.landmarks), t),
@@ -138,7 +138,8 @@ def broken(clip) -> list[tuple[str, str]]:
     if not np.isfinite(clip.landmarks).all():
         faults.append(("landmarks", "landmarks that are not finite"))
     try:
-        clip.decode(0, t)
+        if not clip.frames.any():  # Decoded here, once.
+            faults.append(("frames", "black, all of them"))
     except Exception as e:  # Of any kind, by the bytes; the clip is named, and the others go on.
         faults.append(("frames", str(e)))
     return faults

@@ -97,5 +97,5 @@ def frozen(frames: np.ndarray) -> float:
 
 def warmth(frames: np.ndarray) -> float:
     """uint8 [T, H, W, 3] RGB -> mean red minus mean blue, -255 to 255."""
-    red, _, blue = frames.mean(axis=(0, 1, 2))
+    red, _, blue, _ = np.mean([cv2.mean(frame) for frame in frames], axis=0)
     return float(red - blue)

@@ -150,6 +150,10 @@ def test_a_planted_fault_is_a_warning(checked, kind):
     [
         ("unreadable", None),
         ("frames", change(GOOD[5], jpegs=[*GOOD[5].jpegs[:-1], b"no picture"], id="bad")),
+        (
+            "frames",
+            change(GOOD[5], jpegs=T * [media.encode_jpeg(np.zeros((H, W, 3), np.uint8))], id="bad"),
+        ),
         ("lengths", change(GOOD[5], audio=GOOD[5].audio[:-1], id="bad")),
         ("lengths", change(GOOD[5], jpegs=[], id="bad")),
         ("landmarks", change(GOOD[5], landmarks=GOOD[5].landmarks * np.nan, id="bad")),
@@ -211,6 +215,13 @@ def test_no_shards_is_a_sentence(tmp_path):
     data |= {"speakers": (), "max_bad_share": 0.1, "prepare_workers": 1}
     with pytest.raises(UserError, match="no shards in .*grid.*run .*prepare"):
         check.check(data, None, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(checked):
+    checked.folder.parent.mkdir(parents=True)
+    checked.folder.write_text("not a folder")
+    with pytest.raises(UserError, match="cannot write its page to .*form/check.*copy the shards"):
+        checked(train=GOOD[:1])
 
 
 def test_a_measure_beyond_its_limits_says_by_how_much():
