@@ -123,7 +123,7 @@ def check(
         )
     print(
         f"{data['corpus']} checked in {time.monotonic() - begun:.0f} s: {len(checked.places)} clips,"
-        f" {report['errors']} kinds of errors, {report['warnings']} of warnings:"
+        f" kinds of errors: {report['errors']}, of warnings: {report['warnings']}:"
         f" {folder / 'index.html'}"
     )
     return report
@@ -184,9 +184,9 @@ def _gather(results: Iterable, folder: epath.Path, says) -> Checked:
     with part.open("w") as lines:
         for place, found in results:
             faults = list(found.faults)
-            if found.values and place.id in seen:
+            if place.id in seen:
                 faults.append(("id_twice", "another clip has this id"))
-            said = says(place.id) if says else None
+            said = says(place.id) if says and found.speaker else None
             if said is not None and inspection.plain(said) != inspection.plain(found.transcript):
                 faults.append(("transcript", f"{found.transcript!r}, and the name says {said!r}"))
             seen.add(place.id)
@@ -326,7 +326,7 @@ def _speakers(checked: Checked, share_splits: bool) -> dict[str, list[tuple[Plac
         warmth = checked.column("warmth")[own]
         off = warmth - np.nanmedian(warmth) if np.isfinite(warmth).any() else np.zeros(len(own))
         if len(own) >= _SPEAKER_CLIPS:
-            for at in np.flatnonzero(np.abs(off) > _MAX_WARMTH):
+            for at in np.argsort(-np.abs(off))[: np.count_nonzero(np.abs(off) > _MAX_WARMTH)]:
                 text = f"{off[at]:+.0f} levels of red over blue"
                 faults["colour"].append((checked.places[own[at]], text))
     return faults

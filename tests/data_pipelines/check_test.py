@@ -224,6 +224,36 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(checked):
         checked(train=GOOD[:1])
 
 
+def test_a_histogram_holds_every_clip_and_the_limit_that_is_near():
+    values = np.array([1.0, 1.5, 2.0, np.nan, 2.5])
+    near = check._histogram(values, inspection.Measure("", "", "", high=3))
+    assert sum(near["counts"]) == 4 and near["limits"] == [3] and near["high"] == 3
+    far = check._histogram(values, inspection.Measure("", "", "", high=90))
+    assert far["limits"] == [] and far["high"] == pytest.approx(2.5, abs=0.01)
+    same = check._histogram(np.zeros(7), MEASURES["peak"])
+    assert sum(same["counts"]) == 7 and same["low"] < 0 < same["high"]
+    assert check._histogram(np.full(3, np.nan), MEASURES["peak"]) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (-0.00001, "0"),
+        (0.0021, "0.0021"),
+        (-1.5, "−1.5"),
+        (47.26, "47.3"),
+        (12345, "12345"),
+    ],
+)
+def test_numbers_are_short(value, text):
+    assert check_page._number(value) == text
+
+
+def test_speakers_go_by_number():
+    assert sorted(["s10", "s2", "a"], key=check_page._natural) == ["a", "s2", "s10"]
+
+
 def test_a_measure_beyond_its_limits_says_by_how_much():
     measure = inspection.Measure("", "", "", low=-2, high=3)
     excess = measure.excess(np.array([-5, -2, 0, 3, 4, np.nan]))
