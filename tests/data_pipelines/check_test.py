@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 
+from configs import base
 from data_pipelines import check, check_page, faces, inspection, loader, media, prepare
 from data_pipelines.errors import UserError
 from data_pipelines.inspection import MEASURES
@@ -204,17 +205,8 @@ def test_the_worst_clip_is_first(checked):
 
 
 def test_no_shards_is_a_sentence(tmp_path):
-    data = {
-        "corpus": "grid",
-        "height": H,
-        "width": W,
-        "audio_rate": RATE,
-        "fps": FPS,
-        "options": {},
-    }
-    data |= {"speakers": (), "max_bad_share": 0.1, "prepare_workers": 1}
     with pytest.raises(UserError, match="no shards in .*grid.*run .*prepare"):
-        check.check(data, None, tmp_path)
+        check.check(base.get_config().data, None, tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(checked):
