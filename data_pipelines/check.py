@@ -231,15 +231,18 @@ def _summaries(checked: Checked) -> dict[str, Any]:
 
 
 def _summary(checked: Checked, rows: Sequence[int]) -> dict[str, Any]:
-    """Of some clips: how many, how long, and each measure's median and percentiles."""
+    """Of some clips: count, seconds; of each measure its median, spread and percentiles."""
     values = checked.values[list(rows)]
     found = {"clips": len(rows), "seconds": round(float(np.nansum(values[:, 0])), 2)}
     summary = {}
     for name, column in zip(MEASURES, values.T, strict=True):
         known = column[np.isfinite(column)]
         if len(known):
-            low, median, high = np.percentile(known, [5, 50, 95]).round(3).tolist()
-            summary[name] = {"median": median, "p5": low, "p95": high, "clips": len(known)}
+            low, median, high = np.percentile(known, [5, 50, 95])
+            spread = np.median(np.abs(known - median))  # One clip far off changes neither.
+            numbers = {"median": median, "spread": spread, "p5": low, "p95": high}
+            summary[name] = {key: round(float(number), 3) for key, number in numbers.items()}
+            summary[name]["clips"] = len(known)
     return found | {"measures": summary}
 
 

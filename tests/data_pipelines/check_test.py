@@ -192,6 +192,9 @@ def test_a_speaker_is_late_by_the_median_of_the_clips(checked):
     assert kinds(report)["speaker_offset"] == ["late0"]
     text = next(f for f in report["findings"] if f["kind"] == "speaker_offset")["clips"][0]["text"]
     assert text.startswith("s2: +4.5 frames, spread 0.5, 6 clips")
+    offset = report["speakers"]["s2"]["measures"]["offset"]
+    assert (offset["median"], offset["spread"], offset["clips"]) == (4.5, 0.5, 6)
+    assert (offset["p5"], offset["p95"]) == (4, 5)
 
 
 def test_another_light_is_told_from_the_speakers_own(checked):
