@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from data_pipelines import media, prepare
+from data_pipelines import check, media, prepare
 from data_pipelines.grid import zenodo
 from s2f_jax import commands, config_file, main, runs, train
 from s2f_jax.checkpoint import Checkpoints
@@ -189,6 +189,18 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
         "prepare", DEMO, "--config.data.options={'heads': 3}"
     )
     assert "cannot be halved" in told("prepare", GRID, "--config.data.height=100")
+
+
+def test_a_check_without_shards_says_what_makes_them(told):
+    sentence = told("prepare", "--check", GRID, "--data_dir=none")
+    assert "no shards in none" in sentence and "run `python -m s2f_jax.main prepare`" in sentence
+
+
+@pytest.mark.parametrize(("errors", "code"), [(0, 0), (2, 1)])
+def test_a_check_fails_on_errors_and_not_on_warnings(errors, code, monkeypatch):
+    found = {"errors": errors, "warnings": 3}
+    monkeypatch.setattr(check, "check", lambda data, manual_dir, data_dir: found)
+    assert main.run(["prepare", "--check", GRID, "--data_dir=any"]) == code
 
 
 def _generate(builder, **kwargs):
