@@ -132,7 +132,7 @@ def test_only_the_frames_of_a_window_are_decoded(monkeypatch):
     for _ in range(6):
         batch = next(iterator)
         (index,) = batch["clip"]
-        first = round(batch["frames"][0, 0, 0, -1, 0] - 20.0 * index)
+        first = int(batch["audio"][0, (WINDOW - STRIDE) // 2]) // STRIDE  # Sample s is s + 1.
         wanted = [*range(first, first + 5), *([0] if first else [])]  # The still is frame 0.
         assert decoded == [CLIPS[index].jpegs[t] for t in wanted]
         decoded.clear()
@@ -280,11 +280,9 @@ def test_too_many_corrupt_records_in_a_row_are_told(shards, tmp_path, workers):
         opened(root), batch_size=2, clip_frames=5, window=60, mirror=True, seed=0, max_corrupt=3,
         workers=workers,
     )  # fmt: skip
-    with pytest.raises(Exception, match=r"record \d of .*drawn-train.* is damaged") as raised:
+    with pytest.raises(CorruptRecord, match=r"record \d of .*drawn-train.* is damaged"):
         next(iterator)
     iterator.close()
-    print("TYPE", type(raised.value).__mro__, str(raised.value)[:500])
-    assert workers or isinstance(raised.value, CorruptRecord)
 
 
 def changed(clip, t, jpeg):
@@ -296,7 +294,7 @@ def changed(clip, t, jpeg):
     [
         (b"", "0 bytes that are not a JPEG"),
         (b"no image", "8 bytes that are not a JPEG"),
-        (CLIPS[0].jpegs[0][:-4], "cut short"),
+        (CLIPS[0].jpegs[0][:-1], "bytes that are not a JPEG"),
         (media.encode_jpeg(np.zeros((2 * H, W, 3), np.uint8)), "has the shape"),
     ],
 )
