@@ -110,6 +110,11 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("profile=0:2", "--config.profile=0:2 is not FIRST:LAST"),
         ("profile=3:2", "--config.profile=3:2 is not FIRST:LAST"),
         ("best_by=loss", "loss is not one of psnr, ssim, psnr_mouth"),
+        ("augment.gain_db=-6", "--config.augment.gain_db=-6.0 is out of range: give 0 or more"),
+        ("augment.shift_ms=21", "shift_ms=21.0 is more than half a frame: give 20 or less"),
+        ("augment.snr_db=(9,)", "snr_db=(9,) is no range: give (LOWEST,HIGHEST) in dB"),
+        ("augment.snr_db=(30,10)", "snr_db=(30, 10) is no range"),
+        ("augment.snr_db=('a','b')", "snr_db=('a', 'b') is no range"),
     ],
 )
 def test_a_value_that_no_run_can_have_is_told_and_leaves_no_workdir(told, override, said):
