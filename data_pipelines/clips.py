@@ -12,7 +12,7 @@ import numpy as np
 
 from data_pipelines import faces, media, track, video
 from data_pipelines.corpus import CorpusConfig
-from data_pipelines.errors import BadClip
+from data_pipelines.errors import BadClip, UserError
 
 VERSION = 2  # Of what align_clip does; a new one makes every clip again.
 _MAX_SIDE = 720  # Pixels of the shorter side; a larger picture is shrunk before the face is found.

@@ -200,6 +200,11 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             media.write_atomically(path, media.encode_png(np.vstack(rows)))
 
 
+def _said(value: Any) -> str:
+    """A value of RecordedConfig.content(), as a sentence has it: no speakers are all of them."""
+    return "all" if value == [] else repr(value)
+
+
 def check_splits(parts: Mapping[str, Sequence[RawClip]], content: Mapping[str, Hashable]) -> None:
     """Raises UserError where two splits share a clip, by its `content` ({id: it})."""
     seen: dict[Hashable, tuple[str, RawClip]] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import clips, recorded
+from data_pipelines import clips, corpus, recorded
 from data_pipelines.clips import RawClip
 from data_pipelines.errors import UserError
 from data_pipelines.folder import kept, listening, naming, sharing, sources, subtitles, table
@@ -200,6 +200,7 @@ def _of_speakers(
 def _raw(video: Video, number: int, cut: Cut) -> RawClip:
     """A part of a video as a clip."""
     said = cut.transcript or (video.transcript if cut == Cut() else "")
+    said = said or subtitles.beside(video.path, cut.start, cut.end)
     return RawClip(
         id=f"{video.name}_{number:04d}",
         speaker=video.speaker,
@@ -207,7 +208,7 @@ def _raw(video: Video, number: int, cut: Cut) -> RawClip:
         stamp=clips.file_stamp(video.path),
         start=cut.start,
         end=cut.end,
-        transcript=said or subtitles.beside(video.path, cut.start, cut.end),
+        transcript=corpus.normal_text(said),
     )
 
 
