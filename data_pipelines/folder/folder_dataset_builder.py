@@ -93,10 +93,10 @@ class Builder(recorded.RecordedBuilder):
         else:
             videos = sources.find(folder, form.speaker_level)
         videos, absent = _of_speakers(videos, form.speakers)
-        shares = form.val_share, form.test_share, form.split_seed
-        share = sharing.by_video if form.within_speaker else sharing.by_speaker
-        splits = share(videos, *shares)
         raws, unusable = self._clips(videos)
+        share = sharing.by_video if form.within_speaker else sharing.by_speaker
+        usable = [video for video in videos if video.name not in unusable] or videos
+        splits = share(usable, form.val_share, form.test_share, form.split_seed)
         if form.within_speaker:  # From videos to their clips.
             splits = {
                 split: {raw.id for raw in raws if raw.id.rpartition("_")[0] in names}
