@@ -9,7 +9,7 @@ import apache_beam
 import cv2
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from data_pipelines import faces, pool
+from data_pipelines import faces, pool, track
 from data_pipelines.clips import RawClip
 
 _SECONDS_PER_LOOK = 10  # At what is in the cache by now.
@@ -23,7 +23,7 @@ class _Align(apache_beam.DoFn):
 
     def setup(self) -> None:
         cv2.setNumThreads(1)  # Beam has a worker per core.
-        self._find = faces.FaceFinder(max_faces=1)
+        self._find = faces.FaceFinder(track.MAX_FACES)
 
     def process(self, element: RawClip) -> Iterator[Any]:
         pool._align_one(element, self._cache, self._find)

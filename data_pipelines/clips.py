@@ -17,6 +17,7 @@ from data_pipelines.errors import BadClip, UserError
 VERSION = 2  # Of what align_clip does; a new one makes every clip again.
 _MAX_SIDE = 720  # Pixels of the shorter side; a larger picture is shrunk before the face is found.
 _MAX_OFF = 0.1  # Of the height, by which a stable point may be off its canonical place.
+_MAX_MISSING = 0.5  # Seconds of both picture and sound, of those that the file's header declares.
 _SMOOTHING = 7  # Frames, of the transform; the landmarks are kept unsmoothed, or blinks vanish.
 # Of a zip, or of its member.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, KeyError, RuntimeError, NotImplementedError)
@@ -111,10 +112,15 @@ def align_clip(raw: RawClip, form: CorpusConfig, find: Callable) -> AlignedClip:
             blink.append(face.blink)
     if raw.frame_count is not None and pictures.count != raw.frame_count:
         raise BadClip(f"{pictures.count} frames instead of {raw.frame_count}")
-    start = pictures.origin + raw.start
-    audio, rate = media.decode_sound(source, start, start + len(jpegs) / form.fps)
+    start, seconds = pictures.origin + raw.start, len(jpegs) / form.fps
+    audio, rate = media.decode_sound(source, start, start + seconds + _MAX_MISSING)
     if not audio.any():
         raise BadClip("silent")
+    declared = pictures.seconds - raw.start if raw.end is None else 0.0
+    ends_together = len(audio) < (seconds + _MAX_MISSING / 2) * rate
+    if declared > seconds + _MAX_MISSING and ends_together:
+        raise BadClip(f"breaks off after {seconds:.1f} of {declared:.1f} s")
+    audio = audio[: round(seconds * rate)]
     audio = media.resample(audio, rate, form.audio_rate)
     audio = media.fit_length(audio, len(jpegs) * form.audio_rate // form.fps)
     return AlignedClip(
@@ -160,8 +166,8 @@ def _source(raw: RawClip) -> pathlib.Path | io.BytesIO:
 def _images(pictures: video.Video, raw: RawClip, form: CorpusConfig) -> Iterator[np.ndarray]:
     """The clip's frames at form.fps, uint8 [H, W, 3]; one that is shown twice is the same array."""
     too_long = f"longer than {form.max_seconds:g} s: cut it, or raise config.data.max_seconds"
-    declared = (pictures.seconds or 0.0) if raw.end is None else raw.end  # By the file's header.
-    if declared - raw.start > form.max_seconds + 1:
+    declared = pictures.seconds if raw.end is None else raw.end
+    if declared - raw.start > form.max_seconds + 1:  # That of some headers is a guess.
         raise BadClip(too_long)
     frame, image = None, np.empty(0, np.uint8)
     for k, shown in enumerate(pictures.at_rate(form.fps, raw.start, raw.end)):

@@ -22,7 +22,6 @@ from data_pipelines.errors import BadClip, UserError
 
 # Rates that AAC knows; sound at any other rate (25 and 50 kHz) is written at 48 kHz.
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-_PREROLL = 1.0  # Seconds of sound decoded before a part: a decoder's first ones are not whole.
 _BT601 = 6  # SMPTE 170M, in the numbering of H.273: what RGB is converted with below.
 
 # OpenCV's own words on a damaged PNG would come before ours.
@@ -296,11 +295,8 @@ def _decode_audio(
     """
     stream = video.chosen(container.streams.audio)
     assert stream is not None
-    stream_start = float((stream.start_time or 0) * (stream.time_base or 0))
-    if begin - _PREROLL > stream_start and stream.time_base:
-        container.seek(int((begin - _PREROLL) / stream.time_base), stream=stream)
     start, parts, seconds = None, [], 0.0
-    for frame in container.decode(stream):
+    for frame in video.decoded(container, stream, begin):
         start = frame.time if start is None else start
         if end is not None and frame.time is not None and frame.time > end:
             break

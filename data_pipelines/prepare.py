@@ -57,7 +57,7 @@ def prepare(
                 " prepare into a local folder and copy it there"
             )
         beam = _beam_config(corpus, builder, beam_pipeline_options)
-        with _only_one(epath.Path(data_dir) / corpus):
+        with _only_one(epath.Path(data_dir), corpus):
             builder = _builder(data, manual_dir, data_dir)  # By another run, it may be there now.
             if not sys.stderr.isatty():
                 tfds.disable_progress_bar()
@@ -82,6 +82,23 @@ def prepare(
     )
     print(f"{corpus} {took}: {counts}, {summary['quarantined']} quarantined: {summary['path']}")
     return summary
+
+
+def prepared(
+    data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
+) -> tfds.core.DatasetBuilder:
+    """The builder of shards that are there.
+
+    Raises:
+      UserError: they are not, or they were made with other options.
+    """
+    builder = _builder(data, manual_dir, data_dir)
+    if not builder.data_path.exists():
+        raise UserError(
+            f"there are no shards in {builder.data_path}: run `python -m s2f_jax.main prepare` "
+            "with this config first"
+        )
+    return builder
 
 
 def _builder(
@@ -145,25 +162,32 @@ def _beam_config(
 
 
 @contextlib.contextmanager
-def _only_one(folder: epath.Path) -> Iterator[None]:
+def _only_one(data_dir: epath.Path, corpus: str) -> Iterator[None]:
     """Holds the corpus for this process; the system lets go of it however the process ends."""
+    path = pathlib.Path(data_dir) / f".{corpus}.lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".prepare.lock").open("w")
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
     except OSError as e:
         raise UserError(
-            f"--data_dir={folder.parent} is no folder that can be written to ({e.strerror}): "
-            "choose another."
+            f"--data_dir={data_dir} is no folder that can be written to ({e.strerror}): choose "
+            "another."
         ) from e
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
+            held = os.path.samestat(os.fstat(lock.fileno()), path.stat())
+        except (BlockingIOError, FileNotFoundError):
+            held = False
+        if not held:  # By us; or the run that held it has just ended, and taken it away.
             raise UserError(
-                f"Another `prepare` is at work in {folder}: wait until it has ended, or choose "
-                "another --data_dir."
-            ) from e
-        yield
+                f"Another `prepare` of {corpus} is at work in {data_dir}: wait until it has ended, "
+                "or choose another --data_dir."
+            )
+        try:
+            yield
+        finally:
+            path.unlink()
 
 
 def _quarantined(builder: tfds.core.DatasetBuilder) -> int:

@@ -7,18 +7,16 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from typing import Any, Self, cast
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import clips, corpus, media, pool, shards
+from data_pipelines import clips, corpus, media, pool, shards, sheets
 from data_pipelines.clips import RawClip
 from data_pipelines.errors import UserError
-
-_SHEET_CLIPS, _SHEET_FRAMES = 8, 8  # Of a contact sheet: rows and columns.
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -43,11 +41,7 @@ class Found:
     unusable: dict[str, str]  # {id: why} of those that are no clips of the corpus.
     absent_speakers: list[str]  # Asked for and not there.
     splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
-    of_clips: bool = False  # Ids of clips by split instead, where speakers are in several.
-
-    def is_in(self, split: str, raw: RawClip) -> bool:
-        """Whether a clip is in a split."""
-        return (raw.id if self.of_clips else raw.speaker) in self.splits[split]
+    splits_by: Literal["speaker", "id"] = "speaker"  # "id": of clips, where `splits` has those.
 
 
 class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -103,11 +97,13 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             metadata=tfds.core.MetadataDict(self.form.content()),
         )
 
-    def download_and_prepare(self, *, download_config=None, **kwargs) -> None:
-        """As TFDS has it; beam_runner and beam_options of `download_config` are for both steps."""
+    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+        """As TFDS has it; a beam_runner in `download_config` is for aligning too."""
         if download_config and download_config.beam_runner:
             self._beam = download_config.beam_runner, download_config.beam_options
-        super().download_and_prepare(download_config=download_config, **kwargs)
+        super()._download_and_prepare(dl_manager, download_config)
+        for left in epath.Path(self.data_dir).glob("*.shard_infos.json"):
+            left.unlink()  # TFDS's own, under Beam.
 
     def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager):
         found = self.find(epath.Path(dl_manager.download_dir) / self.name)
@@ -120,14 +116,12 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
         facts = {raw.id: cache.facts(raw) for raw in good}
-        parts = {}
+        content = {name: fact.content for name, fact in facts.items()}
+        parts = shards.assign(good, found.splits, content, by=found.splits_by)
         for split, names in found.splits.items():
-            parts[split] = [raw for raw in good if found.is_in(split, raw)]
-            if not parts[split]:
+            if split not in parts:
                 said = ", ".join(sorted(names)) or "anyone"
                 print(f"No split {split!r}: there is no clip of {said}.")
-                del parts[split]
-        check_splits(parts, {name: fact.content for name, fact in facts.items()})
         longest = {
             split: max(facts[raw.id].frames for raw in raws) for split, raws in parts.items()
         }
@@ -191,32 +185,15 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         for raw in raws:
             by_speaker[raw.speaker].append(raw)
         for speaker, own in by_speaker.items():
-            rows = []
-            for raw in _spread(own, _SHEET_CLIPS):
-                jpegs = _spread(cache.load(raw).jpegs, _SHEET_FRAMES)
-                jpegs += jpegs[-1:] * (_SHEET_FRAMES - len(jpegs))  # Of a very short clip.
-                rows.append(np.hstack([media.decode_jpeg(jpeg) for jpeg in jpegs]))
+            shown = sheets.spread(own, sheets.CLIPS)
+            sheet = sheets.contact_sheet([cache.load(raw).jpegs for raw in shown])
             path = self.form_path / "contact_sheets" / f"{speaker}.png"
-            media.write_atomically(path, media.encode_png(np.vstack(rows)))
+            media.write_atomically(path, media.encode_png(sheet))
 
 
 def _said(value: Any) -> str:
     """A value of RecordedConfig.content(), as a sentence has it: no speakers are all of them."""
     return "all" if value == [] else repr(value)
-
-
-def check_splits(parts: Mapping[str, Sequence[RawClip]], content: Mapping[str, Hashable]) -> None:
-    """Raises UserError where two splits share a clip, by its `content` ({id: it})."""
-    seen: dict[Hashable, tuple[str, RawClip]] = {}
-    for split, raws in parts.items():
-        for raw in raws:
-            other_split, other = seen.setdefault(content[raw.id], (split, raw))
-            if other_split != split:
-                raise UserError(
-                    f"{raw.id} of {raw.speaker} ({split}) is the same recording as {other.id} of "
-                    f"{other.speaker} ({other_split}), and no clip may be in two splits: find out "
-                    "whose it is, and take the other one away."
-                )
 
 
 def _check_ids(found: Found) -> None:
@@ -240,8 +217,3 @@ def _examples(
         yield raw.id, example
         if progress:
             progress.step()
-
-
-def _spread(items: Sequence, count: int) -> list:
-    """At most `count` of them, from the first to the last."""
-    return [items[round(i)] for i in np.linspace(0, len(items) - 1, min(count, len(items)))]

@@ -1,10 +1,10 @@
-"""Which clip is in which shard, and files whose bytes depend on their examples alone."""
+"""Which clip is in which split and shard, and files whose bytes depend on their examples alone."""
 
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -13,8 +13,9 @@ from tensorflow_datasets.core.utils import py_utils
 from tensorflow_datasets.proto import tf_example_pb2
 
 from data_pipelines.clips import RawClip
+from data_pipelines.errors import UserError
 
-_SHARD_BYTES = 256 << 20  # About; while a shard is written, its examples are in memory.
+SHARD_BYTES = 256 << 20  # About; while a shard is written, its examples are in memory.
 
 
 class Writer(tfds.core.ExampleWriter):
@@ -36,11 +37,45 @@ def _canonical(example: bytes) -> bytes:
     return message.Example.FromString(example).SerializeToString(deterministic=True)
 
 
+def assign(
+    raws: Sequence[RawClip],
+    splits: Mapping[str, Collection[str]],
+    content: Mapping[str, Hashable],
+    by: Literal["speaker", "id"] = "speaker",
+) -> dict[str, list[RawClip]]:
+    """The clips of each split that has any, by their speakers or ids, of which `splits` has those.
+
+    Raises UserError where one of these or a recording, by its `content` ({id: it}), is in two splits.
+    """
+    split_of = {}
+    for split, names in splits.items():
+        for name in names:
+            if split_of.setdefault(name, split) != split:
+                raise UserError(
+                    f"The {by} {name} is in two splits, {split_of[name]} and {split}: "
+                    "leave out one."
+                )
+    parts: dict[str, list[RawClip]] = {split: [] for split in splits}
+    seen: dict[Hashable, RawClip] = {}
+    for raw in raws:
+        if getattr(raw, by) in split_of:
+            split = split_of[getattr(raw, by)]
+            parts[split].append(raw)
+            other = seen.setdefault(content[raw.id], raw)
+            if (others := split_of[getattr(other, by)]) != split:
+                raise UserError(
+                    f"{raw.id} of {raw.speaker} ({split}) is the same recording as {other.id} of "
+                    f"{other.speaker} ({others}), and no recording may be in two "
+                    "splits: find out whose it is, and take the other one away."
+                )
+    return {split: part for split, part in parts.items() if part}
+
+
 def plan(raws: Sequence[RawClip], sizes: Mapping[str, int]) -> list[list[RawClip]]:
     """The clips of each shard; `sizes` {id: bytes} and the ids alone decide."""
     order = sorted(raws, key=lambda raw: hashlib.sha256(raw.id.encode()).digest())
     ends = np.cumsum([sizes[raw.id] for raw in order])
-    shard = (ends - 1) // -(-ends[-1] // max(1, round(ends[-1] / _SHARD_BYTES)))
+    shard = (ends - 1) // -(-ends[-1] // max(1, round(ends[-1] / SHARD_BYTES)))
     numbered = zip(shard, order, strict=True)
     groups = itertools.groupby(numbered, key=lambda pair: pair[0])
     return [[raw for _, raw in group] for _, group in groups]

@@ -3,10 +3,11 @@
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import av.container
+import av.error
 import av.stream
 import numpy as np
 
@@ -25,6 +26,37 @@ def chosen(streams: Sequence[Stream]) -> Stream | None:
     return next(iter([*default, *streams]), None)
 
 
+def decoded(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
+    """The frames of a stream from one at or before `time`, in seconds of the file's own."""
+    first, unit = (stream.start_time or 0) * (stream.time_base or 0), stream.time_base
+    for preroll in _PREROLLS:
+        if time - preroll <= first:
+            break
+        container.seek(int((time - preroll) / unit), stream=stream)
+        frames = _after_seek(container, stream, time)
+        frame = next(frames, None)
+        if frame is not None and frame.time is not None and frame.time <= time:
+            return itertools.chain([frame], frames)
+    if time - _PREROLLS[0] > first:
+        container.seek(0)
+    return container.decode(stream)
+
+
+def _after_seek(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
+    """Until `time`, what cannot be decoded is passed over: a seek may land inside a packet."""
+    reached = False
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            if reached:
+                raise
+            continue
+        for frame in frames:
+            reached = reached or (frame.time or 0) >= time
+            yield frame
+
+
 class Video:
     """The pictures of an opened file, decoded once and forwards. Time 0 is its first picture.
 
@@ -37,15 +69,18 @@ class Video:
         stream = chosen([s for s in container.streams.video if not s.disposition & cover])
         if stream is None:
             raise BadClip("no picture in it")
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate or not stream.time_base:
+        rates = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
+        if not rates or not stream.time_base:
             raise BadClip("no frame rate")
         stream.codec_context.thread_count = 1  # A corpus is spread over processes instead.
         self._container, self._stream, self._unit = container, stream, stream.time_base
         self._aspect = float(stream.sample_aspect_ratio or 1)  # Width of a pixel by its height.
-        self.fps = float(rate)  # The mean, as the file has it.
+        self.fps = float(min(rates))  # The mean; what counts ticks without a picture is higher.
         self.origin = float((stream.start_time or 0) * self._unit)  # In the file's own time.
-        self.seconds = float(stream.duration * self._unit) if stream.duration else None
+        declared = float((stream.duration or 0) * self._unit)
+        self.seconds = declared or (container.duration or 0) / av.time_base  # By the header; or 0.
+        # AVI knows when to decode, not when to show: decoded pictures come in order, late by a delay.
+        self._timed = container.format.name != "avi"
         self.count = 0  # Pictures decoded.
 
     def pictures(self, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -55,13 +90,23 @@ class Video:
         by 1 / fps.
         """
         time = size = None
-        for frame in self._decoded(start):
-            if time is None and start < _PREROLLS[0] and frame.time is not None:
-                self.origin = frame.time  # Of the whole file's first picture.
-            own = None if frame.time is None else frame.time - self.origin
-            if own is None or (time is not None and own <= time):
-                own = 0.0 if time is None else time + 1 / self.fps
-            time = own
+        zero, from_first = self.origin, start <= _PREROLLS[0] or not self._timed
+        if not from_first:  # Matroska's own start_time is always 0.
+            first = next(self._container.decode(self._stream), None)
+            zero = self.origin = self.origin if first is None else first.time or 0.0
+            self._container.seek(0)
+        since = self.origin + (0.0 if from_first else start)
+        for frame in decoded(self._container, self._stream, since):
+            stamp = frame.pts if self._timed else frame.dts
+            own = None if stamp is None else float(stamp * self._unit)
+            if time is None and from_first:
+                zero = zero if own is None else own
+                time = 0.0
+                self.origin = zero if self._timed else self.origin
+            elif own is None or (time is not None and own - zero <= time):
+                time = (time or 0.0) + 1 / self.fps
+            else:
+                time = own - zero
             self.count += 1
             if time > start - 1 / self.fps:  # Before it, a seek may have left gaps.
                 if frame.is_corrupt:  # PyAV does not raise: the decoder has filled in what it lost.
@@ -110,19 +155,3 @@ class Video:
             interpolation="AREA",
         )
         return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
-
-    def _decoded(self, start: float) -> Iterator[av.VideoFrame]:
-        """All frames from a key frame at or before `start`."""
-        stream = self._stream
-        for preroll in _PREROLLS:
-            if start < preroll:
-                break
-            to = self.origin + start - preroll
-            self._container.seek(int(to / self._unit), stream=stream)
-            frames = self._container.decode(stream)
-            first = next(frames, None)
-            if first is not None and first.time is not None and first.time <= to + preroll:
-                return itertools.chain([first], frames)
-        if start >= _PREROLLS[0]:
-            self._container.seek(0)
-        return self._container.decode(stream)

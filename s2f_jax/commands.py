@@ -26,6 +26,11 @@ def _prepare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from data_pipelines.prepare import data_dir, prepare
 
     config = _config(options, rest)
+    if options.check:
+        from data_pipelines.check import check
+
+        report = check(config.data, options.manual_dir, data_dir(config.data, options.data_dir))
+        return 1 if report["errors"] else 0
     prepare(
         config.data,
         options.manual_dir,
@@ -99,6 +104,12 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
             metavar="runner=RUNNER,NAME=VALUE,...",
             default="",
             help="let Apache Beam do the work, as in `tfds build`",
+        )
+        add(
+            "--check",
+            action="store_true",
+            help="look at the shards made before: a page and check.json beside them; exit code 1 if"
+            " there are errors, 0 with warnings alone",
         )
     elif command == "evaluate":
         add("--split", default="test", help="train, val or test")

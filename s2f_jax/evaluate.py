@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import loader, media, prepare
+from data_pipelines import loader, measures, media, prepare
 from data_pipelines.errors import BadClip, UserError
 from s2f_jax import report, runs
 from s2f_jax.animate import Animator
@@ -267,10 +267,10 @@ def _mouth_scores(clip, video: np.ndarray, probe: motion.Probe | None) -> Scores
     if probe is None:
         return _none(_MOUTH_METRICS, "no training clips to fit the mouth's probe on")
     real, generated = probe(clip.frames), probe(video)
-    trust = motion.mouth_correlation(real, motion.mouth_opening(clip.landmarks))
+    trust = motion.mouth_correlation(real, measures.mouth_opening(clip.landmarks))
     if not isinstance(trust, str) and not trust > _TRUSTED:
         return _none(_MOUTH_METRICS, "the probe misreads this speaker's real mouth")
-    level = motion.loudness(clip.audio, len(clip.frames))
+    level = measures.loudness(clip.audio, len(clip.frames))
     return {
         "mouth_correlation": motion.mouth_correlation(generated, real),
         "mouth_loudness": motion.mouth_loudness(generated, level),

@@ -97,20 +97,20 @@ class Builder(recorded.RecordedBuilder):
         share = sharing.by_video if form.within_speaker else sharing.by_speaker
         usable = [video for video in videos if video.name not in unusable] or videos
         splits = share(usable, form.val_share, form.test_share, form.split_seed)
-        if form.within_speaker:  # From videos to their clips.
-            splits = {
+        if form.within_speaker:
+            print("Splits go by file, within each speaker: val and test hold no new faces.")
+            splits = {  # From videos to their clips.
                 split: {raw.id for raw in raws if raw.id.rpartition("_")[0] in names}
                 for split, names in splits.items()
             }
-            print("Splits go by file, within each speaker: val and test hold no new faces.")
-        found = recorded.Found(raws, unusable, absent, splits, of_clips=form.within_speaker)
-        in_train = sum(found.is_in("train", raw) for raw in raws)
+        by = "id" if form.within_speaker else "speaker"
+        in_train = sum(getattr(raw, by) in splits["train"] for raw in raws)
         if 2 * in_train < len(raws):
             print(
                 f"Only {in_train} of {len(raws)} clips are for training, since a speaker is in one "
                 "split whole: another --config.data.options.split_seed may suit, or a CSV's splits."
             )
-        return found
+        return recorded.Found(raws, unusable, absent, splits, by)
 
     def _clips(self, videos: Sequence[Video]) -> tuple[list[RawClip], dict[str, str]]:
         """The clips of the videos, and why those without any have none."""

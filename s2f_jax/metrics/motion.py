@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from data_pipelines.measures import mouth_opening
 from s2f_jax.metrics.image import mouth_box
 
 Score = float | str
 
-_UPPER_LIP, _LOWER_LIP = (61, 62, 63), (67, 66, 65)  # iBUG's inner lips, opposite each other.
-_RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
 # Cells of the mouth box. Finer ones read real speakers that the probe has never seen no better
 # (GRID: correlation 0.93 against 0.92), and blurred frames worse.
 _GRID = (11, 10)  # Columns, rows.
@@ -25,22 +24,6 @@ _RIDGES = 10.0 ** np.arange(-4, 2.5, 0.5)  # Against unit variance of every cell
 _FOLDS = 4  # Each training speaker is held out once.
 _STILL = 1e-6  # A spread of m below it is rounding.
 _SILENCE = 20.0  # dB under the loudest frame.
-_FLOOR = 1.0  # RMS below it, of 32768, is digital silence.
-
-
-def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
-    """landmarks [T, 68, 2] -> m [T], float64."""
-    points = np.asarray(landmarks, np.float64)
-    lips = points[:, _LOWER_LIP] - points[:, _UPPER_LIP]
-    eyes = points[:, _LEFT_EYE].mean(1) - points[:, _RIGHT_EYE].mean(1)
-    return np.linalg.norm(lips, axis=-1).mean(1) / np.linalg.norm(eyes, axis=-1)
-
-
-def loudness(audio: np.ndarray, frames: int) -> np.ndarray:
-    """int16 [frames * stride] -> the RMS of every frame in dB, [frames]."""
-    samples = np.asarray(audio, np.float64).reshape(frames, -1)
-    rms = np.sqrt(np.mean(samples**2, axis=1))
-    return 20 * np.log10(np.maximum(rms, _FLOOR) / 32768)
 
 
 @dataclasses.dataclass(frozen=True)

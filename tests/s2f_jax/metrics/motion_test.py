@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data_pipelines import measures
 from s2f_jax.metrics import motion
 
 _EYES = 30.0  # Pixels between them.
@@ -43,19 +44,9 @@ def probe():
     return motion.fit_probe([_drawn_clip(i // 2, i) for i in range(24)])
 
 
-def test_mouth_opening_by_hand():
-    np.testing.assert_allclose(motion.mouth_opening(_landmarks([0, 3, 15])), [0, 0.1, 0.5])
-
-
-def test_loudness_by_hand():
-    audio = np.repeat(np.array([0, 328, 32768 / 10], np.int16), 4)
-    level = motion.loudness(audio, 3)
-    np.testing.assert_allclose(level, [20 * np.log10(1 / 32768), -40, -20], atol=0.01)
-
-
 def test_the_probe_recovers_a_drawn_opening_of_speakers_it_never_saw(probe):
     clip = _drawn_clip(50, 50)
-    m = motion.mouth_opening(clip.landmarks)
+    m = measures.mouth_opening(clip.landmarks)
     assert motion.mouth_correlation(probe(clip.frames), m) > 0.97
     assert 0.8 < motion.mouth_energy(probe(clip.frames), m) < 1.25
 
