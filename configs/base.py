@@ -29,6 +29,7 @@ def get_config(
     c.data.speakers = ()  # Only these, e.g. ("s1", "s2"); empty: all there are. For prepare.
     c.data.max_seconds = 30.0  # Longer clips are quarantined; the folder corpus cuts them.
     c.data.max_bad_share = 0.05  # Of the clips; more quarantined ones stop `prepare`.
+    c.data.max_corrupt = 10  # Records that training passes over before it stops.
     c.data.prepare_workers = 0  # Processes; 0: one per core.
     c.data.options = ConfigDict()  # What only this corpus's builder takes.
 
@@ -51,12 +52,17 @@ def get_config(
     )
 
     c.batch_size = 16  # Clips, over all devices; a multiple of the device count.
-    c.clip_frames = 75  # 3 s at 25 frames/s; longer clips give a window, shorter ones are masked.
+    c.clip_frames = 75  # Longer clips give a window, shorter ones are masked; 0: as the longest.
     c.mirror = True  # An epoch is every clip twice, once mirrored (paper 3.1).
     c.accumulate = 1  # Parts a batch goes through in, one after the other; each has its BatchNorm.
     c.keep_activations = "all"  # For the backward pass; or "convolutions" or "none": less memory.
     c.split_state = False  # Parameters and optimizer state split over the devices (FSDP).
     c.loader_workers = 0  # Processes that decode; 0: threads.
+
+    c.augment = ConfigDict()  # Of the training clips' sound, at random; not in the paper.
+    c.augment.gain_db = 0.0  # Louder or softer by at most so much.
+    c.augment.snr_db = ()  # White noise, e.g. (10.0, 40.0): the clip's level over it; empty: none.
+    c.augment.shift_ms = 0.0  # Against the picture by at most so much; at most half a frame.
 
     c.loss = ConfigDict()
     c.loss.reconstruction = 400.0  # Lambda of eq. 3.

@@ -1,7 +1,7 @@
 """The data contract: what every corpus builder yields, so that every config works with all."""
 
 import dataclasses
-import re
+import unicodedata
 
 import cv2
 import numpy as np
@@ -26,8 +26,14 @@ class CorpusConfig(tfds.core.BuilderConfig):
 
 
 def normal_text(text: str) -> str:
-    """What is said as transcripts have it: words in lower case, with their apostrophes, no marks."""
-    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower().replace("\u2019", "'")))
+    """What is said as transcripts have it: words in lower case, with their apostrophes, no marks.
+
+    Of any script: a letter's accents and vowel signs (Unicode's M) belong to it.
+    """
+    text = unicodedata.normalize("NFC", text.lower()).replace("\u2019", "'")
+    kept = (c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    words = (word.strip("'") for word in "".join(kept).split())
+    return " ".join(word for word in words if word)
 
 
 def features() -> tfds.features.FeaturesDict:

@@ -13,3 +13,7 @@ class BadClip(Exception):
 
 class TrainingFailed(Exception):
     """A loss that is not finite, or a checkpoint that cannot be saved, told in full; exit code 1."""
+
+
+class CorruptRecord(UserError):
+    """A record of a shard that cannot be used: its number, the shard, the reason, the cure."""

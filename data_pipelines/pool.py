@@ -206,6 +206,8 @@ def _align_one(raw: RawClip, cache: Cache, find: faces.FaceFinder) -> str | None
     except BadClip as e:
         cache.save_reason(raw, str(e))
         return str(e)
+    except MemoryError:
+        return "too little memory to decode it"
     except Exception as e:  # Not foreseen, so not kept; but one clip shall not stop the others.
         return f"{type(e).__name__}: {e}"
     cache.save(raw, aligned)

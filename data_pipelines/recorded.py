@@ -191,11 +191,6 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             media.write_atomically(path, media.encode_png(sheet))
 
 
-def _said(value: Any) -> str:
-    """A value of RecordedConfig.content(), as a sentence has it: no speakers are all of them."""
-    return "all" if value == [] else repr(value)
-
-
 def _check_ids(found: Found) -> None:
     ids = collections.Counter([*(raw.id for raw in found.clips), *found.unusable])
     twice = sorted(name for name, count in ids.items() if count > 1)

@@ -1,11 +1,36 @@
 """One stored example to what the networks train on: a window of frames, its sound, mirrored or not."""
 
+import dataclasses
+
 import numpy as np
 
 
-def mirror_frames(frames: np.ndarray) -> np.ndarray:
-    """[..., H, W, C] left to right."""
-    return frames[..., ::-1, :]
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What happens at random to the sound of a training clip; the paper does nothing."""
+
+    gain_db: float = 0.0  # Louder or softer by at most so much.
+    snr_db: tuple[float, ...] = ()  # White noise: the clip's level over its, from ... to; or none.
+    shift_ms: float = 0.0  # Earlier or later than the picture by at most so much.
+
+    def __bool__(self) -> bool:
+        return bool(self.gain_db or self.snr_db or self.shift_ms)
+
+    def __call__(self, audio: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
+        """A clip's sound, int16 [S] -> int16 [S]; each of the three is uniform in its range.
+
+        The noise goes with the gain. What is moved in from outside the clip is silence.
+        """
+        shift = round(rng.uniform(-self.shift_ms, self.shift_ms) * rate / 1000)
+        gain = 10 ** (rng.uniform(-self.gain_db, self.gain_db) / 20)
+        sound = audio.astype(np.float32)
+        if self.snr_db:
+            low, high = self.snr_db
+            snr = rng.uniform(low, high)
+            level = np.sqrt(np.mean(np.square(sound, dtype=np.float64))) / 10 ** (snr / 20)
+            sound += np.float32(level) * rng.standard_normal(len(sound), np.float32)
+        louder = np.clip(np.round(gain * sound), -32768, 32767).astype(np.int16)
+        return cut_audio(louder, -shift, len(louder), 1, 1)
 
 
 def audio_margins(window: int, stride: int) -> tuple[int, int]:
@@ -28,23 +53,19 @@ def cut_audio(audio: np.ndarray, first: int, frames: int, window: int, stride: i
 
 
 def training_window(
-    clip, first: int, frames: int, window: int, mirror: bool
+    clip, first: int, frames: int, window: int, mirror: bool, out: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Frames first ... first + frames of a clip, padded where it ends; the still is frame 0.
 
     Returns frames uint8 [frames, H, W, 3], still uint8 [H, W, 3], audio int16
     [frames * stride + window - stride], mask bool [frames] (True: a frame of the clip).
+    out: the array to write the frames into.
     """
     count = min(frames, len(clip) - first)
-    decoded = clip.decode(first, count)
-    still = decoded[0] if first == 0 else clip.decode(0, 1)[0]
-    if mirror:
-        decoded, still = mirror_frames(decoded), mirror_frames(still)
-    padded = np.zeros((frames, *decoded.shape[1:]), np.uint8)
-    padded[:count] = decoded
+    decoded = clip.decode(first, count, frames, mirror, out)
     return {
-        "frames": padded,
-        "still": np.ascontiguousarray(still),
+        "frames": decoded,
+        "still": decoded[0] if first == 0 else clip.decode(0, 1, mirror=mirror)[0],
         "audio": cut_audio(clip.audio, first, frames, window, clip.stride),
         "mask": np.arange(frames) < count,
     }

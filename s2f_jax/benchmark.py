@@ -1,7 +1,9 @@
 """`benchmark`: how fast a config trains, generates, loads and saves on this machine."""
 
+import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -10,12 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from data_pipelines import loader, media
+from data_pipelines import loader, media, throughput, transforms
 from data_pipelines.errors import UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import cost, rngs, runs, sharding, step, train
@@ -49,6 +52,7 @@ class Bench:
     config: Config
     seconds: float  # For each figure.
     data_dir: str | None
+    manual_dir: str | None = None  # Raw clips.
 
     @functools.cached_property
     def trainer(self) -> train.Trainer:
@@ -199,22 +203,60 @@ def _loader(bench: Bench) -> Samples:
     except UserError as reason:
         print(f"no loader figures: {reason}")
         return {}
-    batches = loader.training_batches(
+    open_batches = functools.partial(
+        loader.training_batches,
         clips,
         batch_size=config.batch_size,
         clip_frames=config.clip_frames,
         window=generator.window,
         mirror=config.mirror,
         seed=config.seed,
-        workers=config.loader_workers,
+        augment=transforms.Augmentation(**config.augment),
+        max_corrupt=config.data.max_corrupt,
     )
+    with contextlib.closing(open_batches(workers=config.loader_workers)) as batches:
+        seconds = durations(lambda: _fetch(batches), bench.seconds)
+    loaded = LOADER_BATCHES * config.batch_size / seconds
+    figures = {"loader.clips_per_s": loaded, "loader.frames_per_s": config.clip_frames * loaded}
+    with contextlib.closing(open_batches(threads=0)) as batches:
+        return figures | _one_core(clips, batches, bench.seconds)
 
-    def run() -> Any:
-        return [next(batches) for _ in range(LOADER_BATCHES)]
 
-    loaded = LOADER_BATCHES * config.batch_size / durations(run, bench.seconds)
-    batches.close()
-    return {"loader.clips_per_s": loaded, "loader.frames_per_s": config.clip_frames * loaded}
+def _fetch(batches: Any) -> list[dict[str, np.ndarray]]:
+    return [next(batches) for _ in range(LOADER_BATCHES)]
+
+
+def _one_core(clips: loader.Clips, batches: Any, seconds: float) -> Samples:
+    """The loader in this thread, in turns with the bare decoding of as many frames of its clips."""
+    rows = []
+    started = time.perf_counter()
+    while len(rows) <= LEAST or time.perf_counter() - started < seconds:
+        start = time.process_time()
+        fetched = _fetch(batches)
+        loaded = time.process_time()
+        indices, masks = (np.concatenate([b[name] for b in fetched]) for name in ("clip", "mask"))
+        counts = masks.sum(axis=1)
+        jpegs = [clips[i].jpegs[:count] for i, count in zip(indices, counts, strict=True)]
+        decoding = time.process_time()
+        for jpeg in itertools.chain(*jpegs):
+            cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+        frames = int(counts.sum())
+        rows.append(((loaded - start) / frames, (time.process_time() - decoding) / frames))
+    loader_s, jpeg_s = np.array(rows[1:]).T  # The first warms up.
+    return {
+        "loader.core_frames_per_s": 1 / loader_s,
+        "loader.jpeg_frames_per_s": 1 / jpeg_s,
+        "loader.share_of_jpeg": jpeg_s / loader_s,
+    }
+
+
+def _prepare(bench: Bench) -> Samples:
+    """Raw clips to examples, beside the landmark model alone; where there are none, nothing."""
+    try:
+        return throughput.measure(bench.config.data, bench.manual_dir, bench.seconds)
+    except UserError as reason:
+        print(f"no prepare figures: {reason}")
+        return {}
 
 
 def _checkpoint(bench: Bench) -> Samples:
@@ -242,6 +284,7 @@ SECTIONS: dict[str, Callable[[Bench], Samples]] = {
     "stream": _stream,
     "loader": _loader,
     "checkpoint": _checkpoint,
+    "prepare": _prepare,
 }
 
 
@@ -253,6 +296,7 @@ def run(
     compare: str | None = None,
     only: str | None = None,
     seconds: float = 5,
+    manual_dir: str | None = None,
 ) -> dict[str, Any]:
     """Measures the sections in `only` (separated by commas; None: all), prints a table as it goes.
 
@@ -267,6 +311,9 @@ def run(
     _check_output(json_file)
     saved, before = _read(compare) if compare else ({}, {})
     train.check_devices(config)
+    if not config.clip_frames:
+        shards = shards_dir(config.data, data_dir)
+        config = train.with_clip_frames(config, loader.open_clips(config.data, "train", shards))
     made = _describe(config)
     print(
         f"{config.name}: batches of {config.batch_size} clips of {config.clip_frames} frames,"
@@ -276,7 +323,7 @@ def run(
     if saved:
         _say_what_differs(made, saved, str(compare))
     print(_row("", "median", "quartiles", "runs", *(("saved", "ratio") if saved else ())))
-    bench, figures = Bench(config, seconds, data_dir), {}
+    bench, figures = Bench(config, seconds, data_dir, manual_dir), {}
     quartiles, counts = {}, {}
     for name in sections:
         for figure, values in SECTIONS[name](bench).items():

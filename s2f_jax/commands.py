@@ -65,6 +65,7 @@ def _benchmark(options: argparse.Namespace, rest: Sequence[str]) -> int:
         compare=options.compare,
         only=options.only,
         seconds=options.seconds,
+        manual_dir=options.manual_dir,
     )
     return 0
 
@@ -119,7 +120,12 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
     elif command == "benchmark":
         add("--json", metavar="FILE", help="the figures to a file")
         add("--compare", metavar="FILE", help="figures of before, to print beside these")
-        add("--only", metavar="SECTIONS", help="train,networks,generate,stream,loader,checkpoint")
+        add(
+            "--only",
+            metavar="SECTIONS",
+            help="train,networks,generate,stream,loader,checkpoint,prepare",
+        )
+        add("--manual_dir", help="a copy of the corpus, whose raw clips `prepare` is timed on")
         add("--seconds", type=float, default=5, help="for each figure; slow ones take longer")
     elif command == "generate":
         add("--checkpoint", required=True, help="a run's workdir or one of its checkpoints")

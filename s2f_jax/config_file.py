@@ -21,6 +21,8 @@ _MAY_BE_ZERO = {
     "data.prepare_workers",
     "data.options.speaker_level",
     "data.options.split_seed",
+    "data.max_corrupt",
+    "clip_frames",
     "loader_workers",
     "loss.adversarial_from",
     "optim.decay_after",
@@ -85,6 +87,17 @@ def check(config: Any) -> None:
     for name in ("b1", "b2"):
         if (beta := config.optim[name]) >= 1:
             raise UserError(f"--config.optim.{name}={beta} is out of range: give less than 1")
+    snr = config.augment.snr_db
+    if len(snr) not in (0, 2) or any(not math.isfinite(db) for db in snr) or sorted(snr) != [*snr]:
+        raise UserError(
+            f"--config.augment.snr_db={snr} is no range: give (LOWEST,HIGHEST) in dB, or () for none"
+        )
+    half = 500 / config.data.fps
+    if (shift := config.augment.shift_ms) > half:
+        raise UserError(
+            f"--config.augment.shift_ms={shift} is more than half a frame: give {half:g} or less, so"
+            " that sound and lips stay together"
+        )
     if config.seed >= 2**32:
         raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
     profiling.span(config.profile)

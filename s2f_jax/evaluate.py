@@ -92,12 +92,13 @@ def evaluate(
     if not len(clips):
         raise UserError(f"The split {split!r} of {corpus} has no clips; evaluate another one.")
     probe, about_probe = _probe(train_clips, probe_clips)
-    texts = [(clip.speaker, clip.transcript) for clip in map(clips.__getitem__, range(len(clips)))]
-    speakers, words = zip(*texts, strict=True)
+    known = map(clips.__getitem__, range(len(clips)))
+    known = [(clip.speaker, clip.transcript, len(clip)) for clip in known]
+    speakers, words, lengths = zip(*known, strict=True)
     partners = shuffled(speakers, words, seed)
     shown = set(_spread_over_speakers(speakers, samples, seed))
-    scores, videos = [], []
-    for indices in _batches(len(clips), batch_size):
+    scores, videos, size = collections.defaultdict(dict), {}, ""
+    for indices in _batches(lengths, batch_size):
         batch = [clips[i] for i in indices]
         rows = _rows(batch, [clips[partners[i]].audio for i in indices], generate, seed, batch_size)
         of_batch = _score(batch, rows, probe, batch_size)
@@ -105,14 +106,15 @@ def evaluate(
             indices, batch, rows["model"], of_batch["model"], strict=True
         ):
             if i in shown:
-                videos.append(_sample(output, clip, video, scored))
+                videos[i] = _sample(output, clip, video, scored)
+        size = "{}x{}".format(*batch[0].frames.shape[1:3])
         for row, of_row in of_batch.items():
             if row == "shuffled_audio" and len(clips) == 1:
                 none = _none(of_row[0].values, "there is no other clip whose sound to use")
                 of_row = [dataclasses.replace(clip, values=none) for clip in of_row]
-            scores += of_row
+            scores[row] |= zip(indices, of_row, strict=True)
     conventions = {
-        "size": f"{clips[0].frames.shape[1]}x{clips[0].frames.shape[2]} pixels, height x width",
+        "size": f"{size} pixels, height x width",
         "pixels": _PIXELS,
         **_IMAGE_CONVENTIONS,
         "mouth_opening": about_probe,
@@ -122,9 +124,9 @@ def evaluate(
         "silence": "20 dB under the clip's loudest frame",
         "seed": seed,
     }
-    order = list(dict.fromkeys(clip.row for clip in scores))
-    scores.sort(key=lambda clip: order.index(clip.row))
-    return report.write(output, corpus, split, conventions, scores, videos)
+    in_order = [of_row[i] for of_row in scores.values() for i in range(len(clips))]
+    shown_in_order = [videos[i] for i in sorted(videos)]
+    return report.write(output, corpus, split, conventions, in_order, shown_in_order)
 
 
 def evaluate_videos(
@@ -197,14 +199,15 @@ def _probe(train_clips: Sequence, most: int) -> tuple[motion.Probe | None, str]:
     )
 
 
-def _batches(count: int, size: int) -> Iterator[range]:
-    """Ranges of clips, and where the evaluation stands."""
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """The clips of each batch, of like lengths, and where the evaluation stands."""
+    count = len(lengths)
     bar = tqdm.tqdm(total=count, desc="evaluate", unit="clip", disable=not sys.stderr.isatty())
-    for start in range(0, count, size):
-        yield range(start, min(start + size, count))
-        bar.update(min(size, count - start))
-        if bar.disable and (start // size) % 10 == 9:
-            print(f"evaluate: {start + size} of {count} clips", flush=True)
+    for number, indices in enumerate(loader.by_length(lengths, size), 1):
+        yield indices
+        bar.update(len(indices))
+        if bar.disable and number % 10 == 0:
+            print(f"evaluate: {number * size} of {count} clips", flush=True)
     bar.close()
 
 
@@ -252,7 +255,7 @@ def _image_scores(
     videos: Sequence[np.ndarray], real: Sequence[np.ndarray], size: int
 ) -> list[Scores]:
     """Videos uint8 [T_i, H, W, 3] twice -> scores of each, computed as one batch of `size`."""
-    frames = -(-max(map(len, real)) // loader.PAD) * loader.PAD
+    frames = loader.padded(max(map(len, real)))
     batch = np.zeros((2, size, frames, *real[0].shape[1:]), np.uint8)
     mask = np.arange(frames) < np.array([len(v) for v in real] + [1] * (size - len(real)))[:, None]
     for side, of_side in zip(batch, (videos, real), strict=True):

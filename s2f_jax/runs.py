@@ -32,6 +32,7 @@ FREE = {
     "profile",
     "data.dir",
     "data.max_bad_share",
+    "data.max_corrupt",
     "data.max_seconds",
     "data.prepare_workers",
 }

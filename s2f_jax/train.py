@@ -1,6 +1,7 @@
 """The training loop: the only place that jits, shards and donates the step."""
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import math
@@ -10,8 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 from etils import epath
+from jax.experimental import multihost_utils
 
-from data_pipelines import loader
+from data_pipelines import loader, transforms
 from data_pipelines.errors import STOPPED, TrainingFailed, UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import cost, optim, rngs, runs, sharding, step
@@ -161,6 +163,13 @@ def check_devices(config: Config) -> None:
         )
 
 
+def with_clip_frames(config: Config, clips: loader.Clips) -> Config:
+    """The config with the length of the training clips in place of a 0."""
+    config = copy.deepcopy(config)
+    config.clip_frames = config.clip_frames or clips.longest
+    return config
+
+
 def train(config: Config, workdir: str, data_dir: str | None) -> int:
     """Trains, or goes on training, the run in this workdir; -> exit code.
 
@@ -186,6 +195,7 @@ def _train(
     folder = runs.open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
     clips, others = (loader.open_clips(config.data, split, shards) for split in ("train", "val"))
+    asked, config = config, with_clip_frames(config, clips)
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
     if config.dry_run:
         return cost.dry_run(config, trainer)
@@ -199,16 +209,19 @@ def _train(
         window=trainer.generator.window,
         mirror=config.mirror,
         seed=config.seed,
+        augment=transforms.Augmentation(**config.augment),
+        max_corrupt=config.data.max_corrupt,
         process=jax.process_index(),
         processes=jax.process_count(),
         workers=config.loader_workers,
     )
     closing.callback(batches.close)
-    runs.write_config(config, folder)  # Only now: this can be a run.
+    runs.write_config(asked, folder)  # Only now: this can be a run.
     # What to go on from: 1. the newest whole checkpoint of this workdir; 2. a fresh state.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
     stopping, since_log, counts = EarlyStopping(config.patience), [], [len(clips), len(others)]
+    corrupt = []
     if newest := checkpoints.restore_newest(trainer.like()):
         number, state, position, progress = newest
         if progress["clips"] != counts:
@@ -218,7 +231,7 @@ def _train(
             )
         batches.set_state(position)
         stopping = EarlyStopping(config.patience, **progress["stopping"])
-        since_log = progress["since_log"]
+        since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
         number, state = 0, trainer.fresh()
     runs.write_provenance(config.seed, folder, number)
@@ -231,7 +244,7 @@ def _train(
     closing.callback(log.close)
     run = _Run(
         config, folder, trainer, counts, clips, batches, validation, checkpoints, stopping, since_log,
-        signals, log,
+        set(corrupt), signals, log,
     )  # fmt: skip
     closing.callback(run.profile.close)
     return run.loop(state)
@@ -249,11 +262,13 @@ class _Run:
     checkpoints: Checkpoints
     stopping: EarlyStopping
     since_log: list[dict[str, float]]  # The steps' values that no event has told yet.
+    corrupt: set[int]  # The clips whose records could not be used, as far as all processes know.
     signals: StopSignal
     log: Log
 
     def __post_init__(self):
         self.meter = Meter(self.config.batch_size)
+        self.passed_over: set[int] = set()  # Of them, and of this process's later ones.
         # The first process's devices stand for all.
         profiled = span("" if jax.process_index() else self.config.profile)
         self.profile = Profile(profiled, self.folder, self.log.say)
@@ -301,6 +316,7 @@ class _Run:
             with self.meter.fetching():
                 batch = next(self.batches)
             indices = batch.pop("clip")
+            self.passed_over |= loader.corrupt_clips(batch.pop("asked"), indices, len(self.clips))
             state, metrics, terms = self.trainer.update(state, number, batch)
             self.profile.after(number + 1, state)
             if pending:
@@ -325,13 +341,39 @@ class _Run:
                 name: float(np.mean([each[name] for each in self.since_log if name in each]))
                 for name in values
             }
+            self.tell_corrupt(number)
             means |= self.trainer.rates(number - 1) | self.meter.read()
+            means["data/corrupt_records"] = len(self.corrupt)
             self.since_log.clear()
             self.log.training(number, (number - 1) // self.trainer.steps_per_epoch + 1, means)
 
+    def tell_corrupt(self, number: int) -> None:
+        """Names the records that were passed over since the last event, by any process.
+
+        Raises TrainingFailed, on all processes, for more than data.max_corrupt of them.
+        """
+        most = self.config.data.max_corrupt
+        new = sorted(self.passed_over - self.corrupt)[: most + 1]
+        told = np.full(most + 1, -1)
+        told[: len(new)] = new
+        if jax.process_count() > 1:
+            told = multihost_utils.process_allgather(told)
+        found = sorted(set(np.unique(told).tolist()) - {-1} - self.corrupt)
+        self.corrupt |= set(found)
+        for index in found:
+            self.log.say(f"{self.clips.fault(index)}; until then another clip stands in for it")
+        if len(self.corrupt) > most:
+            raise TrainingFailed(
+                f"{len(self.corrupt)} records of the training clips are damaged by step {number},"
+                f" more than --config.data.max_corrupt={most}, the last:"
+                f" {self.clips.fault(found[-1])}"
+            )
+
     def save(self, state: TrainState, score: float | None) -> None:
+        self.tell_corrupt(int(state.step))
         stopping = dataclasses.asdict(self.stopping)
         del stopping["patience"]
         progress = {"stopping": stopping, "clips": self.counts, "since_log": self.since_log}
+        progress["corrupt"] = sorted(self.corrupt)
         self.checkpoints.save(state, self.batches.get_state(), progress, score)
         self.log.flush()

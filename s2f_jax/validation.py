@@ -47,6 +47,7 @@ class Validation:
         self._clips, self._window, self._batch_size = clips, generator.window, batch_size
         self._count = min(len(clips), limit or len(clips))
         self._key = rngs.key(key, "validation")
+        self._lengths: list[int] = []  # Of the clips; read when they are first needed.
         mesh = sharding.mesh()
         self._everywhere, self._by_example = sharding.replicated(mesh), sharding.by_example(mesh)
         self._score, self._generate = (
@@ -58,20 +59,21 @@ class Validation:
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:
         """The means over the clips, each process decoding its share; None if interrupted."""
-        size, values = self._batch_size, []
+        size, values = self._batch_size, {name: np.empty(self._count) for name in METRICS}
         mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
-        for first in range(0, self._count, size):
+        self._lengths = self._lengths or [len(self._clips[i]) for i in range(self._count)]
+        for indices in loader.by_length(self._lengths, size):
             if interrupted():
                 return None
-            rows = np.minimum(np.arange(first, first + size), self._count - 1)
-            frames = max(len(self._clips[i]) for i in rows)
+            rows = indices + indices[-1:] * (size - len(indices))  # Always whole batches.
+            frames = loader.padded(max(self._lengths[i] for i in rows))
             batch = loader.whole_clips(self._clips, rows[mine], self._window, frames)
             scored = self._score(
                 state.variables("generator"), sharding.put(batch, self._by_example), self._key
             )
-            kept = self._count - first
-            values.append({name: x[:kept] for name, x in jax.device_get(scored).items()})
-        return {name: float(np.concatenate([v[name] for v in values]).mean()) for name in METRICS}
+            for name, of_batch in jax.device_get(scored).items():
+                values[name][indices] = of_batch[: len(indices)]
+        return {name: float(each.mean()) for name, each in values.items()}
 
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
         """Generated beside real, with sound, for clips spread over the speakers.

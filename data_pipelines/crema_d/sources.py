@@ -13,6 +13,7 @@ ACTORS = sorted(actor for part in splits.CREMA_D.values() for actor in part)
 LAYOUT = "a clone of github.com/CheyneyComputerScience/CREMA-D, with VideoFlash/*.flv"
 _POINTER = b"version https://git-lfs"  # What git leaves where git-LFS has not fetched the file.
 _PULL = "run `git lfs pull` in the clone"
+_POINTER_FOUND = f"a git-LFS pointer instead of the video: {_PULL}"
 # Whole videos with a face and sound, and yet unfit; the others that are known (no sound, some few
 # frames) are found out by the rules for all clips.
 _UNFIT = {"1064_IEO_DIS_MD": "a minute long, with every emotion"}
@@ -27,31 +28,21 @@ def find(folder: pathlib.Path, actors: Collection[str]) -> Found:
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}; --manual_dir should hold {LAYOUT}.")
     found: dict[str, RawClip] = {}
-    unusable, pointers = dict[str, str](), dict[str, str]()
+    unusable: dict[str, str] = {}
     for path in clips.files_below(folder, ".flv"):
-        place = path.relative_to(folder).as_posix()
         try:
             actor, said = sentences.parse(path.stem)
+            if actor in actors:
+                if path.stem in found:
+                    raise BadClip(f"the same clip as {found[path.stem].path.relative_to(folder)}")
+                found[path.stem] = _clip(path, actor, said)
         except BadClip as e:
-            unusable[place] = str(e)
-            continue
-        if actor not in actors:
-            continue
-        if path.stem in found:
-            unusable[place] = f"the same clip as {found[path.stem].path.relative_to(folder)}"
-        elif path.stem in _UNFIT:
-            unusable[path.stem] = _UNFIT[path.stem]
-        elif not path.is_file():
-            unusable[place] = "a link to a file that is not there"
-        elif _is_pointer(path):
-            pointers[path.stem] = f"a git-LFS pointer instead of the video: {_PULL}"
-        else:
-            stamp = clips.file_stamp(path)
-            found[path.stem] = RawClip(path.stem, actor, path, stamp, transcript=said)
-    if len(pointers) > len(found):
+            unusable[path.relative_to(folder).as_posix()] = str(e)
+    pointers = list(unusable.values()).count(_POINTER_FOUND)
+    if pointers > len(found):
         raise UserError(
-            f"{len(pointers)} of the {len(pointers) + len(found)} videos in {folder} are git-LFS "
-            f"pointers, not videos: {_PULL} first."
+            f"{pointers} of the {pointers + len(found)} videos in {folder} are git-LFS pointers, "
+            f"not videos: {_PULL} first."
         )
     if not found:
         raise UserError(
@@ -60,9 +51,17 @@ def find(folder: pathlib.Path, actors: Collection[str]) -> Found:
         )
     there = {raw.speaker for raw in found.values()}
     absent = [actor for actor in actors if actor not in there]
-    return Found(list(found.values()), unusable | pointers, absent, splits.CREMA_D)
+    return Found(list(found.values()), unusable, absent, splits.CREMA_D)
 
 
-def _is_pointer(path: pathlib.Path) -> bool:
-    with path.open("rb") as f:
-        return f.read(len(_POINTER)) == _POINTER
+def _clip(path: pathlib.Path, actor: str, said: str) -> RawClip:
+    """BadClip if it is known to be unfit, or no video to begin with."""
+    if path.stem in _UNFIT:
+        raise BadClip(_UNFIT[path.stem])
+    try:
+        with path.open("rb") as f:
+            if f.read(len(_POINTER)) == _POINTER:
+                raise BadClip(_POINTER_FOUND)
+        return RawClip(path.stem, actor, path, clips.file_stamp(path), transcript=said)
+    except OSError as e:
+        raise BadClip(f"cannot be read ({e.strerror})") from e

@@ -62,12 +62,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return self.builder_config
 
     def _info(self) -> tfds.core.DatasetInfo:
+        longest = {split: SECONDS * self.demo_config.fps for split in _SPLITS}  # Frames.
         return self.dataset_info_from_configs(
             features=corpus.features(),
-            metadata=tfds.core.MetadataDict(
-                self.demo_config.content()
-                | {"longest": dict.fromkeys(_SPLITS, SECONDS * self.demo_config.fps)}
-            ),
+            metadata=tfds.core.MetadataDict(self.demo_config.content() | {"longest": longest}),
         )
 
     def _example_writer(self) -> tfds.core.ExampleWriter:

@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator
 
 from data_pipelines import corpus
 from data_pipelines.clips import Span
+from data_pipelines.errors import UserError
 
 Key = tuple[str, str]  # Speaker and sentence: 01M, sa1.
 
 _TICKS = 10_000_000  # Of HTK's times, per second.
-_SILENCE = ("sil", "sp", "pau", "epi", "h#", "sent-start", "sent-end", "!enter", "!exit")
+_SILENCE = frozenset(
+    "sil sp pau epi h# silence <sil> <s> </s> sent-start sent-end !enter !exit".split()
+)
 # TIMIT's phones, which are ARPAbet's and some finer ones.
 _PHONES = frozenset(
     "aa ae ah ao aw ax ax-h axr ay b bcl ch d dcl dh dx eh el em en eng er ey f g gcl hh hv ih ix "
@@ -37,6 +40,20 @@ def speaker_of(parts: Iterable[str]) -> str | None:
     return None
 
 
+def text_of(path: pathlib.Path) -> str:
+    """A text file of unknown origin; what is no text in it becomes replacement characters.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise UserError(f"Cannot read {path} ({e.strerror}); check it, or take it away.") from e
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # As Windows' shell writes.
+    return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
+
+
 def read(paths: Iterable[pathlib.Path]) -> dict[Key, Labels]:
     """The labels in .mlf files; a clip whose blocks are broken or contradict each other has none.
 
@@ -46,7 +63,7 @@ def read(paths: Iterable[pathlib.Path]) -> dict[Key, Labels]:
     blocks: dict[str, dict[Key, set[tuple[Span, ...]]]]
     blocks = {name: collections.defaultdict(set) for name in ("words", "phones")}
     for path in paths:
-        for key, rows in _blocks(_text(path)):
+        for key, rows in _blocks(text_of(path)):
             spans = _spans(rows)
             phones = sum(span.text in _PHONES for span in spans)
             name = "phones" if 2 * phones > len(spans) else "words"
@@ -68,12 +85,6 @@ def read(paths: Iterable[pathlib.Path]) -> dict[Key, Labels]:
         )
         for key in keys
     }
-
-
-def _text(path: pathlib.Path) -> str:
-    data = path.read_bytes()
-    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # As Windows' shell writes.
-    return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
 
 def _blocks(text: str) -> Iterator[tuple[Key, list[list[str]]]]:

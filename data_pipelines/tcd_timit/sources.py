@@ -98,5 +98,4 @@ def _prompt(video: pathlib.Path) -> str:
     path = video.with_suffix(".txt")
     if not path.is_file():
         return ""
-    text = path.read_text("utf-8-sig", errors="replace")
-    return corpus.normal_text(re.sub(r"^\s*\d+\s+\d+\s", "", text))
+    return corpus.normal_text(re.sub(r"^\s*\d+\s+\d+\s", "", labels.text_of(path)))

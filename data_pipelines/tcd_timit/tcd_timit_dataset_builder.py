@@ -39,7 +39,7 @@ class TcdTimitConfig(recorded.RecordedConfig):
 
 
 class Builder(recorded.RecordedBuilder):
-    """59 volunteers and 3 lipspeakers, some 100 sentences of 2 to 8 s each."""
+    """59 volunteers and 3 lipspeakers, some 100 sentences of any length each."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
@@ -70,6 +70,7 @@ def builder(
     workers: int = 0,
     speakers: Sequence[str] = (),
     max_bad_share: float = 0.05,
+    max_seconds: float = 30.0,
     with_left_out: bool = False,
     lipspeakers: bool = False,
     paper_validation: bool = True,
@@ -89,6 +90,7 @@ def builder(
         workers=workers,
         speakers=tuple(speakers),
         max_bad_share=max_bad_share,
+        max_seconds=max_seconds,
         with_left_out=with_left_out,
         lipspeakers=lipspeakers,
         paper_validation=paper_validation,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_pipelines import faces, media, prepare
+from data_pipelines import faces, loader, media, prepare
 from data_pipelines.errors import UserError
 from data_pipelines.tcd_timit import labels
 
@@ -82,8 +82,8 @@ def corpus_copy(tmp_path):
 def data(**fields):
     """config.data as configs/base.py has it, but small."""
     form = {"corpus": "tcd_timit", "height": 32, "width": 24, "audio_rate": 16000, "fps": 25}
-    rest = {"speakers": (), "max_bad_share": 0.5, "prepare_workers": 1, "options": {}}
-    return form | rest | fields
+    limits = {"max_bad_share": 0.5, "max_seconds": 30.0}
+    return form | limits | {"speakers": (), "prepare_workers": 1, "options": {}} | fields
 
 
 def test_a_copy_becomes_shards_and_what_is_unfit_is_reported(corpus_copy, tmp_path, capsys):
@@ -141,6 +141,9 @@ def test_the_fields_choose_the_split(corpus_copy, tmp_path, options, clips):
     name = next(iter(options))
     with pytest.raises(UserError, match=f"{name}={options[name]}, not {not options[name]}: delete"):
         prepare.prepare(data(), corpus_copy, tmp_path)
+    assert len(loader.open_clips(data(options=options), "train", tmp_path)) == clips["train"]
+    with pytest.raises(UserError, match=f"made with {name}={options[name]}, .*another --data_dir"):
+        loader.open_clips(data(options={name: not options[name]}), "train", tmp_path)
 
 
 def test_some_speakers(corpus_copy, tmp_path, capsys):
@@ -245,3 +248,25 @@ def test_codings_and_line_ends_change_nothing(tmp_path, coding):
     text = "#!MLF!#\n" + GOOD
     assert read(tmp_path, text.replace("\n", "\r\n").encode(coding)) == read(tmp_path, text)
     assert read(tmp_path, b"\x00\xff\xfe\x80" * 50) == {}
+
+
+def test_a_label_file_that_cannot_be_read_is_a_sentence(tmp_path):
+    (tmp_path / "gone.mlf").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match="Cannot read .*gone.mlf"):
+        labels.read([tmp_path / "gone.mlf"])
+
+
+def test_damage_costs_no_more_than_the_block_it_is_in(tmp_path):
+    """Bytes changed at random in the lines of one block of three: the two others are unharmed."""
+    first, damaged, last = (block(f"*/0{i}M/sa1") for i in (1, 2, 3))
+    whole = read(tmp_path, first + damaged + last)
+    rng, harmed = np.random.default_rng(0), 0
+    for _ in range(200):
+        data = bytearray(damaged.encode())
+        for place in rng.integers(damaged.index("\n") + 1, len(data) - 3, 3):
+            data[place] = rng.integers(256)
+        found = read(tmp_path, first.encode() + bytes(data) + last.encode())
+        assert found["01M", "sa1"] == whole["01M", "sa1"]
+        assert found["03M", "sa1"] == whole["03M", "sa1"]
+        harmed += found.get(("02M", "sa1")) != whole["02M", "sa1"]
+    assert harmed > 100  # Else nothing was put to the test.

@@ -77,6 +77,16 @@ def test_a_config_says_all_that_its_corpus_s_builder_can_be_told(name, preset, t
     assert form.name == f"128x96_{data.audio_rate}hz_25fps"
 
 
+@pytest.mark.parametrize("name", ["grid", "tcd_timit", "crema_d"])
+def test_every_field_reaches_the_builder(name, tmp_path):
+    data = importlib.import_module(f"configs.{name}").get_config().data
+    asked = {"max_seconds": 7.0, "max_bad_share": 0.3, "height": 64, "width": 48, "fps": 20}
+    data.update(asked, prepare_workers=3)
+    form: Any = prepare._builder(data, "/somewhere", tmp_path).builder_config
+    assert asked.items() <= vars(form).items()
+    assert form.manual_dir == "/somewhere" and form.workers == 3
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -87,7 +97,9 @@ def test_a_config_says_all_that_its_corpus_s_builder_can_be_told(name, preset, t
         ("  \u201cShe said: \u2018We\u2019ll see!\u2019\u201d ", "she said we'll see"),
         ("o'clock, mid-day; 3_4", "o'clock mid day 3 4"),
         ("the Joneses' caf\u00e9", "the joneses caf\u00e9"),
-        ("...", ""),
+        ("Cafe\u0301!", "caf\u00e9"),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940\u0964", "\u0939\u093f\u0928\u094d\u0926\u0940"),
+        ("... ' ''", ""),
     ],
 )
 def test_transcripts_are_words_in_lower_case(text, said):

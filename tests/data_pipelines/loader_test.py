@@ -1,11 +1,14 @@
 """Batches: what is in them, and that seed and position alone decide it."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 
 from data_pipelines import loader, media, transforms
+from data_pipelines.errors import CorruptRecord, UserError
+from tests import drawn
 
 RATE, FPS, H, W = 400, 25, 16, 12  # 16 samples a frame.
 STRIDE, WINDOW = 16, 40
@@ -116,3 +119,274 @@ def test_audio_is_centred_on_its_frame():
 def test_a_clip_is_decoded_where_asked():
     clip = dataclasses.replace(CLIPS[0])
     np.testing.assert_array_equal(clip.decode(3, 2), clip.frames[3:5])
+    np.testing.assert_array_equal(clip.decode(3, 2, mirror=True), clip.frames[3:5, :, ::-1])
+    out = np.full((4, H, W, 3), 7, np.uint8)
+    assert clip.decode(8, 2, out=out) is out
+    np.testing.assert_array_equal(out, [*clip.frames[8:], *np.zeros((2, H, W, 3))])
+
+
+def test_only_the_frames_of_a_window_are_decoded(monkeypatch):
+    decoded, decode = [], media.decode_jpeg
+    monkeypatch.setattr(media, "decode_jpeg", lambda data: decoded.append(data) or decode(data))
+    iterator = batches(threads=0, batch_size=1, mirror=False)
+    for _ in range(6):
+        batch = next(iterator)
+        (index,) = batch["clip"]
+        first = round(batch["frames"][0, 0, 0, -1, 0] - 20.0 * index)
+        wanted = [*range(first, first + 5), *([0] if first else [])]  # The still is frame 0.
+        assert decoded == [CLIPS[index].jpegs[t] for t in wanted]
+        decoded.clear()
+
+
+def test_a_batch_keeps_its_frames_as_long_as_anybody_has_a_view_of_them():
+    iterator = batches(threads=0)
+    view = next(iterator)["frames"][1:2]
+    before = view.copy()
+    for _ in range(4):
+        next(iterator)
+    np.testing.assert_array_equal(view, before)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Clips of 1 to 12 frames, in a train and a val split."""
+    root = tmp_path_factory.mktemp("shards")
+    drawn.write(root, train=[5, 9, 1, 2, 12, 7, 8, 3], val=[4, 6])
+    return root
+
+
+def opened(root, split="train"):
+    return loader.Clips("drawn", drawn.FORM, split, root)
+
+
+def train_shard(root):
+    (shard,) = root.glob("drawn/*/*/drawn-train*")
+    return shard
+
+
+@pytest.fixture(scope="module")
+def damage(shards, tmp_path_factory):
+    """-> (a copy of the shards with one byte flipped, the clips that cannot be read any more), once
+    for each of 60 places all over the training shard; the copy is one and the same."""
+    root = tmp_path_factory.mktemp("damaged") / "data"
+    shutil.copytree(shards, root)
+    content = train_shard(shards).read_bytes()
+    used = len(content.rstrip(b"\0"))
+
+    def at(place):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        train_shard(root).write_bytes(changed)
+        return root, unreadable(opened(root))
+
+    return at, np.linspace(0, used - 1, 60).astype(int).tolist()
+
+
+def unreadable(clips):
+    lost = []
+    for i in range(len(clips)):
+        try:
+            clips[i]
+        except CorruptRecord:
+            lost.append(i)
+    return lost
+
+
+def test_a_flipped_byte_costs_its_record_and_changes_no_other(shards, damage):
+    at, places = damage
+    whole, costs = opened(shards), []
+    for place in places:
+        root, lost = at(place)
+        clips = opened(root)
+        for i in set(range(8)) - set(lost):
+            ours, theirs = dataclasses.asdict(clips[i]), dataclasses.asdict(whole[i])
+            for name in ours.keys() - {"where"}:
+                np.testing.assert_array_equal(ours[name], theirs[name])
+        for i in lost:
+            with pytest.raises(CorruptRecord, match=f"record {i} of .*drawn-train.* damaged"):
+                clips[i]
+        costs.append(len(lost))
+    assert costs.count(1) > 10  # Most of a record's bytes belong to it alone.
+
+
+def by_place(count=3, processes=1, **options):
+    """What the examples of `count` global batches of 4 are, whoever loads them."""
+    found = {}
+    for process in range(processes):
+        iterator = loader.training_batches(
+            options["clips"],
+            batch_size=4, clip_frames=5, window=60, mirror=True, seed=1, max_corrupt=8,
+            augment=transforms.Augmentation(gain_db=6.0, snr_db=(0.0, 20.0), shift_ms=20.0),
+            process=process, processes=processes, workers=options.get("workers", 0),
+        )  # fmt: skip
+        for batch in take(iterator, count):
+            for row, place in enumerate(batch["place"].tolist()):
+                found[place] = {name: values[row] for name, values in batch.items()}
+        iterator.close()
+    return found
+
+
+def same_examples(a, b):
+    assert sorted(a) == sorted(b)
+    same([a[place] for place in sorted(a)], [b[place] for place in sorted(b)])
+
+
+@pytest.fixture(scope="module")
+def with_gaps(damage):
+    """Clips of which one cannot be read, and its index."""
+    at, places = damage
+    root, lost = next((root, lost) for root, lost in map(at, places) if len(lost) == 1)
+    return opened(root), lost[0]
+
+
+def test_a_corrupt_record_has_the_next_clip_as_its_stand_in(with_gaps, shards):
+    clips, lost = with_gaps
+    found, whole = by_place(clips=clips, count=4), by_place(clips=opened(shards), count=4)
+    assert len(found) == 16  # Every clip plain and mirrored.
+    for place, example in found.items():
+        if example["asked"] == lost:
+            assert example["clip"] == (lost + 1) % 8
+        else:  # The others know nothing of it.
+            same([example], [whole[place]])
+    asked, used = (np.array([each[name] for each in found.values()]) for name in ("asked", "clip"))
+    assert loader.corrupt_clips(asked, used, 8) == {lost}
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_any_number_of_processes_loads_the_same_examples(with_gaps, processes):
+    clips, _ = with_gaps
+    same_examples(by_place(clips=clips, processes=processes), by_place(clips=clips))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_workers_loads_the_same_examples(with_gaps, workers):
+    clips, _ = with_gaps
+    same_examples(by_place(clips=clips, workers=workers), by_place(clips=clips))
+
+
+def test_passed_over_are_those_between_the_clip_asked_for_and_the_one_used():
+    asked, used = np.array([1, 3, 7, 0]), np.array([1, 5, 1, 0])
+    assert loader.corrupt_clips(asked, used, 8) == {3, 4, 7, 0}
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_too_many_corrupt_records_in_a_row_are_told(shards, tmp_path, workers):
+    root = tmp_path / "data"
+    shutil.copytree(shards, root)
+    shard = train_shard(root)
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])  # Its index is gone.
+    iterator = loader.training_batches(
+        opened(root), batch_size=2, clip_frames=5, window=60, mirror=True, seed=0, max_corrupt=3,
+        workers=workers,
+    )  # fmt: skip
+    with pytest.raises(Exception, match=r"record \d of .*drawn-train.* is damaged") as raised:
+        next(iterator)
+    iterator.close()
+    print("TYPE", type(raised.value).__mro__, str(raised.value)[:500])
+    assert workers or isinstance(raised.value, CorruptRecord)
+
+
+def changed(clip, t, jpeg):
+    return dataclasses.replace(clip, jpegs=[*clip.jpegs[:t], jpeg, *clip.jpegs[t + 1 :]])
+
+
+@pytest.mark.parametrize(
+    ("jpeg", "why"),
+    [
+        (b"", "0 bytes that are not a JPEG"),
+        (b"no image", "8 bytes that are not a JPEG"),
+        (CLIPS[0].jpegs[0][:-4], "cut short"),
+        (media.encode_jpeg(np.zeros((2 * H, W, 3), np.uint8)), "has the shape"),
+    ],
+)
+def test_a_damaged_jpeg_is_a_corrupt_record_where_it_is_needed(jpeg, why):
+    clip = changed(CLIPS[0], 7, jpeg)
+    with pytest.raises(CorruptRecord, match=f"frame 7 of c0: .*{why}"):
+        clip.decode(4, 5)
+    assert clip.decode(0, 7).shape == (7, H, W, 3)
+
+
+def test_a_shard_that_is_not_there_is_named(shards, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(shards, root)
+    train_shard(root).unlink()
+    with pytest.raises(UserError, match="lacks 1 of the 1 shards of train, e.g. drawn-train"):
+        opened(root)
+    assert len(opened(root, "val")) == 2
+
+
+def test_the_longest_clip_is_known_and_where_it_is_not_the_cure_is(shards, tmp_path):
+    assert (opened(shards).longest, opened(shards, "val").longest) == (12, 6)
+    root = tmp_path / "data"
+    shutil.copytree(shards, root)
+    next(root.glob("drawn/*/*/metadata.json")).write_text("{}")
+    with pytest.raises(UserError, match="`prepare` again, or give --config.clip_frames"):
+        _ = opened(root).longest
+
+
+def sound(**fields):
+    """What becomes of 1 s of 200 Hz at a quarter of full scale, at 8 kHz."""
+    tone = np.round(8192 * np.sin(2 * np.pi * 200 / 8000 * np.arange(8000))).astype(np.int16)
+    rng = np.random.default_rng(0)
+    return tone, transforms.Augmentation(**fields)(tone, 8000, rng)
+
+
+def test_augmentation_is_off_unless_asked_for():
+    assert not transforms.Augmentation()
+    np.testing.assert_array_equal(*sound())
+
+
+def test_gain_is_within_its_range_and_clips():
+    tone, louder = sound(gain_db=6.0)
+    ratio = louder.astype(float) @ tone / (tone.astype(float) @ tone)
+    assert 10 ** (-6 / 20) <= ratio <= 10 ** (6 / 20) and abs(ratio - 1) > 0.01
+    np.testing.assert_allclose(louder, ratio * tone, atol=1)
+    rng = np.random.default_rng(0)
+    loud = [transforms.Augmentation(gain_db=60.0)(tone, 8000, rng) for _ in range(10)]
+    assert max(each.max() for each in loud) == 32767
+    assert all((np.sign(each) * np.sign(tone) >= 0).all() for each in loud)  # Nothing wraps.
+
+
+def test_noise_has_the_level_asked_for():
+    tone, noisy = sound(snr_db=(20.0, 20.0))
+    noise = noisy.astype(float) - tone
+    assert 10 * np.log10(np.mean(tone.astype(float) ** 2) / np.mean(noise**2)) == pytest.approx(
+        20, abs=0.3
+    )
+    silent = transforms.Augmentation(snr_db=(0.0, 0.0))(
+        np.zeros(9, np.int16), 8000, np.random.default_rng(0)
+    )
+    assert not silent.any()
+
+
+def test_shifted_sound_moves_by_less_than_asked_and_silence_moves_in():
+    audio, shifts = np.arange(1, 8001, dtype=np.int16), []
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        moved = transforms.Augmentation(shift_ms=20.0)(audio, 8000, rng)
+        assert len(moved) == len(audio)
+        shift = int(np.argmax(moved != 0)) or int(1 - moved[0])
+        shifts.append(shift)
+        inside = slice(max(shift, 0), 8000 + min(shift, 0))
+        np.testing.assert_array_equal(moved[inside], audio[inside] - shift)
+        assert np.count_nonzero(moved) == 8000 - abs(shift)
+    assert -160 <= min(shifts) < -100 and 100 < max(shifts) <= 160
+
+
+def test_batches_by_length_pad_little_and_hold_every_clip_once():
+    lengths = np.random.default_rng(0).integers(1, 300, 57).tolist()
+    found = loader.by_length(lengths, 8)
+    assert sorted(i for batch in found for i in batch) == list(range(57))
+    assert [len(batch) for batch in found] == [8] * 7 + [1]
+    spread = sum(max(lengths[i] for i in b) * len(b) - sum(lengths[i] for i in b) for b in found)
+    assert spread < 0.15 * sum(lengths)
+
+
+def test_few_lengths_are_compiled():
+    lengths = [loader.padded(n) for n in range(1, 20001)]
+    assert all(n <= length for n, length in enumerate(lengths, 1))
+    assert all(length % loader.PAD == 0 for length in lengths)
+    assert all(length < 1.25 * n + loader.PAD for n, length in enumerate(lengths, 1))
+    assert len(set(lengths)) <= 8 + 4 * 7
+    assert loader.padded(75) == 75

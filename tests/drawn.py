@@ -1,0 +1,65 @@
+"""Shards of a corpus drawn for tests: clips of any lengths, each frame of a grey of its own."""
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data_pipelines import corpus, media
+
+FORM = corpus.CorpusConfig(height=16, width=12, audio_rate=1000, fps=25)
+
+
+class Drawn(tfds.core.GeneratorBasedBuilder):
+    """Clip i of a split has the i-th of its lengths."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+
+    def __init__(self, lengths, **kwargs):
+        self.lengths = lengths
+        super().__init__(config=FORM, file_format="array_record", **kwargs)
+
+    def _info(self):
+        longest = {split: max(lengths) for split, lengths in self.lengths.items()}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=corpus.features(),
+            metadata=tfds.core.MetadataDict({"longest": longest}),
+        )
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        return {split: self._generate_examples(split) for split in self.lengths}
+
+    def _generate_examples(self, split):
+        for i, length in enumerate(self.lengths[split]):
+            yield f"{split}{i}", example(f"{split}{i}", f"s{i % 3}", length, seed=i)
+
+
+def example(name, speaker, frames, seed):
+    """Greys that rise by one a frame from 40, 60, ... on, a mouth that opens, noise for sound."""
+    rng = np.random.default_rng(seed)
+    images = np.zeros((frames, FORM.height, FORM.width, 3), np.uint8)
+    images += ((40 + 20 * seed + np.arange(frames)) % 200).astype(np.uint8)[:, None, None, None]
+    landmarks = rng.uniform(0, 10, (frames, 68, 2)).astype(np.float32)
+    made = {
+        "id": name,
+        "speaker": speaker,
+        "transcript": f"words {seed}",
+        "fps": FORM.fps,
+        "words": [],
+        "phones": [],
+        "blink": np.zeros(frames, np.float32),
+        "frames": [media.encode_jpeg(image) for image in images],
+        "landmarks": landmarks,
+        "audio": rng.integers(-9999, 9999, frames * 40).astype(np.int16),
+        "audio_rate": FORM.audio_rate,
+    }
+    corpus.check(made, FORM)
+    return made
+
+
+def write(data_dir, **lengths):
+    """-> the folder of the shards; lengths: in frames, of each split's clips."""
+    builder = Drawn(lengths, data_dir=str(data_dir))
+    builder.download_and_prepare()
+    return builder.data_path
