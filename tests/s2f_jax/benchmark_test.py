@@ -63,6 +63,11 @@ def test_the_loader_is_measured_where_there_are_shards(shards, tmp_path, capsys)
     assert "no loader figures: there are no demo shards" in capsys.readouterr().out
 
 
+def test_without_raw_clips_there_are_no_figures_of_prepare(capsys):
+    assert benchmark.run(tiny(), only="prepare", seconds=0)["runs"] == {}
+    assert "no prepare figures: raw clips are needed" in capsys.readouterr().out
+
+
 def test_figures_are_compared_with_saved_ones(measured, tmp_path, capsys):
     saved = json.loads(measured.read_text())
     flops = saved["train.flops_per_step"]
