@@ -105,7 +105,7 @@ class Builder(recorded.RecordedBuilder):
             }
         by = "id" if form.within_speaker else "speaker"
         in_train = sum(getattr(raw, by) in splits["train"] for raw in raws)
-        if 2 * in_train < len(raws):
+        if 2 * in_train < len(raws) and not any(video.split for video in usable):
             print(
                 f"Only {in_train} of {len(raws)} clips are for training, since a speaker is in one "
                 "split whole: another --config.data.options.split_seed may suit, or a CSV's splits."
