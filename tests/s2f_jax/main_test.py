@@ -184,7 +184,7 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
     assert "--data_dir=file is no folder that can be written to" in told(
         "prepare", GRID, "--data_dir=file"
     )
-    assert "no corpus 'gird'; config.data.corpus is one of demo, folder, grid" in told(
+    assert "no corpus 'gird'; config.data.corpus is one of crema_d, demo, folder, grid, " in told(
         "prepare", GRID, "--config.data.corpus=gird"
     )
     assert "corpus grid has no option 'heads'; leave it out" in told(
