@@ -179,7 +179,7 @@ class Clips(Sequence):
     def where(self, index: int) -> str:
         """Which record of which shard a clip is."""
         shard = bisect.bisect_right(self._ends, index)
-        number = index - ([0, *self._ends])[shard]
+        number = index - (self._ends[shard - 1] if shard else 0)
         return f"record {number} of {self._folder / self._shards[shard]}"
 
     def fault(self, index: int) -> str:
