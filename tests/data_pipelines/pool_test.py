@@ -45,7 +45,7 @@ def no_start(cache):
 
 @pytest.fixture
 def work(monkeypatch):
-    """What was aligned; "bad" is unfit, "odd" raises what was not foreseen."""
+    """What was aligned; "bad" is unfit, "odd" and "huge" raise what was not foreseen."""
     done = []
 
     def align(raw, form, find):
@@ -54,6 +54,8 @@ def work(monkeypatch):
             raise BadClip("unfit")
         if raw.id == "s1_odd":
             raise ZeroDivisionError("odd")
+        if raw.id == "s1_huge":
+            raise MemoryError
         return aligned_clip()
 
     monkeypatch.setattr(clips, "align_clip", align)
@@ -98,9 +100,12 @@ def test_a_second_run_does_only_what_is_missing_or_changed(tmp_path, work):
 
 def test_an_error_in_one_clip_does_not_stop_the_others(tmp_path, work):
     cache = pool.Cache(tmp_path, FORM)
-    raws = [raw_clip(name) for name in ("odd", "a")]
-    assert pool.align_all(raws, cache, workers=1) == {"s1_odd": "ZeroDivisionError: odd"}
-    assert cache.missing(raws) == raws[:1]  # It may be our fault: try again next time.
+    raws = [raw_clip(name) for name in ("odd", "huge", "a")]
+    assert pool.align_all(raws, cache, workers=1) == {
+        "s1_odd": "ZeroDivisionError: odd",
+        "s1_huge": "too little memory to decode it",
+    }
+    assert cache.missing(raws) == raws[:2]  # It may be our fault: try again next time.
 
 
 def test_progress_is_told_in_plain_lines(tmp_path, work, capsys):
