@@ -80,7 +80,8 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path, monkeypatch):
     get = loader.Clips.__getitem__
 
     def counted(self, index):
-        read.append(index)
+        if self is clips:  # Other tests' iterators may still read ahead.
+            read.append(index)
         return get(self, index)
 
     monkeypatch.setattr(loader.Clips, "__getitem__", counted)
