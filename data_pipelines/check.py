@@ -18,18 +18,20 @@ import tqdm
 from etils import epath
 
 from data_pipelines import check_page, duplicates, inspection, loader, media, prepare, recorded
+from data_pipelines.errors import UserError
 from data_pipelines.inspection import MEASURES, Inspected
 
 _PART = 16  # Clips that a process takes at once.
 _LISTED = 1000  # Clips of one finding in check.json, worst first; clips.jsonl has every clip.
-_SPEAKER_CLIPS = 5  # With an offset each, for the median of a speaker to count.
+_SPEAKER_CLIPS = 5  # For the median of a speaker to count.
+_MAX_WARMTH = 25.0  # Levels of 255, from the speaker's median.
 _BINS = 40  # Of a histogram.
 _SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
 
 ERROR, WARNING = "error", "warning"
 FAULTS = {  # What is wrong with a clip, beside numbers beyond their limits.
     "unreadable": (ERROR, "Records that cannot be read"),
-    "frames": (ERROR, "Frames that cannot be decoded"),
+    "frames": (ERROR, "Frames that cannot be decoded, or are all black"),
     "lengths": (ERROR, "Frames, landmarks and sound of different lengths"),
     "landmarks": (ERROR, "Landmarks that are not finite"),
     "id_twice": (ERROR, "The same id twice"),
@@ -40,6 +42,7 @@ FAULTS = {  # What is wrong with a clip, beside numbers beyond their limits.
     "words": (WARNING, "Words that are not those of the transcript"),
     "times": (WARNING, "Times outside the clip, or out of order"),
     "speaker_offset": (WARNING, "Speakers whose sound is early or late"),
+    "colour": (WARNING, "Colours unlike those of the speaker's other clips"),
 }
 
 
@@ -77,11 +80,18 @@ def check(
     corpus, split and speaker; findings with severity and clips) and clips.jsonl (every clip).
 
     Raises:
-      UserError: there are no such shards.
+      UserError: there are no such shards, or nothing can be written beside them.
     """
     begun = time.monotonic()
     builder = prepare.prepared(data, manual_dir, data_dir)
     folder = builder.data_path.parent / "check"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UserError(
+            f"The check cannot write its page to {folder} ({e.strerror}): copy the shards to where "
+            "you can write, and give that --data_dir."
+        ) from e
     form = {n: data[n] for n in ("corpus", "height", "width", "audio_rate", "fps")}
     form = tuple({**form, "speakers": tuple(data["speakers"])}.items())
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
@@ -113,7 +123,7 @@ def check(
         )
     print(
         f"{data['corpus']} checked in {time.monotonic() - begun:.0f} s: {len(checked.places)} clips,"
-        f" {report['errors']} kinds of errors, {report['warnings']} of warnings:"
+        f" kinds of errors: {report['errors']}, of warnings: {report['warnings']}:"
         f" {folder / 'index.html'}"
     )
     return report
@@ -170,14 +180,13 @@ def _gather(results: Iterable, folder: epath.Path, says) -> Checked:
         [], np.zeros((0, len(MEASURES)), np.float32), collections.defaultdict(list), []
     )
     rows, seen = [], set()
-    folder.mkdir(parents=True, exist_ok=True)
     part = folder / ".clips.jsonl.part"
     with part.open("w") as lines:
         for place, found in results:
             faults = list(found.faults)
-            if found.values and place.id in seen:
+            if place.id in seen:
                 faults.append(("id_twice", "another clip has this id"))
-            said = says(place.id) if says else None
+            said = says(place.id) if says and found.speaker else None
             if said is not None and inspection.plain(said) != inspection.plain(found.transcript):
                 faults.append(("transcript", f"{found.transcript!r}, and the name says {said!r}"))
             seen.add(place.id)
@@ -222,15 +231,18 @@ def _summaries(checked: Checked) -> dict[str, Any]:
 
 
 def _summary(checked: Checked, rows: Sequence[int]) -> dict[str, Any]:
-    """Of some clips: how many, how long, and each measure's median and percentiles."""
+    """Of some clips: count, seconds; of each measure its median, spread and percentiles."""
     values = checked.values[list(rows)]
     found = {"clips": len(rows), "seconds": round(float(np.nansum(values[:, 0])), 2)}
     summary = {}
     for name, column in zip(MEASURES, values.T, strict=True):
         known = column[np.isfinite(column)]
         if len(known):
-            low, median, high = np.percentile(known, [5, 50, 95]).round(3).tolist()
-            summary[name] = {"median": median, "p5": low, "p95": high, "clips": len(known)}
+            low, median, high = np.percentile(known, [5, 50, 95])
+            spread = np.median(np.abs(known - median))  # One clip far off changes neither.
+            numbers = {"median": median, "spread": spread, "p5": low, "p95": high}
+            summary[name] = {key: round(float(number), 3) for key, number in numbers.items()}
+            summary[name]["clips"] = len(known)
     return found | {"measures": summary}
 
 
@@ -288,15 +300,14 @@ def _recordings(checked: Checked) -> dict[str, list[tuple[Place, str]]]:
     for i, j, alike in duplicates.pairs([print_of for _, print_of in known]):
         (a, _), (b, _) = known[i], known[j]
         kind = "recording_twice" if a.split == b.split else "recording_in_two_splits"
-        text = f"and {b.id}, {alike:.0%} alike"
-        if a.split != b.split:
-            text = f"in {a.split} {text}, in {b.split}"
-        faults[kind].append((a, text))
+        for clip, other in ((a, b), (b, a)):
+            where = f" in {other.split}" if a.split != b.split else ""
+            faults[kind].append((clip, f"and {other.id}{where}: {alike:.0%} alike"))
     return faults
 
 
 def _speakers(checked: Checked, share_splits: bool) -> dict[str, list[tuple[Place, str]]]:
-    """Speakers in two splits, and those whose sound is late or early in the median."""
+    """Speakers in two splits; late or early in the median; clips unlike the speaker's others."""
     rows = collections.defaultdict(list)
     for row, place in enumerate(checked.places):
         if place.speaker:
@@ -315,6 +326,12 @@ def _speakers(checked: Checked, share_splits: bool) -> dict[str, list[tuple[Plac
             spread = np.median(np.abs(offsets - median))
             text = f"{speaker}: {median:+g} frames, spread {spread:g}, {len(offsets)} clips"
             faults["speaker_offset"].append((first, text))
+        warmth = checked.column("warmth")[own]
+        off = warmth - np.nanmedian(warmth) if np.isfinite(warmth).any() else np.zeros(len(own))
+        if len(own) >= _SPEAKER_CLIPS:
+            for at in np.argsort(-np.abs(off))[: np.count_nonzero(np.abs(off) > _MAX_WARMTH)]:
+                text = f"{off[at]:+.0f} levels of red over blue"
+                faults["colour"].append((checked.places[own[at]], text))
     return faults
 
 

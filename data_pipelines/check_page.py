@@ -149,9 +149,11 @@ def _share(finding: Mapping[str, Any], report: Mapping[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, no exponent, no negative zero."""
-    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 0.01 else "0"
-    return text.replace("-", "−")
+    """Three digits at most, without an exponent, a sign of zero or a hyphen for a minus."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
+    text = f"{value:.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if digits else text
+    return "0" if text == "-0" else text.replace("-", "−")
 
 
 def _natural(name: str) -> list:

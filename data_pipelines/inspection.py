@@ -26,9 +26,10 @@ class Measure:
     @property
     def limit(self) -> str:
         """The limits in words; empty where there are none."""
-        low = f"under {self.low:g} {self.unit}" if math.isfinite(self.low) else ""
-        high = f"over {self.high:g} {self.unit}" if math.isfinite(self.high) else ""
-        return " or ".join(part for part in (low, high) if part).strip()
+        ends = (("under", self.low), ("over", self.high))
+        return " or ".join(
+            f"{side} {end:g} {self.unit}".strip() for side, end in ends if math.isfinite(end)
+        )
 
     def excess(self, values: np.ndarray) -> np.ndarray:
         """By how much values [N] are beyond the limits; 0 or less: they are not. NaN gives 0."""
@@ -54,9 +55,11 @@ MEASURES = {
     "roll": Measure("Roll", "°", "median, of what the alignment leaves", -10, 10),
     "yaw_range": Measure("Yaw range", "°", "5th to 95th percentile of the frames", high=30),
     "pitch_range": Measure("Pitch range", "°", "5th to 95th percentile of the frames", high=30),
-    "frozen": Measure("Frozen", "%", "of the frames repeat the one before", high=20),
+    "frozen": Measure("Frozen", "%", "of the frames repeat the one before", high=10),
+    "warmth": Measure("Warmth", "levels", "of 255: mean red minus mean blue"),
     "level": Measure("Level", "dBFS", "RMS of the frames with speech", low=-40),
     "peak": Measure("Peak", "dBFS", "the loudest sample"),
+    "dynamics": Measure("Loud over quiet", "dB", "95th over 5th percentile of the frames", low=10),
     "clipped": Measure("Clipped", "%", "of the samples are at full scale", high=0.1),
     "clipped_run": Measure("Clipped run", "samples", "the most at full scale in a row", high=20),
     "silence": Measure("Silence", "%", "of the frames, 25 dB under the loud ones", high=80),
@@ -108,6 +111,7 @@ def inspect(clip) -> Inspected:
         "yaw_range": float(spread[0]),
         "pitch_range": float(spread[1]),
         "frozen": measures.frozen(frames),
+        "warmth": measures.warmth(frames),
         **measures.sound(clip.audio, len(clip), clip.fps),
         "offset": offset if agreement >= AGREEING else math.nan,
         "agreement": agreement,
@@ -117,7 +121,7 @@ def inspect(clip) -> Inspected:
 
 
 def broken(clip) -> list[tuple[str, str]]:
-    """Faults of the arrays: lengths that do not agree, frames that cannot be decoded."""
+    """Faults of the arrays: lengths that do not agree, frames that show nothing."""
     t = len(clip)
     lengths = {
         "landmarks": (len(clip.landmarks), t),
@@ -134,7 +138,8 @@ def broken(clip) -> list[tuple[str, str]]:
     if not np.isfinite(clip.landmarks).all():
         faults.append(("landmarks", "landmarks that are not finite"))
     try:
-        clip.decode(0, t)
+        if not clip.frames.any():  # Decoded here, once.
+            faults.append(("frames", "black, all of them"))
     except Exception as e:  # Of any kind, by the bytes; the clip is named, and the others go on.
         faults.append(("frames", str(e)))
     return faults

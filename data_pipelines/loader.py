@@ -24,7 +24,6 @@ from data_pipelines.transforms import Augmentation
 
 PAD = 25  # Frames.
 PLAIN = Augmentation()  # Of the paper: none.
-_JPEG_END = b"\xff\xd9"  # A JPEG cut short decodes without a word, grey where it is missing.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,13 +62,11 @@ class Clip:
         """Frames first ... first + count and black ones up to `room`, uint8 [., H, W, 3] RGB.
 
         mirror: left to right. out: the array to write into. Raises CorruptRecord where a frame is
-        not a whole JPEG, or not of one size with the others.
+        no JPEG, or not of one size with the others.
         """
         for row, jpeg in enumerate(self.jpegs[first : first + count]):
             try:
                 frame = media.decode_jpeg(jpeg)
-                if not jpeg.endswith(_JPEG_END):
-                    raise ValueError("it is cut short")
                 if out is None:
                     out = np.empty((max(count, room), *frame.shape), np.uint8)
                 if frame.shape != out.shape[1:]:
@@ -172,14 +169,17 @@ class Clips(Sequence):
             raise IndexError(f"clip {index} of {len(self)}")
         where = self.where(index)
         try:
-            return _clip(self._source[index], where)
+            record = self._source.data_source[index]
+            if record is None:  # Of a shard with a damaged index, beside the first that was asked.
+                raise ValueError("nothing is found there")
+            return _clip(self._source.dataset_info.features.deserialize_example_np(record), where)
         except Exception as error:  # What TFDS runs into where bytes are no example is of any kind.
             raise _corrupt(where, f"{type(error).__name__}: {error}") from error
 
     def where(self, index: int) -> str:
         """Which record of which shard a clip is."""
         shard = bisect.bisect_right(self._ends, index)
-        number = index - ([0, *self._ends])[shard]
+        number = index - (self._ends[shard - 1] if shard else 0)
         return f"record {number} of {self._folder / self._shards[shard]}"
 
     def fault(self, index: int) -> str:

@@ -6,6 +6,7 @@ is that of every video frame's own samples.
 
 import itertools
 
+import cv2
 import numpy as np
 
 _UPPER_LIP, _LOWER_LIP = (61, 62, 63), (67, 66, 65)  # iBUG's inner lips, opposite each other.
@@ -16,6 +17,9 @@ _SPEECH = 25.0  # dB under the clip's loud frames (95 % are softer) is silence.
 _LAGS = 15  # Frames, to either side.
 _DEPTH = 30.0  # dB under the loudest frame, below which changes of the sound are noise.
 _STILL = 1e-6  # A spread below it is rounding.
+# Levels of 255, the mean difference of two frames. Of GRID's any two differ by 1 at least, drawn faces
+# at rest by 0.5; a picture that stands still, by 0.2, since it is encoded again.
+_FROZEN = 0.3
 
 
 def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
@@ -36,13 +40,14 @@ def loudness(audio: np.ndarray, frames: int) -> np.ndarray:
 def sound(audio: np.ndarray, frames: int, fps: int) -> dict[str, float]:
     """int16 [frames * stride] -> its measures, under their names in check.MEASURES.
 
-    level (dBFS, RMS of the frames with speech), peak (dBFS), clipped (% of the samples),
-    clipped_run (samples), silence (% of the frames), lead and trail (s of silence), dc (% of full
+    level (dBFS, RMS of the frames with speech), peak (dBFS), dynamics (dB, loud frames over quiet
+    ones), clipped (% of the samples), clipped_run (samples), silence (% of the frames), lead and trail (s of silence), dc (% of full
     scale). A clip of digital silence has a level of -90 and no speech.
     """
     samples = np.asarray(audio, np.float64)
     levels = loudness(audio, frames)
-    speech = levels > max(np.percentile(levels, 95) - _SPEECH, 20 * np.log10(_FLOOR / 32768))
+    quiet, loud = np.percentile(levels, [5, 95])
+    speech = levels > max(loud - _SPEECH, 20 * np.log10(_FLOOR / 32768))
     spoken = np.flatnonzero(speech)
     level = 10 * np.log10(np.mean(10 ** (levels[speech] / 10))) if len(spoken) else levels.min()
     full = np.abs(samples) >= _FULL_SCALE
@@ -51,6 +56,7 @@ def sound(audio: np.ndarray, frames: int, fps: int) -> dict[str, float]:
     return {
         "level": float(level),
         "peak": float(20 * np.log10(max(np.abs(samples).max(), _FLOOR) / 32768)),
+        "dynamics": float(loud - quiet),
         "clipped": 100 * float(full.mean()),
         "clipped_run": float(runs.max(initial=0)),
         "silence": 100 * float(1 - speech.mean()),
@@ -85,6 +91,11 @@ def offset(opening: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
 
 def frozen(frames: np.ndarray) -> float:
     """uint8 [T, H, W, 3] -> % of the frames that repeat the one before."""
-    if len(frames) < 2:
-        return 0.0
-    return 100 * float(np.mean([np.array_equal(a, b) for a, b in itertools.pairwise(frames)]))
+    repeats = [np.mean(cv2.absdiff(a, b)) < _FROZEN for a, b in itertools.pairwise(frames)]
+    return 100 * float(np.mean(repeats)) if repeats else 0.0
+
+
+def warmth(frames: np.ndarray) -> float:
+    """uint8 [T, H, W, 3] RGB -> mean red minus mean blue, -255 to 255."""
+    red, _, blue, _ = np.mean([cv2.mean(frame) for frame in frames], axis=0)
+    return float(red - blue)

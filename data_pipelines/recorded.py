@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -41,11 +41,7 @@ class Found:
     unusable: dict[str, str]  # {id: why} of those that are no clips of the corpus.
     absent_speakers: list[str]  # Asked for and not there.
     splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
-    of_clips: bool = False  # Ids of clips by split instead, where speakers are in several.
-
-    def is_in(self, split: str, raw: RawClip) -> bool:
-        """Whether a clip is in a split."""
-        return (raw.id if self.of_clips else raw.speaker) in self.splits[split]
+    splits_by: Literal["speaker", "id"] = "speaker"  # "id": of clips, where `splits` has those.
 
 
 class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -120,7 +116,8 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
         facts = {raw.id: cache.facts(raw) for raw in good}
-        parts = shards.assign(good, found.splits, pool.same_recordings(facts), found.of_clips)
+        same = pool.same_recordings(facts)
+        parts = shards.assign(good, found.splits, same, by=found.splits_by)
         for split, names in found.splits.items():
             if split not in parts:
                 said = ", ".join(sorted(names)) or "anyone"

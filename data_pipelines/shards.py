@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -51,22 +51,24 @@ def assign(
     raws: Sequence[RawClip],
     splits: Mapping[str, Collection[str]],
     same: Iterable[tuple[str, str]],
-    of_clips: bool = False,
+    by: Literal["speaker", "id"] = "speaker",
 ) -> dict[str, list[RawClip]]:
-    """The clips of each split that has any; `splits` names speakers, or clips.
+    """The clips of each split that has any, by their speakers or ids, of which `splits` has those.
 
-    Raises UserError where one is in two splits, or a recording is: `same` has the pairs of ids
-    that are the same one.
+    Raises UserError where one of these is in two splits, or a recording: `same` has the pairs of
+    clips' ids that are the same one.
     """
     split_of: dict[str, str] = {}
     for split, names in splits.items():
         for name in names:
             if split_of.setdefault(name, split) != split:
-                raise UserError(f"{name} is in two splits, {split_of[name]} and {split}: choose.")
+                raise UserError(
+                    f"The {by} {name} is in two splits, {split_of[name]} and {split}: leave out one."
+                )
     parts: dict[str, list[RawClip]] = {split: [] for split in splits}
     placed: dict[str, tuple[str, RawClip]] = {}
     for raw in raws:
-        split = split_of.get(raw.id if of_clips else raw.speaker)
+        split = split_of.get(getattr(raw, by))
         if split is not None:
             parts[split].append(raw)
             placed[raw.id] = split, raw

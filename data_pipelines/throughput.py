@@ -54,8 +54,7 @@ def _found(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, Sequ
     """The form to make, and the raw clips."""
     with tempfile.TemporaryDirectory() as folder:
         builder = prepare._builder(data, manual_dir, folder)
-        if not isinstance(builder, RecordedBuilder):
-            raise UserError(f"the corpus {data['corpus']} is drawn: it has no raw clips")
+        assert isinstance(builder, RecordedBuilder)  # As all that take a manual_dir.
         return builder.form, builder.find(epath.Path(folder)).clips
 
 

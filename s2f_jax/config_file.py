@@ -88,7 +88,8 @@ def check(config: Any) -> None:
         if (beta := config.optim[name]) >= 1:
             raise UserError(f"--config.optim.{name}={beta} is out of range: give less than 1")
     snr = config.augment.snr_db
-    if len(snr) not in (0, 2) or any(not math.isfinite(db) for db in snr) or sorted(snr) != [*snr]:
+    numbers = all(isinstance(db, (int, float)) and math.isfinite(db) for db in snr)
+    if len(snr) not in (0, 2) or not numbers or sorted(snr) != list(snr):
         raise UserError(
             f"--config.augment.snr_db={snr} is no range: give (LOWEST,HIGHEST) in dB, or () for none"
         )

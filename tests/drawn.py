@@ -1,9 +1,12 @@
 """Shards of a corpus drawn for tests: clips of any lengths, each frame of a grey of its own."""
 
+import pathlib
+
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import corpus, media
+from data_pipelines import corpus, loader, media
+from data_pipelines.errors import CorruptRecord
 
 FORM = corpus.CorpusConfig(height=16, width=12, audio_rate=1000, fps=25)
 
@@ -63,3 +66,40 @@ def write(data_dir, **lengths):
     builder = Drawn(lengths, data_dir=str(data_dir))
     builder.download_and_prepare()
     return builder.data_path
+
+
+def shard(data_dir, split="train"):
+    (path,) = pathlib.Path(data_dir).glob(f"drawn/*/*/drawn-{split}*")
+    return path
+
+
+def flip(path, *places):
+    """One bit in each of these bytes of a file."""
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place] ^= 1 << place % 8
+    path.write_bytes(content)
+
+
+def unreadable(data_dir, split="train"):
+    """The clips that cannot be read."""
+    clips, lost = loader.Clips("drawn", FORM, split, data_dir), []
+    for i in range(len(clips)):
+        try:
+            clips[i]
+        except CorruptRecord:
+            lost.append(i)
+    return lost
+
+
+def vulnerable(data_dir, tries=60):
+    """Clip -> a place in the training shard whose flipping costs that clip alone."""
+    path, found = shard(data_dir), {}
+    used = len(path.read_bytes().rstrip(b"\0"))
+    for place in np.linspace(0, used - 1, tries).astype(int).tolist():
+        flip(path, place)
+        lost = unreadable(data_dir)
+        flip(path, place)
+        if len(lost) == 1:
+            found[lost[0]] = place
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import clips, recorded
+from data_pipelines import clips, corpus, recorded
 from data_pipelines.clips import RawClip
 from data_pipelines.errors import UserError
 from data_pipelines.folder import kept, listening, naming, sharing, sources, subtitles, table
@@ -93,24 +93,24 @@ class Builder(recorded.RecordedBuilder):
         else:
             videos = sources.find(folder, form.speaker_level)
         videos, absent = _of_speakers(videos, form.speakers)
-        shares = form.val_share, form.test_share, form.split_seed
-        share = sharing.by_video if form.within_speaker else sharing.by_speaker
-        splits = share(videos, *shares)
         raws, unusable = self._clips(videos)
-        if form.within_speaker:  # From videos to their clips.
-            splits = {
+        share = sharing.by_video if form.within_speaker else sharing.by_speaker
+        usable = [video for video in videos if video.name not in unusable] or videos
+        splits = share(usable, form.val_share, form.test_share, form.split_seed)
+        if form.within_speaker:
+            print("Splits go by file, within each speaker: val and test hold no new faces.")
+            splits = {  # From videos to their clips.
                 split: {raw.id for raw in raws if raw.id.rpartition("_")[0] in names}
                 for split, names in splits.items()
             }
-            print("Splits go by file, within each speaker: val and test hold no new faces.")
-        found = recorded.Found(raws, unusable, absent, splits, of_clips=form.within_speaker)
-        in_train = sum(found.is_in("train", raw) for raw in raws)
-        if 2 * in_train < len(raws):
+        by = "id" if form.within_speaker else "speaker"
+        in_train = sum(getattr(raw, by) in splits["train"] for raw in raws)
+        if 2 * in_train < len(raws) and not any(video.split for video in usable):
             print(
                 f"Only {in_train} of {len(raws)} clips are for training, since a speaker is in one "
                 "split whole: another --config.data.options.split_seed may suit, or a CSV's splits."
             )
-        return found
+        return recorded.Found(raws, unusable, absent, splits, by)
 
     def _clips(self, videos: Sequence[Video]) -> tuple[list[RawClip], dict[str, str]]:
         """The clips of the videos, and why those without any have none."""
@@ -200,6 +200,7 @@ def _of_speakers(
 def _raw(video: Video, number: int, cut: Cut) -> RawClip:
     """A part of a video as a clip."""
     said = cut.transcript or (video.transcript if cut == Cut() else "")
+    said = said or subtitles.beside(video.path, cut.start, cut.end)
     return RawClip(
         id=f"{video.name}_{number:04d}",
         speaker=video.speaker,
@@ -207,7 +208,7 @@ def _raw(video: Video, number: int, cut: Cut) -> RawClip:
         stamp=clips.file_stamp(video.path),
         start=cut.start,
         end=cut.end,
-        transcript=said or subtitles.beside(video.path, cut.start, cut.end),
+        transcript=corpus.normal_text(said),
     )
 
 

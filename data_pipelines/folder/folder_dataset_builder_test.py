@@ -139,7 +139,7 @@ def test_it_is_a_tfds_data_set_by_its_name(videos, tmp_path):
 def test_a_csv_says_speakers_splits_and_cuts(videos, tmp_path):
     (videos / "list.csv").write_text(
         "file,speaker,split,start,end,transcript\n"
-        "anna/long.mp4,a,test,2,3,first\n"
+        "anna/long.mp4,a,test,2,3,First!\n"
         "anna/long.mp4,a,test,3,4.2,second\n"
         "bob/one.mp4,b,train,,,\n"
         "bob/two.mp4,c,val,,,whole\n"

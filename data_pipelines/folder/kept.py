@@ -21,6 +21,8 @@ def find_all(
     kept = {video.name: folder / f"{video.name}.{_key(video, lengths)}.json" for video in videos}
     result = {video.name: _load(kept[video.name]) for video in videos if kept[video.name].exists()}
     waiting = {video.path: video.name for video in videos if video.name not in result}
+    if result:
+        print(f"{len(result)} of {len(videos)} videos were listened to before.", flush=True)
     unusable = [name for name, found in result.items() if found.unusable]
     progress = pool.Progress("listened to", len(waiting), unusable, "video")
     find = functools.partial(listening.find_cuts, lengths=lengths)

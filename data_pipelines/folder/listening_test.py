@@ -122,6 +122,7 @@ def test_only_what_is_new_is_listened_to(tmp_path, monkeypatch, capsys):
     heard = []
     monkeypatch.setattr(listening, "find_cuts", lambda path, lengths: heard.append(path) or Cuts())
     assert kept.find_all(videos, LENGTHS, folder, workers=1) == first and not heard
+    assert "3 of 3 videos were listened to before" in capsys.readouterr().out
     write(b.path, TALK[: 9 * RATE])
     kept.find_all(videos, LENGTHS, folder, workers=1)
     assert heard == [b.path]

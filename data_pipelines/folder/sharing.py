@@ -47,7 +47,7 @@ def by_speaker(
     speakers = sorted({video.speaker for video in videos})
     if len(speakers) == 1:
         raise UserError(
-            f"All videos are of one speaker, {speakers[0]!r}, and nobody is left to validate on: "
+            f"All usable videos are of one speaker, {speakers[0]!r}, and nobody is left to validate on: "
             "give videos of others too, a folder for each, or share out this speaker's by file with "
             "--config.data.options.within_speaker=True."
         )

@@ -162,7 +162,7 @@ def test_words_beside_a_video(tmp_path):
     assert subtitles.beside(video, 0, None) == "all that is said"
     assert subtitles.beside(video, 0, 3.0) == ""
     (tmp_path / "a.srt").write_text(
-        "1\r\n00:00:01,000 --> 00:00:02,500\r\n<i>one</i>\r\ntwo\r\n\r\n"
+        "1\r\n00:00:01,000 --> 00:00:02,500\r\n<i>one</i>\r\n[music] two\r\n\r\n"
         "2\r\n01:00:02,900 --> 01:00:04,100\r\nthree\r\n"
     )
     assert subtitles.beside(video, 0, 3.0) == "one two"

@@ -7,7 +7,7 @@ from data_pipelines.clips import Span
 
 _TIME = r"(?:(\d+):)?(\d\d?):(\d\d)[.,](\d{1,3})"
 _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
-_TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")
+_NOT_SAID = re.compile(r"<[^>]*>|\{\\[^}]*\}|\[[^\]]*\]")  # Markup; [music].
 
 
 def beside(video: pathlib.Path, start: float, end: float | None) -> str:
@@ -29,14 +29,14 @@ def beside(video: pathlib.Path, start: float, end: float | None) -> str:
 
 
 def parse(text: str) -> list[Span]:
-    """SubRip or WebVTT -> its cues, without markup."""
+    """SubRip or WebVTT -> its cues, without markup and what is in brackets."""
     cues = []
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
         lines = block.split("\n")
         for i, line in enumerate(lines):
             if found := _TIMES.match(line):
                 start, end = _seconds(found.groups()[:4]), _seconds(found.groups()[4:])
-                said = " ".join(_TAG.sub("", " ".join(lines[i + 1 :])).split())
+                said = " ".join(_NOT_SAID.sub("", " ".join(lines[i + 1 :])).split())
                 if said and start <= end:
                     cues.append(Span(said, start, end))
                 break

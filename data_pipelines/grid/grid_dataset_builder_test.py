@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_pipelines import download, faces, media, pool, prepare
+from data_pipelines import check, download, faces, media, pool, prepare
 from data_pipelines.errors import BadClip, UserError
 from data_pipelines.grid import sentences, sources, zenodo
+from data_pipelines.grid.grid_dataset_builder import Builder as GridBuilder
 
 ALIGN = "0 12000 sil\n12000 19250 bin\n19250 27250 blue\n27250 30500 at\n30500 36000 f\n"
 ALIGN += "36000 43250 two\n43250 55250 now\n55250 74500 sil\n"
@@ -118,6 +119,28 @@ def test_a_copy_becomes_shards_and_the_unfit_clips_are_reported(corpus_copy, tmp
     assert media.decode_jpeg(example["frames"][0]).shape == (32, 24, 3)
     test = builder.as_data_source("test")[0]
     assert test["id"] == b"s2_prbx3p" and test["transcript"] == b"place red by x three please"
+
+
+def test_its_shards_are_checked_against_the_clips_names(corpus_copy, tmp_path, monkeypatch):
+    prepare.prepare(data(), corpus_copy, tmp_path / "data")
+    report = check.check(data(), None, tmp_path / "data")
+    assert report["all"]["clips"] == 4 and report["errors"] == 0
+    assert report["quarantine"]["quarantined"]["s1_lgbz8s"] == "74 frames instead of 75"
+    assert {name: split["clips"] for name, split in report["splits"].items()} == {
+        "train": 2, "val": 1, "test": 1,
+    }  # fmt: skip
+    said = {"s1_bbaf2n": "bin blue at f two soon"}
+    monkeypatch.setattr(GridBuilder, "transcript_of", lambda self, clip_id: said.get(clip_id))
+    report = check.check(data(), None, tmp_path / "data")
+    assert [clip["id"] for clip in report["findings"][0]["clips"]] == ["s1_bbaf2n"]
+    assert report["findings"][0]["kind"] == "transcript" and report["errors"] == 1
+
+
+@pytest.mark.slow
+def test_several_processes_find_what_one_finds(corpus_copy, tmp_path):
+    prepare.prepare(data(), corpus_copy, tmp_path / "data")
+    one = check.check(data(), None, tmp_path / "data")
+    assert check.check(data(prepare_workers=2), None, tmp_path / "data") == one
 
 
 def test_preparing_again_finds_the_shards(corpus_copy, tmp_path, capsys):

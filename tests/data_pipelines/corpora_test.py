@@ -68,7 +68,7 @@ def test_the_actors_of_crema_d_are_1001_to_1091():
     assert everyone == {str(i) for i in range(1001, 1092)}
 
 
-@pytest.mark.parametrize("name", ["grid", "tcd_timit", "crema_d"])
+@pytest.mark.parametrize("name", ["grid", "tcd_timit", "crema_d", "folder"])
 @pytest.mark.parametrize("preset", ["cvprw2019", "sda"])
 def test_a_config_says_all_that_its_corpus_s_builder_can_be_told(name, preset, tmp_path):
     data = importlib.import_module(f"configs.{name}").get_config(preset).data

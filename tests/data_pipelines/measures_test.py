@@ -46,6 +46,11 @@ def test_silence_is_not_in_the_level():
     assert (found["lead"], found["trail"]) == (5 / 25, 2 / 25)
 
 
+def test_noise_alone_has_no_dynamics():
+    assert sound(square([500] * 20))["dynamics"] == pytest.approx(0)
+    assert sound(square([33] * 10 + [3277] * 10))["dynamics"] == pytest.approx(40, abs=0.1)
+
+
 def test_a_pause_is_silence_and_neither_lead_nor_trail():
     found = sound(square([3277] * 5 + [50] * 10 + [3277] * 5))
     assert (found["silence"], found["lead"], found["trail"]) == (50, 0, 0)
@@ -114,3 +119,9 @@ def test_repeated_frames_are_frozen():
     assert measures.frozen(frames) == 0
     assert measures.frozen(frames[[0, 1, 1, 1, 2]]) == 50
     assert measures.frozen(frames[:1]) == 0
+
+
+def test_warmth_is_red_over_blue():
+    frames = np.zeros((2, 4, 4, 3), np.uint8)
+    frames[..., :] = (120, 77, 50)
+    assert measures.warmth(frames) == 70

@@ -152,6 +152,6 @@ def test_a_recording_in_two_splits_names_both():
 def test_splits_may_name_clips():
     raws = [raw_clip("a"), raw_clip("b")]
     splits = {"train": ["a"], "test": ["b"]}
-    assert shards.assign(raws, splits, [], of_clips=True) == {"train": raws[:1], "test": raws[1:]}
+    assert shards.assign(raws, splits, [], by="id") == {"train": raws[:1], "test": raws[1:]}
     with pytest.raises(UserError, match="b of s1 .test. is the same recording as a of s1"):
-        shards.assign(raws, splits, [("b", "a")], of_clips=True)
+        shards.assign(raws, splits, [("b", "a")], by="id")

@@ -58,9 +58,16 @@ def test_every_figure_is_there_and_positive(measured):
 def test_the_loader_is_measured_where_there_are_shards(shards, tmp_path, capsys):
     result = benchmark.run(tiny(), shards, only="loader", seconds=0)
     np.testing.assert_allclose(result["loader.frames_per_s"], 5 * result["loader.clips_per_s"])
+    assert result["runs"].keys() >= {"loader.core_frames_per_s", "loader.jpeg_frames_per_s"}
+    assert 0 < result["loader.share_of_jpeg"] < 1
     result = benchmark.run(tiny(), str(tmp_path), only="loader", seconds=0)
     assert result["runs"] == {}
     assert "no loader figures: there are no demo shards" in capsys.readouterr().out
+
+
+def test_without_raw_clips_there_are_no_figures_of_prepare(capsys):
+    assert benchmark.run(tiny(), only="prepare", seconds=0)["runs"] == {}
+    assert "no prepare figures: raw clips are needed" in capsys.readouterr().out
 
 
 def test_figures_are_compared_with_saved_ones(measured, tmp_path, capsys):

@@ -18,7 +18,7 @@ def _clip(index, frames=12):
     look, rng = np.random.default_rng(index // 2), np.random.default_rng(100 + index)
     skin = look.uniform(140, 230, 3)
     openness = np.convolve(rng.uniform(0, 1, frames + 2), np.ones(3) / 3, "valid")
-    openness[:3] = openness[-3:] = rng.uniform(0, 0.02, 3)
+    openness[:3] = openness[-3:] = rng.uniform(0, 0.02, 3)[:frames]
     images = np.full((frames, _H, _W, 3), 0, np.uint8)
     landmarks = np.zeros((frames, 68, 2), np.float32)
     landmarks[:, 42:48, 0] = 8  # The eyes are 8 pixels apart.
@@ -167,6 +167,48 @@ def test_one_clip_has_no_other_sound(tmp_path):
     )
     assert found["rows"]["shuffled_audio"]["psnr"]["clips"] == 0
     assert found["rows"]["model"]["psnr"]["clips"] == 1
+
+
+def _louder_is_brighter(stills, audios, seed):
+    """A model whose frame depends on its still and its own sound alone."""
+    levels = [np.abs(audio.reshape(-1, 40).astype(float)).mean(axis=1) // 300 for audio in audios]
+    return [
+        np.clip(still[None] + level[:, None, None, None], 0, 255).astype(np.uint8)
+        for still, level in zip(stills, levels, strict=True)
+    ]
+
+
+def test_clips_of_any_length_are_scored_once_whatever_the_batches(tmp_path):
+    """Lengths 1 to 60, out of order; in the order of the corpus; every clip decoded once."""
+    clips = [_clip(i, frames) for i, frames in enumerate([12, 1, 30, 2, 9, 60, 7])]
+    training, reports = list(map(_clip, range(20, 36))), []
+    for size in (1, 3, 8):
+        output = tmp_path / str(size)
+        found = evaluation.evaluate(
+            clips, _louder_is_brighter, training, output,
+            corpus="drawn", split="test", batch_size=size, samples=2,
+        )  # fmt: skip
+        rows = [line.split(",") for line in (output / "clips.csv").read_text().splitlines()[1:]]
+        assert [row[1] for row in rows] == 4 * [clip.id for clip in clips]
+        reports.append((found["rows"], sorted(p.name for p in (output / "samples").iterdir())))
+    for rows, samples in reports[1:]:
+        assert samples == reports[0][1]
+        for row, cells in rows.items():
+            for metric, cell in cells.items():
+                alone = reports[0][0][row][metric]
+                assert cell["unscored"] == alone["unscored"]
+                assert (cell["mean"] is None) == (alone["mean"] is None)
+                if cell["mean"] is not None:
+                    assert cell["mean"] == pytest.approx(alone["mean"], rel=1e-5)
+
+
+def test_a_damaged_record_ends_an_evaluation_with_its_name_and_the_cure(tmp_path):
+    clips = [_clip(0), _clip(2)]
+    clips[1].jpegs[3] = clips[1].jpegs[3][:100]
+    with pytest.raises(UserError, match="frame 3 of clip/2: .* run `prepare` again"):
+        evaluation.evaluate(
+            clips, _louder_is_brighter, [], tmp_path, corpus="drawn", split="val", samples=0
+        )
 
 
 def test_a_split_without_clips_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from data_pipelines import media, prepare
+from data_pipelines import check, media, prepare
 from data_pipelines.grid import zenodo
 from s2f_jax import commands, config_file, main, runs, train
 from s2f_jax.checkpoint import Checkpoints
@@ -110,6 +110,11 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("profile=0:2", "--config.profile=0:2 is not FIRST:LAST"),
         ("profile=3:2", "--config.profile=3:2 is not FIRST:LAST"),
         ("best_by=loss", "loss is not one of psnr, ssim, psnr_mouth"),
+        ("augment.gain_db=-6", "--config.augment.gain_db=-6.0 is out of range: give 0 or more"),
+        ("augment.shift_ms=21", "shift_ms=21.0 is more than half a frame: give 20 or less"),
+        ("augment.snr_db=(9,)", "snr_db=(9,) is no range: give (LOWEST,HIGHEST) in dB"),
+        ("augment.snr_db=(30,10)", "snr_db=(30, 10) is no range"),
+        ("augment.snr_db=('a','b')", "snr_db=('a', 'b') is no range"),
     ],
 )
 def test_a_value_that_no_run_can_have_is_told_and_leaves_no_workdir(told, override, said):
@@ -179,7 +184,7 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
     assert "--data_dir=file is no folder that can be written to" in told(
         "prepare", GRID, "--data_dir=file"
     )
-    assert "no corpus 'gird'; config.data.corpus is one of demo, folder, grid" in told(
+    assert "no corpus 'gird'; config.data.corpus is one of crema_d, demo, folder, grid, " in told(
         "prepare", GRID, "--config.data.corpus=gird"
     )
     assert "corpus grid has no option 'heads'; leave it out" in told(
@@ -189,6 +194,18 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
         "prepare", DEMO, "--config.data.options={'heads': 3}"
     )
     assert "cannot be halved" in told("prepare", GRID, "--config.data.height=100")
+
+
+def test_a_check_without_shards_says_what_makes_them(told):
+    sentence = told("prepare", "--check", GRID, "--data_dir=none")
+    assert "no shards in none" in sentence and "run `python -m s2f_jax.main prepare`" in sentence
+
+
+@pytest.mark.parametrize(("errors", "code"), [(0, 0), (2, 1)])
+def test_a_check_fails_on_errors_and_not_on_warnings(errors, code, monkeypatch):
+    found = {"errors": errors, "warnings": 3}
+    monkeypatch.setattr(check, "check", lambda data, manual_dir, data_dir: found)
+    assert main.run(["prepare", "--check", GRID, "--data_dir=any"]) == code
 
 
 def _generate(builder, **kwargs):

@@ -292,6 +292,35 @@ def test_padding_changes_nothing_that_is_learnt():
     jax.tree.map(np.testing.assert_array_equal, after.params, other_after.params)
 
 
+def test_a_clip_alone_and_the_same_clip_padded_are_one():
+    """Three frames, and the three with two of garbage after them: losses, gradients, statistics."""
+    networks, _, state = set_up()
+    whole, noise = batch_of(clips=1, frames=5), np.random.default_rng(1)
+    samples = whole["audio"].at[:, -2 * 40 :].set(0)  # What is heard beyond a clip is silence.
+    garbage = jnp.asarray(noise.integers(0, 256, whole["frames"].shape), jnp.uint8)
+    real = jnp.arange(5) < 3
+    padded = whole | {
+        "frames": jnp.where(real[None, :, None, None, None], whole["frames"], garbage),
+        "audio": samples,
+        "mask": real[None],
+    }
+    alone = padded | {name: padded[name][:, :3] for name in ("frames", "mask")}
+    alone["audio"] = samples[:, : 2 * 40 + 60]
+    gradients = jax.jit(
+        functools.partial(
+            step.gradients,
+            networks=networks,
+            keep_activations="all",
+            adversarial=True,
+            accumulate=1,
+            **FIELDS,
+        )
+    )
+    outcomes = [gradients(state, batch, jax.random.key(1)) for batch in (alone, padded)]
+    for ours, theirs in zip(*map(jax.tree.leaves, outcomes), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-5)
+
+
 def test_frame_noise_does_not_depend_on_chunking():
     key = jax.random.key(3)
     whole = rngs.frame_noise(key, 6, 4, 0.33)
