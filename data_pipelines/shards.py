@@ -1,5 +1,6 @@
 """Which clip is in which split and shard, and files whose bytes depend on their examples alone."""
 
+import errno
 import hashlib
 import itertools
 import os
@@ -25,10 +26,19 @@ class Writer(tfds.core.ExampleWriter):
         super().__init__(tfds.core.FileFormat.ARRAY_RECORD)
 
     def write(self, path: os.PathLike | str, examples: Iterable[tuple[int, bytes]]) -> None:
-        """Writes (key, serialized example) in this order."""
+        """Writes (key, serialized example) in this order.
+
+        Raises:
+          OSError: the disk is full (array_record says RuntimeError).
+        """
         same = ((key, _canonical(example)) for key, example in examples)
-        with py_utils.incomplete_file(epath.Path(path)) as part:
-            super().write(part, same)
+        try:
+            with py_utils.incomplete_file(epath.Path(path)) as part:
+                super().write(part, same)
+        except RuntimeError as e:
+            if os.strerror(errno.ENOSPC) not in str(e):
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from e
 
 
 def _canonical(example: bytes) -> bytes:

@@ -1,4 +1,5 @@
 import collections
+import errno
 import itertools
 import pathlib
 import subprocess
@@ -73,6 +74,17 @@ def test_a_shard_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="No space"):
         shards.Writer().write(tmp_path / "shard", examples())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
+    def full(path, *_):
+        raise RuntimeError(f"write() failed: No space left on device; writing {path}")
+
+    monkeypatch.setattr(array_record_module, "ArrayRecordWriter", full)
+    with pytest.raises(OSError) as raised:
+        write(tmp_path / "shard", 1)
+    assert raised.value.errno == errno.ENOSPC
+    assert raised.value.filename == str(tmp_path / "shard")
 
 
 def test_the_shard_of_a_clip_depends_on_ids_and_sizes_alone(monkeypatch):
