@@ -131,7 +131,8 @@ def check(
 
 @functools.lru_cache(maxsize=8)
 def _open(form: tuple, split: str, data_dir: str) -> loader.Clips:
-    return loader.open_clips(dict(form), split, data_dir)
+    # prepare.prepared has compared the options.
+    return loader.open_clips(dict(form) | {"options": {}}, split, data_dir)
 
 
 def _inspected(
