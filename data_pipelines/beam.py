@@ -26,7 +26,7 @@ class _Align(apache_beam.DoFn):
         self._find = faces.FaceFinder(track.MAX_FACES)
 
     def process(self, element: RawClip) -> Iterator[Any]:
-        pool._align_one(element, self._cache, self._find)
+        pool.align_one(element, self._cache, self._find)
         yield from ()
 
     def teardown(self) -> None:

@@ -150,7 +150,7 @@ def _here(raws: Sequence[RawClip], cache: Cache) -> Iterator[tuple[RawClip, str 
     """Aligns in this process."""
     find = faces.FaceFinder(track.MAX_FACES)
     for raw in raws:
-        yield raw, _align_one(raw, cache, find)
+        yield raw, align_one(raw, cache, find)
     find.close()
 
 
@@ -212,10 +212,10 @@ def _die_with_parent() -> None:
 
 
 def _work(raw: RawClip) -> str | None:
-    return _align_one(raw, _cache, _find)
+    return align_one(raw, _cache, _find)
 
 
-def _align_one(raw: RawClip, cache: Cache, find: faces.FaceFinder) -> str | None:
+def align_one(raw: RawClip, cache: Cache, find: faces.FaceFinder) -> str | None:
     """Aligns a clip and keeps the result -> the reason of quarantine, if there is one."""
     try:
         aligned = clips.align_clip(raw, cache.form, find)

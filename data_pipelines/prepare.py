@@ -48,7 +48,7 @@ def prepare(
       UserError: an unknown corpus, or whatever its builder finds wrong.
     """
     corpus, start = data["corpus"], time.monotonic()
-    builder = _builder(data, manual_dir, data_dir)
+    builder = builder_of(data, manual_dir, data_dir)
     made = builder.data_path.exists()
     if not made:
         if is_remote(data_dir):
@@ -58,7 +58,7 @@ def prepare(
             )
         beam = _beam_config(corpus, builder, beam_pipeline_options)
         with _only_one(epath.Path(data_dir), corpus):
-            builder = _builder(data, manual_dir, data_dir)  # By another run, it may be there now.
+            builder = builder_of(data, manual_dir, data_dir)  # By another run, it may be there now.
             if not sys.stderr.isatty():
                 tfds.disable_progress_bar()
             # What killed runs left half-made; their aligned clips are in the cache.
@@ -92,7 +92,7 @@ def prepared(
     Raises:
       UserError: they are not, or they were made with other options.
     """
-    builder = _builder(data, manual_dir, data_dir)
+    builder = builder_of(data, manual_dir, data_dir)
     if not builder.data_path.exists():
         raise UserError(
             f"there are no shards in {builder.data_path}: run `python -m s2f_jax.main prepare` "
@@ -101,7 +101,7 @@ def prepared(
     return builder
 
 
-def _builder(
+def builder_of(
     data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
 ) -> tfds.core.DatasetBuilder:
     """The corpus's builder; a corpus that is drawn takes no manual_dir and no speakers."""

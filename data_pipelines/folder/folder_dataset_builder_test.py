@@ -118,7 +118,7 @@ def test_a_second_run_listens_to_nothing_and_other_options_are_refused(
     with pytest.raises(UserError, match="16.7% .* more than 5.0%"):
         prepare.prepare(data(max_bad_share=0.05), videos, tmp_path / "data")
     monkeypatch.setattr(listening, "listen", None)  # It would be an error to listen again,
-    monkeypatch.setattr(pool, "_align_one", None)  # or to align.
+    monkeypatch.setattr(pool, "align_one", None)  # or to align.
     made = prepare.prepare(data(), videos, tmp_path / "data")
     assert prepare.prepare(data(), None, tmp_path / "data") == made
     assert "was there already" in capsys.readouterr().out

@@ -156,7 +156,7 @@ def test_too_many_bad_clips_stop_it_and_the_cache_is_kept(corpus_copy, tmp_path,
         prepare.prepare(data(max_bad_share=0.05), corpus_copy, tmp_path / "data")
     form = tmp_path / "data" / "grid" / "32x24_16000hz_25fps"
     assert (form / "quarantine.json").exists() and not list(form.glob("1.*"))
-    monkeypatch.setattr(pool, "_align_one", None)  # It would be an error to align again.
+    monkeypatch.setattr(pool, "align_one", None)  # It would be an error to align again.
     assert prepare.prepare(data(), corpus_copy, tmp_path / "data")["quarantined"] == 2
 
 

@@ -72,7 +72,7 @@ def test_the_actors_of_crema_d_are_1001_to_1091():
 @pytest.mark.parametrize("preset", ["cvprw2019", "sda"])
 def test_a_config_says_all_that_its_corpus_s_builder_can_be_told(name, preset, tmp_path):
     data = importlib.import_module(f"configs.{name}").get_config(preset).data
-    form: Any = prepare._builder(data, None, tmp_path).builder_config
+    form: Any = prepare.builder_of(data, None, tmp_path).builder_config
     assert form.content() == {"speakers": [], **data.options}
     assert form.name == f"128x96_{data.audio_rate}hz_25fps"
 
@@ -82,7 +82,7 @@ def test_every_field_reaches_the_builder(name, tmp_path):
     data = importlib.import_module(f"configs.{name}").get_config().data
     asked = {"max_seconds": 7.0, "max_bad_share": 0.3, "height": 64, "width": 48, "fps": 20}
     data.update(asked, prepare_workers=3)
-    form: Any = prepare._builder(data, "/somewhere", tmp_path).builder_config
+    form: Any = prepare.builder_of(data, "/somewhere", tmp_path).builder_config
     assert asked.items() <= vars(form).items()
     assert form.manual_dir == "/somewhere" and form.workers == 3
 
