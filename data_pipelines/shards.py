@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import tensorflow_datasets as tfds
+from array_record.python import array_record_module  # pyright: ignore # A C extension.
 from etils import epath
 from tensorflow_datasets.core.utils import py_utils
 from tensorflow_datasets.proto import tf_example_pb2
@@ -28,13 +29,19 @@ class Writer(tfds.core.ExampleWriter):
     def write(self, path: os.PathLike | str, examples: Iterable[tuple[int, bytes]]) -> None:
         """Writes (key, serialized example) in this order.
 
+        Uncompressed: JPEGs and sound lose 10 %, for six times the time to write and twice to read.
+
         Raises:
           OSError: the disk is full (array_record says RuntimeError).
         """
-        same = ((key, _canonical(example)) for key, example in examples)
         try:
             with py_utils.incomplete_file(epath.Path(path)) as part:
-                super().write(part, same)
+                writer = array_record_module.ArrayRecordWriter(
+                    os.fspath(part), "group_size:1,uncompressed"
+                )
+                for _, example in examples:
+                    writer.write(_canonical(example))
+                writer.close()
         except RuntimeError as e:
             if os.strerror(errno.ENOSPC) not in str(e):
                 raise

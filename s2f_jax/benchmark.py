@@ -199,7 +199,8 @@ def _loader(bench: Bench) -> Samples:
     """Training batches from the shards; where there are none, nothing."""
     config, generator = bench.config, bench.trainer.generator
     try:
-        clips = loader.open_clips(config.data, "train", shards_dir(config.data, bench.data_dir))
+        shards = shards_dir(config.data, bench.data_dir)
+        clips = loader.open_clips(config.data, "train", shards, loader.TRAINED_ON)
     except UserError as reason:
         print(f"no loader figures: {reason}")
         return {}

@@ -194,7 +194,10 @@ def _train(
     closing.callback(signals.close)
     folder = runs.open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
-    clips, others = (loader.open_clips(config.data, split, shards) for split in ("train", "val"))
+    clips, others = (
+        loader.open_clips(config.data, split, shards, loader.TRAINED_ON)
+        for split in ("train", "val")
+    )
     asked, config = config, with_clip_frames(config, clips)
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
     if config.dry_run:
