@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import check_page, duplicates, inspection, loader, media, prepare, recorded
+from data_pipelines import check_page, duplicates, inspection, media, prepare, recorded, stored
 from data_pipelines.errors import UserError
 from data_pipelines.inspection import MEASURES, Inspected
 
@@ -130,9 +130,9 @@ def check(
 
 
 @functools.lru_cache(maxsize=8)
-def _open(form: tuple, split: str, data_dir: str) -> loader.Clips:
+def _open(form: tuple, split: str, data_dir: str) -> stored.Clips:
     data = {**dict(form), "options": {}}  # Which the builder has compared.
-    return loader.open_clips(data, split, data_dir)
+    return stored.open_clips(data, split, data_dir)
 
 
 def _inspected(

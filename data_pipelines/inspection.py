@@ -91,7 +91,7 @@ class Inspected:
 
 
 def inspect(clip) -> Inspected:
-    """A loader.Clip -> its measures and faults; a clip with broken arrays has faults alone."""
+    """A stored.Clip -> its measures and faults; a clip with broken arrays has faults alone."""
     faults = broken(clip)
     if faults:
         return Inspected(clip.id, clip.speaker, clip.transcript, {}, faults, None)

@@ -6,7 +6,7 @@ import wave
 import cv2
 import numpy as np
 
-from data_pipelines import loader, media, prepare
+from data_pipelines import media, prepare, stored
 from s2f_jax import runs
 from s2f_jax.animate import Animator
 from s2f_jax.generate import generate
@@ -14,7 +14,7 @@ from s2f_jax.generate import generate
 FOLDER = pathlib.Path("runs/demo")
 
 
-def speak(clip: loader.Clip, speech: loader.Clip, output: pathlib.Path) -> None:
+def speak(clip: stored.Clip, speech: stored.Clip, output: pathlib.Path) -> None:
     """One speaker's still and another one's sentence, through files as a person would have them."""
     image, audio = FOLDER / "unseen_face.png", FOLDER / "unseen_speech.wav"
     media.write_atomically(image, media.encode_png(clip.frames[0]))
@@ -24,7 +24,7 @@ def speak(clip: loader.Clip, speech: loader.Clip, output: pathlib.Path) -> None:
     generate(str(FOLDER), str(image), str(audio), str(output), aligned=True)
 
 
-def strip(clips: list[loader.Clip], frames: slice) -> np.ndarray:
+def strip(clips: list[stored.Clip], frames: slice) -> np.ndarray:
     """Rows generated, real, generated, real ..., enlarged twice."""
     videos = Animator.load(FOLDER).generate_clips(
         np.stack([clip.frames[0] for clip in clips]), [clip.audio for clip in clips]
@@ -38,7 +38,7 @@ def strip(clips: list[loader.Clip], frames: slice) -> np.ndarray:
 
 def main() -> None:
     config = runs.read_config(FOLDER)
-    clips = loader.open_clips(config.data, "test", prepare.data_dir(config.data))
+    clips = stored.open_clips(config.data, "test", prepare.data_dir(config.data))
     video, picture = FOLDER / "unseen_speaker.mp4", FOLDER / "unseen_speakers.png"
     speak(clips[0], clips[len(clips) // 2], video)
     chosen = [clips[i] for i in np.linspace(0, len(clips) - 1, 3).astype(int)]

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from data_pipelines import loader, media, throughput, transforms
+from data_pipelines import loader, media, stored, throughput, transforms
 from data_pipelines.errors import UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import cost, rngs, runs, sharding, step, train
@@ -200,7 +200,7 @@ def _loader(bench: Bench) -> Samples:
     config, generator = bench.config, bench.trainer.generator
     try:
         shards = shards_dir(config.data, bench.data_dir)
-        clips = loader.open_clips(config.data, "train", shards, loader.TRAINED_ON)
+        clips = stored.open_clips(config.data, "train", shards, stored.TRAINED_ON)
     except UserError as reason:
         print(f"no loader figures: {reason}")
         return {}
@@ -227,7 +227,7 @@ def _fetch(batches: Any) -> list[dict[str, np.ndarray]]:
     return [next(batches) for _ in range(LOADER_BATCHES)]
 
 
-def _one_core(clips: loader.Clips, batches: Any, seconds: float) -> Samples:
+def _one_core(clips: stored.Clips, batches: Any, seconds: float) -> Samples:
     """The loader in this thread, in turns with the bare decoding of as many frames of its clips."""
     rows = []
     started = time.perf_counter()
@@ -314,7 +314,7 @@ def run(
     train.check_devices(config)
     if not config.clip_frames:
         shards = shards_dir(config.data, data_dir)
-        config = train.with_clip_frames(config, loader.open_clips(config.data, "train", shards))
+        config = train.with_clip_frames(config, stored.open_clips(config.data, "train", shards))
     made = _describe(config)
     print(
         f"{config.name}: batches of {config.batch_size} clips of {config.clip_frames} frames,"

@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import loader, measures, media, prepare
+from data_pipelines import loader, measures, media, prepare, stored
 from data_pipelines.errors import BadClip, UserError
 from s2f_jax import report, runs
 from s2f_jax.animate import Animator
@@ -46,9 +46,9 @@ def run(config: Config, workdir: str, data_dir: str | None, split: str) -> None:
     """
     folder = runs.open_workdir(config, workdir)
     shards = prepare.data_dir(config.data, data_dir)
-    clips = loader.open_clips(config.data, split, shards)
+    clips = stored.open_clips(config.data, split, shards)
     try:
-        train_clips = loader.open_clips(config.data, "train", shards)
+        train_clips = stored.open_clips(config.data, "train", shards)
     except UserError as missing:
         print(f"the mouth's opening is not measured: {missing}")
         train_clips = []

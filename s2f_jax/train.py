@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from data_pipelines import loader, transforms
+from data_pipelines import loader, stored, transforms
 from data_pipelines.errors import STOPPED, TrainingFailed, UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import cost, optim, rngs, runs, sharding, step
@@ -163,7 +163,7 @@ def check_devices(config: Config) -> None:
         )
 
 
-def with_clip_frames(config: Config, clips: loader.Clips) -> Config:
+def with_clip_frames(config: Config, clips: stored.Clips) -> Config:
     """The config with the length of the training clips in place of a 0."""
     config = copy.deepcopy(config)
     config.clip_frames = config.clip_frames or clips.longest
@@ -195,7 +195,7 @@ def _train(
     folder = runs.open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
     clips, others = (
-        loader.open_clips(config.data, split, shards, loader.TRAINED_ON)
+        stored.open_clips(config.data, split, shards, stored.TRAINED_ON)
         for split in ("train", "val")
     )
     asked, config = config, with_clip_frames(config, clips)
@@ -259,7 +259,7 @@ class _Run:
     folder: epath.Path
     trainer: Trainer
     counts: list[int]  # Of training and validation clips.
-    clips: loader.Clips
+    clips: stored.Clips
     batches: Any
     validation: Validation
     checkpoints: Checkpoints

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from data_pipelines import loader, media
+from data_pipelines import loader, media, stored
 from s2f_jax import rngs, sharding, step
 from s2f_jax.metrics import image
 from s2f_jax.models.generator import Generator
@@ -42,7 +42,7 @@ class Validation:
     """The validation clips and the compiled functions over them; the same noise every time."""
 
     def __init__(
-        self, clips: loader.Clips, generator: Generator, batch_size: int, limit: int, key: jax.Array
+        self, clips: stored.Clips, generator: Generator, batch_size: int, limit: int, key: jax.Array
     ):
         self._clips, self._window, self._batch_size = clips, generator.window, batch_size
         self._count = min(len(clips), limit or len(clips))

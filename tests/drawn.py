@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import corpus, loader, media
+from data_pipelines import corpus, media, stored
 from data_pipelines.errors import CorruptRecord
 
 FORM = corpus.CorpusConfig(height=16, width=12, audio_rate=1000, fps=25)
@@ -83,7 +83,7 @@ def flip(path, *places):
 
 def unreadable(data_dir, split="train"):
     """The clips that cannot be read."""
-    clips, lost = loader.Clips("drawn", FORM, split, data_dir), []
+    clips, lost = stored.Clips("drawn", FORM, split, data_dir), []
     for i in range(len(clips)):
         try:
             clips[i]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_pipelines import faces, loader, media, prepare
+from data_pipelines import faces, media, prepare, stored
 from data_pipelines.errors import UserError
 from data_pipelines.tcd_timit import labels
 
@@ -141,9 +141,9 @@ def test_the_fields_choose_the_split(corpus_copy, tmp_path, options, clips):
     name = next(iter(options))
     with pytest.raises(UserError, match=f"{name}={options[name]}, not {not options[name]}: delete"):
         prepare.prepare(data(), corpus_copy, tmp_path)
-    assert len(loader.open_clips(data(options=options), "train", tmp_path)) == clips["train"]
+    assert len(stored.open_clips(data(options=options), "train", tmp_path)) == clips["train"]
     with pytest.raises(UserError, match=f"made with {name}={options[name]}, .*another --data_dir"):
-        loader.open_clips(data(options={name: not options[name]}), "train", tmp_path)
+        stored.open_clips(data(options={name: not options[name]}), "train", tmp_path)
 
 
 def test_some_speakers(corpus_copy, tmp_path, capsys):

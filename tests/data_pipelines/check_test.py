@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from data_pipelines import check, check_page, faces, inspection, loader, media, prepare
+from data_pipelines import check, check_page, faces, inspection, media, prepare, stored
 from data_pipelines.errors import UserError
 from data_pipelines.inspection import MEASURES
 from tests.data_pipelines import duplicates_test, pose_test
@@ -35,7 +35,7 @@ def clip_of(number, speaker="s1", late=0, colour=(90, 90, 90)):
     video = np.full((T, H, W, 3), colour, np.uint8)
     for t in range(T):
         video[t, :, t : t + 9] = 255
-    return loader.Clip(
+    return stored.Clip(
         id=f"{speaker}_{number}",
         speaker=speaker,
         transcript="bin blue",

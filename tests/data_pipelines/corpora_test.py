@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from data_pipelines import clips, corpus, loader, prepare, splits
+from data_pipelines import clips, corpus, prepare, splits, stored
 from data_pipelines.errors import UserError
 from data_pipelines.grid import grid_dataset_builder
 from tests import drawn_corpora
@@ -148,7 +148,7 @@ def test_a_drawn_corpus_comes_out_whole_and_in_step(name, speakers, tmp_path):
     assert summary["clips"] == {"train": 2, "val": 2, "test": 2} and not summary["quarantined"]
     by_lag = []
     for split in ("train", "val", "test"):
-        opened = loader.open_clips(data, split, tmp_path / "data")
+        opened = stored.open_clips(data, split, tmp_path / "data")
         for clip in (opened[i] for i in range(len(opened))):
             gap = clip.landmarks[:, 66, 1] - clip.landmarks[:, 62, 1]
             power = np.square(clip.audio.astype(float).reshape(len(clip), -1)).mean(1)

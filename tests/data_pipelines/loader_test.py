@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from data_pipelines import loader, media, transforms
+from data_pipelines import loader, media, stored, transforms
 from data_pipelines.errors import CorruptRecord, UserError
 from tests import drawn
 
@@ -22,7 +22,7 @@ def clip_of(index, frames=10):
         + np.arange(frames, dtype=np.uint8)[:, None, None, None]
     )
     video[:, :, : W // 2] = 255
-    return loader.Clip(
+    return stored.Clip(
         id=f"c{index}",
         speaker=f"s{index % 2}",
         transcript="",
@@ -163,7 +163,7 @@ def shards(tmp_path_factory):
 
 
 def opened(root, split="train"):
-    return loader.Clips("drawn", drawn.FORM, split, root)
+    return stored.Clips("drawn", drawn.FORM, split, root)
 
 
 def test_a_flipped_byte_costs_its_record_and_changes_no_other(shards, tmp_path):

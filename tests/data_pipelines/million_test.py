@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
-from data_pipelines import loader
+from data_pipelines import loader, stored
 from tests import drawn
 
 COUNT = 1_000_000
@@ -17,7 +17,7 @@ MEASURE = """
 import json, sys, time
 import psutil
 from absl import flags
-from data_pipelines import loader
+from data_pipelines import loader, stored
 from tests import drawn
 
 flags.FLAGS.mark_as_parsed()
@@ -25,7 +25,7 @@ small, large = (
     dict(batch_size=4, clip_frames=1, window=60, mirror=True, seed=0) | {"threads": n} for n in (0, 2)
 )
 def batches(root, options):
-    return loader.training_batches(loader.Clips("drawn", drawn.FORM, "train", root), **options)
+    return loader.training_batches(stored.Clips("drawn", drawn.FORM, "train", root), **options)
 next(batches(sys.argv[1], small))  # What is imported and started once.
 process = psutil.Process()
 before, start = process.memory_info().rss, time.perf_counter()
@@ -76,15 +76,15 @@ def test_a_million_clips_cost_no_more_than_a_few_to_start(tmp_path):
 def test_nothing_is_read_before_it_is_asked_for(tmp_path, monkeypatch):
     """Opening and seeking touch no record; a batch touches its own and what is read ahead."""
     drawn.write(tmp_path, train=[1] * 64)
-    clips, read = loader.Clips("drawn", drawn.FORM, "train", tmp_path), []
-    get = loader.Clips.__getitem__
+    clips, read = stored.Clips("drawn", drawn.FORM, "train", tmp_path), []
+    get = stored.Clips.__getitem__
 
     def counted(self, index):
         if self is clips:  # Other tests' iterators may still read ahead.
             read.append(index)
         return get(self, index)
 
-    monkeypatch.setattr(loader.Clips, "__getitem__", counted)
+    monkeypatch.setattr(stored.Clips, "__getitem__", counted)
     iterator = loader.training_batches(
         clips, batch_size=4, clip_frames=1, window=60, mirror=True, seed=0, threads=0
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from configs import demo
-from data_pipelines import loader, media, prepare
+from data_pipelines import media, prepare, stored
 from data_pipelines.errors import TrainingFailed, UserError
 from s2f_jax import checkpoint, networks, runs, step, train
 from s2f_jax.animate import Animator
@@ -153,7 +153,7 @@ def test_a_run_with_a_limited_validation_goes_on(shards, tmp_path):
 
 def test_shards_and_workdir_at_an_address(run_through, shards, tmp_path, monkeypatch):
     """As on gs://, through the same calls: what is read is copied once, nothing is appended to."""
-    monkeypatch.setattr(loader, "is_remote", lambda path: True)
+    monkeypatch.setattr(stored, "is_remote", lambda path: True)
     monkeypatch.setattr(media, "is_remote", lambda path: True)
     monkeypatch.setattr(checkpoint, "is_remote", lambda path: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -174,7 +174,7 @@ def test_shards_and_workdir_at_an_address(run_through, shards, tmp_path, monkeyp
 def test_shards_of_another_size_are_refused(run_through, shards, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
     shutil.copytree(run_through, workdir)
-    monkeypatch.setattr(loader.Clips, "__len__", lambda self: 3)
+    monkeypatch.setattr(stored.Clips, "__len__", lambda self: 3)
     with pytest.raises(UserError, match=r"trained on \[4, 2\] .* has \[3, 3\]"):
         train.train(tiny(), str(workdir), shards)
 
@@ -262,7 +262,7 @@ def test_validation_scores_do_not_depend_on_the_batches(any_lengths, tmp_path):
     """Each clip by itself, or side by side with others of another length."""
     root, _ = any_lengths
     config = of_any_lengths()
-    clips = loader.open_clips(config.data, "val", root)
+    clips = stored.open_clips(config.data, "val", root)
     trainer = train.Trainer(train.with_clip_frames(config, clips), examples=8)
     state = trainer.fresh()
     alone = [
@@ -300,7 +300,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(shards, tmp
 
 
 def test_an_animator_of_the_run_speaks(run_through, shards):
-    clip = loader.open_clips(tiny().data, "test", shards)[0]
+    clip = stored.open_clips(tiny().data, "test", shards)[0]
     video = Animator.load(run_through)(clip.frames[0], clip.audio, clip.audio_rate, aligned=True)
     assert video.shape == clip.frames.shape
     assert video.dtype == np.uint8
