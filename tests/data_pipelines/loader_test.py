@@ -9,7 +9,7 @@ import pytest
 
 from data_pipelines import loader, media, stored, transforms
 from data_pipelines.errors import CorruptRecord, UserError
-from tests import drawn
+from tests import drawn_shards
 
 RATE, FPS, H, W = 400, 25, 16, 12  # 16 samples a frame.
 STRIDE, WINDOW = 16, 40
@@ -158,23 +158,23 @@ def test_a_batch_keeps_its_frames_as_long_as_anybody_has_a_view_of_them():
 def shards(tmp_path_factory):
     """Clips of 1 to 12 frames, in a train and a val split."""
     root = tmp_path_factory.mktemp("shards")
-    drawn.write(root, train=[5, 9, 1, 2, 12, 7, 8, 3], val=[4, 6])
+    drawn_shards.write(root, train=[5, 9, 1, 2, 12, 7, 8, 3], val=[4, 6])
     return root
 
 
 def opened(root, split="train"):
-    return stored.Clips("drawn", drawn.FORM, split, root)
+    return stored.Clips("drawn", drawn_shards.FORM, split, root)
 
 
 def test_a_flipped_byte_costs_its_record_and_changes_no_other(shards, tmp_path):
     """In 40 places all over the shard."""
     root, whole, costs = tmp_path / "data", opened(shards), []
     shutil.copytree(shards, root)
-    path = drawn.shard(root)
+    path = drawn_shards.shard(root)
     used = len(path.read_bytes().rstrip(b"\0"))
     for place in np.linspace(0, used - 1, 40).astype(int).tolist():
-        drawn.flip(path, place)
-        lost, clips = drawn.unreadable(root), opened(root)
+        drawn_shards.flip(path, place)
+        lost, clips = drawn_shards.unreadable(root), opened(root)
         for i in set(range(8)) - set(lost):
             ours, theirs = dataclasses.asdict(clips[i]), dataclasses.asdict(whole[i])
             for name in ours.keys() - {"where"}:
@@ -183,7 +183,7 @@ def test_a_flipped_byte_costs_its_record_and_changes_no_other(shards, tmp_path):
             with pytest.raises(CorruptRecord, match=f"record {i} of .*drawn-train.* damaged"):
                 clips[i]
         costs.append(len(lost))
-        drawn.flip(path, place)
+        drawn_shards.flip(path, place)
     assert costs.count(1) > 10  # Most of a record's bytes belong to it alone.
 
 
@@ -214,8 +214,8 @@ def with_gaps(shards, tmp_path_factory):
     """Clips of which one cannot be read, and its index."""
     root = tmp_path_factory.mktemp("damaged") / "data"
     shutil.copytree(shards, root)
-    lost, place = next(iter(drawn.vulnerable(root).items()))
-    drawn.flip(drawn.shard(root), place)
+    lost, place = next(iter(drawn_shards.vulnerable(root).items()))
+    drawn_shards.flip(drawn_shards.shard(root), place)
     return opened(root), lost
 
 
@@ -254,7 +254,7 @@ def test_passed_over_are_those_between_the_clip_asked_for_and_the_one_used():
 def test_too_many_corrupt_records_in_a_row_are_told(shards, tmp_path, workers):
     root = tmp_path / "data"
     shutil.copytree(shards, root)
-    shard = drawn.shard(root)
+    shard = drawn_shards.shard(root)
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])  # Its index is gone.
     iterator = loader.training_batches(
         opened(root), batch_size=2, clip_frames=5, window=60, mirror=True, seed=0, max_corrupt=3,
@@ -288,7 +288,7 @@ def test_a_damaged_jpeg_is_a_corrupt_record_where_it_is_needed(jpeg, why):
 def test_a_shard_that_is_not_there_is_named(shards, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(shards, root)
-    drawn.shard(root).unlink()
+    drawn_shards.shard(root).unlink()
     with pytest.raises(UserError, match="lacks 1 of the 1 shards of train, e.g. drawn-train"):
         opened(root)
     assert len(opened(root, "val")) == 2

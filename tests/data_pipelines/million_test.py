@@ -10,7 +10,7 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
 from data_pipelines import loader, stored
-from tests import drawn
+from tests import drawn_shards
 
 COUNT = 1_000_000
 MEASURE = """
@@ -18,14 +18,14 @@ import json, sys, time
 import psutil
 from absl import flags
 from data_pipelines import loader, stored
-from tests import drawn
+from tests import drawn_shards
 
 flags.FLAGS.mark_as_parsed()
 small, large = (
     dict(batch_size=4, clip_frames=1, window=60, mirror=True, seed=0) | {"threads": n} for n in (0, 2)
 )
 def batches(root, options):
-    return loader.training_batches(stored.Clips("drawn", drawn.FORM, "train", root), **options)
+    return loader.training_batches(stored.Clips("drawn", drawn_shards.FORM, "train", root), **options)
 next(batches(sys.argv[1], small))  # What is imported and started once.
 process = psutil.Process()
 before, start = process.memory_info().rss, time.perf_counter()
@@ -44,7 +44,7 @@ print(json.dumps([opened - start, sought - opened, grown, first["place"].tolist(
 
 def of_million(root, folder):
     """The folder's one training record a million times over, known to TFDS as that many."""
-    path = drawn.shard(root)
+    path = drawn_shards.shard(root)
     record = ArrayRecordReader(str(path)).read([0])[0]
     writer = ArrayRecordWriter(str(path), "group_size:1")
     for _ in range(COUNT):
@@ -58,8 +58,8 @@ def of_million(root, folder):
 
 @pytest.mark.slow
 def test_a_million_clips_cost_no_more_than_a_few_to_start(tmp_path):
-    drawn.write(tmp_path / "small", train=[1])
-    of_million(tmp_path / "large", drawn.write(tmp_path / "large", train=[1]))
+    drawn_shards.write(tmp_path / "small", train=[1])
+    of_million(tmp_path / "large", drawn_shards.write(tmp_path / "large", train=[1]))
     result = subprocess.run(
         [sys.executable, "-c", MEASURE, str(tmp_path / "small"), str(tmp_path / "large")],
         env={**os.environ, "PYTHONPATH": "."},
@@ -75,8 +75,8 @@ def test_a_million_clips_cost_no_more_than_a_few_to_start(tmp_path):
 
 def test_nothing_is_read_before_it_is_asked_for(tmp_path, monkeypatch):
     """Opening and seeking touch no record; a batch touches its own and what is read ahead."""
-    drawn.write(tmp_path, train=[1] * 64)
-    clips, read = stored.Clips("drawn", drawn.FORM, "train", tmp_path), []
+    drawn_shards.write(tmp_path, train=[1] * 64)
+    clips, read = stored.Clips("drawn", drawn_shards.FORM, "train", tmp_path), []
     get = stored.Clips.__getitem__
 
     def counted(self, index):

@@ -11,7 +11,7 @@ import pytest
 
 from data_pipelines import clips, corpus, faces, media, pool
 from data_pipelines.errors import BadClip
-from tests.data_pipelines import drawn
+from tests import drawn_videos
 
 RNG = np.random.default_rng(0)
 
@@ -26,7 +26,7 @@ def text(path):
 
 
 def png(path):
-    path.write_bytes(media.encode_png(drawn.picture()))
+    path.write_bytes(media.encode_png(drawn_videos.picture()))
 
 
 def truncated(share, write):
@@ -50,12 +50,12 @@ def flipped(path):
 def mpg(path, **fields):
     """MPEG-1 and MP2, as GRID's own files."""
     kind = {"codec": "mpeg1video", "sound": "mp2", "sound_format": "s16", "sound_rate": 44100}
-    return drawn.write(path, container="mpeg", **kind | fields)
+    return drawn_videos.write(path, container="mpeg", **kind | fields)
 
 
 def written(**fields):
     """An mp4, or what else the fields say."""
-    return lambda path: drawn.write(path, **fields)
+    return lambda path: drawn_videos.write(path, **fields)
 
 
 def mkv(**fields):
@@ -66,7 +66,7 @@ def mkv(**fields):
 def sound_only(path):
     with av.open(str(path), "w", format="mp4") as file:
         sound = file.add_stream("aac", rate=16000, layout="mono")
-        drawn.mux_sound(file, sound, drawn.clicks((0.4,), 1, 16000))
+        drawn_videos.mux_sound(file, sound, drawn_videos.clicks((0.4,), 1, 16000))
 
 
 def song(path):
@@ -76,10 +76,10 @@ def song(path):
         cover.width, cover.height, cover.pix_fmt = 72, 96, "yuvj420p"
         cover.disposition = av.stream.Disposition.attached_pic
         sound = file.add_stream("aac", rate=16000, layout="mono")
-        frame = av.VideoFrame.from_ndarray(drawn.picture(), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(drawn_videos.picture(), format="rgb24")
         file.mux(cover.encode(frame.reformat(format="yuvj420p")))
         file.mux(cover.encode(None))
-        drawn.mux_sound(file, sound, drawn.clicks((0.4,), 1, 16000))
+        drawn_videos.mux_sound(file, sound, drawn_videos.clicks((0.4,), 1, 16000))
 
 
 def two_tracks(path):
@@ -91,13 +91,13 @@ def two_tracks(path):
         videos[0].disposition = sounds[1].disposition = default
         videos[1].disposition = sounds[0].disposition = av.stream.Disposition.comment
         for video in videos:
-            video.height, video.width = drawn.SIZE
+            video.height, video.width = drawn_videos.SIZE
             video.pix_fmt = "yuv420p"
-        drawn.mux_sound(file, sounds[0], drawn.clicks((), 1, 16000), "s16")
-        drawn.mux_sound(file, sounds[1], drawn.clicks((0.4,), 1, 16000), "s16")
+        drawn_videos.mux_sound(file, sounds[0], drawn_videos.clicks((), 1, 16000), "s16")
+        drawn_videos.mux_sound(file, sounds[1], drawn_videos.clicks((0.4,), 1, 16000), "s16")
         for t in range(25):
             for video, image in zip(
-                videos, (drawn.picture(t == 10), 0 * drawn.picture()), strict=True
+                videos, (drawn_videos.picture(t == 10), 0 * drawn_videos.picture()), strict=True
             ):
                 frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                 file.mux(video.encode(frame))
@@ -120,28 +120,30 @@ def in_time(place, seconds=1.0, **fields):
         frames = iter(range(1000))
 
         def draw(lit):
-            return drawn.picture(lit, place(max(0, next(frames) - 1)))  # The first is for the size.
+            return drawn_videos.picture(
+                lit, place(max(0, next(frames) - 1))
+            )  # The first is for the size.
 
-        drawn.write(path, draw=draw, seconds=seconds, **fields)
+        drawn_videos.write(path, draw=draw, seconds=seconds, **fields)
 
     return write
 
 
-def disc(x=36.0, y=48.0, radius=24.0, turn=0, bright=drawn.SKIN):
+def disc(x=36.0, y=48.0, radius=24.0, turn=0, bright=drawn_videos.SKIN):
     return (x, y, radius, turn, bright)
 
 
 def big(height, width):
     """A picture so large, with the disc in its middle."""
     radius = min(height, width) / 3
-    image = drawn.picture(False, [(width / 2, height / 2, radius, 0)], (height, width))
-    lit = np.where(image == drawn.GROUND, drawn.LIT, image).astype(np.uint8)
+    image = drawn_videos.picture(False, [(width / 2, height / 2, radius, 0)], (height, width))
+    lit = np.where(image == drawn_videos.GROUND, drawn_videos.LIT, image).astype(np.uint8)
     return lambda is_lit: lit if is_lit else image
 
 
 def turned(degrees):
     return written(
-        turn=degrees, draw=lambda lit: np.rot90(drawn.picture(lit), -degrees // 90).copy()
+        turn=degrees, draw=lambda lit: np.rot90(drawn_videos.picture(lit), -degrees // 90).copy()
     )
 
 
@@ -151,12 +153,12 @@ def sound_samples(samples):
     def write(path):
         with av.open(str(path), "w", format="matroska") as file:
             video = file.add_stream("libx264", rate=25)
-            video.height, video.width = drawn.SIZE
+            video.height, video.width = drawn_videos.SIZE
             video.pix_fmt = "yuv420p"
             sound = file.add_stream("pcm_f32le", rate=16000, layout="mono")
-            drawn.mux_sound(file, sound, samples, "flt")
+            drawn_videos.mux_sound(file, sound, samples, "flt")
             for _ in range(25):
-                frame = av.VideoFrame.from_ndarray(drawn.picture(), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(drawn_videos.picture(), format="rgb24")
                 file.mux(video.encode(frame))
             file.mux(video.encode(None))
 
@@ -164,7 +166,7 @@ def sound_samples(samples):
 
 
 def linked(path):
-    path.symlink_to(drawn.write(path.with_name("linked to.mov")))
+    path.symlink_to(drawn_videos.write(path.with_name("linked to.mov")))
 
 
 def broken_link(path):
@@ -230,7 +232,7 @@ CASES = {
     "tiny.mkv": (mkv(codec="ffv1", draw=big(8, 6)), "no face"),
     "4K portrait.mkv": (mkv(codec="mpeg4", draw=big(3840, 2160), seconds=0.12), 3),
     "oblong pixels.mp4": (
-        written(edit=square_pixels, draw=lambda lit: drawn.picture(lit)[:, ::2].copy()),
+        written(edit=square_pixels, draw=lambda lit: drawn_videos.picture(lit)[:, ::2].copy()),
         25,
     ),
     "interlaced.mp4": (written(edit=interlaced), 25),
@@ -242,7 +244,7 @@ CASES = {
         25,
     ),
     "no face.mp4": (in_time(lambda t: []), "no face in 6 frames in a row, from frame 0"),
-    "black.mp4": (written(draw=lambda lit: 0 * drawn.picture()), "no face"),
+    "black.mp4": (written(draw=lambda lit: 0 * drawn_videos.picture()), "no face"),
     "late by 2.mp4": (in_time(lambda t: [disc()] if t > 1 else []), 25),
     "late by 8.mp4": (in_time(lambda t: [disc()] if t > 7 else []), "no face in 6 frames in a row"),
     "upside down.mp4": (in_time(lambda t: [disc(turn=180)]), "no face"),
@@ -275,41 +277,41 @@ def test_an_odd_file_is_the_right_example_or_a_reason(tmp_path, name):
     write(path)
     if isinstance(expected, str):
         with pytest.raises(BadClip, match=expected):
-            drawn.aligned(path)
+            drawn_videos.aligned(path)
         return
-    clip = drawn.aligned(path)
+    clip = drawn_videos.aligned(path)
     check(clip, expected)
     if expected == 25:  # The flash and the click of 0.4 s.
-        assert np.mean(drawn.lit_frames(clip)) / 25 == pytest.approx(0.4, abs=0.021)
-        assert drawn.heard(clip) == pytest.approx([0.4], abs=0.003)
+        assert np.mean(drawn_videos.lit_frames(clip)) / 25 == pytest.approx(0.4, abs=0.021)
+        assert drawn_videos.heard(clip) == pytest.approx([0.4], abs=0.003)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_without_permission_is_named(tmp_path):
-    path = drawn.write(tmp_path / "a.mp4")
+    path = drawn_videos.write(tmp_path / "a.mp4")
     path.chmod(0)
     with pytest.raises(BadClip, match="cannot be read .Permission denied"):
-        drawn.aligned(path)
+        drawn_videos.aligned(path)
 
 
 def check(clip, frames):
     """As many frames, all of the upright face in its place, and the contract's other numbers."""
     raw = clips.RawClip("a", "s", None, "")
-    corpus.check(clips.example(raw, clip, drawn.FORM), drawn.FORM)
+    corpus.check(clips.example(raw, clip, drawn_videos.FORM), drawn_videos.FORM)
     assert len(clip.jpegs) == frames
     # The disc's radius is half the height, so 32 of 64 pixels; the chin 0.55 of that below.
     y, x = np.mgrid[:64, :48]
     face = np.hypot(x - 23.5, y - 31.5) < 0.85 * 32
     chin = np.hypot(x - 23.5, y - 31.5 - 0.55 * 32)
-    images = drawn.images(clip)[np.isfinite(clip.blink)]
+    images = drawn_videos.images(clip)[np.isfinite(clip.blink)]
     assert len(images) >= 0.9 * frames
-    assert images[:, face & (chin > 0.35 * 32)].min() > drawn.SKIN - 40
+    assert images[:, face & (chin > 0.35 * 32)].min() > drawn_videos.SKIN - 40
     assert images[:, chin < 0.12 * 32].max() < 60
 
 
 @pytest.mark.parametrize("damage", ["member", "archive", "none"])
 def test_a_member_of_a_zip(tmp_path, damage):
-    clip = drawn.write(tmp_path / "a.mp4").read_bytes()
+    clip = drawn_videos.write(tmp_path / "a.mp4").read_bytes()
     path = tmp_path / "s1.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("s1/a.mp4", clip)
@@ -318,24 +320,24 @@ def test_a_member_of_a_zip(tmp_path, damage):
         whole[len(whole) // 2] ^= 1
     path.write_bytes(whole[: len(whole) // 2] if damage == "archive" else whole)
     if damage == "none":
-        check(drawn.aligned(path, member="s1/a.mp4"), 25)
+        check(drawn_videos.aligned(path, member="s1/a.mp4"), 25)
         with pytest.raises(BadClip, match="cannot be read .*no item"):
-            drawn.aligned(path, member="s1/b.mp4")
+            drawn_videos.aligned(path, member="s1/b.mp4")
     else:
         with pytest.raises(BadClip, match="cannot be read .*(CRC|not a zip)"):
-            drawn.aligned(path, member="s1/a.mp4")
+            drawn_videos.aligned(path, member="s1/a.mp4")
 
 
 def test_among_all_of_them_the_good_clips_are_unharmed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(faces, "FaceFinder", drawn.Discs)
+    monkeypatch.setattr(faces, "FaceFinder", drawn_videos.Discs)
     monkeypatch.setattr(faces, "model_path", lambda: None)
     (tmp_path / "raw").mkdir()
     raws = []
     for number, (name, (write, _)) in enumerate(CASES.items()):
         write(tmp_path / "raw" / name)
-        raw = drawn.raw_clip(tmp_path / "raw" / name)
+        raw = drawn_videos.raw_clip(tmp_path / "raw" / name)
         raws.append(dataclasses.replace(raw, id=f"s1_{number}"))
-    cache = pool.Cache(tmp_path / "cache", drawn.FORM)
+    cache = pool.Cache(tmp_path / "cache", drawn_videos.FORM)
     bad = pool.align_all(raws, cache, workers=1)
     for raw, (_, expected) in zip(raws, CASES.values(), strict=True):
         if isinstance(expected, str):

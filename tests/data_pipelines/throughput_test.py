@@ -4,13 +4,13 @@ import pytest
 from configs import base
 from data_pipelines import faces, throughput
 from data_pipelines.errors import UserError
-from tests.data_pipelines import drawn
+from tests import drawn_videos
 
 
 @pytest.fixture
 def data(monkeypatch):
     """GRID's config.data, with a stand-in for the model."""
-    monkeypatch.setattr(faces, "FaceFinder", drawn.Discs)
+    monkeypatch.setattr(faces, "FaceFinder", drawn_videos.Discs)
     data = base.get_config().data
     data.speakers = ("s1",)
     return data
@@ -20,7 +20,7 @@ def write_clip(folder, seconds):
     (folder / "s1").mkdir()
     sound = {"sound": "mp2", "sound_format": "s16", "sound_rate": 44100}
     path = folder / "s1" / "bbaf2n.mpg"
-    drawn.write(path, seconds=seconds, codec="mpeg1video", container="mpeg", **sound)
+    drawn_videos.write(path, seconds=seconds, codec="mpeg1video", container="mpeg", **sound)
 
 
 def test_the_whole_path_is_timed_in_turns_with_the_model_alone(tmp_path, data, monkeypatch):

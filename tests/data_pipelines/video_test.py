@@ -6,7 +6,7 @@ import pytest
 
 from data_pipelines import clips, media, video
 from data_pipelines.errors import BadClip
-from tests.data_pipelines import drawn
+from tests import drawn_videos
 
 ENDS = (0.52, 9.52)  # Seconds: a flash and a click near each end of ten.
 
@@ -58,7 +58,7 @@ def test_a_picture_that_stands_still_is_no_video():
 
 
 def test_pictures_without_times_follow_each_other(tmp_path):
-    path = drawn.write(tmp_path / "bare.h264", sound=None, container="h264")
+    path = drawn_videos.write(tmp_path / "bare.h264", sound=None, container="h264")
     with av.open(str(path)) as file:
         times = [time for time, _ in video.Video(file).pictures()]
     np.testing.assert_allclose(times, ticks(25, 25), atol=1e-6)
@@ -80,11 +80,11 @@ RATES = {
 @pytest.mark.parametrize("rate", RATES)
 def test_sound_and_picture_stay_together(tmp_path, rate, offset):
     """At both ends of 10 s, to half a frame; `offset`: the sound's stream starts later."""
-    path = drawn.write(
+    path = drawn_videos.write(
         tmp_path / "a.mkv", times=RATES[rate], fps=30, seconds=10, instants=ENDS, sound_start=offset
     )
-    clip = drawn.aligned(path)
-    lit, heard = drawn.lit_frames(clip), drawn.heard(clip)
+    clip = drawn_videos.aligned(path)
+    lit, heard = drawn_videos.lit_frames(clip), drawn_videos.heard(clip)
     assert heard == pytest.approx(ENDS, abs=0.003)
     for instant in ENDS:
         near = lit[np.abs(lit / 25 - instant) < 0.2]
@@ -106,7 +106,7 @@ def test_a_part_of_a_long_video_is_found_without_decoding_it(tmp_path, suffix, m
     """Exact to the frame and the sample, from 41.03 s to 44.03 s of a minute."""
     fields = LONG[suffix]
     instants = (10.04, 42.04, 43.52, 50.0)
-    path = drawn.write(tmp_path / f"long.{suffix}", seconds=60, instants=instants, **fields)
+    path = drawn_videos.write(tmp_path / f"long.{suffix}", seconds=60, instants=instants, **fields)
     expected = np.array([1.01, 2.49])
     if "times" in fields:
         expected -= fields["times"][0]  # 41.03 s from its first picture.
@@ -119,10 +119,10 @@ def test_a_part_of_a_long_video_is_found_without_decoding_it(tmp_path, suffix, m
             yield one
 
     monkeypatch.setattr(video.Video, "pictures", counted)
-    clip = drawn.aligned(path, start=41.03, end=44.03)
+    clip = drawn_videos.aligned(path, start=41.03, end=44.03)
     assert len(clip.jpegs) == 75 and len(clip.audio) == 48000
-    assert drawn.heard(clip) == pytest.approx(expected, abs=0.003)
-    lit = drawn.lit_frames(clip)
+    assert drawn_videos.heard(clip) == pytest.approx(expected, abs=0.003)
+    lit = drawn_videos.lit_frames(clip)
     assert lit[lit < 40].mean() / 25 == pytest.approx(expected[0], abs=0.02)
     assert lit[lit > 40].mean() / 25 == pytest.approx(expected[1], abs=0.02)
     assert len(decoded) < 75 + 15 * 25
@@ -130,36 +130,38 @@ def test_a_part_of_a_long_video_is_found_without_decoding_it(tmp_path, suffix, m
 
 def test_parts_laid_end_to_end_are_the_whole(tmp_path):
     sound = {"sound": "pcm_s16le", "sound_format": "s16"}  # A part of AAC has its own noise.
-    path = drawn.write(tmp_path / "a.mkv", seconds=6.0, instants=(1.0, 2.04, 3.4, 5.0), **sound)
-    whole = drawn.aligned(path)
-    parts = [drawn.aligned(path, start=t, end=t + 2.0) for t in (0.0, 2.0, 4.0)]
-    images = np.concatenate([drawn.images(part) for part in parts])
-    assert np.abs(images - drawn.images(whole)).mean(axis=(1, 2)).max() < 1
+    path = drawn_videos.write(
+        tmp_path / "a.mkv", seconds=6.0, instants=(1.0, 2.04, 3.4, 5.0), **sound
+    )
+    whole = drawn_videos.aligned(path)
+    parts = [drawn_videos.aligned(path, start=t, end=t + 2.0) for t in (0.0, 2.0, 4.0)]
+    images = np.concatenate([drawn_videos.images(part) for part in parts])
+    assert np.abs(images - drawn_videos.images(whole)).mean(axis=(1, 2)).max() < 1
     np.testing.assert_array_equal(np.concatenate([part.audio for part in parts]), whole.audio)
 
 
 def test_a_clip_that_is_too_long_is_found_out_before_its_end(tmp_path, monkeypatch):
-    form = dataclasses.replace(drawn.FORM, max_seconds=2.0)
-    path = drawn.write(tmp_path / "long.mp4", seconds=20.0)
+    form = dataclasses.replace(drawn_videos.FORM, max_seconds=2.0)
+    path = drawn_videos.write(tmp_path / "long.mp4", seconds=20.0)
     searched = []
 
     def find(image):
         searched.append(image)
-        return drawn.Discs()(image)
+        return drawn_videos.Discs()(image)
 
     with pytest.raises(BadClip, match="longer than 2 s: cut it, or raise config.data.max_seconds"):
-        clips.align_clip(drawn.raw_clip(path), form, find)
+        clips.align_clip(drawn_videos.raw_clip(path), form, find)
     assert not searched  # The header says it.
     monkeypatch.setattr(video.Video, "seconds", property(lambda self: 0.0, lambda *_: None), False)
     with pytest.raises(BadClip, match="longer than 2 s"):
-        clips.align_clip(drawn.raw_clip(path), form, find)
+        clips.align_clip(drawn_videos.raw_clip(path), form, find)
     assert len(searched) == 50
-    kept = clips.align_clip(drawn.raw_clip(path, start=3.0, end=5.0), form, find)
+    kept = clips.align_clip(drawn_videos.raw_clip(path, start=3.0, end=5.0), form, find)
     assert len(kept.jpegs) == 50
 
 
 def test_the_shorter_side_is_bounded_and_pixels_become_square(tmp_path):
-    path = drawn.write(
+    path = drawn_videos.write(
         tmp_path / "a.mp4",
         sound=None,
         seconds=0.04,

@@ -22,7 +22,7 @@ from s2f_jax import checkpoint, networks, runs, step, train
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.validation import Validation
-from tests import drawn
+from tests import drawn_shards
 from tests.tiny import get_config as tiny
 
 
@@ -220,8 +220,10 @@ def any_lengths(tmp_path_factory):
     """Shards of clips of 1 to 5 frames for training and of 1 to 30 for the rest, and which byte of
     the training shard costs which clip."""
     root = tmp_path_factory.mktemp("lengths")
-    drawn.write(root, train=[5, 1, 2, 4, 5, 3, 1, 5], val=[30, 1, 2, 6, 8], test=[2, 9, 1, 27, 5])
-    return root, drawn.vulnerable(root)
+    drawn_shards.write(
+        root, train=[5, 1, 2, 4, 5, 3, 1, 5], val=[30, 1, 2, 6, 8], test=[2, 9, 1, 27, 5]
+    )
+    return root, drawn_shards.vulnerable(root)
 
 
 def of_any_lengths():
@@ -237,7 +239,7 @@ def test_clips_of_any_length_train_and_a_damaged_one_is_told_and_counted(
     root, places = any_lengths
     shutil.copytree(root, tmp_path / "data")
     lost = min(places)
-    drawn.flip(drawn.shard(tmp_path / "data"), places[lost])
+    drawn_shards.flip(drawn_shards.shard(tmp_path / "data"), places[lost])
     assert train.train(of_any_lengths(), str(tmp_path / "run"), str(tmp_path / "data")) == 0
     logged = events(tmp_path / "run")
     assert [e["data/corrupt_records"] for e in logged if "clips_per_s" in e][-1] == 1
@@ -251,7 +253,7 @@ def test_more_damaged_records_than_allowed_end_the_run(any_lengths, tmp_path):
     root, places = any_lengths
     shutil.copytree(root, tmp_path / "data")
     lost = [i for i in sorted(places) if i != min(places) + 1][:2]  # No two in a row.
-    drawn.flip(drawn.shard(tmp_path / "data"), *(places[i] for i in lost))
+    drawn_shards.flip(drawn_shards.shard(tmp_path / "data"), *(places[i] for i in lost))
     config = of_any_lengths()
     config.data.max_corrupt = 1
     with pytest.raises(TrainingFailed, match=r"2 records .*max_corrupt=1, .*drawn-train"):
