@@ -21,7 +21,7 @@ demo: .venv/ready
 	$(RUN) launch/demo_video.py
 
 test: lint
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 2 --dist worksteal
 
 # Minutes long: two clips overfitted past 35 dB, and whatever else is marked slow.
 slow: .venv/ready
