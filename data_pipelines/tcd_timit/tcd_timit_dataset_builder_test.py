@@ -41,7 +41,7 @@ def write_mp4(path, frames=30):
     path.parent.mkdir(parents=True, exist_ok=True)
     own = zlib.crc32(path.as_posix().encode())
     pixels = np.full((frames, 96, 64, 3), 60 + own % 128, np.uint8)
-    tone = 0.3 * np.sin(np.arange(1601 * frames) / (8 + own % 16))
+    tone = 0.3 * np.sin(np.arange(1601 * frames) / (8 + own / 2**28))
     plain = path.with_suffix(".mp4")  # Of a name in upper case, too.
     media.write_video(plain, pixels, 30000 / 1001, tone, 48000)
     plain.rename(path)

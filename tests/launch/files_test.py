@@ -58,7 +58,9 @@ def test_a_script_runs_and_parses(path):
 
 def test_the_readme_names_every_file_and_every_file_it_names_is_there():
     text = (LAUNCH / "README.md").read_text()
-    named = set(re.findall(r"launch/(\w[\w.]*\.(?:sh|yaml)|Dockerfile)", text)) | {"demo_video.py"}
+    named = set(re.findall(r"launch/(\w[\w.]*\.(?:sh|yaml|md)|Dockerfile)", text)) | {
+        "demo_video.py"
+    }
     assert named == {path.name for path in LAUNCH.iterdir() if path.is_file()} - {"README.md"}
 
 
