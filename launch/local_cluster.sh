@@ -36,9 +36,11 @@ for ((i = 0; i < n; i++)); do
     exec {started}>&- sed -u "s/^/$i: /"
   )
   printers+=("$!")
-  "$python" -m s2f_jax.main "$@" "--coordinator=localhost:$port" "--processes=$n" "--process=$i" \
-    </dev/null >&"$output" 2>&1 {output}>&- {started}>&- &
-  echo "$!" >&"$started"
+  ( # It names itself, since this script may be told to stop before it could.
+    echo "$BASHPID" >&"$started"
+    exec "$python" -m s2f_jax.main "$@" "--coordinator=localhost:$port" "--processes=$n" \
+      "--process=$i" </dev/null >&"$output" 2>&1 {output}>&- {started}>&-
+  ) &
   running[$!]=$i
   exec {output}>&-
 done
