@@ -12,29 +12,14 @@ from data_pipelines import faces, prepare
 from data_pipelines.crema_d import crema_d_dataset_builder, sentences
 from data_pipelines.demo import speech
 from data_pipelines.errors import BadClip, UserError
-from tests import drawn_corpora
+from tests import drawn_corpora, stand_in_faces
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 
 
-class Finder:
-    """Stands for the landmark model: a face at the same place in every frame."""
-
-    def __init__(self, max_faces):
-        pass
-
-    def __call__(self, image):
-        landmarks = np.full((68, 2), 20.0, np.float32)
-        landmarks[list(faces.STABLE)] = 2 * faces.canonical(32, 24) + 5
-        return [faces.Face(landmarks, blink=0.25)]
-
-    def close(self):
-        pass
-
-
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch):
-    monkeypatch.setattr(faces, "FaceFinder", Finder)
+    monkeypatch.setattr(faces, "FaceFinder", stand_in_faces.Finder)
     monkeypatch.setattr(faces, "model_path", lambda: None)
 
 

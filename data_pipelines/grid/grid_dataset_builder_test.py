@@ -13,29 +13,15 @@ from data_pipelines import check, download, faces, media, pool, prepare
 from data_pipelines.errors import BadClip, UserError
 from data_pipelines.grid import sentences, sources, zenodo
 from data_pipelines.grid.grid_dataset_builder import Builder as GridBuilder
+from tests import stand_in_faces
 
 ALIGN = "0 12000 sil\n12000 19250 bin\n19250 27250 blue\n27250 30500 at\n30500 36000 f\n"
 ALIGN += "36000 43250 two\n43250 55250 now\n55250 74500 sil\n"
 
 
-class Finder:
-    """Stands for the landmark model: a face at the same place in every frame."""
-
-    def __init__(self, max_faces):
-        pass
-
-    def __call__(self, image):
-        landmarks = np.full((68, 2), 20.0, np.float32)
-        landmarks[list(faces.STABLE)] = 2 * faces.canonical(32, 24) + 5
-        return [faces.Face(landmarks, blink=0.25)]
-
-    def close(self):
-        pass
-
-
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch):
-    monkeypatch.setattr(faces, "FaceFinder", Finder)
+    monkeypatch.setattr(faces, "FaceFinder", stand_in_faces.Finder)
     monkeypatch.setattr(faces, "model_path", lambda: None)
 
 

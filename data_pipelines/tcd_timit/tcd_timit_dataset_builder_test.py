@@ -10,29 +10,15 @@ import tensorflow_datasets as tfds
 from data_pipelines import faces, media, prepare, stored
 from data_pipelines.errors import UserError
 from data_pipelines.tcd_timit import labels
+from tests import stand_in_faces
 
 PHONES = "0 2500000 sil\n2500000 3000000 sh -71.5\n3000000 4000000 iy\n4000000 6000000 sil\n"
 WORDS = "0 2500000 sil\n2500000 4000000 She\n4000000 5000000 DON'T\n5000000 6000000 sp\n"
 
 
-class Finder:
-    """Stands for the landmark model: a face at the same place in every frame."""
-
-    def __init__(self, max_faces):
-        pass
-
-    def __call__(self, image):
-        landmarks = np.full((68, 2), 20.0, np.float32)
-        landmarks[list(faces.STABLE)] = 2 * faces.canonical(32, 24) + 5
-        return [faces.Face(landmarks, blink=0.25)]
-
-    def close(self):
-        pass
-
-
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch):
-    monkeypatch.setattr(faces, "FaceFinder", Finder)
+    monkeypatch.setattr(faces, "FaceFinder", stand_in_faces.Finder)
     monkeypatch.setattr(faces, "model_path", lambda: None)
 
 
