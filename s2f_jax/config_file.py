@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.errors import UserError
-from s2f_jax import networks, profiling, runs
+from s2f_jax import profiling, runs, tasks
 
 # Every other whole number counts something there must be one of.
 _MAY_BE_ZERO = {
@@ -25,11 +25,13 @@ _MAY_BE_ZERO = {
     "data.options.split_seed",
     "loader_workers",
     "loss.adversarial_from",
+    "model.noise_features",
     "optim.decay_after",
     "validation_clips",
     "sample_clips",
 }
 _CHOICES = {
+    "task": tuple(tasks.TASKS),
     "model.dtype": ("float32", "bfloat16", "float64"),
     "model.sequence_fusion": ("last", "step"),
     "keep_activations": ("all", "convolutions", "none"),
@@ -102,7 +104,7 @@ def check(config: Any) -> None:
     if config.seed >= 2**32:
         raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
     profiling.span(config.profile)
-    networks.build(config.data, config.model)
+    tasks.build(config)
 
 
 def _load(name: str) -> ConfigDict:

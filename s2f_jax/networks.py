@@ -54,6 +54,8 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
         width=model["width"],
         audio_width=model["audio_width"],
         copy_path=model["copy_path"],
+        recurrent=model["recurrent"],
+        skips=model["skips"],
         dtype=dtype,
     )
 
@@ -66,12 +68,25 @@ def variables(generator_: Generator) -> Any:
     return jax.eval_shape(g.init, jax.random.key(0), *shapes)
 
 
-def build(data: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """The generator and both discriminators."""
-    generator_ = generator(data, model)
+def weights(loss: Mapping[str, Any]) -> dict[str, float]:
+    """The config's section of that name -> the weights of the generator's terms."""
     return {
+        "reconstruction": loss["reconstruction"],
+        "frame_discriminator": loss["frame"],
+        "sequence_discriminator": loss["sequence"],
+    }
+
+
+def build(
+    data: Mapping[str, Any], model: Mapping[str, Any], loss: Mapping[str, Any]
+) -> dict[str, nn.Module]:
+    """The generator, and the discriminators whose terms have a weight."""
+    generator_ = generator(data, model)
+    every = {
         "generator": generator_,
-        "frame_discriminator": FrameDiscriminator(model["frame_width"], generator_.dtype),
+        "frame_discriminator": FrameDiscriminator(
+            model["frame_width"], model["frame_still"], generator_.dtype
+        ),
         "sequence_discriminator": SequenceDiscriminator(
             audio_rate=generator_.audio_rate,
             stride=generator_.stride,
@@ -80,6 +95,9 @@ def build(data: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, nn.Mod
             width=model["sequence_width"],
             audio_width=model["sequence_audio_width"],
             fusion=model["sequence_fusion"],
+            audio=model["sequence_audio"],
             dtype=generator_.dtype,
         ),
     }
+    weight = weights(loss)
+    return {name: network for name, network in every.items() if weight.get(name, 1)}

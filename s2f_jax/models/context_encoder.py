@@ -66,11 +66,12 @@ class AudioFrameEncoder(nn.Module):
 
 
 class ContextEncoder(nn.Module):
-    """Audio-frame CNN, tanh, 2-layer causal GRU."""
+    """Audio-frame CNN, tanh, 2-layer causal GRU; without it, the static baseline's (paper 3.3)."""
 
     audio_rate: int
     features: int = 256
     width: int = 16
+    recurrent: bool = True
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -87,5 +88,7 @@ class ContextEncoder(nn.Module):
             self.audio_rate, self.features, self.width, dtype=self.dtype, name="cnn"
         )
         codes = jnp.tanh(cnn(windows.reshape(batch * frames, -1), train, mask))
-        gru = GRU(self.features, dtype=self.dtype, name="gru")
-        return gru(codes.reshape(batch, frames, -1), carry)
+        codes = codes.reshape(batch, frames, -1)
+        if not self.recurrent:
+            return carry, codes
+        return GRU(self.features, dtype=self.dtype, name="gru")(codes, carry)

@@ -46,7 +46,7 @@ def batch_of(clips=2, frames=5, height=16, width=12, window=60, stride=40):
 @functools.cache
 def set_up(rates=RATES, **model):
     config = tiny_config(**model)
-    networks = nets.build(config.data, config.model)
+    networks = nets.build(config.data, config.model, config.loss)
     schedules = {
         name: optim.epoch_decay(rate, 10, 20, 0.9)
         for name, rate in zip(networks, rates, strict=True)
