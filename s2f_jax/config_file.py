@@ -35,7 +35,7 @@ _CHOICES = {
     "model.dtype": ("float32", "bfloat16", "float64"),
     "model.sequence_fusion": ("last", "step"),
     "keep_activations": ("all", "convolutions", "none"),
-    "best_by": ("psnr", "ssim", "psnr_mouth"),
+    "best_by": ("psnr", "ssim", "psnr_mouth", "words_right", "letters_right"),
 }
 
 
