@@ -18,7 +18,7 @@ def get_config(preset: str = "cvprw2019") -> Any:
 
     c.lipreader.height = 24
     c.lipreader.width = 32
-    c.lipreader.mouth = 15.5  # As wide as it is in the 64x48 frames.
+    c.lipreader.mouth = 13.6  # A pixel of the crop is one of the 64x48 frame.
     c.lipreader.widths = (16, 32, 64)
     c.lipreader.features = 96
     c.lipreader.dropout = 0.0
