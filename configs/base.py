@@ -79,6 +79,7 @@ def get_config(
     c.loss.sequence = 1.0  # Likewise.
     c.loss.sync = 0.0  # Likewise; not in this paper, but in its successor.
     c.loss.frames_per_clip = 1  # Drawn uniformly for the frame discriminator.
+    c.loss.moments_per_clip = 4  # Likewise for the sync discriminator: five frames, 0.2 s of sound.
     c.loss.adversarial_from = 0  # Step; before it the generator trains on L1 alone.
 
     c.optim = ConfigDict()

@@ -132,7 +132,9 @@ def _networks(bench: Bench) -> Samples:
     clips = step.normalise(sharding.put(bench.batch, bench.trainer.by_example))
     generator = bench.generator
     noise = jnp.zeros((*clips.mask.shape, generator.noise_features))
-    picks = jnp.zeros((config.batch_size, config.loss.frames_per_clip), jnp.int32)
+    picks = step.pick(
+        bench.trainer.key, bench.batch, config.loss.frames_per_clip, config.loss.moments_per_clip
+    )
     inputs: dict[str, tuple[Any, ...]] = {"generator": (clips.still, clips.audio, noise)}
     inputs |= {name: of(clips.frames, clips, picks) for name, of in step.INPUTS.items()}
     figures = {}
