@@ -15,6 +15,7 @@ def get_config(
 ) -> Any:  # A ConfigDict, whose fields have no static types.
     """The paper's recipe, or the sizes of the checkpoints its authors released (sda)."""
     c = ConfigDict()
+    c.task = "animate"  # What is trained (s2f_jax/tasks.py).
     c.schema = 1  # Of these fields; a checkpoint of an older one is migrated or refused.
     c.name = "base"  # The default workdir is runs/<name>.
     c.seed = 0
@@ -37,16 +38,23 @@ def get_config(
     c.model.window = 0.16  # Seconds of sound that a frame sees (paper 2.1).
     c.model.id_features = 50  # z_id (paper 2.1.1).
     c.model.context_features = 256  # z_c, and the audio-frame code before the GRU (paper 2.1.2).
-    c.model.noise_features = 10  # z_n (paper 2.1.3).
+    c.model.noise_features = 10  # z_n (paper 2.1.3); 0: none.
     c.model.noise_std = 0.33
     c.model.width = 64  # Maps of the first image layer; they double with each halving.
     c.model.audio_width = 16  # Maps of the first audio layer; they double likewise.
+    c.model.recurrent = True  # False: no GRU over sound, as in the static baseline (paper 3.3).
+    c.model.skips = True  # From the identity encoder to the decoder (paper 2.1.1).
     c.model.copy_path = False  # Not in the paper: a learnt mask between drawn pixels and the still.
     c.model.frame_width = 64  # As width, in the frame discriminator.
+    c.model.frame_still = True  # It sees the still beside the frame (paper 2.2.1).
     c.model.sequence_width = 64  # As width, in the sequence discriminator.
     c.model.sequence_audio_width = 16
     c.model.sequence_features = 256  # Its codes and GRUs.
+    c.model.sequence_audio = True  # It hears the sound (paper 2.2.2).
     c.model.sequence_fusion = "last"  # Or "step": one GRU over both codes of each time step.
+    c.model.sync_width = 64  # As width, in the sync discriminator.
+    c.model.sync_audio_width = 16
+    c.model.sync_features = 256  # Its codes.
     c.model.dtype = (
         "float32"  # Of the compute, or "bfloat16" (parameters stay), or of all "float64".
     )
@@ -67,19 +75,35 @@ def get_config(
     c.loss = ConfigDict()
     c.loss.reconstruction = 400.0  # Lambda of eq. 3.
     c.loss.reconstruction_top = 0.5  # Share of the height that L1 leaves free (eq. 2: the half).
-    c.loss.frame = 1.0  # Weight of the frame discriminator's term in the generator's loss.
-    c.loss.sequence = 1.0
+    c.loss.frame = 1.0  # Weight of the frame discriminator's term in the generator's loss; 0: none.
+    c.loss.sequence = 1.0  # Likewise.
+    c.loss.sync = 0.0  # Likewise; not in this paper, but in its successor.
     c.loss.frames_per_clip = 1  # Drawn uniformly for the frame discriminator.
+    c.loss.moments_per_clip = 4  # Likewise for the sync discriminator: five frames, 0.2 s of sound.
     c.loss.adversarial_from = 0  # Step; before it the generator trains on L1 alone.
 
     c.optim = ConfigDict()
     c.optim.generator_rate = 2e-4  # (Paper 2.3, as the other rates.)
     c.optim.frame_rate = 1e-3
     c.optim.sequence_rate = 5e-5  # Never decays.
+    c.optim.sync_rate = 5e-5  # Likewise; ours.
     c.optim.decay_after = 20  # Epochs.
     c.optim.decay = 0.9  # Per epoch after that: "a rate of 10%"; 0.1 is the other reading.
     c.optim.b1 = 0.5
     c.optim.b2 = 0.999
+
+    c.readers = (
+        ConfigDict()
+    )  # What evaluation judges with: the workdirs of runs, or empty: not at all.
+    c.readers.lips = ""  # Of a config like configs/lipreader_grid.py.
+    c.readers.sync = ""  # Of a config like configs/syncnet_grid.py.
+
+    c.embedder = ConfigDict()  # Of faces, for ACD.
+    c.embedder.path = ""  # An ONNX file; empty: SFace.
+    c.embedder.size = 112  # Pixels it takes, height and width.
+    c.embedder.channels = "bgr"  # Or "rgb".
+    c.embedder.mean = 0.0  # It takes (value - mean) * scale of values 0 to 255.
+    c.embedder.scale = 1.0
 
     c.max_epochs = 1000  # The paper has none: early stopping ends a run.
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).

@@ -1,6 +1,5 @@
 """Shards to batches: deterministic by seed and position, whatever the number of processes."""
 
-import dataclasses
 import functools
 import math
 import weakref
@@ -13,21 +12,19 @@ import numpy as np
 from data_pipelines import transforms
 from data_pipelines.errors import CorruptRecord
 from data_pipelines.stored import Clip, Clips
-from data_pipelines.transforms import Augmentation
 
 PAD = 25  # Frames.
-PLAIN = Augmentation()  # Of the paper: none.
+# clip, generator, mirrored, where to write its frames or None -> arrays, `frames` among them.
+Example = Callable[[Clip, np.random.Generator, bool, np.ndarray | None], dict[str, np.ndarray]]
 
 
 def training_batches(
     clips: Clips,
+    example: Example,
     *,
     batch_size: int,
-    clip_frames: int,
-    window: int,
     mirror: bool,
     seed: int,
-    augment: Augmentation = PLAIN,
     max_corrupt: int = 0,
     process: int = 0,
     processes: int = 1,
@@ -36,13 +33,12 @@ def training_batches(
 ) -> grain.DatasetIterator:
     """An endless, checkpointable iterator of training batches; this process's share of each.
 
-    One pass visits every clip, and with mirror every clip twice, once mirrored. A clip longer than
-    clip_frames gives a random window. A batch holds the arrays of `transforms.training_window` with
-    a leading batch axis, `clip` int32 [B], the clips' indices, `asked` int32 [B], those of the clips
-    whose turn it was, and `place` uint32 [B], how many examples of the whole run came before: what
-    is drawn at random for an example comes from its place, since processes hold the rows of a batch
-    in another order than one process does. The iterator's state is one position, the same on every
-    process, and valid for any number of them.
+    One pass visits every clip, and with mirror every clip twice, once mirrored. A batch holds the
+    arrays of `example` with a leading batch axis, `clip` int32 [B], the clips' indices, `asked`
+    int32 [B], those of the clips whose turn it was, and `place` uint32 [B], how many examples of the
+    whole run came before: what is drawn at random for an example comes from its place, since
+    processes hold the rows of a batch in another order than one process does. The iterator's state
+    is one position, the same on every process, and valid for any number of them.
 
     The next clip that can be used stands in for a corrupt one (`corrupt_clips`); more than
     max_corrupt in a row raise CorruptRecord. threads: of each worker; 0: the caller decodes.
@@ -54,20 +50,12 @@ def training_batches(
         for number in range(max_corrupt + 1):
             chosen = (asked + number) % len(clips)
             try:
-                clip = clips[chosen]
-                if augment:
-                    sound = augment(clip.audio, clip.audio_rate, rng)
-                    clip = dataclasses.replace(clip, audio=sound)
-                first = int(rng.integers(max(len(clip) - clip_frames, 0) + 1))
-                mirrored = index >= len(clips)
-                example = transforms.training_window(
-                    clip, first, clip_frames, window, mirrored, out
-                )
+                made = example(clips[chosen], rng, index >= len(clips), out)
             except CorruptRecord:
                 if number == max_corrupt:
                     raise
                 continue
-            return example | {
+            return made | {
                 "clip": np.int32(chosen),
                 "asked": np.int32(asked),
                 "place": np.uint32(place % 2**32),

@@ -33,6 +33,9 @@ class Augmentation:
         return cut_audio(louder, -shift, len(louder), 1, 1)
 
 
+PLAIN = Augmentation()  # Of the paper: none.
+
+
 def audio_margins(window: int, stride: int) -> tuple[int, int]:
     """Zeros before and after a clip's sound, so that window i is centred on frame i."""
     left = (window - stride) // 2
@@ -50,6 +53,24 @@ def cut_audio(audio: np.ndarray, first: int, frames: int, window: int, stride: i
     low, high = max(start, 0), min(start + len(out), len(audio))
     out[low - start : high - start] = audio[low:high]
     return out
+
+
+def training_example(
+    clip,
+    rng: np.random.Generator,
+    mirror: bool,
+    out: np.ndarray | None,
+    *,
+    frames: int,
+    window: int,
+    augment: Augmentation = PLAIN,
+) -> dict[str, np.ndarray]:
+    """`training_window` of a clip; of one longer than that a window at random."""
+    if augment:
+        sound = augment(clip.audio, clip.audio_rate, rng)
+        clip = dataclasses.replace(clip, audio=sound)
+    first = int(rng.integers(max(len(clip) - frames, 0) + 1))
+    return training_window(clip, first, frames, window, mirror, out)
 
 
 def training_window(

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from data_pipelines import loader, media, stored, throughput, transforms
+from data_pipelines import loader, media, stored, throughput
 from data_pipelines.errors import UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import cost, rngs, runs, sharding, step, train
@@ -58,6 +58,10 @@ class Bench:
     def trainer(self) -> train.Trainer:
         return train.Trainer(self.config, self.config.batch_size)
 
+    @property
+    def generator(self) -> Any:
+        return self.trainer.task.networks["generator"]
+
     @functools.cached_property
     def state(self) -> Any:
         return self.trainer.fresh()
@@ -66,7 +70,7 @@ class Bench:
     def batch(self) -> dict[str, np.ndarray]:
         """Noise for pictures and sound, and no padding."""
         rng = np.random.default_rng(0)
-        shapes = cost.batch_shapes(self.config, self.trainer.generator)
+        shapes = self.trainer.task.batch_shapes()
         batch = {name: rng.integers(0, 256, x.shape).astype(x.dtype) for name, x in shapes.items()}
         return batch | {"mask": np.ones(batch["mask"].shape, bool)}
 
@@ -94,10 +98,10 @@ def _train(bench: Bench) -> Samples:
     """Steps as the loop makes them, but for the loader."""
     trainer = bench.trainer
     figures = {"peak.flops_per_s": peak(bench)}
-    for kind, adversarial in cost.steps(bench.config).items():
-        traced = trainer.traced(adversarial, bench.batch)
+    for kind, begun in cost.steps(trainer.task).items():
+        traced = trainer.traced(begun, bench.batch)
         flops = cost.of(traced, jax.device_count(), bench.config.accumulate).flops
-        seconds = durations(_stepping(bench, trainer.start if adversarial else 0), bench.seconds)
+        seconds = durations(_stepping(bench, trainer.task.start if begun else 0), bench.seconds)
         figures |= {
             f"{kind}.steps_per_s": 1 / seconds,
             f"{kind}.clips_per_s": bench.config.batch_size / seconds,
@@ -124,11 +128,13 @@ def _stepping(bench: Bench, number: int) -> Callable[[], Any]:
 
 def _networks(bench: Bench) -> Samples:
     """Each network by itself on a training batch, forward alone and with its gradients."""
-    networks, config = bench.trainer.networks, bench.config
+    networks, config = bench.trainer.task.networks, bench.config
     clips = step.normalise(sharding.put(bench.batch, bench.trainer.by_example))
-    generator = bench.trainer.generator
+    generator = bench.generator
     noise = jnp.zeros((*clips.mask.shape, generator.noise_features))
-    picks = jnp.zeros((config.batch_size, config.loss.frames_per_clip), jnp.int32)
+    picks = step.pick(
+        bench.trainer.key, bench.batch, config.loss.frames_per_clip, config.loss.moments_per_clip
+    )
     inputs: dict[str, tuple[Any, ...]] = {"generator": (clips.still, clips.audio, noise)}
     inputs |= {name: of(clips.frames, clips, picks) for name, of in step.INPUTS.items()}
     figures = {}
@@ -155,7 +161,7 @@ def _networks(bench: Bench) -> Samples:
 
 def _generate(bench: Bench) -> Samples:
     """One clip offline, as `generate` makes it."""
-    animator = Animator(bench.trainer.generator, bench.variables)
+    animator = Animator(bench.generator, bench.variables)
     frames = bench.config.clip_frames
     audio = bench.batch["audio"][0, : frames * animator.generator.stride]
 
@@ -167,7 +173,7 @@ def _generate(bench: Bench) -> Samples:
 
 def _stream(bench: Bench) -> Samples:
     """One frame at a time: from a window of sound on the host to pixels on the host."""
-    generator = bench.trainer.generator
+    generator = bench.generator
     root = jax.random.key(0)
 
     @jax.jit
@@ -197,7 +203,7 @@ def _stream(bench: Bench) -> Samples:
 
 def _loader(bench: Bench) -> Samples:
     """Training batches from the shards; where there are none, nothing."""
-    config, generator = bench.config, bench.trainer.generator
+    config = bench.config
     try:
         shards = shards_dir(config.data, bench.data_dir)
         clips = stored.open_clips(config.data, "train", shards, stored.TRAINED_ON)
@@ -207,12 +213,10 @@ def _loader(bench: Bench) -> Samples:
     open_batches = functools.partial(
         loader.training_batches,
         clips,
+        bench.trainer.task.example,
         batch_size=config.batch_size,
-        clip_frames=config.clip_frames,
-        window=generator.window,
         mirror=config.mirror,
         seed=config.seed,
-        augment=transforms.Augmentation(**config.augment),
         max_corrupt=config.data.max_corrupt,
     )
     with contextlib.closing(open_batches(workers=config.loader_workers)) as batches:

@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.errors import UserError
-from s2f_jax import networks, profiling, runs
+from s2f_jax import profiling, runs, tasks
 
 # Every other whole number counts something there must be one of.
 _MAY_BE_ZERO = {
@@ -25,13 +25,16 @@ _MAY_BE_ZERO = {
     "data.options.split_seed",
     "loader_workers",
     "loss.adversarial_from",
+    "model.noise_features",
     "optim.decay_after",
     "validation_clips",
     "sample_clips",
 }
 _CHOICES = {
+    "task": tuple(tasks.TASKS),
     "model.dtype": ("float32", "bfloat16", "float64"),
     "model.sequence_fusion": ("last", "step"),
+    "embedder.channels": ("rgb", "bgr"),
     "keep_activations": ("all", "convolutions", "none"),
     "best_by": ("psnr", "ssim", "psnr_mouth"),
 }
@@ -102,7 +105,7 @@ def check(config: Any) -> None:
     if config.seed >= 2**32:
         raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
     profiling.span(config.profile)
-    networks.build(config.data, config.model)
+    tasks.build(config)
 
 
 def _load(name: str) -> ConfigDict:

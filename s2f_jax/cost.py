@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from s2f_jax.runs import Config
 
@@ -58,30 +57,15 @@ def parameters(params: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def batch_shapes(config: Config, generator: Any) -> dict[str, jax.ShapeDtypeStruct]:
-    """What a training step takes of the loader's batch, over all processes."""
-    clips, frames = config.batch_size, config.clip_frames
-    size = (generator.height, generator.width_px, 3)
-    samples = (frames - 1) * generator.stride + generator.window
-    return {
-        "frames": jax.ShapeDtypeStruct((clips, frames, *size), np.uint8),
-        "still": jax.ShapeDtypeStruct((clips, *size), np.uint8),
-        "audio": jax.ShapeDtypeStruct((clips, samples), np.int16),
-        "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
-        "place": jax.ShapeDtypeStruct((clips,), np.uint32),
-    }
-
-
-def steps(config: Config) -> dict[str, bool]:
-    """The kinds of steps a run makes -> whether their terms are adversarial."""
-    l1_first = {"train_l1": False} if config.loss.adversarial_from else {}
-    return {**l1_first, "train": True}
+def steps(task: Any) -> dict[str, bool]:
+    """The kinds of steps a run makes -> whether all networks train in them."""
+    return {"train_l1": False, "train": True} if task.start else {"train": True}
 
 
 def dry_run(config: Config, trainer: Any) -> int:
     """Prints, on the first process, what a run would be; -> its exit code."""
     of_each = parameters(trainer.like().params)
-    batch = batch_shapes(config, trainer.generator)
+    batch = trainer.task.batch_shapes()
     devices = jax.device_count()
     lines = [
         "parameters: "
@@ -90,8 +74,8 @@ def dry_run(config: Config, trainer: Any) -> int:
         f"steps per epoch: {trainer.steps_per_epoch:,} of {config.batch_size} clips of"
         f" {config.clip_frames} frames",
     ]
-    for kind, adversarial in steps(config).items():
-        cost = of(trainer.traced(adversarial, batch), devices, config.accumulate)
+    for kind, begun in steps(trainer.task).items():
+        cost = of(trainer.traced(begun, batch), devices, config.accumulate)
         lines += [
             f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
             f"{kind} memory per device (of {devices}): {si(cost.memory)}B (arguments"

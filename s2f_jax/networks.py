@@ -12,13 +12,12 @@ from data_pipelines.errors import UserError
 from s2f_jax.models.frame_discriminator import FrameDiscriminator
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.sequence_discriminator import SequenceDiscriminator
+from s2f_jax.models.sync_discriminator import SyncDiscriminator
+from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
 
-def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
-    """From the config's sections of those names.
-
-    Raises UserError for sizes and rates that the networks cannot have.
-    """
+def check_form(data: Mapping[str, Any]) -> None:
+    """Raises UserError for sizes and rates that no network here can have."""
     height, width = data["height"], data["width"]
     halvings = int(math.log2(max(height, width))) - 2
     if halvings < 2 or height % 2**halvings or width % 2**halvings:
@@ -32,15 +31,29 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
             f"--config.data.audio_rate={rate} is not a multiple of 1000 and of"
             f" --config.data.fps={fps}: give 16000, 25000, 48000 or 50000"
         )
+
+
+def compute_type(name: str) -> Any:
+    """The type of that name; jax's 64-bit types are on with float64, and off without it."""
+    dtype = jnp.dtype(name)
+    # Slow: there to tell rounding from mistakes.
+    jax.config.update("jax_enable_x64", bool(dtype == "float64"))
+    return dtype
+
+
+def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
+    """From the config's sections of those names.
+
+    Raises UserError for sizes and rates that the networks cannot have.
+    """
+    check_form(data)
+    fps = data["fps"]
     window = round(1000 * model["window"])  # Milliseconds, the step of the first audio layer.
     if window < 1000 / fps or not math.isclose(window, 1000 * model["window"]):
         raise UserError(
             f"--config.model.window={model['window']} is not a whole number of milliseconds that"
             f" covers a frame, 1/{fps} s: give e.g. 0.16 or 0.2"
         )
-    dtype = jnp.dtype(model["dtype"])
-    # Slow: there to tell rounding from mistakes.
-    jax.config.update("jax_enable_x64", bool(dtype == "float64"))
     return Generator(
         height=data["height"],
         width_px=data["width"],
@@ -54,7 +67,9 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
         width=model["width"],
         audio_width=model["audio_width"],
         copy_path=model["copy_path"],
-        dtype=dtype,
+        recurrent=model["recurrent"],
+        skips=model["skips"],
+        dtype=compute_type(model["dtype"]),
     )
 
 
@@ -66,12 +81,26 @@ def variables(generator_: Generator) -> Any:
     return jax.eval_shape(g.init, jax.random.key(0), *shapes)
 
 
-def build(data: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """The generator and both discriminators."""
-    generator_ = generator(data, model)
+def weights(loss: Mapping[str, Any]) -> dict[str, float]:
+    """The config's section of that name -> the weights of the generator's terms."""
     return {
+        "reconstruction": loss["reconstruction"],
+        "frame_discriminator": loss["frame"],
+        "sequence_discriminator": loss["sequence"],
+        "sync_discriminator": loss["sync"],
+    }
+
+
+def build(
+    data: Mapping[str, Any], model: Mapping[str, Any], loss: Mapping[str, Any]
+) -> dict[str, nn.Module]:
+    """The generator, and the discriminators whose terms have a weight."""
+    generator_ = generator(data, model)
+    every = {
         "generator": generator_,
-        "frame_discriminator": FrameDiscriminator(model["frame_width"], generator_.dtype),
+        "frame_discriminator": FrameDiscriminator(
+            model["frame_width"], model["frame_still"], generator_.dtype
+        ),
         "sequence_discriminator": SequenceDiscriminator(
             audio_rate=generator_.audio_rate,
             stride=generator_.stride,
@@ -80,6 +109,36 @@ def build(data: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, nn.Mod
             width=model["sequence_width"],
             audio_width=model["sequence_audio_width"],
             fusion=model["sequence_fusion"],
+            audio=model["sequence_audio"],
+            dtype=generator_.dtype,
+        ),
+        "sync_discriminator": SyncDiscriminator(
+            audio_rate=generator_.audio_rate,
+            stride=generator_.stride,
+            window=generator_.window,
+            features=model["sync_features"],
+            width=model["sync_width"],
+            audio_width=model["sync_audio_width"],
             dtype=generator_.dtype,
         ),
     }
+    weight = weights(loss)
+    return {name: network for name, network in every.items() if weight.get(name, 1)}
+
+
+def sync_network(data: Mapping[str, Any], sizes: Mapping[str, Any], dtype: str) -> SyncNetwork:
+    """sizes: features, width and audio_width. Raises UserError like `generator`."""
+    check_form(data)
+    return SyncNetwork(
+        audio_rate=data["audio_rate"],
+        features=sizes["features"],
+        width=sizes["width"],
+        audio_width=sizes["audio_width"],
+        dtype=compute_type(dtype),
+    )
+
+
+def sync_params(network: SyncNetwork, data: Mapping[str, Any], key: jax.Array) -> Any:
+    """Fresh parameters for faces of that size."""
+    frames = jnp.zeros((1, FRAMES, data["height"], data["width"], 3))
+    return network.init(key, frames, jnp.zeros((1, sound_window(network.audio_rate))))["params"]

@@ -25,6 +25,7 @@ from s2f_jax.stopping import EarlyStopping
 DISCRIMINATORS = {  # A short name, and the fields that set its pace and its weight.
     "frame_discriminator": ("D_frame", "optim.frame_rate", "loss.frame"),
     "sequence_discriminator": ("D_seq", "optim.sequence_rate", "loss.sequence"),
+    "sync_discriminator": ("D_sync", "optim.sync_rate", "loss.sync"),
 }
 
 
@@ -148,19 +149,12 @@ class Log:
             total=steps, initial=first_step, unit="step", disable=not sys.stderr.isatty()
         )
 
-    def training(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """The terms, rates and accuracies since the last event, and where the run stands."""
+    def training(self, step: int, epoch: int, values: Mapping[str, float], text: str) -> None:
+        """The terms, rates and accuracies since the last event, the most telling ones in words, and
+        where the run stands."""
         if not self._enabled:
             return
         self._scalars(step, epoch, values)
-        text = f"L1 {values['generator/reconstruction']:.4f}"
-        judged = [
-            f"{short} {values[f'{name}/accuracy_real']:.0%}/{values[f'{name}/accuracy_fake']:.0%}"
-            for name, (short, _, _) in DISCRIMINATORS.items()
-            if f"{name}/loss" in values
-        ]
-        if judged:
-            text += f", right on real/fake (chance 50%): {', '.join(judged)}"
         text += f", {values['clips_per_s']:.2f} clips/s"
         text += f", data wait {values['data_wait_percent']:.1f}%, {values['memory_gb']:.1f} GB"
         if self._bar.disable:
@@ -177,15 +171,19 @@ class Log:
             self.say(sentence)
 
     def validation(
-        self, step: int, epoch: int, scores: Mapping[str, float], stopping: EarlyStopping
+        self,
+        step: int,
+        epoch: int,
+        scores: Mapping[str, float],
+        text: str,
+        stopping: EarlyStopping,
     ) -> None:
-        """The scores of an epoch."""
+        """The scores of an epoch, and in words."""
         if not self._enabled:
             return
         self._scalars(step, epoch, {f"validation/{name}": x for name, x in scores.items()})
         self.say(
-            f"epoch {epoch}: validation PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f};"
-            f" {stopping.epochs_without} of {stopping.patience} epochs without a better one"
+            f"epoch {epoch}: validation {text}; {stopping.epochs_without} of {stopping.patience} epochs without a better one"
         )
 
     def _scalars(self, step: int, epoch: int, values: Mapping[str, float]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from s2f_jax.cluster import Vote
@@ -10,20 +11,20 @@ from s2f_jax.cluster import Vote
 
 @dataclasses.dataclass
 class EarlyStopping:
-    """No better PSNR or SSIM on the validation set for `patience` epochs."""
+    """No better score on the validation set, of those that count, for `patience` epochs."""
 
     patience: int
-    best_psnr: float = -math.inf
-    best_ssim: float = -math.inf
+    best: dict[str, float] = dataclasses.field(default_factory=dict)
     epochs: int = 0  # Scored so far.
     epochs_without: int = 0
 
-    def update(self, psnr: float, ssim: float) -> None:
-        """The scores of one more epoch. A NaN is never better."""
+    def update(self, scores: Mapping[str, float]) -> None:
+        """The scores of one more epoch; higher is better, and a NaN never."""
+        better = {
+            name: score for name, score in scores.items() if score > self.best.get(name, -math.inf)
+        }
+        self.best |= better
         self.epochs += 1
-        better = psnr > self.best_psnr or ssim > self.best_ssim
-        self.best_psnr = psnr if psnr > self.best_psnr else self.best_psnr
-        self.best_ssim = ssim if ssim > self.best_ssim else self.best_ssim
         self.epochs_without = 0 if better else self.epochs_without + 1
 
     def due(self) -> bool:

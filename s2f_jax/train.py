@@ -13,36 +13,21 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from data_pipelines import loader, stored, transforms
+from data_pipelines import loader, stored
 from data_pipelines.errors import STOPPED, TrainingFailed, UserError
 from data_pipelines.prepare import data_dir as shards_dir
-from s2f_jax import cost, optim, rngs, runs, sharding, step
-from s2f_jax import networks as nets
+from s2f_jax import cost, optim, rngs, runs, sharding, tasks
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.profiling import Profile, span
 from s2f_jax.progress import Log, Meter
 from s2f_jax.runs import Config
 from s2f_jax.state import TrainState
 from s2f_jax.stopping import EarlyStopping, StopSignal
-from s2f_jax.validation import Validation
 
 COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
     # Without it some gradients add up in another order each time, and a resumed run drifts.
     "gpu": {"xla_gpu_deterministic_ops": True},
 }
-
-
-def schedules(config: Config, steps_per_epoch: int) -> dict[str, optim.Schedule]:
-    """The learning rate of each network over the training steps."""
-    o = config.optim
-    decay = functools.partial(
-        optim.epoch_decay, steps_per_epoch=steps_per_epoch, after=o.decay_after
-    )
-    return {
-        "generator": decay(o.generator_rate, rate=o.decay),
-        "frame_discriminator": decay(o.frame_rate, rate=o.decay),
-        "sequence_discriminator": decay(o.sequence_rate, rate=1.0),
-    }
 
 
 class Trainer:
@@ -51,47 +36,31 @@ class Trainer:
     def __init__(self, config: Config, examples: int):
         """examples: of one epoch."""
         self.steps_per_epoch = max(1, examples // config.batch_size)
-        self.networks = nets.build(config.data, config.model)
-        self.generator: Any = self.networks["generator"]
+        self.task = task = tasks.build(config)
         self.key = jax.random.key(config.seed)
-        self.start = config.loss.adversarial_from
-        self.schedules = schedules(config, self.steps_per_epoch)
+        # The first network trains from the first step on.
+        self.starts = {name: task.start if i else 0 for i, name in enumerate(task.networks)}
+        self.schedules = task.schedules(self.steps_per_epoch)
         # Compiled, since jax keeps some 8 kB of each call otherwise.
         self._rates = jax.jit(lambda step: {name: of(step) for name, of in self.schedules.items()})
-        # A discriminator's optimizer counts its own updates, which begin at `start`.
-        starts = {name: 0 if name == "generator" else self.start for name in self.networks}
-        rates = {name: optim.delayed(self.schedules[name], starts[name]) for name in self.networks}
+        # A network's optimizer counts its own updates.
+        rates = {name: optim.delayed(of, self.starts[name]) for name, of in self.schedules.items()}
         tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
         mesh = sharding.mesh()
         self.everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
-        init = functools.partial(step.init, self.networks, tx)
+        init = functools.partial(task.init, tx)
         self._shapes = jax.eval_shape(init, self.key)
         self.of_state = sharding.of_state(mesh, self._shapes, config.split_state)
         self._init = jax.jit(init, out_shardings=self.of_state)
-        weights = {
-            "reconstruction": config.loss.reconstruction,
-            "frame_discriminator": config.loss.frame,
-            "sequence_discriminator": config.loss.sequence,
-        }
         self.steps = {
-            adversarial: jax.jit(
-                functools.partial(
-                    step.train_step,
-                    networks=self.networks,
-                    tx=tx,
-                    weights=weights,
-                    reconstruction_top=config.loss.reconstruction_top,
-                    frames_per_clip=config.loss.frames_per_clip,
-                    keep_activations=config.keep_activations,
-                    accumulate=config.accumulate,
-                    adversarial=adversarial,
-                ),
+            begun: jax.jit(
+                task.step(tx, begun),
                 in_shardings=(self.of_state, self.by_example, self.everywhere),
                 out_shardings=(self.of_state, self.everywhere, self.by_example),
                 donate_argnums=0,
                 compiler_options=COMPILER_OPTIONS.get(jax.default_backend()),
             )
-            for adversarial in (False, True)
+            for begun in (False, True)
         }
 
     def fresh(self) -> TrainState:
@@ -109,22 +78,22 @@ class Trainer:
         """Step `number`, counted from 0 -> new state, metrics, terms per clip."""
         shares = sharding.put(batch, self.by_example)
         with jax.profiler.StepTraceAnnotation("train", step_num=number + 1):
-            return self.steps[number >= self.start](state, shares, self.key)
+            return self.steps[number >= self.task.start](state, shares, self.key)
 
-    def traced(self, adversarial: bool, batch: Mapping[str, Any]) -> Any:
+    def traced(self, begun: bool, batch: Mapping[str, Any]) -> Any:
         """One of the steps as `update` runs it, for its cost; batch: arrays, or their shapes."""
         shapes = {
             name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.by_example)
             for name, array in batch.items()
         }
-        return self.steps[adversarial].trace(self.like(), shapes, self.key)
+        return self.steps[begun].trace(self.like(), shapes, self.key)
 
     def rates(self, number: int) -> dict[str, float]:
         """The learning rates at step `number`, counted from 0."""
         return {
             f"{name}/learning_rate": float(rate)
             for name, rate in self._rates(number).items()
-            if name == "generator" or number >= self.start
+            if number >= self.starts[name]
         }
 
 
@@ -194,25 +163,21 @@ def _train(
     closing.callback(signals.close)
     folder = runs.open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
+    features = tasks.build(config).features
     clips, others = (
-        stored.open_clips(config.data, split, shards, stored.TRAINED_ON)
-        for split in ("train", "val")
+        stored.open_clips(config.data, split, shards, features) for split in ("train", "val")
     )
     asked, config = config, with_clip_frames(config, clips)
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
     if config.dry_run:
         return cost.dry_run(config, trainer)
-    validation = Validation(
-        others, trainer.generator, config.eval_batch_size, config.validation_clips, trainer.key
-    )
+    validation = trainer.task.validation(others, trainer.key)
     batches = loader.training_batches(
         clips,
+        trainer.task.example,
         batch_size=config.batch_size,
-        clip_frames=config.clip_frames,
-        window=trainer.generator.window,
         mirror=config.mirror,
         seed=config.seed,
-        augment=transforms.Augmentation(**config.augment),
         max_corrupt=config.data.max_corrupt,
         process=jax.process_index(),
         processes=jax.process_count(),
@@ -261,7 +226,7 @@ class _Run:
     counts: list[int]  # Of training and validation clips.
     clips: stored.Clips
     batches: Any
-    validation: Validation
+    validation: tasks.Validation
     checkpoints: Checkpoints
     stopping: EarlyStopping
     since_log: list[dict[str, float]]  # The steps' values that no event has told yet.
@@ -286,8 +251,9 @@ class _Run:
             if number == per_epoch * (self.stopping.epochs + 1) and not stop:
                 scores = self.validation.scores(state, self.signals.agreed)
                 if scores:
-                    self.stopping.update(scores["psnr"], scores["ssim"])
-                    self.log.validation(number, number // per_epoch, scores, self.stopping)
+                    task, epoch = self.trainer.task, number // per_epoch
+                    self.stopping.update({name: scores[name] for name in task.watched})
+                    self.log.validation(number, epoch, scores, task.verdict(scores), self.stopping)
                 self.save(state, scores[self.config.best_by] if scores else None)
                 if scores:
                     self.validation.write_samples(
@@ -348,7 +314,8 @@ class _Run:
             means |= self.trainer.rates(number - 1) | self.meter.read()
             means["data/corrupt_records"] = len(self.corrupt)
             self.since_log.clear()
-            self.log.training(number, (number - 1) // self.trainer.steps_per_epoch + 1, means)
+            epoch = (number - 1) // self.trainer.steps_per_epoch + 1
+            self.log.training(number, epoch, means, self.trainer.task.progress(means))
 
     def tell_corrupt(self, number: int) -> None:
         """Names the records that were passed over since the last event, by any process.

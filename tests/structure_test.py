@@ -10,7 +10,7 @@ import pytest
 from s2f_jax import networks, optim, step
 
 ROOT = pathlib.Path(__file__).parent.parent
-CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.py") if p.name != "__init__.py")
+CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "__init__.py")
 
 
 def imports(path):
@@ -58,7 +58,7 @@ def test_every_config_builds_its_networks(path, preset):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = module.get_config(preset)
-    built = networks.build(config.data, config.model)
+    built = networks.build(config.data, config.model, config.loss)
     rates = {name: optim.epoch_decay(1e-4, 10, 20, 0.9) for name in built}
     tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
     state = jax.eval_shape(lambda: step.init(built, tx, jax.random.key(0)))

@@ -30,7 +30,7 @@ def psnr(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
     are equal, NaN where no frame is valid.
     """
     error = generated.astype(jnp.float32) - real.astype(jnp.float32)
-    mse = _mean_over_frames(jnp.mean(error**2, axis=(2, 3, 4)), mask)
+    mse = mean_over_frames(jnp.mean(error**2, axis=(2, 3, 4)), mask)
     return 10 * jnp.log10(_PEAK**2 / mse)
 
 
@@ -51,7 +51,7 @@ def ssim(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
     # sharded over devices where it is.
     pairs = jnp.moveaxis(generated, 1, 0), jnp.moveaxis(real, 1, 0)
     per_frame = lax.map(lambda pair: _ssim_of_images(*pair), pairs)
-    return _mean_over_frames(per_frame.T, mask)
+    return mean_over_frames(per_frame.T, mask)
 
 
 def _ssim_of_images(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -87,6 +87,6 @@ def _band(n: int) -> np.ndarray:
     return band
 
 
-def _mean_over_frames(values: jax.Array, mask: jax.Array) -> jax.Array:
+def mean_over_frames(values: jax.Array, mask: jax.Array) -> jax.Array:
     """values [B, T], mask bool [B, T] -> the mean over each clip's valid frames [B]."""
     return jnp.sum(jnp.where(mask, values, 0), axis=1) / jnp.sum(mask, axis=1)

@@ -19,10 +19,11 @@ class SkipConv(nn.Module):
     """
 
     features: int  # Also the channels of x and of the skip each.
+    skips: bool = True
     dtype: Dtype = jnp.float32
 
     def setup(self):
-        shape = (3, 3, 2 * self.features, self.features)
+        shape = (3, 3, (2 if self.skips else 1) * self.features, self.features)
         self.kernel = self.param("kernel", conv_init, shape)
 
     def of_skip(self, skip: jax.Array) -> jax.Array:
@@ -30,9 +31,11 @@ class SkipConv(nn.Module):
         kernel = self.kernel[:, :, self.features :].astype(self.dtype)
         return conv(skip.astype(self.dtype), kernel, padding=1)
 
-    def __call__(self, x: jax.Array, of_skip: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, of_skip: jax.Array | None) -> jax.Array:
         """x [B * T, H, W, features], of_skip [B, H, W, features] -> like x."""
         x = conv(x, self.kernel[:, :, : self.features].astype(self.dtype), padding=1)
+        if of_skip is None:
+            return checkpoint_name(x, CONVOLUTION)
         clips = x.reshape(of_skip.shape[0], -1, *x.shape[1:]) + of_skip[:, None]
         return checkpoint_name(clips.reshape(x.shape), CONVOLUTION)
 
@@ -47,6 +50,7 @@ class FrameDecoder(nn.Module):
     width_px: int = 96
     width: int = 64  # Maps at half the image's size; they double with each halving.
     copy_path: bool = False  # Not in the paper: a learnt mask between drawn pixels and the still's.
+    skips: bool = True  # False, an ablation: the still is seen through its code alone.
     dtype: Dtype = jnp.float32
 
     def setup(self):
@@ -58,21 +62,23 @@ class FrameDecoder(nn.Module):
             math.prod(self.top), use_bias=False, kernel_init=conv_init, dtype=self.dtype
         )
         self.start_norm = BatchNorm(self.dtype)
-        self.mix = [SkipConv(c, self.dtype) for c in self.maps[:-1]]
+        self.mix = [SkipConv(c, self.skips, self.dtype) for c in self.maps[:-1]]
         self.mix_norm = [BatchNorm(self.dtype) for _ in self.maps[:-1]]
         self.double = [DoubleConv(c, self.dtype) for c in self.maps[1:]]
         self.double_norm = [BatchNorm(self.dtype) for _ in self.maps[1:]]
         self.pixels = DoubleConv(4 if self.copy_path else 3, self.dtype)
 
-    def of_skips(self, skips: Sequence[jax.Array]) -> list[jax.Array]:
+    def of_skips(self, skips: Sequence[jax.Array]) -> list[jax.Array] | list[None]:
         """The identity encoder's maps, largest first -> what each stage adds, smallest first."""
+        if not self.skips:
+            return [None] * len(self.mix)
         used = list(reversed(skips))[: len(self.mix)]
         return [mix.of_skip(skip) for mix, skip in zip(self.mix, used, strict=True)]
 
     def __call__(
         self,
         z: jax.Array,
-        of_skips: Sequence[jax.Array],
+        of_skips: Sequence[jax.Array | None],
         still: jax.Array,
         train: bool,
         mask: jax.Array | None = None,

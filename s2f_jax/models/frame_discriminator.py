@@ -11,11 +11,13 @@ class FrameDiscriminator(nn.Module):
     """6-layer CNN on the frame and the still, channel-wise; the layers are ours, not published."""
 
     width: int = 64
+    still: bool = True  # It sees the still too; without, an ablation.
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, frame: jax.Array, still: jax.Array, train: bool) -> jax.Array:
         """frame [N, H, W, 3], still [N, H, W, 3] -> logit [N]."""
         cnn = ImageEncoder(1, self.width, False, 0.2, self.dtype, name="cnn")
-        logit, _ = cnn(jnp.concatenate([frame, still], axis=-1), train)
+        seen = jnp.concatenate([frame, still], axis=-1) if self.still else frame
+        logit, _ = cnn(seen, train)
         return logit[:, 0].astype(float)

@@ -18,7 +18,7 @@ class Identity(NamedTuple):
 
     still: jax.Array  # [B, H, W, 3] in [-1, 1].
     z_id: jax.Array  # [B, id_features].
-    of_skips: list[jax.Array]
+    of_skips: list[jax.Array] | list[None]  # None: the decoder has no skips.
 
 
 class Carry(NamedTuple):
@@ -43,16 +43,19 @@ class Generator(nn.Module):
     width: int = 64  # Maps of the image networks' first layer.
     audio_width: int = 16  # Maps of the audio CNN's first layer.
     copy_path: bool = False
+    recurrent: bool = True  # False: every frame from its own audio frame alone (paper 3.3).
+    skips: bool = True  # From the identity encoder's maps to the decoder's.
     dtype: Dtype = jnp.float32
 
     def setup(self):
         self.identity_encoder = IdentityEncoder(self.id_features, self.width, self.dtype)
         self.context_encoder = ContextEncoder(
-            self.audio_rate, self.context_features, self.audio_width, self.dtype
+            self.audio_rate, self.context_features, self.audio_width, self.recurrent, self.dtype
         )
-        self.noise_generator = NoiseGenerator(self.noise_features, self.dtype)
+        if self.noise_features:
+            self.noise_generator = NoiseGenerator(self.noise_features, self.dtype)
         self.frame_decoder = FrameDecoder(
-            self.height, self.width_px, self.width, self.copy_path, self.dtype
+            self.height, self.width_px, self.width, self.copy_path, self.skips, self.dtype
         )
 
     @property
@@ -61,8 +64,11 @@ class Generator(nn.Module):
         return self.audio_rate // self.fps
 
     def initial_carry(self, batch: int) -> Carry:
-        zeros = jnp.zeros((batch, self.context_features), self.dtype)
-        return Carry((zeros, zeros), (jnp.zeros((batch, self.noise_features), self.dtype),))
+        context = jnp.zeros((batch, self.context_features), self.dtype)
+        noise = jnp.zeros((batch, self.noise_features), self.dtype)
+        return Carry(
+            (context, context) if self.recurrent else (), (noise,) if self.noise_features else ()
+        )
 
     def identify(self, still: jax.Array, train: bool = False) -> Identity:
         """still [B, H, W, 3] in [-1, 1] -> Identity."""
@@ -83,7 +89,9 @@ class Generator(nn.Module):
         if mask is not None:
             mask = mask.reshape(-1)
         context, z_c = self.context_encoder(windows, carry.context, train, mask)
-        noise_carry, z_n = self.noise_generator(noise, carry.noise)
+        noise_carry, z_n = carry.noise, noise.astype(z_c.dtype)
+        if self.noise_features:
+            noise_carry, z_n = self.noise_generator(noise, carry.noise)
         z_id = jnp.broadcast_to(identity.z_id[:, None], (*z_c.shape[:2], self.id_features))
         z = jnp.concatenate([z_c, z_n, z_id], axis=-1)
         frames = self.frame_decoder(z, identity.of_skips, identity.still, train, mask)

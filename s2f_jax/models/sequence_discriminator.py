@@ -22,6 +22,7 @@ class SequenceDiscriminator(nn.Module):
     width: int = 64
     audio_width: int = 16
     fusion: str = "last"
+    audio: bool = True  # It hears the sound too; without, an ablation.
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -34,20 +35,11 @@ class SequenceDiscriminator(nn.Module):
         flat = mask.reshape(-1)
         image_cnn = ImageEncoder(self.features, self.width, False, 0.2, self.dtype, name="image")
         image, _ = image_cnn(frames.reshape(batch * time, *frames.shape[2:]), train, flat)
-        audio_cnn = AudioFrameEncoder(
-            self.audio_rate,
-            self.features,
-            self.audio_width,
-            norm_first=False,
-            slope=0.2,
-            dtype=self.dtype,
-            name="audio",
-        )
-        windows = audio_windows(audio, self.stride, self.window)
-        sound = audio_cnn(windows.reshape(batch * time, -1), train, flat)
-        codes = {"image": image.reshape(batch, time, -1), "audio": sound.reshape(batch, time, -1)}
+        codes = {"image": image.reshape(batch, time, -1)}
+        if self.audio:
+            codes["audio"] = self._sound(audio, train, flat).reshape(batch, time, -1)
         if self.fusion == "step":
-            codes = {"both": jnp.concatenate([codes["image"], codes["audio"]], axis=-1)}
+            codes = {"both": jnp.concatenate(list(codes.values()), axis=-1)}
         elif self.fusion != "last":
             raise ValueError(f"fusion={self.fusion!r} is neither 'last' nor 'step'")
         last_frame = mask.sum(axis=1) - 1
@@ -62,3 +54,17 @@ class SequenceDiscriminator(nn.Module):
         x = nn.leaky_relu(x, 0.2)
         logit = nn.Dense(1, kernel_init=conv_init, dtype=self.dtype, name="logit")(x)
         return logit[:, 0].astype(float)
+
+    def _sound(self, audio: jax.Array, train: bool, mask: jax.Array) -> jax.Array:
+        """audio as in __call__, mask [B * T] -> codes [B * T, features]."""
+        audio_cnn = AudioFrameEncoder(
+            self.audio_rate,
+            self.features,
+            self.audio_width,
+            norm_first=False,
+            slope=0.2,
+            dtype=self.dtype,
+            name="audio",
+        )
+        windows = audio_windows(audio, self.stride, self.window)
+        return audio_cnn(windows.reshape(-1, self.window), train, mask)

@@ -1,6 +1,7 @@
 """Batches: what is in them, and that seed and position alone decide it."""
 
 import dataclasses
+import functools
 import shutil
 import threading
 
@@ -41,8 +42,11 @@ CLIPS = [clip_of(i) for i in range(6)]
 
 
 def batches(**changes):
-    options = {"batch_size": 4, "clip_frames": 5, "window": WINDOW, "mirror": True, "seed": 3}
-    return loader.training_batches(CLIPS, **{**options, **changes})
+    options = {"batch_size": 4, "mirror": True, "seed": 3}
+    example = functools.partial(
+        transforms.training_example, frames=changes.pop("clip_frames", 5), window=WINDOW
+    )
+    return loader.training_batches(CLIPS, example, **{**options, **changes})
 
 
 def take(iterator, count):
@@ -193,8 +197,11 @@ def by_place(count=3, processes=1, **options):
     for process in range(processes):
         iterator = loader.training_batches(
             options["clips"],
-            batch_size=4, clip_frames=5, window=60, mirror=True, seed=1, max_corrupt=8,
-            augment=transforms.Augmentation(gain_db=6.0, snr_db=(0.0, 20.0), shift_ms=20.0),
+            functools.partial(
+                transforms.training_example, frames=5, window=60,
+                augment=transforms.Augmentation(gain_db=6.0, snr_db=(0.0, 20.0), shift_ms=20.0),
+            ),
+            batch_size=4, mirror=True, seed=1, max_corrupt=8,
             process=process, processes=processes, workers=options.get("workers", 0),
         )  # fmt: skip
         for batch in take(iterator, count):
@@ -257,8 +264,8 @@ def test_too_many_corrupt_records_in_a_row_are_told(shards, tmp_path, workers):
     shard = drawn_shards.shard(root)
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])  # Its index is gone.
     iterator = loader.training_batches(
-        opened(root), batch_size=2, clip_frames=5, window=60, mirror=True, seed=0, max_corrupt=3,
-        workers=workers,
+        opened(root), functools.partial(transforms.training_example, frames=5, window=60),
+        batch_size=2, mirror=True, seed=0, max_corrupt=3, workers=workers,
     )  # fmt: skip
     with pytest.raises(CorruptRecord, match=r"record \d of .*drawn-train.* is damaged"):
         next(iterator)

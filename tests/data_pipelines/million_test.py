@@ -1,5 +1,6 @@
 """A corpus of a million clips opens, shuffles and seeks at once."""
 
+import functools
 import json
 import os
 import subprocess
@@ -9,23 +10,25 @@ import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
-from data_pipelines import loader, stored
+from data_pipelines import loader, stored, transforms
 from tests import drawn_shards
 
 COUNT = 1_000_000
 MEASURE = """
-import json, sys, time
+import functools, json, sys, time
 import psutil
 from absl import flags
-from data_pipelines import loader, stored
+from data_pipelines import loader, stored, transforms
 from tests import drawn_shards
 
 flags.FLAGS.mark_as_parsed()
 small, large = (
-    dict(batch_size=4, clip_frames=1, window=60, mirror=True, seed=0) | {"threads": n} for n in (0, 2)
+    dict(batch_size=4, mirror=True, seed=0) | {"threads": n} for n in (0, 2)
 )
 def batches(root, options):
-    return loader.training_batches(stored.Clips("drawn", drawn_shards.FORM, "train", root), **options)
+    clips = stored.Clips("drawn", drawn_shards.FORM, "train", root)
+    example = functools.partial(transforms.training_example, frames=1, window=60)
+    return loader.training_batches(clips, example, **options)
 next(batches(sys.argv[1], small))  # What is imported and started once.
 process = psutil.Process()
 before, start = process.memory_info().rss, time.perf_counter()
@@ -85,9 +88,8 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path, monkeypatch):
         return get(self, index)
 
     monkeypatch.setattr(stored.Clips, "__getitem__", counted)
-    iterator = loader.training_batches(
-        clips, batch_size=4, clip_frames=1, window=60, mirror=True, seed=0, threads=0
-    )
+    example = functools.partial(transforms.training_example, frames=1, window=60)
+    iterator = loader.training_batches(clips, example, batch_size=4, mirror=True, seed=0, threads=0)
     iterator.set_state({"global_next_index": 4 * 10**9})
     assert not read
     batch = next(iterator)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from configs import base
-from s2f_jax import losses, optim, train
+from s2f_jax import losses, optim
+from s2f_jax.adversarial import Adversarial
 from s2f_jax.stopping import EarlyStopping
 
 LOG2, NAN = np.log(2), float("nan")
@@ -49,7 +50,7 @@ def test_the_paper_schedules():
 def test_each_network_moves_at_the_papers_rate_of_the_epoch():
     """Adam's update under a constant gradient is its rate; one step an epoch here."""
     config = base.get_config()
-    rates = train.schedules(config, steps_per_epoch=1)
+    rates = Adversarial(config).schedules(steps_per_epoch=1)
     tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
     params = {name: jnp.zeros(()) for name in rates}
     state, moves = tx.init(params), []
@@ -76,7 +77,7 @@ def test_each_network_moves_at_the_papers_rate_of_the_epoch():
 def test_early_stopping(scores, stops_after):
     stopping, stopped = EarlyStopping(patience=2), None
     for epoch, (psnr, ssim) in enumerate(scores, 1):
-        stopping.update(psnr, ssim)
+        stopping.update({"psnr": psnr, "ssim": ssim})
         if stopping.due():
             stopped = epoch
             break

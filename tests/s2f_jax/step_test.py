@@ -15,7 +15,12 @@ from s2f_jax.metrics import image
 
 RATES = (1e-3, 2e-3, 4e-3)
 WEIGHTS = {"reconstruction": 400.0, "frame_discriminator": 1.0, "sequence_discriminator": 1.0}
-FIELDS = {"weights": WEIGHTS, "reconstruction_top": 0.5, "frames_per_clip": 1}
+FIELDS = {
+    "weights": WEIGHTS,
+    "reconstruction_top": 0.5,
+    "frames_per_clip": 1,
+    "moments_per_clip": 1,
+}
 
 
 def tiny_config(**model):
@@ -46,7 +51,7 @@ def batch_of(clips=2, frames=5, height=16, width=12, window=60, stride=40):
 @functools.cache
 def set_up(rates=RATES, **model):
     config = tiny_config(**model)
-    networks = nets.build(config.data, config.model)
+    networks = nets.build(config.data, config.model, config.loss)
     schedules = {
         name: optim.epoch_decay(rate, 10, 20, 0.9)
         for name, rate in zip(networks, rates, strict=True)
@@ -66,6 +71,7 @@ def compiled(adversarial=True, accumulate=1, keep_activations="all", **fields):
             step_of,
             reconstruction_top=0.5,
             frames_per_clip=2,
+            moments_per_clip=1,
             keep_activations=keep_activations,
             accumulate=accumulate,
             adversarial=adversarial,

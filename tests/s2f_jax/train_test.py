@@ -268,10 +268,10 @@ def test_validation_scores_do_not_depend_on_the_batches(any_lengths, tmp_path):
     trainer = train.Trainer(train.with_clip_frames(config, clips), examples=8)
     state = trainer.fresh()
     alone = [
-        Validation([clip], trainer.generator, 4, 0, trainer.key).scores(state)["psnr"]
+        Validation([clip], trainer.task.generator, 4, 0, trainer.key).scores(state)["psnr"]
         for clip in clips
     ]
-    together = Validation(clips, trainer.generator, 4, 0, trainer.key).scores(state)
+    together = Validation(clips, trainer.task.generator, 4, 0, trainer.key).scores(state)
     np.testing.assert_allclose(together["psnr"], np.mean(alone), rtol=1e-5)
 
 
