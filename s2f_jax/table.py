@@ -68,7 +68,7 @@ def write(
     logs = {row: epath.Path(runs[row]).parent.parent / "metrics.jsonl" for row in done}
     training = {row: log for row, log in logs.items() if log.exists()}
     together = Evaluation(one.corpus, one.split, conventions, scores)
-    return report.write_files(output, together, training, _videos(done), more)
+    return report.write_files(output, together, training, _videos(done), one.figures, more)
 
 
 def _progress(workdir: epath.Path) -> str:
