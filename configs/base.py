@@ -99,11 +99,11 @@ def get_config(
     c.readers.sync = ""  # Of a config like configs/syncnet_grid.py.
 
     c.embedder = ConfigDict()  # Of faces, for ACD.
-    c.embedder.path = ""  # An ONNX file; empty: SFace.
-    c.embedder.size = 112  # Pixels it takes, height and width.
-    c.embedder.channels = "bgr"  # Or "rgb".
-    c.embedder.mean = 0.0  # It takes (value - mean) * scale of values 0 to 255.
-    c.embedder.scale = 1.0
+    c.embedder.file = ""  # An ONNX file; empty: SFace, which knows the four below itself.
+    c.embedder.size = 112  # Pixels, height and width of what it takes.
+    c.embedder.channels = "RGB"  # Or "BGR".
+    c.embedder.mean = (127.5, 127.5, 127.5)  # Taken from the levels 0 to 255 of each channel.
+    c.embedder.scale = (1 / 127.5,) * 3  # And what is left times that.
 
     c.max_epochs = 1000  # The paper has none: early stopping ends a run.
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).

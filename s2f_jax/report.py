@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -164,6 +165,11 @@ def read(folder: epath.PathLike) -> Evaluation:
 def markdown(report: Mapping[str, Any]) -> str:
     """What report.json holds, as tables for people."""
     return formats.markdown(report)
+
+
+def file_name(name: str) -> str:
+    """A clip's name without the signs that folders and addresses take for their own."""
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def caption(values: Mapping[str, Score]) -> str:
