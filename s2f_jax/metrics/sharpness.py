@@ -149,10 +149,10 @@ def _edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         )
 
     narrow, barely = edge & ~wider(_WIDTH_HIGH), edge & ~wider(_WIDTH_LOW)
-    return tuple(_over_blocks(x, jnp.count_nonzero) for x in (edge, narrow, barely))
+    return _count(edge), _count(narrow), _count(barely)
 
 
-def _inside(shape: tuple[int, int], height: int, width: int) -> np.ndarray:
+def _inside(shape: tuple[int, ...], height: int, width: int) -> np.ndarray:
     """bool [height, width]: the pixels that are not on the border of an image of that shape."""
     inside = np.zeros(shape, bool)
     inside[1:-1, 1:-1] = True
@@ -166,10 +166,10 @@ def _has_edges(grey: jax.Array) -> jax.Array:
     as it decides a block: in faces, hardly ever at all.
     """
     weak, strong = _canny(grey)
-    enough_weak = _over_blocks(weak, jnp.count_nonzero) > _EDGE_PIXELS
+    enough_weak = _count(weak) > _EDGE_PIXELS
 
     def kept(marked: jax.Array) -> jax.Array:
-        return _over_blocks(marked, jnp.count_nonzero) > _EDGE_PIXELS
+        return _count(marked) > _EDGE_PIXELS
 
     def open_questions(state: tuple[jax.Array, jax.Array]) -> jax.Array:
         marked, grown = state
@@ -208,9 +208,8 @@ def _canny(grey: jax.Array) -> tuple[jax.Array, jax.Array]:
         first += jnp.where(below > _QUANTILE * height * width, 0, half).astype(jnp.uint8)
     high = ((first.astype(jnp.float32) + 1) / _BINS)[:, None, None]
     peak = _local_maxima(magnitude, across, along)
-    inner = magnitude[:, 1:-1, 1:-1]
-    border = ((0, 0), (1, 1), (1, 1))
-    return tuple(jnp.pad(peak & (inner > low), border) for low in (_LOW_SHARE * high, high))
+    peak = jnp.pad(peak, ((0, 0), (1, 1), (1, 1)))
+    return peak & (magnitude > _LOW_SHARE * high), peak & (magnitude > high)
 
 
 def _local_maxima(magnitude: jax.Array, across: jax.Array, along: jax.Array) -> jax.Array:
@@ -259,6 +258,11 @@ def _banded(taps: np.ndarray, n: int) -> np.ndarray:
 def _filtered(x: jax.Array, rows: np.ndarray, columns: np.ndarray) -> jax.Array:
     """[B, H, W] -> the same shape, through a matrix over rows and one over columns."""
     return jnp.einsum("hi,bij,wj->bhw", rows, x, columns, precision="highest")
+
+
+def _count(x: jax.Array) -> jax.Array:
+    """bool [B, H, W] -> how many are true in each block."""
+    return _over_blocks(x, jnp.count_nonzero)
 
 
 def _over_blocks(x: jax.Array, reduce) -> jax.Array:
