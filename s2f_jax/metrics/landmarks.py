@@ -92,9 +92,10 @@ class Landmarks:
         """Of the frames so far."""
         if not self._find.problem:
             self.about["landmarks"] = (
-                f"MediaPipe's Face Landmarker, frame by frame; {self._unseen} of {self._frames}"
-                " frames of the videos without the face, interpolated"
+                "MediaPipe's Face Landmarker, frame by frame; frames without the face interpolated"
             )
+            # For itself, as runs with other counts are still scored in the same way.
+            self.about["unseen_frames"] = f"{self._unseen} of {self._frames} without the face"
 
 
 def _readable(found: Track | str) -> Track | str:
