@@ -12,7 +12,8 @@ from s2f_jax import labels, page, plots, report, verdicts
 from s2f_jax.report import ClipScores, Evaluation
 from s2f_jax.verdicts import BASELINE, MODEL, SANITY
 
-OF_A_RUN = ("run", "checkpoint", "config", "commit", "unseen_frames")  # Conventions that may differ between runs.
+# Conventions that may differ between runs.
+OF_A_RUN = ("run", "checkpoint", "config", "commit", "unseen_frames")
 _SAMPLES = 4  # Clips shown side by side.
 
 

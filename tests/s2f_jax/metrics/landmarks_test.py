@@ -149,7 +149,7 @@ def test_the_report_says_how_many_frames_were_filled_in():
     known = Known()
     instrument = landmarks.Landmarks(known, mouth=False)
     instrument([pair(known, face(unseen=3), face(unseen=9))] * 2)
-    assert f"6 of {2 * T} frames" in instrument.about["landmarks"]
+    assert instrument.about["unseen_frames"] == f"6 of {2 * T} without the face"
 
 
 def test_without_a_model_evaluation_goes_on(monkeypatch):
