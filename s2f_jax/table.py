@@ -13,7 +13,7 @@ from s2f_jax.report import ClipScores, Evaluation
 from s2f_jax.verdicts import BASELINE, MODEL, SANITY
 
 # Conventions that may differ between runs.
-OF_A_RUN = ("run", "checkpoint", "config", "commit", "unseen_frames")
+OF_A_RUN = ("run", "checkpoint", "config", "commit", "faces_unseen")
 _SAMPLES = 4  # Clips shown side by side.
 
 

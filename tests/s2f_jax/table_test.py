@@ -12,8 +12,9 @@ from etils import epath
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import page, report, table, verdicts
+from s2f_jax import report, table, verdicts
 from s2f_jax.report import ClipScores
+from tests.pages import outside_addresses
 
 _SAID = {"size": "32x24 pixels", "lip_reader": "reader, step 10", "seed": 0}
 _ROWS = ("model", "ground_truth", "frozen_still", "shuffled_audio")
@@ -198,7 +199,7 @@ def test_the_formats_agree(written):
 
 def test_the_page_stands_alone_with_its_plots_and_all_variants_of_a_clip(written):
     text = (written[0] / "report.html").read_text()
-    assert page.outside_addresses(text) == []
+    assert outside_addresses(text) == []
     assert text.count("data:video/mp4;base64,") == 5  # The real one, and four runs.
     assert 'style="aspect-ratio: 12 / 16"' in text
     assert "generator: reconstruction" in text and text.count('class="curve') == 4
