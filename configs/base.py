@@ -52,6 +52,9 @@ def get_config(
     c.model.sequence_features = 256  # Its codes and GRUs.
     c.model.sequence_audio = True  # It hears the sound (paper 2.2.2).
     c.model.sequence_fusion = "last"  # Or "step": one GRU over both codes of each time step.
+    c.model.sync_width = 64  # As width, in the sync discriminator.
+    c.model.sync_audio_width = 16
+    c.model.sync_features = 256  # Its codes.
     c.model.dtype = (
         "float32"  # Of the compute, or "bfloat16" (parameters stay), or of all "float64".
     )
@@ -74,13 +77,16 @@ def get_config(
     c.loss.reconstruction_top = 0.5  # Share of the height that L1 leaves free (eq. 2: the half).
     c.loss.frame = 1.0  # Weight of the frame discriminator's term in the generator's loss; 0: none.
     c.loss.sequence = 1.0  # Likewise.
+    c.loss.sync = 0.0  # Likewise; not in this paper, but in its successor.
     c.loss.frames_per_clip = 1  # Drawn uniformly for the frame discriminator.
+    c.loss.moments_per_clip = 4  # Likewise for the sync discriminator: five frames, 0.2 s of sound.
     c.loss.adversarial_from = 0  # Step; before it the generator trains on L1 alone.
 
     c.optim = ConfigDict()
     c.optim.generator_rate = 2e-4  # (Paper 2.3, as the other rates.)
     c.optim.frame_rate = 1e-3
     c.optim.sequence_rate = 5e-5  # Never decays.
+    c.optim.sync_rate = 5e-5  # Likewise; ours.
     c.optim.decay_after = 20  # Epochs.
     c.optim.decay = 0.9  # Per epoch after that: "a rate of 10%"; 0.1 is the other reading.
     c.optim.b1 = 0.5
@@ -99,6 +105,19 @@ def get_config(
     c.lipreader.rate = 1e-4  # Learning rate; it decays as optim.decay_after and optim.decay say.
     c.lipreader.clip_norm = 20.0  # Of the gradient of the mean loss, which is in nats a clip.
     c.lipreader.spell = False  # `evaluate`: each word read to the nearest known; hides errors.
+
+    c.readers = (
+        ConfigDict()
+    )  # What evaluation judges with: the workdirs of runs, or empty: not at all.
+    c.readers.lips = ""  # Of a config like configs/lipreader_grid.py.
+    c.readers.sync = ""  # Of a config like configs/syncnet_grid.py.
+
+    c.embedder = ConfigDict()  # Of faces, for ACD.
+    c.embedder.file = ""  # An ONNX file; empty: SFace, which knows the four below itself.
+    c.embedder.size = 112  # Pixels, height and width of what it takes.
+    c.embedder.channels = "RGB"  # Or "BGR".
+    c.embedder.mean = (127.5, 127.5, 127.5)  # Taken from the levels 0 to 255 of each channel.
+    c.embedder.scale = (1 / 127.5,) * 3  # And what is left times that.
 
     c.max_epochs = 1000  # The paper has none: early stopping ends a run.
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).

@@ -13,4 +13,6 @@ from configs import base
 def get_config(preset: str = "cvprw2019") -> Any:
     c = base.get_config(preset)
     c.name = "grid"
+    c.readers.lips = "runs/lipreader_grid"
+    c.readers.sync = "runs/syncnet_grid"
     return c

@@ -44,6 +44,7 @@ class Adversarial:
             "generator": decay(o.generator_rate, rate=o.decay),
             "frame_discriminator": decay(o.frame_rate, rate=o.decay),
             "sequence_discriminator": decay(o.sequence_rate, rate=1.0),
+            "sync_discriminator": decay(o.sync_rate, rate=1.0),
         }
         return {name: rates[name] for name in self.networks}
 
@@ -59,6 +60,7 @@ class Adversarial:
             weights=networks.weights(config.loss),
             reconstruction_top=config.loss.reconstruction_top,
             frames_per_clip=config.loss.frames_per_clip,
+            moments_per_clip=config.loss.moments_per_clip,
             keep_activations=config.keep_activations,
             accumulate=config.accumulate,
             adversarial=begun and len(self.networks) > 1,

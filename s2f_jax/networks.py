@@ -12,13 +12,12 @@ from data_pipelines.errors import UserError
 from s2f_jax.models.frame_discriminator import FrameDiscriminator
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.sequence_discriminator import SequenceDiscriminator
+from s2f_jax.models.sync_discriminator import SyncDiscriminator
+from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
 
-def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
-    """From the config's sections of those names.
-
-    Raises UserError for sizes and rates that the networks cannot have.
-    """
+def check_form(data: Mapping[str, Any]) -> None:
+    """Raises UserError for sizes and rates that no network here can have."""
     height, width = data["height"], data["width"]
     halvings = int(math.log2(max(height, width))) - 2
     if halvings < 2 or height % 2**halvings or width % 2**halvings:
@@ -32,15 +31,29 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
             f"--config.data.audio_rate={rate} is not a multiple of 1000 and of"
             f" --config.data.fps={fps}: give 16000, 25000, 48000 or 50000"
         )
+
+
+def compute_type(name: str) -> Any:
+    """The type of that name; jax's 64-bit types are on with float64, and off without it."""
+    dtype = jnp.dtype(name)
+    # Slow: there to tell rounding from mistakes.
+    jax.config.update("jax_enable_x64", bool(dtype == "float64"))
+    return dtype
+
+
+def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
+    """From the config's sections of those names.
+
+    Raises UserError for sizes and rates that the networks cannot have.
+    """
+    check_form(data)
+    fps = data["fps"]
     window = round(1000 * model["window"])  # Milliseconds, the step of the first audio layer.
     if window < 1000 / fps or not math.isclose(window, 1000 * model["window"]):
         raise UserError(
             f"--config.model.window={model['window']} is not a whole number of milliseconds that"
             f" covers a frame, 1/{fps} s: give e.g. 0.16 or 0.2"
         )
-    dtype = jnp.dtype(model["dtype"])
-    # Slow: there to tell rounding from mistakes.
-    jax.config.update("jax_enable_x64", bool(dtype == "float64"))
     return Generator(
         height=data["height"],
         width_px=data["width"],
@@ -56,7 +69,7 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
         copy_path=model["copy_path"],
         recurrent=model["recurrent"],
         skips=model["skips"],
-        dtype=dtype,
+        dtype=compute_type(model["dtype"]),
     )
 
 
@@ -74,6 +87,7 @@ def weights(loss: Mapping[str, Any]) -> dict[str, float]:
         "reconstruction": loss["reconstruction"],
         "frame_discriminator": loss["frame"],
         "sequence_discriminator": loss["sequence"],
+        "sync_discriminator": loss["sync"],
     }
 
 
@@ -98,6 +112,33 @@ def build(
             audio=model["sequence_audio"],
             dtype=generator_.dtype,
         ),
+        "sync_discriminator": SyncDiscriminator(
+            audio_rate=generator_.audio_rate,
+            stride=generator_.stride,
+            window=generator_.window,
+            features=model["sync_features"],
+            width=model["sync_width"],
+            audio_width=model["sync_audio_width"],
+            dtype=generator_.dtype,
+        ),
     }
     weight = weights(loss)
     return {name: network for name, network in every.items() if weight.get(name, 1)}
+
+
+def sync_network(data: Mapping[str, Any], sizes: Mapping[str, Any], dtype: str) -> SyncNetwork:
+    """sizes: features, width and audio_width. Raises UserError like `generator`."""
+    check_form(data)
+    return SyncNetwork(
+        audio_rate=data["audio_rate"],
+        features=sizes["features"],
+        width=sizes["width"],
+        audio_width=sizes["audio_width"],
+        dtype=compute_type(dtype),
+    )
+
+
+def sync_params(network: SyncNetwork, data: Mapping[str, Any], key: jax.Array) -> Any:
+    """Fresh parameters for faces of that size."""
+    frames = jnp.zeros((1, FRAMES, data["height"], data["width"], 3))
+    return network.init(key, frames, jnp.zeros((1, sound_window(network.audio_rate))))["params"]

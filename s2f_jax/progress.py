@@ -25,6 +25,7 @@ from s2f_jax.stopping import EarlyStopping
 DISCRIMINATORS = {  # A short name, and the fields that set its pace and its weight.
     "frame_discriminator": ("D_frame", "optim.frame_rate", "loss.frame"),
     "sequence_discriminator": ("D_seq", "optim.sequence_rate", "loss.sequence"),
+    "sync_discriminator": ("D_sync", "optim.sync_rate", "loss.sync"),
 }
 
 

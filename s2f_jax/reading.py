@@ -118,9 +118,12 @@ class Reader:
         return min(self.vocabulary, key=lambda known: speech.errors(known, word).letter_edits)
 
 
-def run(config: Config, workdir: str, data_dir: str | None, split: str) -> None:
+def run(
+    config: Config, workdir: str, data_dir: str | None, split: str
+) -> tuple[dict[str, Any], epath.Path]:
     """Scores a reader's best checkpoint on the real videos of a split: `evaluation/<split>` in its
-    workdir has the report's files, every reading, and what is taken for what.
+    workdir has the report's files, every reading (readings.csv), and what is taken for what
+    (readings.md). Returns what report.json holds, and the folder.
 
     Raises UserError where the workdir holds no checkpoint or a run of another config.
     """
@@ -136,8 +139,7 @@ def run(config: Config, workdir: str, data_dir: str | None, split: str) -> None:
     reader = Reader.load(folder, vocabulary=vocabulary)
     output = folder / "evaluation" / split
     result = evaluate(reader, clips, output, corpus=config.data.corpus, split=split)
-    print(report.markdown(result))
-    print(f"{output}/readings.md")
+    return result, output
 
 
 def evaluate(

@@ -1,74 +1,30 @@
-"""Scores of clips to report.json, report.md, report.html and clips.csv."""
+"""Scores of clips to the files of a report, and back."""
 
-import base64
 import collections
 import csv
 import dataclasses
 import io
 import json
+import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
 from etils import epath
 
+from data_pipelines.errors import UserError
 from data_pipelines.media import write_atomically
+from s2f_jax import formats, labels, page, paper
+from s2f_jax.intervals import LEVEL, RESAMPLES, bootstrap_interval
+from s2f_jax.metrics.scoring import Score
 
-RESAMPLES = 1000  # Of the bootstrap.
-_LEVEL = 95  # %, of the intervals.
-_MARGIN = 0.06  # Of a chart's width, at either side.
-
-
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    """How one key of the report is shown."""
-
-    label: str
-    what: str  # One line for people.
-    better: str  # "higher", "lower", "one" or "" where there is no better.
-    digits: int = 2
-    unit: str = ""
-    anchors: tuple[float, ...] = ()  # Values that its chart has to show.
-
-
-METRICS = {
-    "psnr": Metric("PSNR", "over all pixels of a clip", "higher", 2, "dB"),
-    "psnr_mouth": Metric("PSNR mouth", "over the mouth box alone", "higher", 2, "dB"),
-    "ssim": Metric("SSIM", "structural similarity of the frames", "higher", 3, anchors=(1,)),
-    "cpbd": Metric("CPBD", "sharpness by blur that is just noticeable", "higher", 3),
-    "fdbm": Metric("FDBM", "sharpness in the frequency domain", "higher", 3),
-    "acd_l2": Metric("ACD", "distance of the face's embedding to the still's", "lower", 3),
-    "acd_mse": Metric("ACD squared", "the same per dimension, squared", "lower", 6),
-    "acd_cos": Metric("ACD cosine", "the same as 1 - cosine", "lower", 3),
-    "wer": Metric("WER", "words that a lip reader gets wrong", "lower", 3, anchors=(0,)),
-    "cer": Metric("CER", "letters that a lip reader gets wrong", "lower", 3, anchors=(0,)),
-    "sync_offset": Metric("Sync offset", "of the sound against the lips", "", 2, "frames", (0,)),
-    "sync_distance": Metric("Sync distance", "of sound and lips", "lower"),
-    "sync_confidence": Metric("Sync confidence", "of sound and lips", "higher"),
-    "lmd": Metric("LMD", "distance of the mouth's landmarks", "lower", 2, "px"),
-    "blinks_per_s": Metric("Blinks", "people blink 0.28 to 0.43 times a second", "", 2, "/s"),
-    "blink_s": Metric("Blink length", "mean duration", "", 2, "s"),
-    "mouth_correlation": Metric(
-        "Mouth correlation", "of its opening with the real one's", "higher", anchors=(0, 1)
-    ),
-    "mouth_loudness": Metric(
-        "Mouth loudness",
-        "correlation of its opening with the sound's level",
-        "higher",
-        anchors=(0,),
-    ),
-    "mouth_energy": Metric(
-        "Mouth energy", "how far it moves, generated / real", "one", anchors=(0, 1)
-    ),
-    "silence_motion": Metric(
-        "Motion in silence", "of the mouth, generated / real", "one", anchors=(0, 1)
-    ),
-    "jitter": Metric("Jitter", "of the landmarks, generated / real", "one", anchors=(1,)),
+_WEIGHT = "weight "  # Before a metric, the head of its weights' column in clips.csv.
+_STATED = {  # Conventions that every report has.
+    "mean": "of each clip first, then over clips, unweighted unless the metric is a rate",
+    "interval": f"{LEVEL} %, bootstrap over speakers, then over each one's clips"
+    f" ({RESAMPLES} resamples)",
 }
-_SANITY_ROWS = ("ground_truth", "frozen_still", "shuffled_audio")
-_ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "": ""}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,18 +34,32 @@ class ClipScores:
     row: str
     clip: str
     speaker: str
-    values: Mapping[str, float | str]
+    values: Mapping[str, Score]
     # Of a clip in its row's mean, where it is not 1: words for WER, seconds for blinks a second.
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    # For the plots, as in metrics.scoring.Scores; kept as float32.
+    curves: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A video for the page."""
+    """A video for the page, generated beside real, or a picture; in the report's folder."""
 
     title: str
     note: str
-    path: epath.PathLike  # An mp4.
+    path: epath.PathLike  # An mp4, or of a figure a PNG.
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What `write` is given, and `read` gives back."""
+
+    corpus: str
+    split: str
+    conventions: Mapping[str, Any]
+    scores: Sequence[ClipScores]
+    samples: Sequence[Sample] = ()
+    figures: Sequence[Sample] = ()
 
 
 def summarise(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
@@ -99,32 +69,9 @@ def summarise(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str
         for metric in of_clip.values:
             rows[of_clip.row][metric].append(of_clip)
     return {
-        row: {metric: _cell(metric, clips, seed) for metric, clips in metrics.items()}
+        row: {m: _cell(m, metrics[m], seed) for m in labels.columns({row: metrics})}
         for row, metrics in rows.items()
     }
-
-
-def bootstrap_interval(
-    values: np.ndarray, weights: np.ndarray, speakers: Sequence[str], seed: int = 0
-) -> tuple[float, float]:
-    """95 % percentile interval of the weighted mean of one value per clip.
-
-    Speakers are drawn with replacement, and of each drawn speaker its clips: clips of a speaker
-    are alike, so that clips alone would give intervals that are too narrow.
-    """
-    rng = np.random.default_rng(seed)
-    names, of_clips = np.unique(speakers, return_inverse=True)
-    drawn = rng.integers(len(names), size=(RESAMPLES, len(names)))
-    totals, norms = np.zeros(drawn.shape), np.zeros(drawn.shape)
-    for speaker in range(len(names)):
-        clips = np.flatnonzero(of_clips == speaker)
-        at = drawn == speaker
-        chosen = clips[rng.integers(len(clips), size=(np.count_nonzero(at), len(clips)))]
-        totals[at] = (values * weights)[chosen].sum(axis=1)
-        norms[at] = weights[chosen].sum(axis=1)
-    means = totals.sum(axis=1) / norms.sum(axis=1)
-    low, high = np.percentile(means, [(100 - _LEVEL) / 2, (100 + _LEVEL) / 2])
-    return float(low), float(high)
 
 
 def write(
@@ -134,64 +81,110 @@ def write(
     conventions: Mapping[str, Any],
     scores: Sequence[ClipScores],
     samples: Sequence[Sample] = (),
+    figures: Sequence[Sample] = (),
+    training: Mapping[str, epath.PathLike] | None = None,
 ) -> dict[str, Any]:
-    """Writes the four files into the folder `output`; returns what report.json holds."""
-    interval = (
-        f"{_LEVEL} %, bootstrap over speakers, then over each one's clips ({RESAMPLES} resamples)"
-    )
-    means = "of each clip first, then over clips, unweighted unless the metric is a rate"
+    """Writes the report's files into the folder `output`; returns what report.json holds.
+
+    samples and figures: files in `output`. training: row -> the metrics.jsonl of the run behind it.
+    """
+    evaluation = Evaluation(corpus, split, conventions, scores, samples, figures)
+    cards = page.sample_cards(samples)
+    return write_files(output, evaluation, training or {}, cards, figures, {})
+
+
+def write_files(
+    output: epath.PathLike,
+    evaluation: Evaluation,
+    training: Mapping[str, epath.PathLike],
+    videos: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Sample],
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """As `write`; videos: cards for the page; pictures: for the page, from anywhere; more: further
+    parts of report.json."""
+    folder, scores = epath.Path(output), evaluation.scores
     report = {
-        "corpus": corpus,
-        "split": split,
-        "conventions": {**conventions, "mean": means, "interval": interval},
+        "corpus": evaluation.corpus,
+        "split": evaluation.split,
+        "conventions": {**evaluation.conventions, **_STATED},
         "rows": summarise(scores),
+        **more,
     }
-    folder = epath.Path(output)
+    for name, media in (("samples", evaluation.samples), ("figures", evaluation.figures)):
+        if media:
+            report[name] = [_entry(folder, each) for each in media]
+    if published := paper.published(evaluation.corpus, evaluation.split):
+        report["paper"] = published
+        report["conventions"]["paper"] = paper.NOTE
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
-    write_atomically(folder / "report.json", f"{text}\n".encode())
+    html = page.html(report, scores, videos, pictures, training)
+    write_atomically(folder / "clips.csv", _clips_csv(scores).encode())
+    write_atomically(folder / "curves.npz", _curves_npz(scores))
+    write_atomically(folder / "report.csv", formats.table_csv(report).encode())
+    write_atomically(folder / "report.tex", formats.latex(report).encode())
     write_atomically(folder / "report.md", markdown(report).encode())
-    write_atomically(folder / "report.html", _html(report, samples).encode())
-    write_atomically(folder / "clips.csv", _csv(scores).encode())
+    write_atomically(folder / "report.html", html.encode())
+    # Last, since who finds it takes the others to be there.
+    write_atomically(folder / "report.json", f"{text}\n".encode())
     return report
 
 
+def read(folder: epath.PathLike) -> Evaluation:
+    """What a report was written from.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    folder = epath.Path(folder)
+    if not (folder / "report.json").exists():
+        raise UserError(f"{folder} holds no evaluation (it has no report.json): run `evaluate`")
+    try:
+        report = json.loads((folder / "report.json").read_text())
+        known = {name for name in _STATED} | ({"paper"} if "paper" in report else set())
+        curves = _read_curves((folder / "curves.npz").read_bytes())
+        scores = _read_clips((folder / "clips.csv").read_text(), curves)
+        lines = collections.Counter(clip.row for clip in scores)
+        if lines != {row: count for row, count, _ in labels.counts(report["rows"])}:
+            raise ValueError("clips.csv has other clips than report.json")
+        return Evaluation(
+            report["corpus"],
+            report["split"],
+            {name: said for name, said in report["conventions"].items() if name not in known},
+            scores,
+            _read_media(folder, report.get("samples", [])),
+            _read_media(folder, report.get("figures", [])),
+        )
+    except (OSError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"the evaluation in {folder} is damaged ({type(error).__name__}, {error}): run"
+            " `evaluate` again"
+        ) from error
+
+
 def markdown(report: Mapping[str, Any]) -> str:
-    """The report as tables for people."""
-    metrics = _columns(report["rows"])
-    heads = [_head(metric) for metric in metrics]
-    lines = [f"# {report['corpus']}, {report['split']}", ""]
-    lines += [f"| row | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
-    for row, cells in report["rows"].items():
-        texts = [f"{_text(m, cells.get(m))} {_interval(m, cells.get(m))}" for m in metrics]
-        texts = [text.strip() for text in texts]
-        lines.append(f"| {_title(row)} | {' | '.join(texts)} |")
-    lines += ["", "Mean [95 % interval]; ∞: the two are identical.", ""]
-    lines += ["## Conventions", ""]
-    lines += [f"- {_title(name)}: {text}" for name, text in report["conventions"].items()]
-    lines += ["", "## Clips", ""]
-    lines += [
-        f"- {_title(row)}: {count}{'; ' if reasons else ''}{reasons}"
-        for row, count, reasons in _counts(report["rows"])
-    ]
-    return "\n".join(lines) + "\n"
+    """What report.json holds, as tables for people."""
+    return formats.markdown(report)
 
 
-def caption(values: Mapping[str, float | str]) -> str:
+def file_name(name: str) -> str:
+    """A clip's name without the signs that folders and addresses take for their own."""
+    return re.sub(r"[^\w.-]", "_", name)
+
+
+def caption(values: Mapping[str, Score]) -> str:
     """One clip's scores in a line."""
-    parts = []
-    for metric, value in values.items():
-        if not isinstance(value, str):
-            shown = _shown(metric)
-            number = f"{value:.{shown.digits}f}" if np.isfinite(value) else "∞"
-            parts.append(f"{shown.label} {number} {shown.unit}".strip())
-    return " · ".join(parts)
+    parts = [
+        f"{labels.shown(metric).label} {labels.number(metric, value)} {labels.shown(metric).unit}"
+        for metric, value in values.items()
+        if not isinstance(value, str)
+    ]
+    return " · ".join(part.strip() for part in parts)
 
 
-def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]:
-    scored = [clip for clip in clips if not isinstance(clip.values[metric], str)]
-    reasons = collections.Counter(
-        reason for clip in clips if isinstance(reason := clip.values[metric], str)
-    )
+def columns(clips: Sequence[ClipScores], metric: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Of the clips that have a number in a metric: values and weights [n], and speakers."""
+    scored = [clip for clip in clips if not isinstance(clip.values.get(metric, ""), str)]
     values = np.array([clip.values[metric] for clip in scored], np.float64)
     if np.isnan(values).any():
         raise ValueError(f"{metric} of a clip is NaN: a score is a number, or says why not")
@@ -200,133 +193,93 @@ def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]
         raise ValueError(
             f"{metric} of a clip has no weight: such a clip is unscored, with a reason"
         )
+    return values, weights, [clip.speaker for clip in scored]
+
+
+def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]:
+    values, weights, speakers = columns(clips, metric)
+    reasons = collections.Counter(
+        reason for clip in clips if isinstance(reason := clip.values[metric], str)
+    )
     mean = low = high = None
-    if scored and np.isfinite(values).all():
+    if len(values) and np.isfinite(values).all():
         mean = float((values * weights).sum() / weights.sum())
-        if len(scored) > 1:  # One clip says nothing about another.
-            speakers = [clip.speaker for clip in scored]
+        if len(values) > 1:  # One clip says nothing about another.
             low, high = bootstrap_interval(values, weights, speakers, seed)
-    cell = {"mean": mean, "low": low, "high": high, "clips": len(scored)}
+    cell = {"mean": mean, "low": low, "high": high, "clips": len(values)}
     return cell | {"unscored": dict(reasons.most_common())}
 
 
-def _csv(scores: Sequence[ClipScores]) -> str:
-    metrics = [*METRICS] + sorted({m for clip in scores for m in clip.values} - METRICS.keys())
-    metrics = [metric for metric in metrics if any(metric in clip.values for clip in scores)]
+def _entry(folder: epath.Path, media: Sample) -> dict[str, str]:
+    file = epath.Path(media.path).relative_to(folder).as_posix()
+    return {"title": media.title, "note": media.note, "file": file}
+
+
+def _read_media(folder: epath.Path, entries: Sequence[Mapping[str, str]]) -> list[Sample]:
+    return [Sample(each["title"], each["note"], folder / each["file"]) for each in entries]
+
+
+def _clips_csv(scores: Sequence[ClipScores]) -> str:
+    """A line per clip and row. Numbers in full; what has no number is in the last column, as JSON."""
+    metrics = labels.columns({str(i): clip.values for i, clip in enumerate(scores)})
+    weighted = [m for m in metrics if any(m in clip.weights for clip in scores)]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["row", "clip", "speaker", *metrics, "unscored"])
+    heads = [*metrics, *(_WEIGHT + metric for metric in weighted)]
+    writer.writerow(["row", "clip", "speaker", *heads, "unscored"])
     for clip in scores:
-        found = {name: value for name, value in clip.values.items() if not isinstance(value, str)}
-        missing = [f"{m}: {value}" for m, value in clip.values.items() if isinstance(value, str)]
-        numbers = [f"{found[m]:.6g}" if m in found else "" for m in metrics]
-        writer.writerow([clip.row, clip.clip, clip.speaker, *numbers, "; ".join(missing)])
+        found = {m: value for m, value in clip.values.items() if not isinstance(value, str)}
+        missing = {m: value for m, value in clip.values.items() if isinstance(value, str)}
+        numbers = [_written(found.get(metric)) for metric in metrics]
+        numbers += [_written(clip.weights.get(metric)) for metric in weighted]
+        unscored = json.dumps(missing, ensure_ascii=False) if missing else ""
+        writer.writerow([clip.row, clip.clip, clip.speaker, *numbers, unscored])
     return file.getvalue()
 
 
-def _html(report: Mapping[str, Any], samples: Sequence[Sample]) -> str:
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = resources.files("s2f_jax").joinpath("templates/report.html").read_text()
-    rows = report["rows"]
-    videos = [
-        {
-            "title": sample.title,
-            "note": sample.note,
-            "data": base64.b64encode(epath.Path(sample.path).read_bytes()).decode(),
+def _written(value: float | None) -> str:
+    """The shortest digits that give the same float."""
+    return "" if value is None else repr(float(value)).removesuffix(".0")
+
+
+def _read_clips(text: str, curves: Mapping[int, Mapping[str, np.ndarray]]) -> list[ClipScores]:
+    scores = []
+    for line, cells in enumerate(csv.DictReader(io.StringIO(text, newline=""))):
+        row, clip, speaker = (cells.pop(head) for head in ("row", "clip", "speaker"))
+        missing = json.loads(cells.pop("unscored") or "{}")
+        numbers = {head: float(cell) for head, cell in cells.items() if cell}
+        weights = {
+            head.removeprefix(_WEIGHT): numbers.pop(head)
+            for head in [*numbers]
+            if head.startswith(_WEIGHT)
         }
-        for sample in samples
-    ]
-    metrics = _columns(rows)
-    table = [
-        (_title(row), [(_text(m, cells.get(m)), _interval(m, cells.get(m))) for m in metrics])
-        for row, cells in rows.items()
-    ]
-    return environment.from_string(template).render(
-        corpus=report["corpus"],
-        split=report["split"],
-        charts=[_chart(metric, rows) for metric in metrics],
-        heads=[_head(metric) for metric in metrics],
-        table=table,
-        conventions={_title(name): text for name, text in report["conventions"].items()},
-        counts=[(_title(row), count, reasons) for row, count, reasons in _counts(rows)],
-        videos=videos,
-    )
+        scores.append(
+            ClipScores(row, clip, speaker, numbers | missing, weights, curves.get(line, {}))
+        )
+    return scores
 
 
-def _chart(metric: str, rows: Mapping[str, Any]) -> dict[str, Any]:
-    """A dot and its interval per row, as shares of the chart's width."""
-    shown = _shown(metric)
-    cells = {row: metrics[metric] for row, metrics in rows.items() if metric in metrics}
-    ends = [cell[end] for cell in cells.values() for end in ("mean", "low", "high")]
-    ends = [end for end in ends if end is not None] + list(shown.anchors)
-    low, high = min(ends, default=0.0), max(ends, default=1.0)
-    span = high - low or 1.0
-
-    def place(value: float | None) -> float | None:
-        return None if value is None else 100 * (_MARGIN + (1 - 2 * _MARGIN) * (value - low) / span)
-
-    return {
-        "label": shown.label,
-        "unit": shown.unit,
-        "arrow": _ARROWS[shown.better],
-        "what": shown.what,
-        "anchors": [place(anchor) for anchor in shown.anchors],
-        "rows": [
-            {
-                "title": _title(row),
-                "sanity": row in _SANITY_ROWS,
-                "text": _text(metric, cell),
-                "interval": _interval(metric, cell),
-                "clips": cell["clips"],
-                **{end: place(cell[end]) for end in ("mean", "low", "high")},
-            }
-            for row, cell in cells.items()
-        ],
-    }
+def _curves_npz(scores: Sequence[ClipScores]) -> bytes:
+    """Each curve of all clips end to end, with the clips' lines in clips.csv and the lengths."""
+    arrays = {}
+    for name in sorted({name for clip in scores for name in clip.curves}):
+        lines = [line for line, clip in enumerate(scores) if name in clip.curves]
+        curves = [np.asarray(scores[line].curves[name], np.float32) for line in lines]
+        arrays[f"{name}/values"] = np.concatenate(curves)
+        arrays[f"{name}/lengths"] = np.array([len(curve) for curve in curves], np.int64)
+        arrays[f"{name}/lines"] = np.array(lines, np.int64)
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
 
 
-def _columns(rows: Mapping[str, Any]) -> list[str]:
-    """The metrics that any row has, in the order of METRICS."""
-    found = {metric for metrics in rows.values() for metric in metrics}
-    return [m for m in METRICS if m in found] + sorted(found - METRICS.keys())
-
-
-def _counts(rows: Mapping[str, Any]) -> list[tuple[str, int, str]]:
-    """Row, its clips, and what could not be scored: "PSNR 2 (reason)"."""
-    counts = []
-    for row, metrics in rows.items():
-        cells = metrics.values()
-        total = max((c["clips"] + sum(c["unscored"].values()) for c in cells), default=0)
-        reasons = collections.defaultdict(list)
-        for metric in _columns({row: metrics}):
-            for reason, count in metrics[metric]["unscored"].items():
-                reasons[reason].append(f"{_shown(metric).label} {count}")
-        texts = [f"{reason} ({', '.join(of)})" for reason, of in reasons.items()]
-        counts.append((row, total, "; ".join(texts)))
-    return counts
-
-
-def _head(metric: str) -> str:
-    shown = _shown(metric)
-    return " ".join(part for part in (shown.label, shown.unit, _ARROWS[shown.better]) if part)
-
-
-def _text(metric: str, cell: Mapping[str, Any] | None) -> str:
-    if cell is None or not cell["clips"]:
-        return "–"
-    return "∞" if cell["mean"] is None else f"{cell['mean']:.{_shown(metric).digits}f}"
-
-
-def _interval(metric: str, cell: Mapping[str, Any] | None) -> str:
-    if cell is None or cell["low"] is None:
-        return ""
-    digits = _shown(metric).digits
-    return f"[{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
-
-
-def _shown(metric: str) -> Metric:
-    return METRICS.get(metric, Metric(metric, "", "", 3))
-
-
-def _title(key: str) -> str:
-    return METRICS[key].label if key in METRICS else key.replace("_", " ").capitalize()
+def _read_curves(data: bytes) -> dict[int, dict[str, np.ndarray]]:
+    """Line of clips.csv -> the clip's curves."""
+    found = collections.defaultdict(dict)
+    with np.load(io.BytesIO(data)) as arrays:
+        for name in [key.removesuffix("/values") for key in arrays if key.endswith("/values")]:
+            values, lengths, lines = (arrays[f"{name}/{p}"] for p in ("values", "lengths", "lines"))
+            parts = np.split(values, np.cumsum(lengths)[:-1])
+            for line, part in zip(lines.tolist(), parts, strict=True):
+                found[line][name] = part
+    return found

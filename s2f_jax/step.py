@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.lax import stop_gradient
 
@@ -36,18 +37,73 @@ def normalise(batch: Batch) -> Clips:
     )
 
 
-def _frame_inputs(frames: jax.Array, clips: Clips, picks: jax.Array) -> tuple[jax.Array, ...]:
-    """The frames picked, [B, n], each beside its clip's still."""
-    frames = jnp.take_along_axis(frames, picks[:, :, None, None, None], axis=1)
+class Picks(NamedTuple):
+    """Frames of each clip, drawn for the discriminators, int32 [B, n]."""
+
+    frames: jax.Array
+    moments: jax.Array  # The third of five frames, and the middle of their 0.2 s of sound.
+    others: jax.Array  # The middle of 0.2 s of sound that is not theirs.
+
+
+APART = (3, 15)  # Frames between a moment and the other one: more than people put up with, 0.12 s.
+
+
+def pick(key: jax.Array, batch: Batch, frames: int, moments: int) -> Picks:
+    """So many frames and moments of each clip, uniformly; a clip too short for others that are far
+    enough gets the farthest."""
+    count, places = batch["mask"].sum(axis=1, keepdims=True), batch["place"]
+
+    def draw(name: str, *shape: int) -> jax.Array:
+        return jax.vmap(lambda key: jax.random.uniform(key, shape))(
+            rngs.of_places(key, name, places)
+        )
+
+    of_frames = (draw("frames", frames) * count).astype(jnp.int32)
+    # Those whose five frames are all of the clip.
+    middles = 2 + (draw("moments", moments) * jnp.maximum(count - 4, 1)).astype(jnp.int32)
+    candidates = jnp.arange(batch["mask"].shape[1])[None, None]
+    inside = (candidates >= 2) & (candidates <= count[..., None] - 3)
+    apart = jnp.abs(candidates - middles[..., None])
+    wanted = inside & (apart >= APART[0]) & (apart <= APART[1])
+    score = jnp.where(wanted, 1 + draw("others", *wanted.shape[1:]), inside * (1 + apart) / 1000)
+    return Picks(of_frames, middles, jnp.argmax(score, axis=-1).astype(jnp.int32))
+
+
+def _frame_inputs(frames: jax.Array, clips: Clips, picks: Picks) -> tuple[jax.Array, ...]:
+    """The frames picked, each beside its clip's still."""
+    frames = jnp.take_along_axis(frames, picks.frames[:, :, None, None, None], axis=1)
     stills = jnp.broadcast_to(clips.still[:, None], frames.shape)
     return frames.reshape(-1, *frames.shape[2:]), stills.reshape(-1, *frames.shape[2:])
 
 
-def _sequence_inputs(frames: jax.Array, clips: Clips, picks: jax.Array) -> tuple[jax.Array, ...]:
+def _sequence_inputs(frames: jax.Array, clips: Clips, picks: Picks) -> tuple[jax.Array, ...]:
     return frames, clips.audio, clips.mask
 
 
-INPUTS = {"frame_discriminator": _frame_inputs, "sequence_discriminator": _sequence_inputs}
+def _sync_inputs(frames: jax.Array, clips: Clips, picks: Picks) -> tuple[jax.Array, ...]:
+    """Five frames around every moment picked, and where their sound is."""
+    five = picks.moments[:, :, None] + np.arange(-2, 3)[None, None]
+    last = clips.mask.sum(axis=1) - 1  # Of a clip of fewer than five frames, it repeats.
+    five = jnp.minimum(five, last[:, None, None])
+    windows = jnp.take_along_axis(
+        frames, five.reshape(len(five), -1)[:, :, None, None, None], axis=1
+    )
+    return windows.reshape(*five.shape, *frames.shape[2:]), clips.audio, picks.moments
+
+
+def _out_of_sync_inputs(clips: Clips, picks: Picks) -> tuple[jax.Array, ...]:
+    """Real frames with sound of another moment of their clip."""
+    windows, audio, _ = _sync_inputs(clips.frames, clips, picks)
+    return windows, audio, picks.others
+
+
+INPUTS = {
+    "frame_discriminator": _frame_inputs,
+    "sequence_discriminator": _sequence_inputs,
+    "sync_discriminator": _sync_inputs,
+}
+# Real, and to be judged as generated.
+MISMATCHED = {"sync_discriminator": _out_of_sync_inputs}
 
 
 def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
@@ -57,7 +113,7 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
     audio = jnp.zeros((1, generator.window))
     clips = Clips(still[:, None], still, audio, jnp.ones((1, 1), bool))
     noise = jnp.zeros((1, 1, generator.noise_features))
-    picks = jnp.zeros((1, 1), jnp.int32)
+    picks = Picks(*(jnp.zeros((1, 1), jnp.int32) for _ in Picks._fields))
     params, batch_stats = {}, {}
     for name, network in networks.items():
         if name == "generator":
@@ -66,7 +122,7 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
             inputs = INPUTS[name](clips.frames, clips, picks)
         variables = network.init(rngs.key(key, name), *inputs, train=False)
         variables = jax.tree.map(lambda leaf: leaf.astype(float), variables)
-        params[name], batch_stats[name] = variables["params"], variables["batch_stats"]
+        params[name], batch_stats[name] = variables["params"], variables.get("batch_stats", {})
     return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, tx.init(params))
 
 
@@ -74,7 +130,7 @@ def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kw
     """-> output, new batch statistics."""
     variables = {"params": params, "batch_stats": batch_stats}
     output, new = network.apply(variables, *inputs, train=True, mutable=["batch_stats"], **kwargs)
-    return output, new["batch_stats"]
+    return output, new.get("batch_stats", {})
 
 
 # By config.keep_activations. Between two convolutions all is cheap to compute again.
@@ -104,6 +160,7 @@ def objective(
     weights: Mapping[str, float],
     reconstruction_top: float,
     frames_per_clip: int,
+    moments_per_clip: int,
     keep_activations: str,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
@@ -119,9 +176,7 @@ def objective(
     keys = rngs.of_places(key, "noise", batch["place"])
     noise_shape = (clips.mask.shape[1], generator.noise_features)
     noise = generator.noise_std * jax.vmap(lambda key: jax.random.normal(key, noise_shape))(keys)
-    keys = rngs.of_places(key, "frames", batch["place"])
-    draw = jax.vmap(lambda key: jax.random.uniform(key, (frames_per_clip,)))(keys)
-    picks = (draw * clips.mask.sum(axis=1, keepdims=True)).astype(jnp.int32)
+    picks = pick(key, batch, frames_per_clip, moments_per_clip)
 
     stats = dict(batch_stats)
     generated, stats["generator"] = apply(
@@ -153,7 +208,13 @@ def objective(
         )
         judged, _ = apply(network, fixed, after_real, *inputs(generated, clips, picks))
         terms[f"generator/{name}"] = _per_clip(losses.generator(judged), clips)
-        terms[f"{name}/loss"] = _per_clip(losses.discriminator(real, fake), clips)
+        loss = losses.discriminator(real, fake)
+        if name in MISMATCHED:  # The two kinds of fakes weigh as much as the real ones.
+            inputs = MISMATCHED[name](clips, picks)
+            mismatched, stats[name] = apply(network, params[name], stats[name], *inputs)
+            loss = (loss + losses.discriminator(real, mismatched)) / 2
+            terms[f"{name}/accuracy_mismatched"] = _per_clip(1.0 * (mismatched < 0), clips)
+        terms[f"{name}/loss"] = _per_clip(loss, clips)
         terms[f"{name}/accuracy_real"] = _per_clip(1.0 * (real > 0), clips)
         terms[f"{name}/accuracy_fake"] = _per_clip(1.0 * (fake < 0), clips)
         total += weights[name] * terms[f"generator/{name}"].mean() + terms[f"{name}/loss"].mean()

@@ -10,7 +10,7 @@ import pytest
 from s2f_jax import networks, optim, step
 
 ROOT = pathlib.Path(__file__).parent.parent
-CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.py") if p.name != "__init__.py")
+CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "__init__.py")
 
 
 def imports(path):

@@ -1,11 +1,13 @@
 """Context encoder (paper 2.1.2): overlapping audio frames to z_c."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from s2f_jax.models.layers import GRU, BatchNorm, Conv, Dtype
+from s2f_jax.models.layers import GRU, BatchNorm, Conv, Dtype, bare_init, conv_init
 
 
 def audio_windows(audio: jax.Array, stride: int, window: int) -> jax.Array:
@@ -41,6 +43,7 @@ class AudioFrameEncoder(nn.Module):
     norm_first: bool = True
     slope: float = 0.0  # Of the leaky ReLU for negative values; 0 is ReLU.
     dtype: Dtype = jnp.float32
+    bare: bool = False  # No BatchNorm at all.
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
@@ -53,15 +56,15 @@ class AudioFrameEncoder(nn.Module):
         step = self.audio_rate // 1000
         *strides, rest = prime_factors(x.shape[1] // step)
         layers = [(5 * step, step, 2 * step), *((2 * s, s, (s + 1) // 2) for s in strides)]
+        init = bare_init if self.bare else conv_init
+        layer = partial(Conv, use_bias=True, dtype=self.dtype, init=init)
         x = x[..., None]
         for i, (kernel, stride, padding) in enumerate(layers):
-            x = Conv(
-                self.width * 2**i, (kernel,), stride, padding, True, self.dtype, name=f"conv{i}"
-            )(x)
-            if i or self.norm_first:
+            x = layer(self.width * 2**i, (kernel,), stride, padding, name=f"conv{i}")(x)
+            if not self.bare and (i or self.norm_first):
                 x = BatchNorm(self.dtype, name=f"norm{i}")(x, train, mask)
             x = nn.leaky_relu(x, self.slope)
-        x = Conv(self.features, (rest,), use_bias=True, dtype=self.dtype, name="code")(x)
+        x = layer(self.features, (rest,), name="code")(x)
         return x.reshape(x.shape[0], self.features)
 
 

@@ -11,6 +11,7 @@ by one matrix product. GPU and TPU get the plain forms. SPEED.md has what each f
 import itertools
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -25,6 +26,8 @@ Array = jax.Array
 Dtype = Any
 
 conv_init = nn.initializers.normal(0.02)
+# Without BatchNorm to set the scale of every layer, N(0, 0.02) lets the codes of narrow ones vanish.
+bare_init = nn.initializers.he_normal()
 
 CONVOLUTION = "convolution"  # The name of their outputs, which a rematerialised pass may keep.
 SMALL = 12  # Positions of a map (4x3) up to which a matrix product beats a CPU convolution.
@@ -285,7 +288,7 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
 
 
 class Conv(nn.Module):
-    """1-D or 2-D convolution, weights N(0, 0.02), torch's padding."""
+    """1-D or 2-D convolution, torch's padding."""
 
     features: int
     kernel: Sequence[int]
@@ -293,11 +296,12 @@ class Conv(nn.Module):
     padding: int = 0
     use_bias: bool = False
     dtype: Dtype = jnp.float32  # Of the compute; parameters stay float32.
+    init: nn.initializers.Initializer = conv_init
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """x [N, *space, C] -> [N, *space, features]."""
-        kernel = self.param("kernel", conv_init, (*self.kernel, x.shape[-1], self.features))
+        kernel = self.param("kernel", self.init, (*self.kernel, x.shape[-1], self.features))
         x = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
         x = checkpoint_name(x, CONVOLUTION)
         if self.use_bias:
@@ -344,20 +348,23 @@ class ImageEncoder(nn.Module):
     norm_first: bool = True
     slope: float = 0.0  # Of the leaky ReLU for negative values; 0 is ReLU.
     dtype: Dtype = jnp.float32
+    bare: bool = False  # No BatchNorm at all, and biases.
 
     @nn.compact
     def __call__(
         self, x: Array, train: bool, mask: Array | None = None
     ) -> tuple[Array, list[Array]]:
         """x [N, H, W, C], mask [N] -> code [N, features], the maps of the strided layers."""
+        init = bare_init if self.bare else conv_init
+        layer = partial(Conv, use_bias=self.bare, dtype=self.dtype, init=init)
         maps = []
         for i in range(int(math.log2(max(x.shape[1:3]))) - 2):
-            x = Conv(self.width * 2**i, (4, 4), 2, 1, dtype=self.dtype, name=f"conv{i}")(x)
-            if i or self.norm_first:
+            x = layer(self.width * 2**i, (4, 4), 2, 1, name=f"conv{i}")(x)
+            if not self.bare and (i or self.norm_first):
                 x = BatchNorm(self.dtype, name=f"norm{i}")(x, train, mask)
             x = nn.leaky_relu(x, self.slope)
             maps.append(x)
-        x = Conv(self.features, x.shape[1:3], dtype=self.dtype, name="code")(x)
+        x = layer(self.features, x.shape[1:3], name="code")(x)
         return x.reshape(x.shape[0], -1), maps
 
 

@@ -8,8 +8,10 @@ import pytest
 from etils import epath
 
 from data_pipelines import media
-from s2f_jax import report
+from data_pipelines.errors import UserError
+from s2f_jax import formats, labels, report
 from s2f_jax.report import ClipScores
+from tests.pages import outside_addresses
 
 
 def _scores(row, metric, values, speakers=None):
@@ -59,36 +61,26 @@ def test_a_score_that_is_not_a_number_is_a_bug():
         report.summarise(_scores("model", "ssim", [np.nan]))
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    """Clips of a speaker are alike: an interval over clips alone would cover far less often."""
-    rng = np.random.default_rng(0)
-    speakers = [f"s{i}" for i in range(25) for _ in range(4)]
-    covered, narrow = 0, 0
-    for seed in range(60):
-        values = np.repeat(rng.normal(0, 1, 25), 4) + rng.normal(0, 0.3, 100)
-        low, high = report.bootstrap_interval(values, np.ones(100), speakers, seed)
-        covered += low <= 0 <= high
-        low, high = report.bootstrap_interval(values, np.ones(100), ["s"] * 100, seed)
-        narrow += low <= 0 <= high
-    assert covered >= 52
-    assert narrow <= 50
+def _sample(folder, name="s.mp4"):
+    media.write_video(folder / "samples" / name, np.full((5, 16, 24, 3), 90, np.uint8), 25)
+    return report.Sample("c0 & co", "PSNR 27 dB", folder / "samples" / name)
 
 
-def test_the_interval_depends_on_the_seed_alone():
-    values, ones, speakers = np.arange(6.0), np.ones(6), list("aabbcc")
-    assert report.bootstrap_interval(values, ones, speakers, 1) == report.bootstrap_interval(
-        values, ones, speakers, 1
-    )
+def _figure(folder):
+    path = folder / "figures" / "f.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(media.encode_png(np.full((8, 8, 3), 90, np.uint8)))
+    return report.Sample("One <sound>", "on faces", path)
 
 
 @pytest.fixture
 def written(tmp_path):
-    media.write_video(tmp_path / "s.mp4", np.full((5, 16, 24, 3), 90, np.uint8), 25)
+    folder = epath.Path(tmp_path / "evaluation")
     scores = _scores("model", "psnr", [27.0, 28.0, "no <b>", 29.0])
     scores += _scores("ground_truth", "psnr", [np.inf] * 4)
-    sample = report.Sample("c0 & co", "PSNR 27 dB", tmp_path / "s.mp4")
-    folder = epath.Path(tmp_path / "evaluation")
-    found = report.write(folder, "demo", "test", {"pixels": "uint8"}, scores, [sample])
+    found = report.write(
+        folder, "demo", "test", {"pixels": "uint8"}, scores, [_sample(folder)], [_figure(folder)]
+    )
     return folder, found
 
 
@@ -96,7 +88,7 @@ def test_report_json_is_the_contract(written):
     folder, found = written
     read = json.loads((folder / "report.json").read_text(), parse_constant=pytest.fail)
     assert read == found
-    assert set(read) == {"corpus", "split", "conventions", "rows"}
+    assert set(read) == {"corpus", "split", "conventions", "rows", "samples", "figures"}
     assert (read["corpus"], read["split"]) == ("demo", "test")
     assert read["conventions"]["pixels"] == "uint8"
     assert list(read["rows"]) == ["model", "ground_truth"]
@@ -108,7 +100,7 @@ def test_clips_csv_has_a_line_per_clip_and_row(written):
     lines = list(csv.DictReader(io.StringIO((written[0] / "clips.csv").read_text())))
     assert [line["row"] for line in lines] == ["model"] * 4 + ["ground_truth"] * 4
     assert [line["psnr"] for line in lines] == ["27", "28", "", "29"] + ["inf"] * 4
-    assert lines[2]["unscored"] == "psnr: no <b>"
+    assert json.loads(lines[2]["unscored"]) == {"psnr": "no <b>"}
 
 
 def test_the_tables_show_every_row(written):
@@ -119,27 +111,180 @@ def test_the_tables_show_every_row(written):
 
 
 def test_the_page_stands_alone(written):
-    page = (written[0] / "report.html").read_text()
-    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:)""", page)
-    assert "://" not in page
-    assert page.count("data:video/mp4;base64,") == 1
-    assert "no &lt;b&gt;" in page and "c0 &amp; co" in page
-    assert page.count("<circle") == 1  # The infinite row has a sign, and no place on the scale.
-    assert page.count("28.00") >= 2
+    page_text = (written[0] / "report.html").read_text()
+    assert outside_addresses(page_text) == []
+    assert page_text.count("data:video/mp4;base64,") == 1
+    assert page_text.count("data:image/png;base64,") == 1
+    assert "no &lt;b&gt;" in page_text and "c0 &amp; co" in page_text
+    assert "One &lt;sound&gt;" in page_text
+    assert page_text.count("<circle") == 1  # An infinite row has a sign, and no place on the scale.
+    assert page_text.count("28.00") >= 2
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        '<img src="https://example.org/a.png">',
+        "<a href='page.html'>",
+        "div { background: url(picture.png) }",
+        'fetch("wss://example.org")',
+    ],
+)
+def test_an_outside_address_would_be_found(outside):
+    assert outside_addresses(f"<p>{outside}</p>")
 
 
 def test_nothing_is_left_beside_the_files(written):
     names = sorted(path.name for path in written[0].iterdir())
-    assert names == ["clips.csv", "report.html", "report.json", "report.md"]
+    assert names == [
+        "clips.csv", "curves.npz", "figures", "report.csv", "report.html", "report.json",
+        "report.md", "report.tex", "samples",
+    ]  # fmt: skip
 
 
 def test_every_metric_can_be_shown(tmp_path):
     scores = [
-        ClipScores(row, str(i), "s", dict.fromkeys([*report.METRICS, "own"], float(i)))
+        ClipScores(row, str(i), "s", dict.fromkeys([*labels.METRICS, "own"], float(i)))
         for row in ("model", "frozen_still")
         for i in range(3)
     ]
     report.write(tmp_path, "demo", "test", {}, scores)
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<section") == len(report.METRICS) + 1
-    assert "nan" not in page.lower().split("<style>")[1].split("</style>")[1]
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("<section") == len(labels.METRICS) + 1
+    assert "nan" not in text.lower().split("<style>")[1].split("</style>")[1]
+
+
+def _drawn(rng, rows, clips):
+    """Scores of every kind: numbers of any size, infinities, reasons with odd signs, weights, curves."""
+    reasons = ["short", 'a "quoted", one; psnr: too', "two\nlines", "größer als 64 – nein"]
+    metrics = [*labels.METRICS, "own"]
+    found = []
+    for row in rows:
+        for i in range(clips):
+            values = {}
+            for metric in rng.permutation(metrics).tolist():
+                kind = rng.random()
+                if kind < 0.6:
+                    values[metric] = float(rng.normal() * 10.0 ** rng.integers(-9, 9))
+                elif kind < 0.65:
+                    values[metric] = float("inf")
+                elif kind < 0.9:
+                    values[metric] = reasons[rng.integers(4)]
+            weights = {m: float(rng.uniform(0.1, 9)) for m in values if rng.random() < 0.3}
+            curves = {
+                "mouth_opening": rng.normal(0, 1, rng.integers(0, 9)),
+                "blinks": rng.integers(0, 99, (rng.integers(0, 3), 3)),
+                "sync_distance": rng.normal(0, 1, 31),
+            }
+            curves = {name: curve for name, curve in curves.items() if rng.random() < 0.7}
+            clip = ClipScores(row, f"c/{i}, {i}", f"s{i // 2}", values, weights, curves)
+            found.append(clip)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_read_back_and_written_again_gives_the_same_files(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    folder, log = epath.Path(tmp_path) / "evaluation", tmp_path / "metrics.jsonl"
+    log.write_text('{"step": 1, "epoch": 1, "generator/reconstruction": 0.5}\n')
+    scores = _drawn(rng, ["model", "ground_truth", "own_row"], int(rng.integers(1, 9)))
+    conventions = {"size": "32x24", "seed": 3, "odd": "a | b, <c> & “d”"}
+    written = report.write(
+        folder, "grid", "test", conventions, scores, [_sample(folder)], [_figure(folder)],
+        {"model": log},
+    )  # fmt: skip
+    files = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert len(files) == 7
+    again = report.read(folder)
+    assert (again.corpus, again.split, again.conventions) == ("grid", "test", conventions)
+    for before, after in zip(scores, again.scores, strict=True):
+        assert (before.row, before.clip, before.speaker) == (after.row, after.clip, after.speaker)
+        assert (before.values, before.weights) == (after.values, after.weights)
+        assert before.curves.keys() == after.curves.keys()
+        for name, curve in before.curves.items():
+            np.testing.assert_array_equal(np.float32(curve), after.curves[name])
+    rewritten = report.write(
+        folder, again.corpus, again.split, again.conventions, again.scores, again.samples,
+        again.figures, {"model": log},
+    )  # fmt: skip
+    assert rewritten == written
+    for path, before in files.items():
+        assert path.read_bytes() == before, path.name
+
+
+def test_an_evaluation_that_is_absent_or_damaged_is_refused(written, tmp_path):
+    with pytest.raises(UserError, match="nowhere holds no evaluation"):
+        report.read(tmp_path / "nowhere")
+    for name in ("report.json", "clips.csv", "curves.npz"):
+        whole = (written[0] / name).read_bytes()
+        (written[0] / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(UserError, match=r"is damaged .*run `evaluate` again"):
+            report.read(written[0])
+        (written[0] / name).write_bytes(whole)
+    (written[0] / "curves.npz").unlink()
+    with pytest.raises(UserError, match="is damaged"):
+        report.read(written[0])
+
+
+def test_the_formats_agree_with_each_other(tmp_path):
+    scores = _drawn(np.random.default_rng(7), ["model", "frozen_still"], 12)
+    found = report.write(tmp_path, "demo", "test", {}, scores)
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))
+    cells = {(row, m): cell for row, of in found["rows"].items() for m, cell in of.items()}
+    assert {(line["row"], line["metric"]) for line in lines} == cells.keys()
+    table = [line for line in (tmp_path / "report.md").read_text().splitlines() if "|" in line]
+    heads = [head.strip() for head in table[0].strip("|").split("|")]
+    shown = {row.split("|")[1].strip(): row.strip("|").split("|") for row in table[2:]}
+    for line in lines:
+        cell = cells[line["row"], line["metric"]]
+        infinite = cell["clips"] and cell["mean"] is None
+        for end in ("mean", "low", "high"):
+            number = float(line[end]) if line[end] else None
+            assert number == (np.inf if end == "mean" and infinite else cell[end])
+        assert int(line["clips"]) == cell["clips"]
+        assert int(line["unscored"]) == sum(cell["unscored"].values())
+        at = heads.index(labels.head(line["metric"]))
+        text = f"{labels.text(line['metric'], cell)} {labels.interval(line['metric'], cell)}"
+        assert shown[labels.title(line["row"])][at].strip() == text.strip()
+
+
+def test_latex_is_escaped_and_each_row_has_all_its_columns(tmp_path):
+    scores = _scores("l1_100%_{a}&b", "wer", [0.2, 0.4]) + _scores("model", "own_$^~\\", [1.0, "x"])
+    report.write(tmp_path, "my_corpus#1", "test", {}, scores)
+    text = (tmp_path / "report.tex").read_text()
+    assert r"my\_corpus\#1" in text and r"L1 100\% \{a\}\&b" in text
+    assert r"own\_\$\textasciicircum{}\textasciitilde{}\textbackslash{}" in text
+    tables = re.findall(r"\\begin\{tabular\}\{(l r*|lr*)\}(.*?)\\end\{tabular\}", text, re.DOTALL)
+    assert len(tables) == 2
+    for columns, body in tables:
+        rows = [line.removesuffix(r"\\") for line in body.splitlines() if line.endswith(r"\\")]
+        assert len(rows) == 3
+        for row in rows:
+            assert len(re.split(r"(?<!\\)&", row)) == len(columns)
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert text.count(f"\\{rule}") == 2
+    bare = re.sub(r"\\[{}&%$#_]", "", text)
+    assert bare.count("{") == bare.count("}") and bare.count("$") % 2 == 0
+    assert text.isascii()
+
+
+def test_every_sign_that_latex_reads_is_escaped():
+    assert formats.escape("50% of a_b & {c} #1 $2 ~x ^y \\") == (
+        r"50\% of a\_b \& \{c\} \#1 \$2 \textasciitilde{}x \textasciicircum{}y \textbackslash{}"
+    )
+
+
+def test_the_papers_numbers_stand_beside_the_papers_corpora_alone(tmp_path):
+    scores = _scores("model", "wer", [0.3, 0.4]) + _scores("model", "psnr", [27.0, 28.0])
+    ours = report.write(tmp_path / "grid", "grid", "test", {}, scores)
+    assert ours["paper"]["paper: model"]["wer"] == 0.254
+    assert ours["paper"]["paper: static baseline"]["psnr"] == 27.39
+    assert set(ours["rows"]) == {"model"}
+    for name in ("report.md", "report.html", "report.tex"):
+        text = (tmp_path / "grid" / name).read_text()
+        assert "27.98" in text and "aper: static baseline" in text
+    assert "paper: model,wer,0.254,,,,," in (tmp_path / "grid" / "report.csv").read_text()
+    for corpus, split in (("demo", "test"), ("grid", "val"), ("crema_d", "test")):
+        other = report.write(tmp_path / corpus / split, corpus, split, {}, scores)
+        assert "paper" not in other and "paper" not in other["conventions"]
+        assert "aper: " not in (tmp_path / corpus / split / "report.html").read_text()

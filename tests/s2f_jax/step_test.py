@@ -15,7 +15,12 @@ from s2f_jax.metrics import image
 
 RATES = (1e-3, 2e-3, 4e-3)
 WEIGHTS = {"reconstruction": 400.0, "frame_discriminator": 1.0, "sequence_discriminator": 1.0}
-FIELDS = {"weights": WEIGHTS, "reconstruction_top": 0.5, "frames_per_clip": 1}
+FIELDS = {
+    "weights": WEIGHTS,
+    "reconstruction_top": 0.5,
+    "frames_per_clip": 1,
+    "moments_per_clip": 1,
+}
 
 
 def tiny_config(**model):
@@ -66,6 +71,7 @@ def compiled(adversarial=True, accumulate=1, keep_activations="all", **fields):
             step_of,
             reconstruction_top=0.5,
             frames_per_clip=2,
+            moments_per_clip=1,
             keep_activations=keep_activations,
             accumulate=accumulate,
             adversarial=adversarial,

@@ -23,6 +23,8 @@ WIDE = [
     "--config.model.width=32",
     "--config.model.frame_width=8",
     "--config.model.sequence_width=8",
+    "--config.loss.sync=1",
+    "--config.model.sync_width=8",
 ]
 # How many processes, devices of each, and flags.
 TOPOLOGIES = {

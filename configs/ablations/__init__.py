@@ -1,0 +1,33 @@
+"""Variants of a config, each a file of a few lines: configs/ablations/l1_only.py:demo is the demo's.
+
+python -m s2f_jax.main ablate --config=configs/demo.py --workdir=runs/table_demo
+"""
+
+import importlib
+from typing import Any
+
+# The rows of the table, in this order.
+VARIANTS = (
+    "static_baseline",
+    "l1_only",
+    "frame_only",
+    "sequence_only",
+    "with_sync",
+    "sequence_without_sound",
+    "frame_without_still",
+    "sequence_per_step",
+    "no_noise",
+    "no_skips",
+    "l1_whole_face",
+    "lambda_quarter",
+    "lambda_fourfold",
+)
+
+
+def variant(corpus: str, name: str) -> Any:
+    """The config of that name under configs, 'demo' or with a preset 'grid:sda', to be changed."""
+    module, _, preset = corpus.partition(":")
+    get_config = importlib.import_module(f"configs.{module}").get_config
+    c = get_config(preset) if preset else get_config()
+    c.name = f"{c.name}_{name}"
+    return c

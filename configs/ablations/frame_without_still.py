@@ -1,0 +1,11 @@
+"""The frame discriminator does not see the still."""
+
+from typing import Any
+
+from configs import ablations
+
+
+def get_config(corpus: str = "grid") -> Any:
+    c = ablations.variant(corpus, "frame_without_still")
+    c.model.frame_still = False
+    return c

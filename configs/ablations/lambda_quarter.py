@@ -1,0 +1,11 @@
+"""A quarter of eq. 3's lambda."""
+
+from typing import Any
+
+from configs import ablations
+
+
+def get_config(corpus: str = "grid") -> Any:
+    c = ablations.variant(corpus, "lambda_quarter")
+    c.loss.reconstruction /= 4
+    return c

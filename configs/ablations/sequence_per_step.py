@@ -1,0 +1,11 @@
+"""The sequence discriminator runs one GRU over the codes of both at every time step."""
+
+from typing import Any
+
+from configs import ablations
+
+
+def get_config(corpus: str = "grid") -> Any:
+    c = ablations.variant(corpus, "sequence_per_step")
+    c.model.sequence_fusion = "step"
+    return c

@@ -1,0 +1,55 @@
+"""What the paper claims: its Table 1, and which of two models it finds better in what."""
+
+import dataclasses
+
+NOTE = (
+    "the rows of the paper are its Table 1; its conventions for pixels, crops and readers are not"
+    " published and may differ, its WER is another lip reader's, and its ACD stands under the"
+    " squared one, the only one that its size fits"
+)
+_MODEL, _BASELINE = "paper: model", "paper: static baseline"
+_TABLE_1 = {
+    "grid": {
+        _MODEL: {
+            "psnr": 27.98, "ssim": 0.844, "cpbd": 0.277, "fdbm": 0.114, "acd_mse": 1.02e-4,
+            "wer": 0.254,
+        },
+        _BASELINE: {
+            "psnr": 27.39, "ssim": 0.831, "cpbd": 0.280, "fdbm": 0.113, "acd_mse": 1.07e-4,
+            "wer": 0.372,
+        },
+    },
+    "tcd_timit": {
+        _MODEL: {"psnr": 23.54, "ssim": 0.697, "cpbd": 0.253, "fdbm": 0.102, "acd_mse": 2.06e-4},
+        _BASELINE: {"psnr": 23.01, "ssim": 0.654, "cpbd": 0.252, "fdbm": 0.097, "acd_mse": 2.29e-4},
+    },
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Ordering:
+    """That the model is better than the static baseline in one metric."""
+
+    metric: str
+    claim: str
+
+
+ORDERINGS = (
+    Ordering("wer", "fewer of the model's words are misread (WER)"),
+    Ordering("sync_confidence", "the model's lips are in clearer synchrony with the sound"),
+    Ordering("silence_motion", "the model's mouth moves in silence more nearly as the real one"),
+    Ordering("jitter", "the model's face jitters more nearly as the real one"),
+    Ordering("psnr", "the model's PSNR is higher"),
+    Ordering("ssim", "the model's SSIM is higher"),
+    Ordering("fdbm", "the model's frames are sharper (FDBM)"),
+    Ordering("acd_l2", "the model keeps the identity better (ACD)"),
+)
+BLINKS = (
+    "variants with the sequence discriminator blink more than those without",
+    "those without it next to never blink: less than a tenth as often as the real people",
+)
+
+
+def published(corpus: str, split: str) -> dict[str, dict[str, float]]:
+    """Row -> metric -> the paper's number; nothing where the paper measured something else."""
+    return _TABLE_1.get(corpus, {}) if split == "test" else {}
