@@ -98,6 +98,12 @@ def get_config(
     c.readers.lips = ""  # Of a config like configs/lipreader_grid.py.
     c.readers.sync = ""  # Of a config like configs/syncnet_grid.py.
 
+    c.sync_network = ConfigDict()  # What the task "sync" trains.
+    c.sync_network.features = 256  # Of its two codes.
+    c.sync_network.width = 32  # As model.width.
+    c.sync_network.audio_width = 16  # As model.audio_width.
+    c.sync_network.rate = 1e-3  # It decays as optim says.
+
     c.embedder = ConfigDict()  # Of faces, for ACD.
     c.embedder.path = ""  # An ONNX file; empty: SFace.
     c.embedder.size = 112  # Pixels it takes, height and width.
@@ -109,7 +115,7 @@ def get_config(
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).
     c.validation_clips = 0  # At most so many; 0: all.
     c.eval_batch_size = 8  # Clips.
-    c.best_by = "psnr"  # Or "ssim", "psnr_mouth": the validation score of the best checkpoint.
+    c.best_by = "psnr"  # Of the validation scores, e.g. "ssim", that of the best checkpoint.
     c.checkpoint_every = 500  # Steps, beside one after each epoch.
     c.keep_latest = 2  # Checkpoints, beside the best one.
     c.log_every = 10  # Steps.

@@ -129,12 +129,12 @@ def _stepping(bench: Bench, number: int) -> Callable[[], Any]:
 def _networks(bench: Bench) -> Samples:
     """Each network by itself on a training batch, forward alone and with its gradients."""
     networks, config = bench.trainer.task.networks, bench.config
-    clips = step.normalise(sharding.put(bench.batch, bench.trainer.by_example))
+    batch = sharding.put(bench.batch, bench.trainer.by_example)
+    clips = step.normalise(batch)
     generator = bench.generator
     noise = jnp.zeros((*clips.mask.shape, generator.noise_features))
-    picks = step.pick(
-        bench.trainer.key, bench.batch, config.loss.frames_per_clip, config.loss.moments_per_clip
-    )
+    drawn = config.loss.frames_per_clip, config.loss.moments_per_clip
+    picks = step.pick(bench.trainer.key, batch, *drawn)
     inputs: dict[str, tuple[Any, ...]] = {"generator": (clips.still, clips.audio, noise)}
     inputs |= {name: of(clips.frames, clips, picks) for name, of in step.INPUTS.items()}
     figures = {}

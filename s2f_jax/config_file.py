@@ -36,7 +36,7 @@ _CHOICES = {
     "model.sequence_fusion": ("last", "step"),
     "embedder.channels": ("rgb", "bgr"),
     "keep_activations": ("all", "convolutions", "none"),
-    "best_by": ("psnr", "ssim", "psnr_mouth"),
+    "best_by": ("psnr", "ssim", "psnr_mouth", "windows_right"),
 }
 
 
