@@ -36,11 +36,11 @@ class Crop:
     def __call__(
         self,
         frames: np.ndarray,
-        shift: Sequence[float] = (0, 0),
+        shift: Sequence[float] | np.ndarray = (0, 0),
         out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Aligned faces uint8 [T, H, W, 3] -> uint8 [T, height, width, 3], into `out` if given."""
-        transform = self.transform(*frames.shape[1:3], shift)
+        transform = self.transform(frames.shape[1], frames.shape[2], shift)
         if out is None:
             out = np.empty((len(frames), self.height, self.width, 3), np.uint8)
         for face, mouth in zip(frames, out, strict=True):
