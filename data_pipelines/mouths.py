@@ -25,7 +25,9 @@ class Crop:
     width: int
     mouth: float  # Pixels of the crop from one corner of the canonical mouth to the other.
 
-    def transform(self, height: int, width: int, shift: Sequence[float] = (0, 0)) -> np.ndarray:
+    def transform(
+        self, height: int, width: int, shift: Sequence[float] | np.ndarray = (0, 0)
+    ) -> np.ndarray:
         """From an aligned face of that size to the crop, [2, 3]; shift (x, y): in its pixels."""
         share = np.array((width / 96, height / 128))
         scale = self.mouth / (_WIDTH * share)
