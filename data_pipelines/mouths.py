@@ -12,9 +12,9 @@ from data_pipelines.stored import TRAINED_ON
 
 FEATURES = (*TRAINED_ON, "transcript", "words")  # Of the shards, that an example is made from.
 
-# The middle of the mouth (x, y) and its width in an aligned 128 x 96 image: the means over GRID's
-# speakers, with 1 px more of chin, since a mouth opens downwards.
-_MIDDLE, _WIDTH = (49.7, 88.0), 31.0
+# The middle of the mouth (x, y) and its width in an aligned 128 x 96 image: the means over 12 speakers
+# of GRID, but for 2 px more of chin, since a mouth opens downwards.
+_MIDDLE, _WIDTH = (49.7, 88.0), 27.2
 
 
 @dataclasses.dataclass(frozen=True)

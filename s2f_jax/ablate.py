@@ -8,14 +8,14 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from etils import epath
 
 from data_pipelines.errors import STOPPED, UserError
-from s2f_jax import config_file, evaluate, table
+from s2f_jax import config_file, evaluate, judges, report, runs, table
+from s2f_jax.verdicts import BASELINE, MODEL
 
-BASELINE, MODEL = "static_baseline", "model"
 _SLURM = """#!/usr/bin/env bash
 # One variant a task; afterwards the same `ablate` command without --print makes the table.
 #SBATCH --job-name=ablate
@@ -101,26 +101,52 @@ def run(
         slurm = _SLURM.format(last=len(lines) - 1, commands=quoted)
         print(slurm if show == "slurm" else "\n".join(lines))
         return 0
-    failed = {}
+    failed = []
     for each, command in zip(all_of_them, commands, strict=True):
         print(f"ablate: {each.name}", flush=True)
         code = _train(command)
         if code == STOPPED:
             return STOPPED
         if code:
-            failed[each.name] = f"its training ended with exit code {code}"
-    trained = [each for each in all_of_them if each.name not in failed]
-    judges: evaluate.Judges | None = None
-    for each in trained:
-        of, rows = configs[each.name], None if each.name == MODEL else ("model",)
-        if not evaluate.is_done(of, each.workdir, split, data_dir, rows):
-            judges = judges or evaluate.Judges.of(base, data_dir, each.workdir.parent / "kept")
-            evaluate.run(of, str(each.workdir), data_dir, split, rows=rows, judges=judges)
-    folders = {each.name: each.workdir / "evaluation" / split for each in trained}
-    output = all_of_them[0].workdir.parent / split
-    table.write(output, folders, missing=failed)
-    print(f"{output}/report.html")
+            print(
+                f"ablate: the training of {each.name} ended with exit code {code}; the others go on"
+            )
+            failed.append(each.name)
+    root = all_of_them[0].workdir.parent
+    _score(
+        base, [each for each in all_of_them if each.name not in failed], configs, data_dir, split
+    )
+    result = table.write(
+        root / split,
+        {each.name: each.workdir / "evaluation" / split for each in all_of_them},
+        with_sequence=[name for name, of in configs.items() if of.loss.sequence],
+    )
+    print(report.markdown(result))
+    print(f"{root / split}/report.html")
     return 1 if failed else 0
+
+
+def _score(
+    base: runs.Config,
+    trained: Sequence[Variant],
+    configs: Mapping[str, runs.Config],
+    data_dir: str | None,
+    split: str,
+) -> None:
+    """Evaluates those that have not been, all by the same judges."""
+    by: judges.Judges | None = None
+    try:
+        for each in trained:
+            rows = evaluate.ROWS if each.name == MODEL else ("model",)
+            config, workdir = configs[each.name], each.workdir
+            if evaluate.is_done(config, workdir, split, rows):
+                continue
+            by = by or judges.of_run(base, data_dir, workdir.parent / "faces")
+            print(f"ablate: {each.name} is scored", flush=True)
+            evaluate.run(config, str(workdir), data_dir, split, rows, by)
+    finally:
+        if by:
+            by.close()
 
 
 def _train(command: list[str]) -> int:

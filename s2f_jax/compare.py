@@ -121,7 +121,7 @@ def _aligned(pair: Pair, size: tuple[int, int], find: Any) -> Pair | str:
     )
     frames = [
         faces.align(frame, faces.face_transform(points, *size), *size)
-        for frame, points in zip(pair.video, steadied, strict=True)
+        for frame, points in zip(pair.video, np.asarray(steadied), strict=True)
     ]
     video = np.stack(frames)
     return Pair(

@@ -1,5 +1,7 @@
 """From a letter's logits per frame to text: connectionist temporal classification (Graves 2006)."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import log_softmax
 
@@ -27,6 +29,18 @@ def beam(logits: np.ndarray, lengths: np.ndarray, width: int = 200) -> list[str]
     ]
 
 
+class _Beams(NamedTuple):
+    """The beginnings of a text that are still followed; [B, width] unless noted."""
+
+    prefixes: np.ndarray  # [B, width, T], -1 after the last letter.
+    size: np.ndarray  # Letters.
+    last: np.ndarray  # The last letter; the blank, where there is none.
+    own: np.ndarray  # A hash, by which a prefix is known,
+    parent: np.ndarray  # and that of the prefix which it extends.
+    ends_blank: np.ndarray  # Log probability of its paths so far that end in the blank,
+    ends_letter: np.ndarray  # and of those that end in its last letter.
+
+
 def beam_prefixes(
     logits: np.ndarray, lengths: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -38,54 +52,70 @@ def beam_prefixes(
     """
     logs = log_softmax(logits.astype(np.float64), axis=-1)
     batch, time, classes = logs.shape
-    blank, rows = classes - 1, np.arange(batch)[:, None]
-    prefixes = np.full((batch, width, time), -1, np.int16)
-    size = np.zeros((batch, width), np.int64)
-    last = np.full((batch, width), blank)  # Letter of each prefix; the empty one has none.
-    # A prefix is known by its hash, and so is the one that it extends.
-    own, parent = np.zeros((2, batch, width), np.uint64)
-    own[:, 0] = 1
-    # Log probabilities of the paths that end in the blank, and in the last letter.
-    ends_blank, ends_letter = np.full((2, batch, width), -np.inf)
-    ends_blank[:, 0] = 0
+    nothing = np.full((batch, width), -np.inf)
+    beams = _Beams(
+        prefixes=np.full((batch, width, time), -1, np.int16),
+        size=np.zeros((batch, width), np.int64),
+        last=np.full((batch, width), classes - 1),
+        own=np.zeros((batch, width), np.uint64),
+        parent=np.zeros((batch, width), np.uint64),
+        ends_blank=nothing.copy(),
+        ends_letter=nothing,
+    )
+    beams.own[:, 0], beams.ends_blank[:, 0] = 1, 0  # The empty text.
     for t in range(time):
-        log, running = logs[:, t], (t < lengths)[:, None]
-        either = np.logaddexp(ends_blank, ends_letter)
-        stay_blank = either + log[:, blank:]
-        repeat = np.where(last == blank, -np.inf, np.take_along_axis(log, last, axis=1))
-        stay_letter = ends_letter + repeat
-        # A letter is heard twice only with a blank in between.
-        doubled = last[..., None] == np.arange(blank)
-        extended = np.where(doubled, ends_blank[..., None], either[..., None])
-        extended = extended + log[:, None, :blank]
-        # What extends to a prefix that is there already goes to that one.
-        alive = np.isfinite(either)
-        same = (own[:, :, None] == parent[:, None, :]) & alive[:, :, None]
-        clip, child = np.nonzero(same.any(axis=1) & alive & (last != blank))
-        of_child = same.argmax(axis=1)[clip, child], last[clip, child]
-        joined = np.logaddexp(stay_letter[clip, child], extended[clip, *of_child])
-        stay_letter[clip, child] = joined
-        extended[clip, *of_child] = -np.inf
+        running = t < lengths
+        after = _step(beams, logs[:, t])
+        beams = _Beams(
+            *(
+                np.where(running.reshape(-1, *(1,) * (x.ndim - 1)), new, x)
+                for x, new in zip(beams, after, strict=True)
+            )
+        )
+    return beams.prefixes, np.logaddexp(beams.ends_blank, beams.ends_letter)
 
-        stay = np.logaddexp(stay_blank, stay_letter)
-        scores = np.concatenate([stay, extended.reshape(batch, -1)], axis=1)
-        kept = np.argpartition(-scores, width - 1, axis=1)[:, :width]
-        kept = np.where(running, kept, np.arange(width))
-        grown = kept >= width
-        source = np.where(grown, (kept - width) // blank, kept)
-        letter = np.where(grown, (kept - width) % blank, last[rows, source])
-        stays_or = np.where(grown, -np.inf, 0)
-        score = scores[rows, kept]
-        ends_blank, ends_letter = (
-            np.where(running, stays_or + stay_blank[rows, source], ends_blank),
-            np.where(running, np.where(grown, score, stay_letter[rows, source]), ends_letter),
-        )
-        parent = np.where(grown, own[rows, source], parent[rows, source])
-        own = np.where(
-            grown, own[rows, source] * _FACTOR + (letter + 1).astype(np.uint64), own[rows, source]
-        )
-        prefixes, size, last = prefixes[rows, source], size[rows, source], letter
-        clip, slot = np.nonzero(grown)
-        prefixes[clip, slot, size[clip, slot]] = letter[clip, slot]
-        size = size + grown
-    return prefixes, np.logaddexp(ends_blank, ends_letter)
+
+def _step(beams: _Beams, log: np.ndarray) -> _Beams:
+    """One more frame, with the log probabilities [B, C] of its classes."""
+    batch, width = beams.last.shape
+    blank, rows = log.shape[1] - 1, np.arange(batch)[:, None]
+    either = np.logaddexp(beams.ends_blank, beams.ends_letter)
+    stay_blank = either + log[:, blank:]
+    stay_letter = beams.ends_letter + np.take_along_axis(log, beams.last, axis=1)
+    # A letter is new after itself only where a blank lies in between.
+    doubled = beams.last[..., None] == np.arange(blank)
+    extended = np.where(doubled, beams.ends_blank[..., None], either[..., None])
+    extended = extended + log[:, None, :blank]
+    _join(beams, np.isfinite(either), stay_letter, extended)
+
+    stay = np.logaddexp(stay_blank, stay_letter)
+    scores = np.concatenate([stay, extended.reshape(batch, -1)], axis=1)
+    kept = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+    grown = kept >= width
+    source = np.where(grown, (kept - width) // blank, kept)
+    letter = (kept - width) % blank
+    own, prefixes, size = (x[rows, source] for x in (beams.own, beams.prefixes, beams.size))
+    clip, slot = np.nonzero(grown)
+    prefixes[clip, slot, size[clip, slot]] = letter[clip, slot]
+    return _Beams(
+        prefixes=prefixes,
+        size=size + grown,
+        last=np.where(grown, letter, beams.last[rows, source]),
+        own=np.where(grown, own * _FACTOR + letter.astype(np.uint64) + np.uint64(1), own),
+        parent=np.where(grown, own, beams.parent[rows, source]),
+        ends_blank=np.where(grown, -np.inf, stay_blank[rows, source]),
+        ends_letter=np.where(grown, scores[rows, kept], stay_letter[rows, source]),
+    )
+
+
+def _join(beams: _Beams, alive: np.ndarray, stay_letter: np.ndarray, extended: np.ndarray) -> None:
+    """Where a prefix extended is another one that is there, its paths go to that one, in place.
+
+    alive bool, stay_letter [B, width], extended [B, width, letters].
+    """
+    same = (beams.own[:, :, None] == beams.parent[:, None, :]) & alive[:, :, None]
+    clip, child = np.nonzero(same.any(axis=1) & alive)
+    parent, letter = same.argmax(axis=1)[clip, child], beams.last[clip, child]
+    paths = extended[clip, parent, letter]
+    stay_letter[clip, child] = np.logaddexp(stay_letter[clip, child], paths)
+    extended[clip, parent, letter] = -np.inf

@@ -21,6 +21,8 @@ from s2f_jax.runs import Config
 from s2f_jax.state import TrainState
 
 NAME = "lipreader"  # Of the network.
+_WARM_UP = 60  # Steps, over which the learning rate rises to its value.
+_LEAST = 15  # Pixels of a side, which one stride and three poolings halve.
 Batch = Mapping[str, jax.Array]
 
 
@@ -82,18 +84,21 @@ def train_step(
     *,
     network: LipNet,
     tx: optax.GradientTransformation,
+    clip_norm: float,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
     """One update -> the new state, the means of what is logged, the terms per clip [B]."""
     gradient = jax.grad(objective, has_aux=True)
     params, stats = state.params[NAME], state.batch_stats[NAME]
     grads, (ctc_loss, stats) = gradient(params, stats, batch, key, network=network)
+    norm = optax.tree.norm(grads)
+    grads = jax.tree.map(lambda leaf: leaf * jnp.minimum(1, clip_norm / norm), grads)
     updates, opt_state = tx.update({NAME: grads}, state.opt_state, state.params)
     new = TrainState(
         state.step + 1, optax.apply_updates(state.params, updates), {NAME: stats}, opt_state
     )
     terms = {f"{NAME}/ctc": ctc_loss}
     metrics = {name: values.mean() for name, values in terms.items()}
-    return new, metrics | {f"{NAME}/gradient_norm": optax.tree.norm(grads)}, terms
+    return new, metrics | {f"{NAME}/gradient_norm": norm}, terms
 
 
 def read(variables: Any, frames: jax.Array, mask: jax.Array, *, network: LipNet) -> jax.Array:
@@ -190,6 +195,22 @@ class LipReading:
                 f"--config.accumulate={config.accumulate}: a lip reader takes its batch whole;"
                 " give 1, and a smaller --config.batch_size"
             )
+        if config.best_by not in self.watched:
+            raise UserError(
+                f"--config.best_by={config.best_by} is no score of a lip reader: give"
+                f" {' or '.join(self.watched)}"
+            )
+        least = min(config.lipreader.height, config.lipreader.width)
+        if least < _LEAST:
+            raise UserError(
+                f"--config.lipreader.height and width: {least} pixels are halved four times to"
+                f" nothing; give {_LEAST} or more"
+            )
+        if len(config.lipreader.widths) != 3:
+            raise UserError(
+                f"--config.lipreader.widths={tuple(config.lipreader.widths)}: LipNet has three"
+                " convolutions; give (32,64,96), say"
+            )
         self.config = config
         self.networks = {NAME: network(config)}
         r = config.lipreader
@@ -204,7 +225,12 @@ class LipReading:
 
     def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:
         o, rate = self.config.optim, self.config.lipreader.rate
-        return {NAME: optim.epoch_decay(rate, steps_per_epoch, o.decay_after, o.decay)}
+        decayed = optim.epoch_decay(rate, steps_per_epoch, o.decay_after, o.decay)
+
+        def schedule(step: jax.typing.ArrayLike) -> jax.Array:
+            return decayed(step) * jnp.minimum(1, (jnp.asarray(step) + 1) / _WARM_UP)
+
+        return {NAME: schedule}
 
     def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
         variables = initial(self.config, rngs.key(key, NAME))
@@ -213,7 +239,12 @@ class LipReading:
         return TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params))
 
     def step(self, tx: optax.GradientTransformation, begun: bool) -> Callable[..., Any]:
-        return functools.partial(train_step, network=self.networks[NAME], tx=tx)
+        return functools.partial(
+            train_step,
+            network=self.networks[NAME],
+            tx=tx,
+            clip_norm=self.config.lipreader.clip_norm,
+        )
 
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
         clips, frames, r = self.config.batch_size, self.config.clip_frames, self.config.lipreader

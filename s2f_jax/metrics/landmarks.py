@@ -46,7 +46,7 @@ class Landmarks:
         self._find, self._mouth = find, mouth
         self._frames = self._unseen = 0
         self.about = {
-            "landmarks": f"not measured: {find.problem}",
+            "landmarks": "MediaPipe's Face Landmarker, frame by frame",
             "lmd": "mouth's 20 landmarks, real's mean moved onto the generated's in every frame",
             "jitter": "third difference of the 68 landmarks, in the mean",
             "blinks": "the eye aspect ratio falls by 0.072 in 40 ms; from maximum to maximum; the"
@@ -90,11 +90,8 @@ class Landmarks:
 
     def _tell(self) -> None:
         """Of the frames so far."""
-        if not self._find.problem:
-            self.about["landmarks"] = (
-                f"MediaPipe's Face Landmarker, frame by frame; {self._unseen} of {self._frames}"
-                " frames of the videos without the face, interpolated"
-            )
+        unseen = f"{self._unseen} of {self._frames} frames of the videos, interpolated"
+        self.about["faces_unseen"] = self._find.problem or unseen
 
 
 def _readable(found: Track | str) -> Track | str:

@@ -37,10 +37,10 @@ def _counting(frames, height=64, width=48):
 
 @pytest.mark.parametrize("size", [(128, 96), (64, 48), (256, 192)])
 def test_the_mouth_is_in_the_middle_and_as_wide_as_asked(size):
-    """A mouth is drawn where GRID's speakers have theirs, 31 of 96 wide; the crop shows it 40 wide."""
+    """A mouth is drawn where GRID's speakers have theirs, 27 of 96 wide; the crop shows it 40 wide."""
     height, width = size
     transform = mouths.Crop(50, 100, 40.0).transform(height, width)
-    corners = (np.array([[34.2, 88.0], [65.2, 88.0]]) + 0.5) * (width / 96) - 0.5
+    corners = (np.array([[36.1, 88.0], [63.3, 88.0]]) + 0.5) * (width / 96) - 0.5
     (x1, y1), (x2, y2) = corners @ transform[:, :2].T + transform[:, 2]
     np.testing.assert_allclose(x2 - x1, 40, atol=1e-9)
     np.testing.assert_allclose([(x1 + x2) / 2, y1, y2], [49.5, 24.5, 24.5], atol=1e-9)
@@ -58,7 +58,7 @@ def test_a_crop_of_one_to_one_is_a_part_of_the_frame():
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2, 128, 96, 3)).astype(np.uint8)
     # Odd sides and a half-pixel shift put the pixels' centres on each other.
-    crop = mouths.Crop(33, 41, 31.0)
+    crop = mouths.Crop(33, 41, 27.2)
     offset = crop.transform(128, 96)[:, 2]
     whole = np.round(offset)
     found = crop(frames, whole - offset)

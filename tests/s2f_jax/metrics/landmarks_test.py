@@ -149,7 +149,7 @@ def test_the_report_says_how_many_frames_were_filled_in():
     known = Known()
     instrument = landmarks.Landmarks(known, mouth=False)
     instrument([pair(known, face(unseen=3), face(unseen=9))] * 2)
-    assert f"6 of {2 * T} frames" in instrument.about["landmarks"]
+    assert f"6 of {2 * T} frames" in instrument.about["faces_unseen"]
 
 
 def test_without_a_model_evaluation_goes_on(monkeypatch):
@@ -160,7 +160,7 @@ def test_without_a_model_evaluation_goes_on(monkeypatch):
     instrument = landmarks.Landmarks(FacesInVideos(1), mouth=True)
     (scored,) = instrument([pair(Known(), face(), face())])
     assert scored.values == dict.fromkeys(METRICS, NO_MODEL)
-    assert instrument.about["landmarks"] == "not measured: The model is not here; fetch it."
+    assert instrument.about["faces_unseen"] == "The model is not here; fetch it."
 
 
 def test_landmarks_read_the_mouths_of_large_faces():
