@@ -93,8 +93,8 @@ def train_step(
     norm = optax.tree.norm(grads)
     grads = jax.tree.map(lambda leaf: leaf * jnp.minimum(1, clip_norm / norm), grads)
     updates, opt_state = tx.update({NAME: grads}, state.opt_state, state.params)
-    params_after: Any = optax.apply_updates(state.params, updates)
-    new = TrainState(state.step + 1, params_after, {NAME: stats}, opt_state)
+    updated: Any = optax.apply_updates(state.params, updates)
+    new = TrainState(state.step + 1, updated, {NAME: stats}, opt_state)
     terms = {f"{NAME}/ctc": ctc_loss}
     metrics = {name: values.mean() for name, values in terms.items()}
     return new, metrics | {f"{NAME}/gradient_norm": norm}, terms
