@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 S2F := $(RUN) -m s2f_jax.main
 
-.PHONY: demo test slow lint clean
+.PHONY: demo table test slow lint clean
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -19,6 +19,17 @@ demo: .venv/ready
 	$(S2F) --config=configs/demo.py
 	$(S2F) evaluate --config=configs/demo.py
 	$(RUN) launch/demo_video.py
+
+# Every claim on the demo corpus: what reads lips and what hears sync, the baseline, ablations, the
+# table. Stopped, it goes on by the same command.
+VARIANTS := static_baseline,l1_only,frame_only,sequence_only,with_sync,sequence_without_sound,no_noise
+table: .venv/ready
+	$(S2F) prepare --config=configs/demo.py
+	$(S2F) --config=configs/lipreader_demo.py
+	$(S2F) evaluate --config=configs/lipreader_demo.py
+	$(S2F) --config=configs/syncnet_demo.py
+	$(S2F) evaluate --config=configs/syncnet_demo.py
+	$(S2F) ablate --config=configs/demo.py --workdir=runs/table_demo --variants=$(VARIANTS)
 
 test: lint
 	$(RUN) -m pytest -n 2 --dist worksteal

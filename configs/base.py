@@ -98,24 +98,39 @@ def get_config(
     c.readers.lips = ""  # Of a config like configs/lipreader_grid.py.
     c.readers.sync = ""  # Of a config like configs/syncnet_grid.py.
 
-    c.sync_network = ConfigDict()  # What the task "sync" trains.
+    c.embedder = ConfigDict()  # Of faces, for ACD.
+    c.embedder.file = ""  # An ONNX file; empty: SFace, which knows the four below itself.
+    c.embedder.size = 112  # Pixels, height and width of what it takes.
+    c.embedder.channels = "RGB"  # Or "BGR".
+    c.embedder.mean = (127.5, 127.5, 127.5)  # Taken from the levels 0 to 255 of each channel.
+    c.embedder.scale = (1 / 127.5,) * 3  # And what is left times that.
+    c.lipreader = ConfigDict()  # Of the task "lipread"; LipNet's own sizes (Assael et al. 2016).
+    c.lipreader.height = 50  # Pixels of the crop that it sees of a face.
+    c.lipreader.width = 100  # Pixels.
+    c.lipreader.mouth = 40.0  # Pixels of the crop between the corners of the canonical mouth.
+    c.lipreader.widths = (32, 64, 96)  # Maps of its convolutions.
+    c.lipreader.features = 256  # Of each GRU, in either direction.
+    c.lipreader.dropout = 0.5  # Share of the maps.
+    c.lipreader.jitter = 0.05  # Share of the training frames that are left out or seen twice.
+    c.lipreader.shift = 2.0  # Pixels of the crop, by which it is moved in training at most.
+    c.lipreader.letters = 40  # Room for a training transcript.
+    c.lipreader.rate = 1e-4  # Learning rate; it decays as optim.decay_after and optim.decay say.
+    c.lipreader.clip_norm = 20.0  # Of the gradient of the mean loss, which is in nats a clip.
+    c.lipreader.spell = False  # `evaluate`: each word read to the nearest known; hides errors.
+
+    c.sync_network = ConfigDict()  # Of the task "sync".
     c.sync_network.features = 256  # Of its two codes.
     c.sync_network.width = 32  # As model.width.
     c.sync_network.audio_width = 16  # As model.audio_width.
-    c.sync_network.rate = 1e-3  # It decays as optim says.
-
-    c.embedder = ConfigDict()  # Of faces, for ACD.
-    c.embedder.path = ""  # An ONNX file; empty: SFace.
-    c.embedder.size = 112  # Pixels it takes, height and width.
-    c.embedder.channels = "bgr"  # Or "rgb".
-    c.embedder.mean = 0.0  # It takes (value - mean) * scale of values 0 to 255.
-    c.embedder.scale = 1.0
+    c.sync_network.rate = 1e-3  # Learning rate; it decays likewise.
 
     c.max_epochs = 1000  # The paper has none: early stopping ends a run.
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).
     c.validation_clips = 0  # At most so many; 0: all.
     c.eval_batch_size = 8  # Clips.
-    c.best_by = "psnr"  # Of the validation scores, e.g. "ssim", that of the best checkpoint.
+    c.best_by = "psnr"  # Or "ssim", "psnr_mouth": the validation score of the best checkpoint.
+    # Of the task "lipread": "words_right" or "letters_right", 1 - WER and 1 - CER; of the task
+    # "sync": "windows_right", the share of five-frame windows whose sound it finds to a frame.
     c.checkpoint_every = 500  # Steps, beside one after each epoch.
     c.keep_latest = 2  # Checkpoints, beside the best one.
     c.log_every = 10  # Steps.

@@ -31,9 +31,10 @@ def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
 
 
 def loudness(audio: np.ndarray, frames: int) -> np.ndarray:
-    """int16 [frames * stride] -> the RMS of every frame in dB, [frames]."""
-    samples = np.asarray(audio, np.float64).reshape(frames, -1)
-    rms = np.sqrt(np.mean(samples**2, axis=1))
+    """int16 [S] over so many frames, S no fewer -> the RMS of every frame in dB, [frames]."""
+    edges = np.arange(frames + 1) * len(audio) // frames
+    samples = np.asarray(audio, np.float64)
+    rms = np.sqrt(np.add.reduceat(samples**2, edges[:-1]) / np.diff(edges))
     return 20 * np.log10(np.maximum(rms, _FLOOR) / 32768)
 
 

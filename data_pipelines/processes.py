@@ -1,10 +1,12 @@
 """Work spread over processes that import no more than it needs."""
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -22,27 +24,55 @@ def each(
     pickled. Of the items under way when a process dies, each is tried alone; the one that kills its
     process again gives a ChildProcessError.
     """
-    workers = min(workers or os.cpu_count() or 1, len(items))
-    if workers <= 1:
-        for item in items:
+    with contextlib.closing(Pool(min(workers or os.cpu_count() or 1, len(items)))) as pool:
+        for i, result in pool.each(work, items):
+            yield items[i], result
+
+
+class Pool:
+    """Processes that wait for more work from one call to the next; they end with this one."""
+
+    def __init__(self, workers: int):
+        """workers: 0 for one per core; with one, the work is done in this process."""
+        self.workers = workers or os.cpu_count() or 1
+        self._processes: concurrent.futures.ProcessPoolExecutor | None = None
+
+    def each(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result | Exception]]:
+        """(number of the item, its result) as the function of that name has it."""
+        if self.workers <= 1:
+            for i, item in enumerate(items):
+                try:
+                    result = work(item)
+                except Exception as e:
+                    result = e
+                yield i, result
+            return
+        waiting = dict(enumerate(items))
+        while waiting:
             try:
-                result = work(item)
-            except Exception as e:
-                result = e
-            yield item, result
-        return
-    waiting = dict(enumerate(items))
-    while waiting:
-        try:
-            with _pool(workers) as pool:
-                running = {pool.submit(work, item): i for i, item in waiting.items()}
+                if self._processes is None:
+                    self._processes = _processes(self.workers)
+                    # Those left to the interpreter's end would print a traceback.
+                    self._end = weakref.finalize(
+                        self, self._processes.shutdown, cancel_futures=True
+                    )
+                running = {self._processes.submit(work, item): i for i, item in waiting.items()}
                 for future in concurrent.futures.as_completed(running):
-                    result = _outcome(future)
-                    yield waiting.pop(running[future]), result
-        except BrokenProcessPool:
-            for i in list(waiting)[:workers]:  # They are begun in order, so one of these did it.
-                yield waiting[i], _alone(work, waiting[i])
-                del waiting[i]
+                    result, i = _outcome(future), running[future]
+                    del waiting[i]
+                    yield i, result
+            except BrokenProcessPool:
+                self.close()
+                for i in list(waiting)[: self.workers]:  # They are begun in order: one did it.
+                    yield i, _alone(work, waiting.pop(i))
+
+    def close(self) -> None:
+        """Ends the processes; more work starts others."""
+        if self._processes is not None:
+            self._end()
+            self._processes = None
 
 
 def _outcome(future: concurrent.futures.Future) -> Any:
@@ -55,13 +85,13 @@ def _outcome(future: concurrent.futures.Future) -> Any:
 
 def _alone(work: Callable[[Item], Result], item: Item) -> Result | Exception:
     try:
-        with _pool(1) as pool:
+        with _processes(1) as pool:
             return _outcome(pool.submit(work, item))
     except BrokenProcessPool:
         return ChildProcessError("the process that did it died")
 
 
-def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+def _processes(workers: int) -> concurrent.futures.ProcessPoolExecutor:
     # Spawned, since forked processes inherit the locks of threads that they do not have.
     context = multiprocessing.get_context("spawn")
     return concurrent.futures.ProcessPoolExecutor(workers, context, _start)

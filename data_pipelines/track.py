@@ -39,7 +39,7 @@ def follow(images: Iterable[np.ndarray], find: Callable) -> Iterator[Tracked]:
     for t, shown in enumerate(images):
         if shown is not image:
             image, others = shown, find(shown)
-            face = _nearest(others, last, min(_MAX_STEP * (empty + 1), _MAX_STEPS))
+            face = nearest(others, last, empty)
             if face is not None and _share_outside(face, image) > _MAX_OUTSIDE:
                 raise BadClip(f"the face leaves the picture at frame {t}")
         if face is None:
@@ -71,14 +71,18 @@ def steady(faces: Iterable[Tracked], window: int) -> Iterator[tuple[Tracked, np.
             yield centre, around.mean(axis=0)
 
 
-def _nearest(found: Sequence[Face], last: Face | None, reach: float) -> Face | None:
-    """Of the faces, largest first, the one nearest to the last, if within `reach` of its size."""
+def nearest(found: Sequence[Face], last: Face | None, unseen: int) -> Face | None:
+    """Of the faces, largest first, the one nearest to the last; None where it is out of reach.
+
+    unseen: images since the last, in which it may have moved on. Without a last one, the largest.
+    """
     if last is None:
         return next(iter(found), None)
+    reach = min(_MAX_STEP * (unseen + 1), _MAX_STEPS)
     size = np.sqrt(np.prod(np.ptp(last.landmarks, axis=0)))
     steps = [_step(face, last) for face in found]
-    nearest = min(range(len(found)), key=steps.__getitem__, default=None)
-    return None if nearest is None or steps[nearest] > reach * size else found[nearest]
+    i = min(range(len(found)), key=steps.__getitem__, default=None)
+    return None if i is None or steps[i] > reach * size else found[i]
 
 
 def _step(face: Face, last: Face) -> float:

@@ -41,18 +41,48 @@ def _prepare(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _evaluate(options: argparse.Namespace, rest: Sequence[str]) -> int:
-    from s2f_jax import evaluate
-
     if options.videos:
-        _nothing_more(rest)
+        from s2f_jax.compare import compare
+
         if not (options.reference and options.output):
             raise UserError("--videos goes with --reference=DIR and --output=DIR: give them too")
-        evaluate.evaluate_videos(options.videos, options.reference, options.output)
-    else:
-        config = _config(options, rest)
-        workdir = options.workdir or f"runs/{config.name}"
-        evaluate.run(config, workdir, options.data_dir, options.split)
+        if not options.config:
+            _nothing_more(rest)
+        config = _config(options, rest) if options.config else None
+        result = compare(options.videos, options.reference, options.output, config, options.aligned)
+        _tell(result, options.output)
+        return 0
+    import importlib
+
+    config = _config(options, rest)
+    workdir = options.workdir or f"runs/{config.name}"
+    scoring = importlib.import_module(f"s2f_jax.{_SCORED_BY[config.task]}")
+    _tell(*scoring.run(config, workdir, options.data_dir, options.split))
     return 0
+
+
+def _tell(result: Any, output: Any) -> None:
+    from s2f_jax import report
+
+    print(report.markdown(result))
+    print(f"{output}/report.html")
+
+
+def _ablate(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax import ablate
+
+    return ablate.run(
+        options.config,
+        rest,
+        options.workdir,
+        options.data_dir,
+        split=options.split,
+        chosen=options.variants,
+        show=options.print,
+    )
+
+
+_SCORED_BY = {"animate": "evaluate", "lipread": "reading", "sync": "offsets"}
 
 
 def _benchmark(options: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -90,6 +120,8 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
     if command in ("train", "evaluate"):
         add("--workdir", help="the run's folder; default runs/<the config's name>")
+    if command in ("evaluate", "ablate"):
+        add("--split", default="test", help="train, val or test")
     if command == "train":
         add("--coordinator", metavar="HOST:PORT", help="of process 0, where several train together")
         add(
@@ -113,17 +145,29 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
             " there are errors, 0 with warnings alone",
         )
     elif command == "evaluate":
-        add("--split", default="test", help="train, val or test")
         add("--videos", help="score this folder of videos instead of a run")
         add("--reference", help="with --videos: the real videos, equally named")
         add("--output", help="with --videos: the folder for the report")
+        add(
+            "--aligned",
+            action="store_true",
+            help="with --videos: every frame shows the face as the shards do",
+        )
+    elif command == "ablate":
+        add("--workdir", help="a folder for all; default runs/ablations_<the config's name>")
+        add("--variants", metavar="NAME,...", help="of configs/ablations; default all of them")
+        add(
+            "--print",
+            choices=("commands", "slurm"),
+            help="how to train the variants elsewhere, a command each or a Slurm array; no more",
+        )
     elif command == "benchmark":
         add("--json", metavar="FILE", help="the figures to a file")
         add("--compare", metavar="FILE", help="figures of before, to print beside these")
         add(
             "--only",
             metavar="SECTIONS",
-            help="train,networks,generate,stream,loader,checkpoint,prepare",
+            help="train,networks,generate,stream,metrics,loader,checkpoint,prepare",
         )
         add("--manual_dir", help="a copy of the corpus, whose raw clips `prepare` is timed on")
         add("--seconds", type=float, default=5, help="for each figure; slow ones take longer")
@@ -140,6 +184,11 @@ COMMANDS = {  # The function, what it does, and an example of its flags.
     "train": (_train, "train, or go on training, a run", "--config=configs/grid.py"),
     "prepare": (_prepare, "corpus to shards", "--config=configs/grid.py --manual_dir=GRID"),
     "evaluate": (_evaluate, "score a run", "--config=configs/grid.py --workdir=runs/grid"),
+    "ablate": (
+        _ablate,
+        "train variants of a config, score them, make one table",
+        "--config=configs/demo.py --variants=static_baseline,l1_only",
+    ),
     "benchmark": (
         _benchmark,
         "how fast a config runs here",

@@ -34,9 +34,9 @@ _CHOICES = {
     "task": tuple(tasks.TASKS),
     "model.dtype": ("float32", "bfloat16", "float64"),
     "model.sequence_fusion": ("last", "step"),
-    "embedder.channels": ("rgb", "bgr"),
+    "embedder.channels": ("RGB", "BGR"),
     "keep_activations": ("all", "convolutions", "none"),
-    "best_by": ("psnr", "ssim", "psnr_mouth", "windows_right"),
+    "best_by": ("psnr", "ssim", "psnr_mouth", "words_right", "letters_right", "windows_right"),
 }
 
 

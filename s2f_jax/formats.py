@@ -14,11 +14,12 @@ _LATEX = {
     "→": r"$\rightarrow$", "<": r"$<$", ">": r"$>$", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 _LATEX_GROUPS = {  # A page's width each.
-    "image": ("psnr", "psnr_mouth", "ssim", "cpbd", "fdbm"),
-    "identity and speech": ("acd_l2", "acd_mse", "acd_cos", "wer", "cer"),
-    "synchrony": ("sync_offset", "sync_distance", "sync_confidence", "lmd"),
-    "motion": ("blinks_per_s", "blink_s", "mouth_correlation", "mouth_loudness"),
-    "motion against the real": ("mouth_energy", "silence_motion", "jitter"),
+    "images": ("psnr", "psnr_mouth", "ssim", "lmd"),
+    "sharpness and speech": ("cpbd", "fdbm", "wer", "cer"),
+    "identity": ("acd_l2", "acd_mse", "acd_cos"),
+    "synchrony": ("sync_offset", "sync_distance", "sync_confidence"),
+    "mouth": ("mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion"),
+    "blinks and jitter": ("blinks_per_s", "blink_s", "jitter"),
 }
 _VERDICTS = {True: "holds", False: "does not hold", None: "not decided at this size"}
 
@@ -72,7 +73,7 @@ def verdict(ordering: Mapping[str, Any]) -> str:
 
 
 def latex(report: Mapping[str, Any]) -> str:
-    """Tables for a paper that loads booktabs: some metrics each, metrics side by side."""
+    """Tables for a paper that loads booktabs: a few metrics each."""
     metrics = labels.columns(report["rows"])
     known = {metric for group in _LATEX_GROUPS.values() for metric in group}
     groups = _LATEX_GROUPS | {"other": tuple(m for m in metrics if m not in known)}

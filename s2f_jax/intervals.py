@@ -48,13 +48,13 @@ def resampled_means(
     return (draws @ (values * weights)) / (draws @ weights)
 
 
-@functools.lru_cache(maxsize=4)  # Every row and metric of a report is drawn alike.
+@functools.lru_cache(maxsize=2)  # Every row and metric of a report is drawn alike.
 def _draws(speakers: tuple[str, ...], seed: int) -> np.ndarray:
-    """How often each clip is in each resample, float32 [RESAMPLES, clips]."""
+    """How often each clip is in each resample, [RESAMPLES, clips]."""
     rng = np.random.default_rng(seed)
     names, of_clips = np.unique(speakers, return_inverse=True)
     times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    draws = np.zeros((RESAMPLES, len(speakers)), np.float32)
+    draws = np.zeros((RESAMPLES, len(speakers)))
     for speaker in range(len(names)):
         clips = np.flatnonzero(of_clips == speaker)
         uniform = np.full(len(clips), 1 / len(clips))

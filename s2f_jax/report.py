@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -88,7 +89,8 @@ def write(
     samples and figures: files in `output`. training: row -> the metrics.jsonl of the run behind it.
     """
     evaluation = Evaluation(corpus, split, conventions, scores, samples, figures)
-    return write_files(output, evaluation, training or {}, page.sample_cards(samples), {})
+    cards = page.sample_cards(samples)
+    return write_files(output, evaluation, training or {}, cards, figures, {})
 
 
 def write_files(
@@ -96,9 +98,11 @@ def write_files(
     evaluation: Evaluation,
     training: Mapping[str, epath.PathLike],
     videos: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Sample],
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """As `write`; videos: cards for the page; more: further parts of report.json."""
+    """As `write`; videos: cards for the page; pictures: for the page, from anywhere; more: further
+    parts of report.json."""
     folder, scores = epath.Path(output), evaluation.scores
     report = {
         "corpus": evaluation.corpus,
@@ -114,7 +118,7 @@ def write_files(
         report["paper"] = published
         report["conventions"]["paper"] = paper.NOTE
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
-    html = page.html(report, scores, videos, evaluation.figures, training)
+    html = page.html(report, scores, videos, pictures, training)
     write_atomically(folder / "clips.csv", _clips_csv(scores).encode())
     write_atomically(folder / "curves.npz", _curves_npz(scores))
     write_atomically(folder / "report.csv", formats.table_csv(report).encode())
@@ -161,6 +165,11 @@ def read(folder: epath.PathLike) -> Evaluation:
 def markdown(report: Mapping[str, Any]) -> str:
     """What report.json holds, as tables for people."""
     return formats.markdown(report)
+
+
+def file_name(name: str) -> str:
+    """A clip's name without the signs that folders and addresses take for their own."""
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def caption(values: Mapping[str, Score]) -> str:

@@ -35,14 +35,8 @@ FREE = {
     "data.max_corrupt",
     "data.max_seconds",
     "data.prepare_workers",
-    "readers.lips",
-    "readers.sync",
-    "embedder.path",
-    "embedder.size",
-    "embedder.channels",
-    "embedder.mean",
-    "embedder.scale",
 }
+_FREE_SECTIONS = {"readers", "embedder"}  # What judges a run does not change it.
 SECTION_OF = {"lipreader": "lipread", "sync_network": "sync"}  # What only one task reads.
 PACKAGES = ("s2f_jax", "jax", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain")
 
@@ -90,9 +84,10 @@ def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:
     folder = epath.Path(workdir)
     if (folder / "config.json").exists():
         before, now = (dict(fields(as_json(each))) for each in (read_config(folder), config))
-        others = {section for section, task in SECTION_OF.items() if task != config.task}
+        free = {section for section, task in SECTION_OF.items() if task != config.task}
+        free |= _FREE_SECTIONS
         names = sorted((before.keys() | now.keys()) - FREE)
-        names = [name for name in names if name.split(".")[0] not in others]
+        names = [name for name in names if name.split(".")[0] not in free]
         differ = [
             f"{name}: {before.get(name)} there, {now.get(name)} now"
             for name in names

@@ -12,7 +12,8 @@ from s2f_jax import labels, page, plots, report, verdicts
 from s2f_jax.report import ClipScores, Evaluation
 from s2f_jax.verdicts import BASELINE, MODEL, SANITY
 
-OF_A_RUN = ("run", "checkpoint", "config", "commit")  # Conventions that may differ between runs.
+# Conventions that may differ between runs.
+OF_A_RUN = ("run", "checkpoint", "config", "commit", "faces_unseen")
 _SAMPLES = 4  # Clips shown side by side.
 
 
@@ -68,7 +69,7 @@ def write(
     logs = {row: epath.Path(runs[row]).parent.parent / "metrics.jsonl" for row in done}
     training = {row: log for row, log in logs.items() if log.exists()}
     together = Evaluation(one.corpus, one.split, conventions, scores)
-    return report.write_files(output, together, training, _videos(done), more)
+    return report.write_files(output, together, training, _videos(done), one.figures, more)
 
 
 def _progress(workdir: epath.Path) -> str:

@@ -11,6 +11,7 @@ from etils import epath
 from data_pipelines.loader import Example
 from data_pipelines.stored import Clips
 from s2f_jax.adversarial import Adversarial
+from s2f_jax.lipreading import LipReading
 from s2f_jax.optim import Schedule
 from s2f_jax.progress import Log
 from s2f_jax.runs import Config
@@ -92,7 +93,11 @@ class Task(Protocol):
         ...
 
 
-TASKS: dict[str, Callable[[Config], Task]] = {"animate": Adversarial, "sync": Syncing}
+TASKS: dict[str, Callable[[Config], Task]] = {
+    "animate": Adversarial,
+    "lipread": LipReading,
+    "sync": Syncing,
+}
 
 
 def build(config: Config) -> Task:

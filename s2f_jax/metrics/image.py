@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 
 _PEAK = 255.0
-_TAPS, _SIGMA = 11, 1.5  # The Gaussian window of Wang et al. 2004.
+WINDOW, _SIGMA = 11, 1.5  # The Gaussian window of Wang et al. 2004.
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
 # The mouth of an aligned face: rows 72-111, columns 28-71 of a 128x96 image.
 _MOUTH_ROWS, _MOUTH_COLUMNS = (72 / 128, 112 / 128), (28 / 96, 72 / 96)
@@ -26,11 +26,13 @@ def mouth_box(height: int, width: int) -> tuple[slice, slice]:
 def psnr(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
     """10 log10(255^2 / MSE), the MSE over every pixel of a clip's valid frames, in dB.
 
-    generated, real [B, T, H, W, 3] in 0..255, mask bool [B, T] -> [B] float32; inf where the two
-    are equal, NaN where no frame is valid.
+    generated, real uint8 [B, T, H, W, 3], mask bool [B, T] -> [B] float32; inf where the two are
+    equal, NaN where no frame is valid.
     """
-    error = generated.astype(jnp.float32) - real.astype(jnp.float32)
-    mse = _mean_over_frames(jnp.mean(error**2, axis=(2, 3, 4)), mask)
+    error = generated.astype(jnp.int32) - real.astype(jnp.int32)
+    # Whole numbers as far as they go: twice as fast on a CPU, and exact.
+    of_rows = jnp.sum(error**2, axis=(3, 4)) / (3 * real.shape[3])
+    mse = mean_over_frames(jnp.mean(of_rows, axis=2), mask)
     return 10 * jnp.log10(_PEAK**2 / mse)
 
 
@@ -51,13 +53,13 @@ def ssim(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
     # sharded over devices where it is.
     pairs = jnp.moveaxis(generated, 1, 0), jnp.moveaxis(real, 1, 0)
     per_frame = lax.map(lambda pair: _ssim_of_images(*pair), pairs)
-    return _mean_over_frames(per_frame.T, mask)
+    return mean_over_frames(per_frame.T, mask)
 
 
 def _ssim_of_images(a: jax.Array, b: jax.Array) -> jax.Array:
     """[B, H, W, 3] twice -> [B]."""
     # Variances do not depend on an offset, and are rounded less around zero.
-    a, b = a.astype(jnp.float32) - 128, b.astype(jnp.float32) - 128
+    a, b = (jnp.moveaxis(x, -1, 1).astype(jnp.float32) - 128 for x in (a, b))  # [B, 3, H, W]
     mean_a, mean_b = _blur(a), _blur(b)
     variances = _blur(a * a + b * b) - mean_a**2 - mean_b**2
     covariance = _blur(a * b) - mean_a * mean_b
@@ -68,25 +70,26 @@ def _ssim_of_images(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _blur(x: jax.Array) -> jax.Array:
-    """[B, H, W, 3] -> [B, H - 10, W - 10, 3]: the Gaussian window as two banded matrices.
+    """[B, 3, H, W] -> [B, 3, H - 10, W - 10]: the Gaussian window as two banded matrices.
 
     Matrix products: five times faster on a CPU than shifted sums, and GPUs and TPUs like them.
     """
-    rows, columns = _band(x.shape[1]), _band(x.shape[2])
-    return jnp.einsum("hi,bijc,wj->bhwc", rows, x, columns, precision="highest")
+    rows, columns = _band(x.shape[2]), _band(x.shape[3])
+    across = jnp.einsum("bciw,jw->bcij", x, columns, precision="highest")
+    return jnp.einsum("bcij,hi->bchj", across, rows, precision="highest")
 
 
 def _band(n: int) -> np.ndarray:
     """[n - 10, n]: row i holds the Gaussian's taps from column i on."""
-    if n < _TAPS:
-        raise ValueError(f"an image side of {n} pixels is smaller than SSIM's window of {_TAPS}")
-    taps = np.exp(-0.5 * (np.arange(_TAPS) - _TAPS // 2) ** 2 / _SIGMA**2)
-    band = np.zeros((n - _TAPS + 1, n), np.float32)
+    if n < WINDOW:
+        raise ValueError(f"an image side of {n} pixels is smaller than SSIM's window of {WINDOW}")
+    taps = np.exp(-0.5 * (np.arange(WINDOW) - WINDOW // 2) ** 2 / _SIGMA**2)
+    band = np.zeros((n - WINDOW + 1, n), np.float32)
     for i, row in enumerate(band):
-        row[i : i + _TAPS] = taps / taps.sum()
+        row[i : i + WINDOW] = taps / taps.sum()
     return band
 
 
-def _mean_over_frames(values: jax.Array, mask: jax.Array) -> jax.Array:
+def mean_over_frames(values: jax.Array, mask: jax.Array) -> jax.Array:
     """values [B, T], mask bool [B, T] -> the mean over each clip's valid frames [B]."""
     return jnp.sum(jnp.where(mask, values, 0), axis=1) / jnp.sum(mask, axis=1)

@@ -1,9 +1,9 @@
 """How the mouth moves: its opening per frame, and what a clip's openings say about its speech.
 
-m [T] is the opening between the inner lips over the distance between the eyes. It is read off the
-landmarks of real frames; off generated ones, and off the real ones they are compared with, by a
-ridge regression from the pixels around the mouth. A score is a float, or the reason (str) why
-there is none.
+m [T] is the opening between the inner lips over the distance between the eyes. Of a video, and of
+the real one it is compared with, it is read off the landmarks that are found in it (landmarks.py),
+or, where faces are too small for that, by a ridge regression from the pixels around the mouth. A
+score is a float, or the reason (str) why there is none.
 """
 
 import dataclasses
@@ -12,10 +12,15 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from data_pipelines.measures import mouth_opening
+from data_pipelines.measures import loudness, mouth_opening
 from s2f_jax.metrics.image import mouth_box
+from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
 
-Score = float | str
+METRICS = ("mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion")
+NO_SOUND = "no sound"
+NO_PROBE = "no training clips to fit the mouth's probe on"
+NOT_ALIGNED = "not aligned to the canonical face"
+MISREAD = "the probe misreads this speaker's real mouth"
 
 # Cells of the mouth box. Finer ones read real speakers that the probe has never seen no better
 # (GRID: correlation 0.93 against 0.92), and blurred frames worse.
@@ -24,6 +29,8 @@ _RIDGES = 10.0 ** np.arange(-4, 2.5, 0.5)  # Against unit variance of every cell
 _FOLDS = 4  # Each training speaker is held out once.
 _STILL = 1e-6  # A spread of m below it is rounding.
 _SILENCE = 20.0  # dB under the loudest frame.
+_TRUSTED = 0.5  # Correlation with a real clip's landmarks, below which its mouth is misread.
+_LIPS = slice(48, 68)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +95,71 @@ def fit_probe(clips: Sequence, max_clips: int = 240, seed: int = 0) -> Probe:
     )
 
 
+class MouthProbe:
+    """An Instrument: METRICS of aligned faces of any size, by a probe fitted on training clips.
+
+    Curves: mouth_opening and mouth_opening_real [T].
+    """
+
+    metrics = METRICS
+
+    def __init__(self, train_clips: Sequence, max_clips: int = 240):
+        """Clips as fit_probe takes them; none are no mistake, but then nothing is scored."""
+        try:
+            probe = fit_probe(train_clips, max_clips)
+        except ValueError as error:
+            self._probe, about = None, f"not measured: {error}"
+        else:
+            self._probe, about = (
+                probe,
+                (
+                    "inner lips over the distance of the eyes, by ridge regression from the mouth box's"
+                    f" pixels (11x10 cells, ridge {probe.ridge:.2g}), fitted on {probe.clips} training"
+                    f" clips of {probe.speakers} speakers; correlation with the landmarks on"
+                    f" {probe.held_out}: {probe.correlation:.3f}, worst clip {probe.worst:.2f}"
+                ),
+            )
+        self.about = {"mouth_opening": about}
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+        """The scores of each pair."""
+        return [self._score(pair) for pair in pairs]
+
+    def _score(self, pair: Pair) -> Scores:
+        if self._probe is None:
+            return unscored(METRICS, NO_PROBE)
+        if not pair.aligned:
+            return unscored(METRICS, NOT_ALIGNED)
+        generated, real = self._probe(pair.video), self._probe(pair.real)
+        values = mouth_scores(pair, generated, real, MISREAD)
+        return Scores(values, curves={"mouth_opening": generated, "mouth_opening_real": real})
+
+
+def mouth_scores(
+    pair: Pair, generated: np.ndarray, real: np.ndarray, misread: str
+) -> dict[str, Score]:
+    """METRICS of a pair from m [T] of its video and its real side, read in the same way.
+
+    Where the landmarks of the real side are known, and m real has little to do with them, the
+    reason `misread` is all there is.
+    """
+    if pair.landmarks is not None:
+        trust = mouth_correlation(real, mouth_opening(pair.landmarks))
+        if not isinstance(trust, str) and not trust > _TRUSTED:
+            return dict.fromkeys(METRICS, misread)
+    values: dict[str, Score] = {
+        "mouth_correlation": mouth_correlation(generated, real),
+        "mouth_loudness": NO_SOUND,
+        "mouth_energy": mouth_energy(generated, real),
+        "silence_motion": NO_SOUND,
+    }
+    if pair.audio.size >= len(generated):
+        level = loudness(pair.audio, len(generated))
+        values["mouth_loudness"] = mouth_loudness(generated, level)
+        values["silence_motion"] = silence_motion(generated, real, level)
+    return values
+
+
 def mouth_correlation(generated: np.ndarray, real: np.ndarray) -> Score:
     """Pearson correlation over time of m [T] generated and real."""
     return _correlation(generated, real, "the real mouth does not move")
@@ -119,6 +191,16 @@ def silence_motion(generated: np.ndarray, real: np.ndarray, loudness_db: np.ndar
         return "the real mouth does not move in silence"
     of_generated = np.mean(np.abs(np.diff(generated))[between])
     return float(of_generated / of_real) if of_generated > _STILL else 0.0
+
+
+def lmd(generated: np.ndarray, real: np.ndarray) -> float:
+    """Mean distance of the mouth's 20 landmarks, of [T, 68, 2] twice, in pixels (Chen et al. 2018).
+
+    In every frame the mean of the one mouth is moved onto that of the other.
+    """
+    mouths = [points[:, _LIPS].astype(np.float64) for points in (generated, real)]
+    centred = [points - points.mean(axis=1, keepdims=True) for points in mouths]
+    return float(np.mean(np.linalg.norm(centred[0] - centred[1], axis=-1)))
 
 
 def jitter(generated: np.ndarray, real: np.ndarray) -> Score:

@@ -39,8 +39,15 @@ class Scores:
 class Instrument(Protocol):
     """Scores videos in some metrics."""
 
-    metrics: tuple[str, ...]  # Each pair has a score, or the reason for none, in every one of them.
-    about: Mapping[str, str]  # For the report's conventions: how, with what, by whom.
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Each pair has a score, or the reason for none, in every one of them."""
+        ...
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """For the report's conventions: how, with what, by whom."""
+        ...
 
     def __call__(self, pairs: Sequence[Pair]) -> list[Scores]: ...
 

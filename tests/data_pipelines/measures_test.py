@@ -38,6 +38,16 @@ def test_loudness_by_hand():
     np.testing.assert_allclose(level, [20 * np.log10(1 / 32768), -40, -20], atol=0.01)
 
 
+def test_loudness_where_a_frame_is_no_whole_number_of_samples():
+    """At 29.97 frames/s and 16 kHz a frame has 533.87 samples, 900 of them 480,480."""
+    samples = 900 * 16000 * 1001 // 30000
+    audio = np.zeros(samples, np.int16)
+    audio[samples * 600 // 900 : samples * 601 // 900] = 3277
+    level = measures.loudness(audio, 900)
+    assert level[600] == pytest.approx(-20, abs=0.01)
+    assert np.delete(level, 600).max() < -80
+
+
 def test_silence_is_not_in_the_level():
     found = sound(square([0] * 5 + [3277] * 13 + [0] * 2))
     assert found["level"] == pytest.approx(-20, abs=0.01)

@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -10,6 +11,11 @@ def third(number):
     if number == 13:
         os._exit(9)
     return 12 / number
+
+
+def slow_pid(_):
+    time.sleep(0.2)
+    return os.getpid()
 
 
 def collected(numbers, workers):
@@ -27,3 +33,21 @@ def test_one_worker_is_this_process():
 def test_an_item_that_kills_its_process_is_found_out():
     done = collected([1, 2, 13, 3, 0, 4], 2)
     assert done == {1: 12, 2: 6, 13: ChildProcessError, 3: 4, 0: ZeroDivisionError, 4: 3}
+
+
+@pytest.mark.slow
+def test_a_pool_keeps_its_processes_and_replaces_those_that_die():
+    pool = processes.Pool(2)
+    first = dict(pool.each(slow_pid, range(4)))
+    assert set(dict(pool.each(slow_pid, range(4))).values()) <= set(first.values())
+    assert os.getpid() not in first.values()
+    results = dict(pool.each(third, [1, 13, 3]))
+    assert results[0] == 12 and results[2] == 4 and isinstance(results[1], ChildProcessError)
+    assert dict(pool.each(third, [4])) == {0: 3}
+    pool.close()
+    assert dict(pool.each(third, [6])) == {0: 2}
+    pool.close()
+
+
+def test_a_pool_of_one_is_this_process():
+    assert dict(processes.Pool(1).each(third, [3, 4])) == {0: 4, 1: 3}

@@ -7,12 +7,12 @@ import pytest
 import train_test
 
 from configs import demo
-from s2f_jax import benchmark, main
+from s2f_jax import benchmark, benchmark_sections, main
 
 tiny, shards = train_test.tiny, train_test.shards
 FIGURES = {
     *("peak.flops_per_s", "generate.frames_per_s", "stream.p50_ms", "stream.p99_ms"),
-    *("checkpoint.blocking_ms", "checkpoint.whole_ms"),
+    *("checkpoint.blocking_ms", "checkpoint.whole_ms", "metrics.image_clips_per_s"),
     *(
         f"{kind}.{what}"
         for kind in ("train", "train_l1")
@@ -29,7 +29,7 @@ FIGURES = {
 @pytest.fixture(scope="module", autouse=True)
 def small_matrices():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(benchmark.PEAK_SIZE, "cpu", 64)
+        patch.setitem(benchmark_sections.PEAK_SIZE, "cpu", 64)
         yield
 
 
@@ -112,5 +112,5 @@ def test_what_cannot_be_used_is_told_before_any_work(flags, said, tmp_path, caps
 
 def test_a_section_is_timed_at_least_so_often():
     calls = []
-    assert len(benchmark.durations(lambda: calls.append(1), seconds=0, least=7)) == 7
+    assert len(benchmark_sections.durations(lambda: calls.append(1), seconds=0, least=7)) == 7
     assert len(calls) == 8  # One warms up.

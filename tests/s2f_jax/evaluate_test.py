@@ -1,14 +1,16 @@
-import collections
 import json
 
 import cv2
 import numpy as np
 import pytest
+from s2f_jax.metrics.pictures import Pictures
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
 from data_pipelines.loader import Clip
 from s2f_jax import evaluate as evaluation
+from s2f_jax.judges import Absent, Judges
+from s2f_jax.metrics.motion import MouthProbe
 
 _H, _W, _FPS, _RATE = 32, 24, 25, 1000
 
@@ -64,6 +66,10 @@ class _Oracle:
         return videos
 
 
+def _judges(training=()):
+    return Judges([Pictures(), MouthProbe(training)])
+
+
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     """Five clips, one of them shorter, in batches of two."""
@@ -71,7 +77,7 @@ def result(tmp_path_factory):
     clips = [*map(_clip, range(4)), _clip(4, frames=9)]
     oracle = _Oracle(clips)
     found = evaluation.evaluate(
-        clips, oracle, list(map(_clip, range(20, 36))), output,
+        clips, oracle, _judges(list(map(_clip, range(20, 36)))), output,
         corpus="drawn", split="test", batch_size=2, samples=3,
     )  # fmt: skip
     return output, found, oracle
@@ -82,7 +88,7 @@ def test_every_row_has_every_metric_of_every_clip(result):
     assert list(found["rows"]) == ["model", "ground_truth", "frozen_still", "shuffled_audio"]
     for cells in found["rows"].values():
         assert list(cells) == [
-            "psnr", "psnr_mouth", "ssim",
+            "psnr", "psnr_mouth", "ssim", "cpbd", "fdbm",
             "mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion",
         ]  # fmt: skip
         assert {c["clips"] + sum(c["unscored"].values()) for c in cells.values()} == {5}
@@ -116,7 +122,7 @@ def test_a_good_model_is_above_the_sanity_rows(result):
 
 def test_the_model_sees_batches_of_one_size(result):
     assert set(result[2].shapes) == {(2, _H, _W, 3)}
-    assert len(result[2].shapes) == 6  # Three batches, their own sound and another's.
+    assert len(result[2].shapes) == 7  # Three batches, own and other sound; the figure of faces.
 
 
 def test_the_report_says_how_it_was_measured(result):
@@ -138,7 +144,7 @@ def test_samples_show_both_sides_with_sound(result):
 def test_clips_whose_mouth_cannot_be_measured_are_counted(tmp_path):
     clips = [_clip(0), _clip(2)]
     found = evaluation.evaluate(
-        clips, _Oracle(clips), [], tmp_path, corpus="drawn", split="val", samples=0
+        clips, _Oracle(clips), _judges(), tmp_path, corpus="drawn", split="val", samples=0
     )
     cell = found["rows"]["model"]["mouth_energy"]
     assert cell["mean"] is None and cell["clips"] == 0
@@ -152,7 +158,7 @@ def test_faces_that_the_probe_misreads_are_not_scored(tmp_path):
     clips[1].landmarks[:, 65:68, 1] = 6 - clips[1].landmarks[:, 65:68, 1]
     training = list(map(_clip, range(20, 36)))
     found = evaluation.evaluate(
-        clips, _Oracle(clips), training, tmp_path, corpus="drawn", split="val", samples=0
+        clips, _Oracle(clips), _judges(training), tmp_path, corpus="drawn", split="val", samples=0
     )
     cell = found["rows"]["model"]["mouth_correlation"]
     assert cell["clips"] == 1
@@ -163,7 +169,7 @@ def test_faces_that_the_probe_misreads_are_not_scored(tmp_path):
 def test_one_clip_has_no_other_sound(tmp_path):
     clips = [_clip(0)]
     found = evaluation.evaluate(
-        clips, _Oracle(clips), [_clip(4), _clip(6)], tmp_path, corpus="drawn", split="val"
+        clips, _Oracle(clips), _judges([_clip(4), _clip(6)]), tmp_path, corpus="drawn", split="val"
     )
     assert found["rows"]["shuffled_audio"]["psnr"]["clips"] == 0
     assert found["rows"]["model"]["psnr"]["clips"] == 1
@@ -185,7 +191,7 @@ def test_clips_of_any_length_are_scored_once_whatever_the_batches(tmp_path):
     for size in (1, 3, 8):
         output = tmp_path / str(size)
         found = evaluation.evaluate(
-            clips, _louder_is_brighter, training, output,
+            clips, _louder_is_brighter, _judges(training), output,
             corpus="drawn", split="test", batch_size=size, samples=2,
         )  # fmt: skip
         rows = [line.split(",") for line in (output / "clips.csv").read_text().splitlines()[1:]]
@@ -207,13 +213,13 @@ def test_a_damaged_record_ends_an_evaluation_with_its_name_and_the_cure(tmp_path
     clips[1].jpegs[3] = clips[1].jpegs[3][:100]
     with pytest.raises(UserError, match="frame 3 of clip/2: .* run `prepare` again"):
         evaluation.evaluate(
-            clips, _louder_is_brighter, [], tmp_path, corpus="drawn", split="val", samples=0
+            clips, _louder_is_brighter, _judges(), tmp_path, corpus="drawn", split="val", samples=0
         )
 
 
 def test_a_split_without_clips_is_refused(tmp_path):
     with pytest.raises(UserError, match="'val' of drawn"):
-        evaluation.evaluate([], lambda *_: [], [], tmp_path, corpus="drawn", split="val")
+        evaluation.evaluate([], lambda *_: [], _judges(), tmp_path, corpus="drawn", split="val")
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 60])
@@ -234,53 +240,30 @@ def test_shuffling_takes_another_speaker_with_other_words():
     assert partners != evaluation.shuffled(speakers, words, 1)
 
 
-@pytest.fixture
-def folders(tmp_path):
-    """Two folders of videos: a, b equally long; c longer, d larger, e and f alone, g broken."""
-    rng = np.random.default_rng(0)
-    for side, lengths in (("videos", {"a": 4, "b": 4, "c": 5, "d": 4, "e": 4, "g": 4}),
-                          ("real", {"a": 4, "b": 4, "c": 4, "d": 4, "f": 4, "g": 4})):  # fmt: skip
-        for name, length in lengths.items():
-            size = 48 if (side, name) == ("real", "d") else 32
-            grey = rng.integers(60, 200, (length, 1, 1, 3))
-            frames = np.broadcast_to(grey, (length, size, 24, 3)).astype(np.uint8)
-            media.write_video(tmp_path / side / f"{name}.mp4", frames, 25)
-    (tmp_path / "videos" / "g.mp4").write_bytes(b"no video")
-    (tmp_path / "videos" / "notes.txt").write_text("not a video")
-    return tmp_path
+def test_a_judge_that_cannot_be_had_has_a_reason_and_the_others_score(tmp_path):
+    clips = [_clip(0), _clip(2)]
+    missing = Absent(("wer", "cer"), "lip reader", UserError("there is no checkpoint at there"))
+    found = evaluation.evaluate(
+        clips, _Oracle(clips), Judges([Pictures(), missing]), tmp_path, corpus="drawn", split="val"
+    )
+    cells = found["rows"]["model"]
+    assert cells["wer"] == {
+        "mean": None, "low": None, "high": None, "clips": 0, "unscored": {"no lip reader": 2}
+    }  # fmt: skip
+    assert cells["ssim"]["clips"] == 2
+    assert found["conventions"]["lip_reader"] == "none: there is no checkpoint at there"
 
 
-def test_folders_of_videos_are_scored_and_the_rest_counted(folders):
-    found = evaluation.evaluate_videos(folders / "videos", folders / "real", folders / "out")
-    assert list(found["rows"]) == ["videos"]
-    assert list(found["rows"]["videos"]) == ["psnr", "psnr_mouth", "ssim"]
-    for cell in found["rows"]["videos"].values():
-        assert cell["clips"] == 2
-        reasons = collections.Counter(cell["unscored"])
-        broken = [reason for reason in reasons if reason.startswith("the video: ")]
-        assert reasons.pop(broken[0]) == 1
-        assert reasons == {
-            "another number of frames than the reference": 1,
-            "another size than the reference": 1,
-            "no video of that name among the videos": 1,
-            "no video of that name in the reference": 1,
-        }
-    assert len(list((folders / "out" / "samples").iterdir())) == 2
+def test_a_metric_has_one_judge():
+    with pytest.raises(ValueError, match="two instruments for .*psnr"):
+        Judges([Pictures(), Pictures()])
 
 
-def test_a_folder_against_itself_is_identical(folders):
-    found = evaluation.evaluate_videos(folders / "real", folders / "real", folders / "out")
-    cells = found["rows"]["videos"]
-    assert cells["ssim"]["mean"] == pytest.approx(1, abs=1e-5)
-    assert cells["psnr"]["mean"] is None and cells["psnr"]["clips"] == 6
-
-
-def test_folders_that_cannot_be_scored_are_refused(folders):
-    (folders / "empty").mkdir()
-    with pytest.raises(UserError, match="--videos=.*empty has no video"):
-        evaluation.evaluate_videos(folders / "empty", folders / "real", folders / "out")
-    with pytest.raises(UserError, match="--reference=.*nowhere is not a folder"):
-        evaluation.evaluate_videos(folders / "real", folders / "nowhere", folders / "out")
-    (folders / "real" / "a.mpg").write_bytes(b"")
-    with pytest.raises(UserError, match="both a.mp4 and a.mpg"):
-        evaluation.evaluate_videos(folders / "real", folders / "videos", folders / "out")
+def test_rows_that_were_not_asked_for_are_not_made(tmp_path):
+    clips = [_clip(0), _clip(2)]
+    oracle = _Oracle(clips)
+    found = evaluation.evaluate(
+        clips, oracle, _judges(), tmp_path, corpus="drawn", split="val", rows=("model",)
+    )
+    assert list(found["rows"]) == ["model"]
+    assert len(oracle.shapes) == 2  # The clips, and the figure of faces.

@@ -9,8 +9,9 @@ from etils import epath
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import formats, labels, page, report
+from s2f_jax import formats, labels, report
 from s2f_jax.report import ClipScores
+from tests.pages import outside_addresses
 
 
 def _scores(row, metric, values, speakers=None):
@@ -111,7 +112,7 @@ def test_the_tables_show_every_row(written):
 
 def test_the_page_stands_alone(written):
     page_text = (written[0] / "report.html").read_text()
-    assert page.outside_addresses(page_text) == []
+    assert outside_addresses(page_text) == []
     assert page_text.count("data:video/mp4;base64,") == 1
     assert page_text.count("data:image/png;base64,") == 1
     assert "no &lt;b&gt;" in page_text and "c0 &amp; co" in page_text
@@ -130,7 +131,7 @@ def test_the_page_stands_alone(written):
     ],
 )
 def test_an_outside_address_would_be_found(outside):
-    assert page.outside_addresses(f"<p>{outside}</p>")
+    assert outside_addresses(f"<p>{outside}</p>")
 
 
 def test_nothing_is_left_beside_the_files(written):

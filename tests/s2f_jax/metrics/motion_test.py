@@ -6,6 +6,7 @@ import pytest
 
 from data_pipelines import measures
 from s2f_jax.metrics import motion
+from s2f_jax.metrics.scoring import Pair
 
 _EYES = 30.0  # Pixels between them.
 
@@ -127,3 +128,64 @@ def test_jitter_by_hand():
     generated[:, :, 1] = (3 * t**3 + t**2 + t)[:, None]
     assert motion.jitter(generated, real) == pytest.approx(3)
     assert motion.jitter(generated, 0 * real) == "the real face does not move"
+
+
+def test_lmd_by_hand():
+    real = np.zeros((2, 68, 2))
+    real[:, 48:, 0] = np.arange(20)
+    generated = real + np.array([[[5, -3]], [[-40, 2]]])
+    assert motion.lmd(generated, real) == pytest.approx(0)  # Each frame has its own mean.
+    generated[0, 48:58, 1] += 1  # Half of them up, by which the mean moves half as far.
+    generated[:, :48] = 1e3  # Not of the mouth.
+    assert motion.lmd(generated, real) == pytest.approx((0.5 + 0) / 2)
+
+
+def _pair(clip, video=None, **fields):
+    """A drawn clip, silent in its first half, as an instrument is given it."""
+    audio = np.where(np.arange(160) < 80, 3, 3000) * np.tile([1, -1], 80)
+    given = dict(
+        name="clip", speaker=clip.speaker, transcript="", real=clip.frames, fps=25.0,
+        video=clip.frames if video is None else video, audio=audio.astype(np.int16),
+        audio_rate=200, aligned=True, landmarks=clip.landmarks,
+    )  # fmt: skip
+    return Pair(**(given | fields))
+
+
+@pytest.fixture(scope="module")
+def instrument():
+    return motion.MouthProbe([_drawn_clip(i // 2, i) for i in range(24)], max_clips=20)
+
+
+def test_the_probe_s_instrument_scores_truth_and_still(instrument):
+    clip = _drawn_clip(50, 50)
+    still = np.repeat(clip.frames[:1], 20, axis=0)
+    truth, frozen = instrument([_pair(clip), _pair(clip, still)])
+    for metric in ("mouth_correlation", "mouth_energy", "silence_motion"):
+        assert truth.values[metric] == pytest.approx(1)
+    assert truth.curves["mouth_opening_real"].shape == (20,)
+    np.testing.assert_array_equal(*truth.curves.values())
+    assert frozen.values["mouth_energy"] == frozen.values["silence_motion"] == 0
+    assert truth.values.keys() == frozen.values.keys() == set(motion.METRICS)
+    about = instrument.about["mouth_opening"]
+    assert "20 training clips" in about and "training speakers held out" in about
+
+
+def test_the_probe_s_instrument_refuses_what_it_cannot_read(instrument):
+    clip = _drawn_clip(50, 50)
+    other = _landmarks(6 + 6 * np.sin(2.1 * np.arange(20)))
+    refused = {
+        motion.MISREAD: _pair(clip, landmarks=other),
+        motion.NOT_ALIGNED: _pair(clip, aligned=False),
+    }
+    for reason, pair in refused.items():
+        assert instrument([pair])[0].values == dict.fromkeys(motion.METRICS, reason)
+    without = motion.MouthProbe([])
+    assert without([_pair(clip)])[0].values == dict.fromkeys(motion.METRICS, motion.NO_PROBE)
+    assert without.about["mouth_opening"].startswith("not measured: 0 of 0 clips")
+
+
+def test_a_video_without_sound_still_has_a_mouth(instrument):
+    clip = _drawn_clip(50, 50)
+    values = instrument([_pair(clip, audio=np.zeros(0, np.int16), landmarks=None)])[0].values
+    assert values["mouth_loudness"] == values["silence_motion"] == motion.NO_SOUND
+    assert values["mouth_correlation"] == pytest.approx(1)

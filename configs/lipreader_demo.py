@@ -1,0 +1,34 @@
+"""A small LipNet on the demo corpus: 15 minutes on two CPU cores.
+
+python -m s2f_jax.main --config=configs/lipreader_demo.py
+python -m s2f_jax.main evaluate --config=configs/lipreader_demo.py
+The shards are those of configs/demo.py (`make demo` draws them). Scores to expect are in the README;
+letters that look alike on the lips (b and p, d and t) bound them.
+"""
+
+from typing import Any
+
+from configs import demo
+
+
+def get_config(preset: str = "cvprw2019") -> Any:
+    c = demo.get_config(preset)
+    c.task = "lipread"
+    c.name = "lipreader_demo"
+
+    c.lipreader.height = 24
+    c.lipreader.width = 32
+    c.lipreader.mouth = 13.6  # A pixel of the crop is one of the 64x48 frame.
+    c.lipreader.widths = (16, 32, 64)
+    c.lipreader.features = 96
+    c.lipreader.dropout = 0.0
+    c.lipreader.shift = 1.0
+    c.lipreader.rate = 2e-3
+
+    c.clip_frames = 75
+    c.optim.b1 = 0.9
+    c.optim.decay_after = 4
+    c.optim.decay = 0.75
+    c.max_epochs = 14
+    c.best_by = "words_right"
+    return c

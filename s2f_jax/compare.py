@@ -1,0 +1,212 @@
+"""Any two folders of videos, held against each other."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.ndimage
+import tqdm
+from etils import epath
+
+from data_pipelines import faces, media
+from data_pipelines.errors import BadClip, UserError
+from data_pipelines.grid import sentences
+from s2f_jax import judges, report
+from s2f_jax.evaluate import PIXELS
+from s2f_jax.judges import Judges
+from s2f_jax.metrics.scoring import Pair, Scores, unscored
+from s2f_jax.runs import Config
+
+_VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
+_SAMPLES = 8
+_AT_ONCE = 8  # Videos: what is batched, and what is held in memory.
+_SMOOTHING = 7  # Frames, as the shards' alignment.
+
+
+def compare(
+    videos_dir: epath.PathLike,
+    reference_dir: epath.PathLike,
+    output: epath.PathLike,
+    config: Config | None = None,
+    aligned: bool = False,
+) -> dict[str, Any]:
+    """Scores the videos of one folder against those of the same name (without the suffix) in
+    another; writes the report's files into `output`, and returns what report.json holds.
+
+    config: whose readers and embedder to use; without one, what needs no reader is scored.
+    aligned: every frame shows the canonical face, of the config's size. What was said is in
+    NAME.txt beside the reference, or in NAME where it is GRID's code for a sentence.
+
+    Raises:
+      UserError: a folder is missing or has no video in it.
+    """
+    found, reference = _videos_in(videos_dir, "--videos"), _videos_in(reference_dir, "--reference")
+    as_they_are, once_aligned = judges.of_any(config)
+    metrics = as_they_are.metrics + once_aligned.metrics
+    names = sorted(found.keys() | reference.keys())
+    scored: dict[str, Scores] = {}
+    samples: list[report.Sample] = []
+    bar = tqdm.tqdm(
+        total=len(names), desc="evaluate", unit="video", disable=not sys.stderr.isatty()
+    )
+    try:
+        for first in range(0, len(names), _AT_ONCE):
+            pairs = []
+            for name in names[first : first + _AT_ONCE]:
+                pair = _pair(name, found.get(name), reference.get(name), aligned)
+                if isinstance(pair, Pair):
+                    pairs.append(pair)
+                else:
+                    scored[name] = unscored(metrics, pair)
+            of_pairs = _judge(pairs, as_they_are, once_aligned, config)
+            for pair, of_pair in zip(pairs, of_pairs, strict=True):
+                scored[pair.name] = of_pair
+                if len(samples) < _SAMPLES:
+                    samples.append(_sample(epath.Path(output), pair, of_pair))
+            bar.update(min(_AT_ONCE, len(names) - first))
+    finally:
+        bar.close()
+        as_they_are.close()
+    scores = [
+        report.ClipScores("videos", name, "", of.values, of.weights, of.curves)
+        for name, of in ((name, scored[name]) for name in names)
+    ]
+    conventions = {
+        "videos": f"{len(found)} in {epath.Path(videos_dir).name}",
+        "reference": f"{len(reference)} in {epath.Path(reference_dir).name}",
+        "pixels": PIXELS,
+        **as_they_are.about,
+        **once_aligned.about,
+        "speakers": "unknown: the intervals are over clips alone, and so too narrow",
+    }
+    corpus = epath.Path(reference_dir).name
+    return report.write(output, corpus, "videos", conventions, scores, samples)
+
+
+def _judge(
+    pairs: Sequence[Pair], as_they_are: Judges, once_aligned: Judges, config: Config | None
+) -> list[Scores]:
+    if not pairs:
+        return []
+    of_both = as_they_are(pairs)
+    if not once_aligned.instruments:
+        return of_both
+    assert config is not None and as_they_are.faces is not None
+    size = config.data.height, config.data.width
+    fit = [_aligned(pair, size, as_they_are.faces) for pair in pairs]
+    of_fit = iter(once_aligned([pair for pair in fit if isinstance(pair, Pair)]))
+    together = []
+    for pair, before in zip(fit, of_both, strict=True):
+        after = next(of_fit) if isinstance(pair, Pair) else unscored(once_aligned.metrics, pair)
+        together.append(
+            Scores(
+                {**before.values, **after.values},
+                {**before.weights, **after.weights},
+                {**before.curves, **after.curves},
+            )
+        )
+    return together
+
+
+def _aligned(pair: Pair, size: tuple[int, int], find: Any) -> Pair | str:
+    """The video's face as the shards have faces, or why there is none to be had."""
+    if pair.aligned:
+        return pair
+    (found,) = find([pair.video], [False])
+    if isinstance(found, str):
+        return found
+    steadied = scipy.ndimage.uniform_filter1d(
+        found.landmarks.astype(np.float64), _SMOOTHING, axis=0, mode="nearest"
+    )
+    frames = [
+        faces.align(frame, faces.face_transform(points, *size), *size)
+        for frame, points in zip(pair.video, np.asarray(steadied), strict=True)
+    ]
+    video = np.stack(frames)
+    return Pair(
+        name=pair.name,
+        speaker=pair.speaker,
+        transcript=pair.transcript,
+        video=video,
+        real=video,
+        fps=pair.fps,
+        audio=pair.audio,
+        audio_rate=pair.audio_rate,
+        aligned=True,
+    )
+
+
+def _pair(
+    name: str, video: epath.Path | None, reference: epath.Path | None, aligned: bool
+) -> Pair | str:
+    """The two, or the reason why they cannot be held against each other."""
+    if video is None or reference is None:
+        where = "among the videos" if video is None else "in the reference"
+        return f"no video of that name {where}"
+    clips = []
+    for path, what in ((video, "the video"), (reference, "the reference")):
+        try:
+            clips.append(media.decode_clip(path))
+        except BadClip as error:
+            return f"{what}: {error}"
+    generated, real = clips
+    if generated.frames.shape[1:] != real.frames.shape[1:]:
+        return "another size than the reference"
+    if abs(generated.fps - real.fps) > 0.01 * real.fps:
+        return "another frame rate than the reference"
+    if len(generated.frames) != len(real.frames):
+        return "another number of frames than the reference"
+    sound, rate = real.audio, real.audio_rate or 16000
+    if sound.size:
+        sound = media.fit_length(sound, round(len(real.frames) * rate / real.fps))
+    return Pair(
+        name=name,
+        speaker="",
+        transcript=_said(name, reference),
+        video=generated.frames,
+        real=real.frames,
+        fps=real.fps,
+        audio=np.rint(32767 * sound).astype(np.int16),
+        audio_rate=rate,
+        aligned=aligned,
+    )
+
+
+def _said(name: str, reference: epath.Path) -> str:
+    """What is said in a video; empty where nobody tells."""
+    beside = reference.with_suffix(".txt")
+    if beside.exists():
+        return beside.read_text().strip().lower()
+    try:
+        return " ".join(sentences.words(name))
+    except BadClip:
+        return ""
+
+
+def _sample(output: epath.Path, pair: Pair, scored: Scores) -> report.Sample:
+    path = output / "samples" / f"{report.file_name(pair.name)}.mp4"
+    frames = np.concatenate([pair.video, pair.real], axis=2)
+    audio = pair.audio if pair.audio.size else None
+    media.write_video(path, frames, pair.fps, audio, pair.audio_rate)
+    shown = {name: scored.values[name] for name in ("psnr", "ssim", "wer") if name in scored.values}
+    return report.Sample(pair.name, report.caption(shown), path)
+
+
+def _videos_in(folder: epath.PathLike, flag: str) -> dict[str, epath.Path]:
+    """Name without suffix -> video file."""
+    if not epath.Path(folder).is_dir():
+        raise UserError(f"{flag}={folder} is not a folder; give one with videos in it.")
+    found: dict[str, epath.Path] = {}
+    for path in sorted(epath.Path(folder).iterdir()):
+        if path.suffix.lower() in _VIDEOS:
+            if path.stem in found:
+                raise UserError(
+                    f"{flag}={folder} has both {found[path.stem].name} and {path.name};"
+                    " leave one video of each name."
+                )
+            found[path.stem] = path
+    if not found:
+        kinds = ", ".join(sorted(_VIDEOS))
+        raise UserError(f"{flag}={folder} has no video in it; give a folder of {kinds} files.")
+    return found

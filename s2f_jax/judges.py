@@ -1,0 +1,126 @@
+"""What an evaluation judges by: an instrument for each family of metrics, or why there is none."""
+
+import collections
+from collections.abc import Sequence
+from typing import Any
+
+from etils import epath
+
+from data_pipelines import prepare, stored
+from data_pipelines.errors import UserError
+from s2f_jax import reading
+from s2f_jax.metrics.faces_in_videos import FacesInVideos
+from s2f_jax.metrics.identity import Embedder, Identity
+from s2f_jax.metrics.landmarks import Landmarks, read_mouths
+from s2f_jax.metrics.motion import MouthProbe
+from s2f_jax.metrics.pictures import Pictures
+from s2f_jax.metrics.scoring import Instrument, Pair, Scores, unscored
+from s2f_jax.metrics.speech import Reading
+from s2f_jax.metrics.sync import Synchrony
+from s2f_jax.runs import Config
+
+
+class Absent:
+    """In the place of an instrument that could not be had: the report says why."""
+
+    def __init__(self, metrics: tuple[str, ...], what: str, why: UserError):
+        self.metrics, self._reason = metrics, f"no {what}"
+        self.about = {what.replace(" ", "_"): f"none: {why}"}
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+        return [unscored(self.metrics, self._reason) for _ in pairs]
+
+
+class Judges:
+    """Instruments as one; each metric has one instrument."""
+
+    def __init__(self, instruments: Sequence[Instrument], faces: FacesInVideos | None = None):
+        """faces: whose processes are to end with these."""
+        metrics = collections.Counter(name for each in instruments for name in each.metrics)
+        if twice := [name for name, count in metrics.items() if count > 1]:
+            raise ValueError(f"two instruments for {twice}")
+        self.instruments, self.faces = instruments, faces
+        self.metrics = tuple(metrics)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Up to now: some count what they could not see."""
+        return {name: text for each in self.instruments for name, text in each.about.items()}
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+        together = [({}, {}, {}) for _ in pairs]
+        for instrument in self.instruments:
+            for (values, weights, curves), scored in zip(together, instrument(pairs), strict=True):
+                values.update(scored.values)
+                weights.update(scored.weights)
+                curves.update(scored.curves)
+        return [Scores(*parts) for parts in together]
+
+    def close(self) -> None:
+        if self.faces:
+            self.faces.close()
+
+
+def of_run(config: Config, data_dir: str | None, kept: epath.PathLike | None = None) -> Judges:
+    """All that a config has for videos of its own corpus and size.
+
+    kept: a folder that remembers the faces found in real clips, for other runs on them. What cannot
+    be had is said, and its metrics have no score.
+    """
+    faces = FacesInVideos(cache=kept)
+    by_landmarks = not faces.problem and read_mouths(config.data.height, config.data.width)
+    instruments: list[Instrument] = [Pictures(), Landmarks(faces, mouth=by_landmarks)]
+    if not by_landmarks:
+        instruments.append(MouthProbe(_train_clips(config, data_dir)))
+    return Judges([*instruments, *_by_models(config, faces)], faces)
+
+
+def of_any(config: Config | None) -> tuple[Judges, Judges]:
+    """For videos that come from elsewhere: what takes them as they are, and what takes them once
+    they are aligned to a config's size, the readers."""
+    faces = FacesInVideos()
+    embedder = dict(config.embedder) if config else {}
+    as_they_are = [Pictures(), Landmarks(faces, mouth=True), _identity(embedder, faces)]
+    return Judges(as_they_are, faces), Judges(_readers(config) if config else [])
+
+
+def _by_models(config: Config, faces: FacesInVideos) -> list[Instrument]:
+    return [_identity(dict(config.embedder), faces), *_readers(config)]
+
+
+def _identity(fields: dict[str, Any], faces: FacesInVideos) -> Instrument:
+    try:
+        return Identity(Embedder.load(**fields), faces)
+    except UserError as why:
+        print(f"ACD is not measured: {why}")
+        return Absent(Identity.metrics, "face embedder", why)
+
+
+def _readers(config: Config) -> list[Instrument]:
+    """Those that the config names."""
+    found = []
+    for path, metrics, what, load in (
+        (
+            config.readers.lips,
+            Reading.metrics,
+            "lip reader",
+            lambda path: Reading(reading.Reader.load(path)),
+        ),
+        (config.readers.sync, Synchrony.metrics, "sync network", Synchrony.load),
+    ):
+        if not path:
+            continue
+        try:
+            found.append(load(path))
+        except UserError as why:
+            print(f"{', '.join(metrics)} are not measured, there is no {what}: {why}")
+            found.append(Absent(metrics, what, why))
+    return found
+
+
+def _train_clips(config: Config, data_dir: str | None) -> Sequence:
+    try:
+        return stored.open_clips(config.data, "train", prepare.data_dir(config.data, data_dir))
+    except UserError as missing:
+        print(f"the mouth's opening is not measured: {missing}")
+        return []

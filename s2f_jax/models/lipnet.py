@@ -1,0 +1,162 @@
+"""LipNet (Assael et al. 2016): a talking mouth to letters, for word and character error rates."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from s2f_jax.models import layers
+from s2f_jax.models.layers import BatchNorm, Dtype
+
+
+def _plain_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """x [B, T, H, W, C], kernel [3, k, k, C, F] -> [B, T, H', W', F]; padding k // 2 and, in time, 1."""
+    time, *space = ((size // 2, size // 2) for size in kernel.shape[:3])
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (1, stride, stride),
+        (time, *space),
+        dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+    )
+
+
+def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """_plain_conv with the frames before and after as further channels of a frame, in 2-D.
+
+    XLA's three-dimensional convolution on a CPU takes four to eight times as long.
+    """
+    _, size, _, channels, features = kernel.shape
+    edge = jnp.zeros_like(x[:, :1])
+    before = jnp.concatenate([edge, x[:, :-1]], axis=1)
+    after = jnp.concatenate([x[:, 1:], edge], axis=1)
+    frames = jnp.concatenate([before, x, after], axis=-1)
+    maps = layers.plain_conv(
+        frames.reshape(-1, *frames.shape[2:]),
+        kernel.transpose(1, 2, 0, 3, 4).reshape(size, size, 3 * channels, features),
+        stride,
+        size // 2,
+    )
+    return maps.reshape(*x.shape[:2], *maps.shape[1:])
+
+
+class TimeConv(nn.Module):
+    """Convolution over time (3) and space (k x k); what lies outside is 0."""
+
+    features: int
+    size: int
+    stride: int = 1  # In space.
+    dtype: Dtype = jnp.float32  # Of the compute; parameters stay float32.
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, T, H, W, C] -> [B, T, H / stride, W / stride, features], rounded up."""
+        shape = (3, self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+
+        def on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
+            return _folded_conv(x, kernel, self.stride)
+
+        def elsewhere(x: jax.Array, kernel: jax.Array) -> jax.Array:
+            return _plain_conv(x, kernel, self.stride)
+
+        x = lax.platform_dependent(x.astype(self.dtype), kernel, cpu=on_cpu, default=elsewhere)
+        return x + bias.reshape(1, 1, 1, 1, -1)
+
+
+class BidirectionalGRU(nn.Module):
+    """A GRU from each clip's first frame on, one from its last frame back, side by side."""
+
+    features: int  # Of either.
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
+        """x [B, T, C], mask bool [B, T] (clips first, then padding) -> [B, T, 2 * features].
+
+        Padding gives 0. Gates as in nn.GRUCell: n = tanh(in(x) + r * hn(h)).
+        """
+        batch, time, channels = x.shape
+        n = self.features
+        orthogonal = nn.initializers.orthogonal()
+
+        def recurrent_init(key: jax.Array, shape: Sequence[int]) -> jax.Array:
+            keys = jax.random.split(key, (2, 3))
+            gates = [[orthogonal(k, (n, n)) for k in of] for of in keys]
+            return jnp.stack([jnp.concatenate(of, axis=1) for of in gates])
+
+        init = nn.initializers.lecun_normal(batch_axis=0)
+        kernel = self.param("kernel", init, (2, channels, 3 * n)).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (2, 3 * n)).astype(self.dtype)
+        recurrent = self.param("recurrent", recurrent_init, (2, n, 3 * n)).astype(self.dtype)
+        shift = self.param("recurrent_bias", nn.initializers.zeros, (2, n)).astype(self.dtype)
+
+        frames, lengths = jnp.arange(time)[None], mask.sum(axis=1, keepdims=True)
+        # Each clip back to front, its padding still behind it; it is its own inverse.
+        back = jnp.where(mask, lengths - 1 - frames, frames)[..., None]
+        both = jnp.stack([x, jnp.take_along_axis(x, back, axis=1)]).astype(self.dtype)
+        gates = jnp.einsum("dbtc,dcg->tdbg", both, kernel) + bias[None, :, None]
+
+        def step(h: jax.Array, of_x: jax.Array) -> tuple[jax.Array, jax.Array]:
+            of_h = jnp.einsum("dbf,dfg->dbg", h, recurrent)
+            r, z = jnp.split(nn.sigmoid(of_x[..., : 2 * n] + of_h[..., : 2 * n]), 2, axis=-1)
+            new = jnp.tanh(of_x[..., 2 * n :] + r * (of_h[..., 2 * n :] + shift[:, None]))
+            h = (1 - z) * new + z * h
+            return h, h
+
+        start = jnp.zeros((2, batch, n), self.dtype)
+        _, states = lax.scan(step, start, gates)  # [T, 2, B, F]
+        ahead, behind = states.transpose(1, 2, 0, 3)
+        behind = jnp.take_along_axis(behind, back, axis=1)
+        return jnp.concatenate([ahead, behind], axis=-1) * mask[..., None]
+
+
+class LipNet(nn.Module):
+    """Three blocks of convolution and pooling, two bidirectional GRUs, a letter's logits a frame.
+
+    Dropout takes whole channels of a clip, as in the paper's "channel-wise".
+    """
+
+    labels: int = 28  # Letters and space, and last the blank.
+    widths: Sequence[int] = (32, 64, 96)  # Maps of the convolutions.
+    features: int = 256  # Of each GRU, in either direction.
+    dropout: float = 0.5
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, mask: jax.Array, train: bool, keys: jax.Array | None = None
+    ) -> jax.Array:
+        """x [B, T, H, W, 3] in [0, 1], mask bool [B, T] (clips first, then padding), keys [B] for
+        the dropout -> logits float32 [B, T, labels]. What padding holds changes nothing."""
+        batch, time = mask.shape
+        valid, flat = mask[:, :, None, None, None], mask.reshape(-1)
+        x = jnp.where(valid, x, 0)
+        for i, (width, size) in enumerate(zip(self.widths, (5, 5, 3), strict=True)):
+            x = TimeConv(width, size, 1 if i else 2, self.dtype, name=f"conv{i}")(x)
+            x = x.reshape(batch * time, *x.shape[2:])
+            x = nn.relu(BatchNorm(self.dtype, name=f"norm{i}")(x, train, flat))
+            x = nn.max_pool(x, (2, 2), (2, 2))
+            x = x.reshape(batch, time, *x.shape[1:])
+            # The next convolution reaches from a clip's last frame into its padding.
+            x = jnp.where(valid, self._drop(x, i, train, keys), 0)
+        x = x.reshape(batch, time, -1)
+        for i in range(2):
+            x = BidirectionalGRU(self.features, self.dtype, name=f"gru{i}")(x, mask)
+            x = self._drop(x, 3 + i, train, keys)
+        return nn.Dense(self.labels, dtype=self.dtype, name="letters")(x).astype(float)
+
+    def _drop(self, x: jax.Array, place: int, train: bool, keys: jax.Array | None) -> jax.Array:
+        """x [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""
+        if not train or not self.dropout or keys is None:
+            return x
+        keep = 1 - self.dropout
+
+        def of_clip(key: jax.Array) -> jax.Array:
+            return jax.random.bernoulli(jax.random.fold_in(key, place), keep, x.shape[-1:])
+
+        kept = jax.vmap(of_clip)(keys) / jnp.asarray(keep, x.dtype)
+        return x * kept.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])
