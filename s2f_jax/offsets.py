@@ -29,9 +29,11 @@ _ABOUT = {
 }
 
 
-def run(config: Config, workdir: str, data_dir: str | None, split: str) -> None:
-    """Scores a sync network's best checkpoint on the real clips of a split:
-    `evaluation/<split>` in its workdir has the report's files.
+def run(
+    config: Config, workdir: str, data_dir: str | None, split: str
+) -> tuple[dict[str, Any], epath.Path]:
+    """Scores a sync network's best checkpoint on the real clips of a split: what report.json holds,
+    and the folder of the report's files, `evaluation/<split>` in its workdir.
 
     Raises UserError where the workdir holds no checkpoint or a run of another config.
     """
@@ -39,9 +41,7 @@ def run(config: Config, workdir: str, data_dir: str | None, split: str) -> None:
     clips = stored.open_clips(config.data, split, prepare.data_dir(config.data, data_dir))
     synchrony = Synchrony.load(folder)
     output = folder / "evaluation" / split
-    result = evaluate(synchrony, clips, output, config.data.corpus, split, config.seed)
-    print(report.markdown(result))
-    print(f"{output}/report.html")
+    return evaluate(synchrony, clips, output, config.data.corpus, split, config.seed), output
 
 
 def evaluate(

@@ -69,10 +69,13 @@ class Synchrony:
         *,
         size: tuple[int, int],
         fps: int,
+        unit: float,
         name: str,
     ):
-        """size: height and width of the faces; name: of the network, for the report."""
+        """size: height and width of the faces; unit: the confidence, in the network's own distance,
+        that is called 1; name: of the network, for the report."""
         self.size, self.fps, self.rate = size, fps, network.audio_rate
+        self._unit = unit
         self._see, self._hear = (
             jax.jit(functools.partial(network.apply, variables, method=method))
             for method in ("see", "hear")
@@ -83,10 +86,9 @@ class Synchrony:
                 f" to {LAGS} later, every lag over the same frames; the distance is the least of the"
                 " lags' mean distances, the confidence the median minus the least, the offset by how"
                 " many frames the sound is early, reported where the confidence is above"
-                f" {CONFIDENT:g}; one more of distance makes a match e times less likely to the"
-                " network"
+                f" {CONFIDENT:g}"
             ),
-            "sync_network": name,
+            "sync_network": f"{name}; 1 is {unit:.2f} of its own distance",
         }
 
     @classmethod
@@ -114,12 +116,14 @@ class Synchrony:
                 f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
                 " other sizes: restore it"
             )
+        unit, figures = _own_figures(workdir, step)
         return cls(
             network,
             {"params": params},
             size=(config.data.height, config.data.width),
             fps=config.data.fps,
-            name=f"{name} of {workdir.name}, step {step}; {_own_figures(workdir, step)}",
+            unit=unit,
+            name=f"{name} of {workdir.name}, step {step}; {figures}",
         )
 
     def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
@@ -147,7 +151,7 @@ class Synchrony:
             return unscored(METRICS, reason)
         sound = media.resample(media.to_mono_float(pair.audio), pair.audio_rate, self.rate)
         heard = self.hear(sound, len(pair.video))
-        curve = distances(self.see(pair.video), heard).mean(axis=0)
+        curve = distances(self.see(pair.video), heard).mean(axis=0) / self._unit
         sure = confidence(curve)
         found: Score = float(offset(curve)) if sure > CONFIDENT else "a confidence of 1 or less"
         values = {
@@ -189,17 +193,22 @@ def _network(config: runs.Config, workdir: epath.Path) -> tuple[str, SyncNetwork
     return "sync_discriminator", networks.sync_network(config.data, sizes, model.dtype)
 
 
-def _own_figures(workdir: epath.Path, step: int) -> str:
-    """What a run's validation said of this step."""
+def _own_figures(workdir: epath.Path, step: int) -> tuple[float, str]:
+    """What a run's validation said of this step: the unit of its distances, and how good it was.
+
+    The unit is the confidence that 95 % of the validation clips stay below with another clip's
+    sound, so that an offset of a confidence above 1 is hardly one of chance.
+    """
     log = workdir / "metrics.jsonl"
     lines = log.read_text().splitlines() if log.exists() else []
     events = [json.loads(line) for line in lines if line.endswith("}")]
-    key = "validation/windows_right"
-    figures = [event for event in events if event["step"] == step and key in event]
-    if not figures:
-        return "how well it tells offsets was not validated"
-    windows, clips = figures[-1][key], figures[-1]["validation/clips_right"]
-    return (
-        f"on its validation clips it found {clips:.1%} of the clips' offsets to a frame, and"
-        f" {windows:.1%} from five frames alone"
-    )
+    keys = [f"validation/{name}" for name in ("chance_confidence", "clips_right", "windows_right")]
+    for event in reversed(events):
+        chance, clips, windows = (event.get(key) for key in keys)
+        if event["step"] == step and chance:
+            return chance, (
+                f"on its validation clips it found {clips:.1%} of the clips' offsets to a frame,"
+                f" {windows:.1%} from five frames alone, and with another clip's sound 95 % had a"
+                " confidence below 1"
+            )
+    return 1.0, "what it does on real clips was not measured"

@@ -108,6 +108,7 @@ def test_a_run_says_how_well_it_does_and_keeps_the_best(trained):
         assert 0 <= event["validation/windows_right"] <= 1
         assert 0 <= event["validation/clips_right"] <= 1
         assert event["validation/confidence"] >= 0
+        assert event["validation/chance_confidence"] >= 0
     table = (trained / "samples" / "4" / "offsets.md").read_text().splitlines()
     assert [line.split(" | ")[0] for line in table[2:]] == ["| val0", "| val1"]
 
@@ -155,7 +156,7 @@ def test_validation_and_instrument_find_the_same(trained, shards):
     checkpoints.close()
     found_by_validation = trainer.task.validation(clips, trainer.key).distances(state)
     synchrony = Synchrony.load(trained / "checkpoints" / "4")
-    for i, found in enumerate(found_by_validation):
+    for i, (found, _) in enumerate(found_by_validation):
         seen = synchrony.see(clips[i].frames)
         heard = synchrony.hear(clips[i].audio, len(clips[i]))
         own = sync.distances(seen, heard)
@@ -224,7 +225,7 @@ def test_the_towers_of_a_runs_own_discriminator_serve(tmp_path):
     checkpoints.close()
     synchrony = Synchrony.load(tmp_path)
     assert synchrony.about["sync_network"].startswith("sync_discriminator of")
-    assert "was not validated" in synchrony.about["sync_network"]
+    assert "was not measured" in synchrony.about["sync_network"]
     rng = np.random.default_rng(0)
     video = rng.integers(0, 256, (5, 16, 12, 3), dtype=np.uint8)
     audio = rng.integers(-9999, 9999, 200).astype(np.int16)

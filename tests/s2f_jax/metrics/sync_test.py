@@ -33,7 +33,7 @@ class Levels(nn.Module):
 
 @functools.cache
 def synchrony():
-    return Synchrony(Levels(), {}, size=(16, 12), fps=FPS, name="by hand")
+    return Synchrony(Levels(), {}, size=(16, 12), fps=FPS, unit=1.0, name="by hand")
 
 
 def pair(frames=60, seed=0, **fields):
@@ -161,4 +161,12 @@ def test_the_shortest_clip_is_scored():
 def test_about_says_sign_and_network():
     about = synchrony().about
     assert "the sound is early" in about["sync"] and "above 1" in about["sync"]
-    assert about["sync_network"] == "by hand"
+    assert about["sync_network"] == "by hand; 1 is 1.00 of its own distance"
+
+
+def test_distances_are_in_the_given_unit():
+    half = Synchrony(Levels(), {}, size=(16, 12), fps=FPS, unit=2.0, name="by hand")
+    (scores,), whole = half([pair()]), score(pair())
+    for name in ("sync_distance", "sync_confidence"):
+        assert scores.values[name] == pytest.approx(whole.values[name] / 2)
+    np.testing.assert_allclose(scores.curves["sync_distance"], whole.curves["sync_distance"] / 2)
