@@ -82,7 +82,7 @@ def _ablate(options: argparse.Namespace, rest: Sequence[str]) -> int:
     )
 
 
-_SCORED_BY = {"animate": "evaluate", "lipread": "reading", "sync": "syncing"}
+_SCORED_BY = {"animate": "evaluate", "lipread": "reading", "sync": "offsets"}
 
 
 def _benchmark(options: argparse.Namespace, rest: Sequence[str]) -> int:

@@ -36,7 +36,7 @@ _CHOICES = {
     "model.sequence_fusion": ("last", "step"),
     "embedder.channels": ("RGB", "BGR"),
     "keep_activations": ("all", "convolutions", "none"),
-    "best_by": ("psnr", "ssim", "psnr_mouth", "words_right", "letters_right"),
+    "best_by": ("psnr", "ssim", "psnr_mouth", "words_right", "letters_right", "windows_right"),
 }
 
 

@@ -16,6 +16,7 @@ from s2f_jax.optim import Schedule
 from s2f_jax.progress import Log
 from s2f_jax.runs import Config
 from s2f_jax.state import TrainState
+from s2f_jax.syncing import Syncing
 
 
 class Validation(Protocol):
@@ -92,7 +93,11 @@ class Task(Protocol):
         ...
 
 
-TASKS: dict[str, Callable[[Config], Task]] = {"animate": Adversarial, "lipread": LipReading}
+TASKS: dict[str, Callable[[Config], Task]] = {
+    "animate": Adversarial,
+    "lipread": LipReading,
+    "sync": Syncing,
+}
 
 
 def build(config: Config) -> Task:

@@ -1,0 +1,20 @@
+"""The sync network for the demo's faces, two CPU cores, about ten minutes.
+
+python -m s2f_jax.main --config=configs/syncnet_demo.py
+python -m s2f_jax.main evaluate --config=configs/syncnet_demo.py
+"""
+
+from typing import Any
+
+from configs import demo, syncnet_grid
+
+
+def get_config(preset: str = "cvprw2019") -> Any:
+    c = syncnet_grid.learning(demo.get_config(preset))
+    c.name = "syncnet_demo"
+    c.sync_network.features = 128
+    c.sync_network.width = 16
+    c.batch_size = 16
+    c.clip_frames = 45
+    c.max_epochs = 4
+    return c

@@ -1,0 +1,214 @@
+"""How well lips and sound go together: SyncNet's protocol (Chung & Zisserman 2016).
+
+Offsets have SyncNet's sign: by how many frames the sound is early. A picture that comes k frames
+later than it should has an offset of k, and so has a sound that comes k frames too soon.
+"""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from data_pipelines import loader, media, transforms
+from data_pipelines.errors import UserError
+from s2f_jax import networks, runs
+from s2f_jax.animate import find_checkpoint
+from s2f_jax.checkpoint import restore_variables
+from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
+from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
+
+LAGS = 15  # Frames, to either side.
+SHORTEST = FRAMES + 2 * LAGS  # Frames of a clip, one of whose windows has all the lags.
+CONFIDENT = 1.0  # Up to it an offset is arbitrary.
+
+METRICS = ("sync_offset", "sync_distance", "sync_confidence")
+
+
+def distances(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
+    """Codes of a clip's pictures and of the same moments' sound, [n, features] each -> [n - 30, 31].
+
+    Of the pictures that have 15 moments on either side, each against the sound of all 31: column
+    15 + k is the distance under the assumption that the sound is k frames early. All columns are of
+    the same pictures, so that what tells them apart is the sound alone.
+
+    Raises ValueError for fewer than 31 moments.
+    """
+    if len(seen) <= 2 * LAGS:
+        raise ValueError(f"{len(seen)} moments have no {LAGS} on either side of any")
+    moments = np.arange(LAGS, len(seen) - LAGS)
+    lags = moments[:, None] - np.arange(-LAGS, LAGS + 1)
+    return np.linalg.norm(seen[moments, None] - heard[lags], axis=-1)
+
+
+def offset(curve: np.ndarray) -> int:
+    """Mean distance [31] at offsets -15, ... 15 -> that of the least.
+
+    SyncNet counts columns the other way, by the sound's lag, and has 15 - argmin.
+    """
+    return int(np.argmin(curve)) - LAGS
+
+
+def confidence(curve: np.ndarray) -> float:
+    """The median of the mean distances [31] minus their least; 0: all offsets are alike."""
+    return float(np.median(curve) - np.min(curve))
+
+
+class Synchrony:
+    """An instrument: the lips of aligned faces against the sound, by a trained sync network."""
+
+    metrics = METRICS
+
+    def __init__(
+        self,
+        network: SyncNetwork,
+        variables: Mapping[str, Any],
+        *,
+        size: tuple[int, int],
+        fps: int,
+        unit: float,
+        name: str,
+    ):
+        """size: height and width of the faces; unit: the confidence, in the network's own distance,
+        that is called 1; name: of the network, for the report."""
+        self.size, self.fps, self.rate = size, fps, network.audio_rate
+        self._unit = unit
+        self._see, self._hear = (
+            jax.jit(functools.partial(network.apply, variables, method=method))
+            for method in ("see", "hear")
+        )
+        self.about = {
+            "sync": (
+                f"SyncNet's protocol: {FRAMES} frames against 0.2 s of sound, {LAGS} frames earlier"
+                f" to {LAGS} later, every lag over the same frames; the distance is the least of the"
+                " lags' mean distances, the confidence the median minus the least, the offset by how"
+                " many frames the sound is early, reported where the confidence is above"
+                f" {CONFIDENT:g}"
+            ),
+            "sync_network": f"{name}; 1 is {unit:.2f} of its own distance",
+        }
+
+    @classmethod
+    def load(cls, path: epath.PathLike) -> "Synchrony":
+        """From a workdir (its best checkpoint) or a checkpoint step's folder, of a run of
+        configs/syncnet_*.py or of one with a sync discriminator, whose towers serve.
+
+        Raises UserError where there is none, or one of another schema, or a damaged one.
+        """
+        workdir, step = find_checkpoint(path)
+        config = runs.read_config(workdir)
+        try:
+            name, network = _network(config, workdir)
+            init = functools.partial(networks.sync_params, network, config.data)
+            shapes = jax.tree.map(np.shape, jax.eval_shape(init, jax.random.key(0)))
+        except (AttributeError, KeyError) as error:
+            raise UserError(
+                f"{workdir}/config.json lacks a field ({error}): use the version of s2f_jax in"
+                " the run's run.json"
+            ) from error
+        params = restore_variables(workdir, step, name)["params"]
+        params = params.get("towers", params)
+        if jax.tree.map(np.shape, params) != shapes:
+            raise UserError(
+                f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
+                " other sizes: restore it"
+            )
+        unit, figures = _own_figures(workdir, step)
+        return cls(
+            network,
+            {"params": params},
+            size=(config.data.height, config.data.width),
+            fps=config.data.fps,
+            unit=unit,
+            name=f"{name} of {workdir.name}, step {step}; {figures}",
+        )
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+        return [self._score(pair) for pair in pairs]
+
+    def see(self, video: np.ndarray) -> np.ndarray:
+        """Aligned faces uint8 [T, H, W, 3] -> the code of every five in a row, [T - 4, features]."""
+        # Few lengths, since each is compiled.
+        frames = np.zeros((1, loader.padded(len(video)), *video.shape[1:]), np.float32)
+        frames[0, : len(video)] = video / np.float32(127.5) - 1
+        return np.asarray(self._see(frames))[0, : len(video) - FRAMES + 1]
+
+    def hear(self, sound: np.ndarray, frames: int) -> np.ndarray:
+        """int16 or float32 in [-1, 1] at the network's rate, as long as that many video frames ->
+        the codes of the same moments as `see`, [frames - 4, features]."""
+        window, stride = sound_window(self.rate), self.rate // self.fps
+        sound = media.to_mono_float(sound)
+        moments = loader.padded(frames)
+        padded = transforms.cut_audio(sound, FRAMES // 2, moments, window, stride)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
+        return np.asarray(self._hear(windows))[: frames - FRAMES + 1]
+
+    def _score(self, pair: Pair) -> Scores:
+        if reason := self._unfit(pair):
+            return unscored(METRICS, reason)
+        sound = media.resample(media.to_mono_float(pair.audio), pair.audio_rate, self.rate)
+        heard = self.hear(sound, len(pair.video))
+        curve = distances(self.see(pair.video), heard).mean(axis=0) / self._unit
+        sure = confidence(curve)
+        found: Score = float(offset(curve)) if sure > CONFIDENT else "a confidence of 1 or less"
+        values = {
+            "sync_offset": found,
+            "sync_distance": float(np.min(curve)),
+            "sync_confidence": sure,
+        }
+        return Scores(values, curves={"sync_distance": curve})
+
+    def _unfit(self, pair: Pair) -> str:
+        """Why this pair cannot be scored; empty: it can."""
+        if not pair.audio.size:
+            return "no sound"
+        if not np.any(pair.audio):
+            return "the sound is silence"
+        if not pair.aligned:
+            return "the faces are not aligned"
+        if pair.video.shape[1:3] != self.size:
+            return "another size than the sync network's"
+        if round(pair.fps, 2) != self.fps:
+            return "another frame rate than the sync network's"
+        if len(pair.video) < SHORTEST:
+            return f"fewer than {SHORTEST} frames, too short for {LAGS} on either side"
+        return ""
+
+
+def _network(config: runs.Config, workdir: epath.Path) -> tuple[str, SyncNetwork]:
+    """The name that its parameters have in a run of this config, and the network."""
+    if config.task == "sync":
+        sizes = config.sync_network
+        return "sync_network", networks.sync_network(config.data, sizes, config.model.dtype)
+    if config.task != "animate" or not config.loss.sync:
+        raise UserError(
+            f"{workdir} holds neither a sync network nor a sync discriminator: give the workdir of"
+            " a run of configs/syncnet_*.py, or of one with --config.loss.sync above 0"
+        )
+    model = config.model
+    sizes = {name: model[f"sync_{name}"] for name in ("features", "width", "audio_width")}
+    return "sync_discriminator", networks.sync_network(config.data, sizes, model.dtype)
+
+
+def _own_figures(workdir: epath.Path, step: int) -> tuple[float, str]:
+    """What a run's validation said of this step: the unit of its distances, and how good it was.
+
+    The unit is the confidence that 95 % of the validation clips stay below with another clip's
+    sound, so that an offset of a confidence above 1 is hardly one of chance.
+    """
+    log = workdir / "metrics.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    events = [json.loads(line) for line in lines if line.endswith("}")]
+    keys = [f"validation/{name}" for name in ("chance_confidence", "clips_right", "windows_right")]
+    for event in reversed(events):
+        chance, clips, windows = (event.get(key) for key in keys)
+        if event["step"] == step and chance:
+            return chance, (
+                f"on its validation clips it found {clips:.1%} of the clips' offsets to a frame,"
+                f" {windows:.1%} from five frames alone, and with another clip's sound 95 % had a"
+                " confidence below 1"
+            )
+    return 1.0, "what it does on real clips was not measured"
