@@ -3,7 +3,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-from s2f_jax.metrics.pictures import Pictures
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
@@ -11,6 +10,7 @@ from data_pipelines.loader import Clip
 from s2f_jax import evaluate as evaluation
 from s2f_jax.judges import Absent, Judges
 from s2f_jax.metrics.motion import MouthProbe
+from s2f_jax.metrics.pictures import Pictures
 
 _H, _W, _FPS, _RATE = 32, 24, 25, 1000
 

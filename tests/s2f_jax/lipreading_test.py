@@ -1,20 +1,25 @@
 """The lip reader: its loss, its training on the demo corpus shrunk, and what it reads."""
 
 import csv
+import functools
 import itertools
 import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy.special import log_softmax
 
 from data_pipelines import letters, mouths, prepare, stored
 from data_pipelines.errors import UserError
-from s2f_jax import lipreading, reading, runs, tasks, train
+from s2f_jax import ctc, lipreading, reading, runs, tasks, train
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.metrics import scoring, speech
+from s2f_jax.models.lipnet import LipNet
+from s2f_jax.state import TrainState
 from tests.tiny import get_config as tiny
 
 
@@ -231,3 +236,51 @@ def test_stop_and_resume_is_one_run(run, shards, tmp_path):
         states.append(checkpoints.restore(4, trainer.like())[0])
         checkpoints.close()
     jax.tree.map(np.testing.assert_array_equal, *states)
+
+
+def _drawn_speech(rng, clips, frames=24):
+    """Mouths that say words of "a" (open), "b" (closed) and "c" (round), each shape for a frame
+    or two with a rest behind it, in any colours."""
+    words = ["ab", "ba", "cab", "bac", "a", "cc"]
+    batch = np.zeros((clips, frames, 16, 24, 3), np.uint8)
+    spelled = np.full((clips, 12), -1, np.int32)
+    for clip in range(clips):
+        text = " ".join(rng.choice(words, 2))
+        spelled[clip, : len(text)] = letters.encode(text)
+        batch[clip] = rng.integers(150, 230, 3)
+        lips, t = rng.integers(0, 80, 3), 1
+        for letter in text:
+            half = {"a": (5, 8), "b": (1, 8), "c": (4, 3), " ": (0, 0)}[letter]
+            rows, columns = (slice(m - h, m + h) for m, h in zip((8, 12), half, strict=True))
+            shown = int(rng.integers(1, 3))
+            batch[clip, t : t + shown, rows, columns] = lips
+            t += shown + 1
+    mask = np.ones((clips, frames), bool)
+    return {"frames": batch, "mask": mask, "letters": spelled}
+
+
+@pytest.mark.slow
+def test_a_trained_reader_reads_speech_and_not_a_frozen_mouth():
+    network, tx = LipNet(28, (8, 8, 8), 24, 0.0), optax.adam(1e-2)
+    rng, name = np.random.default_rng(0), lipreading.NAME
+    batch = _drawn_speech(rng, 1)
+    init = jax.jit(functools.partial(network.init, train=False))
+    variables = init(jax.random.key(0), batch["frames"] / np.float32(255), batch["mask"])
+    params, stats = ({name: variables[kind]} for kind in ("params", "batch_stats"))
+    state = TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params))
+    step = functools.partial(lipreading.train_step, network=network, tx=tx, clip_norm=20.0)
+    step = jax.jit(step)
+    for number in range(300):
+        batch = _drawn_speech(rng, 16) | {"place": np.arange(16, dtype=np.uint32) + 16 * number}
+        state, _, _ = step(state, batch, jax.random.key(0))
+    unseen = _drawn_speech(np.random.default_rng(1), 32)
+    said = [letters.decode(row[row >= 0]) for row in unseen["letters"]]
+    read = jax.jit(functools.partial(lipreading.read, network=network))
+
+    def wer(frames):
+        logits = read(state.variables(name), frames, unseen["mask"])
+        found = ctc.greedy(np.asarray(logits), unseen["mask"].sum(axis=1))
+        return speech.wer(zip(said, found, strict=True))
+
+    assert wer(unseen["frames"]) < 0.1
+    assert wer(np.broadcast_to(unseen["frames"][:, :1], unseen["frames"].shape)) > 0.8
