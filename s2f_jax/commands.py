@@ -171,7 +171,7 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add(
             "--only",
             metavar="SECTIONS",
-            help="train,networks,generate,stream,metrics,loader,checkpoint,prepare",
+            help="train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare",
         )
         add("--manual_dir", help="a copy of the corpus, whose raw clips `prepare` is timed on")
         add("--seconds", type=float, default=5, help="for each figure; slow ones take longer")
