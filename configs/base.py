@@ -92,9 +92,7 @@ def get_config(
     c.optim.b1 = 0.5
     c.optim.b2 = 0.999
 
-    c.readers = (
-        ConfigDict()
-    )  # What evaluation judges with: the workdirs of runs, or empty: not at all.
+    c.readers = ConfigDict()  # What evaluation judges with, workdirs of runs; empty: not at all.
     c.readers.lips = ""  # Of a config like configs/lipreader_grid.py.
     c.readers.sync = ""  # Of a config like configs/syncnet_grid.py.
 
@@ -104,6 +102,7 @@ def get_config(
     c.embedder.channels = "RGB"  # Or "BGR".
     c.embedder.mean = (127.5, 127.5, 127.5)  # Taken from the levels 0 to 255 of each channel.
     c.embedder.scale = (1 / 127.5,) * 3  # And what is left times that.
+
     c.lipreader = ConfigDict()  # Of the task "lipread"; LipNet's own sizes (Assael et al. 2016).
     c.lipreader.height = 50  # Pixels of the crop that it sees of a face.
     c.lipreader.width = 100  # Pixels.
@@ -118,19 +117,19 @@ def get_config(
     c.lipreader.clip_norm = 20.0  # Of the gradient of the mean loss, which is in nats a clip.
     c.lipreader.spell = False  # `evaluate`: each word read to the nearest known; hides errors.
 
-    c.sync_network = ConfigDict()  # Of the task "sync".
+    c.sync_network = ConfigDict()  # What the task "sync" trains.
     c.sync_network.features = 256  # Of its two codes.
     c.sync_network.width = 32  # As model.width.
     c.sync_network.audio_width = 16  # As model.audio_width.
-    c.sync_network.rate = 1e-3  # Learning rate; it decays likewise.
+    c.sync_network.rate = 1e-3  # It decays as optim says.
 
     c.max_epochs = 1000  # The paper has none: early stopping ends a run.
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).
     c.validation_clips = 0  # At most so many; 0: all.
     c.eval_batch_size = 8  # Clips.
-    c.best_by = "psnr"  # Or "ssim", "psnr_mouth": the validation score of the best checkpoint.
-    # Of the task "lipread": "words_right" or "letters_right", 1 - WER and 1 - CER; of the task
-    # "sync": "windows_right", the share of five-frame windows whose sound it finds to a frame.
+    # The validation score of the best checkpoint: "psnr", "ssim" or "psnr_mouth"; of the task "lipread"
+    # "words_right" or "letters_right" (1 - WER, 1 - CER), of "sync" "windows_right".
+    c.best_by = "psnr"
     c.checkpoint_every = 500  # Steps, beside one after each epoch.
     c.keep_latest = 2  # Checkpoints, beside the best one.
     c.log_every = 10  # Steps.

@@ -1,10 +1,10 @@
 """Mouths: what a lip reader sees of an aligned face, and how its training examples vary it."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from data_pipelines import letters
 from data_pipelines.errors import CorruptRecord
@@ -25,28 +25,27 @@ class Crop:
     width: int
     mouth: float  # Pixels of the crop from one corner of the canonical mouth to the other.
 
-    def transform(self, height: int, width: int, shift: Sequence[float] = (0, 0)) -> np.ndarray:
+    def transform(self, height: int, width: int, shift: ArrayLike = (0, 0)) -> np.ndarray:
         """From an aligned face of that size to the crop, [2, 3]; shift (x, y): in its pixels."""
         share = np.array((width / 96, height / 128))
         scale = self.mouth / (_WIDTH * share)
         middle = (np.array(_MIDDLE) + 0.5) * share - 0.5
         to = (np.array((self.width, self.height)) - 1) / 2
-        return np.column_stack([np.diag(scale), to - scale * middle + shift])
+        return np.column_stack([np.diag(scale), to - scale * middle + np.asarray(shift)])
 
     def __call__(
         self,
         frames: np.ndarray,
-        shift: Sequence[float] = (0, 0),
+        shift: ArrayLike = (0, 0),
         out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Aligned faces uint8 [T, H, W, 3] -> uint8 [T, height, width, 3], into `out` if given."""
-        transform = self.transform(*frames.shape[1:3], shift)
+        transform = self.transform(frames.shape[1], frames.shape[2], shift)
         if out is None:
             out = np.empty((len(frames), self.height, self.width, 3), np.uint8)
+        size, edge = (self.width, self.height), cv2.BORDER_REPLICATE
         for face, mouth in zip(frames, out, strict=True):
-            cv2.warpAffine(
-                face, transform, (self.width, self.height), mouth, borderMode=cv2.BORDER_REPLICATE
-            )
+            cv2.warpAffine(face, transform, size, mouth, borderMode=edge)
         return out
 
 

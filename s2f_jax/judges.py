@@ -2,15 +2,15 @@
 
 import collections
 from collections.abc import Sequence
-from typing import Any
 
 from etils import epath
 
 from data_pipelines import prepare, stored
 from data_pipelines.errors import UserError
 from s2f_jax import reading
+from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FacesInVideos
-from s2f_jax.metrics.identity import Embedder, Identity
+from s2f_jax.metrics.identity import Identity
 from s2f_jax.metrics.landmarks import Landmarks, read_mouths
 from s2f_jax.metrics.motion import MouthProbe
 from s2f_jax.metrics.pictures import Pictures
@@ -72,25 +72,20 @@ def of_run(config: Config, data_dir: str | None, kept: epath.PathLike | None = N
     instruments: list[Instrument] = [Pictures(), Landmarks(faces, mouth=by_landmarks)]
     if not by_landmarks:
         instruments.append(MouthProbe(_train_clips(config, data_dir)))
-    return Judges([*instruments, *_by_models(config, faces)], faces)
+    return Judges([*instruments, _identity(config, faces), *_readers(config)], faces)
 
 
 def of_any(config: Config | None) -> tuple[Judges, Judges]:
     """For videos that come from elsewhere: what takes them as they are, and what takes them once
     they are aligned to a config's size, the readers."""
     faces = FacesInVideos()
-    embedder = dict(config.embedder) if config else {}
-    as_they_are = [Pictures(), Landmarks(faces, mouth=True), _identity(embedder, faces)]
+    as_they_are = [Pictures(), Landmarks(faces, mouth=True), _identity(config, faces)]
     return Judges(as_they_are, faces), Judges(_readers(config) if config else [])
 
 
-def _by_models(config: Config, faces: FacesInVideos) -> list[Instrument]:
-    return [_identity(dict(config.embedder), faces), *_readers(config)]
-
-
-def _identity(fields: dict[str, Any], faces: FacesInVideos) -> Instrument:
+def _identity(config: Config | None, faces: FacesInVideos) -> Instrument:
     try:
-        return Identity(Embedder.load(**fields), faces)
+        return Identity(Embedder.load(**(config.embedder if config else {})), faces)
     except UserError as why:
         print(f"ACD is not measured: {why}")
         return Absent(Identity.metrics, "face embedder", why)

@@ -93,9 +93,8 @@ def train_step(
     norm = optax.tree.norm(grads)
     grads = jax.tree.map(lambda leaf: leaf * jnp.minimum(1, clip_norm / norm), grads)
     updates, opt_state = tx.update({NAME: grads}, state.opt_state, state.params)
-    new = TrainState(
-        state.step + 1, optax.apply_updates(state.params, updates), {NAME: stats}, opt_state
-    )
+    updated: Any = optax.apply_updates(state.params, updates)
+    new = TrainState(state.step + 1, updated, {NAME: stats}, opt_state)
     terms = {f"{NAME}/ctc": ctc_loss}
     metrics = {name: values.mean() for name, values in terms.items()}
     return new, metrics | {f"{NAME}/gradient_norm": norm}, terms
@@ -103,7 +102,8 @@ def train_step(
 
 def read(variables: Any, frames: jax.Array, mask: jax.Array, *, network: LipNet) -> jax.Array:
     """Mouths uint8 [B, T, H, W, 3] -> logits [B, T, 28]."""
-    return network.apply(variables, frames.astype(float) / 255, mask, False)
+    logits: Any = network.apply(variables, frames.astype(float) / 255, mask, False)
+    return logits
 
 
 class Validation:

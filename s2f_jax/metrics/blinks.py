@@ -49,18 +49,25 @@ def durations(opening: np.ndarray, found: np.ndarray, fps: float) -> np.ndarray:
     return np.diff(ends[whole])[:, 0] / fps
 
 
-def brow_height(landmarks: np.ndarray) -> np.ndarray:
-    """landmarks [T, 68, 2] -> how high the brows are above the eyes, in distances of the eyes, [T].
+def brow_height(landmarks: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Landmarks [T, 68, 2] and blinks [n, 3] -> how high the brows are above the eyes, [T].
 
-    Its lowest points are frowns. Of the eyes the corners count, which stay where they are in a
-    blink; up is across the line from eye to eye, however the head is tilted.
+    In distances of the eyes; its lowest points are frowns. Of the eyes the corners count, which
+    stay where they are in a blink; but the landmark model draws the brows down with the lids, so
+    that within a blink the line from its start to its end is given. Up is across the line from eye
+    to eye, however the head is tilted.
     """
     points = np.asarray(landmarks, np.float64)
     right, left = (points[:, corners].mean(axis=1) for corners in CORNERS)
     x, y = (points[:, _BROWS].mean(axis=1) - (right + left) / 2).T
     across_x, across_y = (left - right).T
     # In pictures y points downwards.
-    return (across_y * x - across_x * y) / (across_x**2 + across_y**2)
+    height = (across_y * x - across_x * y) / (across_x**2 + across_y**2)
+    times = np.arange(len(height))
+    blinking = np.zeros(len(height), bool)
+    for start, _, end in found:
+        blinking[start + 1 : end + (end == times[-1])] = True  # Cut off there, it goes on.
+    return np.interp(times, times[~blinking], height[~blinking])
 
 
 def _peaks(falls: np.ndarray, threshold: float, apart: int) -> list[int]:

@@ -115,5 +115,9 @@ def _blinks(
         "blink_s": float(lengths.mean()) if len(lengths) else NO_BLINK,
     }
     weights = {"blinks_per_s": seconds} | ({"blink_s": float(len(lengths))} if len(lengths) else {})
-    curves = {"eye_opening": opening, "blinks": found, "brow_height": blinks.brow_height(points)}
+    curves = {
+        "eye_opening": opening,
+        "blinks": found,
+        "brow_height": blinks.brow_height(points, found),
+    }
     return values, weights, curves

@@ -94,14 +94,22 @@ def test_noise_and_a_slow_drift_make_no_blink_longer():
     assert (end - start) / 25 == pytest.approx(0.24, abs=0.06)
 
 
-def test_brow_height_by_hand_whatever_the_tilt_and_the_lids():
-    heights = [
-        blinks.brow_height(landmarks([ratio], tilt))
-        for ratio in (0.0, 0.4)
-        for tilt in (0.0, 0.3, -0.5)
-    ]
-    np.testing.assert_allclose(heights, 10 / 30)
-    assert blinks.brow_height(landmarks([0.3], brow=4.0)) < 10 / 30
+NONE = np.zeros((0, 3), int)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.4])
+@pytest.mark.parametrize("tilt", [0.0, 0.3, -0.5])
+def test_brow_height_by_hand_whatever_the_tilt_and_the_lids(ratio, tilt):
+    np.testing.assert_allclose(blinks.brow_height(landmarks([ratio], tilt), NONE), 10 / 30)
+    assert blinks.brow_height(landmarks([ratio], tilt, brow=4.0), NONE) < 10 / 30
+
+
+def test_brows_that_go_down_in_a_blink_are_no_frown():
+    points = np.concatenate([landmarks([0.3], brow=b) for b in (9, 9, 5, 3, 5, 12, 12, 6)])
+    height = blinks.brow_height(points, np.array([[1, 3, 5]]))
+    np.testing.assert_allclose(30 * height, [9, 9, 9.75, 10.5, 11.25, 12, 12, 6])
+    height = blinks.brow_height(points, np.array([[1, 3, 5], [6, 7, 7]]))
+    np.testing.assert_allclose(30 * height[5:], 12)
 
 
 def test_blinks_of_drawn_faces_are_found_by_their_landmarks():
