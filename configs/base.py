@@ -141,6 +141,8 @@ def get_config(
         c.model.window = 0.2
         c.model.id_features = 128
         c.loss.reconstruction = 600.0
+        c.loss.sync = 1.0
+        c.optim.sync_rate = 1e-3
         c.data.audio_rate = 50000
     elif preset != "cvprw2019":
         raise ValueError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")

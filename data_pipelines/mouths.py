@@ -40,7 +40,7 @@ class Crop:
         out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Aligned faces uint8 [T, H, W, 3] -> uint8 [T, height, width, 3], into `out` if given."""
-        transform = self.transform(*frames.shape[1:3], shift)
+        transform = self.transform(frames.shape[1], frames.shape[2], shift)
         if out is None:
             out = np.empty((len(frames), self.height, self.width, 3), np.uint8)
         size, edge = (self.width, self.height), cv2.BORDER_REPLICATE

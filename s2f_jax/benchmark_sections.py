@@ -24,12 +24,14 @@ from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.metrics.image import to_uint8
 from s2f_jax.metrics.pictures import Pictures
 from s2f_jax.metrics.scoring import Pair
+from s2f_jax.metrics.throughput import landmarks as landmarks_speed
 from s2f_jax.runs import Config
 
 Samples = dict[str, np.ndarray]  # A figure's name -> its value in each run.
 
 LEAST = 3  # Timed runs of anything.
 LEAST_FRAMES = 100  # Of a stream, or there is no 99th percentile.
+FACES_CLIPS = 4  # In which faces are searched in each round.
 LOADER_BATCHES = 4  # A run; more than the loader keeps ready, or it would be timed at rest.
 PEAK_SIZE = {"cpu": 2048}  # Rows of the square matrices whose product measures the peak.
 
@@ -201,14 +203,20 @@ def _stream(bench: Bench) -> Samples:
     return {"stream.p50_ms": times, "stream.p99_ms": np.quantile(times, [0.99])}
 
 
+def _train_clips(bench: Bench, what: str) -> stored.Clips | None:
+    """Of the shards; None where there are none, which it says."""
+    data = bench.config.data
+    try:
+        shards = shards_dir(data, bench.data_dir)
+        return stored.open_clips(data, "train", shards, stored.TRAINED_ON)
+    except UserError as reason:
+        print(f"no {what} figures: {reason}")
+
+
 def _loader(bench: Bench) -> Samples:
     """Training batches from the shards; where there are none, nothing."""
-    config = bench.config
-    try:
-        shards = shards_dir(config.data, bench.data_dir)
-        clips = stored.open_clips(config.data, "train", shards, stored.TRAINED_ON)
-    except UserError as reason:
-        print(f"no loader figures: {reason}")
+    config, clips = bench.config, _train_clips(bench, "loader")
+    if not clips:
         return {}
     open_batches = functools.partial(
         loader.training_batches,
@@ -277,6 +285,19 @@ def _metrics(bench: Bench) -> Samples:
     return {"metrics.image_clips_per_s": len(pairs) / seconds}
 
 
+def _faces(bench: Bench) -> Samples:
+    """The metrics of landmarks on real frames; where there are none, or no landmark model, nothing."""
+    clips = _train_clips(bench, "faces")
+    if not clips:
+        return {}
+    try:
+        some = range(min(len(clips), FACES_CLIPS))
+        return landmarks_speed([clips[i].frames for i in some], bench.seconds)
+    except UserError as reason:
+        print(f"no faces figures: {reason}")
+        return {}
+
+
 def _checkpoint(bench: Bench) -> Samples:
     """How long a save holds the loop, and how long it takes until it is on the disk."""
     rows = []
@@ -301,6 +322,7 @@ SECTIONS: dict[str, Callable[[Bench], Samples]] = {
     "generate": _generate,
     "stream": _stream,
     "metrics": _metrics,
+    "faces": _faces,
     "loader": _loader,
     "checkpoint": _checkpoint,
     "prepare": _prepare,

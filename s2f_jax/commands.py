@@ -56,8 +56,11 @@ def _evaluate(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
     config = _config(options, rest)
     workdir = options.workdir or f"runs/{config.name}"
+    of_rows = (tuple(options.rows.split(",")),) if options.rows else ()
+    if of_rows and config.task != "animate":
+        raise UserError(f"--rows is for the task 'animate', not {config.task!r}: leave it out")
     scoring = importlib.import_module(f"s2f_jax.{_SCORED_BY[config.task]}")
-    _tell(*scoring.run(config, workdir, options.data_dir, options.split))
+    _tell(*scoring.run(config, workdir, options.data_dir, options.split, *of_rows))
     return 0
 
 
@@ -145,6 +148,7 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
             " there are errors, 0 with warnings alone",
         )
     elif command == "evaluate":
+        add("--rows", metavar="ROW,...", help="e.g. ground_truth,frozen_still, which need no run")
         add("--videos", help="score this folder of videos instead of a run")
         add("--reference", help="with --videos: the real videos, equally named")
         add("--output", help="with --videos: the folder for the report")
@@ -167,7 +171,7 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add(
             "--only",
             metavar="SECTIONS",
-            help="train,networks,generate,stream,metrics,loader,checkpoint,prepare",
+            help="train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare",
         )
         add("--manual_dir", help="a copy of the corpus, whose raw clips `prepare` is timed on")
         add("--seconds", type=float, default=5, help="for each figure; slow ones take longer")

@@ -22,6 +22,7 @@ from s2f_jax.runs import Config
 Generate = Callable[[np.ndarray, list[np.ndarray], int], list[np.ndarray]]
 
 ROWS = ("model", "ground_truth", "frozen_still", "shuffled_audio")
+GENERATED = {"model", "shuffled_audio"}
 PIXELS = "uint8 RGB, never rescaled; frame 0 counts like any other"
 _CAPTION = ("psnr", "ssim", "wer", "mouth_correlation")
 _MADE_OF = "made_of.json"
@@ -38,20 +39,27 @@ def run(
     """Scores a run's best checkpoint on a split: `evaluation/<split>` in its workdir; returns what
     its report.json holds, and the folder.
 
-    rows: of the report, among ROWS. by: what judges, in place of what the config names.
+    rows: of the report, among ROWS; without those that a model makes, none is needed. by: what judges,
+    in place of what the config names.
     Raises UserError where the workdir holds no checkpoint or a run of another config.
     """
+    if unknown := set(rows) - set(ROWS):
+        raise UserError(f"--rows has {min(unknown)!r}: give some of {','.join(ROWS)}")
     folder = runs.open_workdir(config, workdir)
     shards = prepare.data_dir(config.data, data_dir)
     clips = stored.open_clips(config.data, split, shards)
-    animator = Animator.load(folder)
     made_of = _made_of(config, workdir, rows)
+    generate, about, training = None, {}, {}
+    if GENERATED & set(rows):
+        generate = Animator.load(folder).generate_clips
+        about = {"run": folder.name, "checkpoint": str(made_of["checkpoint"])}
+        training = {"model": folder / "metrics.jsonl"}
     output = folder / "evaluation" / split
     judging = by or judges.of_run(config, data_dir)
     try:
         result = evaluate(
             clips,
-            animator.generate_clips,
+            generate,
             judging,
             output,
             corpus=config.data.corpus,
@@ -59,8 +67,8 @@ def run(
             rows=rows,
             batch_size=config.eval_batch_size,
             seed=config.seed,
-            about={"run": folder.name, "checkpoint": str(made_of["checkpoint"])},
-            training={"model": folder / "metrics.jsonl"},
+            about=about,
+            training=training,
         )
     finally:
         if not by:
@@ -94,7 +102,7 @@ def _step(workdir: epath.PathLike) -> int | None:
 
 def evaluate(
     clips: Sequence,
-    generate: Generate,
+    generate: Generate | None,
     judge: Judges,
     output: epath.PathLike,
     *,
@@ -110,7 +118,7 @@ def evaluate(
     """Scores a model on `clips` and writes the report's files, figures and sample videos into
     `output`.
 
-    Clips are those of data_pipelines.stored. about: of the model, for the report's conventions.
+    Clips are those of data_pipelines.stored. generate: None if no row of GENERATED is asked for. about: of the model, for the report's conventions.
     training: as report.write has it. Returns what report.json holds.
 
     Raises:
@@ -130,7 +138,10 @@ def evaluate(
         others = [clips[partners[i]].audio for i in indices]
         size = "{}x{}".format(*batch[0].frames.shape[1:3])
         for row in rows:
-            of_row = _videos(row, batch, others, generate, seed, batch_size)
+            if generate and row in GENERATED:
+                of_row = _generated(row, batch, others, generate, seed, batch_size)
+            else:
+                of_row = _real(row, batch)
             of_clips = _score(row, batch, of_row, judge, alone=len(clips) == 1)
             scores[row] |= zip(indices, of_clips, strict=True)
             if row != "model":
@@ -152,7 +163,11 @@ def evaluate(
     }
     in_order = [of_row[i] for of_row in scores.values() for i in range(len(clips))]
     shown_in_order = [videos[i] for i in sorted(videos)]
-    drawn = figures.write(output, clips, generate, expressions, batch_size=batch_size, seed=seed)
+    drawn = []
+    if generate:
+        drawn = figures.write(
+            output, clips, generate, expressions, batch_size=batch_size, seed=seed
+        )
     return report.write(
         output, corpus, split, conventions, in_order, shown_in_order, drawn, training
     )
@@ -193,7 +208,14 @@ def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
     bar.close()
 
 
-def _videos(
+def _real(row: str, clips: Sequence) -> list[np.ndarray]:
+    real = [clip.frames for clip in clips]
+    if row == "ground_truth":
+        return real
+    return [np.broadcast_to(frames[:1], frames.shape) for frames in real]
+
+
+def _generated(
     row: str,
     clips: Sequence,
     others: Sequence[np.ndarray],
@@ -202,22 +224,17 @@ def _videos(
     size: int,
 ) -> list[np.ndarray]:
     """The row's video of every clip; `others` are the sounds for shuffled_audio."""
-    real = [clip.frames for clip in clips]
-    if row == "ground_truth":
-        return real
-    if row == "frozen_still":
-        return [np.broadcast_to(frames[:1], frames.shape) for frames in real]
     sounds = [clip.audio for clip in clips]
     if row == "shuffled_audio":
         pairs = zip(others, sounds, strict=True)
         sounds = [media.fit_length(other, len(own)) for other, own in pairs]
     # Always whole batches, so that the model is compiled once.
     padded = [min(i, len(clips) - 1) for i in range(size)]
-    stills = np.stack([real[i][0] for i in padded])
+    stills = np.stack([clips[i].frames[0] for i in padded])
     videos = generate(stills, [sounds[i] for i in padded], seed)[: len(clips)]
-    for clip, video, frames in zip(clips, videos, real, strict=True):
-        if video.shape != frames.shape:
-            raise ValueError(f"{row}, {clip.id}: {video.shape} is not {frames.shape}")
+    for clip, video in zip(clips, videos, strict=True):
+        if video.shape != clip.frames.shape:
+            raise ValueError(f"{row}, {clip.id}: {video.shape} is not {clip.frames.shape}")
     return videos
 
 

@@ -8,7 +8,7 @@ from etils import epath
 from data_pipelines import prepare, stored
 from data_pipelines.errors import UserError
 from s2f_jax import reading
-from s2f_jax.metrics.embedders import OnnxEmbedder, OnnxForm, SFace
+from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FacesInVideos
 from s2f_jax.metrics.identity import Identity
 from s2f_jax.metrics.landmarks import Landmarks, read_mouths
@@ -85,14 +85,10 @@ def of_any(config: Config | None) -> tuple[Judges, Judges]:
 
 def _identity(config: Config | None, faces: FacesInVideos) -> Instrument:
     try:
-        if config is not None and config.embedder.file:
-            embedder = OnnxEmbedder(OnnxForm(**config.embedder))
-        else:
-            embedder = SFace()
+        return Identity(Embedder.load(**(config.embedder if config else {})), faces)
     except UserError as why:
         print(f"ACD is not measured: {why}")
-        return Identity(None, faces, str(why))
-    return Identity(embedder, faces)
+        return Absent(Identity.metrics, "face embedder", why)
 
 
 def _readers(config: Config) -> list[Instrument]:

@@ -36,6 +36,13 @@ METRICS = {
     "cer": Metric("CER", "letters that a lip reader gets wrong", "lower", 3, anchors=(0,)),
     "sync_offset": Metric("Sync offset", "of the sound against the lips", "", 2, "frames", (0,)),
     "sync_distance": Metric("Sync distance", "of sound and lips", "lower"),
+    "offset_0": Metric("Offset 0", "share of the clips, exactly", "higher", 3, anchors=(0, 1)),
+    "offset_within_1": Metric(
+        "Offset to a frame", "share of the clips", "higher", 3, anchors=(0, 1)
+    ),
+    "shift_found": Metric(
+        "Shifts found", "sound moved by -5 to 5 frames", "higher", 3, anchors=(0, 1)
+    ),
     "sync_confidence": Metric("Sync confidence", "of sound and lips", "higher"),
     "lmd": Metric("LMD", "distance of the mouth's landmarks", "lower", 2, "px"),
     "blinks_per_s": Metric("Blinks", "people blink 0.28 to 0.43 times a second", "", 2, "/s"),

@@ -1,10 +1,11 @@
 """Models that tell faces apart: pictures and where a face's points lie in them, to one vector each."""
 
+import abc
 import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,17 +27,26 @@ _CROP_SIDE = 112
 _BATCH = 25  # Crops at a time, for models that take any number.
 
 
-class Embedder(Protocol):
+class Embedder(abc.ABC):
     """A model that tells faces apart."""
 
     name: str
 
+    @abc.abstractmethod
     def __call__(self, images: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
         """uint8 [N][H, W, 3] RGB and the face's five points in each [N, 5, 2] -> float32 [N, D]."""
-        ...
+
+    @staticmethod
+    def load(file: str = "", **form: Any) -> "Embedder":
+        """An ONNX file, given faces as the fields of OnnxForm say; no file: SFace.
+
+        Raises:
+          UserError: it is missing, damaged, or wants something else.
+        """
+        return OnnxEmbedder(OnnxForm(file, **form)) if file else SFace()
 
 
-class SFace:
+class SFace(Embedder):
     """SFace of OpenCV's model zoo (Apache-2.0), which OpenCV crops and scales for.
 
     Looked for at S2F_FACE_EMBEDDER, then in the user's cache; else fetched and checked.
@@ -87,7 +97,7 @@ class OnnxForm:
     scale: tuple[float, ...] = (1 / 127.5, 1 / 127.5, 1 / 127.5)
 
 
-class OnnxEmbedder:
+class OnnxEmbedder(Embedder):
     """Any embedder in an ONNX file: its first input takes crops, its first output is the vector.
 
     Crops are laid out [N, 3, size, size] or [N, size, size, 3], as the file says; N is free or 1.

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from data_pipelines.errors import UserError
-from s2f_jax.metrics.embedders import Embedder, OnnxEmbedder, OnnxForm, SFace
+from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FacesInVideos
 from s2f_jax.metrics.scoring import Pair, Scores, unscored
 
-NO_EMBEDDER = "no face embedder"
 NO_VECTOR = "the embedder gives no vector"
 
 # The five points of an Embedder (x, y) in an aligned 128x96 image: the mean of 12 GRID speakers, who
@@ -32,21 +30,20 @@ class Identity:
 
     metrics = ("acd_l2", "acd_mse", "acd_cos")
 
-    def __init__(self, embedder: Embedder | None, find: FacesInVideos, problem: str = ""):
-        """embedder: None where there is none; `problem` says why. find: for unaligned videos."""
-        self._embedder, self._find = embedder, find
-        how = f"not measured: {problem}"
-        if embedder:
-            how = f"embeddings by {embedder.name}, of length 1; each frame against the real frame 0"
-        self.about: Mapping[str, str] = {"acd": how}
+    def __init__(self, embedder: Embedder, find: FacesInVideos):
+        """find: for videos that are not aligned."""
+        self._embed, self._find = embedder, find
+        self.about: Mapping[str, str] = {
+            "acd": f"vectors of length 1 by {embedder.name}; each frame's against the real frame 0's"
+        }
 
     def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
-        if self._embedder is None:
-            return [unscored(self.metrics, NO_EMBEDDER) for _ in pairs]
-        points = self._points(pairs)
-        return [self._score(*each, self._embedder) for each in zip(pairs, points, strict=True)]
+        return [
+            self._score(pair, points)
+            for pair, points in zip(pairs, self._points(pairs), strict=True)
+        ]
 
-    def _score(self, pair: Pair, points: np.ndarray | str, embed: Embedder) -> Scores:
+    def _score(self, pair: Pair, points: np.ndarray | str) -> Scores:
         """points [1 + T, 5, 2]: those in the still and in each frame."""
         if isinstance(points, str):
             return unscored(self.metrics, points)
@@ -55,7 +52,7 @@ class Identity:
         content = [_content(*picture) for picture in zip(pictures, points, strict=True)]
         firsts = {key: i for i, key in reversed(list(enumerate(content)))}
         chosen = list(firsts.values())
-        found = embed([pictures[i] for i in chosen], points[chosen]).astype(np.float64)
+        found = self._embed([pictures[i] for i in chosen], points[chosen]).astype(np.float64)
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         if not (np.isfinite(lengths).all() and (lengths > 0).all()):
             return unscored(self.metrics, NO_VECTOR)
@@ -90,18 +87,6 @@ class Identity:
                 landmarks = np.concatenate([real.landmarks[:1], video.landmarks])
                 points.append(five_points(landmarks))
         return points
-
-
-def open_identity(find: FacesInVideos, form: OnnxForm | None = None) -> Identity:
-    """The instrument with SFace, or with the embedder of an ONNX file.
-
-    Without a working one it gives the reason instead of scores, and says once what to do.
-    """
-    try:
-        return Identity(OnnxEmbedder(form) if form else SFace(), find)
-    except UserError as error:
-        print(f"ACD is not measured: {error}")
-        return Identity(None, find, str(error))
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:

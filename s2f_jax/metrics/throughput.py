@@ -19,7 +19,7 @@ def landmarks(
 ) -> dict[str, np.ndarray]:
     """Frames/s, a value per round, for at least so many seconds each, in turns.
 
-    videos: uint8 [T_i, H_i, W_i, 3], a batch; no two frames in a row should be alike.
+    videos: uint8 [T_i, H, W, 3], a batch; no two frames in a row should be alike.
     metrics.landmarks_frames_per_s: all metrics of landmarks, of videos that come for the first
     time. metrics.detector_frames_per_s: the landmark model alone, on the same frames enlarged
     beforehand, in as many processes.
@@ -29,7 +29,7 @@ def landmarks(
     faces.FaceFinder(track.MAX_FACES).close()
     find, pool = FacesInVideos(workers), processes.Pool(workers)
     instrument = Landmarks(find, mouth=True)
-    frames = np.concatenate([video[:: len(videos)] for video in videos])
+    frames = np.concatenate(videos)
     whole, alone, started = [], [], time.perf_counter()
     while len(whole) <= _LEAST or time.perf_counter() - started < 2 * seconds:
         pairs = [_new_pair(video, len(whole)) for video in videos]

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from data_pipelines import download
 from data_pipelines.errors import UserError
 from s2f_jax.metrics import embedders, identity
-from s2f_jax.metrics.embedders import OnnxEmbedder, OnnxForm, SFace
+from s2f_jax.metrics.embedders import Embedder, OnnxEmbedder, OnnxForm, SFace
 from s2f_jax.metrics.faces_in_videos import Track
 from s2f_jax.metrics.identity import Identity
 from s2f_jax.metrics.scoring import Pair
@@ -189,7 +189,7 @@ def test_faces_are_looked_for_in_videos_that_are_not_aligned():
     assert [of.values["acd_l2"] for of in scores] == [2**-0.5, 2**-0.5, "no face", "too few"]
 
 
-def test_without_an_embedder_the_column_says_why(monkeypatch, capsys, tmp_path):
+def test_sface_that_is_nowhere_is_told_with_the_cure(monkeypatch, tmp_path):
     monkeypatch.delenv("S2F_FACE_EMBEDDER", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
@@ -197,15 +197,11 @@ def test_without_an_embedder_the_column_says_why(monkeypatch, capsys, tmp_path):
         raise UserError("no network")
 
     monkeypatch.setattr(download, "download", no_network)
-    instrument = identity.open_identity(Tracks())
-    (scores,) = instrument([_pair([0])])
-    assert set(scores.values.values()) == {"no face embedder"}
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1 and "set S2F_FACE_EMBEDDER to its path" in said
-    assert instrument.about["acd"].startswith("not measured: The model face_recognition_sface")
+    with pytest.raises(UserError, match="set S2F_FACE_EMBEDDER to its path"):
+        Embedder.load()
 
 
-def test_a_damaged_or_other_embedder_is_told(sface, tmp_path, monkeypatch, capsys):
+def test_a_damaged_or_other_embedder_is_told(sface, monkeypatch):
     whole = sface.read_bytes()
     sface.write_bytes(whole[:-7])
     with pytest.raises(UserError, match="damaged or not SFace"):
@@ -216,9 +212,8 @@ def test_a_damaged_or_other_embedder_is_told(sface, tmp_path, monkeypatch, capsy
         SFace()
     with pytest.raises(UserError, match="cannot be loaded as an ONNX model"):
         OnnxEmbedder(OnnxForm(str(sface)))
-    assert identity.open_identity(Tracks(), OnnxForm("none.onnx")).about["acd"] == (
-        "not measured: --config.embedder.file=none.onnx is not a file: give an ONNX file"
-    )
+    with pytest.raises(UserError, match="--config.embedder.file=none.onnx is not a file"):
+        Embedder.load("none.onnx")
 
 
 @pytest.mark.parametrize(
@@ -235,4 +230,4 @@ def test_a_damaged_or_other_embedder_is_told(sface, tmp_path, monkeypatch, capsy
 def test_an_onnx_file_that_wants_something_else(shape, changed, said, tmp_path):
     form = OnnxForm(_onnx(tmp_path / "flat.onnx", shape))
     with pytest.raises(UserError, match=said):
-        OnnxEmbedder(dataclasses.replace(form, **changed))
+        Embedder.load(**dataclasses.asdict(dataclasses.replace(form, **changed)))
