@@ -15,6 +15,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 
 import jax
+import pytest
 from absl import flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -23,3 +24,10 @@ jax.config.update("jax_default_matmul_precision", "highest")  # Else TF32 on GPU
 cache = pathlib.Path(tempfile.gettempdir()) / f"s2f_jax-tests-{getpass.getuser()}"
 jax.config.update("jax_compilation_cache_dir", str(cache))
 flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_end_with_their_file():
+    """Or a worker holds those of all tests it has run, which are gigabytes."""
+    yield
+    jax.clear_caches()
