@@ -57,7 +57,10 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["prepair", DEMO], "no command 'prepair': give train, prepare, evaluate, ablate, benchmark"),
+        (
+            ["prepair", DEMO],
+            "no command 'prepair': give train, prepare, evaluate, ablate, benchmark",
+        ),
         (["train"], "--config is missing: give e.g. --config=configs/demo.py"),
         (["prepare"], "--config is missing"),
         (["evaluate"], "--config is missing"),

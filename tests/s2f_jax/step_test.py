@@ -11,6 +11,7 @@ import pytest
 from configs import base
 from s2f_jax import networks as nets
 from s2f_jax import optim, rngs, step
+from s2f_jax.adversarial import Adversarial
 from s2f_jax.metrics import image
 
 RATES = (1e-3, 2e-3, 4e-3)
@@ -365,3 +366,27 @@ def test_two_clips_can_be_overfitted():
         image.to_uint8(generated)[:, :, half], batch["frames"][:, :, half], batch["mask"]
     )
     assert float(psnr.min()) > 35, (psnr, metrics)
+
+
+def test_a_discriminator_without_a_weight_does_not_exist():
+    config = tiny_config()
+    assert list(nets.build(config.data, config.model, config.loss)) == [
+        "generator", "frame_discriminator", "sequence_discriminator"
+    ]  # fmt: skip
+    config.loss.frame = config.loss.sequence = 0.0
+    assert list(nets.build(config.data, config.model, config.loss)) == ["generator"]
+    config.loss.sync = 1.0
+    assert list(nets.build(config.data, config.model, config.loss)) == [
+        "generator", "sync_discriminator"
+    ]  # fmt: skip
+
+
+def test_without_discriminators_every_step_is_of_l1():
+    config = tiny_config()
+    config.loss.frame = config.loss.sequence = 0.0
+    config.batch_size, config.clip_frames = 2, 5
+    task = Adversarial(config)
+    tx = optim.multi_adam(task.schedules(10), 0.5, 0.999)
+    state = jax.jit(functools.partial(task.init, tx))(jax.random.key(0))
+    _, metrics, _ = jax.jit(task.step(tx, True))(state, batch_of(), jax.random.key(1))
+    assert set(metrics) == {"generator/reconstruction", "generator/gradient_norm"}

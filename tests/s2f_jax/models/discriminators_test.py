@@ -76,3 +76,21 @@ def test_padding_does_not_reach_the_logit():
 def test_an_unknown_fusion_is_refused():
     with pytest.raises(ValueError, match="fusion='sum'"):
         logits(SequenceDiscriminator(**TINY, fusion="sum"), *clips())
+
+
+def test_frame_discriminator_without_the_still_does_not_see_it():
+    video, _, _ = clips()
+    frame, still = video[:, 1], video[:, 0]
+    variables, apply = logits(FrameDiscriminator(4, still=False), frame, still)
+    base = apply(variables, frame, still)
+    assert (apply(variables, -frame, still) != base).all()
+    np.testing.assert_array_equal(apply(variables, frame, -still), base)
+
+
+def test_sequence_discriminator_without_sound_does_not_hear_it():
+    video, audio, mask = clips()
+    module = SequenceDiscriminator(**TINY, audio=False)
+    variables, apply = logits(module, video, audio, mask)
+    base = apply(variables, video, audio, mask)
+    np.testing.assert_array_equal(apply(variables, video, -audio, mask), base)
+    assert (apply(variables, -video, audio, mask) != base).all()

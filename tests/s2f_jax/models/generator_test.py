@@ -190,3 +190,38 @@ def test_audio_windows_overlap_as_laid_out():
     windows = audio_windows(jnp.arange(12.0)[None], stride=2, window=6)
     np.testing.assert_array_equal(windows[0, :, 0], [0, 2, 4, 6])
     np.testing.assert_array_equal(windows[0, 3], [6, 7, 8, 9, 10, 11])
+
+
+def test_the_static_generator_makes_each_frame_of_its_own_window_alone():
+    """In another order of the windows come the same frames in that order (paper 3.3)."""
+    generator, variables = build(recurrent=False, noise_features=0)
+    still, audio, noise = inputs(generator)
+    assert noise.shape[-1] == 0 and "noise_generator" not in variables["params"]
+    windows = audio_windows(audio, generator.stride, generator.window)
+    order = jnp.asarray([3, 0, 5, 1, 4, 2])
+
+    @jax.jit
+    def animate(windows):
+        identity = generator.apply(variables, still, method="identify")
+        carry = generator.initial_carry(len(still))
+        return generator.apply(variables, identity, windows, noise, carry, method="animate")
+
+    carry, frames = animate(windows)
+    assert jax.tree.leaves(carry) == []
+    np.testing.assert_allclose(animate(windows[:, order])[1], frames[:, order], atol=1e-5)
+    assert np.abs(np.diff(frames, axis=1)).max() > 1e-3
+
+
+def test_without_skips_the_still_comes_by_its_code_alone():
+    generator, variables = build(skips=False)
+    still, audio, noise = inputs(generator)
+    whole, _ = build()
+    assert count(variables["params"]["frame_decoder"]) < count(
+        jax.eval_shape(lambda: whole.init(jax.random.key(0), *inputs(whole)))["params"][
+            "frame_decoder"
+        ]
+    )
+    identity = jax.jit(lambda s: generator.apply(variables, s, method="identify"))(still)
+    assert set(identity.of_skips) == {None}
+    frames = jax.jit(lambda s: generator.apply(variables, s, audio, noise))
+    assert np.abs(frames(still) - frames(-still)).max() > 1e-3
