@@ -31,7 +31,7 @@ Samples = dict[str, np.ndarray]  # A figure's name -> its value in each run.
 
 LEAST = 3  # Timed runs of anything.
 LEAST_FRAMES = 100  # Of a stream, or there is no 99th percentile.
-FACES_CLIPS = 4  # In which faces are searched in each round.
+FACES_CLIPS = 8  # In which faces are searched in each round: what an evaluation takes at once.
 LOADER_BATCHES = 4  # A run; more than the loader keeps ready, or it would be timed at rest.
 PEAK_SIZE = {"cpu": 2048}  # Rows of the square matrices whose product measures the peak.
 
