@@ -135,15 +135,21 @@ def excludes_zero(cell: Cell | None) -> bool:
 
 
 def counts(rows: Rows) -> list[tuple[str, int, str]]:
-    """Row, its clips, and what could not be scored: "reason (PSNR 2, SSIM 2)"."""
+    """Row, its clips, and what could not be scored: "reason (all 1); reason (PSNR, SSIM 2)"."""
     found = []
     for row, metrics in rows.items():
         cells = metrics.values()
         total = max((c["clips"] + sum(c["unscored"].values()) for c in cells), default=0)
-        reasons = collections.defaultdict(list)
+        reasons = collections.defaultdict(lambda: collections.defaultdict(list))
         for metric in columns({row: metrics}):
             for reason, count in metrics[metric]["unscored"].items():
-                reasons[reason].append(f"{shown(metric).label} {count}")
-        texts = [f"{reason} ({', '.join(of)})" for reason, of in reasons.items()]
+                reasons[reason][count].append(shown(metric).label)
+        texts = []
+        for reason, by_count in reasons.items():
+            parts = [
+                f"{'all' if len(of) == len(metrics) > 1 else ', '.join(of)} {count}"
+                for count, of in by_count.items()
+            ]
+            texts.append(f"{reason} ({'; '.join(parts)})")
         found.append((row, total, "; ".join(texts)))
     return found

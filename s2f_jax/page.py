@@ -40,7 +40,7 @@ def html(
         report=report,
         name=labels.title,
         colours=colours,
-        charts=[_chart(report, metric, colours) for metric in metrics],
+        charts=[_chart(report, metric, colours) for metric in metrics if _scored(report, metric)],
         heads=[labels.head(metric) for metric in metrics],
         table=[_table_row(metrics, row, cells) for row, cells in rows.items()],
         paper=[
@@ -133,6 +133,11 @@ def _difference(metric: str, cell: labels.Cell | None) -> tuple[str, str, str]:
     """Text, interval, and the class of better or worse."""
     found = {True: "better", False: "worse", None: ""}[cell["better"] if cell else None]
     return labels.difference(metric, cell), labels.interval(metric, cell), found
+
+
+def _scored(report: Mapping[str, Any], metric: str) -> bool:
+    """Whether any clip of any row is: a metric without its model would be a chart of nothing."""
+    return any(cells[metric]["clips"] for cells in report["rows"].values() if metric in cells)
 
 
 def _chart(report: Mapping[str, Any], metric: str, colours: Mapping[str, str]) -> dict[str, Any]:

@@ -288,3 +288,11 @@ def test_the_papers_numbers_stand_beside_the_papers_corpora_alone(tmp_path):
         other = report.write(tmp_path / corpus / split, corpus, split, {}, scores)
         assert "paper" not in other and "paper" not in other["conventions"]
         assert "aper: " not in (tmp_path / corpus / split / "report.html").read_text()
+
+
+def test_a_reason_for_all_metrics_is_told_once():
+    def cell(**unscored):
+        return {"mean": None, "low": None, "high": None, "clips": 0, "unscored": unscored}
+
+    rows = {"videos": {"psnr": cell(alone=2), "ssim": cell(alone=2), "wer": cell(alone=2, mute=1)}}
+    assert labels.counts(rows) == [("videos", 3, "alone (all 2); mute (WER 1)")]
