@@ -127,8 +127,9 @@ def get_config(
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).
     c.validation_clips = 0  # At most so many; 0: all.
     c.eval_batch_size = 8  # Clips.
-    # The validation score of the best checkpoint: "psnr", "ssim" or "psnr_mouth"; of the task "lipread"
-    # "words_right" or "letters_right" (1 - WER, 1 - CER), of "sync" "windows_right".
+    # The validation score of the best checkpoint, among those after loss.adversarial_from: "psnr",
+    # "ssim" or "psnr_mouth"; of the task "lipread" "words_right" or "letters_right" (1 - WER, 1 - CER),
+    # of "sync" "windows_right".
     c.best_by = "psnr"
     c.checkpoint_every = 500  # Steps, beside one after each epoch.
     c.keep_latest = 2  # Checkpoints, beside the best one.

@@ -254,7 +254,9 @@ class _Run:
                     task, epoch = self.trainer.task, number // per_epoch
                     self.stopping.update({name: scores[name] for name in task.watched})
                     self.log.validation(number, epoch, scores, task.verdict(scores), self.stopping)
-                self.save(state, scores[self.config.best_by] if scores else None)
+                # What was made before all networks trained is no candidate for the best.
+                candidate = scores if number > self.trainer.task.start else None
+                self.save(state, candidate[self.config.best_by] if candidate else None)
                 if scores:
                     self.validation.write_samples(
                         state, self.folder, self.config.sample_clips, self.log

@@ -215,6 +215,22 @@ def test_early_stopping_fires_and_survives_resumption(pieces, shards, tmp_path, 
     checkpoints.close()
 
 
+def test_the_best_is_of_those_that_all_networks_have_trained_for(shards, tmp_path, monkeypatch):
+    """L1 alone in epochs 1 and 2, which score highest; of 3 and 4 the former is better."""
+
+    def scores(self, state, interrupted):
+        psnr = {1: 24.0, 2: 25.0, 3: 21.0, 4: 20.0}[int(state.step) // 2]
+        return {"psnr": psnr, "ssim": 0.5, "psnr_mouth": psnr}
+
+    monkeypatch.setattr(Validation, "scores", scores)
+    config = tiny()
+    config.loss.adversarial_from, config.max_epochs, config.sample_clips = 4, 4, 0
+    assert train.train(config, str(tmp_path / "run"), shards) == 0
+    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
+    assert (checkpoints.latest(), checkpoints.best()) == (8, 6)
+    checkpoints.close()
+
+
 @pytest.fixture(scope="module")
 def any_lengths(tmp_path_factory):
     """Shards of clips of 1 to 5 frames for training and of 1 to 30 for the rest, and which byte of
