@@ -66,6 +66,9 @@ def checksum(leaf: jax.Array) -> jax.Array:
     return jnp.sum(_mix(words ^ _mix(place)), dtype=jnp.uint32)
 
 
+_checksum = jax.jit(checksum)
+
+
 @jax.jit
 def _checksums(state: TrainState) -> TrainState:
     # One program: many with a collective each, all in flight, can deadlock on the CPU.
@@ -276,14 +279,28 @@ def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[
 
     Raises UserError where the checkpoint is damaged.
     """
-    folder = epath.Path(workdir).resolve() / "checkpoints" / str(step) / "state"
+    folder = epath.Path(workdir).resolve() / "checkpoints" / str(step)
     try:
-        return _restore_variables(folder, network)
+        variables = _restore_variables(folder / "state", network)
+        sums = json.loads((folder / "sums" / "metadata").read_text())
+        wrong = [
+            name
+            for collection, tree in variables.items()
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+            if sums[name := f".{collection}['{network}']{jax.tree_util.keystr(path)}"]
+            != int(_checksum(leaf))
+        ]
     except Exception as error:  # Orbax and TensorStore raise every kind.
         raise UserError(
-            f"the checkpoint {folder.parent} cannot be read ({type(error).__name__}): it is"
+            f"the checkpoint {folder} cannot be read ({type(error).__name__}): it is"
             " damaged, or of another version; give another one"
         ) from error
+    if wrong:  # Orbax restores flipped bytes without a word.
+        raise UserError(
+            f"the checkpoint {folder} is damaged: it has other numbers than were saved in {wrong[0]};"
+            " give another one"
+        )
+    return variables
 
 
 def _restore_variables(folder: epath.Path, network: str) -> dict[str, Any]:
