@@ -60,7 +60,7 @@ def orderings(
         if missing:
             entry["unknown"] = f"there is no row {labels.title(missing[0])}"
         else:
-            entry |= _model_against_baseline(ordering.metric, by_row)
+            entry |= _model_against_baseline(ordering, by_row)
         found.append(entry)
     of_blinks = _blinks(by_row, with_sequence)
     return found + [
@@ -70,8 +70,9 @@ def orderings(
 
 
 def _model_against_baseline(
-    metric: str, by_row: Mapping[str, Sequence[ClipScores]]
+    ordering: paper.Ordering, by_row: Mapping[str, Sequence[ClipScores]]
 ) -> dict[str, Any]:
+    metric = ordering.metric
     cells = report.summarise([*by_row[MODEL], *by_row[BASELINE]])
     ours, others = (cells[row].get(metric) for row in (MODEL, BASELINE))
     if ours is None or others is None:
@@ -86,7 +87,10 @@ def _model_against_baseline(
         f"difference {change} {labels.interval(metric, found)} {labels.shown(metric).unit}".strip(),
         f"{found['clips']} clips",
     ]
-    return {"holds": found["better"], "numbers": ", ".join(parts)}
+    holds = found["better"]
+    if ordering.less and found["low"] is not None:
+        holds = found["high"] < 0 if found["low"] > 0 or found["high"] < 0 else None
+    return {"holds": holds, "numbers": ", ".join(parts)}
 
 
 def _blinks(

@@ -264,3 +264,11 @@ def test_without_the_model_another_run_gives_the_sanity_rows(tmp_path, runs):
     found = table.write(tmp_path / "table", runs)
     assert "of the run static_baseline" in found["conventions"]["rows"]
     assert list(found["rows"])[:4] == ["ground_truth", "frozen_still", "shuffled_audio", "static_baseline"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ours", "holds"), [(0.5, True), (0.9, True), (1.5, False)])
+def test_the_baseline_is_said_to_jitter_more_wherever_the_real_one_lies(ours, holds):
+    rows = {"model": _clips("model", {"jitter": [ours] * 8}),
+            "static_baseline": _clips("static_baseline", {"jitter": [1.3] * 8})}  # fmt: skip
+    found = {each["metric"]: each for each in verdicts.orderings(rows, [])}
+    assert found["jitter"]["holds"] is holds
