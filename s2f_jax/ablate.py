@@ -120,6 +120,7 @@ def run(
         root / split,
         {each.name: each.workdir / "evaluation" / split for each in all_of_them},
         with_sequence=[name for name, of in configs.items() if of.loss.sequence],
+        failed=failed,
     )
     print(report.markdown(result))
     print(f"{root / split}/report.html")

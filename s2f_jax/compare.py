@@ -1,5 +1,6 @@
 """Any two folders of videos, held against each other."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,8 @@ from data_pipelines.grid import sentences
 from s2f_jax import judges, report
 from s2f_jax.evaluate import PIXELS
 from s2f_jax.judges import Judges
-from s2f_jax.metrics.scoring import Pair, Scores, unscored
+from s2f_jax.metrics.faces_in_videos import Track
+from s2f_jax.metrics.scoring import Pair, Scores, together, unscored
 from s2f_jax.runs import Config
 
 _VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
@@ -94,26 +96,23 @@ def _judge(
         return of_both
     assert config is not None and as_they_are.faces is not None
     size = config.data.height, config.data.width
-    fit = [_aligned(pair, size, as_they_are.faces) for pair in pairs]
+    unaligned = [pair.video for pair in pairs if not pair.aligned]
+    tracks = iter(as_they_are.faces(unaligned, [True] * len(unaligned)))  # Found a moment ago.
+    fit = [pair if pair.aligned else _aligned(pair, next(tracks), size) for pair in pairs]
     of_fit = iter(once_aligned([pair for pair in fit if isinstance(pair, Pair)]))
-    together = []
-    for pair, before in zip(fit, of_both, strict=True):
-        after = next(of_fit) if isinstance(pair, Pair) else unscored(once_aligned.metrics, pair)
-        together.append(
-            Scores(
-                {**before.values, **after.values},
-                {**before.weights, **after.weights},
-                {**before.curves, **after.curves},
-            )
+    return [
+        together(
+            [
+                before,
+                next(of_fit) if isinstance(pair, Pair) else unscored(once_aligned.metrics, pair),
+            ]
         )
-    return together
+        for pair, before in zip(fit, of_both, strict=True)
+    ]
 
 
-def _aligned(pair: Pair, size: tuple[int, int], find: Any) -> Pair | str:
+def _aligned(pair: Pair, found: Track | str, size: tuple[int, int]) -> Pair | str:
     """The video's face as the shards have faces, or why there is none to be had."""
-    if pair.aligned:
-        return pair
-    (found,) = find([pair.video], [False])
     if isinstance(found, str):
         return found
     steadied = scipy.ndimage.uniform_filter1d(
@@ -124,17 +123,7 @@ def _aligned(pair: Pair, size: tuple[int, int], find: Any) -> Pair | str:
         for frame, points in zip(pair.video, np.asarray(steadied), strict=True)
     ]
     video = np.stack(frames)
-    return Pair(
-        name=pair.name,
-        speaker=pair.speaker,
-        transcript=pair.transcript,
-        video=video,
-        real=video,
-        fps=pair.fps,
-        audio=pair.audio,
-        audio_rate=pair.audio_rate,
-        aligned=True,
-    )
+    return dataclasses.replace(pair, video=video, real=video, aligned=True)
 
 
 def _pair(

@@ -15,7 +15,7 @@ from data_pipelines.errors import UserError
 from s2f_jax import figures, judges, report, runs
 from s2f_jax.animate import Animator, find_checkpoint
 from s2f_jax.judges import Judges
-from s2f_jax.metrics.scoring import Pair, unscored
+from s2f_jax.metrics.scoring import pair_of, unscored
 from s2f_jax.runs import Config
 
 # stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
@@ -118,8 +118,9 @@ def evaluate(
     """Scores a model on `clips` and writes the report's files, figures and sample videos into
     `output`.
 
-    Clips are those of data_pipelines.stored. generate: None if no row of GENERATED is asked for. about: of the model, for the report's conventions.
-    training: as report.write has it. Returns what report.json holds.
+    Clips are those of data_pipelines.stored. generate: None if no row of GENERATED is asked for.
+    about: of the model, for the report's conventions. training: as report.write has it. Returns what
+    report.json holds.
 
     Raises:
       UserError: there are no clips.
@@ -133,6 +134,7 @@ def evaluate(
     shown = set(_spread_over_speakers(speakers, samples, seed))
     scores, videos, size = {row: {} for row in rows}, {}, ""
     expressions = figures.Expressions()
+    judge.begin()
     for indices in _batches(lengths, batch_size):
         batch = [clips[i] for i in indices]
         others = [clips[partners[i]].audio for i in indices]
@@ -242,21 +244,7 @@ def _score(
     row: str, clips: Sequence, videos: Sequence[np.ndarray], judge: Judges, alone: bool
 ) -> list[report.ClipScores]:
     """alone: there is no other clip in the split."""
-    pairs = [
-        Pair(
-            name=clip.id,
-            speaker=clip.speaker,
-            transcript=clip.transcript,
-            video=video,
-            real=clip.frames,
-            fps=clip.fps,
-            audio=clip.audio,
-            audio_rate=clip.audio_rate,
-            aligned=True,
-            landmarks=clip.landmarks,
-        )
-        for clip, video in zip(clips, videos, strict=True)
-    ]
+    pairs = [pair_of(clip, video) for clip, video in zip(clips, videos, strict=True)]
     if row == "shuffled_audio" and alone:
         scored = [unscored(judge.metrics, "there is no other clip whose sound to use")]
     else:

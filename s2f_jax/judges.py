@@ -14,7 +14,7 @@ from s2f_jax.metrics.identity import Identity
 from s2f_jax.metrics.landmarks import Landmarks, read_mouths
 from s2f_jax.metrics.motion import MouthProbe
 from s2f_jax.metrics.pictures import Pictures
-from s2f_jax.metrics.scoring import Instrument, Pair, Scores, unscored
+from s2f_jax.metrics.scoring import Instrument, Pair, Scores, together, unscored
 from s2f_jax.metrics.speech import Reading
 from s2f_jax.metrics.sync import Synchrony
 from s2f_jax.runs import Config
@@ -44,17 +44,20 @@ class Judges:
 
     @property
     def about(self) -> dict[str, str]:
-        """Up to now: some count what they could not see."""
+        """Some count what they could not see, since `begin`."""
         return {name: text for each in self.instruments for name, text in each.about.items()}
 
     def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
-        together = [({}, {}, {}) for _ in pairs]
-        for instrument in self.instruments:
-            for (values, weights, curves), scored in zip(together, instrument(pairs), strict=True):
-                values.update(scored.values)
-                weights.update(scored.weights)
-                curves.update(scored.curves)
-        return [Scores(*parts) for parts in together]
+        if not self.instruments:
+            return [Scores({}) for _ in pairs]
+        of_each = [instrument(pairs) for instrument in self.instruments]
+        return [together(parts) for parts in zip(*of_each, strict=True)]
+
+    def begin(self) -> None:
+        """What `about` counts begins anew: another run is judged."""
+        for each in self.instruments:
+            if isinstance(each, Landmarks):
+                each.begin()
 
     def close(self) -> None:
         if self.faces:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tqdm
 from etils import epath
 
@@ -13,7 +12,7 @@ from data_pipelines import media, prepare, stored, transforms
 from s2f_jax import report, runs
 from s2f_jax.evaluate import shuffled
 from s2f_jax.metrics import sync
-from s2f_jax.metrics.scoring import Pair, Score, Scores
+from s2f_jax.metrics.scoring import Score, Scores, pair_of
 from s2f_jax.metrics.sync import Synchrony
 from s2f_jax.runs import Config
 
@@ -61,7 +60,7 @@ def evaluate(
         clip = clips[i]
         other = media.fit_length(clips[partner].audio, len(clip.audio))
         for row, audio in (("ground_truth", clip.audio), ("shuffled_audio", other)):
-            (scored,) = synchrony([_pair(clip, audio)])
+            (scored,) = synchrony([pair_of(clip, clip.frames, audio)])
             values = {**scored.values, **_shares(scored)}
             if row == "ground_truth":
                 values["shift_found"] = _shift_found(synchrony, clip, scored)
@@ -70,20 +69,6 @@ def evaluate(
     counts = ", ".join(f"{count} clips at {offset}" for offset, count in sorted(found.items()))
     conventions = {**synchrony.about, **_ABOUT, "offsets": counts or "none", "seed": seed}
     return report.write(output, corpus, split, conventions, sum(scores.values(), []))
-
-
-def _pair(clip: stored.Clip, audio: np.ndarray) -> Pair:
-    return Pair(
-        name=clip.id,
-        speaker=clip.speaker,
-        transcript=clip.transcript,
-        video=clip.frames,
-        real=clip.frames,
-        fps=clip.fps,
-        audio=audio,
-        audio_rate=clip.audio_rate,
-        aligned=True,
-    )
 
 
 def _shares(scored: Scores) -> dict[str, Score]:

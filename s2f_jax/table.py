@@ -22,13 +22,15 @@ def write(
     runs: Mapping[str, epath.PathLike],
     *,
     with_sequence: Collection[str] = (),
+    failed: Collection[str] = (),
 ) -> dict[str, Any]:
     """Writes a report of many runs into the folder `output`; returns what its report.json holds.
 
     runs: row -> the run's evaluation folder, `<workdir>/evaluation/<split>`. Its model is the row; the rows
     static_baseline and model come first, others in the order given, and the sanity rows are those
     of the run `model`, else of the first. A run without a report is named as such in the report.
-    with_sequence: the rows whose runs have a sequence discriminator.
+    with_sequence: the rows whose runs have a sequence discriminator. failed: those whose training
+    did, of which an older report counts for nothing.
 
     Raises:
       UserError: no run has a report, one is damaged, or two are of different corpora, splits, conventions,
@@ -39,7 +41,9 @@ def write(
     done, unfinished = {}, {}
     for row in order:
         folder = epath.Path(runs[row])
-        if (folder / "report.json").exists():
+        if row in failed:
+            unfinished[row] = "its training failed"
+        elif (folder / "report.json").exists():
             done[row] = report.read(folder)
         else:
             unfinished[row] = _progress(folder.parent.parent)

@@ -89,7 +89,7 @@ def _model_against_baseline(
     ]
     holds = found["better"]
     if ordering.less and found["low"] is not None:
-        holds = found["high"] < 0 if found["low"] > 0 or found["high"] < 0 else None
+        holds = _above_zero(-found["high"], -found["low"])
     return {"holds": holds, "numbers": ", ".join(parts)}
 
 

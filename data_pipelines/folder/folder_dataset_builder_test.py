@@ -11,28 +11,14 @@ import tensorflow_datasets as tfds
 from data_pipelines import faces, media, pool, prepare
 from data_pipelines.errors import UserError
 from data_pipelines.folder import folder_dataset_builder, listening, naming
+from tests import stand_in_faces
 
 RATE = 16000
 
 
-class Finder:
-    """Stands for the landmark model: a face at the same place in every frame."""
-
-    def __init__(self, max_faces):
-        pass
-
-    def __call__(self, image):
-        landmarks = np.full((68, 2), 20.0, np.float32)
-        landmarks[list(faces.STABLE)] = 2 * faces.canonical(32, 24) + 5
-        return [faces.Face(landmarks, blink=0.25)]
-
-    def close(self):
-        pass
-
-
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch):
-    monkeypatch.setattr(faces, "FaceFinder", Finder)
+    monkeypatch.setattr(faces, "FaceFinder", stand_in_faces.Finder)
     monkeypatch.setattr(faces, "model_path", lambda: None)
 
 

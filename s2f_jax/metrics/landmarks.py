@@ -44,7 +44,6 @@ class Landmarks:
     def __init__(self, find: FacesInVideos, mouth: bool):
         self.metrics = _METRICS + (motion.METRICS if mouth else ())
         self._find, self._mouth = find, mouth
-        self._frames = self._unseen = 0
         self.about = {
             "landmarks": "MediaPipe's Face Landmarker, frame by frame",
             "lmd": "mouth's 20 landmarks, real's mean moved onto the generated's in every frame",
@@ -54,12 +53,19 @@ class Landmarks:
         }
         if mouth:
             self.about["mouth_opening"] = "inner lips over the distance of the eyes, by landmarks"
+        self.begin()
+
+    def begin(self) -> None:
+        """The frames that `about` counts are those from now on."""
+        self._frames = self._unseen = 0
         self._tell()
 
     def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
         """The scores of each pair."""
         videos = [pair.real for pair in pairs] + [pair.video for pair in pairs]
-        come_again = [True] * len(pairs) + [pair.video is pair.real for pair in pairs]
+        # So do unaligned videos: who judges them once they are aligned needs their landmarks too.
+        come_again = [True] * len(pairs)
+        come_again += [pair.video is pair.real or not pair.aligned for pair in pairs]
         faces_of = [_readable(found) for found in self._find(videos, come_again)]
         scored = []
         for pair, real, generated in zip(

@@ -1,8 +1,8 @@
 """What a metric is given, and what it gives back."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,6 +23,22 @@ class Pair:
     audio_rate: int
     aligned: bool  # Every frame shows the canonical face, as in the shards.
     landmarks: np.ndarray | None = None  # float32 [T, 68, 2], the real clip's, where known.
+
+
+def pair_of(clip: Any, video: np.ndarray, audio: np.ndarray | None = None) -> Pair:
+    """A clip of the shards (data_pipelines.stored) as the real side; audio: another than its own."""
+    return Pair(
+        name=clip.id,
+        speaker=clip.speaker,
+        transcript=clip.transcript,
+        video=video,
+        real=clip.frames,
+        fps=clip.fps,
+        audio=clip.audio if audio is None else audio,
+        audio_rate=clip.audio_rate,
+        aligned=True,
+        landmarks=clip.landmarks,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +66,16 @@ class Instrument(Protocol):
         ...
 
     def __call__(self, pairs: Sequence[Pair]) -> list[Scores]: ...
+
+
+def together(parts: Iterable[Scores]) -> Scores:
+    """What several instruments say of one video."""
+    values, weights, curves = {}, {}, {}
+    for part in parts:
+        values.update(part.values)
+        weights.update(part.weights)
+        curves.update(part.curves)
+    return Scores(values, weights, curves)
 
 
 def unscored(metrics: Sequence[str], reason: str) -> Scores:

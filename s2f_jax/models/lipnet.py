@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from s2f_jax.models import layers
+from s2f_jax.models import convolutions
 from s2f_jax.models.layers import BatchNorm, Dtype
 
 
@@ -33,7 +33,7 @@ def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     before = jnp.concatenate([edge, x[:, :-1]], axis=1)
     after = jnp.concatenate([x[:, 1:], edge], axis=1)
     frames = jnp.concatenate([before, x, after], axis=-1)
-    maps = layers.plain_conv(
+    maps = convolutions.plain_conv(
         frames.reshape(-1, *frames.shape[2:]),
         kernel.transpose(1, 2, 0, 3, 4).reshape(size, size, 3 * channels, features),
         stride,

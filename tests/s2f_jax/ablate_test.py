@@ -103,8 +103,9 @@ def stage(monkeypatch, tmp_path):
         noted["scored"].append((pathlib.Path(workdir).name, len(rows)))
         done.add(str(workdir))
 
-    def write(output, runs, with_sequence):
+    def write(output, runs, with_sequence, failed):
         noted["table"] = list(runs), sorted(with_sequence)
+        noted["failed"] = failed
         return {"corpus": "demo", "split": "test", "rows": {}, "conventions": {}}
 
     monkeypatch.setattr(ablate, "_train", train)
@@ -133,7 +134,7 @@ def test_a_variant_that_fails_does_not_keep_the_others_from_the_table(stage):
     stage["codes"]["l1_only"] = 1
     assert stage["run"]() == 1
     assert [name for name, _ in stage["scored"]] == ["static_baseline", "model", "no_noise"]
-    assert "l1_only" in stage["table"][0]
+    assert "l1_only" in stage["table"][0] and stage["failed"] == ["l1_only"]
 
 
 def test_a_stop_ends_it_at_once(stage):

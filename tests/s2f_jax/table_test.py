@@ -272,3 +272,9 @@ def test_the_baseline_is_said_to_jitter_more_wherever_the_real_one_lies(ours, ho
             "static_baseline": _clips("static_baseline", {"jitter": [1.3] * 8})}  # fmt: skip
     found = {each["metric"]: each for each in verdicts.orderings(rows, [])}
     assert found["jitter"]["holds"] is holds
+
+
+def test_an_older_report_of_a_variant_whose_training_failed_counts_for_nothing(runs, tmp_path):
+    found = table.write(tmp_path / "table", runs, failed=["l1_only"])
+    assert "l1_only" not in found["rows"] and "no_noise" in found["rows"]
+    assert found["unfinished"]["l1_only"] == "its training failed"

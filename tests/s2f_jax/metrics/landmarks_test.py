@@ -194,3 +194,28 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
     assert true > 15 and hits >= 0.95 * true and hits >= 0.95 * found
     assert all(of_still.values["blinks_per_s"] == 0 for of_still in scored[1::2])
     assert all(of_still.values["jitter"] == 0 for of_still in scored[1::2])
+
+
+def test_the_frames_without_a_face_are_counted_from_one_run_to_the_next():
+    known = Known()
+    judge = landmarks.Landmarks(known, mouth=False)
+    judge([pair(known, face(unseen=3), face())])
+    assert judge.about["faces_unseen"].startswith(f"3 of {T} frames")
+    judge.begin()
+    judge([pair(known, face(unseen=1), face())])
+    assert judge.about["faces_unseen"].startswith(f"1 of {T} frames")
+
+
+def test_what_others_need_of_a_video_again_is_remembered():
+    """An aligned video is new each time; real ones come once a row; unaligned ones are aligned."""
+    asked = []
+
+    class Noting(Known):
+        def __call__(self, videos, come_again):
+            asked.append(come_again)
+            return super().__call__(videos, come_again)
+
+    known = Noting()
+    judge = landmarks.Landmarks(known, mouth=False)
+    judge([pair(known, face(), face()), pair(known, face(), face(), aligned=False)])
+    assert asked == [[True, True, False, True]]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s2f_jax.models import layers
+from s2f_jax.models import convolutions, layers
 
 RNG = np.random.default_rng(0)
 
@@ -39,8 +39,8 @@ def assert_same_with_gradients(ours, plain, *inputs):
 )
 def test_conv_is_the_plain_convolution(x, kernel, stride, padding):
     assert_same_with_gradients(
-        lambda x, k: layers.conv(x, k, stride, padding),
-        lambda x, k: layers.plain_conv(x, k, stride, padding),
+        lambda x, k: convolutions.conv(x, k, stride, padding),
+        lambda x, k: convolutions.plain_conv(x, k, stride, padding),
         normal(*x),
         normal(*kernel),
     )
@@ -52,20 +52,20 @@ def test_double_is_flax_conv_transpose(space, features):
     x, kernel = normal(2, *space, 5), normal(4, 4, 5, features)
     transpose = nn.ConvTranspose(features, (4, 4), (2, 2), padding="SAME", use_bias=False)
     assert_same_with_gradients(
-        layers.double, lambda x, k: transpose.apply({"params": {"kernel": k}}, x), x, kernel
+        convolutions.double, lambda x, k: transpose.apply({"params": {"kernel": k}}, x), x, kernel
     )
 
 
 def test_double_is_the_adjoint_of_halve():
     x, y, kernel = normal(2, 8, 6, 5), normal(2, 4, 3, 7), normal(4, 4, 5, 7)
-    forward = jnp.vdot(layers.halve(x, kernel), y)
-    back = jnp.vdot(x, layers.double(y, layers.transpose_kernel(kernel)))
+    forward = jnp.vdot(convolutions.halve(x, kernel), y)
+    back = jnp.vdot(x, convolutions.double(y, convolutions.transpose_kernel(kernel)))
     np.testing.assert_allclose(forward, back, rtol=1e-5)
 
 
 def test_other_platforms_get_plain_convolutions():
     x, kernel = jnp.zeros((1, 4, 3, 8)), jnp.zeros((4, 4, 8, 8))
-    exported = jax.export.export(jax.jit(layers.double), platforms=["tpu"])(x, kernel)
+    exported = jax.export.export(jax.jit(convolutions.double), platforms=["tpu"])(x, kernel)
     assert "dot_general" not in exported.mlir_module()
     assert "stablehlo.convolution" in exported.mlir_module()
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s2f_jax.models import layers, winograd
+from s2f_jax.models import convolutions, winograd
 
 RNG = np.random.default_rng(0)
 
@@ -28,14 +28,14 @@ def test_sizes_that_are_no_whole_number_of_tiles_have_no_filters():
 @pytest.mark.parametrize(
     ("ours", "plain", "size", "scale"),
     [
-        (layers.keep, lambda x, k: layers.plain_conv(x, k, 1, 1), 3, 1),
-        (layers.halve, lambda x, k: layers.plain_conv(x, k, 2, 1), 4, 2),
-        (layers.double, layers._dilated_double, 4, 1),
+        (convolutions.keep, lambda x, k: convolutions.plain_conv(x, k, 1, 1), 3, 1),
+        (convolutions.halve, lambda x, k: convolutions.plain_conv(x, k, 2, 1), 4, 2),
+        (convolutions.double, convolutions._dilated_double, 4, 1),
     ],
 )
 def test_layers_are_the_plain_convolutions(monkeypatch, ours, plain, size, scale, space, tiles):
-    monkeypatch.setattr(layers, "MANY", 0)
-    monkeypatch.setattr(layers, "FEW", 0)
+    monkeypatch.setattr(convolutions, "MANY", 0)
+    monkeypatch.setattr(convolutions, "FEW", 0)
     monkeypatch.setattr(winograd, "TILES", tiles)
     x = jnp.asarray(RNG.normal(size=(3, scale * space[0], scale * space[1], 5)), jnp.float32)
     kernel = jnp.asarray(RNG.normal(size=(size, size, 5, 4)), jnp.float32)
