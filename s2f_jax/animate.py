@@ -1,26 +1,22 @@
 """A trained generator in use: a still and sound in, frames out."""
 
-import functools
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from data_pipelines import media, transforms
+from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import networks, rngs, runs
+from s2f_jax import networks, runs
 from s2f_jax.checkpoint import Checkpoints, restore_variables
-from s2f_jax.metrics.image import to_uint8
-from s2f_jax.models.generator import Carry, Generator, Identity
+from s2f_jax.models import folded
+from s2f_jax.models.generator import Generator
+from s2f_jax.streaming import CHUNK, Drawing, Painter, Stream, checked_samples
 
 Image = np.ndarray | str | os.PathLike  # uint8 [H, W, 3] RGB, or a file.
 Sound = np.ndarray | str | os.PathLike  # Mono float32 in [-1, 1] or int16, [S], or a file.
-
-CHUNK = 25  # Frames decoded at once: bounds memory, and one compiled shape serves any length.
 
 
 def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
@@ -53,6 +49,12 @@ def _pixels(image: Image) -> np.ndarray:
     return pixels
 
 
+def _checked_rate(rate: float | None) -> int:
+    if rate is None or rate < 1 or rate % 1:
+        raise UserError(f"rate={rate} is no sampling rate: give the sound's rate in Hz")
+    return int(rate)
+
+
 class Animator:
     """The generator of a checkpoint.
 
@@ -61,14 +63,12 @@ class Animator:
     rate / fps samples, T = ceil(S * fps / rate): a last part of a frame counts as one.
     """
 
-    def __init__(self, generator: Generator, variables: dict[str, Any]):
-        self.generator, self.variables = generator, variables
-        self.fps, self.rate = generator.fps, generator.audio_rate
-        self.size = (generator.height, generator.width_px)
-        self._identify = jax.jit(
-            lambda variables, still: generator.apply(variables, still, method="identify")
-        )
-        self._animate = jax.jit(functools.partial(generator.apply, method="animate"))
+    def __init__(self, generator: Generator, weights: folded.Weights):
+        self.generator = generator
+        self.painter = Painter(generator, weights)
+        self.rate, self.size = generator.audio_rate, (generator.height, generator.width_px)
+        # A frame is a whole number of samples, also where the rates do not divide.
+        self.fps = self.rate / generator.stride
 
     @classmethod
     def load(cls, path: epath.PathLike) -> "Animator":
@@ -92,7 +92,7 @@ class Animator:
                 f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
                 " other sizes: restore it"
             )
-        return cls(generator, variables)
+        return cls(generator, folded.fold(generator, variables))
 
     def __call__(
         self,
@@ -113,7 +113,21 @@ class Animator:
         """
         still = self.still(image) if aligned else self.portrait(image)[0]
         sound = self.sound(audio, rate)
-        return self._frames(still[None], sound[None], seed, noise_std, raw)[0]
+        chunks = self.frames(still[None], [sound[None]], (seed,), noise_std, raw)
+        return np.concatenate(list(chunks), axis=1)[0]
+
+    def stream(
+        self, image: Image, rate: int | None = None, *, aligned: bool = False, seed: int = 0
+    ) -> Stream:
+        """One still under sound that comes in pieces, at `rate` Hz (default: the model's).
+
+        Raises UserError as the call does.
+        """
+        still = self.still(image) if aligned else self.portrait(image)[0]
+        rate = _checked_rate(self.rate if rate is None else rate)
+        drawing = Drawing(self.painter, still[None], (seed,), sizes=(CHUNK, 1))
+        drawing.warm_up()
+        return Stream(drawing, rate)
 
     def portrait(self, image: Image) -> tuple[np.ndarray, int]:
         """Any portrait -> its largest face as the model takes it, uint8 [H, W, 3], and how many
@@ -136,21 +150,11 @@ class Animator:
         """Any sound -> float32 [S] in [-1, 1] at the model's rate."""
         if isinstance(audio, str | os.PathLike):
             return media.read_audio(audio, self.rate)
-        if rate is None or rate < 1 or rate % 1:
-            raise UserError(f"rate={rate} is no sampling rate: give the sound's rate in Hz")
-        samples = np.asarray(audio)
-        floats = np.issubdtype(samples.dtype, np.floating)
-        if samples.ndim != 1 or not (floats or samples.dtype == np.int16):
-            raise UserError(
-                f"the sound is {samples.dtype} {list(samples.shape)}: give mono float32 or int16"
-                " [S]"
-            )
+        rate = _checked_rate(rate)
+        samples = checked_samples(np.asarray(audio))
         if not samples.size:
             raise UserError("the sound is empty (0 samples): give at least one sample")
-        if not np.isfinite(samples).all():
-            at = int(np.argmin(np.isfinite(samples)))
-            raise UserError(f"sample {at} of the sound is {samples[at]}: give finite samples")
-        return media.resample(media.to_mono_float(samples), int(rate), self.rate)
+        return media.resample(samples, rate, self.rate)
 
     def generate_clips(
         self, stills: np.ndarray, audios: Sequence[np.ndarray], seed: int = 0
@@ -162,36 +166,21 @@ class Animator:
         padded = np.zeros((len(sounds), max(map(len, sounds))), np.float32)
         for row, sound in zip(padded, sounds, strict=True):
             row[: len(sound)] = sound
-        frames = self._frames(stills, padded, seed)
+        frames = np.concatenate(list(self.frames(stills, [padded], (seed,) * len(stills))), axis=1)
         return [clip[:length] for clip, length in zip(frames, lengths, strict=True)]
 
-    def _frames(
+    def frames(
         self,
         stills: np.ndarray,
-        sounds: np.ndarray,
-        seed: int,
+        sounds: Iterable[np.ndarray],
+        seeds: Sequence[int],
         noise_std: float | None = None,
         raw: bool = False,
-    ) -> np.ndarray:
-        """stills uint8 [B, H, W, 3], sounds float32 [B, S] -> [B, T, H, W, 3]."""
-        g = self.generator
-        count = -(-sounds.shape[1] // g.stride)
-        chunks = -(-count // CHUNK)
-        left, right = transforms.audio_margins(g.window, g.stride)
-        total = chunks * CHUNK * g.stride
-        padded = np.pad(sounds, ((0, 0), (left, total - sounds.shape[1] + right)))
-        std = g.noise_std if noise_std is None else noise_std
-        if not 0 <= seed < 2**32:
-            raise UserError(f"seed={seed} is out of range: give 0 to 2^32 - 1")
-        root = rngs.key(jax.random.key(seed), "noise")
-        identity: Identity = self._identify(self.variables, stills.astype(np.float32) / 127.5 - 1)
-        carry: Carry = g.initial_carry(len(stills))
-        starts = g.stride * np.arange(CHUNK)[:, None] + np.arange(g.window)
-        out = []
-        for chunk in range(chunks):
-            windows = padded[:, chunk * CHUNK * g.stride + starts]
-            noise = rngs.frame_noise(root, CHUNK, g.noise_features, std, chunk * CHUNK)
-            noise = jnp.broadcast_to(noise, (len(stills), *noise.shape))
-            carry, frames = self._animate(self.variables, identity, windows, noise, carry)
-            out.append(np.asarray(frames if raw else to_uint8(frames)))
-        return np.concatenate(out, axis=1)[:, :count]
+    ) -> Iterator[np.ndarray]:
+        """stills uint8 [B, H, W, 3], pieces of their sounds at the model's rate float32 [B, n], a
+        seed each -> pieces of their frames [B, k, H, W, 3]: an hour takes no more memory than a
+        second."""
+        drawing = Drawing(self.painter, stills, seeds, noise_std, raw)
+        for sound in sounds:
+            yield drawing.push(sound)
+        yield drawing.flush()

@@ -18,19 +18,20 @@ import numpy as np
 from data_pipelines import loader, stored, throughput
 from data_pipelines.errors import UserError
 from data_pipelines.prepare import data_dir as shards_dir
-from s2f_jax import cost, rngs, sharding, step, train
+from s2f_jax import cost, sharding, step, train
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
-from s2f_jax.metrics.image import to_uint8
 from s2f_jax.metrics.pictures import Pictures
 from s2f_jax.metrics.scoring import Pair
 from s2f_jax.metrics.throughput import landmarks as landmarks_speed
+from s2f_jax.models import folded
 from s2f_jax.runs import Config
 
 Samples = dict[str, np.ndarray]  # A figure's name -> its value in each run.
 
 LEAST = 3  # Timed runs of anything.
 LEAST_FRAMES = 100  # Of a stream, or there is no 99th percentile.
+STREAM_QUANTILES = {"stream.p95_ms": 0.95, "stream.p99_ms": 0.99}
 FACES_CLIPS = 8  # In which faces are searched in each round: what an evaluation takes at once.
 LOADER_BATCHES = 4  # A run; more than the loader keeps ready, or it would be timed at rest.
 PEAK_SIZE = {"cpu": 2048}  # Rows of the square matrices whose product measures the peak.
@@ -76,10 +77,9 @@ class Bench:
         return batch | {"mask": np.ones(batch["mask"].shape, bool)}
 
     @functools.cached_property
-    def variables(self) -> Any:
-        """The generator's, on one device, as an Animator has them."""
+    def animator(self) -> Animator:
         variables = jax.device_get(self.state.variables("generator"))
-        return jax.device_put(variables, jax.devices()[0])
+        return Animator(self.generator, folded.fold(self.generator, variables))
 
 
 def peak(bench: Bench) -> np.ndarray:
@@ -163,7 +163,7 @@ def _networks(bench: Bench) -> Samples:
 
 def _generate(bench: Bench) -> Samples:
     """One clip offline, as `generate` makes it."""
-    animator = Animator(bench.generator, bench.variables)
+    animator = bench.animator
     frames = bench.config.clip_frames
     audio = bench.batch["audio"][0, : frames * animator.generator.stride]
 
@@ -174,33 +174,13 @@ def _generate(bench: Bench) -> Samples:
 
 
 def _stream(bench: Bench) -> Samples:
-    """One frame at a time: from a window of sound on the host to pixels on the host."""
-    generator = bench.generator
-    root = jax.random.key(0)
-
-    @jax.jit
-    def frame(variables, identity, window, number, carry) -> Any:
-        noise = rngs.frame_noise(root, 1, generator.noise_features, generator.noise_std, number)
-        carry, frames = generator.apply(
-            variables, identity, window[None, None], noise[None], carry, method="animate"
-        )
-        return carry, to_uint8(frames)[0, 0]
-
-    clips = step.normalise({name: jnp.asarray(x[:1]) for name, x in bench.batch.items()})
-    identity = jax.jit(functools.partial(generator.apply, method="identify"))(
-        bench.variables, clips.still
-    )
-    window = np.asarray(clips.audio)[0, : generator.window]
-    carry, number = generator.initial_carry(1), 0
-
-    def run() -> np.ndarray:
-        nonlocal carry, number
-        carry, pixels = frame(bench.variables, identity, window, number, carry)
-        number += 1
-        return np.asarray(pixels)
-
-    times = 1000 * durations(run, bench.seconds, LEAST_FRAMES)
-    return {"stream.p50_ms": times, "stream.p99_ms": np.quantile(times, [0.99])}
+    """One frame at a time: from a frame's sound on the host to its pixels on the host."""
+    stream = bench.animator.stream(bench.batch["still"][0], aligned=True)
+    sound = np.resize(bench.batch["audio"][0], bench.generator.stride)
+    stream.push(np.resize(sound, bench.generator.window))  # From here on each push is a frame.
+    times = 1000 * durations(lambda: stream.push(sound), bench.seconds, LEAST_FRAMES)
+    quantiles = {name: np.quantile(times, [share]) for name, share in STREAM_QUANTILES.items()}
+    return {"stream.p50_ms": times, **quantiles}
 
 
 def _train_clips(bench: Bench, what: str) -> stored.Clips | None:

@@ -30,12 +30,19 @@ def prime_factors(n: int) -> list[int]:
     return factors
 
 
-class AudioFrameEncoder(nn.Module):
-    """One audio frame to a code: a 5 ms kernel each 1 ms, then strides, then what is left.
+def audio_layers(audio_rate: int, window: int) -> tuple[list[tuple[int, int, int]], int]:
+    """Kernel, stride and padding of each layer of an audio-frame CNN, the closing one's kernel.
 
-    The prime factors of the number of 1 ms steps are the strides; the last one is the closing
-    convolution's kernel.
+    A 5 ms kernel each 1 ms; then the prime factors of the number of 1 ms steps are the strides, and
+    the last one is the closing convolution's kernel. audio_rate is a multiple of 1000 Hz.
     """
+    step = audio_rate // 1000
+    *strides, rest = prime_factors(window // step)
+    return [(5 * step, step, 2 * step), *((2 * s, s, (s + 1) // 2) for s in strides)], rest
+
+
+class AudioFrameEncoder(nn.Module):
+    """One audio frame to a code: `audio_layers`."""
 
     audio_rate: int  # Hz; a multiple of 1000.
     features: int = 256
@@ -53,9 +60,7 @@ class AudioFrameEncoder(nn.Module):
                 f"audio_rate={self.audio_rate} has no whole number of samples a millisecond;"
                 " resample to 16000, 25000, 48000 or 50000"
             )
-        step = self.audio_rate // 1000
-        *strides, rest = prime_factors(x.shape[1] // step)
-        layers = [(5 * step, step, 2 * step), *((2 * s, s, (s + 1) // 2) for s in strides)]
+        layers, rest = audio_layers(self.audio_rate, x.shape[1])
         init = bare_init if self.bare else conv_init
         layer = partial(Conv, use_bias=True, dtype=self.dtype, init=init)
         x = x[..., None]

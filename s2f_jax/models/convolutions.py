@@ -6,11 +6,16 @@ of a transposed one become. So the two 4x4, stride 2 layers below state each oth
 On the CPU a layer with many positions and channels takes Winograd's form; without them, the dilated
 form is replaced by four plain phase convolutions or, where the maps are small or the channels few,
 by one matrix product. GPU and TPU get the plain forms. SPEED.md has what each form brought.
+
+Some forms first arrange the kernel. Training does that in each step; who uses the same weights again
+and again does it once (`arranged`).
 """
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +24,7 @@ from jax import lax
 from s2f_jax.models import winograd
 
 Array = jax.Array
+Shaped = jax.Array | jax.ShapeDtypeStruct
 
 SMALL = 12  # Positions of a map (4x3) up to which a matrix product beats a CPU convolution.
 MANY = 512  # Positions of a batch from which transforming the kernel pays.
@@ -82,27 +88,46 @@ def _dilated_double(x: Array, kernel: Array) -> Array:
     return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _phase_double(x: Array, kernel: Array) -> Array:
+class Form(NamedTuple):
+    """A way to compute a layer on a CPU: what it makes of the kernel, and the rest."""
+
+    arrange: Callable[[Array], Any]
+    apply: Callable[[Array, Any], Array]
+
+
+_PHASES = tuple(itertools.product((0, 1), (0, 1)))
+
+
+def _phases(kernel: Array) -> list[Array]:
+    return [kernel[a::2, b::2] for a, b in _PHASES]
+
+
+def _phase_double(x: Array, kernels: Sequence[Array]) -> Array:
     """Each of the four output phases is a plain 2x2 convolution."""
     n, h, w, _ = x.shape
     phases = [
         lax.conv_general_dilated(
             x,
-            kernel[a::2, b::2],
+            kernel,
             (1, 1),
             [(1 - a, a), (1 - b, b)],
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        for a, b in itertools.product((0, 1), (0, 1))
+        for (a, b), kernel in zip(_PHASES, kernels, strict=True)
     ]
     out = jnp.stack(phases).reshape(2, 2, n, h, w, -1)
     return out.transpose(2, 3, 0, 4, 1, 5).reshape(n, 2 * h, 2 * w, -1)
 
 
-def _matrix_double(x: Array, kernel: Array) -> Array:
+def _taps(kernel: Array) -> Array:
+    """[4, 4, C, F] -> [C, 16 * F]."""
+    return kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
+
+
+def _matrix_double(x: Array, matrix: Array) -> Array:
     """All 16 taps of each input position in one product, then added where they overlap."""
     n, h, w, _ = x.shape
-    taps = jnp.einsum("nhwc,ijcf->nhiwjf", x, kernel)
+    taps = (x @ matrix).reshape(n, h, w, 4, 4, -1).transpose(0, 1, 3, 2, 4, 5)
 
     def overlap(taps: Array, axis: int) -> Array:
         """[..., size, 4, ...] at (axis, axis + 1) -> [..., size, 2, ...]."""
@@ -115,7 +140,7 @@ def _matrix_double(x: Array, kernel: Array) -> Array:
     return overlap(overlap(taps, 1), 3).reshape(n, 2 * h, 2 * w, -1)
 
 
-def _filters(x: Array, taps: int, channels: int) -> winograd.Filters | None:
+def _filters(x: Shaped, taps: int, channels: int) -> winograd.Filters | None:
     """For outputs of x's size [N, H, W, ...] on a CPU; None where Winograd's form does not pay."""
     if math.prod(x.shape[:3]) < MANY or channels < FEW:
         return None
@@ -150,13 +175,22 @@ def _plain_kernel_gradient(x: Array, out: Array, kernel: Array, stride: int) -> 
     return of_kernel(out)[0]
 
 
+def _double_form(x: Shaped, kernel: Array) -> Form:
+    if f := _filters(x, 2, kernel.shape[-1]):
+
+        def up(kernel: Array) -> winograd.Points:
+            return winograd.of_kernel(_block_kernel(transpose_kernel(kernel)).swapaxes(2, 3), f)
+
+        return Form(up, lambda x, points: winograd.input_gradient(_unblocks, x, points, f))
+    if x.shape[1] * x.shape[2] <= SMALL or kernel.shape[-1] <= 4:
+        return Form(_taps, _matrix_double)
+    return Form(_phases, _phase_double)
+
+
 def _double(x: Array, kernel: Array) -> Array:
     def on_cpu(x: Array, kernel: Array) -> Array:
-        if f := _filters(x, 2, kernel.shape[-1]):
-            down = _block_kernel(transpose_kernel(kernel))
-            return winograd.input_gradient(_unblocks, x, down, f)
-        few = x.shape[1] * x.shape[2] <= SMALL or kernel.shape[-1] <= 4
-        return (_matrix_double if few else _phase_double)(x, kernel)
+        form = _double_form(x, kernel)
+        return form.apply(x, form.arrange(kernel))
 
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=_dilated_double)
 
@@ -167,7 +201,7 @@ def _halve(x: Array, kernel: Array) -> Array:
 
     def on_cpu(x: Array, kernel: Array) -> Array:
         if f := _filters(x[:, ::2, ::2], 2, kernel.shape[2]):
-            return winograd.correlate(_blocks, x, _block_kernel(kernel), f)
+            return winograd.correlate(_blocks, x, winograd.of_kernel(_block_kernel(kernel), f), f)
         return elsewhere(x, kernel)
 
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
@@ -216,15 +250,29 @@ def _edged(x: Array) -> Array:
     return _zero_pad(x, [(1, 1), (1, 1)])
 
 
+def _as_it_is(kernel: Array) -> Array:
+    return kernel
+
+
+def _keep_form(x: Shaped, kernel: Array) -> Form:
+    if f := _filters(x, 3, kernel.shape[2]):
+
+        def points(kernel: Array) -> winograd.Points:
+            return winograd.of_kernel(kernel, f)
+
+        return Form(points, lambda x, points: winograd.correlate(_edged, x, points, f))
+    small = x.shape[1] * x.shape[2] <= SMALL
+    conv = matrix_conv if small else plain_conv
+    return Form(_as_it_is, lambda x, kernel: conv(x, kernel, 1, 1))
+
+
 def _keep(x: Array, kernel: Array) -> Array:
     def elsewhere(x: Array, kernel: Array) -> Array:
         return plain_conv(x, kernel, 1, 1)
 
     def on_cpu(x: Array, kernel: Array) -> Array:
-        if f := _filters(x, 3, kernel.shape[2]):
-            return winograd.correlate(_edged, x, kernel, f)
-        small = x.shape[1] * x.shape[2] <= SMALL
-        return matrix_conv(x, kernel, 1, 1) if small else elsewhere(x, kernel)
+        form = _keep_form(x, kernel)
+        return form.apply(x, form.arrange(kernel))
 
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
@@ -269,3 +317,22 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
         return plain_conv(x, kernel, stride, padding)
 
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Arranged:
+    """A kernel of `keep` or `double` as one form takes it: called with maps, it is that layer."""
+
+    parts: Any
+    form: Form = dataclasses.field(metadata={"static": True})
+
+    def __call__(self, x: Array) -> Array:
+        return self.form.apply(x, self.parts)
+
+
+def arranged(layer: Callable[[Array, Array], Array], kernel: Array, shape: Sequence[int]) -> Any:
+    """The kernel of `keep` or `double` made ready for maps of that shape [N, H, W, C] on a CPU."""
+    x = jax.ShapeDtypeStruct(tuple(shape), kernel.dtype)
+    form = (_keep_form if layer is keep else _double_form)(x, kernel)
+    return Arranged(jax.jit(form.arrange)(kernel), form)

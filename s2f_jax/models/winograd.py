@@ -140,21 +140,24 @@ def _by_frames(function: Change, x: Array, tiles: int) -> Array:
     return out.reshape(x.shape[0], *out.shape[2:])
 
 
-def _of_kernel(kernel: Array, f: Filters) -> list[list[Array]]:
-    """[taps, taps, C, F] -> [points][points] of [C, F]."""
+Points = list[list[Array]]
+
+
+def of_kernel(kernel: Array, f: Filters) -> Points:
+    """[taps, taps, C, F] -> [points][points] of [C, F]: a kernel as `correlate` takes it."""
     rows = [_combine(row, list(kernel)) for row in f[0].kernel]
     return [[_combine(column, list(row)) for column in f[1].kernel] for row in rows]
 
 
 def _unof_kernel(points: Sequence[Sequence[Array]], f: Filters) -> Array:
-    """The adjoint of _of_kernel."""
+    """The adjoint of of_kernel."""
     rows = [jnp.stack([_combine(tap, row) for tap in f[1].kernel.T]) for row in points]
     return jnp.stack([_combine(tap, rows) for tap in f[0].kernel.T])
 
 
-def correlate(prepare: Change, x: Array, kernel: Array, f: Filters) -> Array:
-    """prepare(x) [N, H + taps - 1, W + taps - 1, C], [taps, taps, C, F] -> [N, H, W, F]."""
-    u = _of_kernel(kernel, f)
+def correlate(prepare: Change, x: Array, u: Points, f: Filters) -> Array:
+    """prepare(x) [N, H + taps - 1, W + taps - 1, C], of_kernel([taps, taps, C, F])
+    -> [N, H, W, F]."""
 
     def some(x: Array) -> Array:
         rows = enumerate(_apart(_take, prepare(x), f))
@@ -165,9 +168,11 @@ def correlate(prepare: Change, x: Array, kernel: Array, f: Filters) -> Array:
     return _by_frames(some, x, _tiles([size - taps + 1 for size in space], f))
 
 
-def input_gradient(finish: Change, y: Array, kernel: Array, f: Filters) -> Array:
-    """finish of correlate's adjoint: [N, H, W, F] -> [N, H + taps - 1, W + taps - 1, C]."""
-    u = _of_kernel(kernel.swapaxes(2, 3), f)
+def input_gradient(finish: Change, y: Array, u: Points, f: Filters) -> Array:
+    """finish of correlate's adjoint: [N, H, W, F] -> [N, H + taps - 1, W + taps - 1, C].
+
+    u: of_kernel of the kernel with its channels swapped, [taps, taps, F, C].
+    """
 
     def some(y: Array) -> Array:
         rows = enumerate(_apart(_ungive, y, f))
