@@ -16,7 +16,7 @@ def get_config(
     """The paper's recipe, or the sizes of the checkpoints its authors released (sda)."""
     c = ConfigDict()
     c.task = "animate"  # What is trained (s2f_jax/tasks.py).
-    c.schema = 1  # Of these fields; a checkpoint of an older one is migrated or refused.
+    c.schema = 2  # Of these fields; a run of an older one is migrated (s2f_jax/runs.py).
     c.name = "base"  # The default workdir is runs/<name>.
     c.seed = 0
 
@@ -45,6 +45,8 @@ def get_config(
     c.model.recurrent = True  # False: no GRU over sound, as in the static baseline (paper 3.3).
     c.model.skips = True  # From the identity encoder to the decoder (paper 2.1.1).
     c.model.copy_path = False  # Not in the paper: a learnt mask between drawn pixels and the still.
+    # Where a portrait's iBUG points 33, 36, 39, 42, 45 go, (x, y) in pixels; empty: as in the shards.
+    c.model.face = ()
     c.model.frame_width = 64  # As width, in the frame discriminator.
     c.model.frame_still = True  # It sees the still beside the frame (paper 2.2.1).
     c.model.sequence_width = 64  # As width, in the sequence discriminator.

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import mediapipe as mp
@@ -158,9 +158,13 @@ def transform_points(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ transform[:, :2].T + transform[:, 2]
 
 
-def face_transform(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Landmarks [68, 2] of an image -> its transform [2, 3] to the canonical face."""
-    return similarity(landmarks[list(STABLE)], canonical(height, width))
+def face_transform(
+    landmarks: np.ndarray, height: int, width: int, face: Sequence[Sequence[float]] = ()
+) -> np.ndarray:
+    """Landmarks [68, 2] of an image -> its transform [2, 3] to the canonical face, or to another
+    one, given by its five stable points (x, y)."""
+    target = np.array(face) if len(face) else canonical(height, width)
+    return similarity(landmarks[list(STABLE)], target)
 
 
 def align(image: np.ndarray, transform: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -180,8 +184,12 @@ def align(image: np.ndarray, transform: np.ndarray, height: int, width: int) -> 
     return drawn if k == 1 else cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def portrait(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, int]:
+def portrait(
+    image: np.ndarray, height: int, width: int, face: Sequence[Sequence[float]] = ()
+) -> tuple[np.ndarray, int]:
     """A photograph uint8 [H, W, 3] -> its largest face, uint8 [height, width, 3], and the count.
+
+    face: as face_transform takes it.
 
     Raises:
       UserError: it shows no face.
@@ -192,4 +200,5 @@ def portrait(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, in
             f"No face was found in the {image.shape[1]}x{image.shape[0]} image: give a frontal "
             "photograph, or --aligned if it is cropped to the face already."
         )
-    return align(image, face_transform(faces[0], height, width), height, width), len(faces)
+    transform = face_transform(faces[0], height, width, face)
+    return align(image, transform, height, width), len(faces)

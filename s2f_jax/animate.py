@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -38,6 +39,46 @@ def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
     raise UserError(f"{path} holds no checkpoint: give the workdir of a run that has saved one")
 
 
+class Trained(NamedTuple):
+    """A generator as a checkpoint has it."""
+
+    workdir: epath.Path
+    step: int
+    config: runs.Config
+    generator: Generator
+    variables: dict[str, Any]
+
+
+def restore(path: epath.PathLike) -> Trained:
+    """From a workdir (its best checkpoint) or a checkpoint step's folder.
+
+    Raises UserError where there is none, or one of another schema, or a damaged one.
+    """
+    workdir, step = find_checkpoint(path)
+    config = runs.read_config(workdir)
+    try:
+        if config.task != "animate":
+            raise UserError(
+                f"{path} holds a run of the task {config.task!r}, which has no generator: give a run"
+                " of the task 'animate'"
+            )
+        networks.face(config.model)
+        generator = networks.generator(config.data, config.model)
+    except (AttributeError, KeyError) as error:
+        raise UserError(
+            f"{workdir}/config.json lacks a field ({error}): use the version of s2f_jax in"
+            " the run's run.json"
+        ) from error
+    variables = restore_variables(workdir, step, "generator")
+    shapes = jax.tree.map(np.shape, variables)
+    if shapes != jax.tree.map(np.shape, networks.variables(generator)):
+        raise UserError(
+            f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
+            " other sizes: restore it"
+        )
+    return Trained(workdir, step, config, generator, variables)
+
+
 def _pixels(image: Image) -> np.ndarray:
     if isinstance(image, str | os.PathLike):
         return media.read_image(image)
@@ -61,10 +102,19 @@ class Animator:
     Frames are uint8 RGB of the model's size. The image is uint8 [H, W, 3] RGB or a path; the sound
     mono float32 in [-1, 1] or int16, [S] at any rate, or a path. One video frame per
     rate / fps samples, T = ceil(S * fps / rate): a last part of a frame counts as one.
+
+    Products have jax's default precision, on a GPU TF32, which is plenty for pixels of 8 bits; who
+    compares raw frames with another program's calls within `jax.default_matmul_precision("highest")`.
     """
 
-    def __init__(self, generator: Generator, weights: folded.Weights):
-        self.generator = generator
+    def __init__(
+        self,
+        generator: Generator,
+        weights: folded.Weights,
+        face: Sequence[Sequence[float]] = (),
+    ):
+        """face: where a portrait's stable points go, as in the field model.face."""
+        self.generator, self.face = generator, face
         self.painter = Painter(generator, weights)
         self.rate, self.size = generator.audio_rate, (generator.height, generator.width_px)
         # A frame is a whole number of samples, also where the rates do not divide.
@@ -74,25 +124,11 @@ class Animator:
     def load(cls, path: epath.PathLike) -> "Animator":
         """From a workdir (its best checkpoint) or a checkpoint step's folder.
 
-        Raises UserError where there is none, or one of another schema.
+        Raises UserError like `restore`.
         """
-        workdir, step = find_checkpoint(path)
-        config = runs.read_config(workdir)
-        try:
-            generator = networks.generator(config.data, config.model)
-        except (AttributeError, KeyError) as error:
-            raise UserError(
-                f"{workdir}/config.json lacks a field ({error}): use the version of s2f_jax in"
-                " the run's run.json"
-            ) from error
-        variables = restore_variables(workdir, step, "generator")
-        shapes = jax.tree.map(np.shape, variables)
-        if shapes != jax.tree.map(np.shape, networks.variables(generator)):
-            raise UserError(
-                f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
-                " other sizes: restore it"
-            )
-        return cls(generator, folded.fold(generator, variables))
+        trained = restore(path)
+        weights = folded.fold(trained.generator, trained.variables)
+        return cls(trained.generator, weights, networks.face(trained.config.model))
 
     def __call__(
         self,
@@ -134,7 +170,7 @@ class Animator:
         there are."""
         from data_pipelines import faces  # MediaPipe takes a second to import.
 
-        return faces.portrait(_pixels(image), *self.size)
+        return faces.portrait(_pixels(image), *self.size, self.face)
 
     def still(self, image: Image) -> np.ndarray:
         """A crop of the model's size -> the still as the model takes it, uint8 [H, W, 3]."""

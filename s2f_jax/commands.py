@@ -111,6 +111,20 @@ def _generate(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+def _convert(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax import convert
+
+    if bool(options.sda) == bool(options.checkpoint):
+        raise UserError("give --sda=FILE for a run, or --checkpoint=DIR for the way back")
+    if options.sda:
+        options.config = options.config or convert.config_of(options.sda)
+        convert.from_sda(options.sda, options.output, _config(options, rest))
+    else:
+        _nothing_more(rest)
+        convert.to_sda(options.checkpoint, options.output)
+    return 0
+
+
 def _nothing_more(rest: Sequence[str]) -> None:
     if rest:
         raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
@@ -118,7 +132,7 @@ def _nothing_more(rest: Sequence[str]) -> None:
 
 def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    if command != "generate":
+    if command not in ("generate", "convert"):
         add("--config", metavar="FILE[:PRESET]", help="and --config.FIELD=VALUE changes a field")
         add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
     if command in ("train", "evaluate"):
@@ -183,6 +197,24 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--seed", type=int, default=0, help="of the spontaneous motion")
         add("--aligned", action="store_true", help="the image is a crop of the model's size")
 
+    elif command == "convert":
+        add(
+            "--sda",
+            metavar="FILE",
+            help="as the authors released it: grid.dat, timit.dat, crema.dat",
+        )
+        add("--checkpoint", help="for the way back: a run's workdir or one of its checkpoints")
+        add(
+            "--output",
+            required=True,
+            help="the folder of the run, or the .dat file of the way back",
+        )
+        add(
+            "--config",
+            metavar="FILE:PRESET",
+            help="for what the file does not say; default that of its corpus, else configs/base.py:sda",
+        )
+
 
 COMMANDS = {  # The function, what it does, and an example of its flags.
     "train": (_train, "train, or go on training, a run", "--config=configs/grid.py"),
@@ -202,5 +234,10 @@ COMMANDS = {  # The function, what it does, and an example of its flags.
         _generate,
         "a still and sound to an mp4",
         "--checkpoint=runs/grid --image=face.png --audio=speech.wav --output=talk.mp4",
+    ),
+    "convert": (
+        _convert,
+        "the authors' weights to a run, or back",
+        "--sda=grid.dat --output=runs/sda_grid",
     ),
 }

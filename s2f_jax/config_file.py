@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.errors import UserError
-from s2f_jax import profiling, runs, tasks
+from s2f_jax import networks, profiling, runs, tasks
 
 # Every other whole number counts something there must be one of.
 _MAY_BE_ZERO = {
@@ -105,6 +105,7 @@ def check(config: Any) -> None:
     if config.seed >= 2**32:
         raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
     profiling.span(config.profile)
+    networks.face(config.model)
     tasks.build(config)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from data_pipelines.errors import UserError
 from s2f_jax.models.frame_discriminator import FrameDiscriminator
@@ -16,7 +17,7 @@ from s2f_jax.models.sync_discriminator import SyncDiscriminator
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
 
-def check_form(data: Mapping[str, Any]) -> None:
+def _check_sizes(data: Mapping[str, Any]) -> None:
     """Raises UserError for sizes and rates that no network here can have."""
     height, width = data["height"], data["width"]
     halvings = int(math.log2(max(height, width))) - 2
@@ -25,10 +26,23 @@ def check_form(data: Mapping[str, Any]) -> None:
             f"--config.data.height={height} and --config.data.width={width} cannot be halved"
             f" {halvings} times: give e.g. 128 and 96, or 64 and 48"
         )
-    rate, fps = data["audio_rate"], data["fps"]
-    if rate % 1000 or rate % fps:
+    if (rate := data["audio_rate"]) % 1000:
         raise UserError(
-            f"--config.data.audio_rate={rate} is not a multiple of 1000 and of"
+            f"--config.data.audio_rate={rate} is not a multiple of 1000: give 16000, 25000, 48000 or"
+            " 50000"
+        )
+
+
+def check_form(data: Mapping[str, Any]) -> None:
+    """Raises UserError for sizes and rates of no shards here, which hold whole frames' samples.
+
+    A generator in use has no need of that: its frames/s are its rate over its stride.
+    """
+    _check_sizes(data)
+    rate, fps = data["audio_rate"], data["fps"]
+    if rate % fps:
+        raise UserError(
+            f"--config.data.audio_rate={rate} is not a multiple of"
             f" --config.data.fps={fps}: give 16000, 25000, 48000 or 50000"
         )
 
@@ -46,7 +60,7 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
 
     Raises UserError for sizes and rates that the networks cannot have.
     """
-    check_form(data)
+    _check_sizes(data)
     fps = data["fps"]
     window = round(1000 * model["window"])  # Milliseconds, the step of the first audio layer.
     if window < 1000 / fps or not math.isclose(window, 1000 * model["window"]):
@@ -73,6 +87,25 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
     )
 
 
+def face(model: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+    """The field model.face: five points (x, y) of the aligned image, or none.
+
+    Raises UserError for anything else.
+    """
+    given = model["face"]
+    try:
+        points = np.array(given, np.float64).reshape(len(given), 2)
+    except (TypeError, ValueError):
+        points = np.full((1, 2), np.nan)
+    a_face = len(points) == 5 and np.isfinite(points).all() and np.ptp(points, axis=0).min() >= 1
+    if len(points) and not a_face:
+        raise UserError(
+            f"--config.model.face={given} is no face: give five points ((x,y),(x,y),...), in pixels,"
+            " or () for that of the shards"
+        )
+    return tuple((float(x), float(y)) for x, y in points)
+
+
 def variables(generator_: Generator) -> Any:
     """The shapes of a generator's parameters and statistics."""
     g = generator_
@@ -94,7 +127,11 @@ def weights(loss: Mapping[str, Any]) -> dict[str, float]:
 def build(
     data: Mapping[str, Any], model: Mapping[str, Any], loss: Mapping[str, Any]
 ) -> dict[str, nn.Module]:
-    """The generator, and the discriminators whose terms have a weight."""
+    """The generator, and the discriminators whose terms have a weight, to be trained.
+
+    Raises UserError like `generator`, and for rates that no shards have.
+    """
+    check_form(data)
     generator_ = generator(data, model)
     every = {
         "generator": generator_,

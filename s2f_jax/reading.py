@@ -62,7 +62,7 @@ class Reader:
         """
         workdir, step = find_checkpoint(path)
         config = runs.read_config(workdir)
-        task = config.get("task", "animate")  # Older configs had one task, and no field for it.
+        task = config.get("task")
         if task != "lipread":
             raise UserError(
                 f"{path} holds a run of the task {task!r}, not a lip reader: give the workdir of"

@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -15,7 +15,6 @@ from data_pipelines import media
 from data_pipelines.errors import UserError
 
 Config = Any  # An ml_collections.ConfigDict, whose fields have no static types.
-SCHEMA = 1  # Of config.json.
 # Fields that may change between a run's start and its continuation.
 FREE = {
     "name",
@@ -38,6 +37,17 @@ FREE = {
 }
 _FREE_SECTIONS = {"readers", "embedder"}  # What judges a run does not change it.
 SECTION_OF = {"lipreader": "lipread", "sync_network": "sync"}  # What only one task reads.
+
+
+def _with_a_face(config: dict[str, Any]) -> None:
+    config.setdefault("task", "animate")  # The first configs had one task, and no field for it.
+    config["model"]["face"] = []
+
+
+_MIGRATIONS: list[Callable[[dict[str, Any]], None]] = [  # From schema 1 to 2, and so on.
+    _with_a_face,
+]
+SCHEMA = 1 + len(_MIGRATIONS)  # Of config.json.
 PACKAGES = ("s2f_jax", "jax", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain")
 
 
@@ -56,9 +66,9 @@ def as_json(config: Config) -> dict[str, Any]:
 
 
 def read_config(workdir: epath.PathLike) -> Config:
-    """The config a run was made with.
+    """The config a run was made with, migrated to this version's fields.
 
-    Raises UserError where there is no run, or one of another schema.
+    Raises UserError where there is no run, or one of a schema that this version does not know.
     """
     path = epath.Path(workdir) / "config.json"
     if not path.exists():
@@ -66,17 +76,20 @@ def read_config(workdir: epath.PathLike) -> Config:
     try:
         config = json.loads(path.read_text())
         schema = config["schema"]
+        if known := type(schema) is int and 1 <= schema <= SCHEMA:
+            for migrate in _MIGRATIONS[schema - 1 :]:
+                migrate(config)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(
             f"{path} is damaged ({type(error).__name__}, {error}): restore it, or give another"
             " run's workdir"
         ) from error
-    if schema != SCHEMA:
+    if not known:
         raise UserError(
-            f"{path} has schema {schema} and this version reads {SCHEMA}:"
+            f"{path} has schema {schema!r} and this version reads 1 to {SCHEMA}:"
             " use the version of s2f_jax in the run's run.json"
         )
-    return ml_collections.ConfigDict(config)
+    return ml_collections.ConfigDict(config | {"schema": SCHEMA})
 
 
 def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:
@@ -149,14 +162,14 @@ def write_config(config: Config, folder: epath.Path) -> None:
         ) from error
 
 
-def write_provenance(seed: int, folder: epath.Path, step: int) -> None:
+def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> None:
     """run.json, by the first process: what goes on from this step, and what went before."""
     path = folder / "run.json"
     if jax.process_index():
         return
     before = json.loads(path.read_text()) if path.exists() else None
     earlier = before.pop("earlier", []) + [before] if before else []
-    _write_json(path, describe(seed) | {"from_step": step, "earlier": earlier})
+    _write_json(path, describe(seed) | more | {"from_step": step, "earlier": earlier})
 
 
 def _write_json(path: epath.Path, value: Any) -> None:

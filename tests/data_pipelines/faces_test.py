@@ -97,6 +97,20 @@ def test_the_largest_face_becomes_the_portrait(monkeypatch):
     assert drawn[72, 49].min() > 250 and drawn[60, 49].max() < 5
 
 
+def test_a_portrait_goes_to_another_face_where_one_is_given(monkeypatch):
+    """To one of half the size, 10 pixels further right: by its five stable points."""
+    landmarks = np.zeros((68, 2), np.float32)
+    landmarks[list(faces.STABLE)] = faces.CANONICAL
+    face = (faces.CANONICAL / 2 + (10, 0)).tolist()
+    transform = faces.face_transform(landmarks, 128, 96, face)
+    np.testing.assert_allclose(transform, [[0.5, 0, 10], [0, 0.5, 0]], atol=1e-4)
+    monkeypatch.setattr(faces, "find_faces", lambda image: [landmarks])
+    image = np.zeros((128, 96, 3), np.uint8)
+    cv2.circle(image, (40, 60), 8, (255, 255, 255), -1)
+    drawn, _ = faces.portrait(image, 128, 96, face)
+    assert drawn[30, 30].min() > 250 and drawn[60, 40].max() < 5
+
+
 @pytest.mark.skipif(not os.environ.get("S2F_FACE_LANDMARKER"), reason="needs the landmark model")
 def test_the_model_finds_no_face_in_noise():
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3)).astype(np.uint8)

@@ -103,7 +103,7 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("seed=4294967296", "--config.seed=4294967296 is out of range: give less"),
         ("data.height=60", "data.height=60 and --config.data.width=48 cannot be halved"),
         ("data.height=0", "--config.data.height=0 is out of range"),
-        ("data.fps=24", "audio_rate=16000 is not a multiple of 1000 and of --config.data.fps=24"),
+        ("data.fps=24", "audio_rate=16000 is not a multiple of --config.data.fps=24"),
         ("data.audio_rate=44100", "audio_rate=44100 is not a multiple of 1000"),
         ("model.window=0.02", "window=0.02 is not a whole number of milliseconds that covers"),
         ("model.window=0.1605", "window=0.1605 is not a whole number of milliseconds"),

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -47,9 +48,59 @@ def test_a_damaged_config_is_named(tmp_path, text):
         runs.read_config(tmp_path)
 
 
-def test_another_schema_is_refused(run_folder, tmp_path):
-    folder = rewritten(run_folder, tmp_path, lambda config: config.update(schema=0))
-    with pytest.raises(UserError, match="schema 0 and this version reads 1"):
+@pytest.mark.parametrize("schema", [0, runs.SCHEMA + 1, -1, "1", 1.0, True, None, []])
+def test_a_schema_that_nobody_knows_is_refused(run_folder, tmp_path, schema):
+    folder = rewritten(run_folder, tmp_path, lambda config: config.update(schema=schema))
+    said = f"schema {schema!r} and this version reads 1 to {runs.SCHEMA}: use"
+    with pytest.raises(UserError, match=re.escape(said)):
+        runs.read_config(folder)
+
+
+def test_this_version_writes_the_newest_schema(config):
+    assert config.schema == runs.SCHEMA == 2
+
+
+def of_schema_1(config):
+    """As the first version wrote it: faces at the canonical place, one task without a field."""
+    config["schema"] = 1
+    del config["model"]["face"], config["task"]
+
+
+def test_a_run_of_schema_1_is_this_version_s(run_folder, tmp_path, config, animator):
+    folder = rewritten(run_folder, tmp_path, of_schema_1)
+    assert runs.as_json(runs.read_config(folder)) == runs.as_json(config)
+    assert runs.open_workdir(config, folder) == folder  # Training and evaluation go on there.
+    assert Animator.load(folder).face == animator.face == ()
+    config.model.face = ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0))
+    with pytest.raises(
+        UserError, match=r"another config \(model\.face: \[\] there, \[\[1\.0, 2\.0\]"
+    ):
+        runs.open_workdir(config, folder)
+
+
+def test_a_config_that_cannot_be_migrated_is_damaged(tmp_path):
+    (tmp_path / "config.json").write_text('{"schema": 1}')
+    with pytest.raises(UserError, match="is damaged .KeyError, 'model'.: restore it"):
+        runs.read_config(tmp_path)
+
+
+def test_a_face_in_a_config_is_five_points(run_folder, tmp_path):
+    points = [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10.5]]
+    folder = rewritten(run_folder, tmp_path, lambda config: config["model"].update(face=points))
+    assert Animator.load(folder).face == tuple((float(x), float(y)) for x, y in points)
+    for face in (points[:4], [*points[:4], [5, None]], 7, "points", [[1, 2]] * 5, [[], []]):
+        (tmp_path / "config.json").write_text(
+            json.dumps(
+                json.loads((run_folder / "config.json").read_text()) | {"model": {"face": face}}
+            )
+        )
+        with pytest.raises(UserError, match=r"model\.face=.* is no face: give five points"):
+            Animator.load(folder)
+
+
+def test_a_run_of_another_task_has_no_generator(run_folder, tmp_path):
+    folder = rewritten(run_folder, tmp_path, lambda config: config.update(task="sync"))
+    with pytest.raises(UserError, match="task 'sync', which has no generator"):
         Animator.load(folder)
 
 

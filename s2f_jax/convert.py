@@ -1,0 +1,294 @@
+"""`convert`: a generator that the authors released to a run of this project's, and the way back."""
+
+import contextlib
+import io
+import os
+import pathlib
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from data_pipelines import download, media
+from data_pipelines.errors import UserError
+from data_pipelines.faces import STABLE, canonical
+from s2f_jax import animate, networks, runs, sda, sda_file
+from s2f_jax.checkpoint import Checkpoints
+from s2f_jax.models.generator import Generator
+from s2f_jax.runs import Config
+from s2f_jax.state import TrainState
+
+KEPT = "sda.npz"  # Beside the config of a run: what the file said and the run has no place for.
+
+_FIELDS = {  # The file's key, the config's section and field; whole numbers from ... to.
+    "audio_rate": ("data", "audio_rate", 1000, 192_000),
+    "video_rate": ("data", "fps", 1, 240),
+    "id_enc_dim": ("model", "id_features", 1, 1 << 16),
+    "rnn_gen_dim": ("model", "context_features", 1, 1 << 16),
+    "aud_enc_dim": ("model", "context_features", 1, 1 << 16),
+    "aux_latent": ("model", "noise_features", 1, 1 << 16),
+}
+# Of the released files, by their names: what they were trained on.
+_CONFIGS = {"grid": "grid", "timit": "tcd_timit", "crema": "crema_d"}
+_SIDES = 8, 1024  # Pixels of an image, from ... to.
+_HEADER = (*_FIELDS, "audio_feat_len", "audio_feat_samples", "img_size", "sequential_noise")
+_LANDMARKS = (68, 2)
+
+
+def config_of(path: str) -> str:
+    """The config of a file as the command line takes it: of its corpus, if its name tells that."""
+    folder = pathlib.Path(__file__).parent.parent / "configs"
+    return f"{folder / _CONFIGS.get(pathlib.Path(path).stem, 'base')}.py:sda"
+
+
+def from_sda(path: str, output: str, config: Config) -> None:
+    """A file as the authors released it -> the workdir of a run, whole or not at all.
+
+    config: what the file says nothing of is taken from there.
+    Raises UserError for a file that is no such generator, and for a folder that is not free.
+    """
+    target = _free_folder(output)
+    contents = sda_file.read(path)
+    if faults := _header_faults(contents):
+        raise UserError(_refusal(path, faults))
+    _describe(config, contents)
+    try:
+        generator = networks.generator(config.data, config.model)
+        face = networks.face(config.model)
+    except UserError as error:
+        raise UserError(f"{path} has sizes that no network here can have: {error}") from error
+    given = {key: contents[key] for key in sda_file.STATES}
+    if faults := sda.faults(generator, given):
+        raise UserError(_refusal(path, faults))
+    header = {name: np.array(contents[name]) for name in _HEADER}
+    if "mean_face" in contents:
+        header["mean_face"] = contents["mean_face"]
+    with _appearing(target) as folder:
+        runs.write_config(config, folder)
+        file = pathlib.Path(path)
+        made_from = {"file": file.name, "sha256": download.file_digest(file, "sha256")}
+        runs.write_provenance(config.seed, folder, 0, converted=made_from)
+        _save(folder, sda.variables(generator, given))
+        _write_kept(folder, header | sda.kept(given))
+    unknown = sorted(
+        str(key) for key in contents.keys() - {*_HEADER, *sda_file.STATES, "mean_face"}
+    )
+    if unknown:
+        print(f"{path}: passed over, since no generator needs it: {', '.join(unknown)}")
+    data, at = config.data, "the file's" if face else "the shards'"
+    print(
+        f"{output}: {data.width}x{data.height}, {data.fps} frames/s, {data.audio_rate} Hz, windows of"
+        f" {config.model.window:g} s, faces aligned to {at} mean face"
+    )
+
+
+def to_sda(checkpoint: str, output: str) -> None:
+    """A run's generator -> a file that the authors' program loads.
+
+    Raises UserError for a generator of another shape than theirs, and for a name that is taken.
+    """
+    if epath.Path(output).exists():
+        raise UserError(f"--output={output} exists: give another name")
+    trained = animate.restore(checkpoint)
+    _check_shape(trained.workdir, trained.config)
+    kept = _read_kept(trained.workdir)
+    variables = jax.tree.map(np.asarray, trained.variables)
+    states = sda.states(trained.generator, variables)
+    contents = _contents(trained.config, trained.generator, kept)
+    sda_file.write(output, contents | (sda.restored(states, kept) if kept else states))
+    print(f"{output}: step {trained.step} of {trained.workdir}")
+
+
+def _refusal(path: str, faults: list[str]) -> str:
+    return f"{path} is no generator as the authors released it ({'; '.join(faults)}): give another"
+
+
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and low <= value <= high and value % 1 == 0
+
+
+def _header_faults(contents: Any) -> list[str]:
+    """What keeps this from being the authors' dictionary, but for its tensors."""
+    if not isinstance(contents, dict):
+        return [f"it holds a {type(contents).__name__}, not a dictionary"]
+    missing = [key for key in (*_HEADER, *sda_file.STATES) if key not in contents]
+    if missing:
+        return [f"{key} is missing" for key in missing]
+    found = [
+        f"{key}={contents[key]!r:.40} is no whole number from {low} to {high}"
+        for key, (_, _, low, high) in _FIELDS.items()
+        if not _is_whole(contents[key], low, high)
+    ]
+    found += [
+        f"{key} is a {type(contents[key]).__name__}, not a dictionary of tensors"
+        for key in sda_file.STATES
+        if not isinstance(contents[key], dict)
+    ]
+    size = contents["img_size"]
+    pair = isinstance(size, tuple | list) and len(size) == 2
+    if not pair or not all(_is_whole(side, *_SIDES) for side in size):
+        found.append(
+            f"img_size={size!r:.40} is no height and width from {_SIDES[0]} to {_SIDES[1]}"
+        )
+    if contents["sequential_noise"] is not True:
+        found.append(f"sequential_noise={contents['sequential_noise']!r:.40}, wanted True")
+    if not found:  # What is left is said of the numbers above.
+        found += _window_faults(contents)
+    if "mean_face" in contents and not _is_face(face := contents["mean_face"]):
+        form = f"{face.dtype} {list(face.shape)}" if isinstance(face, np.ndarray) else repr(face)
+        found.append(f"mean_face ({form:.40}) is not 68 points whose stable ones are finite")
+    return found
+
+
+def _window_faults(contents: Mapping[str, Any]) -> list[str]:
+    found = []
+    if (codes := contents["aud_enc_dim"]) != (states := contents["rnn_gen_dim"]):
+        found.append(f"aud_enc_dim={codes} and rnn_gen_dim={states} differ, one size is wanted")
+    seconds, samples = contents["audio_feat_len"], contents["audio_feat_samples"]
+    rate = contents["audio_rate"]
+    if not _is_whole(samples, 1, 10 * rate):
+        found.append(f"audio_feat_samples={samples!r:.40} is no whole number from 1 to {10 * rate}")
+    elif not isinstance(seconds, float) or not abs(seconds * rate - samples) < 0.5:
+        found.append(f"audio_feat_len={seconds!r:.40} is not the seconds of {samples} samples")
+    return found
+
+
+def _is_face(points: Any) -> bool:
+    return (
+        isinstance(points, np.ndarray)
+        and points.shape == _LANDMARKS
+        and points.dtype.kind in "fiu"
+        and bool(np.isfinite(points[list(STABLE)]).all())
+    )
+
+
+def _describe(config: Config, contents: Mapping[str, Any]) -> None:
+    """What the file says of its network, into the config."""
+    for key, (section, field, _, _) in _FIELDS.items():
+        config[section][field] = int(contents[key])
+    config.data.height, config.data.width = (int(side) for side in contents["img_size"])
+    config.model.window = contents["audio_feat_len"]
+    face = contents["mean_face"][list(STABLE)] if "mean_face" in contents else ()
+    config.model.face = tuple((float(x), float(y)) for x, y in face)
+    for field, state, name in (
+        ("width", "encoder_id", "cl.0.0.weight"),
+        ("audio_width", "encoder", "encoder.cl.0.weight"),
+    ):
+        weight = contents[state].get(name)
+        if isinstance(weight, np.ndarray) and weight.ndim and 0 < len(weight) < 1 << 12:
+            config.model[field] = len(weight)
+
+
+def _check_shape(workdir: epath.Path, config: Config) -> None:
+    wanted = {"copy_path": (False,), "recurrent": (True,), "skips": (True,)}
+    wanted |= {"dtype": ("float32", "bfloat16")}
+    wrong = [
+        f"{name}={config.model[name]}"
+        for name, of in wanted.items()
+        if config.model[name] not in of
+    ]
+    if not config.model.noise_features:
+        wrong.append("noise_features=0")
+    if wrong:
+        raise UserError(
+            f"{workdir} has a generator that the authors' program has no place for"
+            f" ({', '.join(f'model.{each}' for each in wrong)}): give a run with their networks"
+        )
+
+
+def _contents(
+    config: Config, generator: Generator, kept: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """What the file says beside its tensors; as it was said before, where it still holds."""
+    contents: dict[str, Any] = {
+        key: config[section][field] for key, (section, field, _, _) in _FIELDS.items()
+    }
+    size = (generator.height, generator.width_px)
+    contents |= {
+        "audio_feat_len": config.model.window,
+        "audio_feat_samples": generator.window,
+        "img_size": size,  # Their program asks whether it is a tuple.
+        "sequential_noise": True,
+    }
+    for key, value in contents.items():  # 25 or 25.0.
+        if key in kept and kept[key].ndim == 0 and kept[key] == value:
+            contents[key] = kept[key].item()
+    face = np.array(networks.face(config.model) or canonical(*size))
+    before = kept.get("mean_face")
+    if before is not None and np.array_equal(before[list(STABLE)], face):
+        return contents | {"mean_face": before}
+    if before is None and kept and not networks.face(config.model):
+        return contents  # As it was in the first release.
+    # Their program aligns by the stable points, which are all that a run knows of a mean face.
+    points = np.full(_LANDMARKS, np.nan)
+    points[list(STABLE)] = face
+    return contents | {"mean_face": points}
+
+
+def _free_folder(output: str) -> epath.Path:
+    if media.is_remote(output):
+        raise UserError(f"--output={output} is remote: give a local folder, and copy it then")
+    target = epath.Path(output).resolve()
+    if target.exists() and not target.is_dir():
+        raise UserError(f"--output={output} is a file: give a folder that is not there yet")
+    if target.exists() and any(target.iterdir()):
+        raise UserError(f"--output={output} is not empty: give a folder that is not there yet")
+    return target
+
+
+@contextlib.contextmanager
+def _appearing(target: epath.Path) -> Iterator[epath.Path]:
+    """A folder to write into, which is renamed to `target` once all is there."""
+    part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        try:
+            part.mkdir(parents=True)
+        except OSError as error:
+            raise _not_written(target, error) from error
+        yield part
+        try:
+            os.replace(part, target)
+        except OSError as error:
+            raise _not_written(target, error) from error
+    finally:
+        if part.exists():
+            part.rmtree()
+
+
+def _not_written(target: epath.Path, error: OSError) -> UserError:
+    return UserError(f"--output={target} cannot be written ({error.strerror}): choose another")
+
+
+def _save(folder: epath.Path, variables: Mapping[str, Any]) -> None:
+    """As a checkpoint of step 0 that holds the generator alone."""
+    params, stats = (
+        {"generator": jax.tree.map(jnp.asarray, variables[name])}
+        for name in ("params", "batch_stats")
+    )
+    checkpoints = Checkpoints(folder)
+    checkpoints.save(TrainState(jnp.int32(0), params, stats, {}), {}, {}, None)
+    checkpoints.close()
+
+
+def _write_kept(folder: epath.Path, arrays: dict[str, Any]) -> None:
+    encoded = io.BytesIO()
+    np.savez(encoded, **arrays)
+    media.write_atomically(folder / KEPT, encoded.getvalue())
+
+
+def _read_kept(workdir: epath.Path) -> dict[str, np.ndarray]:
+    """Of a run that was converted; of any other, nothing."""
+    path = workdir / KEPT
+    if not path.exists():
+        return {}
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged ({error}): convert the authors' file again") from error
