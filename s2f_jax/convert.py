@@ -50,8 +50,10 @@ def from_sda(path: str, output: str, config: Config) -> None:
     """A file as the authors released it -> the workdir of a run, whole or not at all.
 
     config: what the file says nothing of is taken from there.
-    Raises UserError for a file that is no such generator, and for a folder that is not free.
+    Raises UserError for a file that is no such generator, a folder that is not free, and a config
+    of other networks.
     """
+    _check_networks("--config", config)
     target = _free_folder(output)
     contents = sda_file.read(path)
     if faults := _header_faults(contents):
@@ -80,10 +82,10 @@ def from_sda(path: str, output: str, config: Config) -> None:
     )
     if unknown:
         print(f"{path}: passed over, since no generator needs it: {', '.join(unknown)}")
-    data, at = config.data, "the file's" if face else "the shards'"
+    data, at = config.data, "the file's mean face" if face else "the canonical face"
     print(
         f"{output}: {data.width}x{data.height}, {data.fps} frames/s, {data.audio_rate} Hz, windows of"
-        f" {config.model.window:g} s, faces aligned to {at} mean face"
+        f" {config.model.window:g} s, faces aligned to {at}"
     )
 
 
@@ -95,7 +97,7 @@ def to_sda(checkpoint: str, output: str) -> None:
     if epath.Path(output).exists():
         raise UserError(f"--output={output} exists: give another name")
     trained = animate.restore(checkpoint)
-    _check_shape(trained.workdir, trained.config)
+    _check_networks(str(trained.workdir), trained.config)
     kept = _read_kept(trained.workdir)
     variables = jax.tree.map(np.asarray, trained.variables)
     states = sda.states(trained.generator, variables)
@@ -185,20 +187,23 @@ def _describe(config: Config, contents: Mapping[str, Any]) -> None:
             config.model[field] = len(weight)
 
 
-def _check_shape(workdir: epath.Path, config: Config) -> None:
-    wanted = {"copy_path": (False,), "recurrent": (True,), "skips": (True,)}
-    wanted |= {"dtype": ("float32", "bfloat16")}
-    wrong = [
-        f"{name}={config.model[name]}"
-        for name, of in wanted.items()
-        if config.model[name] not in of
-    ]
-    if not config.model.noise_features:
-        wrong.append("noise_features=0")
+def _check_networks(where: str, config: Config) -> None:
+    """Raises UserError for a config whose generator is not of the authors' kind, whatever its sizes."""
+    model = config.model
+    kind = (
+        ("task", config.task, ("animate",)),
+        ("model.copy_path", model.copy_path, (False,)),
+        ("model.recurrent", model.recurrent, (True,)),
+        ("model.skips", model.skips, (True,)),
+        ("model.dtype", model.dtype, ("float32", "bfloat16")),  # Whose parameters are float32.
+    )
+    wrong = [f"{name}={value}" for name, value, of in kind if value not in of]
+    if not model.noise_features:
+        wrong.append("model.noise_features=0")
     if wrong:
         raise UserError(
-            f"{workdir} has a generator that the authors' program has no place for"
-            f" ({', '.join(f'model.{each}' for each in wrong)}): give a run with their networks"
+            f"{where} has a generator that the authors' program has no place for"
+            f" ({', '.join(wrong)}): give one with their networks"
         )
 
 

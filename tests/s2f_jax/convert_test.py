@@ -69,6 +69,15 @@ def test_a_header_that_is_none_is_told(told, contents, changes, said):
     assert said in error and "x.dat" in error
 
 
+@pytest.mark.parametrize("change", ["skips=False", "copy_path=True", "recurrent=False"])
+def test_a_config_of_other_networks_is_told(told, contents, change):
+    error = told(contents, f"--config.model.{change}")
+    assert (
+        f"--config has a generator that the authors' program has no place for (model.{change})"
+        in (error)
+    )
+
+
 def test_every_missing_key_is_told(told, contents):
     for key in ("video_rate", "encoder_id"):
         del contents[key]

@@ -297,6 +297,21 @@ def test_an_ended_run_goes_no_further(run_through, shards):
     assert events(run_through) == before
 
 
+def test_a_workdir_of_schema_1_goes_on(run_through, shards, tmp_path):
+    """One epoch more, in a folder that the first version wrote: the config is today's then."""
+    workdir = tmp_path / "run"
+    shutil.copytree(run_through, workdir)
+    config = json.loads((workdir / "config.json").read_text()) | {"schema": 1}
+    del config["model"]["face"], config["task"]
+    (workdir / "config.json").write_text(json.dumps(config))
+    longer = tiny()
+    longer.max_epochs += 1
+    assert train.train(longer, str(workdir), shards) == 0
+    steps = [event["step"] for event in events(workdir)]
+    assert max(steps) > max(event["step"] for event in events(run_through))
+    assert json.loads((workdir / "config.json").read_text()) == runs.as_json(longer)
+
+
 def test_another_config_is_refused_with_the_difference(run_through, shards):
     other = tiny()
     other.loss.reconstruction = 600.0
