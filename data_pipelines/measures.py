@@ -30,6 +30,17 @@ def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
     return np.linalg.norm(lips, axis=-1).mean(1) / np.linalg.norm(eyes, axis=-1)
 
 
+def eye_aspect_ratio(landmarks: np.ndarray) -> np.ndarray:
+    """landmarks [T, 68, 2] -> (|p2 p6| + |p3 p5|) / (2 |p1 p4|), mean of both eyes, [T]."""
+    points = np.asarray(landmarks, np.float64)
+    ratios = []
+    for eye in (_RIGHT_EYE, _LEFT_EYE):
+        p1, p2, p3, p4, p5, p6 = np.moveaxis(points[:, eye], 1, 0)
+        heights = np.linalg.norm(p2 - p6, axis=-1) + np.linalg.norm(p3 - p5, axis=-1)
+        ratios.append(heights / (2 * np.linalg.norm(p1 - p4, axis=-1)))
+    return np.mean(ratios, axis=0)
+
+
 def loudness(audio: np.ndarray, frames: int) -> np.ndarray:
     """int16 [S] over so many frames, S no fewer -> the RMS of every frame in dB, [frames]."""
     edges = np.arange(frames + 1) * len(audio) // frames

@@ -1,6 +1,7 @@
 """Checkpoints: state, data position and early stopping, the latest ones and the best."""
 
 import contextlib
+import hashlib
 import json
 import math
 import re
@@ -325,3 +326,24 @@ def _restore_variables(folder: epath.Path, network: str) -> dict[str, Any]:
             ),
         )
     return {collection: networks[network] for collection, networks in restored.items()}
+
+
+def weights_sum(workdir: epath.PathLike, step: int, network: str) -> str:
+    """What tells one network's weights from any others', hexadecimal: of its leaves' checksums.
+
+    Raises UserError where the checkpoint has none.
+    """
+    path = epath.Path(workdir).resolve() / "checkpoints" / str(step) / "sums" / "metadata"
+    try:
+        sums = json.loads(path.read_text())
+        own = sorted(
+            (name, value)
+            for name, value in sums.items()
+            if name.split("['")[0] in (".params", ".batch_stats") and f"['{network}']" in name
+        )
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"the checkpoint {path.parent.parent} has no checksums ({type(error).__name__}): it is"
+            " damaged, or of another version; give another one"
+        ) from error
+    return hashlib.sha256(json.dumps(own).encode()).hexdigest()

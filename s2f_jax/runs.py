@@ -127,7 +127,7 @@ def _git(*arguments: str) -> str:
     return result.stdout.strip()
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -137,7 +137,7 @@ def _version(package: str) -> str:
 def describe(seed: int) -> dict[str, Any]:
     """What made a run: versions, git commit and dirty flag, devices, seed."""
     return {
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in PACKAGES},
         "python": sys.version.split()[0],
         "git": {"commit": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))},
         "devices": [device.device_kind for device in jax.devices()],

@@ -10,20 +10,8 @@ _APART = 0.16  # Seconds between two blinks' fastest moments: 4 frames of 25.
 # A change within a step that is no rise yet. With none, a brow's slow rise after a blink, or noise
 # of the landmarks, makes drawn blinks 1.4 frames too long.
 _LEVEL = 0.01
-_EYES = (slice(36, 42), slice(42, 48))
 CORNERS = ((36, 39), (42, 45))  # Of the right eye, and the left one.
 _BROWS = slice(17, 27)
-
-
-def eye_aspect_ratio(landmarks: np.ndarray) -> np.ndarray:
-    """landmarks [T, 68, 2] -> (|p2 p6| + |p3 p5|) / (2 |p1 p4|), mean of both eyes, [T]."""
-    points = np.asarray(landmarks, np.float64)
-    ratios = []
-    for eye in _EYES:
-        p1, p2, p3, p4, p5, p6 = np.moveaxis(points[:, eye], 1, 0)
-        heights = np.linalg.norm(p2 - p6, axis=-1) + np.linalg.norm(p3 - p5, axis=-1)
-        ratios.append(heights / (2 * np.linalg.norm(p1 - p4, axis=-1)))
-    return np.mean(ratios, axis=0)
 
 
 def blinks(opening: np.ndarray, fps: float) -> np.ndarray:

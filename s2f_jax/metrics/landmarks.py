@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_pipelines import faces
-from data_pipelines.measures import mouth_opening
+from data_pipelines.measures import eye_aspect_ratio, mouth_opening
 from s2f_jax.metrics import blinks, motion
 from s2f_jax.metrics.faces_in_videos import FacesInVideos, Track
 from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
@@ -113,7 +113,7 @@ def _blinks(
     points: np.ndarray, fps: float
 ) -> tuple[dict[str, Score], dict[str, float], dict[str, np.ndarray]]:
     """Landmarks [T, 68, 2] -> values, weights and curves of what the eyes and brows do."""
-    opening, seconds = blinks.eye_aspect_ratio(points), len(points) / fps
+    opening, seconds = eye_aspect_ratio(points), len(points) / fps
     found = blinks.blinks(opening, fps)
     lengths = blinks.durations(opening, found, fps)
     values: dict[str, Score] = {

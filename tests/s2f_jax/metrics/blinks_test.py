@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.demo import face, motion
+from data_pipelines.measures import eye_aspect_ratio
 from s2f_jax.metrics import blinks
 
 OPEN = 0.3
@@ -32,11 +33,11 @@ def landmarks(ratios, tilt=0.0, brow=10.0):
 
 def test_eye_aspect_ratio_by_hand():
     points = landmarks([0.3, 0.0, 0.45])
-    np.testing.assert_allclose(blinks.eye_aspect_ratio(points), [0.3, 0, 0.45], atol=1e-12)
+    np.testing.assert_allclose(eye_aspect_ratio(points), [0.3, 0, 0.45], atol=1e-12)
     points[:, 42:48] = eye(0.1)  # The mean of both.
-    np.testing.assert_allclose(blinks.eye_aspect_ratio(points)[0], 0.2)
+    np.testing.assert_allclose(eye_aspect_ratio(points)[0], 0.2)
     turned = landmarks([0.3], tilt=0.4) * 3 + 7
-    np.testing.assert_allclose(blinks.eye_aspect_ratio(turned), 0.3)
+    np.testing.assert_allclose(eye_aspect_ratio(turned), 0.3)
 
 
 def test_a_made_blink_has_its_frames():
@@ -119,7 +120,7 @@ def test_blinks_of_drawn_faces_are_found_by_their_landmarks():
         rng = np.random.default_rng(seed)
         performance = motion.perform(rng, [], 75, 25, amplitude=1.0)
         drawn = face.landmarks(face.random_face(rng), performance)
-        found = blinks.blinks(blinks.eye_aspect_ratio(drawn), 25)
+        found = blinks.blinks(eye_aspect_ratio(drawn), 25)
         blink = performance.blink
         edges = np.flatnonzero(np.diff(np.concatenate([[False], blink > 0, [False]])))
         spans = [(a, b) for a, b in edges.reshape(-1, 2) if blink[a:b].max() >= 0.5]
