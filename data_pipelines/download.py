@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
+from typing import NamedTuple
 
 from etils import epath
 
@@ -73,16 +74,40 @@ def local_copy(folder: epath.Path, names: Callable[[str], bool]) -> epath.Path:
     return epath.Path(local)
 
 
+class Model(NamedTuple):
+    """A model's file, fetched on first use."""
+
+    name: str
+    url: str
+    sha256: str
+    variable: str  # Of the environment: where the file is instead.
+
+
+def local_model(model: Model) -> pathlib.Path | None:
+    """A model's file: where the environment variable says, else in the cache; None: in neither.
+
+    Raises:
+      UserError: the variable names no file.
+    """
+    if os.environ.get(model.variable):
+        path = pathlib.Path(os.environ[model.variable])
+        if not path.is_file():
+            raise UserError(
+                f"{model.variable}={path} is not a file; set it to {model.url} or unset it."
+            )
+        return path
+    path = user_cache() / model.name
+    return path if path.exists() else None
+
+
 def cached_model(name: str, url: str, sha256: str, variable: str) -> pathlib.Path:
-    """A model's file: where the environment variable says, else in the cache, else fetched there.
+    """A Model's file; where it is not on this machine, it is fetched into the cache.
 
     Raises:
       UserError: it is in none of these places.
     """
-    if os.environ.get(variable):
-        path = pathlib.Path(os.environ[variable])
-        if not path.is_file():
-            raise UserError(f"{variable}={path} is not a file; set it to {url} or unset it.")
+    path = local_model(Model(name, url, sha256, variable))
+    if path is not None:
         return path
     try:
         return download(url, user_cache() / name, "sha256", sha256)

@@ -21,7 +21,7 @@ from mediapipe.tasks.python.core.base_options import BaseOptions
 from data_pipelines import download
 from data_pipelines.errors import UserError
 
-_MODEL = (
+MODEL = download.Model(
     "face_landmarker.task",
     "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
     "face_landmarker.task",
@@ -64,7 +64,7 @@ class Face:
 
 def model_path() -> pathlib.Path:
     """Where the landmark model is; fetched on first use."""
-    return download.cached_model(*_MODEL)
+    return download.cached_model(*MODEL)
 
 
 class FaceFinder:
@@ -82,7 +82,7 @@ class FaceFinder:
                 self._model = vision.FaceLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as e:
             raise UserError(
-                f"{path} is not the face landmark model ({e}); fetch {_MODEL[1]}."
+                f"{path} is not the face landmark model ({e}); fetch {MODEL.url}."
             ) from e
 
     def __call__(self, image: np.ndarray) -> list[Face]:

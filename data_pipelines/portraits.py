@@ -31,10 +31,11 @@ MIN_SHARPNESS = 0.75
 # 49. Of the crop, not of the skin, whose colour is no fault.
 MIN_LIGHT = 64.0
 
-_EYES = (
+_STANDARD = (128, 96)  # Height and width of the crop that eyes and light are measured in.
+_EYES = (  # Each with what lies round the cheek under it.
     (slice(36, 42), (48, 31, 2)),
     (slice(42, 48), (54, 35, 14)),
-)  # And what lies round a cheek.
+)
 _DARK, _LIGHT = 10, 90  # Percentiles of an eye's pixels.
 
 
@@ -59,10 +60,13 @@ def measure(image: np.ndarray, landmarks: np.ndarray, height: int, width: int) -
     """uint8 [H, W, 3] RGB, a face's landmarks [68, 2] in it, the size of the model's crop."""
     transform = faces.face_transform(landmarks, height, width)
     aligned = faces.transform_points(transform, landmarks)
-    crop = faces.align(image, transform, height, width)
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    crop = _grey(image, transform, height, width)
     yaw, pitch, _ = pose.angles(aligned[None], height, width)[0]
-    contrasts, lights = zip(*(_eye(grey, aligned, *parts) for parts in _EYES), strict=True)
+    # The paper's size whatever the model's, whose eyes may be of few pixels.
+    to_standard = faces.face_transform(landmarks, *_STANDARD)
+    points = faces.transform_points(to_standard, landmarks)
+    standard = _grey(image, to_standard, *_STANDARD)
+    contrasts, lights = zip(*(_eye(standard, points, *parts) for parts in _EYES), strict=True)
     return Portrait(
         eyes=float(np.linalg.norm(landmarks[45] - landmarks[36])),
         enlarged=float(np.sqrt(abs(np.linalg.det(transform[:, :2])))),
@@ -73,8 +77,8 @@ def measure(image: np.ndarray, landmarks: np.ndarray, height: int, width: int) -
         eyes_open=float(measures.eye_aspect_ratio(landmarks[None])[0]),
         eye_contrast=min(contrasts),
         eye_light=min(lights),
-        sharpness=_sharpness(grey),
-        light=float(np.percentile(grey, 95)),
+        sharpness=_sharpness(crop),
+        light=float(np.percentile(standard, 95)),
     )
 
 
@@ -124,6 +128,12 @@ def doubts(portrait: Portrait) -> list[str]:
             " picture with open ones"
         )
     return found
+
+
+def _grey(image: np.ndarray, transform: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The crop's brightness, float32 [height, width], 0 to 255."""
+    crop = faces.align(image, transform, height, width)
+    return cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
 def _outside(transform: np.ndarray, shape: tuple[int, ...], height: int, width: int) -> float:

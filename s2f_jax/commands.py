@@ -125,6 +125,15 @@ def _convert(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+def _doctor(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax import doctor
+
+    _nothing_more(rest)
+    return doctor.run(
+        options.image, options.audio, options.checkpoint, options.output, options.json
+    )
+
+
 def _nothing_more(rest: Sequence[str]) -> None:
     if rest:
         raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
@@ -132,7 +141,7 @@ def _nothing_more(rest: Sequence[str]) -> None:
 
 def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    if command not in ("generate", "convert"):
+    if command not in ("generate", "convert", "doctor"):
         add("--config", metavar="FILE[:PRESET]", help="and --config.FIELD=VALUE changes a field")
         add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
     if command in ("train", "evaluate"):
@@ -196,6 +205,15 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--output", "--outfile", required=True, help="the mp4 to write")
         add("--seed", type=int, default=0, help="of the spontaneous motion")
         add("--aligned", action="store_true", help="the image is a crop of the model's size")
+    elif command == "doctor":
+        add(
+            "--checkpoint",
+            help="a run's workdir or one of its checkpoints, to be restored and timed",
+        )
+        add("--image", "--source_image", "--face", help="a portrait, to be judged and drawn")
+        add("--audio", "--driven_audio", "--driving_audio", help="a sound file, to be measured")
+        add("--output", metavar="DIR", default=".", help="for doctor_<image>.png; default here")
+        add("--json", metavar="FILE", help="all findings to a file")
 
     elif command == "convert":
         add(
@@ -239,5 +257,10 @@ COMMANDS = {  # The function, what it does, and an example of its flags.
         _convert,
         "the authors' weights to a run, or back",
         "--sda=grid.dat --output=runs/sda_grid",
+    ),
+    "doctor": (
+        _doctor,
+        "what is wrong with this machine, a picture, a sound or a checkpoint",
+        "--checkpoint=runs/grid --image=face.png --audio=speech.wav",
     ),
 }

@@ -13,7 +13,7 @@ import numpy as np
 from data_pipelines import download, faces
 from data_pipelines.errors import UserError
 
-_SFACE = (
+SFACE = download.Model(
     "face_recognition_sface_2021dec.onnx",
     "https://github.com/opencv/opencv_zoo/raw/main/models/face_recognition_sface/"
     "face_recognition_sface_2021dec.onnx",
@@ -58,12 +58,12 @@ class SFace(Embedder):
     name = "SFace (opencv_zoo, face_recognition_sface_2021dec)"
 
     def __init__(self):
-        path = download.cached_model(*_SFACE)
+        path = download.cached_model(*SFACE)
         found = download.file_digest(path, "sha256")
-        if found != _SFACE[2]:
+        if found != SFACE.sha256:
             raise UserError(
-                f"{path} is damaged or not SFace (sha256 {found} instead of {_SFACE[2]}): put"
-                f" {_SFACE[1]} there, or give another embedder as --config.embedder.file"
+                f"{path} is damaged or not SFace (sha256 {found} instead of {SFACE.sha256}): put"
+                f" {SFACE.url} there, or give another embedder as --config.embedder.file"
             )
         try:
             with _quiet_opencv():
