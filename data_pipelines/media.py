@@ -129,7 +129,8 @@ def opened(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.Inpu
     else:  # A relative path with a colon would be an address.
         source = str(_existing_file(source, "video").absolute())
     try:
-        with av.open(source, "r") as container:
+        # Names in other alphabets' encodings are no damage.
+        with av.open(source, "r", metadata_errors="replace") as container:
             yield container
     except av.error.FFmpegError as e:
         raise BadClip(f"cannot be decoded ({e.strerror})") from e

@@ -10,18 +10,27 @@ from data_pipelines import faces, pose
 _HEIGHT = 512  # Pixels, of each panel.
 _WIDEST = 2.0  # Times its height that a panel may be wide.
 _GAP = 8
+_SIZE = (128, 96)  # Height and width of the crop that the pose is measured in.
 _AROUND = 0.6  # Of the crop's size, that the middle panel shows to each side of it.
 _CROP, _POINT, _NOSE, _OTHER = (0, 220, 255), (80, 255, 80), (255, 60, 60), (160, 160, 160)
 _ARROW = 0.6  # Of the distance between the eyes, for a head in profile.
 
 
-def draw(image: np.ndarray, landmarks: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
+def draw(
+    image: np.ndarray,
+    landmarks: Sequence[np.ndarray],
+    height: int,
+    width: int,
+    transform: np.ndarray | None = None,
+) -> np.ndarray:
     """uint8 [H, W, 3] RGB and its faces' landmarks [68, 2], that which is taken first -> a picture.
 
     From the left: all of it, with the crop's outline and other faces; the face, with its landmarks
     and where the nose points to; the crop as a model of height x width sees it. uint8 [h, w, 3].
+    transform: as in portraits.measure.
     """
-    transform = faces.face_transform(landmarks[0], height, width)
+    if transform is None:
+        transform = faces.face_transform(landmarks[0], height, width)
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
     outline = faces.transform_points(cv2.invertAffineTransform(transform), corners)
     whole, to_whole = _fitted(image, np.array([[0, 0], image.shape[1::-1]]) - 0.5)
@@ -32,7 +41,7 @@ def draw(image: np.ndarray, landmarks: Sequence[np.ndarray], height: int, width:
     close, to_close = _fitted(image, _box(outline)[[0, 2]] + _AROUND * np.array([-size, size]))
     _polygon(close, to_close, outline, _CROP)
     _dots(close, to_close, landmarks[0])
-    _arrow(close, to_close, landmarks[0], transform, height, width)
+    _arrow(close, to_close, landmarks[0])
     crop = faces.align(image, transform, height, width)
     size = round(_HEIGHT * width / height), _HEIGHT
     seen = cv2.resize(crop, size, interpolation=cv2.INTER_NEAREST)
@@ -67,23 +76,14 @@ def _dots(panel: np.ndarray, transform: np.ndarray, landmarks: np.ndarray) -> No
         cv2.circle(panel, place, 2, _POINT, -1, cv2.LINE_AA)
 
 
-def _arrow(
-    panel: np.ndarray,
-    transform: np.ndarray,
-    landmarks: np.ndarray,
-    to_crop: np.ndarray,
-    height: int,
-    width: int,
-) -> None:
+def _arrow(panel: np.ndarray, transform: np.ndarray, landmarks: np.ndarray) -> None:
     """From the tip of the nose to where it points; the longer, the more the head is turned."""
+    to_crop = faces.face_transform(landmarks, *_SIZE)
     aligned = faces.transform_points(to_crop, landmarks)
-    yaw, pitch, _ = np.radians(pose.angles(aligned[None], height, width)[0])
+    yaw, pitch, _ = np.radians(pose.angles(aligned[None], *_SIZE)[0])
     eyes = np.linalg.norm(aligned[45] - aligned[36])
     towards = _ARROW * eyes * np.array((np.sin(yaw) * np.cos(pitch), -np.sin(pitch)))
-    tip = aligned[30]
-    back = cv2.invertAffineTransform(to_crop)
-    ends = faces.transform_points(
-        transform, faces.transform_points(back, np.array([tip, tip + towards]))
-    )
-    start, end = np.rint(ends).astype(int).tolist()
+    ends = np.array([aligned[30], aligned[30] + towards])
+    in_image = faces.transform_points(cv2.invertAffineTransform(to_crop), ends)
+    start, end = np.rint(faces.transform_points(transform, in_image)).astype(int).tolist()
     cv2.arrowedLine(panel, start, end, _NOSE, 3, cv2.LINE_AA, tipLength=0.3)

@@ -31,7 +31,7 @@ MIN_SHARPNESS = 0.75
 # 49. Of the crop, not of the skin, whose colour is no fault.
 MIN_LIGHT = 64.0
 
-_STANDARD = (128, 96)  # Height and width of the crop that eyes and light are measured in.
+_STANDARD = (128, 96)  # Height and width of the crop that eyes, pose and light are measured in.
 _EYES = (  # Each with what lies round the cheek under it.
     (slice(36, 42), (48, 31, 2)),
     (slice(42, 48), (54, 35, 14)),
@@ -56,16 +56,25 @@ class Portrait:
     light: float  # Of 255.
 
 
-def measure(image: np.ndarray, landmarks: np.ndarray, height: int, width: int) -> Portrait:
-    """uint8 [H, W, 3] RGB, a face's landmarks [68, 2] in it, the size of the model's crop."""
-    transform = faces.face_transform(landmarks, height, width)
-    aligned = faces.transform_points(transform, landmarks)
+def measure(
+    image: np.ndarray,
+    landmarks: np.ndarray,
+    height: int,
+    width: int,
+    transform: np.ndarray | None = None,
+) -> Portrait:
+    """uint8 [H, W, 3] RGB, a face's landmarks [68, 2] in it, the size of the model's crop.
+
+    transform [2, 3]: from the picture to the crop, where that is not to the canonical face.
+    """
+    if transform is None:
+        transform = faces.face_transform(landmarks, height, width)
     crop = _grey(image, transform, height, width)
-    yaw, pitch, _ = pose.angles(aligned[None], height, width)[0]
-    # The paper's size whatever the model's, whose eyes may be of few pixels.
+    # The paper's crop whatever the model's, whose eyes may be of few pixels, or elsewhere.
     to_standard = faces.face_transform(landmarks, *_STANDARD)
     points = faces.transform_points(to_standard, landmarks)
     standard = _grey(image, to_standard, *_STANDARD)
+    yaw, pitch, _ = pose.angles(points[None], *_STANDARD)[0]
     contrasts, lights = zip(*(_eye(standard, points, *parts) for parts in _EYES), strict=True)
     return Portrait(
         eyes=float(np.linalg.norm(landmarks[45] - landmarks[36])),
@@ -82,9 +91,15 @@ def measure(image: np.ndarray, landmarks: np.ndarray, height: int, width: int) -
     )
 
 
-def judge(image: np.ndarray, landmarks: np.ndarray, height: int, width: int) -> list[str]:
+def judge(
+    image: np.ndarray,
+    landmarks: np.ndarray,
+    height: int,
+    width: int,
+    transform: np.ndarray | None = None,
+) -> list[str]:
     """The same -> in which ways it is outside what the model was trained on, a sentence each."""
-    return doubts(measure(image, landmarks, height, width))
+    return doubts(measure(image, landmarks, height, width, transform))
 
 
 def doubts(portrait: Portrait) -> list[str]:

@@ -130,7 +130,12 @@ def _doctor(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
     _nothing_more(rest)
     return doctor.run(
-        options.image, options.audio, options.checkpoint, options.output, options.json
+        image=options.image,
+        audio=options.audio,
+        checkpoint=options.checkpoint,
+        video=options.video,
+        output=options.output,
+        json_file=options.json,
     )
 
 
@@ -212,6 +217,7 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         )
         add("--image", "--source_image", "--face", help="a portrait, to be judged and drawn")
         add("--audio", "--driven_audio", "--driving_audio", help="a sound file, to be measured")
+        add("--video", help="a video, to be asked what it says of who made it")
         add("--output", metavar="DIR", default=".", help="for doctor_<image>.png; default here")
         add("--json", metavar="FILE", help="all findings to a file")
 

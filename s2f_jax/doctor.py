@@ -17,6 +17,7 @@ def run(
     image: str | None = None,
     audio: str | None = None,
     checkpoint: str | None = None,
+    video: str | None = None,
     output: str = ".",
     json_file: str | None = None,
 ) -> int:
@@ -31,7 +32,7 @@ def run(
         if not os.access(target, os.W_OK):
             raise UserError(f"{flag}: the folder {target} cannot be written to; give another")
     found = []
-    for finding in _examine(image, audio, checkpoint, folder):
+    for finding in _examine(image, audio, checkpoint, video, folder):
         print(finding, flush=True)
         found.append(finding)
     counts = collections.Counter(finding.level for finding in found)
@@ -47,11 +48,15 @@ def run(
 
 
 def _examine(
-    image: str | None, audio: str | None, checkpoint: str | None, folder: pathlib.Path
+    image: str | None,
+    audio: str | None,
+    checkpoint: str | None,
+    video: str | None,
+    folder: pathlib.Path,
 ) -> Iterator[Finding]:
     for about, check in doctor_machine.checks(folder).items():
         yield from findings.of(about, check)
-    if not (image or audio or checkpoint):
+    if not (image or audio or checkpoint or video):
         return
     # Here, since what it imports may be what is missing.
     try:
@@ -64,6 +69,7 @@ def _examine(
         ("checkpoint", checkpoint, inputs.examine_checkpoint),
         ("image", image, inputs.examine_image),
         ("audio", audio, inputs.examine_audio),
+        ("video", video, inputs.examine_video),
     ):
         if path:
             yield from findings.of(about, functools.partial(examine, path))

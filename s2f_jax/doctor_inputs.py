@@ -90,8 +90,8 @@ class Inputs:
                 " `generate` --aligned if it is cropped to the face already"
             )
         height, width = self.size
-        portrait = portraits.measure(pixels, found[0], height, width)
         transform = faces.face_transform(found[0], height, width)
+        portrait = portraits.measure(pixels, found[0], height, width, transform)
         self.still = faces.align(pixels, transform, height, width)
         yield Finding(
             OK,
@@ -109,7 +109,7 @@ class Inputs:
         for doubt in portraits.doubts(portrait):
             yield Finding(WARNING, "image", doubt)
         target = self.output / f"doctor_{pathlib.Path(path).stem}.png"
-        drawn = overlay.draw(pixels, found, height, width)
+        drawn = overlay.draw(pixels, found, height, width, transform)
         media.write_atomically(target, media.encode_png(drawn))
         said = f"{target} shows the face found, the crop's outline and the crop"
         yield Finding(OK, "image", said, {"overlay": str(target)})
@@ -153,6 +153,39 @@ class Inputs:
         if provenance.read(path).synthetic:
             yield Finding(OK, "audio", f"{path} says of itself that it is synthetic")
 
+    def examine_video(self, path: str) -> Iterator[Finding]:
+        """What it says about itself, and whether it is still what that was said of."""
+        said = provenance.read(path)
+        marks = said.facts or said.sidecar or {}
+        values = {
+            "synthetic": said.synthetic,
+            "facts": marks,
+            "sidecar": said.sidecar is not None,
+            "unchanged": said.unchanged,
+            "manifest": dataclasses.asdict(said.manifest) if said.manifest else None,
+        }
+        if not said.synthetic:
+            yield Finding(OK, "video", f"{path} has no mark of being synthetic", values)
+            return
+        by = " ".join(str(part) for part in (marks.get("generator") or {}).values())
+        signed = f", signed by {said.manifest.signer!r}" if said.manifest else ""
+        yield Finding(
+            OK, "video", f"{path} is synthetic, made by {by or 'a program unnamed'}{signed}", values
+        )
+        if said.unchanged is False:
+            yield Finding(
+                WARNING,
+                "video",
+                f"{path} is not the file that its sidecar was written for: trust neither, or find the"
+                " original",
+            )
+        if said.manifest and not said.manifest.intact:
+            yield Finding(
+                WARNING,
+                "video",
+                f"{path} was changed after it was signed: trust it no more, or find the original",
+            )
+
     def time(self) -> Iterator[Finding]:
         """How long it will take: some chunks are drawn, after one that compiles."""
         from s2f_jax.streaming import CHUNK, Drawing
@@ -190,12 +223,12 @@ def _form(path: str) -> tuple[int, int, str, float]:
     """A sound file's rate in Hz, channels, codec, and the seconds that it declares."""
     cure = "give a sound file that plays, e.g. a WAV"
     try:
-        with av.open(str(pathlib.Path(path).absolute())) as container:
+        with av.open(str(pathlib.Path(path).absolute()), metadata_errors="replace") as container:
             stream = video.chosen(container.streams.audio)
-            if stream is None or not stream.codec_context.sample_rate:
-                raise UserError(f"{path} has no sound: {cure}")
+            context = stream and stream.codec_context  # None for a codec that nobody knows.
+            if stream is None or context is None or not context.sample_rate:
+                raise UserError(f"{path} has no sound that can be decoded: {cure}")
             seconds = float((stream.duration or 0) * (stream.time_base or 0))
-            context = stream.codec_context
             return context.sample_rate, context.channels, context.name, seconds
     except av.error.FFmpegError as error:
         raise UserError(f"{path} cannot be opened as sound ({error.strerror}): {cure}") from error

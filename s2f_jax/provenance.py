@@ -187,7 +187,7 @@ def read(video_path: str | os.PathLike) -> Said:
     path = pathlib.Path(video_path)
     digest = _digest(path)
     try:
-        with av.open(str(path.absolute())) as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             tags = dict(container.metadata)
     except av.error.FFmpegError as error:
         raise UserError(
@@ -232,7 +232,7 @@ def _measured(path: pathlib.Path) -> dict[str, Any]:
     """Of a video: its name, sum, frames and rate."""
     digest = _digest(path)
     try:
-        with av.open(str(path.absolute())) as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             stream = video.chosen(container.streams.video)
             # Counted: a fragmented file's header says nothing.
             frames = sum(1 for packet in container.demux(stream) if packet.size) if stream else 0

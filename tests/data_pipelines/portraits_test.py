@@ -88,6 +88,18 @@ def test_a_small_model_is_content_with_a_small_face(drawn):
     assert portraits.judge(*small, 64, 48) == []
 
 
+def test_a_crop_that_is_taken_otherwise_is_measured_as_it_is(drawn):
+    image, landmarks = drawn
+    closer = 2 * faces.face_transform(landmarks, H, W)
+    closer[:, 2] -= (48, 64)
+    usual = portraits.measure(image, landmarks, H, W)
+    found = portraits.measure(image, landmarks, H, W, closer)
+    assert found.enlarged == pytest.approx(2 * usual.enlarged)
+    assert (found.yaw, found.eye_light) == (usual.yaw, usual.eye_light)  # Of the face itself.
+    (said,) = portraits.judge(image, landmarks, H, W, closer)
+    assert "small" in said
+
+
 def test_a_blurred_face_is_told(drawn):
     image, landmarks = drawn
     (said,) = judged(cv2.GaussianBlur(image, (0, 0), 2.5), landmarks)

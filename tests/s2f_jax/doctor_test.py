@@ -17,7 +17,7 @@ import pytest
 from data_pipelines import download, faces, media
 from data_pipelines.demo.draw_test import picture, speaker
 from data_pipelines.errors import UserError
-from s2f_jax import doctor, doctor_machine, main
+from s2f_jax import doctor, doctor_machine, main, provenance
 from s2f_jax.findings import ERROR, OK, WARNING
 from tests.s2f_jax.generate_test import wav
 
@@ -177,6 +177,32 @@ def test_a_damaged_checkpoint_is_told(examine, run_folder, tmp_path):
     sums.write_text(json.dumps(others))
     code, (found,) = examine(checkpoint=str(copy))
     assert code == 2 and "checkpoints/3 is damaged" in found.said
+
+
+def test_a_video_is_asked_what_it_says_of_itself(examine, run_folder, tmp_path):
+    frames = np.zeros((5, 16, 16, 3), np.uint8)
+    path = tmp_path / "talk.mp4"
+    media.write_video(path, frames, 25)
+    _, (nothing,) = examine(video=str(path))
+    assert nothing.level == OK and "no mark of being synthetic" in nothing.said
+    provenance.mark(run_folder, 7, {}).sidecar(path)
+    _, (made,) = examine(video=str(path))
+    assert "is synthetic, made by s2f_jax " in made.said
+    assert made.values["facts"]["seed"] == 7 and made.values["unchanged"] is True
+    media.write_video(path, frames + 1, 25)
+    code, (_, changed) = examine(video=str(path))
+    assert (
+        code == 0 and changed.level == WARNING and "not the file that its sidecar" in changed.said
+    )
+
+
+def test_a_sound_in_a_codec_that_nobody_knows_is_told(examine, tmp_path):
+    path = tmp_path / "a.mp4"
+    media.write_video(path, np.zeros((5, 16, 16, 3), np.uint8), 25, TONE[:3200], 16000)
+    data = path.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free")
+    path.write_bytes(data)
+    code, (found,) = examine(audio=str(path))
+    assert code == 2 and "has no sound that can be decoded: give" in found.said
 
 
 def test_the_results_need_a_place(tmp_path):

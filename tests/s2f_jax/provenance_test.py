@@ -189,6 +189,13 @@ def test_a_video_of_anybody_says_nothing(tmp_path):
     assert provenance.read(tmp_path / "b.mp4").facts is None
 
 
+def test_tags_in_another_encoding_are_read_as_far_as_they_go(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(encoded({"comment": "a cafe"}).replace(b"a cafe", b"a caf\xe9"))
+    assert provenance.read(path).tags["comment"] == "a caf\ufffd"
+    assert len(media.decode_clip(path).frames) == len(FRAMES)
+
+
 def test_the_badge_is_drawn_on_copies(mark):
     assert (mark.badge(FRAMES) != FRAMES).any()
 
