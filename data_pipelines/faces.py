@@ -184,12 +184,9 @@ def align(image: np.ndarray, transform: np.ndarray, height: int, width: int) -> 
     return drawn if k == 1 else cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def portrait(
-    image: np.ndarray, height: int, width: int, face: Sequence[Sequence[float]] = ()
-) -> tuple[np.ndarray, int]:
-    """A photograph uint8 [H, W, 3] -> its largest face, uint8 [height, width, 3], and the count.
-
-    face: as face_transform takes it.
+def largest(image: np.ndarray) -> tuple[np.ndarray, int]:
+    """A photograph uint8 [H, W, 3] -> the landmarks float32 [68, 2] of its largest face, and how
+    many there are.
 
     Raises:
       UserError: it shows no face.
@@ -200,5 +197,19 @@ def portrait(
             f"No face was found in the {image.shape[1]}x{image.shape[0]} image: give a frontal "
             "photograph, or --aligned if it is cropped to the face already."
         )
-    transform = face_transform(faces[0], height, width, face)
-    return align(image, transform, height, width), len(faces)
+    return faces[0], len(faces)
+
+
+def portrait(
+    image: np.ndarray, height: int, width: int, face: Sequence[Sequence[float]] = ()
+) -> tuple[np.ndarray, int]:
+    """A photograph uint8 [H, W, 3] -> its largest face, uint8 [height, width, 3], and the count.
+
+    face: as face_transform takes it.
+
+    Raises:
+      UserError: it shows no face.
+    """
+    landmarks, count = largest(image)
+    transform = face_transform(landmarks, height, width, face)
+    return align(image, transform, height, width), count

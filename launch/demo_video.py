@@ -21,7 +21,7 @@ def speak(clip: stored.Clip, speech: stored.Clip, output: pathlib.Path) -> None:
     with wave.open(str(audio), "wb") as file:
         file.setparams((1, 2, speech.audio_rate, len(speech.audio), "NONE", ""))
         file.writeframes(speech.audio.astype("<i2").tobytes())
-    generate(str(FOLDER), str(image), str(audio), str(output), aligned=True)
+    generate(str(FOLDER), [str(image)], [str(audio)], str(output), aligned=True)
 
 
 def strip(clips: list[stored.Clip], frames: slice) -> np.ndarray:

@@ -172,6 +172,13 @@ class Animator:
 
         return faces.portrait(_pixels(image), *self.size, self.face)
 
+    def placement(self, landmarks: np.ndarray) -> np.ndarray:
+        """A face's landmarks [68, 2] in a picture -> the similarity [2, 3] that takes the picture
+        to the crop that the model takes."""
+        from data_pipelines import faces  # As above.
+
+        return faces.face_transform(landmarks, *self.size)
+
     def still(self, image: Image) -> np.ndarray:
         """A crop of the model's size -> the still as the model takes it, uint8 [H, W, 3]."""
         pixels, (height, width) = _pixels(image), self.size

@@ -1,6 +1,7 @@
 """The commands: what each does with its flags. Their modules are imported when they run."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -107,7 +108,11 @@ def _generate(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from s2f_jax.generate import generate
 
     _nothing_more(rest)
-    generate(**vars(options))
+    try:
+        generate(**vars(options))
+    except KeyboardInterrupt:
+        print("s2f: stopped; nothing half-written is left", file=sys.stderr)
+        return 130  # As shells have it.
     return 0
 
 
@@ -205,11 +210,54 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--seconds", type=float, default=5, help="for each figure; slow ones take longer")
     elif command == "generate":
         add("--checkpoint", required=True, help="a run's workdir or one of its checkpoints")
-        add("--image", "--source_image", "--face", required=True, help="any portrait")
-        add("--audio", "--driven_audio", "--driving_audio", required=True, help="any sound file")
-        add("--output", "--outfile", required=True, help="the mp4 to write")
+        several = {"required": True, "nargs": "+", "action": "extend", "metavar": "FILE"}
+        add(
+            *("--image", "--source_image", "--face"),
+            dest="images",
+            help="any portrait; several (one after the other, the flag again, or commas) go with"
+            " one sound or with as many",
+            **several,
+        )
+        add(
+            *("--audio", "--driven_audio", "--driving_audio"),
+            dest="audios",
+            help="any file with sound, however long; several as above",
+            **several,
+        )
+        add(
+            *("--output", "--outfile"),
+            required=True,
+            metavar="FILE",
+            help="the mp4 to write; of several videos their folder: IMAGE_AUDIO.mp4, or"
+            " IMAGE_AUDIO_SEED.mp4",
+        )
         add("--seed", type=int, default=0, help="of the spontaneous motion")
+        add(
+            "--num_samples",
+            type=int,
+            default=1,
+            metavar="K",
+            help="a video for each of the seeds SEED to SEED + K - 1",
+        )
         add("--aligned", action="store_true", help="the image is a crop of the model's size")
+        add(
+            "--paste_back",
+            action="store_true",
+            help="the whole picture, with the animated face in its place",
+        )
+        add(
+            "--fps",
+            metavar="F",
+            help="1 to 120, also 29.97 or 30000/1001; the face still moves at the model's own rate,"
+            " whose frames are shown again or left out",
+        )
+        add(
+            "--side_by_side",
+            type=int,
+            default=4,
+            metavar="N",
+            help="so many videos are drawn at a time",
+        )
     elif command == "doctor":
         add(
             "--checkpoint",

@@ -1,45 +1,277 @@
-"""`generate`: one still and a speech clip to an mp4 with sound."""
+"""`generate`: stills and speech clips to mp4s with sound, as long as the sound is."""
 
-import os
+import contextlib
+import fractions
+import math
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
-from etils import epath
+import numpy as np
+import tqdm
 
-from data_pipelines import media
+from data_pipelines import files, media
 from data_pipelines.errors import UserError
-from s2f_jax.animate import Animator
+from data_pipelines.sound import SoundFile
+from s2f_jax import jobs, timing
+from s2f_jax.jobs import Job
+from s2f_jax.takes import Take
+
+_UNEVEN = 2  # The longest of the sounds that are drawn side by side by the shortest, at most.
+_PATIENCE = 3.0  # Seconds until a bar shows.
+_LINE_EVERY = 10.0  # Seconds between two lines, where there is no terminal.
 
 
 def generate(
-    checkpoint: str, image: str, audio: str, output: str, seed: int = 0, aligned: bool = False
+    checkpoint: str,
+    images: Sequence[str],
+    audios: Sequence[str],
+    output: str,
+    seed: int = 0,
+    aligned: bool = False,
+    num_samples: int = 1,
+    fps: str | None = None,
+    paste_back: bool = False,
+    side_by_side: int = 4,
 ) -> None:
-    """Writes exactly ceil(samples * fps / rate) frames with the sound beside them.
+    """Videos of exactly ceil(samples * fps / rate) frames with their sound, as jobs.plan has them.
 
-    Raises UserError for what a person can mend; then nothing is written.
+    Each appears whole or not at all. Raises UserError for what a person can mend; of several
+    videos, all that can be made are made first.
     """
-    _check_output(output)
-    animator = Animator.load(checkpoint)
-    sound = animator.sound(audio)
-    if aligned:
-        still = animator.still(image)
-    else:
-        still, faces = animator.portrait(image)
-        if faces > 1:
-            print(f"{image} shows {faces} faces: the largest is taken", file=sys.stderr)
-    frames = animator(still, sound, animator.rate, seed=seed, aligned=True)
-    media.write_video(output, frames, animator.fps, sound, animator.rate)
-    seconds = len(frames) / animator.fps
-    print(f"{output}: {len(frames)} frames, {seconds:.2f} s, {animator.size[1]}x{animator.size[0]}")
+    planned = jobs.plan(images, audios, output, seed, num_samples)
+    shown = None if fps is None else timing.frame_rate(fps)
+    if side_by_side < 1:
+        raise UserError(f"--side_by_side={side_by_side} is out of range: give 1 or more")
+    if paste_back and aligned:
+        raise UserError(
+            "--paste_back has no picture to put an --aligned crop into: leave one of them out"
+        )
+    seconds, errors = _lengths(planned)
+    groups = _groups([job for job in planned if job not in errors], seconds, side_by_side)
+    with _sigterm_unwinds(), _Looks(aligned) as looks:
+        if groups:
+            looks.ahead(groups[0])
+            from s2f_jax.animate import Animator  # JAX comes while the faces are looked for.
+
+            studio = _Studio(Animator.load(checkpoint), looks, shown, paste_back)
+            frames = sum(math.ceil(seconds[job.audio] * studio.fps) for job in sum(groups, []))
+            with _Progress(frames) as progress:
+                for group, following in zip(groups, [*groups[1:], []], strict=True):
+                    looks.ahead(group + following)
+                    errors |= studio.make(group, progress)
+    _tell(planned, errors)
 
 
-def _check_output(output: str) -> None:
-    """What can be known before the work."""
-    target = epath.Path(output)
-    if target.suffix.lower() != ".mp4":
-        raise UserError(f"--output={output} does not end in .mp4: give a name that does")
-    if target.is_dir():
-        raise UserError(f"--output={output} is a folder: give another name")
-    if not target.parent.is_dir():
-        raise UserError(f"--output={output}: there is no folder {target.parent}; make it first")
-    if not os.access(target.parent, os.W_OK):
-        raise UserError(f"--output={output}: the folder {target.parent} cannot be written to")
+def _lengths(planned: Sequence[Job]) -> tuple[dict[str, float], dict[Job, UserError]]:
+    """How long each sound says it is, in seconds, and the jobs that cannot be begun."""
+    seconds: dict[str, float] = {}
+    errors: dict[Job, UserError] = {}
+    for job in planned:
+        try:
+            files.existing(job.image, "image")
+            if job.audio not in seconds:
+                with contextlib.closing(SoundFile(job.audio)) as sound:
+                    seconds[job.audio] = sound.seconds
+        except UserError as error:
+            errors[job] = error
+    return seconds, errors
+
+
+def _groups(
+    planned: Sequence[Job], seconds: Mapping[str, float], side_by_side: int
+) -> list[list[Job]]:
+    """What is drawn side by side, none of it much longer than the rest: it goes on to the end of
+    the longest."""
+    groups: list[list[Job]] = []
+    for job in sorted(planned, key=lambda job: seconds[job.audio]):
+        longest = _UNEVEN * seconds[groups[-1][0].audio] if groups else 0.0
+        if groups and len(groups[-1]) < side_by_side and seconds[job.audio] <= longest:
+            groups[-1].append(job)
+        else:
+            groups.append([job])
+    return groups
+
+
+def _tell(planned: Sequence[Job], errors: Mapping[Job, UserError]) -> None:
+    if errors and len(planned) == 1:
+        raise errors[planned[0]]
+    if errors:
+        reasons = "; ".join(f"{job.output}: {str(e).rstrip('.')}" for job, e in errors.items())
+        raise UserError(f"{len(errors)} of {len(planned)} videos were not made: {reasons}")
+
+
+class _Look(NamedTuple):
+    """A picture as it was given, uint8 [H, W, 3], and its largest face of so many; none where the
+    picture is a crop."""
+
+    picture: np.ndarray
+    landmarks: np.ndarray | None  # float32 [68, 2].
+    faces: int
+
+
+class _Looks:
+    """Looks at pictures in a thread of its own: the face model is as slow to load as JAX."""
+
+    def __init__(self, aligned: bool):
+        self._aligned, self._thread = aligned, ThreadPoolExecutor(1)
+        self._looks: dict[str, Future[_Look]] = {}
+
+    def __enter__(self) -> "_Looks":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def ahead(self, group: Sequence[Job]) -> None:
+        """Begins with these; others are forgotten."""
+        before = self._looks
+        self._looks = {}
+        for job in group:
+            if job.image not in self._looks:
+                look = before.get(job.image) or self._thread.submit(self._look, job.image)
+                self._looks[job.image] = look
+
+    def __call__(self, image: str) -> _Look:
+        """Raises UserError where it cannot be read, or shows no face."""
+        return self._looks[image].result()
+
+    def _look(self, image: str) -> _Look:
+        picture = media.read_image(image)
+        if self._aligned:
+            return _Look(picture, None, 1)
+        from data_pipelines import faces  # MediaPipe takes a second to import.
+
+        return _Look(picture, *faces.largest(picture))
+
+
+class _Studio:
+    """Where groups of videos are drawn."""
+
+    def __init__(
+        self, animator: Any, looks: _Looks, fps: fractions.Fraction | None, paste_back: bool
+    ):
+        self._animator, self._looks, self._paste_back = animator, looks, paste_back
+        self._own_fps = fractions.Fraction(animator.rate, animator.generator.stride)
+        self.fps = fps or self._own_fps
+        self._warned: set[str] = set()
+
+    def make(self, group: Sequence[Job], progress: "_Progress") -> dict[Job, UserError]:
+        """Draws a group side by side; those that could not be made, and why."""
+        errors: dict[Job, UserError] = {}
+        takes: list[Take] = []
+        stills = []
+        with contextlib.ExitStack() as stack:
+            for job in group:
+                try:
+                    still, take = self._take(job)
+                except UserError as error:
+                    errors[job] = error
+                    continue
+                stack.callback(take.discard)
+                takes.append(take)
+                stills.append(still)
+            if takes:
+                self._draw(takes, np.stack(stills), progress)
+        return errors | {take.job: take.error for take in takes if take.error}
+
+    def _take(self, job: Job) -> tuple[np.ndarray, Take]:
+        """The still that the model takes, and the video to be."""
+        look, animator = self._looks(job.image), self._animator
+        size, draw = animator.size, None
+        if look.landmarks is None:
+            still = animator.still(look.picture)
+        else:
+            from data_pipelines import faces  # Here by now.
+
+            transform = animator.placement(look.landmarks)
+            still = faces.align(look.picture, transform, *animator.size)
+            if self._paste_back:
+                from s2f_jax.paste import Paster
+
+                draw = Paster(look.picture, look.landmarks, transform, still)
+                size = look.picture.shape[:2]
+        if look.faces > 1 and job.image not in self._warned:
+            self._warned.add(job.image)
+            tqdm.tqdm.write(
+                f"{job.image} shows {look.faces} faces: the largest is taken", file=sys.stderr
+            )
+        return still, Take(job, animator.rate, self._own_fps, self.fps, size, draw)
+
+    def _draw(self, takes: Sequence[Take], stills: np.ndarray, progress: "_Progress") -> None:
+        animator, seeds = self._animator, [take.job.seed for take in takes]
+        # A second at a time.
+        for frames in animator.frames(stills, _pieces(takes, animator.rate), seeds):
+            for take, clip in zip(takes, frames, strict=True):
+                if take.open:
+                    before = take.frames
+                    take.see(clip)
+                    progress.add(take.frames - before)
+                    if take.done:
+                        tqdm.tqdm.write(take.told(), file=sys.stdout)
+
+
+def _pieces(takes: Sequence[Take], samples: int) -> Iterator[np.ndarray]:
+    """So many samples of every sound at a time, float32 [B, n]; silence after the shorter ones."""
+    while True:
+        heard = [take.hear(samples) for take in takes]
+        length = max(map(len, heard))
+        if not length:
+            return
+        yield np.stack([media.fit_length(piece, length) for piece in heard])
+
+
+class _Progress:
+    """Frames so far, the rate and the time left: a bar on a terminal, else lines; nothing where the
+    work takes less than a few seconds."""
+
+    def __init__(self, total: int):
+        self._total, self._done = total, 0
+        self._terminal = sys.stderr.isatty()
+        self._start = self._shown = time.monotonic()
+        self._bar = tqdm.tqdm(
+            total=total, unit="frame", delay=_PATIENCE, disable=not self._terminal
+        )
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._bar.close()
+
+    def add(self, frames: int) -> None:
+        """So many more are written."""
+        self._done += frames
+        self._bar.update(frames)
+        now = time.monotonic()
+        if self._terminal or now - self._shown < _LINE_EVERY:
+            return
+        self._shown, rate = now, self._done / (now - self._start)
+        # A file may be longer than it says.
+        left = tqdm.tqdm.format_interval(max(self._total - self._done, 0) / max(rate, 1e-9))
+        print(
+            f"{self._done} of {self._total} frames, {rate:.1f} frames/s, {left} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+@contextlib.contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does, so that nothing half-written is left."""
+    if threading.current_thread() is not threading.main_thread():  # Only it may say so.
+        yield
+        return
+
+    def end(number: int, _frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-import soxr
 
 from data_pipelines import media, transforms
 from data_pipelines.errors import UserError
+from data_pipelines.sound import Resampler
 from s2f_jax import rngs
 from s2f_jax.metrics.image import to_uint8
 from s2f_jax.models import folded
@@ -147,27 +147,6 @@ class Drawing:
     def _together(self, parts: list[np.ndarray]) -> np.ndarray:
         none = np.zeros(self._shape, np.float32 if self._raw else np.uint8)
         return np.concatenate(parts, axis=1) if parts else none
-
-
-class Resampler:
-    """`media.resample` of sound that comes in pieces: the same samples, bit for bit."""
-
-    def __init__(self, rate: int, new_rate: int):
-        self._rate, self._new_rate = rate, new_rate
-        same = rate == new_rate
-        self._stream = None if same else soxr.ResampleStream(rate, new_rate, 1, quality="HQ")
-        self._heard = self._given = 0
-
-    def __call__(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
-        """Mono float32 [S] in [-1, 1] -> what is ready of it at the new rate."""
-        if self._stream is None:
-            return samples
-        self._heard += len(samples)
-        ready = np.clip(self._stream.resample_chunk(samples, last=last), -1, 1)
-        whole = -(-self._heard * self._new_rate // self._rate)
-        ready = media.fit_length(ready, whole - self._given) if last else ready
-        self._given += len(ready)
-        return ready
 
 
 def checked_samples(samples: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
 import pathlib
+import resource
 import wave
 
 import av
@@ -42,9 +43,10 @@ def call(run_folder, animator, tmp_path, monkeypatch):
         "output": tmp_path / "out.mp4",
     }
 
-    def call(aligned=True, seed=0, **files):
+    def call(aligned=True, seed=0, fps=None, **files):
         paths = {name: str(path) for name, path in (good | files).items()}
-        generate(**paths, aligned=aligned, seed=seed)
+        image, audio = [paths.pop("image")], [paths.pop("audio")]
+        generate(images=image, audios=audio, aligned=aligned, seed=seed, fps=fps, **paths)
         return pathlib.Path(paths["output"])
 
     return call
@@ -181,17 +183,20 @@ def test_what_is_wrong_is_told_and_nothing_is_written(call, tmp_path, what, name
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_full_disk_leaves_the_video_that_was_there(call, tmp_path, monkeypatch):
+@pytest.fixture
+def full_disk():
+    """From its call on, no file of this process grows beyond so many bytes."""
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [0, 3000])
+def test_a_full_disk_leaves_the_video_that_was_there(call, tmp_path, full_disk, size):
     output = call()
     before = output.read_bytes(), sorted(tmp_path.iterdir())
-
-    def write_half(path, data):
-        with open(path, "wb") as file:
-            file.write(data[: len(data) // 2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(type(media.epath.Path(output)), "write_bytes", write_half)
-    with pytest.raises(UserError, match=r"Cannot write .*out\.mp4 \(No space left on device\)"):
+    full_disk(size)
+    with pytest.raises(UserError, match=r"Cannot write .*out\.mp4 \(File too large\); give"):
         call(seed=1)
     assert (output.read_bytes(), sorted(tmp_path.iterdir())) == before
 

@@ -5,10 +5,10 @@ from conftest import tiny_config, tiny_state
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
+from data_pipelines.sound import Resampler
 from s2f_jax import networks
 from s2f_jax.animate import Animator
 from s2f_jax.models import folded
-from s2f_jax.streaming import Resampler
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)

@@ -1,0 +1,96 @@
+"""Files that a person named: each appears whole or not at all, and what fails is a sentence."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import tempfile
+import uuid
+from collections.abc import Iterator
+
+from etils import epath
+
+from data_pipelines.errors import UserError
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+    """Whether a path is an address, such as gs://bucket/folder."""
+    return "://" in os.fspath(path)
+
+
+def existing(path: str | os.PathLike, what: str) -> pathlib.Path:
+    """The path, if a file can be read there.
+
+    Raises:
+      UserError: it cannot.
+    """
+    file = pathlib.Path(path)
+    try:
+        if not file.exists():
+            raise UserError(f"There is no {what} file {path}; check the path.")
+        if file.is_dir():
+            raise UserError(f"{path} is a folder, not an {what} file; name a file in it.")
+        with file.open("rb"):
+            return file
+    except OSError as e:
+        raise UserError(f"Cannot read {path} ({e.strerror}); check its permissions.") from e
+
+
+@contextlib.contextmanager
+def writing(target: str | os.PathLike) -> Iterator[None]:
+    """Around what writes to a file that a person named.
+
+    Raises:
+      UserError: the system refused.
+    """
+    try:
+        yield
+    except OSError as e:
+        full = e.errno in (errno.ENOSPC, errno.EDQUOT)
+        cure = "make room there" if full else "give a path in a folder you can write to"
+        raise UserError(f"Cannot write {target} ({e.strerror}); {cure}.") from e
+
+
+class Part:
+    """A file in the making, which appears at its target whole or not at all.
+
+    It is written at `path`: beside the target, or in the system's temporary folder where that is an
+    address. `appear` or `discard` has to follow; `discard` after `appear` does nothing.
+
+    Raises:
+      UserError: there can be no file, from the beginning or when it is to appear.
+    """
+
+    def __init__(self, target: str | os.PathLike):
+        self.target, self._remote = epath.Path(target), is_remote(target)
+        with writing(target):
+            if self.target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.gettempdir() if self._remote else self.target.parent
+        self.path = pathlib.Path(folder) / f".{self.target.name}.{uuid.uuid4().hex[:8]}.part"
+
+    def appear(self) -> None:
+        with writing(self.target):
+            if self._remote:
+                epath.Path(self.path).copy(self.target, overwrite=True)
+            else:
+                self.path.replace(self.target)
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def write_atomically(path: str | os.PathLike, data: bytes) -> None:
+    """The bytes at `path`, where they appear whole or not at all.
+
+    Raises:
+      UserError: the file cannot be written there.
+    """
+    part = Part(path)
+    try:
+        with writing(path):
+            part.path.write_bytes(data)
+        part.appear()
+    finally:
+        part.discard()
