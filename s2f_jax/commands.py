@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from data_pipelines.errors import UserError
@@ -144,6 +144,18 @@ def _doctor(options: argparse.Namespace, rest: Sequence[str]) -> int:
     )
 
 
+def _stream(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax.stream import stream
+
+    _nothing_more(rest)
+    try:
+        stream(**vars(options))
+    except KeyboardInterrupt:
+        print("s2f: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
 def _nothing_more(rest: Sequence[str]) -> None:
     if rest:
         raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
@@ -151,7 +163,7 @@ def _nothing_more(rest: Sequence[str]) -> None:
 
 def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    if command not in ("generate", "convert", "doctor"):
+    if command not in ("generate", "stream", "convert", "doctor"):
         add("--config", metavar="FILE[:PRESET]", help="and --config.FIELD=VALUE changes a field")
         add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
     if command in ("train", "evaluate"):
@@ -286,6 +298,50 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
             metavar="FILE:PRESET",
             help="for what the file does not say; default that of its corpus, else configs/base.py:sda",
         )
+    elif command == "stream":
+        _add_stream_flags(add)
+
+
+def _add_stream_flags(add: Callable[..., Any]) -> None:
+    from s2f_jax import sinks, sources
+
+    add("--checkpoint", required=True, help="a run's workdir or one of its checkpoints")
+    add("--image", "--source_image", "--face", required=True, help="any portrait")
+    add(
+        *("--audio", "--driven_audio", "--driving_audio"),
+        metavar="FILE|-",
+        default="-",
+        help="any file with sound; default -, standard input",
+    )
+    add("--rate", type=int, metavar="HZ", help="of raw samples; default the model's")
+    add(
+        "--format",
+        dest="form",
+        choices=sources.FORMATS,
+        help="of standard input, or of a raw file; default what it is: a WAV, else s16le; mono",
+    )
+    add(
+        "--microphone",
+        nargs="?",
+        const="",
+        metavar="DEVICE",
+        help="listen to this one, by its number or a part of its name; without, the system's own",
+    )
+    add(
+        *("--output", "--outfile"),
+        metavar="FILE|-",
+        default="-",
+        help="where the video goes, as it is made; default -, standard output",
+    )
+    add(
+        "--to",
+        choices=sinks.FORMATS,
+        help="an mp4 in fragments, with sound; Y4M; raw RGB; default by the output's ending, or mp4",
+    )
+    add("--seed", type=int, default=0, help="of the spontaneous motion")
+    add("--aligned", action="store_true", help="the image is a crop of the model's size")
+    add("--pace", action="store_true", help="play the sound in real time, as if it were live")
+    add("--json", dest="json_file", metavar="FILE", help="the latencies to a file")
 
 
 COMMANDS = {  # The function, what it does, and an example of its flags.
@@ -316,5 +372,10 @@ COMMANDS = {  # The function, what it does, and an example of its flags.
         _doctor,
         "what is wrong with this machine, a picture, a sound or a checkpoint",
         "--checkpoint=runs/grid --image=face.png --audio=speech.wav",
+    ),
+    "stream": (
+        _stream,
+        "a still and sound that comes, to a video as it is due",
+        "--checkpoint=runs/grid --image=face.png --microphone --output=live.mp4",
     ),
 }

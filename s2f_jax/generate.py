@@ -230,9 +230,9 @@ class _Progress:
     work takes less than a few seconds."""
 
     def __init__(self, total: int):
-        self._total, self._done = total, 0
+        self._total, self._done, self._first = total, 0, 0
         self._terminal = sys.stderr.isatty()
-        self._start = self._shown = time.monotonic()
+        self._start = self._shown = 0.0
         self._bar = tqdm.tqdm(
             total=total, unit="frame", delay=_PATIENCE, disable=not self._terminal
         )
@@ -245,12 +245,14 @@ class _Progress:
 
     def add(self, frames: int) -> None:
         """So many more are written."""
+        now = time.monotonic()
+        if not self._done:  # What came before them was compiling.
+            self._first, self._start, self._shown = frames, now, now
         self._done += frames
         self._bar.update(frames)
-        now = time.monotonic()
         if self._terminal or now - self._shown < _LINE_EVERY:
             return
-        self._shown, rate = now, self._done / (now - self._start)
+        self._shown, rate = now, (self._done - self._first) / (now - self._start)
         # A file may be longer than it says.
         left = tqdm.tqdm.format_interval(max(self._total - self._done, 0) / max(rate, 1e-9))
         print(

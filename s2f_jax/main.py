@@ -63,6 +63,8 @@ def main() -> None:
     # Before jax is imported: a program compiled once is read from there by whoever runs it again.
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(user_cache() / "xla")
+    # JAX itself keeps what took a second; a start consists of many that take a tenth.
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
     # Where CPUs play several devices, XLA may start one program's collectives in another order on
     # each of them, and all wait for ever.
     if "host_platform_device_count" in (xla := os.environ.get("XLA_FLAGS", "")):

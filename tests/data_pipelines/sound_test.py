@@ -1,0 +1,52 @@
+"""Sound in parts is the sound at once."""
+
+import wave
+
+import numpy as np
+import pytest
+
+from data_pipelines import media, sound
+from data_pipelines.errors import UserError
+
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 50001)
+
+
+def wav(path, samples, rate):
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_the_parts_of_a_file_are_its_sound(tmp_path, rate):
+    path = wav(tmp_path / "a.wav", NOISE, rate)
+    file = sound.SoundFile(path)
+    parts = list(file.parts())
+    assert len(parts) > 10 and file.heard == len(NOISE) and file.rate == rate
+    assert file.seconds == pytest.approx(len(NOISE) / rate, abs=1e-3)
+    np.testing.assert_array_equal(np.concatenate(parts), sound.read_audio(path, rate))
+    file.close()
+
+
+def test_what_an_aac_encoder_added_is_taken_off_in_parts_too(tmp_path):
+    path = tmp_path / "a.mp4"
+    media.write_video(path, np.zeros((20, 16, 16, 3), np.uint8), 25, NOISE[:12800], 16000)
+    file = sound.SoundFile(path)
+    assert sum(map(len, file.parts())) == file.heard == 12800
+    file.close()
+
+
+def test_only_the_part_that_is_damaged_is_lost(tmp_path):
+    """What came before it is there, so that a long file need not be read twice."""
+    samples = NOISE.astype("<f4")
+    samples[40000] = np.nan
+    header = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x03\0\x01\0\x80\x3e\0\0\0\xfa\0\0\x04\0\x20\0"
+    size = (4 * len(samples)).to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(header + b"data" + size + samples.tobytes())
+    file = sound.SoundFile(tmp_path / "a.wav")
+    with pytest.raises(UserError, match="samples that are not finite; give"):
+        for _ in file.parts():
+            pass
+    assert 38000 < file.heard <= 40000
+    file.close()
