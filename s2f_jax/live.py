@@ -15,7 +15,8 @@ from data_pipelines.sound import Resampler
 from s2f_jax.sinks import Sink
 
 _WAITING = 64  # Pieces of sound that may wait; a file would come whole otherwise.
-_AHEAD = 1.0  # Seconds by which no sound is ahead of its time that is not a file's.
+# Seconds of sound that no pipe holds: what is so far ahead of its time is a file's.
+_AHEAD = 5.0
 
 
 class Ears:
@@ -76,12 +77,13 @@ class Live:
     come yet.
     """
 
-    def __init__(self, animator: Any, still: np.ndarray, rate: int, seed: int):
+    def __init__(self, animator: Any, still: np.ndarray, rate: int, seed: int, file: bool):
+        """rate: of the sound, in Hz; file: all of it is there already."""
         from s2f_jax.streaming import CHUNK  # JAX takes seconds to import.
 
         g = animator.generator
         self._stride, self._bulk = g.stride, CHUNK * g.stride
-        self._rate, self._new_rate = rate, animator.rate
+        self._rate, self._new_rate, self._file = rate, animator.rate, file
         self._stream = animator.stream(still, aligned=True, seed=seed)
         self.look_ahead = self._stream.look_ahead
         self._margin = round(self.look_ahead * animator.rate)
@@ -118,10 +120,12 @@ class Live:
         self._count(len(self._shown))
 
     def _next_size(self) -> int:
-        """The sound that completes the next frame, or of a file the next second."""
-        to_frame = self._stride - (self._pushed - self._margin) % self._stride
+        """The sound that completes the next frame, or of a file those of the next second."""
+        frames = max(0, (self._pushed - self._margin) // self._stride)
+        to_frame = self._margin + (frames + 1) * self._stride - self._pushed
         to_second = to_frame + self._bulk - self._stride
-        return to_second if self._is_file() and len(self._waiting) >= to_second else to_frame
+        enough = len(self._waiting) >= to_second
+        return to_second if self._file or (enough and self._is_file()) else to_frame
 
     def _timed(self, draw: Callable[[], np.ndarray]) -> np.ndarray:
         start = time.monotonic()
@@ -141,9 +145,9 @@ class Live:
         self._waiting = np.concatenate([self._waiting, ready])
 
     def _is_file(self) -> bool:
-        """Whether more has been heard than anybody can have said; several frames are then drawn at
-        once, which is faster."""
-        return self._heard / self._rate - (time.monotonic() - self._first) > _AHEAD
+        """Whether more has been heard than anybody can have said; a second is then drawn at once,
+        which is faster."""
+        return self._file or self._heard / self._rate - (time.monotonic() - self._first) > _AHEAD
 
     def _show(self, frames: np.ndarray, sink: Sink) -> None:
         for frame in frames:
@@ -162,7 +166,8 @@ class Live:
             self._latencies.append(now - self._shown.popleft())
 
     def report(self) -> dict[str, Any]:
-        """The figures; latencies are None where no frame was written."""
+        """The figures; latencies are None where no frame was written, and sound_speed where the
+        sound came in one piece."""
         latencies = np.asarray(self._latencies)
         seconds, frame = self._heard / self._rate, self._stride / self._new_rate
         spread = {

@@ -53,11 +53,12 @@ def stream(
         if count > 1:
             _say(f"{image} shows {count} faces: the largest is taken")
         source_rate = source.rate or animator.rate
-        live = Live(animator, still, source_rate, seed)
+        is_file = microphone is None and audio != "-" and not pace
+        live = Live(animator, still, source_rate, seed, is_file)
         fps = fractions.Fraction(animator.rate, animator.generator.stride)
         file = stack.enter_context(_opened_output(output))
         ears = Ears(source.pieces, source_rate if pace else None)
-        with _stopped_by_signals(ears.end), contextlib.suppress(BrokenPipeError):
+        with _stopped_by_signals(ears.end) as stopped, contextlib.suppress(BrokenPipeError):
             # A pipe that is closed is no mistake: who read it has seen enough.
             sink = sinks.opened(to, file, animator.size, fps, source_rate)
             _say(_promise(source.name, source_rate, to, sink, live, animator))
@@ -70,7 +71,7 @@ def stream(
         _say(_told(report))
         if json_file is not None:
             files.write_atomically(json_file, f"{json.dumps(report, indent=2)}\n".encode())
-    if ears.error is not None:
+    if ears.error is not None and not stopped:  # What a signal cut off is not whole.
         raise ears.error
 
 
@@ -126,12 +127,12 @@ def _opened_output(output: str) -> Iterator[sinks.Descriptor]:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end the sound; a second one interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():  # Only it may say so.
-        yield
-        return
+def _stopped_by_signals(end: Callable[[], None]) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM end the sound; a second one interrupts at once. Those that came."""
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # Only it may say so.
+        yield received
+        return
 
     def note(number: int, _frame: Any) -> None:
         if received:
@@ -141,7 +142,7 @@ def _stopped_by_signals(end: Callable[[], None]) -> Iterator[None]:
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -174,9 +175,11 @@ def _told(report: dict[str, Any]) -> str:
         f" {report['late']} late, by more than {report['late_after_ms']:.0f} ms;"
         f" real-time factor {report['real_time_factor']:.2f}"
     )
-    if (report["sound_speed"] or 0) > _FASTER:
+    speed = report["sound_speed"]
+    if speed is None or speed > _FASTER:
+        came = "at once" if speed is None else f"{speed:.1f} times as fast as it was spoken"
         text += (
-            f"; the sound came {report['sound_speed']:.1f} times as fast as it was spoken, so that"
-            " frames waited for each other (--pace plays a file in real time)"
+            f"; the sound came {came}, so that frames waited for each other (--pace plays a file in"
+            " real time)"
         )
     return text

@@ -2,7 +2,9 @@
 
 import fractions
 import io
-import resource
+import os
+import subprocess
+import sys
 
 import av
 import numpy as np
@@ -98,14 +100,23 @@ def test_an_exception_leaves_the_file_that_was_there(tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == before
 
 
-def test_a_disk_that_is_full_is_told_and_left_as_it_was(tmp_path):
-    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
-    try:
-        with pytest.raises(UserError, match=r"Cannot write .*a\.mp4 \(File too large\); give"):
-            write(tmp_path / "a.mp4", pictures(50), [])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+FULL = """
+import resource, sys
+import numpy as np
+from data_pipelines import media
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+frames = np.random.default_rng(0).integers(0, 256, (50, 32, 48, 3), np.uint8)
+media.write_video(sys.argv[1], frames, 25, np.zeros(32000), 16000)
+"""
+
+
+@pytest.mark.parametrize("size", [0, 3000, 50_000])
+def test_a_disk_that_is_full_is_told_and_left_as_it_was(tmp_path, size):
+    """In a process of its own, none of whose files may grow beyond so many bytes."""
+    arguments = [sys.executable, "-c", FULL, str(tmp_path / "a.mp4"), str(size)]
+    run = subprocess.run(arguments, capture_output=True, text=True, env=os.environ)
+    told = run.stderr.strip().splitlines()[-1]
+    assert told.startswith(f"data_pipelines.errors.UserError: Cannot write {tmp_path}/a.mp4 (File ")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,14 +1,18 @@
+import os
 import pathlib
-import resource
+import signal
 import wave
 
 import av
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from data_pipelines import faces, media
 from data_pipelines.errors import UserError
+from s2f_jax import generate as command
+from s2f_jax import takes
 from s2f_jax.animate import Animator
 from s2f_jax.generate import generate
 
@@ -43,10 +47,18 @@ def call(run_folder, animator, tmp_path, monkeypatch):
         "output": tmp_path / "out.mp4",
     }
 
-    def call(aligned=True, seed=0, fps=None, **files):
+    def call(aligned=True, seed=0, fps=None, paste_back=False, **files):
         paths = {name: str(path) for name, path in (good | files).items()}
-        image, audio = [paths.pop("image")], [paths.pop("audio")]
-        generate(images=image, audios=audio, aligned=aligned, seed=seed, fps=fps, **paths)
+        generate(
+            paths["checkpoint"],
+            [paths["image"]],
+            [paths["audio"]],
+            paths["output"],
+            seed,
+            aligned,
+            fps=fps,
+            paste_back=paste_back,
+        )
         return pathlib.Path(paths["output"])
 
     return call
@@ -183,21 +195,44 @@ def test_what_is_wrong_is_told_and_nothing_is_written(call, tmp_path, what, name
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.fixture
-def full_disk():
-    """From its call on, no file of this process grows beyond so many bytes."""
-    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+class FullDisk:
+    """A file for which there is room for so many bytes."""
+
+    def __init__(self, path, room):
+        self.file, self.room = open(path, "wb", buffering=0), room
+
+    def write(self, data):
+        if len(data) > self.room:
+            raise OSError(28, "No space left on device")
+        self.room -= len(data)
+        return self.file.write(data)
+
+    def seek(self, *where):
+        return self.file.seek(*where)
+
+    def tell(self):
+        return self.file.tell()
+
+    def close(self):
+        self.file.close()
 
 
-@pytest.mark.parametrize("size", [0, 3000])
-def test_a_full_disk_leaves_the_video_that_was_there(call, tmp_path, full_disk, size):
+@pytest.mark.parametrize("room", [0, 3000])
+def test_a_full_disk_leaves_the_video_that_was_there(call, tmp_path, monkeypatch, room):
     output = call()
-    before = output.read_bytes(), sorted(tmp_path.iterdir())
-    full_disk(size)
-    with pytest.raises(UserError, match=r"Cannot write .*out\.mp4 \(File too large\); give"):
+    before, opened = (output.read_bytes(), sorted(tmp_path.iterdir())), av.open
+    disks = []
+
+    def on_full_disk(path, mode=None, **options):
+        if mode != "w":
+            return opened(path, mode, **options)
+        disks.append(FullDisk(path, room))
+        return opened(disks[0], mode, **options)
+
+    monkeypatch.setattr("data_pipelines.writer.av.open", on_full_disk)
+    with pytest.raises(UserError, match=r"Cannot write .*out\.mp4 \(No space left .*\); make room"):
         call(seed=1)
+    disks[0].close()
     assert (output.read_bytes(), sorted(tmp_path.iterdir())) == before
 
 
@@ -205,3 +240,238 @@ def test_a_folder_that_cannot_be_written_to_is_told_first(call, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # Root may write anywhere.
     with pytest.raises(UserError, match="cannot be written to"):
         call(checkpoint="not looked at yet")
+
+
+# Other frame rates.
+
+
+@pytest.mark.parametrize(("fps", "rate"), [("29.97", 30000 / 1001), ("12.5", 12.5), ("120", 120)])
+def test_the_frames_of_another_rate_are_counted_on_the_sound(call, tmp_path, fps, rate):
+    for samples in (16000, 22050, 7):
+        output = call(audio=wav(tmp_path / "a.wav", SOUND[:samples], 22050), fps=fps)
+        clip = media.decode_clip(output)
+        assert len(clip.frames) == np.ceil(samples * rate / 22050)
+        assert clip.fps == pytest.approx(rate, rel=1e-5) or len(clip.frames) == 1
+
+
+# Whole or not at all, and in constant memory.
+
+
+def watched(monkeypatch, then):
+    """Calls `then` with the bytes of the file that grows, for every second that is drawn."""
+    see = takes.Take.see
+
+    def seen(take, frames):
+        see(take, frames)
+        folder = pathlib.Path(take.job.output).parent
+        then(sum(file.stat().st_size for file in folder.glob(".*.part")))
+
+    monkeypatch.setattr(takes.Take, "see", seen)
+
+
+def test_it_is_written_as_it_is_made(call, tmp_path, monkeypatch):
+    sizes = []
+    watched(monkeypatch, sizes.append)
+    call(audio=wav(tmp_path / "a.wav", np.resize(SOUND, 60 * 16000)))
+    assert len(sizes) >= 60 and sorted(sizes[:-1]) == sizes[:-1]
+    assert sizes[40] > 200_000  # FFmpeg writes a quarter of a MiB at a time.
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_half_written(call, tmp_path, monkeypatch, number):
+    audio = wav(tmp_path / "a.wav", np.resize(SOUND, 20 * 16000))
+    sizes = []
+
+    def stop(size):
+        sizes.append(size)
+        if len(sizes) == 5:
+            os.kill(os.getpid(), number)
+
+    watched(monkeypatch, stop)
+    before = signal.getsignal(signal.SIGTERM), sorted(tmp_path.iterdir())
+    ended = SystemExit if number == signal.SIGTERM else KeyboardInterrupt
+    with pytest.raises(ended) as end:
+        call(audio=audio)
+    assert len(sizes) == 5 and (number == signal.SIGINT or end.value.code == 143)
+    assert (signal.getsignal(signal.SIGTERM), sorted(tmp_path.iterdir())) == before
+
+
+@pytest.mark.slow
+def test_an_hour_takes_no_more_memory_than_a_minute(call, tmp_path, monkeypatch):
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 44100, 0, "NONE", ""))
+        for i in range(3600):
+            file.writeframes((9000 * np.sin(np.arange(44100) * (i % 7 + 1) / 90)).astype("<i2"))
+    resident, process = [], psutil.Process()
+    watched(monkeypatch, lambda size: resident.append(process.memory_info().rss / 2**20))
+    output = call(audio=tmp_path / "a.wav")
+    assert len(resident) >= 3600
+    assert max(resident[60:]) - max(resident[30:60]) < 30  # MiB; the sound alone is 600.
+    with av.open(str(output)) as container:
+        lengths = [float(stream.duration * stream.time_base) for stream in container.streams]
+        assert container.streams.video[0].frames == 90000
+    assert lengths == pytest.approx([3600, 3600], abs=1e-3)
+
+
+def test_progress_is_a_line_now_and_then(monkeypatch, capsys):
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr(command.time, "monotonic", lambda: next(clock))
+    with command._Progress(1000) as progress:
+        for _ in range(7):
+            progress.add(20)
+    assert capsys.readouterr().err.splitlines() == [
+        "80 of 1000 frames, 5.0 frames/s, 03:04 left",
+        "140 of 1000 frames, 5.0 frames/s, 02:52 left",
+    ]
+
+
+# Several in one call.
+
+
+@pytest.fixture
+def several(run_folder, animator, tmp_path, monkeypatch):
+    """generate into a folder `out` -> what is drawn into each file, before it is encoded."""
+    load, drawn, show = Animator.load, {}, takes.VideoFile.show
+    monkeypatch.setattr(
+        Animator, "load", lambda path: animator if path == str(run_folder) else load(path)
+    )
+
+    def shown(video, picture):
+        drawn.setdefault(pathlib.Path(video._path).name, []).append(picture.astype(int))
+        show(video, picture)
+
+    monkeypatch.setattr(takes.VideoFile, "show", shown)
+
+    def several(images, audios, **options):
+        drawn.clear()
+        paths = [[str(tmp_path / name) for name in names] for names in (images, audios)]
+        generate(str(run_folder), *paths, str(tmp_path / "out"), aligned=True, **options)
+        return {name: np.stack(frames) for name, frames in drawn.items()}
+
+    return several
+
+
+def files_of(tmp_path, images=3, sounds=3):
+    """Stills and sounds of other lengths and rates."""
+    names = [f"{i}.png" for i in range(images)], [f"{i}.wav" for i in range(sounds)]
+    for i, name in enumerate(names[0]):
+        (tmp_path / name).write_bytes(media.encode_png(np.roll(STILL, i, axis=0)))
+    for i, name in enumerate(names[1]):
+        wav(tmp_path / name, SOUND[: 9000 + 8000 * i], (16000, 44100, 8000)[i % 3])
+    return names
+
+
+def test_side_by_side_is_as_alone(several, animator, tmp_path):
+    images, sounds = files_of(tmp_path)
+    for size in (1, 2, 3):
+        together = several(images, sounds, side_by_side=size, seed=4)
+        assert sorted(together) == ["0_0.mp4", "1_1.mp4", "2_2.mp4"]
+        for i, (image, audio) in enumerate(zip(images, sounds, strict=True)):
+            alone = animator(
+                str(tmp_path / image), str(tmp_path / audio), aligned=True, seed=4
+            ).astype(int)
+            video = together[f"{i}_{i}.mp4"]
+            assert video.shape == alone.shape and np.abs(video - alone).max() <= 1
+            assert streams(tmp_path / "out" / f"{i}_{i}.mp4")[1] == len(alone)
+
+
+def test_one_sound_goes_with_all_faces_and_one_face_with_all_sounds(several, tmp_path):
+    images, sounds = files_of(tmp_path)
+    assert sorted(several(images, sounds[:1])) == ["0_0.mp4", "1_0.mp4", "2_0.mp4"]
+    assert sorted(several(images[:1], sounds)) == ["0_0.mp4", "0_1.mp4", "0_2.mp4"]
+
+
+def test_samples_are_the_seeds_from_the_first_on(several, animator, tmp_path):
+    images, sounds = files_of(tmp_path, 1, 1)
+    drawn = several(images, sounds, seed=7, num_samples=3)
+    assert sorted(drawn) == ["0_0_7.mp4", "0_0_8.mp4", "0_0_9.mp4"]
+    for seed in (7, 8, 9):
+        alone = animator(str(tmp_path / "0.png"), str(tmp_path / "0.wav"), aligned=True, seed=seed)
+        assert np.abs(drawn[f"0_0_{seed}.mp4"] - alone).max() <= 1
+    assert np.abs(drawn["0_0_7.mp4"] - drawn["0_0_8.mp4"]).max() > 1
+
+
+def test_at_another_rate_the_model_s_time_is_sampled(several, tmp_path):
+    images, sounds = files_of(tmp_path, 2, 1)
+    own = several(images, sounds)["1_0.mp4"]
+    for fps, rate in (("50", 50), ("30000/1001", 30000 / 1001), ("10", 10)):
+        shown = several(images, sounds, fps=fps)["1_0.mp4"]
+        times = np.arange(len(shown)) / rate
+        assert len(shown) == np.ceil(9000 * rate / 16000)
+        np.testing.assert_array_equal(shown, own[np.floor(25 * times + 1e-9).astype(int)])
+        assert streams(tmp_path / "out" / "1_0.mp4")[2] == pytest.approx(
+            [len(shown) / rate] * 2, abs=1e-3
+        )
+
+
+def test_what_is_drawn_together_is_of_like_lengths():
+    job = command.Job
+    planned = [job("i", name, 0, name) for name in "abcdefg"]
+    seconds = dict(zip("abcdefg", (9.0, 1.0, 3600.0, 1.5, 2.0, 1.2, 10.0), strict=True))
+    groups = command._groups(planned, seconds, 3)
+    assert [[j.audio for j in group] for group in groups] == [
+        ["b", "f", "d"],
+        ["e"],
+        ["a", "g"],
+        ["c"],
+    ]
+
+
+def test_of_many_the_bad_ones_are_named_and_the_others_made(several, tmp_path, capsys):
+    images, sounds = files_of(tmp_path, 5, 5)
+    (tmp_path / "1.png").unlink()
+    (tmp_path / "2.wav").write_text("no sound")
+    (tmp_path / "3.png").write_bytes(media.encode_png(STILL[:5]))
+    floats = np.resize(SOUND, 80000).astype("<f4")
+    floats[70000] = np.nan  # Only found when the others are well under way.
+    header = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x03\0\x01\0\x80\x3e\0\0\0\xfa\0\0\x04\0\x20\0"
+    size = (4 * len(floats)).to_bytes(4, "little")
+    (tmp_path / "4.wav").write_bytes(header + b"data" + size + floats.tobytes())
+    with pytest.raises(UserError) as told:
+        several(images, sounds)
+    text = str(told.value)
+    assert text.startswith("4 of 5 videos were not made: ") and "\n" not in text
+    for said in (
+        "1_1.mp4: There is no image",
+        "2_2.mp4: The sound of",
+        "3_3.mp4: the image is 12x5",
+    ):
+        assert f"out/{said}" in text
+    assert "4_4.mp4: The sound of" in text and "not finite" in text
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["0_0.mp4"]
+    assert "0_0.mp4: 15 frames, 0.60 s, 12x16" in capsys.readouterr().out
+
+
+# Back into the picture.
+
+
+@pytest.fixture
+def portrait(tmp_path, monkeypatch):
+    """A picture of odd size with a face that fills a quarter of it."""
+    picture = cv2.resize(RNG.integers(60, 200, (5, 6, 3)).astype(np.uint8), (81, 95))
+    (tmp_path / "portrait.png").write_bytes(media.encode_png(picture))
+    landmarks = np.zeros((68, 2), np.float32)
+    angles = np.linspace(np.pi, 0, 17)
+    landmarks[:17] = np.stack([6 + 5 * np.cos(angles), 6 + 8 * np.sin(angles)], axis=1)
+    landmarks[17:27, 0], landmarks[17:27, 1], landmarks[27] = np.linspace(2, 10, 10), 4, (6, 5)
+    landmarks[list(faces.STABLE)] = faces.canonical(16, 12)
+    monkeypatch.setattr(faces, "find_faces", lambda image: [2.5 * landmarks + (20, 30)])
+    return picture
+
+
+def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
+    output = call(aligned=False, image=tmp_path / "portrait.png", paste_back=True)
+    frames = media.decode_clip(output).frames.astype(int)
+    assert "13 frames, 0.52 s, 81x95" in capsys.readouterr().out
+    assert frames.shape == (13, 96, 82, 3)
+    outside = np.ones((95, 81), bool)
+    outside[30:72, 20:52] = False
+    assert np.abs(frames[:, :95, :81] - portrait)[:, outside].mean() < 2
+    assert np.abs(frames[:, 40:60, 28:44] - portrait[40:60, 28:44]).mean() > 5
+
+
+def test_a_crop_has_no_picture_to_be_pasted_into(call, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UserError, match="--paste_back has no picture .* --aligned crop"):
+        call(paste_back=True)
+    assert sorted(tmp_path.iterdir()) == before

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from etils import epath
 
 from data_pipelines import check, media, prepare
 from data_pipelines.grid import zenodo
@@ -246,9 +247,7 @@ def test_evaluate_says_what_it_cannot_find(told, shards, tmp_path):
     where = ["evaluate", DEMO, *SMALL, f"--data_dir={shards}"]
     assert "no split 'dev' (it has: train, val, test)" in told(*where, "--split=dev")
     assert "there is no checkpoint at runs/demo: give a run's workdir" in told(*where)
-    runs.write_config(
-        config_file.read(f"{CONFIGS}/demo.py", SMALL), media.epath.Path(tmp_path / "run")
-    )
+    runs.write_config(config_file.read(f"{CONFIGS}/demo.py", SMALL), epath.Path(tmp_path / "run"))
     assert "run holds no checkpoint: give the workdir" in told(*where, "--workdir=run")
     Checkpoints(tmp_path / "run").close()  # As of a run that has not saved yet.
     assert "run holds no checkpoint: give the workdir" in told(*where, "--workdir=run")
@@ -299,11 +298,18 @@ def test_generate_says_what_is_wrong(told, tmp_path, run_folder):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{")
     (tmp_path / "run" / "checkpoints").symlink_to(run_folder / "checkpoints")
-    rest = ["--image=none.png", "--audio=none.wav", "--output=out.mp4"]
+    still = np.zeros((16, 12, 3), np.uint8)
+    (tmp_path / "still.png").write_bytes(media.encode_png(still))
+    media.write_video(tmp_path / "talk.mp4", still[None], 25, np.zeros(640), 16000)
+    rest = ["--image=still.png", "--audio=talk.mp4", "--output=out.mp4"]
     assert "no checkpoint at none: give a run's workdir" in told(
         "generate", "--checkpoint=none", *rest
     )
     assert "config.json is damaged" in told("generate", "--checkpoint=run", *rest)
-    assert "no audio file none.wav" in told("generate", f"--checkpoint={run_folder}", *rest)
+    none = ["--image=still.png", "--audio=none.wav", "--output=out.mp4"]
+    assert "no audio file none.wav" in told("generate", f"--checkpoint={run_folder}", *none)
+    assert "no image file none.png" in told(
+        "generate", f"--checkpoint={run_folder}", "--image=none.png", *none[1:]
+    )
     assert "invalid int value: 'x'" in told("generate", "--seed=x", *rest)
     assert json.loads((run_folder / "config.json").read_text())["name"] == "tiny"
