@@ -10,16 +10,33 @@ import dataclasses
 import os
 import pathlib
 import sys
+import types
 from collections.abc import Iterator, Sequence
 
 import cv2
-import mediapipe as mp
 import numpy as np
-from mediapipe.tasks.python import vision
-from mediapipe.tasks.python.core.base_options import BaseOptions
 
 from data_pipelines import download
 from data_pipelines.errors import UserError
+
+
+@contextlib.contextmanager
+def _without_pyplot() -> Iterator[None]:
+    """MediaPipe imports pyplot, which takes four fifths of its own import's second, for drawings
+    that nobody asks for here."""
+    names = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+    sys.modules.update({name: types.ModuleType(name) for name in names})
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
+with _without_pyplot():
+    import mediapipe as mp
+    from mediapipe.tasks.python import vision
+    from mediapipe.tasks.python.core.base_options import BaseOptions
 
 MODEL = download.Model(
     "face_landmarker.task",

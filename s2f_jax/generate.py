@@ -56,9 +56,13 @@ def generate(
     with _sigterm_unwinds(), _Looks(aligned) as looks:
         if groups:
             looks.ahead(groups[0])
-            from s2f_jax.animate import Animator  # JAX comes while the faces are looked for.
+            # JAX comes while the faces are looked for.
+            from s2f_jax.animate import Animator
+            from s2f_jax.streaming import CHUNK
 
-            studio = _Studio(Animator.load(checkpoint), looks, shown, paste_back)
+            animator = Animator.load(checkpoint)
+            looks.thread.submit(animator.painter.arranged, CHUNK)  # While the rest is compiled.
+            studio = _Studio(animator, looks, shown, paste_back)
             frames = sum(math.ceil(seconds[job.audio] * studio.fps) for job in sum(groups, []))
             with _Progress(frames) as progress:
                 for group, following in zip(groups, [*groups[1:], []], strict=True):
@@ -118,14 +122,14 @@ class _Looks:
     """Looks at pictures in a thread of its own: the face model is as slow to load as JAX."""
 
     def __init__(self, aligned: bool):
-        self._aligned, self._thread = aligned, ThreadPoolExecutor(1)
+        self._aligned, self.thread = aligned, ThreadPoolExecutor(1)
         self._looks: dict[str, Future[_Look]] = {}
 
     def __enter__(self) -> "_Looks":
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self.thread.shutdown(cancel_futures=True)
 
     def ahead(self, group: Sequence[Job]) -> None:
         """Begins with these; others are forgotten."""
@@ -133,7 +137,7 @@ class _Looks:
         self._looks = {}
         for job in group:
             if job.image not in self._looks:
-                look = before.get(job.image) or self._thread.submit(self._look, job.image)
+                look = before.get(job.image) or self.thread.submit(self._look, job.image)
                 self._looks[job.image] = look
 
     def __call__(self, image: str) -> _Look:

@@ -1,5 +1,6 @@
 """Sound in pieces in, frames out as soon as they are due."""
 
+import threading
 from collections.abc import Sequence
 
 import jax
@@ -28,6 +29,7 @@ class Painter:
         dtype = generator.dtype
         self.weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), weights)
         self._arranged: dict[int, folded.Weights] = {}
+        self._arranging = threading.Lock()
         self._identify = jax.jit(folded.identify)
         self._draw = jax.jit(self._drawn, static_argnames="raw")
 
@@ -35,12 +37,15 @@ class Painter:
         """uint8 [B, H, W, 3] -> Identity."""
         return self._identify(self.weights, stills.astype(np.float32) / 127.5 - 1)
 
-    def _for(self, frames: int) -> folded.Weights:
+    def arranged(self, frames: int) -> folded.Weights:
+        """The weights for so many frames at a time; made once, by any thread, since that takes a
+        second the first time."""
         if jax.default_backend() != "cpu":
             return self.weights  # The plain forms are the right ones.
-        if frames not in self._arranged:
-            self._arranged[frames] = folded.arrange(self.generator, self.weights, frames)
-        return self._arranged[frames]
+        with self._arranging:
+            if frames not in self._arranged:
+                self._arranged[frames] = folded.arrange(self.generator, self.weights, frames)
+            return self._arranged[frames]
 
     def draw(
         self,
@@ -54,7 +59,7 @@ class Painter:
     ) -> tuple[Carry, np.ndarray]:
         """windows float32 [B, T, window], one root key a clip, the first frame's number -> carry,
         frames [B, T, H, W, 3], uint8, or float32 in [-1, 1] with raw."""
-        weights = self._for(windows.shape[1])
+        weights = self.arranged(windows.shape[1])
         carry, frames = self._draw(
             weights, identity, windows, roots, first, noise_std, carry, raw=raw
         )

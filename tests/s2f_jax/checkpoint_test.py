@@ -13,7 +13,7 @@ import pytest
 
 from data_pipelines.errors import TrainingFailed, UserError
 from s2f_jax import checkpoint, sharding
-from s2f_jax.checkpoint import Checkpoints, checksum
+from s2f_jax.checkpoint import Checkpoints, checksum, host_checksum
 from s2f_jax.state import TrainState
 
 VALUES = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)
@@ -34,6 +34,13 @@ def test_a_checksum_notices_every_bit_and_every_exchange():
         other.flat[[a, b]] = other.flat[[b, a]]
         sums.add(int(checksum(other)))
     assert len(sums) == 1 + 32 + 3
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 4, 5), (400, 500), (2, 70000)])
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint32])
+def test_a_checksum_is_the_same_in_memory_and_on_a_device(shape, dtype):
+    values = (1e5 * np.random.default_rng(0).normal(size=shape)).astype(dtype)
+    assert host_checksum(values) == int(checksum(jnp.asarray(values)))
 
 
 def test_a_checksum_is_the_same_however_an_array_is_split():
