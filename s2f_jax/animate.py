@@ -10,7 +10,7 @@ from etils import epath
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import networks, runs
+from s2f_jax import bundle, networks, runs
 from s2f_jax.checkpoint import Checkpoints, restore_variables
 from s2f_jax.models import folded
 from s2f_jax.models.generator import Generator
@@ -26,6 +26,8 @@ def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
     Raises UserError where there is no checkpoint.
     """
     folder = epath.Path(path).resolve()
+    if bundle.is_one(folder):
+        raise UserError(f"{path} is an exported bundle: give the workdir of the run it is from")
     if folder.parent.name == "checkpoints" and folder.name.isdigit() and folder.exists():
         return folder.parent.parent, int(folder.name)
     if not folder.exists():
@@ -122,13 +124,18 @@ class Animator:
 
     @classmethod
     def load(cls, path: epath.PathLike) -> "Animator":
-        """From a workdir (its best checkpoint) or a checkpoint step's folder.
+        """From a workdir (its best checkpoint), a checkpoint step's folder, or an exported bundle.
 
-        Raises UserError like `restore`.
+        Raises UserError where there is none, or one that is damaged or of another schema.
         """
-        trained = restore(path)
-        weights = folded.fold(trained.generator, trained.variables)
-        return cls(trained.generator, weights, networks.face(trained.config.model))
+        if bundle.is_one(path):
+            config, weights = bundle.read(path)
+            generator = networks.generator(config.data, config.model)
+        else:
+            trained = restore(path)
+            config, generator = trained.config, trained.generator
+            weights = folded.fold(generator, trained.variables)
+        return cls(generator, weights, networks.face(config.model))
 
     def __call__(
         self,

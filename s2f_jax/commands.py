@@ -156,6 +156,14 @@ def _stream(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax.export import export
+
+    _nothing_more(rest)
+    export(**vars(options))
+    return 0
+
+
 def _nothing_more(rest: Sequence[str]) -> None:
     if rest:
         raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
@@ -163,7 +171,7 @@ def _nothing_more(rest: Sequence[str]) -> None:
 
 def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    if command not in ("generate", "stream", "convert", "doctor"):
+    if command not in ("generate", "stream", "convert", "doctor", "export"):
         add("--config", metavar="FILE[:PRESET]", help="and --config.FIELD=VALUE changes a field")
         add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
     if command in ("train", "evaluate"):
@@ -221,7 +229,11 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
         add("--manual_dir", help="a copy of the corpus, whose raw clips `prepare` is timed on")
         add("--seconds", type=float, default=5, help="for each figure; slow ones take longer")
     elif command == "generate":
-        add("--checkpoint", required=True, help="a run's workdir or one of its checkpoints")
+        add(
+            "--checkpoint",
+            required=True,
+            help="a run's workdir, one of its checkpoints, or a bundle",
+        )
         several = {"required": True, "nargs": "+", "action": "extend", "metavar": "FILE"}
         add(
             *("--image", "--source_image", "--face"),
@@ -298,6 +310,29 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
             metavar="FILE:PRESET",
             help="for what the file does not say; default that of its corpus, else configs/base.py:sda",
         )
+    elif command == "export":
+        add("--checkpoint", required=True, help="a run's workdir or one of its checkpoints")
+        add("--output", required=True, help="the folder to write, which is not there yet")
+        add(
+            "--formats",
+            default="stablehlo",
+            help="stablehlo,onnx (extra export) or one of them; default stablehlo",
+        )
+        add(
+            "--weights",
+            default="float32",
+            help="float32, bfloat16 or int8; what each loses is in parity.json",
+        )
+        add("--image", "--source_image", "--face", help="a portrait to compare the formats on")
+        add("--audio", "--driven_audio", "--driving_audio", help="and the sound for it")
+        add("--aligned", action="store_true", help="the image is a crop of the model's size")
+        add(
+            "--license",
+            "--licence",
+            dest="licence",
+            default="other",
+            help="of the weights, for the card, as the hub calls it, e.g. cc-by-4.0",
+        )
     elif command == "stream":
         _add_stream_flags(add)
 
@@ -305,7 +340,7 @@ def add_flags(command: str, parser: argparse.ArgumentParser) -> None:
 def _add_stream_flags(add: Callable[..., Any]) -> None:
     from s2f_jax import sinks, sources
 
-    add("--checkpoint", required=True, help="a run's workdir or one of its checkpoints")
+    add("--checkpoint", required=True, help="a run's workdir, one of its checkpoints, or a bundle")
     add("--image", "--source_image", "--face", required=True, help="any portrait")
     add(
         *("--audio", "--driven_audio", "--driving_audio"),
@@ -377,5 +412,10 @@ COMMANDS = {  # The function, what it does, and an example of its flags.
         _stream,
         "a still and sound that comes, to a video as it is due",
         "--checkpoint=runs/grid --image=face.png --microphone --output=live.mp4",
+    ),
+    "export": (
+        _export,
+        "a model as a folder that runs without this code",
+        "--checkpoint=runs/grid --output=bundle --formats=stablehlo,onnx",
     ),
 }

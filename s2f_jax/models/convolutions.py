@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import export, lax
 
 from s2f_jax.models import winograd
 
@@ -141,7 +141,12 @@ def _matrix_double(x: Array, matrix: Array) -> Array:
 
 
 def _filters(x: Shaped, taps: int, channels: int) -> winograd.Filters | None:
-    """For outputs of x's size [N, H, W, ...] on a CPU; None where Winograd's form does not pay."""
+    """For outputs of x's size [N, H, W, ...] on a CPU; None where Winograd's form does not pay.
+
+    Nor where it cannot be known: of an exported program N is a symbol.
+    """
+    if export.is_symbolic_dim(x.shape[0]):
+        return None
     if math.prod(x.shape[:3]) < MANY or channels < FEW:
         return None
     return winograd.filters(x.shape[1:3], taps)

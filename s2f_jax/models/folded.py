@@ -151,7 +151,7 @@ def identify(weights: Weights, still: Array) -> Identity:
     for layer in encoder["layers"]:
         x = _relu(convolutions.conv(x, layer["kernel"], 2, 1), layer["bias"])
         maps.append(x)
-    code = jnp.tanh(convolutions.conv(x, encoder["code"]["kernel"])).reshape(len(still), -1)
+    code = jnp.tanh(convolutions.conv(x, encoder["code"]["kernel"])).reshape(still.shape[0], -1)
     of_skips: Any = [None] * len(weights["frame_decoder"]["stages"])
     for i, (stage, skip) in enumerate(
         zip(weights["frame_decoder"]["stages"], maps[::-1], strict=False)

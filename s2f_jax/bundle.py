@@ -1,0 +1,158 @@
+"""A bundle's folder: weights by name in safetensors, and what is needed to read them back."""
+
+import json
+import os
+import re
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import ml_collections
+import ml_dtypes
+import numpy as np
+from etils import epath
+
+from data_pipelines.errors import UserError
+from s2f_jax import networks, run_bundle, runs
+from s2f_jax.models import folded
+from s2f_jax.models.generator import Generator
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+WEIGHT_TYPES = ("float32", "bfloat16", "int8")
+_STORED_AS = {np.dtype("float32"): "F32", np.dtype(ml_dtypes.bfloat16): "BF16"}
+_STORED_AS |= {np.dtype("int8"): "I8"}
+
+Named = dict[str, np.ndarray]  # Weights, as `frame_decoder.stages.0.mix.kernel`.
+
+
+def named(weights: folded.Weights) -> dict[str, Any]:
+    """Folded weights, or what has their structure, by name."""
+    leaves = jax.tree_util.tree_leaves_with_path(weights)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def nested(weights: Mapping[str, Any]) -> folded.Weights:
+    """The inverse of `named`."""
+    tree: dict[str, Any] = {}
+    for name, leaf in weights.items():
+        *path, last = name.split(".")
+        at = tree
+        for part in path:
+            at = at.setdefault(part, {})
+        at[last] = leaf
+
+    def with_lists(node: Any) -> Any:
+        if not isinstance(node, dict):
+            return node
+        inner = {name: with_lists(value) for name, value in node.items()}
+        if all(name.isdigit() for name in inner):
+            return [inner[str(i)] for i in range(len(inner))]
+        return inner
+
+    return with_lists(tree)
+
+
+def stored(weights: Mapping[str, np.ndarray], kind: str) -> Named:
+    """Weights by name, float32 -> as one of WEIGHT_TYPES; biases, which are few, stay float32.
+
+    int8: symmetric, with a float32 scale for each output channel, `<name>.scale` [F]: the weight is
+    the whole number, -127 to 127, times its channel's scale.
+    """
+    if kind == "float32":
+        return dict(weights)
+    result = {}
+    for name, value in weights.items():
+        if value.ndim == 1:
+            result[name] = value
+        elif kind == "bfloat16":
+            result[name] = value.astype(ml_dtypes.bfloat16)
+        else:
+            largest = np.abs(value).max(axis=tuple(range(value.ndim - 1)))
+            scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+            result[name] = np.rint(value / scale).astype(np.int8)
+            result[f"{name}.scale"] = scale
+    return result
+
+
+def safetensors(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays by name -> the file: the header's length, a JSON header, the raw numbers."""
+    # The largest numbers first, so that each begins at a multiple of its size.
+    names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
+    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
+    at = 0
+    for name in names:
+        value = tensors[name]
+        header[name] = {
+            "dtype": _STORED_AS[value.dtype],
+            "shape": list(value.shape),
+            "data_offsets": [at, at + value.nbytes],
+        }
+        at += value.nbytes
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    data = [np.ascontiguousarray(tensors[name]).tobytes() for name in names]
+    return b"".join([struct.pack("<Q", len(head)), head, *data])
+
+
+def shapes(generator: Generator) -> dict[str, tuple[int, ...]]:
+    """Of its folded weights, by name."""
+    none = jax.tree.map(lambda leaf: np.zeros(leaf.shape, "f4"), networks.variables(generator))
+    return {name: leaf.shape for name, leaf in named(folded.fold(generator, none)).items()}
+
+
+def is_one(path: epath.PathLike) -> bool:
+    """Whether there is a bundle, whole or not, and not a run."""
+    folder = epath.Path(path)
+    return any((folder / name).exists() for name in (WEIGHTS, run_bundle.SUMS))
+
+
+def read(path: epath.PathLike) -> tuple[runs.Config, folded.Weights]:
+    """A bundle's config, whose sections `data` and `model` are the run's, and its folded weights,
+    float32.
+
+    Raises UserError for one that is damaged, incomplete, or of another format or schema.
+    """
+    folder = epath.Path(path)
+    try:
+        config = run_bundle.read_config(folder)
+        weights = run_bundle.read_weights(folder, WEIGHTS)
+    except run_bundle.Problem as problem:
+        raise UserError(str(problem)) from problem
+    if config.get("schema") != runs.SCHEMA:
+        raise UserError(
+            f"{folder / CONFIG} has schema {config.get('schema')} and this version reads"
+            f" {runs.SCHEMA}: use the version of s2f_jax that it names under made_with"
+        )
+    config = ml_collections.ConfigDict(config)
+    try:
+        wanted = shapes(networks.generator(config.data, config.model))
+    except (AttributeError, KeyError) as error:
+        raise UserError(
+            f"{folder / CONFIG} lacks a field ({error}): use the version of s2f_jax that it names"
+            " under made_with"
+        ) from error
+    found = {name: value.shape for name, value in weights.items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise UserError(
+                f"{folder / WEIGHTS} is not of {CONFIG}'s networks: {name} is {_said(found, name)}"
+                f" there and {_said(wanted, name)} in them; export the run again"
+            )
+    return config, nested(weights)
+
+
+def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    return str(list(shapes[name])) if name in shapes else "missing"
+
+
+def section(fields: Any) -> dict[str, Any]:
+    """A section of a run's config for others to read: of a path on this machine its last part."""
+
+    def shared(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: shared(each) for name, each in value.items()}
+        outside = isinstance(value, str) and (os.path.isabs(value) or re.match(r"\w+://", value))
+        return epath.Path(value).name if outside else value
+
+    return shared(runs.as_json(fields))

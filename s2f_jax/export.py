@@ -1,0 +1,195 @@
+"""`export`: a checkpoint's generator as a folder that runs without this code."""
+
+import importlib.util
+import json
+import pathlib
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from data_pipelines import download
+from data_pipelines.errors import UserError
+from s2f_jax import animate, bundle, card, folders, networks, parity, programs, run_bundle, runs
+from s2f_jax.animate import Animator, Trained
+from s2f_jax.models import folded
+from s2f_jax.models.generator import Generator
+from s2f_jax.parity import Example
+
+FORMATS = {"stablehlo": "jax", "onnx": "onnx"}  # And what runs it in run_bundle.py.
+_PARTS = {
+    "stablehlo": ("identify", "animate", "step"),
+    "onnx": ("identity", "audio_step", "decode"),
+}
+
+
+def export(
+    checkpoint: str,
+    output: str,
+    formats: str = "stablehlo",
+    weights: str = "float32",
+    image: str | None = None,
+    audio: str | None = None,
+    aligned: bool = False,
+    licence: str = card.NO_LICENCE,
+) -> None:
+    """Writes the bundle's folder, and how far it is from the checkpoint.
+
+    formats: some of FORMATS, with commas. weights: one of bundle.WEIGHT_TYPES. image, audio: what
+    the parity report compares on beside noise; default a drawn face and a synthetic voice. aligned:
+    the image is a crop of the model's size. licence: of the weights, as the hub calls it.
+    Raises UserError for what a person can mend; then nothing is written.
+    """
+    chosen = _checked_formats(formats)
+    if weights not in bundle.WEIGHT_TYPES:
+        kinds = ", ".join(bundle.WEIGHT_TYPES)
+        raise UserError(f"--weights={weights} is not one of {kinds}: give one of them")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
+        raise UserError(
+            f"--license={licence!r} is no identifier: give e.g. apache-2.0 or cc-by-4.0"
+        )
+    target = folders.free(output)
+    trained = animate.restore(checkpoint)
+    # Programs are float32 whatever the run computes in; who wants less asks for it of the device.
+    model = {**trained.config.model, "dtype": "float32"}
+    generator = networks.generator(trained.config.data, model)
+    folded_weights = bundle.named(folded.fold(generator, trained.variables))
+    _check_finite(folded_weights, checkpoint)
+    examples = [parity.noise_example(generator)]
+    examples += _example(checkpoint, generator, image, audio, aligned)
+    with folders.appearing(target) as folder:
+        config = _config(trained, generator, chosen, weights)
+        _write_model(folder, generator, chosen, bundle.stored(folded_weights, weights))
+        _write_json(folder / bundle.CONFIG, config)
+        (folder / "run_bundle.py").write_text(pathlib.Path(run_bundle.__file__).read_text())
+        _write_sums(folder)
+        print("comparing each format with the checkpoint")
+        runtimes = {name: FORMATS[name] for name in chosen}
+        measured = parity.measure(
+            folder, generator, trained.variables, folded_weights, runtimes, examples
+        )
+        _write_json(folder / "parity.json", measured)
+        parameters = sum(value.size for value in folded_weights.values())
+        about = card.text(config, measured, parameters, trained.workdir, licence)
+        (folder / "README.md").write_text(about)
+        _write_sums(folder)
+    _tell(output, measured, weights)
+
+
+def _checked_formats(formats: str) -> list[str]:
+    chosen = [name for name in FORMATS if name in formats.split(",")]
+    if unknown := sorted(set(formats.split(",")) - set(FORMATS)):
+        raise UserError(f"--formats has {unknown[0]!r}: give some of {','.join(FORMATS)}")
+    if "onnx" in chosen:
+        for package in ("onnx", "onnxruntime"):
+            if not importlib.util.find_spec(package):
+                raise UserError(
+                    f"--formats=onnx needs {package}, which is not installed: pip install"
+                    " 's2f_jax[export]'"
+                )
+    return chosen
+
+
+def _check_finite(weights: bundle.Named, checkpoint: str) -> None:
+    for name, value in weights.items():
+        if not np.isfinite(value).all():
+            raise UserError(
+                f"{checkpoint} has weights that are not finite ({name}): give another checkpoint"
+            )
+
+
+def _example(
+    checkpoint: str,
+    generator: Generator,
+    image: str | None,
+    audio: str | None,
+    aligned: bool,
+) -> list[Example]:
+    """The still and sound to compare on beside noise; none where there are none."""
+    if bool(image) != bool(audio):
+        raise UserError("--image and --audio go together: give both or none of them")
+    if image and audio:
+        animator = Animator.load(checkpoint)
+        still = animator.still(image) if aligned else animator.portrait(image)[0]
+        what = f"{epath.Path(image).name} under {epath.Path(audio).name}"
+        return [Example(what, still, animator.sound(audio))]
+    try:
+        return [parity.drawn_example(generator)]
+    except UserError as reason:
+        print(f"the parity report compares on noise alone: {reason}", file=sys.stderr)
+        return []
+
+
+def _config(
+    trained: Trained, generator: Generator, formats: list[str], weights: str
+) -> dict[str, Any]:
+    """What config.json holds: for run_bundle.py the sizes, for Animator the run's own sections."""
+    g = generator
+    made_with = runs.describe(trained.config.seed)
+    return {
+        "format_version": run_bundle.FORMAT,
+        "schema": runs.SCHEMA,
+        "height": g.height,
+        "width": g.width_px,
+        "audio_rate": g.audio_rate,
+        "stride": g.stride,
+        "frames_per_s": g.audio_rate / g.stride,
+        "window": g.window,
+        "noise_features": g.noise_features,
+        "noise_std": g.noise_std,
+        "state": programs.state_sizes(g),
+        "weights": weights,
+        "programs": {name: {each: f"{each}.{name}" for each in _PARTS[name]} for name in formats},
+        "source": {"run": trained.workdir.name, "step": trained.step},
+        "made_with": {**made_with["versions"], "git": made_with["git"]},
+        "data": bundle.section(trained.config.data),
+        "model": bundle.section(trained.config.model),
+    }
+
+
+def _write_model(
+    folder: epath.Path, generator: Generator, formats: list[str], stored: bundle.Named
+) -> None:
+    weights = bundle.safetensors(stored)
+    (folder / bundle.WEIGHTS).write_bytes(weights)
+    if "stablehlo" in formats:
+        for name, program in programs.stablehlo(generator).items():
+            (folder / f"{name}.stablehlo").write_bytes(program)
+    if "onnx" in formats:
+        from s2f_jax import onnx_graphs  # An extra.
+
+        for name, graph in onnx_graphs.graphs(generator, weights).items():
+            (folder / f"{name}.onnx").write_bytes(graph.SerializeToString())
+
+
+def _write_json(path: epath.Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def _write_sums(folder: epath.Path) -> None:
+    names = sorted(path.name for path in folder.iterdir() if path.name != run_bundle.SUMS)
+    sums = {name: download.file_digest(pathlib.Path(folder / name), "sha256") for name in names}
+    lines = [f"{value}  {name}\n" for name, value in sums.items()]
+    (folder / run_bundle.SUMS).write_text("".join(lines))
+
+
+def _tell(output: str, measured: Mapping[str, Any], weights: str) -> None:
+    """On the terminal: each format, and what is not as it should be."""
+    for name, row in measured["formats"].items():
+        print(
+            f"{name}: {row['difference']:.1e} from the checkpoint,"
+            f" {row['frames_per_s']:.0f} frames/s, {row['step_ms']:.1f} ms a step"
+        )
+        # Lossy weights are another model; the format has to be true to that.
+        gap = row["difference" if weights == "float32" else "difference_same_weights"]
+        if not gap < parity.LIMIT:
+            print(
+                f"{name} differs by {gap:.1e}, more than {parity.LIMIT}: see {output}/parity.json",
+                file=sys.stderr,
+            )
+    lost = measured["weights"][weights]
+    print(f"weights {weights}: {lost['bytes'] / 1e6:.1f} MB, {lost['psnr_db']:.1f} dB")
+    print(f"{output}: to publish it, hf upload USER/NAME {output}")

@@ -1,0 +1,52 @@
+"""A folder that a command writes: whole or not at all."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+
+from etils import epath
+
+from data_pipelines import media
+from data_pipelines.errors import UserError
+
+
+def free(output: epath.PathLike) -> epath.Path:
+    """The folder that --output names, which is not there yet or empty.
+
+    Raises UserError where it is neither.
+    """
+    if media.is_remote(output):
+        raise UserError(f"--output={output} is remote: give a local folder, and copy it then")
+    target = epath.Path(output).resolve()
+    if target.exists() and not target.is_dir():
+        raise UserError(f"--output={output} is a file: give a folder that is not there yet")
+    if target.exists() and any(target.iterdir()):
+        raise UserError(f"--output={output} is not empty: give a folder that is not there yet")
+    return target
+
+
+@contextlib.contextmanager
+def appearing(target: epath.Path) -> Iterator[epath.Path]:
+    """A folder to write into, which is renamed to `target` once all is there.
+
+    Raises UserError where it cannot be made; nothing is left of it if anything fails.
+    """
+    part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        try:
+            part.mkdir(parents=True)
+        except OSError as error:
+            raise _not_written(target, error) from error
+        yield part
+        try:
+            os.replace(part, target)
+        except OSError as error:
+            raise _not_written(target, error) from error
+    finally:
+        if part.exists():
+            part.rmtree()
+
+
+def _not_written(target: epath.Path, error: OSError) -> UserError:
+    return UserError(f"--output={target} cannot be written ({error.strerror}): choose another")

@@ -1,0 +1,92 @@
+"""The generator as StableHLO: one file a program for CPU, CUDA and TPU, any batch, any length.
+
+    identify(weights, still [b, H, W, 3]) -> identity
+    animate(weights, identity, windows [b, t, window], noise [b, t, codes], state) -> state, frames
+    step(weights, identity, window [b, window], noise [b, codes], state) -> state, frame [b, H, W, 3]
+
+Weights, identity and state are dicts of float32 arrays by name. The weights are arguments, so that
+one file of them serves every program. Products are asked for at the highest precision: without it
+GPUs take TF32 and TPUs bfloat16.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from s2f_jax import bundle
+from s2f_jax.models import folded
+from s2f_jax.models.generator import Carry, Generator, Identity
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+Arrays = dict[str, Any]
+
+
+def state_of(carry: Carry) -> Arrays:
+    """A carry by name: context_0, context_1, spontaneous_0, as far as there are."""
+    parts = {"context": carry.context, "spontaneous": carry.noise}
+    return {f"{name}_{i}": h for name, layers in parts.items() for i, h in enumerate(layers)}
+
+
+def stablehlo(generator: Generator) -> dict[str, bytes]:
+    """Each program by name, serialized by jax.export."""
+    g = generator
+    weights = _float32(bundle.shapes(g))
+    batch, frames = export.symbolic_shape("b, t")
+    still = {"still": (batch, g.height, g.width_px, 3)}
+    heard = {"windows": (batch, frames, g.window), "noise": (batch, frames, g.noise_features)}
+    of_frame = {"windows": (batch, g.window), "noise": (batch, g.noise_features)}
+    state = _float32({name: (batch, size) for name, size in state_sizes(g).items()})
+
+    def identify(weights: Arrays, still: jax.Array) -> Arrays:
+        identity = folded.identify(bundle.nested(weights), still)
+        maps = {f"of_skip_{i}": x for i, x in enumerate(identity.of_skips) if x is not None}
+        return {"still": still, "z_id": identity.z_id, **maps}
+
+    def animate(
+        weights: Arrays, identity: Arrays, windows: jax.Array, noise: jax.Array, state: Arrays
+    ) -> tuple[Arrays, jax.Array]:
+        nested = bundle.nested(weights)
+        stages = range(len(nested["frame_decoder"]["stages"]))
+        of_skips: Any = [identity.get(f"of_skip_{i}") for i in stages]
+        inputs = Identity(identity["still"], identity["z_id"], of_skips)
+        carry = _carry_of(state)
+        carry, drawn = folded.animate(g, nested, inputs, windows, noise, carry)
+        return state_of(carry), drawn
+
+    def step(
+        weights: Arrays, identity: Arrays, window: jax.Array, noise: jax.Array, state: Arrays
+    ) -> tuple[Arrays, jax.Array]:
+        state, drawn = animate(weights, identity, window[:, None], noise[:, None], state)
+        return state, drawn[:, 0]
+
+    given = _float32(still)["still"]
+    identity = jax.eval_shape(identify, weights, given)
+    return {
+        "identify": _exported(identify, weights, given),
+        "animate": _exported(animate, weights, identity, *_float32(heard).values(), state),
+        "step": _exported(step, weights, identity, *_float32(of_frame).values(), state),
+    }
+
+
+def state_sizes(generator: Generator) -> dict[str, int]:
+    """Numbers in each part of the state that frames pass on, by name."""
+    return {name: h.shape[1] for name, h in state_of(generator.initial_carry(1)).items()}
+
+
+def _float32(shapes: Mapping[str, tuple[Any, ...]]) -> Arrays:
+    return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
+
+
+def _carry_of(state: Mapping[str, jax.Array]) -> Carry:
+    def layers(name: str) -> tuple[jax.Array, ...]:
+        return tuple(state[key] for key in sorted(state) if key.startswith(name))
+
+    return Carry(layers("context"), layers("spontaneous"))
+
+
+def _exported(function: Any, *arguments: Any) -> bytes:
+    with jax.default_matmul_precision("highest"):
+        return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*arguments).serialize())

@@ -1,0 +1,417 @@
+"""Runs the bundle that this file lies in, with numpy and either jax or onnxruntime, and no more.
+
+    python run_bundle.py --image=face.png --audio=speech.wav --output=talk.y4m [--runtime=onnx]
+
+The image is a face cropped as the model was trained on (README.md), a PNG or uint8 [H, W, 3] in a
+.npy file; the sound any WAV. Frames go to a .npy file, uint8 [T, H, W, 3], or to a .y4m video, to
+which `ffmpeg -i talk.y4m -i speech.wav talk.mp4` gives its sound. In Python:
+
+    frames = Bundle(folder, runtime="jax")(still, sound, seed=0)
+
+Shapes below: B stills, T frames, window samples of sound that a frame sees.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import pathlib
+import struct
+import sys
+import wave
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1  # Of config.json.
+SUMS = "SHA256SUMS"
+CHUNK = 25  # Frames drawn at once: an hour of sound takes no more memory than a second.
+Arrays = dict[str, Any]  # By name: numpy's arrays, or the runtime's own.
+
+
+class Problem(Exception):
+    """What a person can mend, in one sentence."""
+
+
+def checked(folder: Any, name: str) -> bytes:
+    """A file of the bundle, if it is as it was written."""
+    try:
+        sums = dict(line.split("  ")[::-1] for line in (folder / SUMS).read_text().splitlines())
+        expected = sums[name]
+    except (OSError, ValueError, KeyError) as error:
+        raise Problem(
+            f"{folder} has no sum of {name} in {SUMS}: it is no whole bundle; copy it again"
+        ) from error
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise Problem(f"{folder} lacks {name} ({error.strerror}): copy the bundle again") from error
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise Problem(
+            f"{folder / name} is damaged (its sha256 is not that of {SUMS}): copy it again"
+        )
+    return data
+
+
+def read_config(folder: Any) -> dict[str, Any]:
+    config = json.loads(checked(folder, "config.json"))
+    found = config.get("format_version")
+    if found != FORMAT:
+        raise Problem(
+            f"{folder / 'config.json'} is of format {found} and this program reads {FORMAT}: use the"
+            " run_bundle.py of that bundle, or the version of s2f_jax that made it"
+        )
+    return config
+
+
+def read_weights(folder: Any, name: str = "model.safetensors") -> dict[str, np.ndarray]:
+    """The weights by name, float32."""
+    try:
+        return weights_of(checked(folder, name))
+    except (ValueError, LookupError, TypeError, struct.error) as error:
+        raise Problem(f"{folder / name} cannot be read ({error}): make the bundle again") from error
+
+
+def weights_of(data: bytes) -> dict[str, np.ndarray]:
+    """A safetensors file of float32, bfloat16, or int8 with a float32 scale for each channel."""
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    stored = {
+        name: _tensor(memoryview(data)[8 + length :], entry) for name, entry in header.items()
+    }
+    scales = {name: stored.pop(f"{name}.scale") for name in header if f"{name}.scale" in header}
+    return {
+        name: value.astype(np.float32) * scales[name] if name in scales else value
+        for name, value in stored.items()
+    }
+
+
+def _tensor(data: memoryview, entry: dict[str, Any]) -> np.ndarray:
+    kinds = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2"), "I8": np.dtype("i1")}
+    start, end = entry["data_offsets"]
+    values = np.frombuffer(data[start:end], kinds[entry["dtype"]])
+    values = values.reshape(entry["shape"])
+    if entry["dtype"] == "BF16":  # The upper half of a float32.
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values
+
+
+class JaxRuntime:
+    """The StableHLO programs, on whatever device jax finds."""
+
+    def __init__(self, folder: Any, config: dict[str, Any]):
+        import jax
+        from jax import export
+
+        def program(name: str) -> Any:
+            data = bytearray(checked(folder, config["programs"]["stablehlo"][name]))
+            try:
+                return jax.jit(export.deserialize(data).call)
+            except ValueError as error:
+                raise Problem(
+                    f"jax {jax.__version__} cannot read {name}.stablehlo ({error}): install jax"
+                    f" {config['made_with']['jax']}"
+                ) from error
+
+        weights = read_weights(folder)
+        self._weights = {name: jax.device_put(value) for name, value in weights.items()}
+        self._identify, self._animate, self._step = map(program, ("identify", "animate", "step"))
+
+    def identify(self, stills: np.ndarray) -> Arrays:
+        """float32 [B, H, W, 3] in [-1, 1] -> what they contribute to every frame."""
+        return self._identify(self._weights, stills)
+
+    def animate(
+        self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
+    ) -> tuple[Arrays, np.ndarray]:
+        """windows float32 [B, T, window], noise [B, T, codes] -> state, frames [B, T, H, W, 3]."""
+        if windows.shape[1] == 1:
+            state, frame = self._step(self._weights, identity, windows[:, 0], noise[:, 0], state)
+            return state, np.asarray(frame)[:, None]
+        state, frames = self._animate(self._weights, identity, windows, noise, state)
+        return state, np.asarray(frames)
+
+
+class OnnxRuntime:
+    """The ONNX graphs, whose weights are model.safetensors too."""
+
+    def __init__(self, folder: Any, config: dict[str, Any]):
+        import onnxruntime
+
+        checked(folder, "model.safetensors")
+
+        def session(name: str) -> Any:
+            checked(folder, config["programs"]["onnx"][name])
+            return onnxruntime.InferenceSession(
+                str(folder / config["programs"]["onnx"][name]),
+                providers=onnxruntime.get_available_providers(),
+            )
+
+        self._identity, self._audio, self._decode = map(
+            session, ("identity", "audio_step", "decode")
+        )
+
+    @staticmethod
+    def _run(session: Any, given: Arrays) -> Arrays:
+        wanted = {node.name: given[node.name] for node in session.get_inputs()}
+        names = [node.name for node in session.get_outputs()]
+        return dict(zip(names, session.run(names, wanted), strict=True))
+
+    def identify(self, stills: np.ndarray) -> Arrays:
+        """As JaxRuntime's."""
+        return {"still": stills, **self._run(self._identity, {"still": stills})}
+
+    def animate(
+        self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
+    ) -> tuple[Arrays, np.ndarray]:
+        """As JaxRuntime's."""
+        heard = self._run(self._audio, {"windows": windows, "noise": noise, **state})
+        frames = self._run(self._decode, {"z": heard["z"], **identity})["frames"]
+        return {name: heard[f"next_{name}"] for name in state}, frames
+
+
+class Bundle:
+    """A still and sound in, frames out."""
+
+    def __init__(self, folder: Any, runtime: str = "jax"):
+        """runtime: "jax" or "onnx"."""
+        self.config = read_config(folder)
+        runtimes = {"jax": (JaxRuntime, "stablehlo"), "onnx": (OnnxRuntime, "onnx")}
+        if runtime not in runtimes:
+            raise Problem(f"there is no runtime {runtime!r}: give {' or '.join(runtimes)}")
+        make, needed = runtimes[runtime]
+        if needed not in self.config["programs"]:
+            raise Problem(
+                f"{folder} was exported without {needed}: export it with --formats={needed}"
+            )
+        self.runtime = make(folder, self.config)
+
+    def __call__(self, still: np.ndarray, sound: np.ndarray, seed: int = 0) -> np.ndarray:
+        """still uint8 [H, W, 3], sound float32 [S] in [-1, 1] at the model's rate
+        -> uint8 [ceil(S / stride), H, W, 3], the frames of s2f_jax's Animator."""
+        drawn = self.draw(still[None], sound[None], (seed,))
+        parts = [np.clip(np.round((part[0] + 1) * 127.5), 0, 255).astype("u1") for part in drawn]
+        return np.concatenate(parts)
+
+    def draw(
+        self, stills: np.ndarray, sounds: np.ndarray, seeds: Sequence[int], at_once: int = CHUNK
+    ) -> Iterator[np.ndarray]:
+        """stills uint8 [B, H, W, 3], sounds float32 [B, S], a seed each -> pieces of at most so many
+        frames, float32 [B, k, H, W, 3] in [-1, 1]."""
+        c = self.config
+        _check_size(stills.shape[1:], (c["height"], c["width"], 3))
+        if not sounds.size or not np.isfinite(sounds).all():
+            raise Problem(f"the sound's {sounds.size} samples are none or not finite: give others")
+        window, stride = c["window"], c["stride"]
+        identity = self.runtime.identify(stills.astype(np.float32) / np.float32(127.5) - 1)
+        sizes = c["state"]
+        state = {name: np.zeros((len(stills), size), np.float32) for name, size in sizes.items()}
+        count = -(-sounds.shape[1] // stride)
+        # With silence around it, the middle of window t is that of frame t.
+        padded = np.zeros((len(sounds), count * stride + window - stride), np.float32)
+        left = (window - stride) // 2
+        padded[:, left : left + sounds.shape[1]] = sounds
+        for first in range(0, count, at_once):
+            frames = min(at_once, count - first)
+            starts = stride * (first + np.arange(frames))
+            windows = padded[:, starts[:, None] + np.arange(window)]
+            of_seed = (c["noise_features"], c["noise_std"])
+            drawn = np.stack([noise(seed, first, frames, *of_seed) for seed in seeds])
+            state, out = self.runtime.animate(identity, windows, drawn, state)
+            yield out
+
+
+def _check_size(found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if found != wanted:
+        raise Problem(
+            f"the image is {list(found)} and the model takes {list(wanted)} (height, width,"
+            " colours): give a face cropped as README.md says"
+        )
+
+
+def noise(seed: int, first: int, frames: int, features: int, std: float) -> np.ndarray:
+    """The spontaneous motion's noise [frames, features]: that of jax's generator, so that a seed
+    gives the same video here as in the package, and chunking cannot change it."""
+    if not 0 <= seed < 2**32:
+        raise Problem(f"seed={seed} is out of range: give 0 to 2^32 - 1")
+    key = _fold_in(_fold_in((np.uint32(0), np.uint32(seed)), zlib.crc32(b"noise")), 0)
+    keys = _fold_in(key, np.arange(first, first + frames, dtype=np.uint32)[:, None])
+    high, low = _threefry(keys, np.uint32(0), np.arange(features, dtype=np.uint32)[None])
+    mantissa = ((high ^ low) >> np.uint32(9)) | np.uint32(0x3F800000)
+    least = np.nextafter(np.float32(-1), np.float32(0))
+    uniform = (mantissa.view(np.float32) - 1) * (np.float32(1) - least) + least
+    return np.float32(std * math.sqrt(2)) * _inverse_erf(np.maximum(uniform, least))
+
+
+def _fold_in(key: tuple[Any, Any], number: Any) -> tuple[Any, Any]:
+    return _threefry(key, np.uint32(0), np.asarray(number, np.uint32))
+
+
+def _threefry(key: tuple[Any, Any], x: Any, y: Any) -> tuple[Any, Any]:
+    """Threefry-2x32 of Salmon et al. 2011, 20 rounds: a block cipher of two 32-bit words."""
+    schedule = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
+    with np.errstate(over="ignore"):  # Sums are modulo 2^32.
+        x, y = x + schedule[0], y + schedule[1]
+        for i in range(5):
+            for by in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:
+                x = x + y
+                y = ((y << np.uint32(by)) | (y >> np.uint32(32 - by))) ^ x
+            x = x + schedule[(i + 1) % 3]
+            y = y + schedule[(i + 2) % 3] + np.uint32(i + 1)
+    return x, y
+
+
+# Giles, "Approximating the erfinv function", 2012: single precision, highest power first.
+_CENTRE = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087)
+_CENTRE += (-0.00125372503, -0.00417768164, 0.246640727, 1.50140941)
+_TAIL = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773)
+_TAIL += (-0.0076224613, 0.00943887047, 1.00167406, 2.83297682)
+
+
+def _inverse_erf(x: np.ndarray) -> np.ndarray:
+    w = -np.log1p(-x * x)
+    near = np.polyval(np.array(_CENTRE, np.float32), w - np.float32(2.5))
+    far = np.polyval(np.array(_TAIL, np.float32), np.sqrt(w) - np.float32(3))
+    return np.where(w < 5, near, far).astype(np.float32) * x
+
+
+def read_image(path: str, height: int, width: int) -> np.ndarray:
+    """A .npy file, or a PNG of 8 bits a channel, of that size -> uint8 [H, W, 3]."""
+    try:
+        if path.endswith(".npy"):
+            return np.load(path, allow_pickle=False).astype(np.uint8, casting="safe")
+        return _png(pathlib.Path(path).read_bytes(), height, width)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        EOFError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        raise Problem(
+            f"the image {path} cannot be read ({error}): give a PNG of 8 bits a channel, not"
+            " interlaced, or a .npy file"
+        ) from error
+
+
+def _png(data: bytes, height: int, width: int) -> np.ndarray:
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        raise ValueError("it is no PNG")
+    at, packed = 8, []
+    while at < len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IDAT":
+            packed.append(data[at + 8 : at + 8 + length])
+        at += 12 + length
+    own_width, own_height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    _check_size((own_height, own_width, 3), (height, width, 3))
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}.get(colour, 0)
+    if bits != 8 or interlaced or not channels:
+        raise ValueError(f"{bits} bits, colour type {colour}, interlacing {interlaced}")
+    # No more than there should be, however much a hostile file would unpack to.
+    size = height * (1 + width * channels)
+    rows = zlib.decompressobj().decompress(b"".join(packed), size)
+    pixels = _unfiltered(np.frombuffer(rows, np.uint8).reshape(height, -1), channels)
+    pixels = pixels.reshape(height, width, channels)
+    if channels in (2, 4):  # What shines through is white.
+        alpha = pixels[..., -1:] / 255
+        pixels = np.rint(pixels[..., :-1] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (height, width, 3)))
+
+
+def _unfiltered(rows: np.ndarray, step: int) -> np.ndarray:
+    """Rows, each after the number of its filter -> the bytes that were filtered."""
+    out = np.zeros((len(rows) + 1, rows.shape[1] - 1 + step), np.uint8)
+    for y, (kind, *line) in enumerate(rows.tolist(), 1):
+        above, row = out[y - 1].tolist(), [0] * step
+        for i, value in enumerate(line):
+            left, up, corner = row[i], above[i + step], above[i]
+            if kind == 4:
+                to = left + up - corner
+                guess = min((left, up, corner), key=lambda near, to=to: abs(to - near))
+            else:
+                guess = (0, left, up, (left + up) // 2)[kind]
+            row.append((value + guess) % 256)
+        out[y] = row
+    return out[1:, step:]
+
+
+def read_sound(path: str, rate: int) -> np.ndarray:
+    """A WAV of whole-number samples -> mono float32 [S] in [-1, 1] at that rate."""
+    try:
+        with wave.open(path, "rb") as file:
+            own, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
+            data = file.readframes(file.getnframes())
+    except (OSError, EOFError, wave.Error) as error:
+        raise Problem(f"the sound {path} cannot be read ({error}): give a PCM WAV") from error
+    data = data[: len(data) // (width * channels) * width * channels]
+    if width == 1:
+        samples = np.frombuffer(data, np.uint8) / 128 - 1
+    else:  # Any width as the upper bytes of 32 bits.
+        words = np.zeros((len(data) // width, 4), np.uint8)
+        words[:, 4 - width :] = np.frombuffer(data, np.uint8).reshape(-1, width)
+        samples = words.view("<i4")[:, 0] / 2**31
+    return resample(samples.reshape(-1, channels).mean(axis=1), own, rate)
+
+
+def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Band-limited, by the spectrum: ceil(S * new_rate / rate) samples, float32."""
+    if rate == new_rate or not samples.size:
+        return samples.astype(np.float32)
+    length = -(-len(samples) * new_rate // rate)
+    unit = rate // math.gcd(rate, new_rate)
+    silence = 4096  # Or the end would be heard at the beginning.
+    whole = np.pad(samples, (0, silence + -(len(samples) + silence) % unit))
+    size = len(whole) * new_rate // rate
+    spectrum = np.fft.rfft(whole)[: size // 2 + 1]
+    return np.clip(np.fft.irfft(spectrum, size) * size / len(whole), -1, 1)[:length].astype("f4")
+
+
+def write_frames(path: str, frames: np.ndarray, fps: float) -> None:
+    """uint8 [T, H, W, 3] -> a .npy file, or a .y4m video that says that it is synthetic."""
+    if path.endswith(".npy"):
+        np.save(path, frames)
+        return
+    of_rgb = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]])
+    height, width = frames.shape[1:3]
+    head = f"YUV4MPEG2 W{width} H{height} F{round(1000 * fps)}:1000 Ip A1:1 C444 XSYNTHETIC=s2f_jax"
+    with open(path, "wb") as file:
+        file.write(f"{head}\n".encode())
+        for frame in frames:
+            planes = np.rint(frame / 255 @ of_rgb.T + (16, 128, 128)).astype(np.uint8)
+            file.write(b"FRAME\n" + planes.transpose(2, 0, 1).tobytes())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--image", required=True)
+    parser.add_argument("--audio", required=True)
+    parser.add_argument("--output", required=True)
+    parser.add_argument("--runtime", default="jax", help="jax or onnx")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        if not options.output.endswith((".npy", ".y4m")):
+            raise Problem(f"--output={options.output} ends neither in .npy nor in .y4m: choose one")
+        bundle = Bundle(pathlib.Path(__file__).resolve().parent, options.runtime)
+        c = bundle.config
+        still = read_image(options.image, c["height"], c["width"])
+        sound = read_sound(options.audio, c["audio_rate"])
+        frames = bundle(still, sound, options.seed)
+        write_frames(options.output, frames, c["audio_rate"] / c["stride"])
+    except Problem as problem:
+        print(f"run_bundle: {problem}", file=sys.stderr)
+        return 2
+    print(f"{options.output}: {len(frames)} frames of {c['width']}x{c['height']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
