@@ -124,14 +124,8 @@ def read(path: epath.PathLike) -> tuple[runs.Config, folded.Weights]:
             f"{folder / CONFIG} has schema {config.get('schema')} and this version reads"
             f" {runs.SCHEMA}: use the version of s2f_jax that it names under made_with"
         )
-    config = ml_collections.ConfigDict(config)
-    try:
-        wanted = shapes(networks.generator(config.data, config.model))
-    except (AttributeError, KeyError) as error:
-        raise UserError(
-            f"{folder / CONFIG} lacks a field ({error}): use the version of s2f_jax that it names"
-            " under made_with"
-        ) from error
+    sections = ml_collections.ConfigDict(config)
+    wanted = _wanted(sections, folder)
     found = {name: value.shape for name, value in weights.items()}
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
@@ -139,7 +133,17 @@ def read(path: epath.PathLike) -> tuple[runs.Config, folded.Weights]:
                 f"{folder / WEIGHTS} is not of {CONFIG}'s networks: {name} is {_said(found, name)}"
                 f" there and {_said(wanted, name)} in them; export the run again"
             )
-    return config, nested(weights)
+    return sections, nested(weights)
+
+
+def _wanted(config: runs.Config, folder: epath.Path) -> dict[str, tuple[int, ...]]:
+    try:
+        return shapes(networks.generator(config.data, config.model))
+    except (AttributeError, KeyError) as error:
+        raise UserError(
+            f"{folder / CONFIG} lacks a field ({error}): use the version of s2f_jax that it names"
+            " under made_with"
+        ) from error
 
 
 def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:

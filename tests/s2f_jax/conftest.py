@@ -9,6 +9,7 @@ from configs import base
 from s2f_jax import networks, runs
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
+from s2f_jax.export import export
 from s2f_jax.state import TrainState
 
 
@@ -46,6 +47,33 @@ def tiny_state(config, seed=0):
     return jax.tree.map(jax.numpy.asarray, state)
 
 
+def tiny_example(batch, frames, **fields):
+    """A generator with fields of its own, its variables, inputs of noise, and what it draws of them:
+    the carry and the frames."""
+    config = tiny_config()
+    config.model.update(fields)
+    g = networks.generator(config.data, config.model)
+    variables, rng = tiny_state(config).variables("generator"), np.random.default_rng(1)
+    still = rng.uniform(-1, 1, (batch, 16, 12, 3)).astype(np.float32)
+    windows = rng.uniform(-1, 1, (batch, frames, g.window)).astype(np.float32)
+    noise = rng.normal(0, 0.33, (batch, frames, g.noise_features)).astype(np.float32)
+    apply = jax.jit(g.apply, static_argnames="method")
+    identity = apply(variables, still, method="identify")
+    carry = g.initial_carry(batch)
+    drawn = apply(variables, identity, windows, noise, carry, method="animate")
+    return g, variables, (still, windows, noise), drawn
+
+
+VARIANTS = [  # Of the generator: what is there in one and not in another.
+    {},
+    {"copy_path": True},
+    {"skips": False},
+    {"recurrent": False},
+    {"noise_features": 0},
+    {"window": 0.2, "id_features": 12},
+]
+
+
 @pytest.fixture
 def config():
     return tiny_config()
@@ -65,3 +93,11 @@ def run_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def animator(run_folder):
     return Animator.load(run_folder)
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(run_folder, tmp_path_factory):
+    """That run exported in every format; not to be written to."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    export(str(run_folder), str(folder), formats="stablehlo,onnx")
+    return folder
