@@ -140,8 +140,9 @@ def _wanted(config: runs.Config, folder: epath.Path) -> dict[str, tuple[int, ...
     try:
         return shapes(networks.generator(config.data, config.model))
     except (AttributeError, KeyError) as error:
+        field = str(error).strip("'\"")
         raise UserError(
-            f"{folder / CONFIG} lacks a field ({error}): use the version of s2f_jax that it names"
+            f"{folder / CONFIG} lacks the field {field}: use the version of s2f_jax that it names"
             " under made_with"
         ) from error
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from etils import epath
 
@@ -65,6 +66,8 @@ def export(
         _write_model(folder, generator, chosen, bundle.stored(folded_weights, weights))
         _write_json(folder / bundle.CONFIG, config)
         (folder / "run_bundle.py").write_text(pathlib.Path(run_bundle.__file__).read_text())
+        if "stablehlo" in chosen:
+            _write_flatbuffers(folder)
         _write_sums(folder)
         print("comparing each format with the checkpoint")
         runtimes = {name: FORMATS[name] for name in chosen}
@@ -165,14 +168,25 @@ def _write_model(
             (folder / f"{name}.onnx").write_bytes(graph.SerializeToString())
 
 
+def _write_flatbuffers(folder: epath.Path) -> None:
+    """The package that jax reads programs with and does not depend on: Python alone, 60 kB."""
+    package = pathlib.Path(flatbuffers.__file__).parent
+    (folder / package.name).mkdir()
+    for path in sorted(package.glob("*.py")):
+        (folder / package.name / path.name).write_text(path.read_text())
+
+
 def _write_json(path: epath.Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def _write_sums(folder: epath.Path) -> None:
-    names = sorted(path.name for path in folder.iterdir() if path.name != run_bundle.SUMS)
-    sums = {name: download.file_digest(pathlib.Path(folder / name), "sha256") for name in names}
-    lines = [f"{value}  {name}\n" for name, value in sums.items()]
+    files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    lines = [
+        f"{download.file_digest(path, 'sha256')}  {path.relative_to(folder).as_posix()}\n"
+        for path in files
+        if path.name != run_bundle.SUMS
+    ]
     (folder / run_bundle.SUMS).write_text("".join(lines))
 
 

@@ -13,6 +13,7 @@ Shapes below: B stills, T frames, window samples of sound that a frame sees.
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import math
 import pathlib
@@ -28,6 +29,7 @@ import numpy as np
 FORMAT = 1  # Of config.json.
 SUMS = "SHA256SUMS"
 CHUNK = 25  # Frames drawn at once: an hour of sound takes no more memory than a second.
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
 Arrays = dict[str, Any]  # By name: numpy's arrays, or the runtime's own.
 
 
@@ -41,17 +43,13 @@ def checked(folder: Any, name: str) -> bytes:
         sums = dict(line.split("  ")[::-1] for line in (folder / SUMS).read_text().splitlines())
         expected = sums[name]
     except (OSError, ValueError, KeyError) as error:
-        raise Problem(
-            f"{folder} has no sum of {name} in {SUMS}: it is no whole bundle; copy it again"
-        ) from error
+        raise Problem(f"{folder} has no sum of {name} in {SUMS}: copy it again") from error
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
         raise Problem(f"{folder} lacks {name} ({error.strerror}): copy the bundle again") from error
     if hashlib.sha256(data).hexdigest() != expected:
-        raise Problem(
-            f"{folder / name} is damaged (its sha256 is not that of {SUMS}): copy it again"
-        )
+        raise Problem(f"{folder / name} is damaged (its sum is not that of {SUMS}): copy it again")
     return data
 
 
@@ -70,7 +68,7 @@ def read_weights(folder: Any, name: str = "model.safetensors") -> dict[str, np.n
     """The weights by name, float32."""
     try:
         return weights_of(checked(folder, name))
-    except (ValueError, LookupError, TypeError, struct.error) as error:
+    except UNREADABLE as error:
         raise Problem(f"{folder / name} cannot be read ({error}): make the bundle again") from error
 
 
@@ -79,9 +77,8 @@ def weights_of(data: bytes) -> dict[str, np.ndarray]:
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__", None)
-    stored = {
-        name: _tensor(memoryview(data)[8 + length :], entry) for name, entry in header.items()
-    }
+    numbers = memoryview(data)[8 + length :]
+    stored = {name: _tensor(numbers, entry) for name, entry in header.items()}
     scales = {name: stored.pop(f"{name}.scale") for name in header if f"{name}.scale" in header}
     return {
         name: value.astype(np.float32) * scales[name] if name in scales else value
@@ -92,8 +89,7 @@ def weights_of(data: bytes) -> dict[str, np.ndarray]:
 def _tensor(data: memoryview, entry: dict[str, Any]) -> np.ndarray:
     kinds = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2"), "I8": np.dtype("i1")}
     start, end = entry["data_offsets"]
-    values = np.frombuffer(data[start:end], kinds[entry["dtype"]])
-    values = values.reshape(entry["shape"])
+    values = np.frombuffer(data[start:end], kinds[entry["dtype"]]).reshape(entry["shape"])
     if entry["dtype"] == "BF16":  # The upper half of a float32.
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return values
@@ -105,6 +101,9 @@ class JaxRuntime:
     def __init__(self, folder: Any, config: dict[str, Any]):
         import jax
         from jax import export
+
+        if not importlib.util.find_spec("flatbuffers"):  # jax needs it here and does not bring it.
+            sys.path.append(str(folder))
 
         def program(name: str) -> Any:
             data = bytearray(checked(folder, config["programs"]["stablehlo"][name]))
@@ -150,9 +149,8 @@ class OnnxRuntime:
                 providers=onnxruntime.get_available_providers(),
             )
 
-        self._identity, self._audio, self._decode = map(
-            session, ("identity", "audio_step", "decode")
-        )
+        names = ("identity", "audio_step", "decode")
+        self._identity, self._audio, self._decode = map(session, names)
 
     @staticmethod
     def _run(session: Any, given: Arrays) -> Arrays:
@@ -184,9 +182,7 @@ class Bundle:
             raise Problem(f"there is no runtime {runtime!r}: give {' or '.join(runtimes)}")
         make, needed = runtimes[runtime]
         if needed not in self.config["programs"]:
-            raise Problem(
-                f"{folder} was exported without {needed}: export it with --formats={needed}"
-            )
+            raise Problem(f"{folder} has no {needed}: export it with --formats={needed}")
         self.runtime = make(folder, self.config)
 
     def __call__(self, still: np.ndarray, sound: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -207,8 +203,7 @@ class Bundle:
             raise Problem(f"the sound's {sounds.size} samples are none or not finite: give others")
         window, stride = c["window"], c["stride"]
         identity = self.runtime.identify(stills.astype(np.float32) / np.float32(127.5) - 1)
-        sizes = c["state"]
-        state = {name: np.zeros((len(stills), size), np.float32) for name, size in sizes.items()}
+        state = {name: np.zeros((len(stills), n), np.float32) for name, n in c["state"].items()}
         count = -(-sounds.shape[1] // stride)
         # With silence around it, the middle of window t is that of frame t.
         padded = np.zeros((len(sounds), count * stride + window - stride), np.float32)
@@ -237,21 +232,18 @@ def noise(seed: int, first: int, frames: int, features: int, std: float) -> np.n
     gives the same video here as in the package, and chunking cannot change it."""
     if not 0 <= seed < 2**32:
         raise Problem(f"seed={seed} is out of range: give 0 to 2^32 - 1")
-    key = _fold_in(_fold_in((np.uint32(0), np.uint32(seed)), zlib.crc32(b"noise")), 0)
-    keys = _fold_in(key, np.arange(first, first + frames, dtype=np.uint32)[:, None])
-    high, low = _threefry(keys, np.uint32(0), np.arange(features, dtype=np.uint32)[None])
+    key = _threefry(_threefry((np.uint32(0), np.uint32(seed)), zlib.crc32(b"noise")), 0)
+    keys = _threefry(key, np.arange(first, first + frames)[:, None])
+    high, low = _threefry(keys, np.arange(features)[None])
     mantissa = ((high ^ low) >> np.uint32(9)) | np.uint32(0x3F800000)
     least = np.nextafter(np.float32(-1), np.float32(0))
     uniform = (mantissa.view(np.float32) - 1) * (np.float32(1) - least) + least
     return np.float32(std * math.sqrt(2)) * _inverse_erf(np.maximum(uniform, least))
 
 
-def _fold_in(key: tuple[Any, Any], number: Any) -> tuple[Any, Any]:
-    return _threefry(key, np.uint32(0), np.asarray(number, np.uint32))
-
-
-def _threefry(key: tuple[Any, Any], x: Any, y: Any) -> tuple[Any, Any]:
-    """Threefry-2x32 of Salmon et al. 2011, 20 rounds: a block cipher of two 32-bit words."""
+def _threefry(key: tuple[Any, Any], number: Any) -> tuple[Any, Any]:
+    """Threefry-2x32 of Salmon et al. 2011, 20 rounds: words of 32 bits for a key and a number."""
+    x, y = np.uint32(0), np.asarray(number, np.uint32)
     schedule = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
     with np.errstate(over="ignore"):  # Sums are modulo 2^32.
         x, y = x + schedule[0], y + schedule[1]
@@ -284,15 +276,7 @@ def read_image(path: str, height: int, width: int) -> np.ndarray:
         if path.endswith(".npy"):
             return np.load(path, allow_pickle=False).astype(np.uint8, casting="safe")
         return _png(pathlib.Path(path).read_bytes(), height, width)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        EOFError,
-        struct.error,
-        zlib.error,
-    ) as error:
+    except UNREADABLE as error:
         raise Problem(
             f"the image {path} cannot be read ({error}): give a PNG of 8 bits a channel, not"
             " interlaced, or a .npy file"
@@ -391,9 +375,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--image", required=True)
-    parser.add_argument("--audio", required=True)
-    parser.add_argument("--output", required=True)
+    for name in ("--image", "--audio", "--output"):
+        parser.add_argument(name, required=True)
     parser.add_argument("--runtime", default="jax", help="jax or onnx")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
