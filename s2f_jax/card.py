@@ -87,7 +87,7 @@ def _front(
         "tags": [*_TAGS, *config["programs"], "safetensors"],
     }
     results = [_result(report) for report in reports if not report["of"]]
-    if results:
+    if results and config["weights"] == "float32":  # Others lose something, which is not scored.
         front["model-index"] = [{"name": config["source"]["run"], "results": results}]
     return front
 

@@ -40,8 +40,8 @@ class Problem(Exception):
 def checked(folder: Any, name: str) -> bytes:
     """A file of the bundle, if it is as it was written."""
     try:
-        sums = dict(line.split("  ")[::-1] for line in (folder / SUMS).read_text().splitlines())
-        expected = sums[name]
+        lines = (folder / SUMS).read_text().splitlines()
+        expected = dict(line.split("  ")[::-1] for line in lines)[name]
     except (OSError, ValueError, KeyError) as error:
         raise Problem(f"{folder} has no sum of {name} in {SUMS}: copy it again") from error
     try:
@@ -55,8 +55,7 @@ def checked(folder: Any, name: str) -> bytes:
 
 def read_config(folder: Any) -> dict[str, Any]:
     config = json.loads(checked(folder, "config.json"))
-    found = config.get("format_version")
-    if found != FORMAT:
+    if (found := config.get("format_version")) != FORMAT:
         raise Problem(
             f"{folder / 'config.json'} is of format {found} and this program reads {FORMAT}: use the"
             " run_bundle.py of that bundle, or the version of s2f_jax that made it"
@@ -135,7 +134,7 @@ class JaxRuntime:
 
 
 class OnnxRuntime:
-    """The ONNX graphs, whose weights are model.safetensors too."""
+    """As JaxRuntime, by the ONNX graphs, which read model.safetensors themselves."""
 
     def __init__(self, folder: Any, config: dict[str, Any]):
         import onnxruntime
@@ -143,11 +142,10 @@ class OnnxRuntime:
         checked(folder, "model.safetensors")
 
         def session(name: str) -> Any:
-            checked(folder, config["programs"]["onnx"][name])
-            return onnxruntime.InferenceSession(
-                str(folder / config["programs"]["onnx"][name]),
-                providers=onnxruntime.get_available_providers(),
-            )
+            file = config["programs"]["onnx"][name]
+            checked(folder, file)
+            providers = onnxruntime.get_available_providers()
+            return onnxruntime.InferenceSession(str(folder / file), providers=providers)
 
         names = ("identity", "audio_step", "decode")
         self._identity, self._audio, self._decode = map(session, names)
@@ -159,13 +157,11 @@ class OnnxRuntime:
         return dict(zip(names, session.run(names, wanted), strict=True))
 
     def identify(self, stills: np.ndarray) -> Arrays:
-        """As JaxRuntime's."""
         return {"still": stills, **self._run(self._identity, {"still": stills})}
 
     def animate(
         self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
     ) -> tuple[Arrays, np.ndarray]:
-        """As JaxRuntime's."""
         heard = self._run(self._audio, {"windows": windows, "noise": noise, **state})
         frames = self._run(self._decode, {"z": heard["z"], **identity})["frames"]
         return {name: heard[f"next_{name}"] for name in state}, frames
@@ -183,14 +179,18 @@ class Bundle:
         make, needed = runtimes[runtime]
         if needed not in self.config["programs"]:
             raise Problem(f"{folder} has no {needed}: export it with --formats={needed}")
-        self.runtime = make(folder, self.config)
+        try:
+            self.runtime = make(folder, self.config)
+        except ModuleNotFoundError as error:
+            raise Problem(
+                f"{error.name} is not installed: choose another runtime, or install it"
+            ) from error
 
     def __call__(self, still: np.ndarray, sound: np.ndarray, seed: int = 0) -> np.ndarray:
         """still uint8 [H, W, 3], sound float32 [S] in [-1, 1] at the model's rate
         -> uint8 [ceil(S / stride), H, W, 3], the frames of s2f_jax's Animator."""
-        drawn = self.draw(still[None], sound[None], (seed,))
-        parts = [np.clip(np.round((part[0] + 1) * 127.5), 0, 255).astype("u1") for part in drawn]
-        return np.concatenate(parts)
+        parts = list(self.draw(still[None], sound[None], (seed,)))
+        return np.clip(np.round((np.concatenate(parts, 1)[0] + 1) * 127.5), 0, 255).astype("u1")
 
     def draw(
         self, stills: np.ndarray, sounds: np.ndarray, seeds: Sequence[int], at_once: int = CHUNK
@@ -228,8 +228,7 @@ def _check_size(found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
 
 
 def noise(seed: int, first: int, frames: int, features: int, std: float) -> np.ndarray:
-    """The spontaneous motion's noise [frames, features]: that of jax's generator, so that a seed
-    gives the same video here as in the package, and chunking cannot change it."""
+    """The noise [frames, features] that s2f_jax has for this seed, however a clip is cut."""
     if not 0 <= seed < 2**32:
         raise Problem(f"seed={seed} is out of range: give 0 to 2^32 - 1")
     key = _threefry(_threefry((np.uint32(0), np.uint32(seed)), zlib.crc32(b"noise")), 0)
@@ -375,8 +374,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("--image", "--audio", "--output"):
-        parser.add_argument(name, required=True)
+    for flag in ("--image", "--audio", "--output"):
+        parser.add_argument(flag, required=True)
     parser.add_argument("--runtime", default="jax", help="jax or onnx")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

@@ -162,6 +162,16 @@ def test_the_card_is_filled_from_the_run(run_folder, tmp_path, quick, checkpoint
         assert result["metrics"] == [{"type": "psnr", "name": "PSNR", "value": 27.5}]
 
 
+def test_scores_are_not_passed_off_as_those_of_lossy_weights(run_folder, tmp_path, quick):
+    run = shutil.copytree(run_folder, tmp_path / "tiny")
+    (run / "evaluation" / "test").mkdir(parents=True)
+    (run / "evaluation" / "test" / "report.json").write_text(json.dumps(report_of("3")))
+    export(str(run), str(tmp_path / "out"), weights="int8")
+    assert "model-index" not in front_matter(tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "of demo, with the run's float32 weights:" in text
+
+
 def test_corpora_have_licences_in_the_card():
     folder = pathlib.Path(media.__file__).parent
     corpora = {path.parent.name for path in folder.glob("*/*_dataset_builder.py")}

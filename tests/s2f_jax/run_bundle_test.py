@@ -1,4 +1,6 @@
+import hashlib
 import importlib.util
+import json
 import pathlib
 import re
 import shutil
@@ -215,3 +217,22 @@ def test_a_damaged_file_is_told(bundle_folder, tmp_path, name):
     (copy / name).write_bytes(data)
     with pytest.raises(run_bundle.Problem, match=f"{name} is damaged"):
         run_bundle.Bundle(copy)
+
+
+def test_a_runtime_that_is_not_there_is_told(bundle_folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(run_bundle.Problem, match="onnxruntime is not installed: choose another"):
+        run_bundle.Bundle(bundle_folder, "onnx")
+
+
+def test_a_format_that_was_not_exported_is_told(bundle_folder, tmp_path):
+    copy = shutil.copytree(bundle_folder, tmp_path / "bundle")
+    config = json.loads((copy / "config.json").read_text())
+    del config["programs"]["onnx"]
+    (copy / "config.json").write_text(json.dumps(config))
+    old = hashlib.sha256((bundle_folder / "config.json").read_bytes()).hexdigest()
+    new = hashlib.sha256((copy / "config.json").read_bytes()).hexdigest()
+    sums = (copy / "SHA256SUMS").read_text()
+    (copy / "SHA256SUMS").write_text(sums.replace(old, new))
+    with pytest.raises(run_bundle.Problem, match="has no onnx: export it with --formats=onnx"):
+        run_bundle.Bundle(copy, "onnx")
