@@ -12,7 +12,7 @@ from absl import flags, logging
 
 from data_pipelines.download import user_cache
 from data_pipelines.errors import STOPPED, TrainingFailed, UserError
-from s2f_jax.commands import COMMANDS, add_flags
+from s2f_jax.commands import COMMANDS
 
 MODULE = "python -m s2f_jax.main"
 
@@ -24,28 +24,28 @@ class _Parser(argparse.ArgumentParser):
 
 def run(arguments: Sequence[str]) -> int:
     """-> exit code: 2 for a person's mistake, 1 for a run that failed, told in one sentence."""
-    listing = "\n".join(f"  {name:10}{what}" for name, (_, what, _) in COMMANDS.items())
+    listing = "\n".join(f"  {name:10}{command.what}" for name, command in COMMANDS.items())
     usage = f"usage: {MODULE} [COMMAND] --config=FILE [flags]\n{listing}"
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     named = not arguments[0].startswith("-")
-    command = arguments[0] if named else "train"
-    if command not in COMMANDS:
-        print(f"s2f: there is no command {command!r}: give {', '.join(COMMANDS)}", file=sys.stderr)
+    name = arguments[0] if named else "train"
+    if name not in COMMANDS:
+        print(f"s2f: there is no command {name!r}: give {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    function, what, example = COMMANDS[command]
+    command = COMMANDS[name]
     parser = _Parser(
-        prog=f"{MODULE} {command}",
-        description=what,
-        epilog=f"example: {MODULE} {command} {example}",
+        prog=f"{MODULE} {name}",
+        description=command.what,
+        epilog=f"example: {MODULE} {name} {command.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_flags(command, parser)
+    command.add_flags(parser.add_argument)
     try:
         options, rest = parser.parse_known_args(list(arguments[named:]))
-        return function(options, rest)
+        return command.run(options, rest)
     except (UserError, TrainingFailed) as error:
         print(f"s2f: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1

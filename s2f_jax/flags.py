@@ -1,0 +1,239 @@
+"""The flags of each command."""
+
+from collections.abc import Callable
+from typing import Any
+
+Add = Callable[..., Any]  # argparse's add_argument.
+
+_RUN = "a run's workdir or one of its checkpoints"
+_MODEL = "a run's workdir, one of its checkpoints, or a bundle"
+# As other tools call them, too.
+_IMAGE = ("--image", "--source_image", "--face")
+_AUDIO = ("--audio", "--driven_audio", "--driving_audio")
+_OUTPUT = ("--output", "--outfile")
+
+
+def train(add: Add) -> None:
+    _of_config(add)
+    _workdir(add)
+    add("--coordinator", metavar="HOST:PORT", help="of process 0, where several train together")
+    add("--processes", type=int, help="how many; Slurm, Open MPI and Cloud TPU say it themselves")
+    add("--process", type=int, help="which of them this one is, counted from 0")
+
+
+def prepare(add: Add) -> None:
+    _of_config(add)
+    add("--manual_dir", help="a local copy of the corpus; without it, it is downloaded")
+    add(
+        "--beam_pipeline_options",
+        metavar="runner=RUNNER,NAME=VALUE,...",
+        default="",
+        help="let Apache Beam do the work, as in `tfds build`",
+    )
+    add(
+        "--check",
+        action="store_true",
+        help="look at the shards made before: a page and check.json beside them; exit code 1 if"
+        " there are errors, 0 with warnings alone",
+    )
+
+
+def evaluate(add: Add) -> None:
+    _of_config(add)
+    _workdir(add)
+    _split(add)
+    add("--rows", metavar="ROW,...", help="e.g. ground_truth,frozen_still, which need no run")
+    add("--videos", help="score this folder of videos instead of a run")
+    add("--reference", help="with --videos: the real videos, equally named")
+    add("--output", help="with --videos: the folder for the report")
+    add(
+        "--aligned",
+        action="store_true",
+        help="with --videos: every frame shows the face as the shards do",
+    )
+
+
+def ablate(add: Add) -> None:
+    _of_config(add)
+    _split(add)
+    add("--workdir", help="a folder for all; default runs/ablations_<the config's name>")
+    add("--variants", metavar="NAME,...", help="of configs/ablations; default all of them")
+    add(
+        "--print",
+        choices=("commands", "slurm"),
+        help="how to train the variants elsewhere, a command each or a Slurm array; no more",
+    )
+
+
+def benchmark(add: Add) -> None:
+    _of_config(add)
+    add("--json", metavar="FILE", help="the figures to a file")
+    add("--compare", metavar="FILE", help="figures of before, to print beside these")
+    add(
+        "--only",
+        metavar="SECTIONS",
+        help="train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare",
+    )
+    add("--manual_dir", help="a copy of the corpus, whose raw clips `prepare` is timed on")
+    add("--seconds", type=float, default=5, help="for each figure; slow ones take longer")
+
+
+def generate(add: Add) -> None:
+    add("--checkpoint", required=True, help=_MODEL)
+    several = {"required": True, "nargs": "+", "action": "extend", "metavar": "FILE"}
+    add(
+        *_IMAGE,
+        dest="images",
+        help="any portrait; several (one after the other, the flag again, or commas) go with one"
+        " sound or with as many",
+        **several,
+    )
+    add(
+        *_AUDIO,
+        dest="audios",
+        help="any file with sound, however long; several as above",
+        **several,
+    )
+    add(
+        *_OUTPUT,
+        required=True,
+        metavar="FILE",
+        help="the mp4 to write; of several videos their folder: IMAGE_AUDIO.mp4, or"
+        " IMAGE_AUDIO_SEED.mp4; what made each is in its tags and in FILE.json",
+    )
+    _drawing(add)
+    add(
+        "--num_samples",
+        type=int,
+        default=1,
+        metavar="K",
+        help="a video for each of the seeds SEED to SEED + K - 1",
+    )
+    add(
+        "--paste_back",
+        action="store_true",
+        help="the whole picture, with the animated face in its place",
+    )
+    add(
+        "--fps",
+        metavar="F",
+        help="1 to 120, also 29.97 or 30000/1001; the face still moves at the model's own rate,"
+        " whose frames are shown again or left out",
+    )
+    add(
+        "--side_by_side",
+        type=int,
+        default=4,
+        metavar="N",
+        help="so many videos are drawn at a time",
+    )
+    add("--certificate", metavar="PEM", help="to sign a C2PA manifest into the video (extra c2pa)")
+    add("--key", metavar="PEM", help="of --certificate")
+
+
+def stream(add: Add) -> None:
+    from s2f_jax import sinks, sources
+
+    add("--checkpoint", required=True, help=_MODEL)
+    add(*_IMAGE, required=True, help="any portrait")
+    add(
+        *_AUDIO,
+        metavar="FILE|-",
+        default="-",
+        help="any file with sound; default -, standard input",
+    )
+    add("--rate", type=int, metavar="HZ", help="of raw samples; default the model's")
+    add(
+        "--format",
+        dest="form",
+        choices=sources.FORMATS,
+        help="of standard input, or of a raw file; default what it is: a WAV, else s16le; mono",
+    )
+    add(
+        "--microphone",
+        nargs="?",
+        const="",
+        metavar="DEVICE",
+        help="listen to this one, by its number or a part of its name; without, the system's own",
+    )
+    add(
+        *_OUTPUT,
+        metavar="FILE|-",
+        default="-",
+        help="where the video goes, as it is made; default -, standard output",
+    )
+    add(
+        "--to",
+        choices=sinks.FORMATS,
+        help="an mp4 in fragments, with sound; Y4M; raw RGB; default by the output's ending, or mp4",
+    )
+    _drawing(add)
+    add("--pace", action="store_true", help="play the sound in real time, as if it were live")
+    add("--json", dest="json_file", metavar="FILE", help="the latencies to a file")
+
+
+def export(add: Add) -> None:
+    add("--checkpoint", required=True, help=_RUN)
+    add("--output", required=True, help="the folder to write, which is not there yet")
+    add(
+        "--formats",
+        default="stablehlo",
+        help="stablehlo,onnx (extra export) or one of them; default stablehlo",
+    )
+    add(
+        "--weights",
+        default="float32",
+        help="float32, bfloat16 or int8; what each loses is in parity.json",
+    )
+    add(*_IMAGE, help="a portrait to compare the formats on")
+    add(*_AUDIO, help="and the sound for it")
+    _aligned(add)
+    add(
+        *("--license", "--licence"),
+        dest="licence",
+        default="other",
+        help="of the weights, for the card, as the hub calls it, e.g. cc-by-4.0",
+    )
+
+
+def convert(add: Add) -> None:
+    add("--sda", metavar="FILE", help="as the authors released it: grid.dat, timit.dat, crema.dat")
+    add("--checkpoint", help=f"for the way back: {_RUN}")
+    add("--output", required=True, help="the folder of the run, or the .dat file of the way back")
+    add(
+        "--config",
+        metavar="FILE:PRESET",
+        help="for what the file does not say; default that of its corpus, else configs/base.py:sda",
+    )
+
+
+def doctor(add: Add) -> None:
+    add("--checkpoint", help=f"{_MODEL}, to be loaded and timed")
+    add(*_IMAGE, help="a portrait, to be judged and drawn")
+    add(*_AUDIO, help="a sound file, to be measured")
+    add("--video", help="a video, to be asked what it says of who made it")
+    add("--output", metavar="DIR", default=".", help="for doctor_<image>.png; default here")
+    add("--json", dest="json_file", metavar="FILE", help="all findings to a file")
+
+
+def _of_config(add: Add) -> None:
+    add("--config", metavar="FILE[:PRESET]", help="and --config.FIELD=VALUE changes a field")
+    add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
+
+
+def _workdir(add: Add) -> None:
+    add("--workdir", help="the run's folder; default runs/<the config's name>")
+
+
+def _split(add: Add) -> None:
+    add("--split", default="test", help="train, val or test")
+
+
+def _drawing(add: Add) -> None:
+    add("--seed", type=int, default=0, help="of the spontaneous motion")
+    _aligned(add)
+    add("--badge", action="store_true", help="a small visible mark of what is synthetic")
+
+
+def _aligned(add: Add) -> None:
+    add("--aligned", action="store_true", help="the image is a crop of the model's size")
