@@ -215,18 +215,3 @@ def largest(image: np.ndarray) -> tuple[np.ndarray, int]:
             "photograph, or --aligned if it is cropped to the face already."
         )
     return faces[0], len(faces)
-
-
-def portrait(
-    image: np.ndarray, height: int, width: int, face: Sequence[Sequence[float]] = ()
-) -> tuple[np.ndarray, int]:
-    """A photograph uint8 [H, W, 3] -> its largest face, uint8 [height, width, 3], and the count.
-
-    face: as face_transform takes it.
-
-    Raises:
-      UserError: it shows no face.
-    """
-    landmarks, count = largest(image)
-    transform = face_transform(landmarks, height, width, face)
-    return align(image, transform, height, width), count

@@ -3,6 +3,8 @@
 import contextlib
 import fractions
 import os
+import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import av
@@ -21,13 +23,13 @@ _BT601 = 6  # SMPTE 170M, in the numbering of H.273: what RGB is converted with 
 _MUCH = 1920 * 1200  # Pixels.
 LARGEST = 8192  # Pixels a side, H.264's own limit.
 
-# A player must have the index first, tags of any name are kept, and however seldom pictures come,
-# sound stands beside its picture.
-_FILE = {"movflags": "faststart+use_metadata_tags", "max_interleave_delta": "0"}
+# A player must have the index first, and however seldom pictures come, sound stands beside its
+# picture.
+_FILE = {"movflags": "faststart", "max_interleave_delta": "0"}
 # As it grows: each picture is a fragment and goes out at once, with the sound that there is by
 # then. The header waits for the first, since only then the encoder's delay is known.
 _GROWING = {
-    "movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof+use_metadata_tags",
+    "movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof",
     "max_interleave_delta": "1",
     "flush_packets": "1",
 }
@@ -53,7 +55,7 @@ class VideoWriter:
         growing: bool = False,
     ):
         """file: a path, or an object with `write`; sound_rate: Hz, or 0 for no sound; metadata:
-        tags of the container; growing: can be played, from a pipe too, while it is written."""
+        tags of the container, by the names that mp4 has; growing: can be played, from a pipe too, while it is written."""
         self._shape, self._fps, self._rate = (height, width, 3), fps, sound_rate
         self._odd = height % 2, width % 2
         options = _GROWING if growing else _FILE
@@ -115,6 +117,8 @@ class VideoFile:
     """A VideoWriter's file, which appears at `path` whole or not at all: closed in the end, or
     discarded where the block ends by an exception.
 
+    finish: is called with the whole file's place just before it appears.
+
     Raises:
       UserError: the file cannot be written there, now or later.
     """
@@ -127,6 +131,7 @@ class VideoFile:
         fps: fractions.Fraction,
         sound_rate: int = 0,
         metadata: dict[str, str] | None = None,
+        finish: Callable[[pathlib.Path], None] | None = None,
     ):
         if os.path.splitext(path)[1].lower() != ".mp4":
             raise UserError(
@@ -137,7 +142,7 @@ class VideoFile:
                 f"A video of {width}x{height} pixels is larger than H.264 knows, {LARGEST} a side;"
                 " make it smaller first."
             )
-        self._path, self._part = path, files.Part(path)
+        self._path, self._part, self._finish = path, files.Part(path), finish
         try:
             with files.writing(path):
                 self._writer = VideoWriter(
@@ -164,6 +169,8 @@ class VideoFile:
         try:
             with files.writing(self._path):
                 self._writer.close()
+            if self._finish is not None:
+                self._finish(self._part.path)
             self._part.appear()
         finally:
             self._part.discard()

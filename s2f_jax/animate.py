@@ -177,14 +177,16 @@ class Animator:
         there are."""
         from data_pipelines import faces  # MediaPipe takes a second to import.
 
-        return faces.portrait(_pixels(image), *self.size, self.face)
+        pixels = _pixels(image)
+        landmarks, count = faces.largest(pixels)
+        return faces.align(pixels, self.placement(landmarks), *self.size), count
 
     def placement(self, landmarks: np.ndarray) -> np.ndarray:
         """A face's landmarks [68, 2] in a picture -> the similarity [2, 3] that takes the picture
         to the crop that the model takes."""
         from data_pipelines import faces  # As above.
 
-        return faces.face_transform(landmarks, *self.size)
+        return faces.face_transform(landmarks, *self.size, self.face)
 
     def still(self, image: Image) -> np.ndarray:
         """A crop of the model's size -> the still as the model takes it, uint8 [H, W, 3]."""

@@ -90,7 +90,8 @@ class Inputs:
                 " `generate` --aligned if it is cropped to the face already"
             )
         height, width = self.size
-        transform = faces.face_transform(found[0], height, width)
+        place = self.animator.placement if self.animator else _placement
+        transform = place(found[0])
         portrait = portraits.measure(pixels, found[0], height, width, transform)
         self.still = faces.align(pixels, transform, height, width)
         yield Finding(
@@ -217,6 +218,11 @@ class Inputs:
                 f" {factor:.2g} times its length"
             )
         yield Finding(OK, "speed", said, values)
+
+
+def _placement(landmarks: np.ndarray) -> np.ndarray:
+    """As most models have it."""
+    return faces.face_transform(landmarks, *_SIZE)
 
 
 def _form(path: str) -> tuple[int, int, str, float]:

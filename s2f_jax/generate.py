@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tqdm
@@ -17,9 +17,14 @@ import tqdm
 from data_pipelines import files, media
 from data_pipelines.errors import UserError
 from data_pipelines.sound import SoundFile
-from s2f_jax import jobs, timing
+from s2f_jax import jobs, signing, timing
 from s2f_jax.jobs import Job
+from s2f_jax.looks import Look, look
 from s2f_jax.takes import Take
+
+if TYPE_CHECKING:
+    from s2f_jax.animate import Animator
+    from s2f_jax.provenance import Mark
 
 _UNEVEN = 2  # The longest of the sounds that are drawn side by side by the shortest, at most.
 _PATIENCE = 3.0  # Seconds until a bar shows.
@@ -37,11 +42,14 @@ def generate(
     fps: str | None = None,
     paste_back: bool = False,
     side_by_side: int = 4,
+    badge: bool = False,
+    certificate: str | None = None,
+    key: str | None = None,
 ) -> None:
     """Videos of exactly ceil(samples * fps / rate) frames with their sound, as jobs.plan has them.
 
-    Each appears whole or not at all. Raises UserError for what a person can mend; of several
-    videos, all that can be made are made first.
+    Each appears whole or not at all, and says what made it (provenance.py). Raises UserError for
+    what a person can mend; of several videos, all that can be made are made first.
     """
     planned = jobs.plan(images, audios, output, seed, num_samples)
     shown = None if fps is None else timing.frame_rate(fps)
@@ -51,24 +59,38 @@ def generate(
         raise UserError(
             "--paste_back has no picture to put an --aligned crop into: leave one of them out"
         )
+    signer = _signer(certificate, key)
     seconds, errors = _lengths(planned)
     groups = _groups([job for job in planned if job not in errors], seconds, side_by_side)
     with _sigterm_unwinds(), _Looks(aligned) as looks:
         if groups:
             looks.ahead(groups[0])
             # JAX comes while the faces are looked for.
+            from s2f_jax import provenance
             from s2f_jax.animate import Animator
             from s2f_jax.streaming import CHUNK
 
             animator = Animator.load(checkpoint)
             looks.thread.submit(animator.painter.arranged, CHUNK)  # While the rest is compiled.
-            studio = _Studio(animator, looks, shown, paste_back)
+            mark = provenance.mark(checkpoint, seed, {}, composite=paste_back)
+            studio = _Studio(animator, looks, shown, mark, badge, signer)
             frames = sum(math.ceil(seconds[job.audio] * studio.fps) for job in sum(groups, []))
             with _Progress(frames) as progress:
                 for group, following in zip(groups, [*groups[1:], []], strict=True):
                     looks.ahead(group + following)
                     errors |= studio.make(group, progress)
     _tell(planned, errors)
+
+
+def _signer(certificate: str | None, key: str | None) -> signing.Signer | None:
+    """Who signs, if anybody does; tried before any work."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UserError("--certificate and --key sign together: give both, or neither")
+    signer = signing.Signer(certificate, key)
+    signing.check(signer)
+    return signer
 
 
 def _lengths(planned: Sequence[Job]) -> tuple[dict[str, float], dict[Job, UserError]]:
@@ -109,21 +131,12 @@ def _tell(planned: Sequence[Job], errors: Mapping[Job, UserError]) -> None:
         raise UserError(f"{len(errors)} of {len(planned)} videos were not made: {reasons}")
 
 
-class _Look(NamedTuple):
-    """A picture as it was given, uint8 [H, W, 3], and its largest face of so many; none where the
-    picture is a crop."""
-
-    picture: np.ndarray
-    landmarks: np.ndarray | None  # float32 [68, 2].
-    faces: int
-
-
 class _Looks:
     """Looks at pictures in a thread of its own: the face model is as slow to load as JAX."""
 
     def __init__(self, aligned: bool):
         self._aligned, self.thread = aligned, ThreadPoolExecutor(1)
-        self._looks: dict[str, Future[_Look]] = {}
+        self._looks: dict[str, Future[Look]] = {}
 
     def __enter__(self) -> "_Looks":
         return self
@@ -137,31 +150,31 @@ class _Looks:
         self._looks = {}
         for job in group:
             if job.image not in self._looks:
-                look = before.get(job.image) or self.thread.submit(self._look, job.image)
-                self._looks[job.image] = look
+                seen = before.get(job.image) or self.thread.submit(look, job.image, self._aligned)
+                self._looks[job.image] = seen
 
-    def __call__(self, image: str) -> _Look:
+    def __call__(self, image: str) -> Look:
         """Raises UserError where it cannot be read, or shows no face."""
         return self._looks[image].result()
-
-    def _look(self, image: str) -> _Look:
-        picture = media.read_image(image)
-        if self._aligned:
-            return _Look(picture, None, 1)
-        from data_pipelines import faces  # MediaPipe takes a second to import.
-
-        return _Look(picture, *faces.largest(picture))
 
 
 class _Studio:
     """Where groups of videos are drawn."""
 
     def __init__(
-        self, animator: Any, looks: _Looks, fps: fractions.Fraction | None, paste_back: bool
+        self,
+        animator: "Animator",
+        looks: _Looks,
+        fps: fractions.Fraction | None,
+        mark: "Mark",
+        badge: bool,
+        signer: signing.Signer | None,
     ):
-        self._animator, self._looks, self._paste_back = animator, looks, paste_back
+        """fps: of the videos, default the model's; mark: what all of them have in common."""
+        self._animator, self._looks = animator, looks
         self._own_fps = fractions.Fraction(animator.rate, animator.generator.stride)
         self.fps = fps or self._own_fps
+        self._mark, self._badge, self._signer = mark, badge, signer
         self._warned: set[str] = set()
 
     def make(self, group: Sequence[Job], progress: "_Progress") -> dict[Job, UserError]:
@@ -185,26 +198,27 @@ class _Studio:
 
     def _take(self, job: Job) -> tuple[np.ndarray, Take]:
         """The still that the model takes, and the video to be."""
-        look, animator = self._looks(job.image), self._animator
-        size, draw = animator.size, None
-        if look.landmarks is None:
-            still = animator.still(look.picture)
-        else:
-            from data_pipelines import faces  # Here by now.
-
-            transform = animator.placement(look.landmarks)
-            still = faces.align(look.picture, transform, *animator.size)
-            if self._paste_back:
-                from s2f_jax.paste import Paster
-
-                draw = Paster(look.picture, look.landmarks, transform, still)
-                size = look.picture.shape[:2]
-        if look.faces > 1 and job.image not in self._warned:
+        seen, animator = self._looks(job.image), self._animator
+        still, transform = seen.still(animator)
+        if job.image not in self._warned:
             self._warned.add(job.image)
-            tqdm.tqdm.write(
-                f"{job.image} shows {look.faces} faces: the largest is taken", file=sys.stderr
-            )
-        return still, Take(job, animator.rate, self._own_fps, self.fps, size, draw)
+            for doubt in seen.doubts(animator):
+                tqdm.tqdm.write(doubt, file=sys.stderr)
+        size, draw = animator.size, None
+        if self._mark.composite:
+            from s2f_jax.paste import Paster
+
+            assert seen.landmarks is not None and transform is not None
+            size = seen.picture.shape[:2]
+            draw = Paster(seen.picture, seen.landmarks, transform, still)
+        mark = self._mark.video(job.seed, image=job.image, audio=job.audio)
+        take = Take(
+            *(job, mark, animator.rate, self._own_fps, self.fps, size),
+            draw=draw,
+            badge=self._badge,
+            signer=self._signer,
+        )
+        return still, take
 
     def _draw(self, takes: Sequence[Take], stills: np.ndarray, progress: "_Progress") -> None:
         animator, seeds = self._animator, [take.job.seed for take in takes]

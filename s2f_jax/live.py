@@ -99,10 +99,19 @@ class Live:
         self._shown: collections.deque[float] = collections.deque()  # Of frames on their way out.
         self._latencies = array.array("d")
         self._drawing, self._delay = 0.0, 0.0
+        self._finish: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def run(self, ears: Ears, sink: Sink) -> None:
-        """Until the sound ends. Raises BrokenPipeError where nobody reads."""
-        self._delay = sink.delay
+    def run(
+        self,
+        ears: Ears,
+        sink: Sink,
+        finish: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        """Until the sound ends; finish: what else is done to frames [k, H, W, 3].
+
+        Raises BrokenPipeError where nobody reads.
+        """
+        self._delay, self._finish = sink.delay, finish
         for arrival, samples in ears:
             self._hear(arrival, samples)
             sink.sound(samples)
@@ -130,6 +139,8 @@ class Live:
     def _timed(self, draw: Callable[[], np.ndarray]) -> np.ndarray:
         start = time.monotonic()
         frames = draw()
+        if self._finish is not None and len(frames):
+            frames = self._finish(frames)
         self._drawing += time.monotonic() - start
         return frames
 

@@ -19,7 +19,7 @@ import av.error
 import numpy as np
 from etils import epath
 
-from data_pipelines import download, media, video
+from data_pipelines import download, files
 from data_pipelines.errors import UserError
 from s2f_jax import badge, runs, signing
 from s2f_jax.animate import find_checkpoint
@@ -37,7 +37,7 @@ NAME = "s2f_jax"
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """What made a video. For many seeds of one sound: dataclasses.replace(mark, seed=...)."""
+    """What made a video."""
 
     version: str  # Of this package.
     model: Mapping[str, Any]  # run, config_sha256, step and the weights' sum.
@@ -82,21 +82,28 @@ class Mark:
             _MACHINE_READABLE: json.dumps(self.facts, sort_keys=True),
         }
 
-    def sidecar(self, video_path: str | os.PathLike) -> pathlib.Path:
-        """Writes <video>.json beside a finished (and signed) video, whole or not at all.
+    def video(self, seed: int, **inputs: str | os.PathLike) -> "Mark":
+        """The same for a video of its own seed and inputs. Raises UserError as `mark` does."""
+        return dataclasses.replace(self, seed=seed, inputs=_sums(inputs))
 
+    def sidecar(
+        self, video_path: str | os.PathLike, frames: int, fps: float, target: str | None = None
+    ) -> None:
+        """Writes <video>.json for a finished (and signed) video, whole or not at all.
+
+        target: where the video will be, if it is elsewhere yet.
         Raises:
           UserError: it cannot be written there, or the video cannot be read.
         """
-        path = pathlib.Path(video_path)
+        place = target or os.fspath(video_path)
+        about = {"file": epath.Path(place).name, "sha256": _digest(video_path)}
         contents = self.facts | {
             "inputs": {what: dict(of) for what, of in self.inputs.items()},
-            "video": _measured(path),
+            "video": about | {"frames": frames, "fps": fps},
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
-        target = sidecar_path(path)
-        media.write_atomically(target, (json.dumps(contents, indent=2) + "\n").encode())
-        return target
+        text = json.dumps(contents, indent=2) + "\n"
+        files.write_atomically(sidecar_path(place), text.encode())
 
     def badge(self, frames: np.ndarray) -> np.ndarray:
         """Frames uint8 [T, H, W, 3] -> copies with a small visible badge in the corner."""
@@ -105,17 +112,18 @@ class Mark:
     def sign(
         self,
         video_path: str | os.PathLike,
-        certificate: str | os.PathLike,
-        key: str | os.PathLike,
+        signer: signing.Signer,
+        title: str | None = None,
     ) -> None:
         """Signs a C2PA manifest with these facts into a finished video, before its sidecar.
 
-        certificate: PEM, the signer's own first, then those up to its authority; key: PEM.
+        title: by default the file's name.
         Raises UserError without the extra `c2pa` and for what cannot sign; the video is as it was.
         """
         facts = self.facts
-        claim = signing.Claim(self.source_type, facts["generator"], facts)
-        signing.sign(pathlib.Path(video_path), claim, certificate, key)
+        path = pathlib.Path(video_path)
+        claim = signing.Claim(title or path.name, self.source_type, facts["generator"], facts)
+        signing.sign(path, claim, signer)
 
 
 def mark(
@@ -147,16 +155,19 @@ def mark(
         "step": step,
         "sum": checkpoint_sum,
     }
-    files = {
+    return Mark(runs.version(NAME), model, seed, _sums(inputs), composite)
+
+
+def _sums(inputs: Mapping[str, str | os.PathLike]) -> dict[str, dict[str, str]]:
+    return {
         what: {"file": pathlib.Path(path).name, "sha256": _digest(path)}
         for what, path in inputs.items()
     }
-    return Mark(runs.version(NAME), model, seed, files, composite)
 
 
-def sidecar_path(video_path: str | os.PathLike) -> pathlib.Path:
+def sidecar_path(video_path: str | os.PathLike) -> epath.Path:
     """talk.mp4 -> talk.mp4.json"""
-    path = pathlib.Path(video_path)
+    path = epath.Path(video_path)
     return path.with_name(path.name + ".json")
 
 
@@ -195,7 +206,7 @@ def read(video_path: str | os.PathLike) -> Said:
         ) from error
     sidecar = unchanged = None
     if sidecar_path(path).exists():
-        sidecar = _object(sidecar_path(path).read_text(errors="replace"))
+        sidecar = _object(sidecar_path(path).read_bytes().decode(errors="replace"))
         if sidecar is None:
             raise UserError(f"{sidecar_path(path)} is damaged: it is no JSON object; remove it")
         about = sidecar.get("video")
@@ -226,17 +237,3 @@ def _digest(path: str | os.PathLike) -> str:
         return download.file_digest(pathlib.Path(path), "sha256")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path") from error
-
-
-def _measured(path: pathlib.Path) -> dict[str, Any]:
-    """Of a video: its name, sum, frames and rate."""
-    digest = _digest(path)
-    try:
-        with av.open(str(path.absolute()), metadata_errors="replace") as container:
-            stream = video.chosen(container.streams.video)
-            # Counted: a fragmented file's header says nothing.
-            frames = sum(1 for packet in container.demux(stream) if packet.size) if stream else 0
-            fps = float(stream.average_rate or 0) if stream else 0.0
-    except av.error.FFmpegError as error:
-        raise UserError(f"{path} is no video ({error.strerror}): make it again") from error
-    return {"file": path.name, "sha256": digest, "frames": frames, "fps": fps}

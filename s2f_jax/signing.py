@@ -6,7 +6,7 @@ import os
 import pathlib
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -36,11 +36,13 @@ class Manifest:
 class Claim:
     """What is signed of a new file."""
 
+    title: str  # A file's name.
     source_type: str  # An IPTC digital source type's address.
     generator: Mapping[str, str]  # name and version.
     facts: Mapping[str, Any]  # Anything that JSON can hold.
 
-    def manifest(self, title: str) -> dict[str, Any]:
+    @property
+    def manifest(self) -> dict[str, Any]:
         """As C2PA wants it."""
         created = {
             "action": "c2pa.created",
@@ -48,7 +50,7 @@ class Claim:
             "softwareAgent": self.generator,
         }
         return {
-            "title": title,
+            "title": self.title,
             "claim_generator_info": [self.generator],
             "assertions": [
                 {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
@@ -57,12 +59,14 @@ class Claim:
         }
 
 
-def sign(
-    video: pathlib.Path,
-    claim: Claim,
-    certificate: str | os.PathLike,
-    key: str | os.PathLike,
-) -> None:
+class Signer(NamedTuple):
+    """Who signs: the places of two PEM files."""
+
+    certificate: str | os.PathLike  # The signer's own first, then those up to its authority.
+    key: str | os.PathLike  # Without a password.
+
+
+def sign(video: pathlib.Path, claim: Claim, signer: Signer) -> None:
     """Signs a claim into an mp4, which is replaced by the signed one, whole or not at all.
 
     No time stamp is fetched: after the certificate's end, the signature counts no more.
@@ -73,7 +77,7 @@ def sign(
     part = video.with_name(f".{video.stem}.{uuid.uuid4().hex[:8]}.part{video.suffix}")
     try:
         with video.open("rb") as source, part.open("w+b") as target:
-            _sign("video/mp4", source, target, claim.manifest(video.name), certificate, key)
+            _sign("video/mp4", source, target, claim, signer)
         part.replace(video)
     except OSError as error:
         raise UserError(
@@ -83,16 +87,15 @@ def sign(
         part.unlink(missing_ok=True)
 
 
-def check(certificate: str | os.PathLike, key: str | os.PathLike) -> None:
-    """Whether they can sign, before any work: they sign a picture of one pixel.
+def check(signer: Signer) -> None:
+    """Whether it can sign, before any work: it signs a picture of one pixel.
 
     Raises:
       UserError: as sign does.
     """
     pixel = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
-    claim = Claim("http://c2pa.org/digitalsourcetype/empty", {"name": "check"}, {})
-    manifest = claim.manifest("check")
-    _sign("image/png", io.BytesIO(pixel), io.BytesIO(), manifest, certificate, key)
+    claim = Claim("check", "http://c2pa.org/digitalsourcetype/empty", {"name": "check"}, {})
+    _sign("image/png", io.BytesIO(pixel), io.BytesIO(), claim, signer)
 
 
 def read(video: pathlib.Path) -> Manifest | None:
@@ -129,26 +132,20 @@ def read(video: pathlib.Path) -> Manifest | None:
     )
 
 
-def _sign(
-    kind: str,
-    source: Any,
-    target: Any,
-    manifest: Mapping[str, Any],
-    certificate: str | os.PathLike,
-    key: str | os.PathLike,
-) -> None:
+def _sign(kind: str, source: Any, target: Any, claim: Claim, signer: Signer) -> None:
     try:
         import c2pa
     except ImportError as error:
         raise UserError(
             f"signing needs a package that is missing ({error}): pip install 's2f_jax[c2pa]'"
         ) from error
+    certificate, key = signer
     chain, secret = _contents(certificate, "certificate"), _contents(key, "key")
     algorithm = _algorithm(secret, key)
     try:
-        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, chain, secret, None))
+        signs = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, chain, secret, None))
         context = c2pa.Context(c2pa.Settings.from_dict(_OFFLINE))
-        c2pa.Builder(dict(manifest), context).sign(signer, kind, source, target)
+        c2pa.Builder(claim.manifest, context).sign(signs, kind, source, target)
     except c2pa.C2paError as error:
         reason = " ".join(str(error).split()).removeprefix("Signature: ")
         raise UserError(

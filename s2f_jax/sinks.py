@@ -62,7 +62,8 @@ def opened(
     rate: int,
     metadata: dict[str, str] | None = None,
 ) -> Sink:
-    """form: of FORMATS; size: height, width; rate: of the sound; metadata: tags of an mp4."""
+    """form: of FORMATS; size: height, width; rate: of the sound; metadata: tags of an mp4; of
+    the others, Y4M alone has a place to say that it is synthetic."""
     if form == "mp4":
         return _Mp4(file, size, fps, rate, metadata)
     return (_Y4m if form == "y4m" else _Raw)(file, size, fps)
@@ -102,7 +103,9 @@ class _Y4m(_Raw):
     def __init__(self, file: Descriptor, size: tuple[int, int], fps: fractions.Fraction):
         super().__init__(file, size, fps)
         rate = f"F{fps.numerator}:{fps.denominator}"
-        head = f"YUV4MPEG2 W{size[1]} H{size[0]} {rate} Ip A1:1 C444 XCOLORRANGE=LIMITED\n"
+        head = (
+            f"YUV4MPEG2 W{size[1]} H{size[0]} {rate} Ip A1:1 C444 XCOLORRANGE=LIMITED XSYNTHETIC\n"
+        )
         file.write(head.encode())
 
     def _bytes(self, picture: np.ndarray) -> bytes:

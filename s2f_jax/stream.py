@@ -15,6 +15,7 @@ from data_pipelines import files
 from data_pipelines.errors import UserError
 from s2f_jax import sinks, sources
 from s2f_jax.live import Ears, Live
+from s2f_jax.looks import look
 
 _FASTER = 1.1  # Times real time, from which on latencies say little.
 
@@ -30,11 +31,12 @@ def stream(
     to: str | None = None,
     seed: int = 0,
     aligned: bool = False,
+    badge: bool = False,
     pace: bool = False,
     json_file: str | None = None,
 ) -> None:
     """From sound (sources.opened, sources.microphone) to a video (of sinks.FORMATS), until either
-    ends; then what was late, on the standard error.
+    ends; then what was late, on the standard error. What made a video in a file is beside it.
 
     Standard output carries the video alone. Raises UserError for what a person can mend.
     """
@@ -46,29 +48,35 @@ def stream(
         source = sources.microphone(microphone, rate)
     with contextlib.ExitStack() as stack:
         stack.callback(source.close)
+        from s2f_jax import provenance
         from s2f_jax.animate import Animator
 
         animator = Animator.load(checkpoint)
-        still, count = (animator.still(image), 1) if aligned else animator.portrait(image)
-        if count > 1:
-            _say(f"{image} shows {count} faces: the largest is taken")
+        seen = look(image, aligned)
+        still, _ = seen.still(animator)
+        for doubt in seen.doubts(animator):
+            _say(doubt)
+        recorded = microphone is None and audio != "-"
+        inputs = {"image": image} | ({"audio": audio} if recorded else {})
+        mark = provenance.mark(checkpoint, seed, inputs)
         source_rate = source.rate or animator.rate
-        is_file = microphone is None and audio != "-" and not pace
-        live = Live(animator, still, source_rate, seed, is_file)
+        live = Live(animator, still, source_rate, seed, recorded and not pace)
         fps = fractions.Fraction(animator.rate, animator.generator.stride)
         file = stack.enter_context(_opened_output(output))
         ears = Ears(source.pieces, source_rate if pace else None)
         with _stopped_by_signals(ears.end) as stopped, contextlib.suppress(BrokenPipeError):
             # A pipe that is closed is no mistake: who read it has seen enough.
-            sink = sinks.opened(to, file, animator.size, fps, source_rate)
+            sink = sinks.opened(to, file, animator.size, fps, source_rate, mark.metadata)
             _say(_promise(source.name, source_rate, to, sink, live, animator))
             try:
-                live.run(ears, sink)
+                live.run(ears, sink, mark.badge if badge else None)
             except BaseException:
                 sink.abandon()
                 raise
         report = live.report()
         _say(_told(report))
+        if output != "-":
+            mark.sidecar(output, report["frames"], float(fps))
         if json_file is not None:
             files.write_atomically(json_file, f"{json.dumps(report, indent=2)}\n".encode())
     if ears.error is not None and not stopped:  # What a signal cut off is not whole.
@@ -104,6 +112,8 @@ def _check(
             raise UserError(f"--{flag}={name} is a folder: give another name")
         if not path.parent.is_dir():
             raise UserError(f"--{flag}={name}: there is no folder {path.parent}; make it first")
+    if output != "-" and json_file == f"{output}.json":
+        raise UserError(f"--json={json_file} is where the video's marks go: give another name")
     return to or of_name or "mp4"
 
 

@@ -2,7 +2,10 @@
 
 import fractions
 import math
+import os
+import pathlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +13,11 @@ from data_pipelines.errors import UserError
 from data_pipelines.sound import Resampler, SoundFile
 from data_pipelines.writer import VideoFile
 from s2f_jax.jobs import Job
+from s2f_jax.signing import Signer
 from s2f_jax.timing import Retimed
+
+if TYPE_CHECKING:
+    from s2f_jax.provenance import Mark
 
 _NOTHING = np.zeros(0, np.float32)
 
@@ -27,22 +34,28 @@ class Take:
     def __init__(
         self,
         job: Job,
+        mark: "Mark",
         rate: int,
         own_fps: fractions.Fraction,
         fps: fractions.Fraction,
         size: tuple[int, int],
         draw: Callable[[np.ndarray], np.ndarray] | None = None,
-        metadata: dict[str, str] | None = None,
+        badge: bool = False,
+        signer: Signer | None = None,
     ):
-        """rate and own_fps: the model's; fps and size (height, width): the video's; draw: a frame
-        of the model to one of the video; metadata: the video's tags."""
+        """mark: what made it; rate and own_fps: the model's; fps and size (height, width): the
+        video's; draw: a frame of the model to one of the video; badge: to be shown on it; signer:
+        who signs the mark."""
         self.job, self.done = job, False
         self.error: UserError | None = None
         self._fps, self._size = fps, size
+        self._mark, self._badge, self._signer = mark, badge, signer
         self._draw, self._retimed = draw, Retimed(own_fps, fps)
         self._sound = SoundFile(job.audio)
         try:
-            self._video = VideoFile(job.output, *size, fps, self._sound.rate, metadata)
+            self._video = VideoFile(
+                job.output, *size, fps, self._sound.rate, mark.metadata, self._finish
+            )
         except UserError:
             self._sound.close()
             raise
@@ -88,7 +101,7 @@ class Take:
         try:
             for frame in frames:
                 copies = self._retimed.copies(seconds)
-                picture = self._draw(frame) if self._draw and copies else frame
+                picture = self._picture(frame) if copies else frame
                 for _ in range(copies):
                     self._video.show(picture)
                 if self._ended and self.frames == math.ceil(seconds * self._fps):
@@ -98,6 +111,17 @@ class Take:
                     return
         except UserError as error:
             self._fail(error)
+
+    def _picture(self, frame: np.ndarray) -> np.ndarray:
+        picture = self._draw(frame) if self._draw else frame
+        return self._mark.badge(picture[None])[0] if self._badge else picture
+
+    def _finish(self, video: pathlib.Path) -> None:
+        """Before it appears."""
+        target = self.job.output
+        if self._signer is not None:
+            self._mark.sign(video, self._signer, os.path.basename(target))
+        self._mark.sidecar(video, self.frames, float(self._fps), target)
 
     def _fail(self, error: UserError) -> None:
         self.error = error

@@ -82,7 +82,7 @@ def test_eye_corners_move_inwards_and_the_nose_down():
 def test_no_face_is_a_sentence(monkeypatch):
     monkeypatch.setattr(faces, "find_faces", lambda image: [])
     with pytest.raises(UserError, match="--aligned"):
-        faces.portrait(np.zeros((10, 10, 3), np.uint8), 128, 96)
+        faces.largest(np.zeros((10, 10, 3), np.uint8))
 
 
 def test_the_largest_face_becomes_the_portrait(monkeypatch):
@@ -92,22 +92,22 @@ def test_the_largest_face_becomes_the_portrait(monkeypatch):
     image = np.zeros((400, 300, 3), np.uint8)
     nose = np.rint(landmarks[33]).astype(int)
     cv2.circle(image, nose.tolist(), 8, (255, 255, 255), -1)
-    drawn, count = faces.portrait(image, 128, 96)
+    found, count = faces.largest(image)
+    drawn = faces.align(image, faces.face_transform(found, 128, 96), 128, 96)
     assert drawn.shape == (128, 96, 3) and count == 2
     assert drawn[72, 49].min() > 250 and drawn[60, 49].max() < 5
 
 
-def test_a_portrait_goes_to_another_face_where_one_is_given(monkeypatch):
+def test_a_portrait_goes_to_another_face_where_one_is_given():
     """To one of half the size, 10 pixels further right: by its five stable points."""
     landmarks = np.zeros((68, 2), np.float32)
     landmarks[list(faces.STABLE)] = faces.CANONICAL
     face = (faces.CANONICAL / 2 + (10, 0)).tolist()
     transform = faces.face_transform(landmarks, 128, 96, face)
     np.testing.assert_allclose(transform, [[0.5, 0, 10], [0, 0.5, 0]], atol=1e-4)
-    monkeypatch.setattr(faces, "find_faces", lambda image: [landmarks])
     image = np.zeros((128, 96, 3), np.uint8)
     cv2.circle(image, (40, 60), 8, (255, 255, 255), -1)
-    drawn, _ = faces.portrait(image, 128, 96, face)
+    drawn = faces.align(image, transform, 128, 96)
     assert drawn[30, 30].min() > 250 and drawn[60, 40].max() < 5
 
 

@@ -1,3 +1,5 @@
+import contextlib
+import io
 import os
 import pathlib
 import signal
@@ -12,9 +14,10 @@ import pytest
 from data_pipelines import faces, media
 from data_pipelines.errors import UserError
 from s2f_jax import generate as command
-from s2f_jax import takes
+from s2f_jax import provenance, takes
 from s2f_jax.animate import Animator
 from s2f_jax.generate import generate
+from tests import certificates
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
@@ -47,7 +50,7 @@ def call(run_folder, animator, tmp_path, monkeypatch):
         "output": tmp_path / "out.mp4",
     }
 
-    def call(aligned=True, seed=0, fps=None, paste_back=False, **files):
+    def call(aligned=True, seed=0, fps=None, paste_back=False, marks=None, **files):
         paths = {name: str(path) for name, path in (good | files).items()}
         generate(
             paths["checkpoint"],
@@ -58,6 +61,7 @@ def call(run_folder, animator, tmp_path, monkeypatch):
             aligned,
             fps=fps,
             paste_back=paste_back,
+            **(marks or {}),
         )
         return pathlib.Path(paths["output"])
 
@@ -130,10 +134,61 @@ def test_of_two_faces_the_largest_is_taken_and_that_is_said(call, monkeypatch, c
     landmarks[:, list(faces.STABLE)] = faces.canonical(16, 12)
     monkeypatch.setattr(faces, "find_faces", lambda image: list(landmarks))
     call(aligned=False)
-    assert "still.png shows 2 faces: the largest is taken" in capsys.readouterr().err
+    said = "still.png: it shows 2 faces: the largest is taken"
+    assert said in capsys.readouterr().err
     monkeypatch.setattr(faces, "find_faces", lambda image: list(landmarks[:1]))
     call(aligned=False)
-    assert capsys.readouterr().err == ""
+    assert said not in capsys.readouterr().err
+
+
+def test_a_face_unlike_those_of_the_training_is_told_once(run_folder, call, tmp_path, monkeypatch):
+    """A face of a tenth of the crop's size, for two sounds."""
+    landmarks = np.zeros((68, 2), np.float32)
+    landmarks[list(faces.STABLE)] = faces.canonical(16, 12) / 10 + 5
+    monkeypatch.setattr(faces, "find_faces", lambda image: [landmarks])
+    call(aligned=False)
+    still, sounds = tmp_path / "still.png", [tmp_path / "good.wav", tmp_path / "b.wav"]
+    wav(sounds[1], SOUND[:4000])
+    with contextlib.redirect_stderr(io.StringIO()) as told:
+        generate(str(run_folder), [str(still)], list(map(str, sounds)), str(tmp_path / "out"))
+    assert told.getvalue().count("still.png: the face is small") == 1
+    assert "the model's crop enlarges it 10.0 times" in told.getvalue()
+    assert len(list((tmp_path / "out").glob("*.mp4"))) == 2
+
+
+def test_a_video_says_what_made_it_inside_and_beside(call, run_folder, tmp_path):
+    said = provenance.read(call(seed=5))
+    expected = provenance.mark(
+        run_folder, 5, {"image": tmp_path / "still.png", "audio": tmp_path / "good.wav"}
+    )
+    assert said.synthetic and said.unchanged and said.manifest is None
+    assert said.facts == expected.facts and said.facts["model"]["step"] == 3
+    assert said.sidecar["inputs"] == expected.inputs
+    assert said.sidecar["video"]["frames"] == 13 and said.sidecar["video"]["fps"] == 25
+    assert said.tags["title"] == "AI-generated video"
+
+
+def test_the_badge_is_in_the_corner_of_every_frame(call, tmp_path):
+    plain, marked = (
+        media.decode_clip(call(output=tmp_path / f"{i}.mp4", marks={"badge": i > 0})).frames
+        for i in (0, 1)
+    )
+    differs = np.abs(plain.astype(int) - marked).max(axis=(0, 3)) > 60
+    assert differs[-4:, -4:].any() and not differs[:8].any()
+
+
+def test_a_certificate_signs_the_video_before_it_appears(call, tmp_path):
+    keys = certificates.signer(tmp_path)
+    marks = {"certificate": str(keys.certificate), "key": str(keys.key)}
+    said = provenance.read(call(marks=marks))
+    assert said.manifest.intact and said.manifest.source_type == provenance.GENERATED
+    assert said.unchanged and not list(tmp_path.glob(".*"))
+    keys.key.write_text("no key")
+    before = sorted(tmp_path.iterdir())
+    for wrong, told in ((marks, "is no private key"), ({"key": "a"}, "give both, or neither")):
+        with pytest.raises(UserError, match=told):
+            call(output=tmp_path / "other.mp4", marks=wrong)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_no_face_is_told_and_nothing_is_written(call, monkeypatch, tmp_path):
@@ -288,6 +343,8 @@ def test_a_signal_leaves_nothing_half_written(call, tmp_path, monkeypatch, numbe
             os.kill(os.getpid(), number)
 
     watched(monkeypatch, stop)
+    # A shell's background jobs are started deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM), sorted(tmp_path.iterdir())
     ended = SystemExit if number == signal.SIGTERM else KeyboardInterrupt
     with pytest.raises(ended) as end:
@@ -438,7 +495,8 @@ def test_of_many_the_bad_ones_are_named_and_the_others_made(several, tmp_path, c
     ):
         assert f"out/{said}" in text
     assert "4_4.mp4: The sound of" in text and "not finite" in text
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["0_0.mp4"]
+    made = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert made == ["0_0.mp4", "0_0.mp4.json"]
     assert "0_0.mp4: 15 frames, 0.60 s, 12x16" in capsys.readouterr().out
 
 
@@ -463,6 +521,7 @@ def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
     output = call(aligned=False, image=tmp_path / "portrait.png", paste_back=True)
     frames = media.decode_clip(output).frames.astype(int)
     assert "13 frames, 0.52 s, 81x95" in capsys.readouterr().out
+    assert provenance.read(output).facts["digitalSourceType"] == provenance.COMPOSITE
     assert frames.shape == (13, 96, 82, 3)
     outside = np.ones((95, 81), bool)
     outside[30:72, 20:52] = False

@@ -185,11 +185,12 @@ def test_sound_and_picture_stay_together_where_the_rates_do_not_divide(converted
     still, sound = still_and_sound(contents, 2.0)
     (tmp_path / "still.png").write_bytes(media.encode_png(still))
     media.write_video(tmp_path / "sound.mp4", np.stack([still] * 50), 25, sound, 16000)
-    files = {"image": tmp_path / "still.png", "audio": tmp_path / "sound.mp4"}
-    output = tmp_path / "out.mp4"
-    generate(str(run), **{k: str(v) for k, v in files.items()}, output=str(output), aligned=True)
+    still_file, sound_file, output = map(
+        str, (tmp_path / "still.png", tmp_path / "sound.mp4", tmp_path / "out.mp4")
+    )
+    generate(str(run), [still_file], [sound_file], output, aligned=True)
     frames = math.ceil(32000 / 533)
-    with av.open(str(output)) as video:
+    with av.open(output) as video:
         picture, audio = video.streams.video[0], video.streams.audio[0]
         assert picture.average_rate == fractions.Fraction(16000, 533)
         assert sum(1 for _ in video.decode(picture)) == frames

@@ -1,74 +1,26 @@
 """C2PA: what is signed can be read back by its own reader, and what cannot sign is told."""
 
-import datetime
+import functools
 import json
 import sys
 
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
 from s2f_jax import provenance, signing
+from tests import certificates
 
-NOW = datetime.datetime.now(datetime.UTC)
-AUTHORITY = ec.generate_private_key(ec.SECP256R1())
 MARK = provenance.Mark(
     "0.1.0", {"run": "tiny", "config_sha256": "ab", "step": 3, "sum": "cd"}, 7, {}
 )
 
 
-def certificate(name, key, usage, last_day, authority=False):
-    """Of AUTHORITY, for a name and its key."""
-
-    def named(text):
-        organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Tests")
-        return x509.Name([organisation, x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-    builder = x509.CertificateBuilder(
-        named("authority"), named(name), key.public_key(), x509.random_serial_number()
-    )
-    builder = builder.not_valid_before(NOW - datetime.timedelta(days=30))
-    builder = builder.not_valid_after(NOW + datetime.timedelta(days=last_day))
-    signs = [not authority, *[False] * 4, authority, authority, False, False]
-    for extension, critical in (
-        (x509.BasicConstraints(authority, None), True),
-        (x509.KeyUsage(*signs), True),
-        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
-        (x509.AuthorityKeyIdentifier.from_issuer_public_key(AUTHORITY.public_key()), False),
-        *([(x509.ExtendedKeyUsage([usage]), False)] if usage else []),
-    ):
-        builder = builder.add_extension(extension, critical)
-    signed = builder.sign(AUTHORITY, hashes.SHA256())
-    return signed.public_bytes(serialization.Encoding.PEM)
-
-
-def pem(key, password=b""):
-    lock = serialization.BestAvailableEncryption(password) if password else None
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        lock or serialization.NoEncryption(),
-    )
-
-
 @pytest.fixture
 def signer(tmp_path):
-    """-> the paths of a chain and of a key, as told."""
-
-    def signer(key=None, usage=ExtendedKeyUsageOID.EMAIL_PROTECTION, last_day=30, secret=None):
-        key = key or ec.generate_private_key(ec.SECP256R1())
-        chain = certificate("signer", key, usage, last_day)
-        chain += certificate("authority", AUTHORITY, None, 30, authority=True)
-        (tmp_path / "chain.pem").write_bytes(chain)
-        (tmp_path / "key.pem").write_bytes(secret or pem(key))
-        return tmp_path / "chain.pem", tmp_path / "key.pem"
-
-    return signer
+    return functools.partial(certificates.signer, tmp_path)
 
 
 @pytest.fixture
@@ -92,8 +44,8 @@ def test_a_signed_video_says_how_it_was_made_and_plays_as_before(video, signer, 
     import c2pa
 
     before = media.decode_clip(video)
-    signing.check(*signer(kind()))
-    MARK.sign(video, tmp_path / "chain.pem", tmp_path / "key.pem")
+    signing.check(keys := signer(kind()))
+    MARK.sign(video, keys)
     after = media.decode_clip(video)
     np.testing.assert_array_equal(after.frames, before.frames)
     np.testing.assert_array_equal(after.audio, before.audio)
@@ -113,7 +65,7 @@ def test_a_signed_video_says_how_it_was_made_and_plays_as_before(video, signer, 
 
 
 def test_a_signed_video_that_was_changed_is_found_out(video, signer):
-    MARK.sign(video, *signer())
+    MARK.sign(video, signer())
     data = bytearray(video.read_bytes())
     place = data.rindex(b"mdat") + 40
     data[place] ^= 1
@@ -127,8 +79,14 @@ def test_a_signed_video_that_was_changed_is_found_out(video, signer):
     [
         ({"usage": None}, r"cannot sign \(the certificate is invalid\): give a PEM file"),
         ({"last_day": -1}, r"cannot sign \(the certificate .*\): give a PEM file"),
-        ({"secret": pem(AUTHORITY)}, r"cannot sign \(.* does not match .*\): give a PEM file"),
-        ({"secret": pem(AUTHORITY, b"x")}, "key.pem is encrypted: give it without a password"),
+        (
+            {"secret": certificates.pem(certificates.AUTHORITY)},
+            r"cannot sign \(.* does not match .*\): give a PEM file",
+        ),
+        (
+            {"secret": certificates.pem(certificates.AUTHORITY, b"x")},
+            "key.pem is encrypted: give it without a password",
+        ),
         ({"secret": b"key"}, "key.pem is no private key: give one in PEM"),
         (
             {"key": ec.generate_private_key(ec.SECP256K1())},
@@ -140,7 +98,10 @@ def test_what_cannot_sign_is_told_and_the_video_is_left(video, signer, tmp_path,
     before = video.read_bytes()
     chain, key = signer(**wrong)
     files = sorted(tmp_path.iterdir())
-    for call in (lambda: MARK.sign(video, chain, key), lambda: signing.check(chain, key)):
+    for call in (
+        lambda: MARK.sign(video, signing.Signer(chain, key)),
+        lambda: signing.check(signing.Signer(chain, key)),
+    ):
         with pytest.raises(UserError, match=said) as told:
             call()
         assert "\n" not in str(told.value)
@@ -150,18 +111,18 @@ def test_what_cannot_sign_is_told_and_the_video_is_left(video, signer, tmp_path,
 def test_files_that_are_none_are_told(video, signer, tmp_path):
     chain, key = signer()
     with pytest.raises(UserError, match=r"the certificate .*no.pem cannot be read \(No such file"):
-        MARK.sign(video, tmp_path / "no.pem", key)
+        MARK.sign(video, signing.Signer(tmp_path / "no.pem", key))
     with pytest.raises(UserError, match=r"the key .* cannot be read \(Is a directory\)"):
-        MARK.sign(video, chain, tmp_path)
+        MARK.sign(video, signing.Signer(chain, tmp_path))
     (tmp_path / "text.pem").write_text("no certificate")
     with pytest.raises(UserError, match="text.pem and the key .* cannot sign"):
-        MARK.sign(video, tmp_path / "text.pem", key)
+        MARK.sign(video, signing.Signer(tmp_path / "text.pem", key))
     with pytest.raises(UserError, match="no.mp4 cannot be signed .*: give a video"):
-        MARK.sign(tmp_path / "no.mp4", chain, key)
+        MARK.sign(tmp_path / "no.mp4", signing.Signer(chain, key))
 
 
 def test_without_the_package_signing_is_refused_and_reading_goes_on(video, signer, monkeypatch):
     monkeypatch.setitem(sys.modules, "c2pa", None)
     with pytest.raises(UserError, match=r"pip install 's2f_jax\[c2pa\]'"):
-        MARK.sign(video, *signer())
+        MARK.sign(video, signer())
     assert provenance.read(video).manifest is None

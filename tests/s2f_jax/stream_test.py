@@ -17,7 +17,7 @@ import pytest
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import live, stream
+from s2f_jax import live, provenance, stream
 from s2f_jax.animate import Animator
 from s2f_jax.streaming import Stream
 
@@ -107,6 +107,26 @@ def test_every_format_shows_the_same(call):
         if output == "out.y4m":
             assert differ(np.stack(seen), raw) <= 6
     assert (pictures(call(output="out.bin", to="rgb24")) == raw).all()
+
+
+def test_a_video_in_a_file_says_what_made_it(call, run_folder, tmp_path):
+    """Inside where the format has a place for it, and beside."""
+    inputs = {"image": tmp_path / "still.png", "audio": tmp_path / "sound"}
+    expected = provenance.mark(run_folder, 4, inputs)
+    for output in ("out.mp4", "out.y4m"):
+        data = call(output=output, seed=4)
+        said = provenance.read(tmp_path / output)
+        assert said.synthetic and said.unchanged and said.sidecar["inputs"] == expected.inputs
+        assert said.facts == (expected.facts if output == "out.mp4" else None)
+        assert said.sidecar["video"]["frames"] == 32
+        assert b"XSYNTHETIC" in data or output == "out.mp4"
+    call()
+    assert json.loads((tmp_path / "out.rgb.json").read_text())["synthetic"] is True
+
+
+def test_the_badge_is_on_every_frame(call):
+    differs = pictures(call(badge=True)) != pictures(call())
+    assert differs[:, -4:, -4:].any((1, 2, 3)).all() and not differs[:, :8].any()
 
 
 def test_late_frames_are_counted(call, tmp_path, monkeypatch):
