@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import struct
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import ml_dtypes
 import numpy as np
 from etils import epath
 
+from data_pipelines import download
 from data_pipelines.errors import UserError
 from s2f_jax import networks, run_bundle, runs
 from s2f_jax.models import folded
@@ -22,6 +24,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 WEIGHT_TYPES = ("float32", "bfloat16", "int8")
 _STORED_AS = {np.dtype("float32"): "F32", np.dtype(ml_dtypes.bfloat16): "BF16"}
 _STORED_AS |= {np.dtype("int8"): "I8"}
+_SOURCE = ("run", "config_sha256", "step", "sum")  # Of a checkpoint, as provenance.model has it.
 
 Named = dict[str, np.ndarray]  # Weights, as `frame_decoder.stages.0.mix.kernel`.
 
@@ -101,6 +104,17 @@ def shapes(generator: Generator) -> dict[str, tuple[int, ...]]:
     return {name: leaf.shape for name, leaf in named(folded.fold(generator, none)).items()}
 
 
+def write_sums(folder: epath.PathLike) -> None:
+    """SHA256SUMS, of all that is in the folder by now."""
+    files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    lines = [
+        f"{download.file_digest(path, 'sha256')}  {path.relative_to(folder).as_posix()}\n"
+        for path in files
+        if path.name != run_bundle.SUMS
+    ]
+    (pathlib.Path(folder) / run_bundle.SUMS).write_text("".join(lines))
+
+
 def is_one(path: epath.PathLike) -> bool:
     """Whether there is a bundle, whole or not, and not a run."""
     folder = epath.Path(path)
@@ -136,15 +150,37 @@ def read(path: epath.PathLike) -> tuple[runs.Config, folded.Weights]:
     return sections, nested(weights)
 
 
+def identity(path: epath.PathLike) -> dict[str, Any]:
+    """What tells a bundle's model from any others': `source` of its config, which is the checkpoint
+    that it was made from, and the type and sum of its own weights.
+
+    Raises UserError for one that is damaged, incomplete or of another format.
+    """
+    folder = epath.Path(path)
+    try:
+        config = run_bundle.read_config(folder)
+        made_from = {name: config["source"][name] for name in _SOURCE}
+        own = {"weights": config["weights"], "weights_sha256": run_bundle.sum_of(folder, WEIGHTS)}
+        return made_from | own
+    except run_bundle.Problem as problem:
+        raise UserError(str(problem)) from problem
+    except (LookupError, TypeError) as error:
+        raise _lacking(folder, error) from error
+
+
 def _wanted(config: runs.Config, folder: epath.Path) -> dict[str, tuple[int, ...]]:
     try:
         return shapes(networks.generator(config.data, config.model))
     except (AttributeError, KeyError) as error:
-        field = str(error).strip("'\"")
-        raise UserError(
-            f"{folder / CONFIG} lacks the field {field}: use the version of s2f_jax that it names"
-            " under made_with"
-        ) from error
+        raise _lacking(folder, error) from error
+
+
+def _lacking(folder: epath.Path, error: Exception) -> UserError:
+    field = str(error).strip("'\"")
+    return UserError(
+        f"{folder / CONFIG} lacks the field {field}: use the version of s2f_jax that it names"
+        " under made_with"
+    )
 
 
 def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:

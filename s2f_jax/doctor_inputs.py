@@ -49,31 +49,32 @@ class Inputs:
         return self.animator.size if self.animator else _SIZE
 
     def examine_checkpoint(self, path: str) -> Iterator[Finding]:
-        """Restores it, by its checksums."""
+        """Restores a run's checkpoint or a bundle, by its checksums."""
         from s2f_jax.animate import Animator
 
         started = time.perf_counter()
         animator = Animator.load(path)
         seconds = time.perf_counter() - started
         made = provenance.mark(path, 0, {})
-        weights = sum(leaf.size for leaf in jax.tree.leaves(animator.painter.weights))
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.painter.weights))
         values = {
             **made.model,
             "height": animator.size[0],
             "width": animator.size[1],
             "audio_rate": animator.rate,
             "fps": animator.fps,
-            "weights": weights,
+            "parameters": parameters,
             "load_s": seconds,
         }
         self.animator = animator
-        step = "" if made.model["step"] is None else f", step {made.model['step']}"
+        kept = f", exported as {kind}" if (kind := made.model.get("weights")) else ""
         yield Finding(
             OK,
             "checkpoint",
-            f"{made.model['run']}{step} is whole (sum {made.model['sum'][:12]}): frames of"
+            f"{made.model['run']}, step {made.model['step']}{kept} is whole"
+            f" (sum {made.model['sum'][:12]}): frames of"
             f" {animator.size[1]}x{animator.size[0]} at {animator.fps:g} a second from sound of"
-            f" {animator.rate} Hz, {weights / 1e6:.1f} M weights, loaded in {seconds:.1f} s",
+            f" {animator.rate} Hz, {parameters / 1e6:.1f} M weights, loaded in {seconds:.1f} s",
             values,
         )
 

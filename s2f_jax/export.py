@@ -12,9 +12,19 @@ import flatbuffers
 import numpy as np
 from etils import epath
 
-from data_pipelines import download
 from data_pipelines.errors import UserError
-from s2f_jax import animate, bundle, card, folders, networks, parity, programs, run_bundle, runs
+from s2f_jax import (
+    animate,
+    bundle,
+    card,
+    folders,
+    networks,
+    parity,
+    programs,
+    provenance,
+    run_bundle,
+    runs,
+)
 from s2f_jax.animate import Animator, Trained
 from s2f_jax.models import folded
 from s2f_jax.models.generator import Generator
@@ -68,7 +78,7 @@ def export(
         (folder / "run_bundle.py").write_text(pathlib.Path(run_bundle.__file__).read_text())
         if "stablehlo" in chosen:
             _write_flatbuffers(folder)
-        _write_sums(folder)
+        bundle.write_sums(folder)
         print("comparing each format with the checkpoint")
         runtimes = {name: FORMATS[name] for name in chosen}
         measured = parity.measure(
@@ -78,7 +88,7 @@ def export(
         parameters = sum(value.size for value in folded_weights.values())
         about = card.text(config, measured, parameters, trained.workdir, licence)
         (folder / "README.md").write_text(about)
-        _write_sums(folder)
+        bundle.write_sums(folder)
     _tell(output, measured, weights)
 
 
@@ -146,7 +156,7 @@ def _config(
         "state": programs.state_sizes(g),
         "weights": weights,
         "programs": {name: {each: f"{each}.{name}" for each in _PARTS[name]} for name in formats},
-        "source": {"run": trained.workdir.name, "step": trained.step},
+        "source": provenance.model(trained.workdir / "checkpoints" / str(trained.step)),
         "made_with": {**made_with["versions"], "git": made_with["git"]},
         "data": bundle.section(trained.config.data),
         "model": bundle.section(trained.config.model),
@@ -178,16 +188,6 @@ def _write_flatbuffers(folder: epath.Path) -> None:
 
 def _write_json(path: epath.Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def _write_sums(folder: epath.Path) -> None:
-    files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
-    lines = [
-        f"{download.file_digest(path, 'sha256')}  {path.relative_to(folder).as_posix()}\n"
-        for path in files
-        if path.name != run_bundle.SUMS
-    ]
-    (folder / run_bundle.SUMS).write_text("".join(lines))
 
 
 def _tell(output: str, measured: Mapping[str, Any], weights: str) -> None:

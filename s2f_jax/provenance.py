@@ -21,7 +21,7 @@ from etils import epath
 
 from data_pipelines import download, files
 from data_pipelines.errors import UserError
-from s2f_jax import badge, runs, signing
+from s2f_jax import badge, bundle, runs, signing
 from s2f_jax.animate import find_checkpoint
 from s2f_jax.checkpoint import weights_sum
 
@@ -40,7 +40,7 @@ class Mark:
     """What made a video."""
 
     version: str  # Of this package.
-    model: Mapping[str, Any]  # run, config_sha256, step and the weights' sum.
+    model: Mapping[str, Any]  # What `model` returns.
     seed: int
     inputs: Mapping[str, Mapping[str, str]]  # By what it is: file and sha256.
     composite: bool = False  # The face is blended into a photograph.
@@ -131,37 +131,41 @@ def mark(
     seed: int,
     inputs: Mapping[str, str | os.PathLike],
     *,
-    step: int | None = None,
-    checkpoint_sum: str | None = None,
     composite: bool = False,
 ) -> Mark:
     """What a video is about to be made from.
 
-    checkpoint: a run's workdir, one of its checkpoints, or, with its sum given, any folder with a
-    config.json. inputs: files by what they are ("image", "audio"). composite: the face is blended
-    into a photograph.
+    checkpoint: as `model` has it. inputs: files by what they are ("image", "audio"). composite: the
+    face is blended into a photograph.
 
     Raises:
       UserError: there is no checkpoint, or a file cannot be read.
     """
-    folder = epath.Path(checkpoint)
-    if checkpoint_sum is None:
-        if step is None:
-            folder, step = find_checkpoint(checkpoint)
-        checkpoint_sum = weights_sum(folder, step, "generator")
-    model: dict[str, Any] = {
-        "run": folder.resolve().name,
-        "config_sha256": hashlib.sha256(_config(folder)).hexdigest(),
-        "step": step,
-        "sum": checkpoint_sum,
-    }
-    return Mark(runs.version(NAME), model, seed, _sums(inputs), composite)
+    return Mark(runs.version(NAME), model(checkpoint), seed, _sums(inputs), composite)
 
 
 def _sums(inputs: Mapping[str, str | os.PathLike]) -> dict[str, dict[str, str]]:
     return {
         what: {"file": pathlib.Path(path).name, "sha256": _digest(path)}
         for what, path in inputs.items()
+    }
+
+
+def model(checkpoint: epath.PathLike) -> dict[str, Any]:
+    """What tells a model from any others': run, config_sha256, step, and sum of the weights.
+
+    checkpoint: a run's workdir, one of its checkpoints, or an exported bundle; of that the same, as
+    the checkpoint had it that it was made from, and the type and sum of its own weights.
+    Raises UserError where there is none, or a damaged one.
+    """
+    if bundle.is_one(checkpoint):
+        return bundle.identity(checkpoint)
+    folder, step = find_checkpoint(checkpoint)
+    return {
+        "run": folder.name,
+        "config_sha256": hashlib.sha256(_config(folder)).hexdigest(),
+        "step": step,
+        "sum": weights_sum(folder, step, "generator"),
     }
 
 
@@ -228,7 +232,7 @@ def _config(folder: epath.Path) -> bytes:
         return (folder / "config.json").read_bytes()
     except OSError as error:
         raise UserError(
-            f"{folder}/config.json cannot be read ({error.strerror}): give a run's workdir or a bundle"
+            f"{folder}/config.json cannot be read ({error.strerror}): give a run's workdir"
         ) from error
 
 

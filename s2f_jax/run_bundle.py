@@ -37,13 +37,18 @@ class Problem(Exception):
     """What a person can mend, in one sentence."""
 
 
-def checked(folder: Any, name: str) -> bytes:
-    """A file of the bundle, if it is as it was written."""
+def sum_of(folder: Any, name: str) -> str:
+    """The SHA-256 that a file of the bundle was written with."""
     try:
         lines = (folder / SUMS).read_text().splitlines()
-        expected = dict(line.split("  ")[::-1] for line in lines)[name]
+        return dict(line.split("  ")[::-1] for line in lines)[name]
     except (OSError, ValueError, KeyError) as error:
         raise Problem(f"{folder} has no sum of {name} in {SUMS}: copy it again") from error
+
+
+def checked(folder: Any, name: str) -> bytes:
+    """A file of the bundle, if it is as it was written."""
+    expected = sum_of(folder, name)
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
@@ -54,8 +59,12 @@ def checked(folder: Any, name: str) -> bytes:
 
 
 def read_config(folder: Any) -> dict[str, Any]:
-    config = json.loads(checked(folder, "config.json"))
-    if (found := config.get("format_version")) != FORMAT:
+    try:
+        config = json.loads(checked(folder, "config.json"))
+        found = config["format_version"]
+    except (ValueError, TypeError, LookupError) as error:
+        raise Problem(f"{folder / 'config.json'} is no bundle's: make the bundle again") from error
+    if found != FORMAT:
         raise Problem(
             f"{folder / 'config.json'} is of format {found} and this program reads {FORMAT}: use the"
             " run_bundle.py of that bundle, or the version of s2f_jax that made it"

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import shutil
 
@@ -97,16 +96,6 @@ def copy(bundle_folder, tmp_path):
     return shutil.copytree(bundle_folder, tmp_path / "bundle")
 
 
-def resum(folder):
-    """As someone who changes a bundle and its sums."""
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-        for path in folder.iterdir()
-        if path.name != "SHA256SUMS"
-    ]
-    (folder / "SHA256SUMS").write_text("".join(lines))
-
-
 def said_of(folder):
     with pytest.raises(UserError) as told:
         Animator.load(folder)
@@ -143,7 +132,7 @@ def test_missing_sums_are_told(copy):
 def test_another_format_is_told(copy, field, value, said):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {field: value}))
-    resum(copy)
+    bundle.write_sums(copy)
     assert said in said_of(copy)
 
 
@@ -151,15 +140,22 @@ def test_a_lost_field_is_told(copy):
     config = json.loads((copy / "config.json").read_text())
     del config["model"]["width"]
     (copy / "config.json").write_text(json.dumps(config))
-    resum(copy)
+    bundle.write_sums(copy)
     assert "lacks the field width: use the version of s2f_jax that it names" in said_of(copy)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{}", "no JSON", '"a"'])
+def test_a_config_of_something_else_is_told(copy, text):
+    (copy / "config.json").write_text(text)
+    bundle.write_sums(copy)
+    assert "config.json is no bundle's: make the bundle again" in said_of(copy)
 
 
 def test_other_sizes_are_told(copy):
     config = json.loads((copy / "config.json").read_text())
     config["model"]["id_features"] = 9
     (copy / "config.json").write_text(json.dumps(config))
-    resum(copy)
+    bundle.write_sums(copy)
     said = "frame_decoder.start.kernel is [18, 96] there and [19, 96] in them; export"
     assert said in said_of(copy)
 
@@ -167,7 +163,7 @@ def test_other_sizes_are_told(copy):
 @pytest.mark.parametrize("data", [b"", b"\xff" * 8, b"\x02" + bytes(7) + b"[]", b"no weights"])
 def test_weights_that_are_none_are_told(copy, data):
     (copy / "model.safetensors").write_bytes(data)
-    resum(copy)
+    bundle.write_sums(copy)
     assert "model.safetensors cannot be read" in said_of(copy)
 
 

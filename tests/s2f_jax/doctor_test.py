@@ -169,6 +169,13 @@ def test_a_long_sound_is_measured_in_part_and_timed_whole(examine, tmp_path, mon
     assert found[0].values["seconds"] == 3
 
 
+def test_a_bundle_is_a_checkpoint_too(examine, bundle_folder):
+    code, found = examine(checkpoint=str(bundle_folder))
+    checkpoint, speed = found
+    assert code == 0 and "tiny, step 3, exported as float32 is whole" in checkpoint.said
+    assert speed.values["frames_per_s"] > 0
+
+
 def test_a_damaged_checkpoint_is_told(examine, run_folder, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run_folder, copy)

@@ -107,13 +107,15 @@ def test_a_face_in_a_photograph_is_a_composite(run_folder, inputs):
     assert pasted.metadata["keywords"].endswith(", compositeWithTrainedAlgorithmicMedia")
 
 
-def test_a_checkpoint_is_named_by_any_of_its_paths_or_by_its_sum(run_folder, inputs, mark):
-    for path, given in (
-        (run_folder / "checkpoints" / "3", {}),
-        (run_folder, {"step": 3}),
-        (run_folder, {"step": 3, "checkpoint_sum": mark.model["sum"]}),
-    ):
-        assert provenance.mark(path, 7, inputs, **given) == mark
+def test_a_checkpoint_is_named_by_any_of_its_paths(run_folder, inputs, mark):
+    assert provenance.mark(run_folder / "checkpoints" / "3", 7, inputs) == mark
+
+
+def test_a_bundle_is_its_checkpoint_and_its_own_weights(bundle_folder, inputs, mark):
+    weights = hashlib.sha256((bundle_folder / "model.safetensors").read_bytes()).hexdigest()
+    own = {"weights": "float32", "weights_sha256": weights}
+    of_bundle = provenance.mark(bundle_folder, 7, inputs)
+    assert of_bundle == dataclasses.replace(mark, model=dict(mark.model) | own)
 
 
 def test_the_weights_sum_is_that_of_the_weights(run_folder, tmp_path, config):
@@ -214,7 +216,7 @@ def test_the_badge_is_drawn_on_copies(mark):
     [
         ("input", "missing.wav cannot be read .*: check the path"),
         ("checkpoint", "no checkpoint at .*nowhere: give"),
-        ("config", "nowhere/config.json cannot be read .*: give"),
+        ("config", "bare/config.json cannot be read .*: give"),
         ("sums", "checkpoints/3 has no checksums .*: it is damaged"),
         ("video", "no.mp4 cannot be read .*: check the path"),
         ("read", "text.mp4 cannot be read .*: give a file that plays"),
@@ -224,15 +226,17 @@ def test_the_badge_is_drawn_on_copies(mark):
 def test_what_is_wrong_is_told(wrong, said, mark, run_folder, inputs, tmp_path, video):
     (tmp_path / "text.mp4").write_text("no video\n" * 99)
     (tmp_path / "talk.mp4.json").write_text("[1, 2")
-    broken = tmp_path / "run" / "checkpoints" / "3" / "sums"
-    broken.mkdir(parents=True)
-    (broken / "metadata").write_text("[]")
+    for name in ("bare", "run"):
+        broken = tmp_path / name / "checkpoints" / "3" / "sums"
+        broken.mkdir(parents=True)
+        (broken / "metadata").write_text("[]")
+    (tmp_path / "run" / "config.json").write_text("{}")
     before = sorted(tmp_path.rglob("*"))
     calls = {
         "input": lambda: provenance.mark(run_folder, 0, {"audio": tmp_path / "missing.wav"}),
         "checkpoint": lambda: provenance.mark(tmp_path / "nowhere", 0, inputs),
-        "config": lambda: provenance.mark(tmp_path / "nowhere", 0, inputs, checkpoint_sum="ab"),
-        "sums": lambda: provenance.mark(tmp_path / "run", 0, inputs, step=3),
+        "config": lambda: provenance.mark(tmp_path / "bare" / "checkpoints" / "3", 0, inputs),
+        "sums": lambda: provenance.mark(tmp_path / "run" / "checkpoints" / "3", 0, inputs),
         "video": lambda: mark.sidecar(tmp_path / "no.mp4", 5, 25.0),
         "read": lambda: provenance.read(tmp_path / "text.mp4"),
         "sidecar": lambda: provenance.read(video),
