@@ -21,10 +21,11 @@ from data_pipelines.errors import UserError
 
 
 @contextlib.contextmanager
-def _without_pyplot() -> Iterator[None]:
-    """MediaPipe imports pyplot, which takes four fifths of its own import's second, for drawings
-    that nobody asks for here."""
-    names = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+def _without_extras() -> Iterator[None]:
+    """MediaPipe imports pyplot for drawings and sounddevice for microphones, which nobody asks it
+    for here and which take most of its own import's second."""
+    extras = ("matplotlib", "matplotlib.pyplot", "sounddevice")
+    names = [name for name in extras if name not in sys.modules]
     sys.modules.update({name: types.ModuleType(name) for name in names})
     try:
         yield
@@ -33,7 +34,7 @@ def _without_pyplot() -> Iterator[None]:
             del sys.modules[name]
 
 
-with _without_pyplot():
+with _without_extras():
     import mediapipe as mp
     from mediapipe.tasks.python import vision
     from mediapipe.tasks.python.core.base_options import BaseOptions

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -58,6 +59,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    gc.set_threshold(
+        100_000
+    )  # Imports make a million objects, and the default looks at 700 a time.
     sys.path.insert(0, "")  # As `python -m` does, so that `s2f` finds what a config imports.
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax warn of what is meant to be so.
     # Before jax is imported: a program compiled once is read from there by whoever runs it again.
