@@ -32,7 +32,7 @@ from s2f_jax.parity import Example
 
 FORMATS = {"stablehlo": "jax", "onnx": "onnx"}  # And what runs it in run_bundle.py.
 _PARTS = {
-    "stablehlo": ("identify", "animate", "step"),
+    "stablehlo": ("arrange", "identify", "animate", "step"),
     "onnx": ("identity", "audio_step", "decode"),
 }
 

@@ -1,15 +1,18 @@
 """The generator as StableHLO: one file a program for CPU, CUDA and TPU, any batch, any length.
 
-    identify(weights, still [b, H, W, 3]) -> identity
-    animate(weights, identity, windows [b, t, window], noise [b, t, codes], state) -> state, frames
-    step(weights, identity, window [b, window], noise [b, codes], state) -> state, frame [b, H, W, 3]
+    arrange(weights) -> ready
+    identify(ready, still [b, H, W, 3]) -> identity
+    animate(ready, identity, windows [b, t, window], noise [b, t, codes], state) -> state, frames
+    step(ready, identity, window [b, window], noise [b, codes], state) -> state, frame [b, H, W, 3]
 
-Weights, identity and state are dicts of float32 arrays by name. The weights are arguments, so that
-one file of them serves every program. Products are asked for at the highest precision: without it
-GPUs take TF32 and TPUs bfloat16.
+Weights, ready, identity and state are dicts of float32 arrays by name. The weights are arguments, so
+that one file of them serves every program; as a CPU likes them, which takes longer than a frame, they
+are arranged once. Products are asked for at the highest precision: without it GPUs take TF32 and
+TPUs bfloat16.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -40,15 +43,29 @@ def stablehlo(generator: Generator) -> dict[str, bytes]:
     of_frame = {"windows": (batch, g.window), "noise": (batch, g.noise_features)}
     state = _float32({name: (batch, size) for name, size in state_sizes(g).items()})
 
-    def identify(weights: Arrays, still: jax.Array) -> Arrays:
-        identity = folded.identify(bundle.nested(weights), still)
+    def arranged(weights: Arrays) -> folded.Weights:
+        return folded.arrange(g, bundle.nested(weights), batch)
+
+    structure = jax.tree.structure(jax.eval_shape(arranged, weights))
+
+    def arrange(weights: Arrays) -> Arrays:
+        return bundle.named(arranged(weights))
+
+    ready = jax.eval_shape(arrange, weights)
+    names = list(ready)
+
+    def tree(ready: Arrays) -> folded.Weights:
+        return jax.tree.unflatten(structure, [ready[name] for name in names])
+
+    def identify(ready: Arrays, still: jax.Array) -> Arrays:
+        identity = folded.identify(tree(ready), still)
         maps = {f"of_skip_{i}": x for i, x in enumerate(identity.of_skips) if x is not None}
         return {"still": still, "z_id": identity.z_id, **maps}
 
     def animate(
-        weights: Arrays, identity: Arrays, windows: jax.Array, noise: jax.Array, state: Arrays
+        ready: Arrays, identity: Arrays, windows: jax.Array, noise: jax.Array, state: Arrays
     ) -> tuple[Arrays, jax.Array]:
-        nested = bundle.nested(weights)
+        nested = tree(ready)
         stages = range(len(nested["frame_decoder"]["stages"]))
         of_skips: Any = [identity.get(f"of_skip_{i}") for i in stages]
         inputs = Identity(identity["still"], identity["z_id"], of_skips)
@@ -57,17 +74,18 @@ def stablehlo(generator: Generator) -> dict[str, bytes]:
         return state_of(carry), drawn
 
     def step(
-        weights: Arrays, identity: Arrays, window: jax.Array, noise: jax.Array, state: Arrays
+        ready: Arrays, identity: Arrays, window: jax.Array, noise: jax.Array, state: Arrays
     ) -> tuple[Arrays, jax.Array]:
-        state, drawn = animate(weights, identity, window[:, None], noise[:, None], state)
+        state, drawn = animate(ready, identity, window[:, None], noise[:, None], state)
         return state, drawn[:, 0]
 
     given = _float32(still)["still"]
-    identity = jax.eval_shape(identify, weights, given)
+    identity = jax.eval_shape(identify, ready, given)
     return {
-        "identify": _exported(identify, weights, given),
-        "animate": _exported(animate, weights, identity, *_float32(heard).values(), state),
-        "step": _exported(step, weights, identity, *_float32(of_frame).values(), state),
+        "arrange": _exported(arrange, weights),
+        "identify": _exported(identify, ready, given),
+        "animate": _exported(animate, ready, identity, *_float32(heard).values(), state),
+        "step": _exported(step, ready, identity, *_float32(of_frame).values(), state),
     }
 
 
@@ -87,6 +105,18 @@ def _carry_of(state: Mapping[str, jax.Array]) -> Carry:
     return Carry(layers("context"), layers("spontaneous"))
 
 
+@contextlib.contextmanager
+def _without_places() -> Iterator[None]:
+    """No program says where on this machine its lines of Python are."""
+    config: Any = jax.config
+    depth = config.jax_traceback_in_locations_limit
+    config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        config.update("jax_traceback_in_locations_limit", depth)
+
+
 def _exported(function: Any, *arguments: Any) -> bytes:
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), _without_places():
         return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*arguments).serialize())

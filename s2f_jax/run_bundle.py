@@ -123,22 +123,21 @@ class JaxRuntime:
                     f" {config['made_with']['jax']}"
                 ) from error
 
-        weights = read_weights(folder)
-        self._weights = {name: jax.device_put(value) for name, value in weights.items()}
+        self._ready = program("arrange")(read_weights(folder))
         self._identify, self._animate, self._step = map(program, ("identify", "animate", "step"))
 
     def identify(self, stills: np.ndarray) -> Arrays:
         """float32 [B, H, W, 3] in [-1, 1] -> what they contribute to every frame."""
-        return self._identify(self._weights, stills)
+        return self._identify(self._ready, stills)
 
     def animate(
         self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
     ) -> tuple[Arrays, np.ndarray]:
         """windows float32 [B, T, window], noise [B, T, codes] -> state, frames [B, T, H, W, 3]."""
         if windows.shape[1] == 1:
-            state, frame = self._step(self._weights, identity, windows[:, 0], noise[:, 0], state)
+            state, frame = self._step(self._ready, identity, windows[:, 0], noise[:, 0], state)
             return state, np.asarray(frame)[:, None]
-        state, frames = self._animate(self._weights, identity, windows, noise, state)
+        state, frames = self._animate(self._ready, identity, windows, noise, state)
         return state, np.asarray(frames)
 
 

@@ -93,6 +93,7 @@ class Form(NamedTuple):
 
     arrange: Callable[[Array], Any]
     apply: Callable[[Array, Any], Array]
+    restore: Callable[[Any], Array] | None = None  # arrange's inverse, for other platforms.
 
 
 _PHASES = tuple(itertools.product((0, 1), (0, 1)))
@@ -100,6 +101,12 @@ _PHASES = tuple(itertools.product((0, 1), (0, 1)))
 
 def _phases(kernel: Array) -> list[Array]:
     return [kernel[a::2, b::2] for a, b in _PHASES]
+
+
+def _unphases(kernels: Sequence[Array]) -> Array:
+    _, _, c, f = kernels[0].shape
+    apart = jnp.stack(kernels).reshape(2, 2, 2, 2, c, f)  # Phases, then taps, of each axis.
+    return apart.transpose(2, 0, 3, 1, 4, 5).reshape(4, 4, c, f)
 
 
 def _phase_double(x: Array, kernels: Sequence[Array]) -> Array:
@@ -122,6 +129,10 @@ def _phase_double(x: Array, kernels: Sequence[Array]) -> Array:
 def _taps(kernel: Array) -> Array:
     """[4, 4, C, F] -> [C, 16 * F]."""
     return kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
+
+
+def _untaps(matrix: Array) -> Array:
+    return matrix.reshape(matrix.shape[0], 4, 4, -1).transpose(1, 2, 0, 3)
 
 
 def _matrix_double(x: Array, matrix: Array) -> Array:
@@ -188,8 +199,8 @@ def _double_form(x: Shaped, kernel: Array) -> Form:
 
         return Form(up, lambda x, points: winograd.input_gradient(_unblocks, x, points, f))
     if x.shape[1] * x.shape[2] <= SMALL or kernel.shape[-1] <= 4:
-        return Form(_taps, _matrix_double)
-    return Form(_phases, _phase_double)
+        return Form(_taps, _matrix_double, _untaps)
+    return Form(_phases, _phase_double, _unphases)
 
 
 def _double(x: Array, kernel: Array) -> Array:
@@ -268,7 +279,7 @@ def _keep_form(x: Shaped, kernel: Array) -> Form:
         return Form(points, lambda x, points: winograd.correlate(_edged, x, points, f))
     small = x.shape[1] * x.shape[2] <= SMALL
     conv = matrix_conv if small else plain_conv
-    return Form(_as_it_is, lambda x, kernel: conv(x, kernel, 1, 1))
+    return Form(_as_it_is, lambda x, kernel: conv(x, kernel, 1, 1), _as_it_is)
 
 
 def _keep(x: Array, kernel: Array) -> Array:
@@ -331,13 +342,21 @@ class Arranged:
 
     parts: Any
     form: Form = dataclasses.field(metadata={"static": True})
+    layer: Callable[[Array, Array], Array] = dataclasses.field(metadata={"static": True})
 
     def __call__(self, x: Array) -> Array:
-        return self.form.apply(x, self.parts)
+        if (restore := self.form.restore) is None:
+            return self.form.apply(x, self.parts)
+
+        def elsewhere(x: Array, parts: Any) -> Array:
+            return self.layer(x, restore(parts))
+
+        # Where a program is made for several platforms, the parts are the same on all of them.
+        return lax.platform_dependent(x, self.parts, cpu=self.form.apply, default=elsewhere)
 
 
 def arranged(layer: Callable[[Array, Array], Array], kernel: Array, shape: Sequence[int]) -> Any:
     """The kernel of `keep` or `double` made ready for maps of that shape [N, H, W, C] on a CPU."""
     x = jax.ShapeDtypeStruct(tuple(shape), kernel.dtype)
     form = (_keep_form if layer is keep else _double_form)(x, kernel)
-    return Arranged(jax.jit(form.arrange)(kernel), form)
+    return Arranged(jax.jit(form.arrange)(kernel), form, layer)

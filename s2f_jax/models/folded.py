@@ -91,8 +91,11 @@ def _stacked(cell: dict[str, Any]) -> Weights:
     }
 
 
-def arrange(generator: Generator, weights: Weights, frames: int) -> Weights:
-    """The decoder's kernels made ready for so many frames at a time, where that is on a CPU."""
+def arrange(generator: Generator, weights: Weights, frames: Any) -> Weights:
+    """The decoder's kernels made ready for so many frames at a time, where that is on a CPU.
+
+    frames: a number, or a symbol of an exported program, which any platform can run.
+    """
     decoder = weights["frame_decoder"]
     height, width = _top(generator)
 

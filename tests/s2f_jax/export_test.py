@@ -76,9 +76,23 @@ def test_every_file_has_its_sum(bundle_folder):
     assert sums.keys() == files.keys() - {"SHA256SUMS"}
     for name, value in sums.items():
         assert hashlib.sha256(files[name].read_bytes()).hexdigest() == value
-    wanted = ["identify.stablehlo", "animate.stablehlo", "step.stablehlo", "model.safetensors"]
-    wanted += ["identity.onnx", "audio_step.onnx", "decode.onnx", "run_bundle.py", "README.md"]
+    wanted = [f"{name}.stablehlo" for name in ("arrange", "identify", "animate", "step")]
+    wanted += [
+        "model.safetensors",
+        "identity.onnx",
+        "audio_step.onnx",
+        "decode.onnx",
+        "run_bundle.py",
+        "README.md",
+    ]
     assert set(wanted) <= sums.keys()
+
+
+def test_no_file_names_a_folder_of_this_machine(bundle_folder, run_folder):
+    code, run = pathlib.Path(media.__file__).parent.parent, run_folder.parent
+    for path in bundle_folder.rglob("*.*"):
+        data = path.read_bytes()
+        assert not [folder for folder in (code, run) if str(folder).encode() in data], path.name
 
 
 def test_the_config_keeps_the_runs_sections(bundle_folder):

@@ -20,15 +20,16 @@ def test_the_programs_are_the_networks(fields):
     generator, variables, (still, windows, noise), (carry, frames) = tiny_example(2, 7, **fields)
     weights = bundle.named(folded.fold(generator, variables))
     call = {name: jax.jit(program.call) for name, program in loaded(generator).items()}
-    identity = call["identify"](weights, still)
+    ready = call["arrange"](weights)
+    identity = call["identify"](ready, still)
     state = programs.state_of(generator.initial_carry(2))
-    after, drawn = call["animate"](weights, identity, windows, noise, state)
+    after, drawn = call["animate"](ready, identity, windows, noise, state)
     assert np.abs(drawn - frames).max() < LIMIT and np.std(frames) > 0.2
     assert after.keys() == programs.state_sizes(generator).keys()
     for name, value in programs.state_of(carry).items():
         assert np.abs(after[name] - value).max() < LIMIT
     for t in range(7):
-        state, frame = call["step"](weights, identity, windows[:, t], noise[:, t], state)
+        state, frame = call["step"](ready, identity, windows[:, t], noise[:, t], state)
         assert np.abs(frame - frames[:, t]).max() < LIMIT
 
 
@@ -37,9 +38,10 @@ def test_batch_and_length_are_free(batch, frames):
     generator, variables, (still, windows, noise), (_, expected) = tiny_example(batch, frames)
     weights = bundle.named(folded.fold(generator, variables))
     made = loaded(generator)
-    identity = made["identify"].call(weights, still)
+    ready = made["arrange"].call(weights)
+    identity = made["identify"].call(ready, still)
     state = programs.state_of(generator.initial_carry(batch))
-    _, drawn = made["animate"].call(weights, identity, windows, noise, state)
+    _, drawn = made["animate"].call(ready, identity, windows, noise, state)
     assert np.abs(drawn - expected).max() < LIMIT
 
 

@@ -70,6 +70,20 @@ def test_other_platforms_get_plain_convolutions():
     assert "stablehlo.convolution" in exported.mlir_module()
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape", "kernel"),
+    [
+        (convolutions.keep, (1, 4, 3, 8), (3, 3, 8, 6)),
+        (convolutions.double, (1, 4, 3, 8), (4, 4, 8, 6)),  # A matrix.
+        (convolutions.double, (1, 8, 6, 8), (4, 4, 8, 6)),  # Four phases.
+    ],
+)
+def test_other_platforms_get_an_arranged_kernel_back(layer, shape, kernel):
+    given = normal(*kernel)
+    ready = convolutions.arranged(layer, given, shape)
+    np.testing.assert_array_equal(ready.form.restore(ready.parts), given)
+
+
 def test_batch_norm_leaves_padding_out_of_the_statistics():
     x = normal(4, 3, 3, 2)
     mask = jnp.array([True, True, False, True])
