@@ -1,10 +1,8 @@
 """A bundle's folder: weights by name in safetensors, and what is needed to read them back."""
 
-import json
 import os
 import pathlib
 import re
-import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +10,7 @@ import jax
 import ml_collections
 import ml_dtypes
 import numpy as np
+import safetensors.numpy
 from etils import epath
 
 from data_pipelines import download
@@ -22,8 +21,6 @@ from s2f_jax.models.generator import Generator
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 WEIGHT_TYPES = ("float32", "bfloat16", "int8")
-_STORED_AS = {np.dtype("float32"): "F32", np.dtype(ml_dtypes.bfloat16): "BF16"}
-_STORED_AS |= {np.dtype("int8"): "I8"}
 _SOURCE = ("run", "config_sha256", "step", "sum")  # Of a checkpoint, as provenance.model has it.
 
 Named = dict[str, np.ndarray]  # Weights, as `frame_decoder.stages.0.mix.kernel`.
@@ -78,24 +75,9 @@ def stored(weights: Mapping[str, np.ndarray], kind: str) -> Named:
     return result
 
 
-def safetensors(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays by name -> the file: the header's length, a JSON header, the raw numbers."""
-    # The largest numbers first, so that each begins at a multiple of its size.
-    names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
-    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
-    at = 0
-    for name in names:
-        value = tensors[name]
-        header[name] = {
-            "dtype": _STORED_AS[value.dtype],
-            "shape": list(value.shape),
-            "data_offsets": [at, at + value.nbytes],
-        }
-        at += value.nbytes
-    head = json.dumps(header, separators=(",", ":")).encode()
-    head += b" " * (-len(head) % 8)
-    data = [np.ascontiguousarray(tensors[name]).tobytes() for name in names]
-    return b"".join([struct.pack("<Q", len(head)), head, *data])
+def serialized(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """What a file of weights holds."""
+    return safetensors.numpy.save(dict(tensors), {"format": "np"})
 
 
 def shapes(generator: Generator) -> dict[str, tuple[int, ...]]:

@@ -166,7 +166,7 @@ def _config(
 def _write_model(
     folder: epath.Path, generator: Generator, formats: list[str], stored: bundle.Named
 ) -> None:
-    weights = bundle.safetensors(stored)
+    weights = bundle.serialized(stored)
     (folder / bundle.WEIGHTS).write_bytes(weights)
     if "stablehlo" in formats:
         for name, program in programs.stablehlo(generator).items():

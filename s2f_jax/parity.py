@@ -206,7 +206,7 @@ def _weights(
         return folded.animate(g, weights, identity, windows, noise, carry)[1]
 
     for kind in bundle.WEIGHT_TYPES:
-        data = bundle.safetensors(bundle.stored(weights, kind))
+        data = bundle.serialized(bundle.stored(weights, kind))
         with jax.default_matmul_precision("highest"):
             drawn = draw(bundle.nested(run_bundle.weights_of(data)), still, windows, noise)
         gap = np.asarray(drawn) - expected

@@ -35,7 +35,7 @@ def test_names_are_places(weights):
 @pytest.mark.parametrize("kind", bundle.WEIGHT_TYPES)
 def test_others_read_the_same_weights(weights, kind):
     stored = bundle.stored(bundle.named(weights), kind)
-    data = bundle.safetensors(stored)
+    data = bundle.serialized(stored)
     read = dict(safetensors.deserialize(data))
     assert read.keys() == stored.keys()
     types = {"float32": "F32", "bfloat16": "BF16", "int8": "I8"}
@@ -60,8 +60,8 @@ def test_int8_is_whole_numbers_times_a_scale_a_channel():
 
 def test_no_weight_moves_further_than_its_type_rounds(weights):
     named = bundle.named(weights)
-    half = run_bundle.weights_of(bundle.safetensors(bundle.stored(named, "bfloat16")))
-    whole = run_bundle.weights_of(bundle.safetensors(bundle.stored(named, "int8")))
+    half = run_bundle.weights_of(bundle.serialized(bundle.stored(named, "bfloat16")))
+    whole = run_bundle.weights_of(bundle.serialized(bundle.stored(named, "int8")))
     for name, value in named.items():
         assert (np.abs(half[name] - value) <= 2.0**-8 * np.abs(value)).all()
         largest = np.abs(value).max(axis=tuple(range(value.ndim - 1)))

@@ -52,7 +52,7 @@ def test_a_wrong_weight_shows_in_the_report(bundle_folder, run_folder, tmp_path)
     folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
     weights = run_bundle.read_weights(folder)
     name = "frame_decoder.stages.0.double.kernel"
-    wrong = bundle.safetensors(weights | {name: np.float32(1.01) * weights[name]})
+    wrong = bundle.serialized(weights | {name: np.float32(1.01) * weights[name]})
     (folder / "model.safetensors").write_bytes(wrong)
     bundle.write_sums(folder)
     found = parity.measure(

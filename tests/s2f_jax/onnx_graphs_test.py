@@ -15,7 +15,7 @@ class Session:
 
     def __init__(self, folder, generator, variables, kind="float32"):
         weights = bundle.named(folded.fold(generator, variables))
-        data = bundle.safetensors(bundle.stored(weights, kind))
+        data = bundle.serialized(bundle.stored(weights, kind))
         (folder / "model.safetensors").write_bytes(data)
         self.graphs = onnx_graphs.graphs(generator, data)
         for name, graph in self.graphs.items():
