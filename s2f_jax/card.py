@@ -62,6 +62,7 @@ def text(
         licence=licence if licence != NO_LICENCE else "none was given; ask who published them",
         provenance=_provenance(run),
         run=run,
+        converted=(run or {}).get("converted"),
     )
 
 

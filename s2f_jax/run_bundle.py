@@ -3,8 +3,12 @@
     python run_bundle.py --image=face.png --audio=speech.wav --output=talk.y4m [--runtime=onnx]
 
 The image is a face cropped as the model was trained on (README.md), a PNG or uint8 [H, W, 3] in a
-.npy file; the sound any WAV. Frames go to a .npy file, uint8 [T, H, W, 3], or to a .y4m video, to
-which `ffmpeg -i talk.y4m -i speech.wav talk.mp4` gives its sound. In Python:
+.npy file; the sound any PCM WAV. Frames go to a .npy file, uint8 [T, H, W, 3], or to a .y4m video,
+which says that it is synthetic. ffmpeg gives it its sound, and has to be told to say so again:
+
+    ffmpeg -i talk.y4m -i speech.wav -metadata comment="Synthetic, AI-generated" talk.mp4
+
+In Python:
 
     frames = Bundle(folder, runtime="jax")(still, sound, seed=0)
 
@@ -363,19 +367,32 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return np.clip(np.fft.irfft(spectrum, size) * size / len(whole), -1, 1)[:length].astype("f4")
 
 
-def write_frames(path: str, frames: np.ndarray, fps: float) -> None:
-    """uint8 [T, H, W, 3] -> a .npy file, or a .y4m video that says that it is synthetic."""
-    if path.endswith(".npy"):
-        np.save(path, frames)
-        return
+def write_frames(path: str, frames: np.ndarray, fps: float, *said: str) -> None:
+    """uint8 [T, H, W, 3] -> a .npy file, or a .y4m video that says that it is synthetic and, in words
+    without spaces, what more there is to say; whole or not at all."""
+    part = pathlib.Path(f"{path}.part")
+    try:
+        with open(part, "wb") as file:
+            if path.endswith(".npy"):
+                np.save(file, frames)
+            else:
+                file.writelines(_y4m(frames, fps, ("SYNTHETIC", *said)))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Problem(
+            f"--output={path} cannot be written ({error.strerror}): choose another"
+        ) from error
+
+
+def _y4m(frames: np.ndarray, fps: float, said: Sequence[str]) -> Iterator[bytes]:
     of_rgb = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]])
     height, width = frames.shape[1:3]
-    head = f"YUV4MPEG2 W{width} H{height} F{round(1000 * fps)}:1000 Ip A1:1 C444 XSYNTHETIC=s2f_jax"
-    with open(path, "wb") as file:
-        file.write(f"{head}\n".encode())
-        for frame in frames:
-            planes = np.rint(frame / 255 @ of_rgb.T + (16, 128, 128)).astype(np.uint8)
-            file.write(b"FRAME\n" + planes.transpose(2, 0, 1).tobytes())
+    form = f"W{width} H{height} F{round(1000 * fps)}:1000 Ip A1:1 C444"
+    yield " ".join(["YUV4MPEG2", form, *(f"X{word}" for word in said)]).encode() + b"\n"
+    for frame in frames:
+        planes = np.rint(frame / 255 @ of_rgb.T + (16, 128, 128)).astype(np.uint8)
+        yield b"FRAME\n" + planes.transpose(2, 0, 1).tobytes()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -395,7 +412,8 @@ def main(arguments: list[str] | None = None) -> int:
         still = read_image(options.image, c["height"], c["width"])
         sound = read_sound(options.audio, c["audio_rate"])
         frames = bundle(still, sound, options.seed)
-        write_frames(options.output, frames, c["audio_rate"] / c["stride"])
+        said = ("MADE_BY=s2f_jax", f"MODEL={c['source']['sum']}", f"SEED={options.seed}")
+        write_frames(options.output, frames, c["audio_rate"] / c["stride"], *said)
     except Problem as problem:
         print(f"run_bundle: {problem}", file=sys.stderr)
         return 2

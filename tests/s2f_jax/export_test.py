@@ -170,6 +170,16 @@ def test_the_card_is_filled_from_the_run(run_folder, tmp_path, quick, checkpoint
         assert result["metrics"] == [{"type": "psnr", "name": "PSNR", "value": 27.5}]
 
 
+def test_the_card_of_converted_weights_says_where_they_are_from(run_folder, tmp_path, quick):
+    run = shutil.copytree(run_folder, tmp_path / "tiny")
+    made_from = {"file": "grid.dat", "sha256": "ab" * 32}
+    runs.write_provenance(0, epath.Path(run), 0, converted=made_from)
+    export(str(run), str(tmp_path / "out"))
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "converted to s2f_jax" in text and "trained with s2f_jax" not in text
+    assert f"from the file `grid.dat` (SHA-256 `{'ab' * 32}`)" in text
+
+
 def test_scores_are_not_passed_off_as_those_of_lossy_weights(run_folder, tmp_path, quick):
     run = shutil.copytree(run_folder, tmp_path / "tiny")
     (run / "evaluation" / "test").mkdir(parents=True)

@@ -147,9 +147,9 @@ def test_resampling_is_band_limited(rate):
 def test_a_y4m_is_the_frames(tmp_path):
     frames = np.stack([np.full((16, 12, 3), level, np.uint8) for level in (0, 128, 255)])
     frames[1] = (255, 0, 0)
-    run_bundle.write_frames(str(tmp_path / "a.y4m"), frames, 25)
+    run_bundle.write_frames(str(tmp_path / "a.y4m"), frames, 25, "SEED=3")
     head, *drawn = (tmp_path / "a.y4m").read_bytes().split(b"FRAME\n")
-    assert head == b"YUV4MPEG2 W12 H16 F25000:1000 Ip A1:1 C444 XSYNTHETIC=s2f_jax\n"
+    assert head == b"YUV4MPEG2 W12 H16 F25000:1000 Ip A1:1 C444 XSYNTHETIC XSEED=3\n"
     planes = [np.frombuffer(frame, np.uint8).reshape(3, 192) for frame in drawn]
     # BT.601: black, red, white.
     for plane, colour in zip(planes, [(16, 128, 128), (81, 90, 240), (235, 128, 128)], strict=True):
@@ -190,6 +190,7 @@ def bad(tmp_path, name):
         ("audio", "missing.wav", "cannot be read"),
         ("audio", "text.wav", "cannot be read"),
         ("audio", "empty.wav", "0 samples"),
+        ("output", "no/talk.y4m", "cannot be written .No such file or directory.: choose"),
         ("output", "talk.mp4", r"ends neither in .npy nor in .y4m: choose"),
         ("seed", "-1", "seed=-1 is out of range: give"),
         ("runtime", "torch", "no runtime 'torch': give jax or onnx"),
