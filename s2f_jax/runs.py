@@ -75,6 +75,10 @@ def read_config(workdir: epath.PathLike) -> Config:
         raise UserError(f"{workdir} holds no run (it has no config.json): give a run's workdir")
     try:
         config = json.loads(path.read_text())
+        if "format_version" in config:
+            raise UserError(
+                f"{workdir} is an exported bundle: give the workdir of the run it is from"
+            )
         schema = config["schema"]
         if known := type(schema) is int and 1 <= schema <= SCHEMA:
             for migrate in _MIGRATIONS[schema - 1 :]:

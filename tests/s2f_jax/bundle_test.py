@@ -8,7 +8,7 @@ import safetensors
 from conftest import tiny_config, tiny_state
 
 from data_pipelines.errors import UserError
-from s2f_jax import bundle, networks, run_bundle
+from s2f_jax import bundle, networks, run_bundle, runs
 from s2f_jax.animate import Animator, find_checkpoint
 from s2f_jax.models import folded
 
@@ -89,6 +89,8 @@ def test_a_bundle_streams(bundle_folder, animator):
 def test_only_a_run_has_checkpoints(bundle_folder):
     with pytest.raises(UserError, match="is an exported bundle: give the workdir"):
         find_checkpoint(bundle_folder)
+    with pytest.raises(UserError, match="is an exported bundle: give the workdir"):
+        runs.open_workdir(tiny_config(), bundle_folder)
 
 
 @pytest.fixture
