@@ -18,8 +18,8 @@ def is_remote(path: str | os.PathLike) -> bool:
     return "://" in os.fspath(path)
 
 
-def existing(path: str | os.PathLike, what: str) -> pathlib.Path:
-    """The path, if a file can be read there.
+def existing(path: str | os.PathLike, what: str, pipe: bool = False) -> pathlib.Path:
+    """The path, if a file can be read there. pipe: what is read once, and may have no end, will do.
 
     Raises:
       UserError: it cannot.
@@ -30,6 +30,12 @@ def existing(path: str | os.PathLike, what: str) -> pathlib.Path:
             raise UserError(f"There is no {what} file {path}; check the path.")
         if file.is_dir():
             raise UserError(f"{path} is a folder, not an {what} file; name a file in it.")
+        if not file.is_file():
+            if pipe:  # Opened and closed, its writer would be gone.
+                return file
+            raise UserError(
+                f"{path} is a pipe, a device or a socket, not an {what} file; copy it to a file."
+            )
         with file.open("rb"):
             return file
     except OSError as e:
@@ -68,7 +74,9 @@ class Part:
                 raise IsADirectoryError(errno.EISDIR, "it is a folder")
             self.target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.gettempdir() if self._remote else self.target.parent
-        self.path = pathlib.Path(folder) / f".{self.target.name}.{uuid.uuid4().hex[:8]}.part"
+        # As much of the name as always leaves room in the system's 255 bytes.
+        name = f".{self.target.name[:40]}.{uuid.uuid4().hex[:8]}.part"
+        self.path = pathlib.Path(folder) / name
 
     def appear(self) -> None:
         with writing(self.target):

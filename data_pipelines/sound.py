@@ -14,6 +14,14 @@ from data_pipelines import files, video
 from data_pipelines.errors import UserError
 
 _CURE = "give a sound file that plays, e.g. a WAV."
+_RATES = 1000, 768_000  # Hz: nothing of speech is left below, and nobody records above.
+
+
+def check_rate(rate: int, what: str) -> None:
+    """Raises UserError for a rate in Hz that no recording of speech has; what: names it."""
+    if not _RATES[0] <= rate <= _RATES[1]:
+        least, most = _RATES
+        raise UserError(f"{what} is no sampling rate of speech: give sound of {least} to {most} Hz")
 
 
 def read_audio(path: str | os.PathLike, rate: int) -> np.ndarray:
@@ -40,16 +48,20 @@ class SoundFile:
         file = files.existing(path, "audio").absolute()
         self._path, self.heard = path, 0
         with self._told():
-            self._container = av.open(str(file))
+            # Names in other alphabets' encodings are no damage.
+            self._container = av.open(str(file), metadata_errors="replace")
         try:
             stream = video.chosen(self._container.streams.audio)
             if stream is None:
                 raise UserError(f"The file {path} has no sound; {_CURE}")
+            if stream.codec_context is None:
+                raise UserError(f"The sound of {path} is in a format that nobody knows; {_CURE}")
             self._parts = decoded(self._container)
             with self._told():
                 first = next(self._parts, None)  # Before it, the rate may be another.
             if first is None:
                 raise UserError(f"The file {path} has no sound in it (0 samples); {_CURE}")
+            check_rate(own := stream.codec_context.sample_rate, f"the {own} Hz of {path}")
         except UserError:
             self.close()
             raise
@@ -126,7 +138,8 @@ def to_mono_float(samples: np.ndarray) -> np.ndarray:
         raise ValueError(f"audio of dtype {samples.dtype} is neither signed PCM, uint8 nor float")
     if samples.ndim == 2:
         samples = samples.mean(axis=1, dtype=np.float64)
-    return np.clip(samples, -1, 1).astype(np.float32)
+    # What is not finite stays so, for whoever looks: infinity is not loud.
+    return np.where(np.isfinite(samples), np.clip(samples, -1, 1), samples).astype(np.float32)
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from data_pipelines import files
 from data_pipelines.errors import UserError
-from data_pipelines.sound import SoundFile, to_mono_float
+from data_pipelines.sound import SoundFile, check_rate, to_mono_float
 
 FORMATS = ("s16le", "f32le", "wav")
 _READ = 1 << 16  # Bytes at a time, at most; a pipe gives what there is.
@@ -48,14 +48,16 @@ def opened(audio: str, form: str | None, rate: int | None) -> Source:
 
     Raises UserError for what is none of these.
     """
-    if rate is not None and rate < 1:
-        raise UserError(f"--rate={rate} is no sampling rate: give the sound's in Hz")
+    if rate is not None:
+        check_rate(rate, f"--rate={rate}")
     if audio != "-" and form is None:
         sound = SoundFile(audio)
         _check_rate(audio, sound.rate, rate)
         return Source(audio, sound.rate, sound.parts(), sound.close)
     name = "standard input" if audio == "-" else audio
-    descriptor = 0 if audio == "-" else os.open(files.existing(audio, "audio"), os.O_RDONLY)
+    descriptor = 0
+    if audio != "-":
+        descriptor = os.open(files.existing(audio, "audio", pipe=True), os.O_RDONLY)
     close = (lambda: None) if audio == "-" else (lambda: os.close(descriptor))
     try:
         data = _Bytes(lambda: os.read(descriptor, _READ))
@@ -139,8 +141,9 @@ def _wav_format(name: str, chunk: bytes) -> tuple[str, int, int]:
             f"the WAV {name} has samples of {bits} bits in format {tag}: give integer or float PCM,"
             " or name the file by --audio to have it decoded"
         )
-    if not channels or not rate:
-        raise UserError(f"the WAV {name} has {channels} channels at {rate} Hz: give one that plays")
+    if not channels:
+        raise UserError(f"the WAV {name} has no channels: give one that plays")
+    check_rate(rate, f"the {rate} Hz of {name}")
     return _SAMPLES[tag, bits], channels, rate
 
 
@@ -180,9 +183,6 @@ def _mono(data: bytes, kind: str, channels: int) -> np.ndarray:
         samples = wide.view("<i4")[:, 0]
     else:
         samples = np.frombuffer(data, kind)
-    # Infinity must not be taken for loud.
-    if samples.dtype.kind == "f" and not np.isfinite(samples).all():
-        return samples.reshape(-1, channels).sum(axis=1, dtype=np.float64)
     return to_mono_float(samples.reshape(-1, channels))
 
 

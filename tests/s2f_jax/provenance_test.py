@@ -214,11 +214,11 @@ def test_the_badge_is_drawn_on_copies(mark):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("input", "missing.wav cannot be read .*: check the path"),
+        ("input", "no input file .*missing.wav; check the path"),
         ("checkpoint", "no checkpoint at .*nowhere: give"),
         ("config", "bare/config.json cannot be read .*: give"),
         ("sums", "checkpoints/3 has no checksums .*: it is damaged"),
-        ("video", "no.mp4 cannot be read .*: check the path"),
+        ("video", "no input file .*no.mp4; check the path"),
         ("read", "text.mp4 cannot be read .*: give a file that plays"),
         ("sidecar", "talk.mp4.json is damaged: it is no JSON object; remove it"),
     ],
