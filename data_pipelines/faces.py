@@ -7,7 +7,6 @@ the clip before it, for a gain of 15 % in speed.
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import sys
 import types
@@ -18,6 +17,7 @@ import numpy as np
 
 from data_pipelines import download
 from data_pipelines.errors import UserError
+from data_pipelines.quiet import silenced_stderr
 
 
 @contextlib.contextmanager
@@ -96,7 +96,8 @@ class FaceFinder:
             output_face_blendshapes=True,
         )
         try:
-            with _silenced_stderr():
+            # Its C++ greets every user with five lines of warnings.
+            with silenced_stderr():
                 self._model = vision.FaceLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as e:
             raise UserError(
@@ -118,20 +119,6 @@ class FaceFinder:
     def close(self) -> None:
         """Frees the model; leaving that to the interpreter's end prints a traceback."""
         self._model.close()
-
-
-@contextlib.contextmanager
-def _silenced_stderr() -> Iterator[None]:
-    """MediaPipe's C++ greets every user with five lines of warnings that no setting turns off."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def find_faces(image: np.ndarray) -> list[np.ndarray]:

@@ -12,9 +12,11 @@ import av.error
 import cv2
 import numpy as np
 
+import data_pipelines
 from data_pipelines import video
 from data_pipelines.errors import BadClip, UserError
 from data_pipelines.files import existing, is_remote, write_atomically
+from data_pipelines.quiet import silenced_stderr
 from data_pipelines.sound import decoded, fit_length, read_audio, resample, to_mono_float
 from data_pipelines.writer import write_video
 
@@ -36,8 +38,11 @@ __all__ = [  # The whole of what reads and writes media, wherever it lies.
     "write_video",
 ]
 
-# OpenCV's own words on a damaged PNG would come before ours.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+# OpenCV's own words on a damaged picture would come before ours.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+_LARGEST_PICTURE = 1 << 28  # Bytes of a file; a PNG of 50 million pixels takes 150 million.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,18 +61,22 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
       UserError: there is no such file, or it is not a whole picture.
     """
-    data = existing(path, "image").read_bytes()
-    cure = "give a PNG or JPEG file that opens in a viewer."
+    file, cure = existing(path, "image"), "give a PNG or JPEG file that opens in a viewer."
+    if (size := file.stat().st_size) > _LARGEST_PICTURE:
+        raise UserError(f"The file {path} has {size} bytes, more than any portrait; {cure}")
+    data = file.read_bytes()
     # The bytes of a JPEG's scan never hold an end marker, so one has to follow the last scan.
     half_jpeg = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     if half_jpeg or (data[:4] == b"\x89PNG" and b"IEND" not in data):
         raise UserError(f"The image {path} breaks off in the middle; {cure}")
     encoded = np.frombuffer(data, np.uint8)
     try:
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if data else None
-        layers = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if data else None
-    except cv2.error:  # More pixels than OpenCV's limit, among others.
-        image = layers = None
+        with silenced_stderr():  # libpng and libjpeg have a word on what is damaged.
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if data else None
+            layers = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if data else None
+    except cv2.error as error:  # More pixels than it takes, or numbers that are none.
+        most = f"{int(data_pipelines.MOST_PIXELS) / 1e6:.0f} million pixels"
+        raise UserError(f"The image {path} is damaged, or has more than {most}; {cure}") from error
     if image is None or layers is None:
         raise UserError(f"The file {path} is not an image that can be read; {cure}")
     if layers.ndim == 3 and layers.shape[2] == 4:
@@ -128,9 +137,10 @@ def decode_sound(
     with opened(source) as container:
         if not container.streams.audio:
             return np.zeros(0, np.float32), 0
-        parts = list(decoded(container, start, end))
         stream = video.chosen(container.streams.audio)
-        assert stream is not None
+        if stream is None or stream.codec_context is None:
+            raise BadClip("sound in a format that nobody knows")
+        parts = list(decoded(container, start, end))
         rate = stream.codec_context.sample_rate  # Before the first part, it may be another.
     first = parts[0][0] if parts else 0.0
     samples = np.concatenate([np.zeros(0, np.float32), *(part for _, part in parts)])

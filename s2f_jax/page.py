@@ -96,7 +96,7 @@ def side_by_side(title: str, note: str, videos: Mapping[str, epath.PathLike]) ->
     The page shows the left half of each, and of the first the right half too.
     """
     first = next(iter(videos.values()))
-    with av.open(str(first)) as container:
+    with av.open(str(first), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         aspect = f"{stream.width // 2} / {stream.height}"
     return {
