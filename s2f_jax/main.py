@@ -3,6 +3,7 @@
 import argparse
 import errno
 import gc
+import io
 import os
 import sys
 import traceback
@@ -12,10 +13,12 @@ from typing import NoReturn
 from absl import flags, logging
 
 from data_pipelines.download import user_cache
-from data_pipelines.errors import STOPPED, TrainingFailed, UserError
+from data_pipelines.errors import STOPPED, TrainingFailed, UserError, printable
 from s2f_jax.commands import COMMANDS
 
 MODULE = "python -m s2f_jax.main"
+# Whatever a name is for, asking the system about it may fail like this.
+_NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,10 +50,17 @@ def run(arguments: Sequence[str]) -> int:
     try:
         options, rest = parser.parse_known_args(list(arguments[named:]))
         return command.run(options, rest)
-    except (UserError, TrainingFailed) as error:
+    except UserError as error:
+        print(f"s2f: {printable(error)}", file=sys.stderr)
+        return 2
+    except TrainingFailed as error:
         print(f"s2f: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UserError) else 1
+        return 1
     except OSError as error:
+        if error.errno in _NO_NAMES and error.filename is not None:
+            name = printable(os.fsdecode(error.filename))
+            print(f"s2f: {name} cannot be used ({error.strerror}): give another", file=sys.stderr)
+            return 2
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = error.filename or "the disk"
@@ -59,9 +69,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    gc.set_threshold(
-        100_000
-    )  # Imports make a million objects, and the default looks at 700 a time.
+    # Imports make a million objects, none of them garbage, and the default looks for some every 700.
+    gc.set_threshold(100_000)
     sys.path.insert(0, "")  # As `python -m` does, so that `s2f` finds what a config imports.
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax warn of what is meant to be so.
     # Before jax is imported: a program compiled once is read from there by whoever runs it again.
@@ -73,6 +82,8 @@ def main() -> None:
     # each of them, and all wait for ever.
     if "host_platform_device_count" in (xla := os.environ.get("XLA_FLAGS", "")):
         os.environ["XLA_FLAGS"] = f"{xla} --xla_cpu_enable_concurrency_optimized_scheduler=false"
+    if isinstance(sys.stdout, io.TextIOWrapper):  # The name of a file may be of no encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl's flags.
     try:
         code = run(sys.argv[1:])
