@@ -11,7 +11,7 @@ from etils import epath
 from data_pipelines import media
 from data_pipelines.errors import UserError
 from s2f_jax import bundle, networks, runs
-from s2f_jax.checkpoint import Checkpoints, restore_variables
+from s2f_jax.checkpoint import Checkpoints, check_files, restore_variables
 from s2f_jax.models import folded
 from s2f_jax.models.generator import Generator
 from s2f_jax.streaming import CHUNK, Drawing, Painter, Stream, checked_samples
@@ -33,6 +33,7 @@ def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
     if not folder.exists():
         raise UserError(f"there is no checkpoint at {path}: give a run's workdir")
     if (folder / "checkpoints").exists():
+        check_files(folder)
         checkpoints = Checkpoints(folder, read_only=True)
         step = checkpoints.best()
         checkpoints.close()
@@ -58,19 +59,21 @@ def restore(path: epath.PathLike) -> Trained:
     """
     workdir, step = find_checkpoint(path)
     config = runs.read_config(workdir)
+    if config.get("task") not in (None, "animate"):
+        raise UserError(
+            f"{path} holds a run of the task {config.task!r}, which has no generator: give a run"
+            " of the task 'animate'"
+        )
     try:
-        if config.task != "animate":
-            raise UserError(
-                f"{path} holds a run of the task {config.task!r}, which has no generator: give a run"
-                " of the task 'animate'"
-            )
-        networks.face(config.model)
         generator = networks.generator(config.data, config.model)
+        networks.face(config.model)
     except (AttributeError, KeyError) as error:
         raise UserError(
             f"{workdir}/config.json lacks a field ({error}): use the version of s2f_jax in"
             " the run's run.json"
         ) from error
+    except UserError as error:
+        raise UserError(f"{workdir}/config.json is of no generator: {error}") from error
     variables = restore_variables(workdir, step, "generator")
     shapes = jax.tree.map(np.shape, variables)
     if shapes != jax.tree.map(np.shape, networks.variables(generator)):
@@ -78,6 +81,12 @@ def restore(path: epath.PathLike) -> Trained:
             f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
             " other sizes: restore it"
         )
+    for at, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        if not np.isfinite(leaf).all():
+            name = jax.tree_util.keystr(at, simple=True, separator=".")
+            raise UserError(
+                f"{path} has weights that are not finite ({name}): give another checkpoint"
+            )
     return Trained(workdir, step, config, generator, variables)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import math
+import pathlib
 import re
 import shutil
 import zlib
@@ -93,6 +94,14 @@ def _sums(state: TrainState, **items: JSON) -> dict[str, int]:
     }
 
 
+def check_files(workdir: epath.PathLike) -> None:
+    """Raises UserError where a checkpoint has something else for a file: a pipe would be waited for,
+    and a device has no end."""
+    for path in [] if is_remote(workdir) else pathlib.Path(workdir).rglob("*"):
+        if not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} is neither a file nor a folder: restore it, or remove it")
+
+
 class _Best(policies.PreservationPolicy):
     """Preserves the step with the best score; the scores are kept up to date by their owner."""
 
@@ -155,7 +164,7 @@ class Checkpoints:
         try:
             text = (self.folder / str(step) / "progress" / "metadata").read_text()
             return json.loads(text)["score"]
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None  # Restoring it will say what is wrong with it.
 
     def save(self, state: TrainState, data: JSON, progress: JSON, score: float | None) -> None:
@@ -289,6 +298,7 @@ def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[
     Raises UserError where the checkpoint is damaged.
     """
     folder = epath.Path(workdir).resolve() / "checkpoints" / str(step)
+    check_files(folder)
     try:
         variables = _restore_variables(folder / "state", network)
         sums = json.loads((folder / "sums" / "metadata").read_text())

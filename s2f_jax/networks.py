@@ -1,6 +1,7 @@
 """The networks of a config, under the names that label their parameters and optimizers."""
 
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,49 @@ from s2f_jax.models.generator import Generator
 from s2f_jax.models.sequence_discriminator import SequenceDiscriminator
 from s2f_jax.models.sync_discriminator import SyncDiscriminator
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
+
+_LIMITS = {  # Of the numbers that a generator is made from; whole ones, unless they have a point.
+    "data": {
+        "height": (8, 8192),
+        "width": (8, 8192),
+        "audio_rate": (1000, 768_000),
+        "fps": (1, 1000),
+    },
+    "model": {
+        "window": (0.001, 10.0),
+        "id_features": (1, 1 << 16),
+        "context_features": (1, 1 << 16),
+        "noise_features": (0, 1 << 16),
+        "noise_std": (0.0, 1e3),
+        "width": (1, 1 << 12),
+        "audio_width": (1, 1 << 12),
+    },
+}
+_SWITCHES = ("copy_path", "recurrent", "skips")
+_DTYPES = ("float32", "bfloat16", "float64")
+
+
+def _check_fields(data: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    """Raises UserError for what is no number, or one that no generator can have: the config of a
+    run can hold anything."""
+    for section, fields in (("data", data), ("model", model)):
+        if not hasattr(fields, "keys"):
+            raise UserError(f"--config.{section}={reprlib.repr(fields)} is no section: restore it")
+        for name, (least, most) in _LIMITS[section].items():
+            value, kinds = fields[name], (int,) if isinstance(least, int) else (int, float)
+            number = isinstance(value, kinds) and not isinstance(value, bool)
+            if not number or not least <= value <= most:
+                raise UserError(
+                    f"--config.{section}.{name}={reprlib.repr(value)} is no number from {least} to"
+                    f" {most}{' without a point' if kinds == (int,) else ''}: give one"
+                )
+    for name, of in (*((name, (False, True)) for name in _SWITCHES), ("dtype", _DTYPES)):
+        value = model[name]
+        if not isinstance(value, type(of[0])) or value not in of:
+            raise UserError(
+                f"--config.model.{name}={reprlib.repr(value)} is not one of"
+                f" {', '.join(map(str, of))}: give one of them"
+            )
 
 
 def _check_sizes(data: Mapping[str, Any]) -> None:
@@ -60,6 +104,7 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
 
     Raises UserError for sizes and rates that the networks cannot have.
     """
+    _check_fields(data, model)
     _check_sizes(data)
     fps = data["fps"]
     window = round(1000 * model["window"])  # Milliseconds, the step of the first audio layer.

@@ -71,7 +71,7 @@ def read_config(workdir: epath.PathLike) -> Config:
     Raises UserError where there is no run, or one of a schema that this version does not know.
     """
     path = epath.Path(workdir) / "config.json"
-    if not path.exists():
+    if not path.is_file():
         raise UserError(f"{workdir} holds no run (it has no config.json): give a run's workdir")
     try:
         config = json.loads(path.read_text())
@@ -83,17 +83,18 @@ def read_config(workdir: epath.PathLike) -> Config:
         if known := type(schema) is int and 1 <= schema <= SCHEMA:
             for migrate in _MIGRATIONS[schema - 1 :]:
                 migrate(config)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        fields_ = ml_collections.ConfigDict(config | {"schema": SCHEMA})
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{path} is damaged ({type(error).__name__}, {error}): restore it, or give another"
+            f"{path} is damaged ({type(error).__name__}, {str(error)[:200]}): restore it, or give another"
             " run's workdir"
         ) from error
     if not known:
         raise UserError(
-            f"{path} has schema {schema!r} and this version reads 1 to {SCHEMA}:"
+            f"{path} has schema {schema!r:.40} and this version reads 1 to {SCHEMA}:"
             " use the version of s2f_jax in the run's run.json"
         )
-    return ml_collections.ConfigDict(config | {"schema": SCHEMA})
+    return fields_
 
 
 def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:

@@ -89,11 +89,9 @@ def test_a_face_in_a_config_is_five_points(run_folder, tmp_path):
     folder = rewritten(run_folder, tmp_path, lambda config: config["model"].update(face=points))
     assert Animator.load(folder).face == tuple((float(x), float(y)) for x, y in points)
     for face in (points[:4], [*points[:4], [5, None]], 7, "points", [[1, 2]] * 5, [[], []]):
-        (tmp_path / "config.json").write_text(
-            json.dumps(
-                json.loads((run_folder / "config.json").read_text()) | {"model": {"face": face}}
-            )
-        )
+        config = json.loads((run_folder / "config.json").read_text())
+        config["model"]["face"] = face
+        (tmp_path / "config.json").write_text(json.dumps(config))
         with pytest.raises(UserError, match=r"model\.face=.* is no face: give five points"):
             Animator.load(folder)
 
