@@ -120,8 +120,18 @@ def read(path: epath.PathLike) -> tuple[runs.Config, folded.Weights]:
             f"{folder / CONFIG} has schema {config.get('schema')} and this version reads"
             f" {runs.SCHEMA}: use the version of s2f_jax that it names under made_with"
         )
-    sections = ml_collections.ConfigDict(config)
-    wanted = _wanted(sections, folder)
+    try:
+        sections = ml_collections.ConfigDict(config)
+    except (ValueError, TypeError, RecursionError) as error:  # Names that no field can have.
+        raise UserError(
+            f"{folder / CONFIG} is no bundle's ({error}): make the bundle again"
+        ) from error
+    for name, value in weights.items():
+        if not np.isfinite(value).all():
+            raise UserError(
+                f"{folder / WEIGHTS} has weights that are not finite ({name}): make the bundle again"
+            )
+    wanted = _wanted(sections, folder, sum(value.size for value in weights.values()))
     found = {name: value.shape for name, value in weights.items()}
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
@@ -150,11 +160,24 @@ def identity(path: epath.PathLike) -> dict[str, Any]:
         raise _lacking(folder, error) from error
 
 
-def _wanted(config: runs.Config, folder: epath.Path) -> dict[str, tuple[int, ...]]:
+def _wanted(config: runs.Config, folder: epath.Path, given: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of the networks; given: so many numbers are there."""
     try:
-        return shapes(networks.generator(config.data, config.model))
+        generator = networks.generator(config.data, config.model)
+        networks.face(config.model)
     except (AttributeError, KeyError) as error:
         raise _lacking(folder, error) from error
+    except UserError as error:
+        raise UserError(f"{folder / CONFIG} is of no generator: {error}") from error
+    # Before they are folded, in memory, they are some more.
+    if (
+        size := sum(leaf.size for leaf in jax.tree.leaves(networks.variables(generator)))
+    ) > 2 * given:
+        raise UserError(
+            f"{folder / WEIGHTS} is not of {CONFIG}'s networks: it has {given} numbers and they"
+            f" {size}; export the run again"
+        )
+    return shapes(generator)
 
 
 def _lacking(folder: epath.Path, error: Exception) -> UserError:

@@ -33,7 +33,8 @@ import numpy as np
 FORMAT = 1  # Of config.json.
 SUMS = "SHA256SUMS"
 CHUNK = 25  # Frames drawn at once: an hour of sound takes no more memory than a second.
-UNREADABLE = (OSError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RecursionError)
+UNREADABLE = (*UNREADABLE, OverflowError, struct.error, zlib.error)
 Arrays = dict[str, Any]  # By name: numpy's arrays, or the runtime's own.
 
 
@@ -43,6 +44,9 @@ class Problem(Exception):
 
 def sum_of(folder: Any, name: str) -> str:
     """The SHA-256 that a file of the bundle was written with."""
+    for each in (SUMS, name):  # A pipe would be waited for.
+        if (folder / each).exists() and not (folder / each).is_file():
+            raise Problem(f"{folder / each} is no file: copy the bundle again")
     try:
         lines = (folder / SUMS).read_text().splitlines()
         return dict(line.split("  ")[::-1] for line in lines)[name]
@@ -66,7 +70,7 @@ def read_config(folder: Any) -> dict[str, Any]:
     try:
         config = json.loads(checked(folder, "config.json"))
         found = config["format_version"]
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise Problem(f"{folder / 'config.json'} is no bundle's: make the bundle again") from error
     if found != FORMAT:
         raise Problem(
