@@ -1,12 +1,9 @@
 """`convert`: a generator that the authors released to a run of this project's, and the way back."""
 
-import contextlib
 import io
-import os
 import pathlib
-import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -17,7 +14,7 @@ from etils import epath
 from data_pipelines import download, media
 from data_pipelines.errors import UserError
 from data_pipelines.faces import STABLE, canonical
-from s2f_jax import animate, networks, runs, sda, sda_file
+from s2f_jax import animate, folders, networks, runs, sda, sda_file
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.models.generator import Generator
 from s2f_jax.runs import Config
@@ -54,7 +51,7 @@ def from_sda(path: str, output: str, config: Config) -> None:
     of other networks.
     """
     _check_networks("--config", config)
-    target = _free_folder(output)
+    target = folders.free(output)
     contents = sda_file.read(path)
     if faults := _header_faults(contents):
         raise UserError(_refusal(path, faults))
@@ -70,7 +67,7 @@ def from_sda(path: str, output: str, config: Config) -> None:
     header = {name: np.array(contents[name]) for name in _HEADER}
     if "mean_face" in contents:
         header["mean_face"] = contents["mean_face"]
-    with _appearing(target) as folder:
+    with folders.appearing(target) as folder:
         runs.write_config(config, folder)
         file = pathlib.Path(path)
         made_from = {"file": file.name, "sha256": download.file_digest(file, "sha256")}
@@ -234,40 +231,6 @@ def _contents(
     points = np.full(_LANDMARKS, np.nan)
     points[list(STABLE)] = face
     return contents | {"mean_face": points}
-
-
-def _free_folder(output: str) -> epath.Path:
-    if media.is_remote(output):
-        raise UserError(f"--output={output} is remote: give a local folder, and copy it then")
-    target = epath.Path(output).resolve()
-    if target.exists() and not target.is_dir():
-        raise UserError(f"--output={output} is a file: give a folder that is not there yet")
-    if target.exists() and any(target.iterdir()):
-        raise UserError(f"--output={output} is not empty: give a folder that is not there yet")
-    return target
-
-
-@contextlib.contextmanager
-def _appearing(target: epath.Path) -> Iterator[epath.Path]:
-    """A folder to write into, which is renamed to `target` once all is there."""
-    part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
-    try:
-        try:
-            part.mkdir(parents=True)
-        except OSError as error:
-            raise _not_written(target, error) from error
-        yield part
-        try:
-            os.replace(part, target)
-        except OSError as error:
-            raise _not_written(target, error) from error
-    finally:
-        if part.exists():
-            part.rmtree()
-
-
-def _not_written(target: epath.Path, error: OSError) -> UserError:
-    return UserError(f"--output={target} cannot be written ({error.strerror}): choose another")
 
 
 def _save(folder: epath.Path, variables: Mapping[str, Any]) -> None:

@@ -16,6 +16,8 @@ def free(output: epath.PathLike) -> epath.Path:
 
     Raises UserError where it is neither.
     """
+    if not os.fspath(output):
+        raise UserError("--output= is empty: give a folder that is not there yet")
     if media.is_remote(output):
         raise UserError(f"--output={output} is remote: give a local folder, and copy it then")
     target = epath.Path(output).resolve()
@@ -32,10 +34,13 @@ def appearing(target: epath.Path) -> Iterator[epath.Path]:
 
     Raises UserError where it cannot be made; nothing is left of it if anything fails.
     """
-    part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
+    # As much of the name as always leaves room in the system's 255 bytes.
+    part = target.parent / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part"
     try:
         try:
-            part.mkdir(parents=True)
+            for folder in (*reversed(part.parents), part):  # Python's own way recurses.
+                if not folder.exists():
+                    folder.mkdir()
         except OSError as error:
             raise _not_written(target, error) from error
         yield part
