@@ -75,12 +75,17 @@ def stream(
                 raise
         report = live.report()
         _say(_told(report))
-        if output != "-":
-            mark.sidecar(output, report["frames"], float(fps))
+        if output != "-" and pathlib.Path(output).is_file():  # And no pipe to a player.
+            if report["frames"]:
+                mark.sidecar(output, report["frames"], float(fps))
+            else:  # A video that no player opens.
+                pathlib.Path(output).unlink()
         if json_file is not None:
             files.write_atomically(json_file, f"{json.dumps(report, indent=2)}\n".encode())
     if ears.error is not None and not stopped:  # What a signal cut off is not whole.
         raise ears.error
+    if not report["sound_s"] and not stopped:
+        raise UserError(f"{source.name} has no sound in it (0 samples): give at least one")
 
 
 def _check(
