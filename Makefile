@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 S2F := $(RUN) -m s2f_jax.main
 
-.PHONY: demo table test slow lint clean
+.PHONY: demo table test slow fuzz lint clean
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -37,6 +37,10 @@ test: lint
 # Minutes long: two clips overfitted past 35 dB, and whatever else is marked slow.
 slow: .venv/ready
 	$(RUN) -m pytest -m slow
+
+# 500 bad inputs to the commands that people give files to, and the program between real pipes.
+fuzz: .venv/ready
+	$(RUN) -m pytest -m '' -n 2 --dist worksteal tests/fuzz
 
 lint: .venv/ready
 	.venv/bin/ruff check .

@@ -72,6 +72,8 @@ class Part:
         with writing(target):
             if self.target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            with contextlib.suppress(FileNotFoundError):
+                os.stat(self.target)  # Too long a name, before folders are made for it.
             self.target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.gettempdir() if self._remote else self.target.parent
         # As much of the name as always leaves room in the system's 255 bytes.

@@ -137,7 +137,8 @@ def to_mono_float(samples: np.ndarray) -> np.ndarray:
     elif not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(f"audio of dtype {samples.dtype} is neither signed PCM, uint8 nor float")
     if samples.ndim == 2:
-        samples = samples.mean(axis=1, dtype=np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):  # Of infinities, which are told later.
+            samples = samples.mean(axis=1, dtype=np.float64)
     # What is not finite stays so, for whoever looks: infinity is not loud.
     return np.where(np.isfinite(samples), np.clip(samples, -1, 1), samples).astype(np.float32)
 

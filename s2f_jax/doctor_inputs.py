@@ -15,6 +15,7 @@ import numpy as np
 from data_pipelines import faces, inspection, measures, media, overlay, portraits, video
 from data_pipelines.download import local_model
 from data_pipelines.errors import BadClip, UserError
+from data_pipelines.sound import check_rate
 from s2f_jax import provenance
 from s2f_jax.findings import OK, WARNING, Finding
 
@@ -233,8 +234,9 @@ def _form(path: str) -> tuple[int, int, str, float]:
         with av.open(str(pathlib.Path(path).absolute()), metadata_errors="replace") as container:
             stream = video.chosen(container.streams.audio)
             context = stream and stream.codec_context  # None for a codec that nobody knows.
-            if stream is None or context is None or not context.sample_rate:
+            if stream is None or context is None:
                 raise UserError(f"{path} has no sound that can be decoded: {cure}")
+            check_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
             seconds = float((stream.duration or 0) * (stream.time_base or 0))
             return context.sample_rate, context.channels, context.name, seconds
     except av.error.FFmpegError as error:

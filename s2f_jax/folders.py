@@ -36,11 +36,15 @@ def appearing(target: epath.Path) -> Iterator[epath.Path]:
     """
     # As much of the name as always leaves room in the system's 255 bytes.
     part = target.parent / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part"
+    made: list[epath.Path] = []
     try:
         try:
+            with contextlib.suppress(FileNotFoundError):
+                os.lstat(part)  # Too long a name, before folders are made for it.
             for folder in (*reversed(part.parents), part):  # Python's own way recurses.
                 if not folder.exists():
                     folder.mkdir()
+                    made.append(folder)
         except OSError as error:
             raise _not_written(target, error) from error
         yield part
@@ -51,6 +55,9 @@ def appearing(target: epath.Path) -> Iterator[epath.Path]:
     finally:
         if part.exists():
             part.rmtree()
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):  # What is not empty, or gone, is as it should be.
+                folder.rmdir()
 
 
 def _not_written(target: epath.Path, error: OSError) -> UserError:

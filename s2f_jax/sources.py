@@ -60,7 +60,7 @@ def opened(audio: str, form: str | None, rate: int | None) -> Source:
         descriptor = os.open(files.existing(audio, "audio", pipe=True), os.O_RDONLY)
     close = (lambda: None) if audio == "-" else (lambda: os.close(descriptor))
     try:
-        data = _Bytes(lambda: os.read(descriptor, _READ))
+        data = _Bytes(lambda: _read(descriptor, name))
         wav = data.starts(b"RIFF") if form in (None, "wav") else False
         if form == "wav" and not wav:
             raise UserError(f"{name} is no WAV (it does not begin with RIFF): give its --format")
@@ -78,6 +78,15 @@ def opened(audio: str, form: str | None, rate: int | None) -> Source:
 def _check_rate(name: str, own: int, given: int | None) -> None:
     if given not in (None, own):
         raise UserError(f"--rate={given}, but {name} says {own} Hz: leave --rate out")
+
+
+def _read(descriptor: int, name: str) -> bytes:
+    try:
+        return os.read(descriptor, _READ)
+    except OSError as error:  # Standard input may be closed, or a folder.
+        raise UserError(
+            f"{name} cannot be read ({error.strerror}): give sound there, or --audio=FILE"
+        ) from error
 
 
 class _Bytes:

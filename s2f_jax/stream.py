@@ -56,7 +56,7 @@ def stream(
         still, _ = seen.still(animator)
         for doubt in seen.doubts(animator):
             _say(doubt)
-        recorded = microphone is None and audio != "-"
+        recorded = microphone is None and audio != "-" and pathlib.Path(audio).is_file()
         inputs = {"image": image} | ({"audio": audio} if recorded else {})
         mark = provenance.mark(checkpoint, seed, inputs)
         source_rate = source.rate or animator.rate
