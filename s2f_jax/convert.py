@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import reprlib
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -107,6 +108,14 @@ def _refusal(path: str, faults: list[str]) -> str:
     return f"{path} is no generator as the authors released it ({'; '.join(faults)}): give another"
 
 
+def _brief(value: Any) -> str:
+    """As repr has it, but in few characters and soon: a list may hold itself a billion times."""
+    try:
+        return f"{reprlib.repr(value):.40}"
+    except ValueError:  # Python writes no number of so many digits.
+        return f"a {type(value).__name__} of too many digits"
+
+
 def _is_whole(value: Any, low: int, high: int) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and low <= value <= high and value % 1 == 0
@@ -120,7 +129,7 @@ def _header_faults(contents: Any) -> list[str]:
     if missing:
         return [f"{key} is missing" for key in missing]
     found = [
-        f"{key}={contents[key]!r:.40} is no whole number from {low} to {high}"
+        f"{key}={_brief(contents[key])} is no whole number from {low} to {high}"
         for key, (_, _, low, high) in _FIELDS.items()
         if not _is_whole(contents[key], low, high)
     ]
@@ -133,14 +142,14 @@ def _header_faults(contents: Any) -> list[str]:
     pair = isinstance(size, tuple | list) and len(size) == 2
     if not pair or not all(_is_whole(side, *_SIDES) for side in size):
         found.append(
-            f"img_size={size!r:.40} is no height and width from {_SIDES[0]} to {_SIDES[1]}"
+            f"img_size={_brief(size)} is no height and width from {_SIDES[0]} to {_SIDES[1]}"
         )
     if contents["sequential_noise"] is not True:
-        found.append(f"sequential_noise={contents['sequential_noise']!r:.40}, wanted True")
+        found.append(f"sequential_noise={_brief(contents['sequential_noise'])}, wanted True")
     if not found:  # What is left is said of the numbers above.
         found += _window_faults(contents)
     if "mean_face" in contents and not _is_face(face := contents["mean_face"]):
-        form = f"{face.dtype} {list(face.shape)}" if isinstance(face, np.ndarray) else repr(face)
+        form = f"{face.dtype} {list(face.shape)}" if isinstance(face, np.ndarray) else _brief(face)
         found.append(f"mean_face ({form:.40}) is not 68 points whose stable ones are finite")
     return found
 
@@ -152,9 +161,11 @@ def _window_faults(contents: Mapping[str, Any]) -> list[str]:
     seconds, samples = contents["audio_feat_len"], contents["audio_feat_samples"]
     rate = contents["audio_rate"]
     if not _is_whole(samples, 1, 10 * rate):
-        found.append(f"audio_feat_samples={samples!r:.40} is no whole number from 1 to {10 * rate}")
+        found.append(
+            f"audio_feat_samples={_brief(samples)} is no whole number from 1 to {10 * rate}"
+        )
     elif not isinstance(seconds, float) or not abs(seconds * rate - samples) < 0.5:
-        found.append(f"audio_feat_len={seconds!r:.40} is not the seconds of {samples} samples")
+        found.append(f"audio_feat_len={_brief(seconds)} is not the seconds of {samples} samples")
     return found
 
 

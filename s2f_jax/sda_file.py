@@ -25,6 +25,9 @@ _MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # Begins a file of be
 _PICKLES = 5  # then come its version, the system, the contents, and the names of the storages.
 _ZIP = b"PK\x03\x04"  # Begins a file of since then.
 _GIT_LFS = b"version https://git-lfs"
+# That a pickle takes again. Each may hold the one before twice, and a dictionary that has the last
+# for a key goes through all of them; weights take none again.
+_MOST_TUPLES = 20
 _MOST_STEPS = 100_000  # Of a pickle; a generator takes some thousands.
 
 # What rebuilds an array, at numpy 1's place and at numpy 2's.
@@ -161,9 +164,16 @@ def _check_names(path: str | os.PathLike, pickled: IO[bytes]) -> None:
 def _names(pickled: IO[bytes]) -> Iterator[str]:
     """What the next pickle of a file names to use or to call. It is read, and does not run."""
     strings, memo = ["", ""], []  # The last two, and those that are to be used again.
+    before, tuples, again = "", set(), 0
     for step, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
         if step >= _MOST_STEPS:
             raise ValueError(f"a pickle of more than {_MOST_STEPS} steps")
+        if "PUT" in opcode.name and "TUPLE" in before:
+            tuples.add(argument)
+        again += "GET" in opcode.name and argument in tuples
+        if again > _MOST_TUPLES:
+            raise ValueError("a pickle whose tuples hold each other")
+        before = opcode.name
         if opcode.name in ("GLOBAL", "INST"):
             yield str(argument).replace(" ", ".")
         elif opcode.name == "STACK_GLOBAL":  # Refused: what it takes could be hidden from us.

@@ -267,6 +267,8 @@ def _doctor(rng, folder, materials, number):
         made["output"] = Made(str(_new(folder, "found")), True, "found")
     if rng.random() < 0.7 or "json" in odd:
         made["json"] = _output(rng, folder, "json" in odd, "found.json")
+        if not made["json"].value:  # As if it were not given.
+            made["json"] = dataclasses.replace(made["json"], good=None)
     made["output"] = dataclasses.replace(made["output"], good=made["output"].good and True)
     if "output" in odd:
         made["output"] = dataclasses.replace(made["output"], good=None)

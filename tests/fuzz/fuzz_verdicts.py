@@ -92,7 +92,9 @@ def _sentence(lines, case):
         found.append(f"holds control characters: {sentence[:300]!r}")
     if len(sentence) > 12_000:
         found.append(f"is {len(sentence)} characters long: {sentence[:300]}")
-    if not re.search(r"\b(give|see|check|make|choose|restore|fetch|leave|use|copy)\b", sentence):
+    if not re.search(
+        r"\b(give|see|check|make|choose|restore|fetch|leave|use|copy|name|run|download)\b", sentence
+    ):
         found.append(f"has no cure: {sentence}")
     return found
 

@@ -113,6 +113,14 @@ def test_every_tensor_that_is_not_as_it_should_be_is_told(told, contents):
     assert error.count(";") == 8
 
 
+def test_a_value_that_unfolds_into_a_billion_is_told_at_once(told, contents):
+    laughs = ["ha"]
+    for _ in range(60):
+        laughs = [laughs, laughs]
+    for key in ("video_rate", "img_size", "mean_face", "sequential_noise"):
+        assert key in told(contents | {key: laughs})
+
+
 def test_a_shape_that_pretends_to_be_large_is_not_copied(told, contents):
     contents["encoder"]["encoder.cl.1.bias"] = torch.zeros(1).expand(1 << 40)
     assert "encoder.cl.1.bias is [1099511627776], wanted [4]" in told(contents)

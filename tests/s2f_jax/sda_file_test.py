@@ -192,6 +192,14 @@ def test_flipped_bytes_are_told_or_harmless(good, tmp_path, save):
     assert told > 20
 
 
+def test_a_key_that_unfolds_into_a_billion_is_told(tmp_path):
+    key = b"".join(b"q%ch%c\x86" % (i, i) for i in range(60))  # A pair of the one before, each.
+    path = tmp_path / "x.dat"
+    path.write_bytes(sda_file._MAGIC + b"\x80\x02})" + key + b"K\x01s.")
+    with pytest.raises(UserError, match="a pickle whose tuples hold each other"):
+        sda_file.read(path)
+
+
 def test_a_pickle_without_end_is_told(tmp_path):
     path = tmp_path / "x.dat"
     path.write_bytes(b"\x80\x02" + b"N0" * 50_000 + b"N.")
