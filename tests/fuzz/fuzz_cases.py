@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import hostile_models
+import hostile_pickles
 import hostile_pictures
 import hostile_sounds
 import numpy as np
@@ -220,7 +221,7 @@ _COMMON = {
 
 
 def _convert(rng, folder, materials, number):
-    makers = {**hostile_models.SDA_FILES, "again": hostile_models.SDA_FILES["sda_evil"]}
+    makers = {**hostile_pickles.SDA_FILES, "again": hostile_pickles.SDA_FILES["sda_evil"]}
     if rng.random() < 0.15:  # The way back.
         odd = _hostile(rng, ("checkpoint", "output"))
         made = {
@@ -229,7 +230,7 @@ def _convert(rng, folder, materials, number):
         }
         return _case(number, "convert", made)
     odd = _hostile(rng, ("sda", "sda", "sda", "output", "flag"))
-    file = _pick(rng, makers) if "sda" in odd else hostile_models.sda_good
+    file = _pick(rng, makers) if "sda" in odd else hostile_pickles.sda_good
     made = {
         "sda": file(rng, folder, materials),
         "output": _output(rng, folder, "output" in odd, "converted"),
