@@ -48,8 +48,9 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
     shown = capsys.readouterr().out
     example = shown[shown.index(f"example: python -m s2f_jax.main {command} ") :].split()[4:]
     accepted = []
-    _, what, flags = commands.COMMANDS[command]
-    replaced = (lambda options, rest: accepted.append((options, rest)) or 0, what, flags)
+    replaced = commands.COMMANDS[command]._replace(
+        run=lambda options, rest: accepted.append((options, rest)) or 0
+    )
     monkeypatch.setitem(commands.COMMANDS, command, replaced)
     assert main.run(example) == 0
     assert accepted[0][1] == []
