@@ -68,7 +68,6 @@ def export(
     model = {**trained.config.model, "dtype": "float32"}
     generator = networks.generator(trained.config.data, model)
     folded_weights = bundle.named(folded.fold(generator, trained.variables))
-    _check_finite(folded_weights, checkpoint)
     examples = [parity.noise_example(generator)]
     examples += _example(checkpoint, generator, image, audio, aligned)
     with folders.appearing(target) as folder:
@@ -104,14 +103,6 @@ def _checked_formats(formats: str) -> list[str]:
                     " 's2f_jax[export]'"
                 )
     return chosen
-
-
-def _check_finite(weights: bundle.Named, checkpoint: str) -> None:
-    for name, value in weights.items():
-        if not np.isfinite(value).all():
-            raise UserError(
-                f"{checkpoint} has weights that are not finite ({name}): give another checkpoint"
-            )
 
 
 def _example(

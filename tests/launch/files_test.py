@@ -96,7 +96,7 @@ def test_a_jobset_s_arguments_are_accepted_and_fit_its_devices(job, container, m
         read.append(config_file.read(options.config, rest))
         return 0
 
-    monkeypatch.setitem(commands.COMMANDS, "train", (train, *commands.COMMANDS["train"][1:]))
+    monkeypatch.setitem(commands.COMMANDS, "train", commands.COMMANDS["train"]._replace(run=train))
     assert "command" not in container  # The image's entry point is the program.
     assert main.run(container["args"]) == 0
     assert job["parallelism"] == job["completions"]

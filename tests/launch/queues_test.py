@@ -24,7 +24,7 @@ def accepted(monkeypatch):
         config_file.read(options.config, rest)
         return 0
 
-    monkeypatch.setitem(commands.COMMANDS, "train", (read, *commands.COMMANDS["train"][1:]))
+    monkeypatch.setitem(commands.COMMANDS, "train", commands.COMMANDS["train"]._replace(run=read))
     return lambda arguments: main.run(arguments) == 0
 
 

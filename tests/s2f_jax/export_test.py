@@ -272,7 +272,9 @@ def test_weights_that_are_not_finite_are_told(tmp_path):
     checkpoints = Checkpoints(folder)
     checkpoints.save(state, {}, {}, None)
     checkpoints.close()
-    with pytest.raises(UserError, match=r"not finite \(frame_decoder.start.kernel\): give another"):
+    with pytest.raises(
+        UserError, match=r"not finite \(params.frame_decoder.start.kernel\): give another"
+    ):
         export(str(folder), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
