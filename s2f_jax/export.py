@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import flatbuffers
-import numpy as np
 from etils import epath
 
 from data_pipelines.errors import UserError
