@@ -94,6 +94,10 @@ def main() -> None:
         from s2f_jax import cluster
 
         cluster.leave(code)
+    if code == 0 and sys.argv[1:2] == ["generate"]:
+        # All is written. Taking apart what was built up takes a tenth of the time of a short clip.
+        sys.stdout.flush()
+        os._exit(0)
     sys.exit(code)
 
 
