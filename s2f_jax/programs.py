@@ -12,8 +12,8 @@ TPUs bfloat16.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,13 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 Arrays = dict[str, Any]
 
 
+class Program(NamedTuple):
+    """A function of arrays, and the shapes of its arguments, b and t of them symbols."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
 def state_of(carry: Carry) -> Arrays:
     """A carry by name: context_0, context_1, spontaneous_0, as far as there are."""
     parts = {"context": carry.context, "spontaneous": carry.noise}
@@ -35,6 +42,11 @@ def state_of(carry: Carry) -> Arrays:
 
 def stablehlo(generator: Generator) -> dict[str, bytes]:
     """Each program by name, serialized by jax.export."""
+    return {name: _exported(*program) for name, program in functions(generator).items()}
+
+
+def functions(generator: Generator, arranging: bool = True) -> dict[str, Program]:
+    """Each program by name; without arranging, what is ready are the weights as they are."""
     g = generator
     weights = _float32(bundle.shapes(g))
     batch, frames = export.symbolic_shape("b, t")
@@ -44,7 +56,8 @@ def stablehlo(generator: Generator) -> dict[str, bytes]:
     state = _float32({name: (batch, size) for name, size in state_sizes(g).items()})
 
     def arranged(weights: Arrays) -> folded.Weights:
-        return folded.arrange(g, bundle.nested(weights), batch)
+        nested = bundle.nested(weights)
+        return folded.arrange(g, nested, batch) if arranging else nested
 
     structure = jax.tree.structure(jax.eval_shape(arranged, weights))
 
@@ -82,10 +95,10 @@ def stablehlo(generator: Generator) -> dict[str, bytes]:
     given = _float32(still)["still"]
     identity = jax.eval_shape(identify, ready, given)
     return {
-        "arrange": _exported(arrange, weights),
-        "identify": _exported(identify, ready, given),
-        "animate": _exported(animate, ready, identity, *_float32(heard).values(), state),
-        "step": _exported(step, ready, identity, *_float32(of_frame).values(), state),
+        "arrange": Program(arrange, (weights,)),
+        "identify": Program(identify, (ready, given)),
+        "animate": Program(animate, (ready, identity, *_float32(heard).values(), state)),
+        "step": Program(step, (ready, identity, *_float32(of_frame).values(), state)),
     }
 
 
@@ -106,17 +119,18 @@ def _carry_of(state: Mapping[str, jax.Array]) -> Carry:
 
 
 @contextlib.contextmanager
-def _without_places() -> Iterator[None]:
-    """No program says where on this machine its lines of Python are."""
+def exporting() -> Iterator[None]:
+    """Products are precise, and no program says where on this machine its lines of Python are."""
     config: Any = jax.config
     depth = config.jax_traceback_in_locations_limit
     config.update("jax_traceback_in_locations_limit", 0)
     try:
-        yield
+        with jax.default_matmul_precision("highest"):
+            yield
     finally:
         config.update("jax_traceback_in_locations_limit", depth)
 
 
-def _exported(function: Any, *arguments: Any) -> bytes:
-    with jax.default_matmul_precision("highest"), _without_places():
+def _exported(function: Any, arguments: tuple[Any, ...]) -> bytes:
+    with exporting():
         return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*arguments).serialize())

@@ -114,6 +114,8 @@ def _tensor(data: memoryview, entry: dict[str, Any]) -> np.ndarray:
 class JaxRuntime:
     """The StableHLO programs, on whatever device jax finds."""
 
+    runs = "stablehlo"
+
     def __init__(self, folder: Any, config: dict[str, Any]):
         import jax
         from jax import export
@@ -122,7 +124,7 @@ class JaxRuntime:
             sys.path.append(str(folder))
 
         def program(name: str) -> Any:
-            data = bytearray(checked(folder, config["programs"]["stablehlo"][name]))
+            data = bytearray((folder / config["programs"][self.runs][name]).read_bytes())
             try:
                 return jax.jit(export.deserialize(data).call)
             except ValueError as error:
@@ -152,16 +154,17 @@ class JaxRuntime:
 class OnnxRuntime:
     """As JaxRuntime, by the ONNX graphs, which read model.safetensors themselves."""
 
+    runs = "onnx"
+
     def __init__(self, folder: Any, config: dict[str, Any]):
         import onnxruntime
 
         checked(folder, "model.safetensors")
 
         def session(name: str) -> Any:
-            file = config["programs"]["onnx"][name]
-            checked(folder, file)
+            file = folder / config["programs"][self.runs][name]
             providers = onnxruntime.get_available_providers()
-            return onnxruntime.InferenceSession(str(folder / file), providers=providers)
+            return onnxruntime.InferenceSession(str(file), providers=providers)
 
         names = ("identity", "audio_step", "decode")
         self._identity, self._audio, self._decode = map(session, names)
@@ -183,20 +186,24 @@ class OnnxRuntime:
         return {name: heard[f"next_{name}"] for name in state}, frames
 
 
+RUNTIMES: dict[str, Any] = {"jax": JaxRuntime, "onnx": OnnxRuntime}
+
+
 class Bundle:
     """A still and sound in, frames out."""
 
-    def __init__(self, folder: Any, runtime: str = "jax"):
-        """runtime: "jax" or "onnx"."""
+    def __init__(self, folder: Any, runtime: str = "jax", runtimes: dict[str, Any] = RUNTIMES):
+        """runtime: the name of one of the runtimes, which are classes like JaxRuntime."""
         self.config = read_config(folder)
-        runtimes = {"jax": (JaxRuntime, "stablehlo"), "onnx": (OnnxRuntime, "onnx")}
         if runtime not in runtimes:
             raise Problem(f"there is no runtime {runtime!r}: give {' or '.join(runtimes)}")
-        make, needed = runtimes[runtime]
-        if needed not in self.config["programs"]:
-            raise Problem(f"{folder} has no {needed}: export it with --formats={needed}")
+        made = runtimes[runtime]
+        if made.runs not in self.config["programs"]:
+            raise Problem(f"{folder} has no {made.runs}: export it with --formats={made.runs}")
+        for file in self.config["programs"][made.runs].values():
+            checked(folder, file)
         try:
-            self.runtime = make(folder, self.config)
+            self.runtime = made(folder, self.config)
         except ModuleNotFoundError as error:
             raise Problem(
                 f"{error.name} is not installed: choose another runtime, or install it"
@@ -399,19 +406,24 @@ def _y4m(frames: np.ndarray, fps: float, said: Sequence[str]) -> Iterator[bytes]
         yield b"FRAME\n" + planes.transpose(2, 0, 1).tobytes()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(
+    arguments: list[str] | None = None,
+    about: str | None = __doc__,
+    runtimes: dict[str, Any] = RUNTIMES,
+) -> int:
+    """runtimes: the first one is the default."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for flag in ("--image", "--audio", "--output"):
         parser.add_argument(flag, required=True)
-    parser.add_argument("--runtime", default="jax", help="jax or onnx")
+    parser.add_argument("--runtime", default=next(iter(runtimes)), help=" or ".join(runtimes))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
         if not options.output.endswith((".npy", ".y4m")):
             raise Problem(f"--output={options.output} ends neither in .npy nor in .y4m: choose one")
-        bundle = Bundle(pathlib.Path(__file__).resolve().parent, options.runtime)
+        bundle = Bundle(pathlib.Path(__file__).resolve().parent, options.runtime, runtimes)
         c = bundle.config
         still = read_image(options.image, c["height"], c["width"])
         sound = read_sound(options.audio, c["audio_rate"])
