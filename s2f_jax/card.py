@@ -19,7 +19,12 @@ _CORPUS_LICENCES = {
     "demo": "none is needed; drawn by code of s2f_jax (Apache-2.0), spoken by eSpeak NG",
     "folder": "not known to s2f_jax; ask who trained the model",
 }
-_RUNTIMES = {"stablehlo": "jax", "onnx": "onnxruntime"}  # What runs a format.
+_RUNTIMES = {  # What runs a format, and with which lines.
+    "stablehlo": ("jax", "run_bundle.py", "jax"),
+    "onnx": ("onnxruntime", "run_bundle.py", "onnx"),
+    "savedmodel": ("tensorflow", "run_tensorflow.py", "tensorflow"),
+    "tflite": ("ai-edge-litert", "run_tensorflow.py", "litert"),
+}
 _TAGS = ("speech-driven-facial-animation", "talking-head", "audio-driven", "gan", "jax", "flax")
 
 
@@ -51,7 +56,7 @@ def text(
         name=config["source"]["run"],
         c=config,
         parameters=parameters,
-        runtimes=[_RUNTIMES[name] for name in config["programs"]],
+        runners=[_runner(name) for name in config["programs"]],
         platforms=programs.PLATFORMS,
         points=_points(config),
         corpus=_corpus(config["data"]["corpus"]),
@@ -64,6 +69,11 @@ def text(
         run=run,
         converted=(run or {}).get("converted"),
     )
+
+
+def _runner(name: str) -> dict[str, str]:
+    package, file, runtime = _RUNTIMES[name]
+    return {"package": package, "file": file, "runtime": runtime}
 
 
 def _json(value: Any, indent: int | None = None) -> str:

@@ -22,6 +22,7 @@ from s2f_jax import (
     programs,
     provenance,
     run_bundle,
+    run_tensorflow,
     runs,
 )
 from s2f_jax.animate import Animator, Trained
@@ -29,10 +30,17 @@ from s2f_jax.models import folded
 from s2f_jax.models.generator import Generator
 from s2f_jax.parity import Example
 
-FORMATS = {"stablehlo": "jax", "onnx": "onnx"}  # And what runs it in run_bundle.py.
+# And what runs it, in run_bundle.py and run_tensorflow.py.
+FORMATS = {"stablehlo": "jax", "onnx": "onnx", "savedmodel": "tensorflow", "tflite": "litert"}
 _PARTS = {
     "stablehlo": ("arrange", "identify", "animate", "step"),
     "onnx": ("identity", "audio_step", "decode"),
+    "tflite": ("identify", "step"),
+}
+_NEEDS = {  # Packages, and the extra that brings them.
+    "onnx": (("onnx", "onnxruntime"), "export"),
+    "savedmodel": (("tensorflow",), "tensorflow"),
+    "tflite": (("tensorflow", "ai_edge_litert"), "tensorflow"),
 }
 
 
@@ -73,7 +81,7 @@ def export(
         config = _config(trained, generator, chosen, weights)
         _write_model(folder, generator, chosen, bundle.stored(folded_weights, weights))
         _write_json(folder / bundle.CONFIG, config)
-        (folder / "run_bundle.py").write_text(pathlib.Path(run_bundle.__file__).read_text())
+        _write_runners(folder, chosen)
         if "stablehlo" in chosen:
             _write_flatbuffers(folder)
         bundle.write_sums(folder)
@@ -94,12 +102,13 @@ def _checked_formats(formats: str) -> list[str]:
     chosen = [name for name in FORMATS if name in formats.split(",")]
     if unknown := sorted(set(formats.split(",")) - set(FORMATS)):
         raise UserError(f"--formats has {unknown[0]!r}: give some of {','.join(FORMATS)}")
-    if "onnx" in chosen:
-        for package in ("onnx", "onnxruntime"):
+    for name in chosen:
+        packages, extra = _NEEDS.get(name, ((), ""))
+        for package in packages:
             if not importlib.util.find_spec(package):
                 raise UserError(
-                    f"--formats=onnx needs {package}, which is not installed: pip install"
-                    " 's2f_jax[export]'"
+                    f"--formats={name} needs {package}, which is not installed: pip install"
+                    f" 's2f_jax[{extra}]'"
                 )
     return chosen
 
@@ -145,12 +154,21 @@ def _config(
         "noise_std": g.noise_std,
         "state": programs.state_sizes(g),
         "weights": weights,
-        "programs": {name: {each: f"{each}.{name}" for each in _PARTS[name]} for name in formats},
+        "programs": {name: _files(name) for name in formats},
         "source": provenance.model(trained.workdir / "checkpoints" / str(trained.step)),
         "made_with": {**made_with["versions"], "git": made_with["git"]},
         "data": bundle.section(trained.config.data),
         "model": bundle.section(trained.config.model),
     }
+
+
+def _files(name: str) -> dict[str, str]:
+    """Of a format, by what each holds."""
+    if name == "savedmodel":
+        from s2f_jax import tensorflow_models  # An extra.
+
+        return tensorflow_models.FILES
+    return {each: f"{each}.{name}" for each in _PARTS[name]}
 
 
 def _write_model(
@@ -166,6 +184,23 @@ def _write_model(
 
         for name, graph in onnx_graphs.graphs(generator, weights).items():
             (folder / f"{name}.onnx").write_bytes(graph.SerializeToString())
+    if {"savedmodel", "tflite"} & set(formats):
+        from s2f_jax import tensorflow_models  # An extra.
+
+        widened = run_bundle.weights_of(weights)  # It has no lossy types.
+        if "savedmodel" in formats:
+            tensorflow_models.saved_model(generator, widened, folder / "savedmodel")
+        if "tflite" in formats:
+            for name, program in tensorflow_models.lite(generator, widened).items():
+                (folder / f"{name}.tflite").write_bytes(program)
+
+
+def _write_runners(folder: epath.Path, formats: list[str]) -> None:
+    runners = ["run_bundle.py"]
+    if any(FORMATS[name] in run_tensorflow.RUNTIMES for name in formats):
+        runners.append("run_tensorflow.py")
+    for name in runners:
+        (folder / name).write_text((pathlib.Path(__file__).parent / name).read_text())
 
 
 def _write_flatbuffers(folder: epath.Path) -> None:

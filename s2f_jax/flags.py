@@ -178,7 +178,8 @@ def export(add: Add) -> None:
     add(
         "--formats",
         default="stablehlo",
-        help="stablehlo,onnx (extra export) or one of them; default stablehlo",
+        help="some of stablehlo, onnx (extra export), savedmodel and tflite (extra tensorflow), with"
+        " commas; default stablehlo",
     )
     add(
         "--weights",

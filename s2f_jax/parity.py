@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from s2f_jax import bundle, rngs, run_bundle
+from s2f_jax import bundle, rngs, run_bundle, run_tensorflow
 from s2f_jax.animate import Animator
 from s2f_jax.models import folded
 from s2f_jax.models.context_encoder import audio_windows
@@ -79,7 +79,7 @@ def measure(
 ) -> dict[str, Any]:
     """What parity.json holds.
 
-    generator: float32. weights: folded, float32. formats: name -> runtime of run_bundle.py, of the
+    generator: float32. weights: folded, float32. formats: name -> its runtime, of the
     bundle in `folder`. examples: on the last one lossy weights are judged.
     """
     g = generator
@@ -154,7 +154,8 @@ def _animator(generator: Generator, weights: bundle.Named) -> Draw:
 
 
 def _bundle(folder: epath.Path, runtime: str) -> Draw:
-    loaded = run_bundle.Bundle(folder, runtime)
+    runtimes = run_bundle.RUNTIMES | run_tensorflow.RUNTIMES
+    loaded = run_bundle.Bundle(folder, runtime, runtimes)
 
     def draw(stills: np.ndarray, sounds: np.ndarray, at_once: int) -> np.ndarray:
         return np.concatenate(
