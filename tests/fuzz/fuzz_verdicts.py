@@ -21,7 +21,7 @@ _REMARKS = (
     r"no frames were written",
     r"\d+ of \d+ frames, [\d.]+ frames/s, .* left",
     r"the parity report compares on noise alone: .*",
-    r"(stablehlo|onnx) differs by .*",
+    r"(stablehlo|onnx|savedmodel|tflite) differs by .*",
 )
 
 

@@ -221,7 +221,7 @@ def test_the_command_line_animates_by_a_bundle(bundle_folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"formats": "tflite"}, "--formats has 'tflite': give some of stablehlo,onnx"),
+        ({"formats": "coreml"}, "has 'coreml': give some of stablehlo,onnx,savedmodel,tflite"),
         ({"formats": "onnx,,"}, "--formats has ''"),
         ({"weights": "int4"}, "--weights=int4 is not one of float32, bfloat16, int8"),
         ({"licence": "my own!"}, "--license='my own!' is no identifier: give"),
@@ -248,10 +248,21 @@ def test_what_is_there_is_left_alone(run_folder, bundle_folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_without_onnx_installed_its_format_is_told(run_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else True)
-    with pytest.raises(UserError, match=r"needs onnx, which is not installed: pip install"):
-        export(str(run_folder), str(tmp_path / "out"), formats="onnx")
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [
+        ("onnx", "onnx", "export"),
+        ("savedmodel", "tensorflow", "tensorflow"),
+        ("tflite", "ai_edge_litert", "tensorflow"),
+    ],
+)
+def test_without_its_package_a_format_is_told(
+    run_folder, tmp_path, monkeypatch, name, package, extra
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else True)
+    said = rf"--formats={name} needs {package}, .*: pip install 's2f_jax\[{extra}\]'"
+    with pytest.raises(UserError, match=said):
+        export(str(run_folder), str(tmp_path / "out"), formats=name)
 
 
 def test_a_failure_half_way_leaves_nothing(run_folder, tmp_path, monkeypatch):
