@@ -123,7 +123,9 @@ def test_the_bundle_runs_without_jax(tensorflow_folder, run_folder, tmp_path, ru
     given = {"image": "face.png", "audio": "speech.wav", "output": "talk.npy"}
     flags = [f"--{name}={tmp_path / value}" for name, value in given.items()]
     program = [str(tensorflow_folder / "run_tensorflow.py"), f"--runtime={runtime}", *flags]
-    subprocess.run([sys.executable, "-c", RUN, *program, "--seed=7"], check=True, cwd=tmp_path)
+    subprocess.run(
+        [sys.executable, "-B", "-c", RUN, *program, "--seed=7"], check=True, cwd=tmp_path
+    )
     samples = (sound / 2**15).astype(np.float32)
     expected = Animator.load(run_folder)(still, samples, 16000, seed=7, aligned=True)
     drawn = np.load(tmp_path / "talk.npy").astype(int)
