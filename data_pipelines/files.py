@@ -12,6 +12,8 @@ from etils import epath
 
 from data_pipelines.errors import UserError
 
+VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
+
 
 def is_remote(path: str | os.PathLike) -> bool:
     """Whether a path is an address, such as gs://bucket/folder."""
@@ -40,6 +42,29 @@ def existing(path: str | os.PathLike, what: str, pipe: bool = False) -> pathlib.
             return file
     except OSError as e:
         raise UserError(f"Cannot read {path} ({e.strerror}); check its permissions.") from e
+
+
+def videos_in(folder: str | os.PathLike, flag: str) -> dict[str, epath.Path]:
+    """Name without suffix -> video file, of a folder that the flag named.
+
+    Raises:
+      UserError: it is none, it holds no video, or two of one name.
+    """
+    if not epath.Path(folder).is_dir():
+        raise UserError(f"{flag}={folder} is not a folder; give one with videos in it.")
+    found: dict[str, epath.Path] = {}
+    for path in sorted(epath.Path(folder).iterdir()):
+        if path.suffix.lower() in VIDEOS:
+            if path.stem in found:
+                raise UserError(
+                    f"{flag}={folder} has both {found[path.stem].name} and {path.name};"
+                    " leave one video of each name."
+                )
+            found[path.stem] = path
+    if not found:
+        kinds = ", ".join(sorted(VIDEOS))
+        raise UserError(f"{flag}={folder} has no video in it; give a folder of {kinds} files.")
+    return found
 
 
 @contextlib.contextmanager

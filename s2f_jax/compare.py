@@ -10,8 +10,8 @@ import scipy.ndimage
 import tqdm
 from etils import epath
 
-from data_pipelines import faces, media
-from data_pipelines.errors import BadClip, UserError
+from data_pipelines import faces, files, media
+from data_pipelines.errors import BadClip
 from data_pipelines.grid import sentences
 from s2f_jax import judges, report
 from s2f_jax.evaluate import PIXELS
@@ -20,7 +20,6 @@ from s2f_jax.metrics.faces_in_videos import Track
 from s2f_jax.metrics.scoring import Pair, Scores, together, unscored
 from s2f_jax.runs import Config
 
-_VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 _SAMPLES = 8
 _AT_ONCE = 8  # Videos: what is batched, and what is held in memory.
 _SMOOTHING = 7  # Frames, as the shards' alignment.
@@ -43,7 +42,10 @@ def compare(
     Raises:
       UserError: a folder is missing or has no video in it.
     """
-    found, reference = _videos_in(videos_dir, "--videos"), _videos_in(reference_dir, "--reference")
+    found, reference = (
+        files.videos_in(videos_dir, "--videos"),
+        files.videos_in(reference_dir, "--reference"),
+    )
     as_they_are, once_aligned = judges.of_any(config)
     metrics = as_they_are.metrics + once_aligned.metrics
     names = sorted(found.keys() | reference.keys())
@@ -180,22 +182,3 @@ def _sample(output: epath.Path, pair: Pair, scored: Scores) -> report.Sample:
     media.write_video(path, frames, pair.fps, audio, pair.audio_rate)
     shown = {name: scored.values[name] for name in ("psnr", "ssim", "wer") if name in scored.values}
     return report.Sample(pair.name, report.caption(shown), path)
-
-
-def _videos_in(folder: epath.PathLike, flag: str) -> dict[str, epath.Path]:
-    """Name without suffix -> video file."""
-    if not epath.Path(folder).is_dir():
-        raise UserError(f"{flag}={folder} is not a folder; give one with videos in it.")
-    found: dict[str, epath.Path] = {}
-    for path in sorted(epath.Path(folder).iterdir()):
-        if path.suffix.lower() in _VIDEOS:
-            if path.stem in found:
-                raise UserError(
-                    f"{flag}={folder} has both {found[path.stem].name} and {path.name};"
-                    " leave one video of each name."
-                )
-            found[path.stem] = path
-    if not found:
-        kinds = ", ".join(sorted(_VIDEOS))
-        raise UserError(f"{flag}={folder} has no video in it; give a folder of {kinds} files.")
-    return found

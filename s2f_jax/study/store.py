@@ -1,0 +1,300 @@
+"""The votes of a study, in SQLite: each is on the disk before `vote` returns.
+
+Nothing in it tells who somebody is: a participant is a random code, a number, a slot, and when they
+agreed and finished. Any number of processes may have a store open at once.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import pathlib
+import re
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+
+from data_pipelines.errors import UserError
+from s2f_jax.study.document import FILE, Study
+
+FILE_NAME = "votes.sqlite"
+_PATIENCE = 30  # Seconds to wait for another process's write.
+_LONGEST = 2**31  # Milliseconds and plays are below it.
+_SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # None that people take for another.
+_CODE = re.compile(f"[{_SIGNS}]{{4}}(-[{_SIGNS}]{{4}}){{3}}")  # 79 bits.
+_SCHEMA = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS study (sha256 TEXT NOT NULL, withdrawn INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS participants (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, -- Never given again.
+  code TEXT NOT NULL UNIQUE,
+  slot INTEGER NOT NULL UNIQUE,
+  consented TEXT NOT NULL,
+  finished TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS votes (
+  participant INTEGER NOT NULL REFERENCES participants ON DELETE CASCADE,
+  trial INTEGER NOT NULL,
+  choice TEXT NOT NULL,
+  plays TEXT NOT NULL,
+  ms INTEGER NOT NULL,
+  at TEXT NOT NULL,
+  PRIMARY KEY (participant, trial)
+) STRICT;
+INSERT INTO study SELECT '', 0 WHERE NOT EXISTS (SELECT * FROM study);
+COMMIT;
+"""
+
+
+class Refused(UserError):
+    """What a participant asks for cannot be; nothing was stored."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Participant:
+    """Somebody who agreed to take part."""
+
+    number: int  # 1, 2, ...; not given again after a withdrawal.
+    code: str  # Theirs alone: to go on, or to withdraw.
+    slot: int
+    consented: str  # Date and time, UTC.
+    finished: str | None  # When they gave their last vote.
+
+
+@dataclasses.dataclass(frozen=True)
+class Vote:
+    """One participant's answer to one trial."""
+
+    participant: int  # Number.
+    trial: int  # Its place in the participant's order, from 0.
+    choice: str
+    plays: tuple[int, ...]  # How often each of the trial's videos was played to its end.
+    ms: int  # From when the trial was shown to the vote.
+    at: str  # Date and time, UTC.
+
+
+class Store:
+    """The votes of a study. Its methods may be called from any thread.
+
+    Raises:
+      UserError: the file is no store, cannot be written, or was begun with another study.json.
+    """
+
+    def __init__(self, study: Study):
+        self._study, self._lock = study, threading.Lock()
+        self._path = pathlib.Path(study.folder) / FILE_NAME
+        self._db = _connect(self._path)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.execute("PRAGMA secure_delete = ON")  # What is withdrawn is overwritten.
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            self.close()
+            raise UserError(
+                f"{self._path} cannot be opened ({error}): check that it is the study's own file and"
+                " that its folder can be written to"
+            ) from error
+        try:
+            self._bind()
+        except UserError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def register(self) -> Participant:
+        """Somebody who has agreed, in the first slot that is free.
+
+        Raises Refused where there is none.
+        """
+        code = "-".join("".join(secrets.choice(_SIGNS) for _ in range(4)) for _ in range(4))
+        with self._writing() as db:
+            taken = {slot for (slot,) in db.execute("SELECT slot FROM participants")}
+            slot = next((s for s in range(len(self._study.slots)) if s not in taken), None)
+            if slot is None:
+                raise Refused(
+                    f"this study is full: {len(taken)} people take part in it, as many as it has slots"
+                )
+            db.execute(
+                "INSERT INTO participants (code, slot, consented) VALUES (?, ?, ?)",
+                (code, slot, _now()),
+            )
+        return self.participant(code)
+
+    def participant(self, code: str) -> Participant:
+        """Who has this code. Raises Refused where nobody has."""
+        with self._reading() as db:
+            return _participant(db, code)
+
+    def vote(self, code: str, trial: int, choice: str, plays: Sequence[int], ms: int) -> bool:
+        """Stores an answer for good -> whether it is new; the same one again changes nothing.
+
+        trial: its place in the participant's order, from 0. plays: of each of its videos. ms: from
+        when it was shown to the vote.
+
+        Raises Refused where the code, the trial or a value is none, a video was not played to its
+        end, or the trial has another answer already.
+        """
+        with self._writing() as db:
+            who = _participant(db, code)
+            self._check(who, trial, choice, plays, ms)
+            there = db.execute(
+                "SELECT choice FROM votes WHERE participant = ? AND trial = ?", (who.number, trial)
+            ).fetchone()
+            if there is not None:
+                if there[0] != choice:
+                    raise Refused(
+                        f"trial {trial + 1} is answered already, with {there[0]!r}: an answer stands"
+                    )
+                return False
+            now = _now()
+            db.execute(
+                "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?)",
+                (who.number, trial, choice, json.dumps([*plays]), ms, now),
+            )
+            db.execute(
+                "UPDATE participants SET finished = ? WHERE number = ? AND"
+                " (SELECT count(*) FROM votes WHERE participant = number) = ?",
+                (now, who.number, len(self._study.slots[who.slot])),
+            )
+            return True
+
+    def voted(self, code: str) -> list[int]:
+        """The trials that a participant has answered, rising. Raises Refused for an unknown code."""
+        with self._reading() as db:
+            who = _participant(db, code)
+            rows = db.execute("SELECT trial FROM votes WHERE participant = ?", (who.number,))
+            return sorted(trial for (trial,) in rows)
+
+    def withdraw(self, code: str) -> None:
+        """Deletes a participant and all their votes; only that there was one is kept.
+
+        Raises Refused for an unknown code, such as one of somebody who has withdrawn.
+        """
+        with self._writing() as db:
+            who = _participant(db, code)
+            db.execute("DELETE FROM participants WHERE number = ?", (who.number,))
+            db.execute("UPDATE study SET withdrawn = withdrawn + 1")
+        with self._lock:  # Or the log would hold the votes until it is next written over.
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def everything(self) -> tuple[list[Participant], list[Vote], int]:
+        """All participants, all votes and how many have withdrawn, as they stand at one moment."""
+        with self._reading() as db:
+            participants = [
+                Participant(*row)
+                for row in db.execute(
+                    "SELECT number, code, slot, consented, finished FROM participants"
+                    " ORDER BY number"
+                )
+            ]
+            votes = [
+                Vote(number, trial, choice, tuple(json.loads(plays)), ms, at)
+                for number, trial, choice, plays, ms, at in db.execute(
+                    "SELECT participant, trial, choice, plays, ms, at FROM votes"
+                    " ORDER BY participant, trial"
+                )
+            ]
+            return participants, votes, db.execute("SELECT withdrawn FROM study").fetchone()[0]
+
+    def _bind(self) -> None:
+        """A study.json may be changed until somebody takes part."""
+        with self._writing() as db:
+            sha256, withdrawn = db.execute("SELECT sha256, withdrawn FROM study").fetchone()
+            begun = withdrawn or db.execute("SELECT 1 FROM participants").fetchone()
+            if sha256 == self._study.sha256:
+                return
+            if begun:
+                raise UserError(
+                    f"{self._study.folder / FILE} was changed after people had begun to take part"
+                    f" (its sha256 was {sha256[:12]}… and is {self._study.sha256[:12]}…): put back the"
+                    " one they saw, or make a new study"
+                )
+            db.execute("UPDATE study SET sha256 = ?", (self._study.sha256,))
+
+    def _check(
+        self, who: Participant, trial: int, choice: str, plays: Sequence[int], ms: int
+    ) -> None:
+        entries = self._study.slots[who.slot]
+        if type(trial) is not int or not 0 <= trial < len(entries):
+            raise Refused(f"there is no trial {trial!r}: there are 0 to {len(entries) - 1}")
+        if choice not in self._study.choices:
+            raise Refused(f"{choice!r} is no answer: give {' or '.join(self._study.choices)}")
+        if type(ms) is not int or not 0 <= ms < _LONGEST:
+            raise Refused(f"{ms!r} is no time in milliseconds")
+        shown = len(self._study.trial(entries[trial]).videos)
+        listed = isinstance(plays, (list, tuple)) and len(plays) == shown
+        if not listed or not all(type(n) is int and 0 <= n < _LONGEST for n in plays):
+            raise Refused(f"{plays!r} is not how often each of {shown} videos was played")
+        if min(plays) < 1:
+            raise Refused("each video has to be played to its end before the vote")
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that nobody else writes into; it is on the disk when the block has ended."""
+        with self._transaction("BEGIN IMMEDIATE") as db:
+            yield db
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._transaction("BEGIN") as db:
+            yield db
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                self._db.execute(begin)
+                try:
+                    yield self._db
+                    self._db.execute("COMMIT")
+                finally:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise UserError(
+                f"{self._path} cannot be read or written ({error}); nothing was stored: see whether the"
+                " disk is full or the file damaged"
+            ) from error
+
+
+def _connect(path: pathlib.Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        )
+    except sqlite3.Error as error:
+        raise UserError(
+            f"{path} cannot be opened ({error}): give a study in a folder you can write to"
+        ) from error
+
+
+def exists(study: Study) -> bool:
+    """Whether anybody has ever opened a store for it."""
+    return (pathlib.Path(study.folder) / FILE_NAME).exists()
+
+
+def _participant(db: sqlite3.Connection, code: str) -> Participant:
+    row = None
+    if isinstance(code, str) and _CODE.fullmatch(code := code.strip().upper()):
+        row = db.execute(
+            "SELECT number, code, slot, consented, finished FROM participants WHERE code = ?",
+            (code,),
+        ).fetchone()
+    if row is None:
+        raise Refused("nobody in this study has that code: check it, or begin anew")
+    return Participant(*row)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
