@@ -158,6 +158,42 @@ def _export(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+def _study(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    _nothing_more(rest)
+    given = vars(options)
+    action, folder, output = (given.pop(name) for name in ("action", "study", "output"))
+    if action == "new":
+        if output is not None:
+            raise UserError(f"--output={output} is not for `study new`: --study is what it writes")
+        return _new_study(folder, given)
+    if given:
+        raise UserError(f"--{min(given)} is for `study new`: a study is fixed once it is made")
+    if action == "export":
+        from s2f_jax.study import exporting
+
+        print(f"{exporting.export(folder, output)}/votes.csv")
+    else:
+        from s2f_jax.study import publishing
+
+        print(publishing.markdown(publishing.publish(folder, output)))
+        print(f"{output or f'{folder}/report'}/report.html")
+    return 0
+
+
+def _new_study(folder: str, given: dict[str, Any]) -> int:
+    from s2f_jax.study import making
+
+    if missing := [name for name in ("kind", "methods", "truth") if name not in given]:
+        raise UserError(f"`study new` needs --{missing[0]}: see --help")
+    made = making.new(folder, **given)
+    print(
+        f"{folder}: {sum(not p.catch for p in made.pairs.values())} pairs,"
+        f" {sum(p.catch for p in made.pairs.values())} catch pairs, {len(made.slots[0])} trials a person,"
+        f" {len(made.slots)} slots; all of it is in {folder}/study.json"
+    )
+    return 0
+
+
 def _nothing_more(rest: Sequence[str]) -> None:
     if rest:
         raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
@@ -223,5 +259,11 @@ COMMANDS = {
         flags.export,
         "a model as a folder that runs without this code",
         "--checkpoint=runs/grid --output=bundle --formats=stablehlo,onnx",
+    ),
+    "study": Command(
+        _study,
+        flags.study,
+        "ask people: which of two videos looks real, and is one real at all",
+        "new --study=runs/study --kind=preference --methods ours=DIR baseline=DIR --truth=DIR",
     ),
 }

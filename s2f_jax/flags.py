@@ -1,5 +1,6 @@
 """The flags of each command."""
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -215,6 +216,39 @@ def doctor(add: Add) -> None:
     add("--video", help="a video, to be asked what it says of who made it")
     add("--output", metavar="DIR", default=".", help="for doctor_<image>.png; default here")
     add("--json", dest="json_file", metavar="FILE", help="all findings to a file")
+
+
+def study(add: Add) -> None:
+    add("action", choices=("new", "report", "export"), help="make one, evaluate it, votes to CSV")
+    add("--study", required=True, metavar="DIR", help="the study's folder; for new, not there yet")
+    add(
+        "--output", metavar="DIR", help="of report or export; default report/ or export/ in --study"
+    )
+    of_new = {
+        "--kind": {"choices": ("preference", "turing"), "help": "which of two, or real or not"},
+        "--methods": {
+            "nargs": "+",
+            "action": "extend",
+            "metavar": "NAME=DIR",
+            "help": "folders of equally named videos; two or more, or one for a Turing test",
+        },
+        "--truth": {"metavar": "DIR", "help": "the real videos, equally named; more of them make"
+                    " catch pairs"},
+        "--seed": {"type": int, "help": "of all that is drawn; default 0"},
+        "--clips": {"type": int, "metavar": "N", "help": "so many, drawn by the seed; default all"},
+        "--parts": {"type": int, "metavar": "N", "help": "1, 2 or 4: each person sees one of so"
+                    " many parts; default 1"},
+        "--against": {"metavar": "NAME", "help": "only pairs with this method"},
+        "--catches": {"type": int, "metavar": "N", "help": "pairs of a real video and its frozen"
+                      " first frame; default 3, none in a Turing test"},
+        "--failed_catches": {"type": int, "metavar": "N", "help": "who fails so many is left out;"
+                             " default 1; 0: nobody for that"},
+        "--participants": {"type": int, "metavar": "N", "help": "at most; default 240"},
+        "--question": {"metavar": "TEXT", "help": "that people are asked of each pair or video"},
+        "--consent": {"metavar": "FILE", "help": "the text that people agree to, instead of ours"},
+    }  # fmt: skip
+    for name, fields in of_new.items():
+        add(name, default=argparse.SUPPRESS, **fields | {"help": f"new: {fields['help']}"})
 
 
 def _of_config(add: Add) -> None:

@@ -27,45 +27,57 @@ def html(
 
     videos: cards of sample_cards or side_by_side. training: row -> a run's metrics.jsonl.
     """
-    environment = jinja2.Environment(
+    rows, paper = report["rows"], report.get("paper", {})
+    metrics = labels.columns(rows)
+    colours = colour_classes([*rows, *report.get("unfinished", {}), *training])
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            name=labels.title,
+            colours=colours,
+            charts=[
+                _chart(report, metric, colours) for metric in metrics if _scored(report, metric)
+            ],
+            heads=[labels.head(metric) for metric in metrics],
+            table=[_table_row(metrics, row, cells) for row, cells in rows.items()],
+            paper=[
+                (row, [labels.number(m, numbers[m]) if m in numbers else "" for m in metrics])
+                for row, numbers in paper.items()
+            ],
+            differences=[
+                (row, [_difference(m, cells.get(m)) for m in metrics])
+                for row, cells in report.get("differences", {}).items()
+            ],
+            orderings=[
+                found | {"text": formats.verdict(found)} for found in report.get("orderings", [])
+            ],
+            plots=[
+                _section("How the mouth opens", plots.mouths(scores, colours)),
+                _section(
+                    "Sound and lips, one moved against the other", plots.sync(scores, colours)
+                ),
+                _section("Training", plots.training(training, colours)),
+            ],
+            clips=_clips(labels.counts(rows)),
+            counts=labels.counts(rows),
+            videos=videos,
+            figures=[
+                {"title": figure.title, "note": figure.note, "data": _base64(figure.path)}
+                for figure in figures
+            ],
+        )
+    )
+
+
+def environment() -> jinja2.Environment:
+    """For the templates of pages."""
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("s2f_jax"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    rows, paper = report["rows"], report.get("paper", {})
-    metrics = labels.columns(rows)
-    colours = colour_classes([*rows, *report.get("unfinished", {}), *training])
-    return environment.get_template("report.html").render(
-        report=report,
-        name=labels.title,
-        colours=colours,
-        charts=[_chart(report, metric, colours) for metric in metrics if _scored(report, metric)],
-        heads=[labels.head(metric) for metric in metrics],
-        table=[_table_row(metrics, row, cells) for row, cells in rows.items()],
-        paper=[
-            (row, [labels.number(m, numbers[m]) if m in numbers else "" for m in metrics])
-            for row, numbers in paper.items()
-        ],
-        differences=[
-            (row, [_difference(m, cells.get(m)) for m in metrics])
-            for row, cells in report.get("differences", {}).items()
-        ],
-        orderings=[
-            found | {"text": formats.verdict(found)} for found in report.get("orderings", [])
-        ],
-        plots=[
-            _section("How the mouth opens", plots.mouths(scores, colours)),
-            _section("Sound and lips, one moved against the other", plots.sync(scores, colours)),
-            _section("Training", plots.training(training, colours)),
-        ],
-        clips=_clips(labels.counts(rows)),
-        counts=labels.counts(rows),
-        videos=videos,
-        figures=[
-            {"title": figure.title, "note": figure.note, "data": _base64(figure.path)}
-            for figure in figures
-        ],
     )
 
 
