@@ -185,7 +185,11 @@ def _new_study(folder: str, given: dict[str, Any]) -> int:
 
     if missing := [name for name in ("kind", "methods", "truth") if name not in given]:
         raise UserError(f"`study new` needs --{missing[0]}: see --help")
-    made = making.new(folder, **given)
+    try:
+        made = making.new(folder, **given)
+    except KeyboardInterrupt:
+        print("s2f: stopped; nothing half-written is left", file=sys.stderr)
+        return 130
     print(
         f"{folder}: {sum(not p.catch for p in made.pairs.values())} pairs,"
         f" {sum(p.catch for p in made.pairs.values())} catch pairs, {len(made.slots[0])} trials a person,"

@@ -34,7 +34,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         lines += [f"- {found['claim']}: {verdict(found)}" for found in report["orderings"]]
         lines += [f"- {labels.title(row)}: {why}" for row, why in report["unfinished"].items()]
         lines += ["", "## Scores", ""]
-    heads = [_cell(labels.head(metric)) for metric in metrics]
+    heads = [cell(labels.head(metric)) for metric in metrics]
     lines += [f"| row | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
     for row, cells in rows.items():
         texts = [
@@ -145,9 +145,9 @@ def table_csv(report: Mapping[str, Any]) -> str:
 
 
 def _row(row: str) -> str:
-    return _cell(labels.title(row))
+    return cell(labels.title(row))
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """In a Markdown table a bar would end the cell."""
     return text.replace("|", "\\|")

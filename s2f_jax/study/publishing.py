@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 
 from data_pipelines.files import write_atomically
-from s2f_jax import page, plots
+from s2f_jax import formats, page, plots
 from s2f_jax.study import ballots, findings
 
 _NONE = "–"  # Of a figure that there is none of.
@@ -81,14 +81,15 @@ def _rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     main, everyone = report["main"], report["everyone"]
     if report["study"]["kind"] == "turing":
         named = {
-            "labelled correctly": "correct",
-            "real videos called real (hits)": "hits",
-            "generated videos called real (false alarms)": "false_alarms",
-            "called real": "said_real",
+            "correct": ("labelled correctly", "labelled correctly"),
+            "hits": ("real videos called real (hits)", "hits"),
+            "false_alarms": ("generated videos called real (false alarms)", "false alarms"),
+            "said_real": ("any video called real", "called real"),
         }
         return [
-            {"title": title, "lead": key == "correct", "main": main[key], "everyone": everyone[key]}
-            for title, key in named.items()
+            {"title": title, "short": short, "lead": key == "correct"}
+            | {"main": main[key], "everyone": everyone[key]}
+            for key, (title, short) in named.items()
         ]
     rows = []
     for ours, all_of in zip(main["comparisons"], everyone["comparisons"], strict=True):
@@ -110,7 +111,9 @@ def _by_clip(pairs: Sequence[Mapping[str, Any]], title: str) -> dict[str, Any]:
 
 def _labels_by_clip(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Of the generated videos, those first that pass most often for real."""
-    found = _by_clip([{"clip": of["clip"], **of["generated"]} for of in clips], "called real")
+    found = _by_clip(
+        [{"clip": of["clip"], **of["generated"]} for of in clips], "generated ones called real"
+    )
     real = {of["clip"]: of["real"] for of in clips}
     return found | {"rows": [row | {"other": real[row["title"]]} for row in found["rows"]]}
 
@@ -150,18 +153,13 @@ def _names(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _cell(text: str) -> str:
-    """In a Markdown table a bar would end the cell."""
-    return text.replace("|", "\\|")
-
-
 _FILTERS = {
     "percent": _percent,
     "interval": _interval,
     "p": _p,
     "number": _number,
     "names": _names,
-    "cell": _cell,
+    "cell": formats.cell,
 }
 
 

@@ -22,6 +22,7 @@ from s2f_jax import provenance
 _RATE = 8000  # Hz at which two sounds are compared: what every codec keeps.
 _ALIKE = 0.9  # Correlation of two sounds that are the same but for their codecs.
 _APART = 0.02  # Seconds by which they may start apart: half a frame.
+_LOUDER = 1.0  # dB that one may be above the other.
 _SEARCHED = 0.25  # Seconds either way, to say how far apart they are.
 _SILENT = 1e-4  # RMS of full scale: the last bit of 16 is 3e-5.
 
@@ -100,6 +101,12 @@ def check_alike(a: Look, b: Look) -> None:
         raise UserError(
             f"{a.path} and {b.path} have not the same sound (correlation {correlation:.2f}, less than"
             f" {_ALIKE}): give both that of the clip"
+        )
+    louder = 10 * np.log10(np.mean(np.square(b.sound)) / np.mean(np.square(a.sound)))
+    if abs(louder) > _LOUDER:
+        raise UserError(
+            f"the sound of {b.path} is {abs(louder):.1f} dB {'louder' if louder > 0 else 'softer'} than"
+            f" that of {a.path}: give both the same"
         )
     if abs(apart) > _APART:
         raise UserError(

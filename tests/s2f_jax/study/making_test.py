@@ -285,6 +285,11 @@ def _late(path):
     media.write_video(path, clip.frames, 25, np.pad(clip.audio, (1600, 0)), clip.audio_rate)
 
 
+def _soft(path):
+    clip = media.decode_clip(path)
+    media.write_video(path, clip.frames, 25, 0.5 * clip.audio, clip.audio_rate)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -295,6 +300,7 @@ def _late(path):
         (_longer, "48x64 pixels, 0.48 s, {base}/s1.mp4 48x64 pixels, 0.52 s: cut both to one"),
         (_larger, "{base}/s1.mp4 50x64 pixels, 0.48 s: give both one size"),
         (_of_another_clip, "s1.mp4 have not the same sound (correlation"),
+        (_soft, "the sound of {base}/s1.mp4 is 6.0 dB softer than that of"),
         (_late, "the sound of {base}/s1.mp4 is 100 ms late against that of"),
     ],
 )
