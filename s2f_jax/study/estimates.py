@@ -1,9 +1,9 @@
 """What votes show: shares with intervals, d', agreement, power.
 
 Votes of one person are alike, so that an interval over votes alone is too narrow (over 30 voters of
-30 pairs it covers the truth in two cases of three). Of a cluster bootstrap, t intervals of the share
-and of its logit, and the exact one at the effective number of votes (Korn and Graubard 1998), the
-last covered the truth best in simulated studies: coverage_test.py.
+30 pairs it covers the truth in two cases of three). Of a cluster bootstrap, Student's t, and the exact
+interval at the effective number of votes (Korn and Graubard 1998), the last covered the truth best in
+simulated studies: coverage_test.py.
 """
 
 from typing import Any

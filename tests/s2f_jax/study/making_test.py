@@ -12,7 +12,7 @@ import pytest
 from data_pipelines import media, writer
 from s2f_jax import main
 from s2f_jax.provenance import Mark
-from s2f_jax.study import document
+from s2f_jax.study import document, stimuli
 from tests.s2f_jax.study import small_videos
 
 
@@ -181,6 +181,16 @@ def test_a_sidecar_s_mark_is_kept_without_names_of_files(new, tmp_path, videos, 
     assert new(methods=f"ours={ours},base={videos.base}") == 0
     mark = document.read(tmp_path / "study").pairs["p1"].a.mark
     assert mark == {"synthetic": True, "seed": 3, "inputs": {"audio": {"sha256": "5"}}}
+
+
+def test_stopped_in_the_middle_it_leaves_nothing(new, tmp_path, monkeypatch, capsys):
+    def stop(of, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stimuli, "freeze", stop)
+    assert new() == 130
+    assert "stopped; nothing half-written is left" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_flags_give_the_same_study(new, tmp_path):

@@ -215,6 +215,25 @@ def test_threads_of_one_store_lose_and_double_nothing(tmp_path):
     assert len(votes) == 48 and all(who.finished for who in people)
 
 
+def test_eight_who_open_a_new_store_at_once_all_get_in(made):
+    start, codes = threading.Barrier(8), []
+
+    def begin():
+        start.wait()
+        with store.Store(made) as opened:
+            codes.append(opened.register().code)
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.Store(made) as opened:
+        people, _, _ = opened.everything()
+    assert sorted(who.code for who in people) == sorted(codes) and len(codes) == 8
+    assert sorted(who.slot for who in people) == list(range(8))
+
+
 def _start(folder):
     command = [sys.executable, "-c", _VOTERS, str(folder)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
