@@ -1,6 +1,7 @@
 """Sound: out of any file with PyAV, at once or in parts; mono; at another rate with soxr."""
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 
@@ -13,6 +14,11 @@ import soxr
 from data_pipelines import files, video
 from data_pipelines.errors import UserError
 
+# Playlists and the like would have FFmpeg open whatever file or address they name.
+_SELF_CONTAINED = {
+    "format_whitelist": "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,mov,matroska,avi,mpeg,asf",
+    "protocol_whitelist": "none",
+}
 _CURE = "give a sound file that plays, e.g. a WAV."
 _RATES = 1000, 768_000  # Hz: nothing of speech is left below, and nobody records above.
 
@@ -43,13 +49,18 @@ class SoundFile:
       UserError: there is no such file, or it holds no sound that can be decoded.
     """
 
-    def __init__(self, path: str | os.PathLike):
-        # A relative path with a colon would be an address.
-        file = files.existing(path, "audio").absolute()
+    def __init__(self, path: str | os.PathLike, data: bytes | None = None):
+        """data: what the file holds, from somebody whom one does not know; it is not looked for
+        then, and only formats that name no other files are taken."""
         self._path, self.heard = path, 0
+        if data is None:
+            # A relative path with a colon would be an address.
+            source, options = str(files.existing(path, "audio").absolute()), {}
+        else:
+            source, options = io.BytesIO(data), _SELF_CONTAINED
         with self._told():
             # Names in other alphabets' encodings are no damage.
-            self._container = av.open(str(file), metadata_errors="replace")
+            self._container = av.open(source, "r", options=options, metadata_errors="replace")
         try:
             stream = video.chosen(self._container.streams.audio)
             if stream is None:

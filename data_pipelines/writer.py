@@ -23,9 +23,10 @@ _BT601 = 6  # SMPTE 170M, in the numbering of H.273: what RGB is converted with 
 _MUCH = 1920 * 1200  # Pixels.
 LARGEST = 8192  # Pixels a side, H.264's own limit.
 
-# A player must have the index first, and however seldom pictures come, sound stands beside its
-# picture.
-_FILE = {"movflags": "faststart", "max_interleave_delta": "0"}
+# However seldom pictures come, sound stands beside its picture; a player that reads from a server
+# must have the index first.
+_IN_ORDER = {"max_interleave_delta": "0"}
+_FILE = _IN_ORDER | {"movflags": "faststart"}  # For which FFmpeg opens the file once more.
 # As it grows: each picture is a fragment and goes out at once, with the sound that there is by
 # then. The header waits for the first, since only then the encoder's delay is known.
 _GROWING = {
@@ -54,11 +55,12 @@ class VideoWriter:
         metadata: dict[str, str] | None = None,
         growing: bool = False,
     ):
-        """file: a path, or an object with `write`; sound_rate: Hz, or 0 for no sound; metadata:
-        tags of the container, by the names that mp4 has; growing: can be played, from a pipe too, while it is written."""
+        """file: a path, or an object with `write`, and with `seek` unless growing; sound_rate: Hz, or
+        0 for no sound; metadata: tags of the container, by the names that mp4 has; growing: can be
+        played, from a pipe too, while it is written."""
         self._shape, self._fps, self._rate = (height, width, 3), fps, sound_rate
         self._odd = height % 2, width % 2
-        options = _GROWING if growing else _FILE
+        options = _GROWING if growing else _FILE if isinstance(file, str) else _IN_ORDER
         self._container = av.open(file, "w", format="mp4", options=dict(options))
         self._container.metadata.update(metadata or {})
         self._picture = _add_video(self._container, self._shape, fps, growing)

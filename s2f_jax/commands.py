@@ -150,6 +150,18 @@ def _stream(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+def _demo(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from s2f_jax.web.demo import demo
+
+    _nothing_more(rest)
+    try:
+        demo(**vars(options))
+    except KeyboardInterrupt:  # Before it was there.
+        print("s2f: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
 def _export(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from s2f_jax.export import export
 
@@ -257,6 +269,12 @@ COMMANDS = {
         flags.stream,
         "a still and sound that comes, to a video as it is due",
         "--checkpoint=runs/grid --image=face.png --microphone --output=live.mp4",
+    ),
+    "demo": Command(
+        _demo,
+        flags.demo,
+        "a page where a person gives a face and speaks, and the face speaks",
+        "--checkpoint=runs/grid --port=8000",
     ),
     "export": Command(
         _export,

@@ -173,6 +173,40 @@ def stream(add: Add) -> None:
     add("--json", dest="json_file", metavar="FILE", help="the latencies to a file")
 
 
+def demo(add: Add) -> None:
+    from s2f_jax.web.limits import Limits
+
+    add("--checkpoint", help=f"{_MODEL}; default runs/demo")
+    add("--port", type=int, default=8000, help="to listen on; 0: any that is free")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on; of any that is not this machine's own, the page demands a"
+        " token",
+    )
+    add("--token", help="letters and digits that open the page; default: made anew each time")
+    add(
+        "--tls_certificate",
+        metavar="PEM",
+        help="for https, without which browsers give no microphone to a page of another machine",
+    )
+    add("--tls_key", metavar="PEM", help="of --tls_certificate")
+    add("--keep", metavar="DIR", help="keep every video there, with its picture; default: none")
+    add("--badge", action="store_true", help="a small visible mark of what is synthetic")
+    add("--files_only", action="store_true", help="no microphone and no camera is asked for")
+    limits = {
+        "upload_mb": "megabytes of a picture or a sound file",
+        "megapixels": "of a picture",
+        "sound_seconds": "the longest video",
+        "sessions": "visitors at once",
+        "idle_seconds": "without a word, after which a visitor's place is free",
+        "stalled_seconds": "that a visitor may take to read what is sent",
+    }
+    for name, what in limits.items():
+        default = getattr(Limits, name)
+        add(f"--{name}", type=int, default=default, metavar="N", help=f"{what}; default {default}")
+
+
 def export(add: Add) -> None:
     add("--checkpoint", required=True, help=_RUN)
     add("--output", required=True, help="the folder to write, which is not there yet")

@@ -113,28 +113,53 @@ class Live:
         """
         self._delay, self._finish = sink.delay, finish
         for arrival, samples in ears:
-            self._hear(arrival, samples)
-            sink.sound(samples)
+            self.hear(arrival, samples, sink)
             if self._is_file() and len(self._waiting) < self._bulk and ears.waiting():
                 continue
-            while len(self._waiting) >= (size := self._next_size()):
-                piece, self._waiting = self._waiting[:size], self._waiting[size:]
-                self._pushed += size
-                self._show(self._timed(lambda piece=piece: self._stream.push(piece)), sink)
-        self._arrive(self._resample(np.zeros(0, np.float32), last=True), ears.ended)
-        self._arrivals.append((sys.maxsize, ears.ended))
+            while self.step(sink):
+                pass
+        self.end(ears.ended, sink)
+
+    def hear(self, arrival: float, samples: np.ndarray, sink: Sink) -> None:
+        """What came at a time of time.monotonic(), mono float32 [S] in [-1, 1]."""
+        self._first = arrival if not self._heard else self._first
+        self._last, self._latest = arrival, len(samples)
+        self._heard += len(samples)
+        self._arrive(self._resample(samples), arrival)
+        sink.sound(samples)
+
+    def step(self, sink: Sink, bulk: bool = True) -> bool:
+        """Draws the next frame, or with bulk those of the next second where so much sound waits;
+        whether there was any to draw."""
+        size = self._next_size(bulk)
+        if len(self._waiting) < size:
+            return False
+        piece, self._waiting = self._waiting[:size], self._waiting[size:]
+        self._pushed += size
+        self._show(self._timed(lambda: self._stream.push(piece)), sink)
+        return True
+
+    def end(self, ended: float, sink: Sink) -> None:
+        """Nothing comes after this time: the frames that are left, and the end of the video."""
+        self._arrive(self._resample(np.zeros(0, np.float32), last=True), ended)
+        self._arrivals.append((sys.maxsize, ended))
         self._show(self._timed(lambda: self._stream.push(self._waiting)), sink)
         self._show(self._timed(self._stream.flush), sink)
         sink.close()
         self._count(len(self._shown))
 
-    def _next_size(self) -> int:
+    @property
+    def behind(self) -> float:
+        """Seconds of sound that are there and wait to be drawn."""
+        return len(self._waiting) / self._new_rate
+
+    def _next_size(self, bulk: bool) -> int:
         """The sound that completes the next frame, or of a file those of the next second."""
         frames = max(0, (self._pushed - self._margin) // self._stride)
         to_frame = self._margin + (frames + 1) * self._stride - self._pushed
         to_second = to_frame + self._bulk - self._stride
         enough = len(self._waiting) >= to_second
-        return to_second if self._file or (enough and self._is_file()) else to_frame
+        return to_second if bulk and (self._file or (enough and self._is_file())) else to_frame
 
     def _timed(self, draw: Callable[[], np.ndarray]) -> np.ndarray:
         start = time.monotonic()
@@ -143,12 +168,6 @@ class Live:
             frames = self._finish(frames)
         self._drawing += time.monotonic() - start
         return frames
-
-    def _hear(self, arrival: float, samples: np.ndarray) -> None:
-        self._first = arrival if not self._heard else self._first
-        self._last, self._latest = arrival, len(samples)
-        self._heard += len(samples)
-        self._arrive(self._resample(samples), arrival)
 
     def _arrive(self, ready: np.ndarray, arrival: float) -> None:
         self._ready += len(ready)

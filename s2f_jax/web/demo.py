@@ -1,0 +1,94 @@
+"""`demo`: a page where a person gives a face and speaks, and the face speaks."""
+
+import contextlib
+import pathlib
+import sys
+
+from data_pipelines.errors import UserError
+from s2f_jax.web import serving
+from s2f_jax.web.limits import Limits
+
+_OTHERS = 64  # Connections beside the sockets: the page's files, and visitors who wait.
+# Of a run's workdir, as launch/demo_video.py leaves them.
+_EXAMPLE = ("unseen_face.png", "unseen_speech.wav")
+DEMO = "runs/demo"
+
+
+def demo(
+    checkpoint: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    tls_certificate: str | None = None,
+    tls_key: str | None = None,
+    keep: str | None = None,
+    badge: bool = False,
+    files_only: bool = False,
+    **limits: int,
+) -> None:
+    """Serves the page until Ctrl-C or SIGTERM; the address is the only line on standard output.
+
+    host, port, token, tls_*: as serving.listen has them. keep, badge, files_only: as studio.Studio.
+    limits: fields of Limits.
+    Raises UserError for what a person can mend, before anything is served.
+    """
+    bounds = Limits(**limits)
+    folder = _kept(keep)
+    if checkpoint is None:
+        checkpoint = DEMO
+        if not pathlib.Path(DEMO).is_dir():
+            raise UserError(
+                f"there is no checkpoint at {DEMO}: make it by `make demo`, in about twelve minutes,"
+                " or give --checkpoint=DIR"
+            )
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"the page needs a package that is missing ({error}): pip install 's2f_jax[web]'"
+        ) from error
+    place = serving.listen(host, port, token, tls_certificate, tls_key)
+    with contextlib.closing(place.listener):
+        from s2f_jax import provenance
+        from s2f_jax.animate import Animator
+        from s2f_jax.web.app import application
+        from s2f_jax.web.studio import Studio, warm_up
+
+        animator = Animator.load(checkpoint)
+        mark = provenance.mark(checkpoint, 0, {})
+        warm_up(animator)
+        _look_for_the_face_model()
+        files = tuple(pathlib.Path(checkpoint) / name for name in _EXAMPLE)
+        example = (files[0], files[1]) if all(file.is_file() for file in files) else None
+        options = {"example": example, "keep": folder, "badge": badge, "files_only": files_only}
+        studio = Studio(animator, mark, bounds, **options)
+        try:
+            print(place.address, flush=True)
+            serving.run(application(studio, place), place, bounds.sessions + _OTHERS)
+        finally:
+            studio.close()
+
+
+def _kept(keep: str | None) -> pathlib.Path | None:
+    if keep is None:
+        return None
+    folder = pathlib.Path(keep)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--keep={keep} cannot be made ({error.strerror}): give a folder that you can write to"
+        ) from error
+    return folder
+
+
+def _look_for_the_face_model() -> None:
+    """Crops of the model's size are taken without it."""
+    from data_pipelines import faces
+
+    try:
+        faces.model_path()
+    except UserError as error:
+        print(f"s2f: no photographs, crops alone: {error}", file=sys.stderr)
