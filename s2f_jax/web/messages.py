@@ -15,14 +15,15 @@ From the page:
 To the page:
   welcome   what there is (studio.Studio.welcome)
   full      text: there is no place; the socket is closed
-  face      picture: width and height; corners: of the crop in it; doubts: sentences
+  face      width, height: of the picture; corners: of the crop in it; aligned: it is the crop;
+            doubts: sentences; the crop follows as a PNG
   go        about: its bytes may come now
   sound     rate, samples: of the file; its PCM comes in parts
   frame     a JPEG, as soon as it is drawn
   status    live.Live.report, and behind_s: seconds of sound that wait
   done      the report in the end; bytes: of the mp4, which comes in parts
   stopped   what was not wanted has ended
-  error     text, about: face or sound; what a person can mend
+  error     text, about: face, sound, or keep; what a person can mend
   bye       text: why the socket is closed now
 """
 

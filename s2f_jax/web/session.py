@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import anyio
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -74,9 +75,9 @@ class Session:
         with self._studio.place():
             self._say(self._studio.welcome())
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._send_all())
-                    tasks.create_task(self._listen())
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._send_all)
+                    tasks.start_soon(self._listen)
             except* _Over as group:
                 over = group.exceptions[0]
             except* WebSocketDisconnect:
@@ -90,7 +91,7 @@ class Session:
     async def _close(self, over: _Over, kind: str) -> None:
         # Who has left, or does not read, is not told.
         with contextlib.suppress(WebSocketDisconnect, TimeoutError):
-            async with asyncio.timeout(self._studio.limits.stalled_seconds):
+            with anyio.fail_after(self._studio.limits.stalled_seconds):
                 if over.why:
                     await self._socket.send_json({"type": kind, "text": over.why})
                 await self._socket.close(over.code)
@@ -101,7 +102,7 @@ class Session:
         idle = self._studio.limits.idle_seconds
         while True:
             try:
-                async with asyncio.timeout(idle):
+                with anyio.fail_after(idle):
                     message = await self._socket.receive()
             except TimeoutError:
                 if self._talk is not None and self._talk.file:
@@ -294,7 +295,7 @@ class Session:
 
     async def _send(self, message: Message) -> None:
         try:
-            async with asyncio.timeout(self._studio.limits.stalled_seconds):
+            with anyio.fail_after(self._studio.limits.stalled_seconds):
                 if isinstance(message, bytes):
                     await self._socket.send_bytes(message)
                 else:
@@ -307,7 +308,7 @@ class Session:
         try:
             await self._studio.keep(talk)
         except UserError as error:
-            self._mistake("sound", str(error))
+            self._mistake("keep", str(error))
         video = talk.video
         await self._send({"type": "done", "bytes": len(video), **talk.report})
         for part in messages.in_parts(messages.VIDEO, video):

@@ -66,14 +66,12 @@ def face(upload: Upload, animator: Animator, limits: Limits) -> Face:
         inverse = cv2.invertAffineTransform(transform)
         corners = corners @ inverse[:, :2].T + inverse[:, 2]
     doubts = [f"{doubt[0].upper()}{doubt[1:]}." for doubt in seen.doubts(animator)]
-    if aligned:
-        doubts = ["It has the size of the model's crop: it is taken as it is."]
     told = {
         "type": "face",
         "width": picture.shape[1],
         "height": picture.shape[0],
         "corners": (corners + 0.5).round(2).tolist(),
-        "faces": seen.faces,
+        "aligned": aligned,
         "doubts": doubts,
     }
     return Face(upload, still, told)

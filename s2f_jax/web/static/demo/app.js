@@ -1,0 +1,418 @@
+// The page: a face, a voice, and what comes of them.
+
+import {Link} from './link.js';
+import {Microphone} from './microphone.js';
+import {photographed, prepared} from './picture.js';
+import {AsTheyCome, InStep, Stage} from './stage.js';
+import {Stats} from './stats.js';
+
+const ALIVE_EVERY = 30000; // Milliseconds between two words that somebody is there.
+const $ = (id) => document.getElementById(id);
+const link = new Link();
+const stage = new Stage($('canvas'));
+
+let welcome = null; // What the server has said.
+let face = null; // {blob, name} or 'example'; asked for again where the connection breaks.
+let shown = false; // Whether the server has the face.
+let mode = 'idle'; // file, microphone, ending (the last frames and the video are on their way), stopping.
+let show = null; // InStep or AsTheyCome.
+let stats = null;
+let microphone = null;
+let video = null; // {size, parts} in the making.
+let address = ''; // Of the video.
+
+window.s2f = {get stats() { return stats?.summary ?? null; }, get mode() { return mode; }};
+
+// What is seen.
+
+const tell = (id, text) => {
+  $(id).textContent = text;
+  $(id).hidden = !text;
+};
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
+
+function progress(seconds, whole) {
+  $('progress').value = Math.min(seconds / whole, 1);
+  $('time').textContent = `${clock(Math.min(seconds, whole))} / ${clock(whole)}`;
+}
+
+function update() {
+  const free = link.ready && welcome !== null && mode === 'idle';
+  for (const id of ['choose-face', 'open-camera', 'example-face']) $(id).disabled = !free;
+  for (const id of ['speak', 'choose-sound', 'example-sound']) $(id).disabled = !free || !shown;
+  $('running').hidden = !['file', 'microphone', 'ending'].includes(mode);
+  $('finish').hidden = mode !== 'microphone';
+  $('stop').textContent = mode === 'file' ? 'Stop' : 'Discard';
+  $('on-air').hidden = mode !== 'microphone' && mode !== 'file';
+  $('on-air-text').textContent = mode === 'microphone' ? 'Live' : 'Playing';
+  $('level').hidden = mode !== 'microphone';
+  $('empty').hidden = shown;
+}
+
+function state(text) {
+  $('state').textContent = text;
+}
+
+function forget() { // The video of before.
+  if (address) URL.revokeObjectURL(address);
+  address = '';
+  video = null;
+  $('result').hidden = true;
+  $('video').hidden = true;
+  $('video').removeAttribute('src');
+  $('canvas').hidden = false;
+}
+
+// The connection.
+
+link.addEventListener('welcome', ({detail}) => {
+  welcome = detail;
+  $('connection').textContent = 'Connected';
+  $('connection').dataset.state = 'open';
+  $('model').textContent = `${detail.model}, ${detail.width}×${detail.height}, ${detail.fps} frames/s`;
+  $('model').hidden = false;
+  $('banner').hidden = true;
+  $('frame').style.aspectRatio = `${detail.width} / ${detail.height}`;
+  $('example-face').hidden = $('example-sound').hidden = !detail.example;
+  tell('kept', detail.kept
+    ? 'Whoever runs this page keeps each video and its picture.'
+    : 'Pictures and sounds are forgotten when this page is closed.');
+  findMicrophone();
+  if (face !== null) sendFace();
+  update();
+});
+
+function broken(text, again) {
+  shown = false;
+  endShow();
+  mode = 'idle';
+  $('connection').textContent = 'Not connected';
+  $('connection').dataset.state = 'closed';
+  tell('banner-text', text);
+  $('banner').hidden = false;
+  $('again').hidden = !again;
+  update();
+}
+
+link.addEventListener('full', ({detail}) => broken(detail.text, false));
+link.addEventListener('bye', ({detail}) => broken(detail.text, true));
+link.addEventListener('closed', ({detail}) => {
+  if (!detail.why) broken('The connection to the program was lost; it is tried again.', false);
+});
+$('again').addEventListener('click', () => {
+  $('banner').hidden = true;
+  link.open();
+});
+
+let said = 0;
+for (const gesture of ['pointerdown', 'keydown']) {
+  document.addEventListener(gesture, () => {
+    if (performance.now() - said < ALIVE_EVERY) return;
+    said = performance.now();
+    link.say('alive');
+  });
+}
+
+async function findMicrophone() {
+  const can = navigator.mediaDevices !== undefined && !welcome.files_only;
+  const found = can ? await navigator.mediaDevices.enumerateDevices() : [];
+  const heard = found.some(({kind}) => kind === 'audioinput');
+  const seen = found.some(({kind}) => kind === 'videoinput');
+  $('speak').hidden = !heard;
+  $('open-camera').hidden = !seen;
+  let why = '';
+  if (!heard && !welcome.files_only) {
+    why = can
+      ? 'No microphone was found, so that sound comes from files alone.'
+      : 'Browsers give a microphone only to https and to this machine’s own pages, so that sound comes from files alone here.';
+  }
+  tell('no-microphone', why);
+  $('choose-sound').classList.toggle('primary', !heard);
+}
+
+// The face.
+
+async function chooseFace(file) {
+  if (!file || welcome === null || mode !== 'idle') return;
+  face = await prepared(file, welcome.limits);
+  sendFace();
+}
+
+function sendFace() {
+  tell('face-message', '');
+  forget();
+  if (face === 'example') link.say('example', {what: 'face'});
+  else link.upload('face', face.blob, {name: face.name});
+}
+
+link.addEventListener('face', ({detail}) => {
+  shown = true;
+  const {width, height, corners, doubts, aligned} = detail;
+  $('crop-note').textContent = aligned ? 'A crop already: taken as it is' : 'The crop';
+  if (face !== 'example') {
+    if ($('whole').src) URL.revokeObjectURL($('whole').src);
+    $('whole').src = URL.createObjectURL(face.blob);
+    $('outline').setAttribute('viewBox', `0 0 ${width} ${height}`);
+    $('corners').setAttribute('points', corners.map((point) => point.join(',')).join(' '));
+  }
+  $('whole').closest('figure').hidden = face === 'example' || aligned;
+  $('doubts').replaceChildren(...doubts.map((doubt) => {
+    const item = document.createElement('li');
+    item.textContent = doubt;
+    return item;
+  }));
+  $('doubts').hidden = doubts.length === 0;
+  state('Ready: give it a voice.');
+  update();
+});
+
+link.addEventListener('crop', async ({detail}) => {
+  const blob = new Blob([detail.data], {type: 'image/png'});
+  if ($('crop').src) URL.revokeObjectURL($('crop').src);
+  $('crop').src = URL.createObjectURL(blob);
+  $('seen').hidden = false;
+  await stage.still(blob);
+});
+
+$('choose-face').addEventListener('click', () => $('face-file').click());
+$('face-file').addEventListener('change', ({target}) => {
+  chooseFace(target.files[0]);
+  target.value = '';
+});
+$('open-camera').addEventListener('click', async () => {
+  const photo = await photographed();
+  if (photo) chooseFace(new File([photo], 'photo.jpg', {type: 'image/jpeg'}));
+});
+$('example-face').addEventListener('click', () => {
+  face = 'example';
+  sendFace();
+});
+
+// The voice.
+
+function begin(what) {
+  forget();
+  tell('sound-message', '');
+  mode = what;
+  stats = new Stats(what, 1000 / welcome.fps);
+  state('');
+  update();
+  $('stage').scrollIntoView({block: 'nearest'});
+  $(what === 'file' ? 'stop' : 'finish').focus({preventScroll: true});
+}
+
+function seed() {
+  const value = Number($('seed').value);
+  return Number.isInteger(value) && value >= 0 && value < 2 ** 32 ? value : 0;
+}
+
+function chooseSound(file) {
+  if (!file || !shown || mode !== 'idle') return;
+  play();
+  link.upload('sound', file, {name: file.name || 'sound', seed: seed()});
+}
+
+function play() {
+  begin('file');
+  state('Listening to the file.');
+  const playing = new InStep(stage, stats, welcome, (seconds, whole) => {
+    progress(Math.min(seconds, whole), whole);
+    state(playing.waitsForGesture ? 'Press a key or tap the page to hear it.' : 'The face speaks.');
+  });
+  show = playing;
+}
+
+async function speak() {
+  begin('microphone');
+  state('Waiting for the microphone.');
+  const opened = microphone = new Microphone();
+  const most = welcome.limits.sound_seconds;
+  let quiet = 0;
+  const onPiece = (samples, peak) => {
+    link.bytes(samples);
+    const level = 1 + Math.log10(Math.max(peak, 1e-3)) / 3; // Of 60 dB.
+    $('loudness').value = Math.max(level, $('loudness').value - 0.02);
+    quiet = peak > 0.05 ? 0 : quiet + samples.length / opened.rate;
+    $('level-text').textContent = quiet > 3 ? 'Very quiet: speak up, or choose another microphone.' : '';
+    progress(opened.seconds, most);
+    if (opened.seconds >= most) finish();
+  };
+  try {
+    await opened.open(welcome.rate, onPiece, finish);
+  } catch (error) {
+    await opened.close();
+    if (microphone === opened) {
+      microphone = null;
+      mode = 'idle';
+      tell('sound-message', microphoneMistake(error));
+      update();
+    }
+    return;
+  }
+  if (mode !== 'microphone' || microphone !== opened) {
+    await opened.close();
+    return;
+  }
+  show = new AsTheyCome(stage, stats, welcome, (seconds) => opened.spokenAt(seconds));
+  link.say('speak', {rate: opened.rate, seed: seed()});
+  opened.start();
+  state(`Speak; ${most} s at most.`);
+}
+
+function microphoneMistake(error) {
+  if (error.name === 'NotAllowedError') return 'The microphone is not allowed for this page: allow it in the browser, beside the address, or choose a sound file.';
+  if (error.name === 'NotFoundError') return 'No microphone was found: connect one, or choose a sound file.';
+  return `The microphone cannot be used (${error.message}): choose a sound file.`;
+}
+
+async function finish() {
+  if (mode !== 'microphone' || show === null) return;
+  mode = 'ending';
+  update();
+  const opened = microphone;
+  microphone = null;
+  await opened.close();
+  link.say('end');
+}
+
+function stop() {
+  if (!['file', 'microphone', 'ending'].includes(mode)) return;
+  mode = 'stopping';
+  endShow();
+  link.say('stop');
+  update();
+}
+
+function endShow() {
+  microphone?.close();
+  microphone = null;
+  if (show instanceof InStep) show.stop();
+  show = null;
+  video = null;
+}
+
+link.addEventListener('stopped', () => {
+  mode = 'idle';
+  state('Stopped.');
+  update();
+});
+
+link.addEventListener('sound', ({detail}) => { if (show instanceof InStep) show.sound(detail); });
+link.addEventListener('pcm', ({detail}) => { if (show instanceof InStep) show.addSound(detail.data); });
+link.addEventListener('frame', ({detail}) => show?.add(detail.number, detail.data));
+link.addEventListener('status', ({detail}) => {
+  if (show === null) return;
+  stats.server = detail;
+  if (mode === 'microphone' && detail.behind_s > 0.5) {
+    state(`This machine is ${detail.behind_s.toFixed(1)} s behind you: it is too slow for this model, or has other visitors.`);
+  }
+});
+
+link.addEventListener('error', ({detail}) => {
+  if (detail.about === 'keep') {
+    tell('sound-message', detail.text);
+  } else if (detail.about === 'face') {
+    face = shown ? face : null;
+    tell('face-message', detail.text);
+  } else {
+    endShow();
+    mode = 'idle';
+    state('');
+    tell('sound-message', detail.text);
+    link.say('stop'); // What is still on its way is not meant for the next one.
+    mode = 'stopping';
+  }
+  update();
+});
+
+// What came of it.
+
+link.addEventListener('done', ({detail}) => {
+  if (show === null) return;
+  stats.server = detail;
+  if (mode === 'microphone') finish(); // It was enough.
+  video = {size: detail.bytes, parts: [], got: 0, seconds: detail.sound_s};
+});
+
+link.addEventListener('video', async ({detail}) => {
+  if (video === null) return;
+  video.parts.push(detail.data);
+  video.got += detail.data.byteLength;
+  if (video.got < video.size) return;
+  const {parts, size, seconds} = video, shows = show;
+  await (shows instanceof InStep ? shows.ended : shows.end());
+  if (show !== shows) return; // It was stopped meanwhile.
+  show = null;
+  mode = 'idle';
+  address = URL.createObjectURL(new Blob(parts, {type: 'video/mp4'}));
+  stats.done = true;
+  stats.draw();
+  $('download').href = address;
+  $('download').download = `talk-${new Date().toISOString().slice(0, 19).replace(/[T:]/g, '-')}.mp4`;
+  $('download-text').textContent = `Download (${(size / 1e6).toFixed(size < 1e6 ? 2 : 1)} MB)`;
+  $('result').hidden = false;
+  $('download').focus({preventScroll: true});
+  progress(seconds, seconds);
+  state('Done. The video has the sound, and says that it is synthetic.');
+  update();
+});
+
+$('replay').addEventListener('click', () => {
+  $('canvas').hidden = true;
+  $('video').hidden = false;
+  if (!$('video').src) $('video').src = address;
+  $('video').currentTime = 0;
+  $('video').play();
+});
+$('video').addEventListener('error', () => {
+  if ($('video').src) state('This browser cannot play the video; it can be downloaded.');
+});
+
+$('speak').addEventListener('click', speak);
+$('finish').addEventListener('click', finish);
+$('stop').addEventListener('click', stop);
+$('choose-sound').addEventListener('click', () => $('sound-file').click());
+$('sound-file').addEventListener('change', ({target}) => {
+  chooseSound(target.files[0]);
+  target.value = '';
+});
+$('example-sound').addEventListener('click', () => {
+  play();
+  link.say('example', {what: 'sound', seed: seed()});
+});
+
+// Files from elsewhere.
+
+function take(file) {
+  if (!file) return;
+  const sounds = /^(audio|video)\//.test(file.type) || /\.(wav|mp3|flac|ogg|opus|m4a|aac|mp4|mov|webm|mkv)$/i.test(file.name);
+  if (!sounds) chooseFace(file);
+  else if (!shown) tell('sound-message', 'Choose a face first: the sound is for it.');
+  else chooseSound(file);
+}
+
+let inside = 0; // Elements that a dragged file is over.
+document.addEventListener('dragenter', (event) => {
+  event.preventDefault();
+  inside += 1;
+  $('drop').hidden = false;
+});
+document.addEventListener('dragleave', () => {
+  inside -= 1;
+  $('drop').hidden = inside > 0;
+});
+document.addEventListener('dragover', (event) => event.preventDefault());
+document.addEventListener('drop', (event) => {
+  event.preventDefault();
+  inside = 0;
+  $('drop').hidden = true;
+  take(event.dataTransfer.files[0]);
+});
+document.addEventListener('paste', ({clipboardData}) => take(clipboardData.files[0]));
+document.addEventListener('keydown', ({key}) => {
+  if (key === 'Escape' && !$('camera-dialog').open) stop();
+});
+
+setInterval(() => stats?.draw(), 250);
+update();
+link.open();
