@@ -52,6 +52,7 @@ class Session:
         self._out: asyncio.Queue[tuple[Talk | None, Message | Talk]] = asyncio.Queue()
         self._face: uploads.Face | None = None
         self._talk: Talk | None = None
+        self._free = asyncio.Event()  # Set when a talk has ended.
         self._coming: _Coming | None = None
         self._rate = 0  # Of the microphone that is on; 0: none is.
         self._room = 0  # Samples that may still be spoken.
@@ -83,10 +84,16 @@ class Session:
             except* WebSocketDisconnect:
                 over = None
             finally:
-                if self._talk is not None:
-                    self._stop(self._talk)
+                await self._leave()
         if isinstance(over, _Over):
             await self._close(over, "bye")
+
+    async def _leave(self) -> None:
+        """Nothing is drawn any more for who has left; what is being drawn ends first."""
+        if self._talk is not None:
+            self._stop(self._talk)
+            with anyio.CancelScope(shield=True):
+                await self._free.wait()
 
     async def _close(self, over: _Over, kind: str) -> None:
         # Who has left, or does not read, is not told.
@@ -261,6 +268,7 @@ class Session:
         def done(talk: Talk) -> None:
             loop.call_soon_threadsafe(self._finished, talk)
 
+        self._free.clear()
         self._talk = self._studio.talk(self._face, sound, rate, seed, send, done)
         return self._talk
 
@@ -275,6 +283,7 @@ class Session:
     def _finished(self, talk: Talk) -> None:
         self._studio.turns.leave(talk)
         self._talk = None
+        self._free.set()
         if talk.stopped:
             self._say({"type": "stopped"})
         elif talk.failure:

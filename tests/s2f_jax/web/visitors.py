@@ -48,7 +48,9 @@ def pages(animator, run_folder):
             stack.callback(studio.close)
             place = Place(stack.enter_context(socket.socket()), "127.0.0.1", 8000, None, None)
             base = ORIGIN["origin"]
-            client = stack.enter_context(TestClient(application(studio, place), base_url=base))
+            opened.client = client = stack.enter_context(
+                TestClient(application(studio, place), base_url=base)
+            )
 
             @contextlib.contextmanager
             def visit():

@@ -1,5 +1,6 @@
 // The page: a face, a voice, and what comes of them.
 
+import {filesFromElsewhere, isSound} from './files.js';
 import {Link} from './link.js';
 import {Microphone} from './microphone.js';
 import {photographed, prepared} from './picture.js';
@@ -240,7 +241,7 @@ async function speak() {
   try {
     await opened.open(welcome.rate, onPiece, finish);
   } catch (error) {
-    await opened.close();
+    await opened.drop();
     if (microphone === opened) {
       microphone = null;
       mode = 'idle';
@@ -250,7 +251,7 @@ async function speak() {
     return;
   }
   if (mode !== 'microphone' || microphone !== opened) {
-    await opened.close();
+    await opened.drop();
     return;
   }
   show = new AsTheyCome(stage, stats, welcome, (seconds) => opened.spokenAt(seconds));
@@ -284,7 +285,7 @@ function stop() {
 }
 
 function endShow() {
-  microphone?.close();
+  microphone?.drop();
   microphone = null;
   if (show instanceof InStep) show.stop();
   show = null;
@@ -381,34 +382,11 @@ $('example-sound').addEventListener('click', () => {
   link.say('example', {what: 'sound', seed: seed()});
 });
 
-// Files from elsewhere.
-
-function take(file) {
-  if (!file) return;
-  const sounds = /^(audio|video)\//.test(file.type) || /\.(wav|mp3|flac|ogg|opus|m4a|aac|mp4|mov|webm|mkv)$/i.test(file.name);
-  if (!sounds) chooseFace(file);
+filesFromElsewhere((file) => {
+  if (!isSound(file)) chooseFace(file);
   else if (!shown) tell('sound-message', 'Choose a face first: the sound is for it.');
   else chooseSound(file);
-}
-
-let inside = 0; // Elements that a dragged file is over.
-document.addEventListener('dragenter', (event) => {
-  event.preventDefault();
-  inside += 1;
-  $('drop').hidden = false;
 });
-document.addEventListener('dragleave', () => {
-  inside -= 1;
-  $('drop').hidden = inside > 0;
-});
-document.addEventListener('dragover', (event) => event.preventDefault());
-document.addEventListener('drop', (event) => {
-  event.preventDefault();
-  inside = 0;
-  $('drop').hidden = true;
-  take(event.dataTransfer.files[0]);
-});
-document.addEventListener('paste', ({clipboardData}) => take(clipboardData.files[0]));
 document.addEventListener('keydown', ({key}) => {
   if (key === 'Escape' && !$('camera-dialog').open) stop();
 });

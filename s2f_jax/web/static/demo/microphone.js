@@ -55,6 +55,12 @@ export class Microphone {
     return this.#began + 1000 * Math.min(seconds, this.seconds);
   }
 
+  // Nothing more is heard.
+  async drop() {
+    if (this.#node !== null) this.#node.port.onmessage = null;
+    await this.#release();
+  }
+
   // The last pieces have come when this is done.
   async close() {
     if (this.#node !== null) {
@@ -64,10 +70,13 @@ export class Microphone {
       this.#node.port.postMessage('end');
       const late = new Promise((resolve) => setTimeout(resolve, 300)); // Of a context that sleeps.
       await Promise.race([ended, late]);
-      this.#node.port.onmessage = null;
-      this.#node.disconnect();
     }
+    await this.#release();
+  }
+
+  async #release() {
+    this.#node?.disconnect();
     this.#stream?.getTracks().forEach((track) => track.stop());
-    if (this.#context !== null) await this.#context.close();
+    if (this.#context !== null && this.#context.state !== 'closed') await this.#context.close();
   }
 }

@@ -1,0 +1,183 @@
+"""A person at the page, in headless Chromium with a sound file as its microphone.
+
+Of the tiny model, or of the run that S2F_DEMO_CHECKPOINT names.
+"""
+
+import os
+import pathlib
+import shutil
+
+import av
+import numpy as np
+import pytest
+from demo_page_test import served
+from visitors import PNG, wav
+
+from s2f_jax import provenance
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this machine"),
+]
+SECONDS = 10
+MOST = 120  # Milliseconds between sound and picture.
+TRIES = 3  # Of measuring it: the processor is not ours alone.
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Ten seconds of babble at 48 kHz, and a face."""
+    folder = tmp_path_factory.mktemp("page")
+    t = np.arange(SECONDS * 48000) / 48000
+    voice = np.sin(2 * np.pi * 150 * t) * (1 + np.sin(2 * np.pi * 4 * t)) * 8000
+    (folder / "speech.wav").write_bytes(wav(voice.astype(np.int16), 48000))
+    (folder / "face.png").write_bytes(PNG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(run_folder):
+    return pathlib.Path(os.environ.get("S2F_DEMO_CHECKPOINT", str(run_folder)))
+
+
+@pytest.fixture(scope="module")
+def address(run):
+    with served(run, "--sessions=1") as (_, address):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(folder):
+    from playwright.sync_api import sync_playwright
+
+    arguments = [
+        "--no-sandbox",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={folder}/speech.wav",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A page that is connected, and in the end has said nothing of errors."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page, told = context.new_page(), []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("#connection[data-state=open]", timeout=30_000)
+    yield page
+    context.close()
+    assert told == []
+
+
+def choose_face(page, run, folder):
+    own = run / "unseen_face.png"
+    page.set_input_files("#face-file", own if own.is_file() else folder / "face.png")
+    page.wait_for_selector("#choose-sound:enabled")
+
+
+def measured(page):
+    page.wait_for_selector("#result:not([hidden])", timeout=60_000)
+    return page.evaluate("window.s2f.stats")
+
+
+def in_step(perform):
+    """What a performance measured, the first that was in step, or the last."""
+    for _ in range(TRIES):
+        stats = perform()
+        if stats["offset_ms"]["max"] < MOST:
+            break
+    print(stats)
+    assert stats["offset_ms"]["max"] < MOST
+    assert stats["inOrder"] and stats["done"]
+    assert stats["received"] == stats["server"]["frames"]
+    return stats
+
+
+def check_video(page, path, stats, inputs):
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(path)
+    assert download.value.suggested_filename.endswith(".mp4")
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == stats["received"]
+        assert container.duration / 1e6 == pytest.approx(stats["server"]["sound_s"], abs=0.1)
+    facts = provenance.read(path).facts
+    assert facts["synthetic"] is True and facts["inputs"].keys() == inputs
+
+
+def test_ten_seconds_into_the_microphone(page, run, folder, tmp_path):
+    choose_face(page, run, folder)
+
+    def perform():
+        page.click("#speak")
+        page.wait_for_selector("#finish:visible")
+        page.wait_for_timeout(1000 * SECONDS)
+        page.click("#finish")
+        return measured(page)
+
+    stats = in_step(perform)
+    assert stats["mode"] == "microphone" and stats["skipped"] == 0
+    assert 25 * (SECONDS - 1) < stats["received"] < 25 * (SECONDS + 3)
+    check_video(page, tmp_path / "talk.mp4", stats, {"image"})
+
+
+def test_ten_seconds_of_a_file(page, run, folder, tmp_path):
+    choose_face(page, run, folder)
+
+    def perform():
+        page.set_input_files("#sound-file", folder / "speech.wav")
+        page.wait_for_selector("#stop:visible")
+        return measured(page)
+
+    stats = in_step(perform)
+    assert stats["mode"] == "file" and stats["received"] == 25 * SECONDS
+    assert stats["shown"] + stats["skipped"] >= 25 * SECONDS - 1
+    check_video(page, tmp_path / "talk.mp4", stats, {"image", "audio"})
+    page.click("#replay")
+    page.wait_for_selector("#video:visible")
+
+
+def test_with_the_keyboard_on_a_phone(page, run, folder):
+    page.set_viewport_size({"width": 390, "height": 844})
+    choose_face(page, run, folder)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    reached = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id"))
+    assert {"choose-face", "open-camera", "speak", "choose-sound"} <= reached
+    page.focus("#speak")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#finish:visible")
+    assert page.evaluate("document.activeElement.id") == "finish"
+    page.wait_for_timeout(500)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#speak:enabled")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_mistake_is_told_and_markup_is_text(page, folder):
+    name = '<img src=x onerror="window.broken=1">.png'
+    page.set_input_files("#face-file", {"name": name, "mimeType": "image/png", "buffer": b"none"})
+    page.wait_for_selector("#face-message:visible")
+    assert name in page.inner_text("#face-message")
+    assert page.evaluate("window.broken") is None
+
+
+def test_who_comes_when_all_places_are_taken_is_told_and_let_in_later(page, browser, address):
+    second = browser.new_page()
+    second.goto(address)
+    second.wait_for_selector("#banner:visible")
+    assert "All 1 places are taken" in second.inner_text("#banner")
+    page.goto("about:blank")
+    second.wait_for_selector("#connection[data-state=open]", timeout=20_000)
+    assert not second.is_visible("#banner")
+    second.close()
