@@ -210,3 +210,16 @@ def test_jpegs_keep_colour_edges_sharp():
     assert np.abs(decoded.astype(int) - image).mean() < 15
     with pytest.raises(ValueError, match="not a JPEG"):
         media.decode_jpeg(b"nonsense")
+
+
+def test_a_picture_too_large_is_refused_by_its_head():
+    data = media.encode_png(np.zeros((20, 30, 3), np.uint8))
+    assert media.decode_image(data, "a.png", 600).shape == (20, 30, 3)
+    with pytest.raises(UserError, match="The image a.png has 30x20 pixels, more than the 0.000599"):
+        media.decode_image(data, "a.png", 599)
+    # A head that promises gigabytes, of a file that has not a kilobyte.
+    head = data[:16] + (100_000).to_bytes(4, "big") * 2 + data[24:]
+    with pytest.raises(UserError, match="has 100000x100000 pixels|is not a JPEG"):
+        media.decode_image(head, "b.png", 16_000_000)
+    with pytest.raises(UserError, match="is not a JPEG, PNG, WebP or BMP picture"):
+        media.decode_image(b"GIF89a", "c.gif", 600)

@@ -50,3 +50,20 @@ def test_only_the_part_that_is_damaged_is_lost(tmp_path):
             pass
     assert 38000 < file.heard <= 40000
     file.close()
+
+
+def test_the_bytes_of_a_file_are_its_sound(tmp_path):
+    path = wav(tmp_path / "a.wav", NOISE, 8000)
+    file = sound.SoundFile("elsewhere.wav", path.read_bytes())
+    heard = np.concatenate(list(file.parts()))
+    file.close()
+    np.testing.assert_array_equal(heard, sound.read_audio(path, 8000))
+    with pytest.raises(UserError, match="of elsewhere.wav cannot be decoded"):
+        sound.SoundFile("elsewhere.wav", b"no sound")
+
+
+def test_bytes_that_name_another_file_are_no_sound(tmp_path):
+    path = wav(tmp_path / "a.wav", NOISE, 8000)
+    for playlist in (f"#EXTM3U\n#EXTINF:1,\n{path}\n", f"ffconcat version 1.0\nfile {path}\n"):
+        with pytest.raises(UserError, match="cannot be decoded"):
+            sound.SoundFile("list", playlist.encode())

@@ -158,3 +158,20 @@ def test_a_growing_video_plays_from_what_there_is(tmp_path):
     assert len(heard) >= 25600
     # AAC keeps noise's envelope if not its samples: the sound is there and in its place.
     assert np.abs(heard[:25600]).mean() == pytest.approx(np.abs(SOUND[:25600]).mean(), rel=0.1)
+
+
+def test_in_memory_it_is_the_video_of_a_file(tmp_path):
+    frames, memory = pictures(10), io.BytesIO()
+    writer = VideoWriter(memory, 32, 48, FPS, 16000, {"title": "a"})
+    writer.sound(SOUND[:6400])
+    for frame in frames:
+        writer.show(frame)
+    writer.close()
+    path = write(tmp_path / "a.mp4", frames, [], metadata={"title": "a"})
+
+    def packets(source):
+        with av.open(source) as container:
+            assert container.metadata["title"] == "a"
+            return sorted((p.stream_index, p.pts or 0, bytes(p)) for p in container.demux())
+
+    assert packets(io.BytesIO(memory.getvalue())) == packets(str(path))

@@ -2,12 +2,13 @@
 
 import {filesFromElsewhere, isSound} from './files.js';
 import {Link} from './link.js';
-import {Microphone} from './microphone.js';
+import {Microphone, microphoneMistake} from './microphone.js';
 import {photographed, prepared} from './picture.js';
 import {AsTheyCome, InStep, Stage} from './stage.js';
 import {Stats} from './stats.js';
 
 const ALIVE_EVERY = 30000; // Milliseconds between two words that somebody is there.
+const SEEN_EVERY = 100; // Milliseconds between two looks at figures: drawing them delays frames.
 const $ = (id) => document.getElementById(id);
 const link = new Link();
 const stage = new Stage($('canvas'));
@@ -22,7 +23,7 @@ let microphone = null;
 let video = null; // {size, parts} in the making.
 let address = ''; // Of the video.
 
-window.s2f = {get stats() { return stats?.summary ?? null; }, get mode() { return mode; }};
+window.s2f = {get stats() { return stats?.summary ?? null; }};
 
 // What is seen.
 
@@ -216,11 +217,7 @@ function chooseSound(file) {
 function play() {
   begin('file');
   state('Listening to the file.');
-  const playing = new InStep(stage, stats, welcome, (seconds, whole) => {
-    progress(Math.min(seconds, whole), whole);
-    state(playing.waitsForGesture ? 'Press a key or tap the page to hear it.' : 'The face speaks.');
-  });
-  show = playing;
+  show = new InStep(stage, stats, welcome);
 }
 
 async function speak() {
@@ -228,20 +225,17 @@ async function speak() {
   state('Waiting for the microphone.');
   const opened = microphone = new Microphone();
   const most = welcome.limits.sound_seconds;
-  let quiet = 0;
+  opened.peak = opened.quiet = 0; // Of 1; seconds.
   const onPiece = (samples, peak) => {
     link.bytes(samples);
-    const level = 1 + Math.log10(Math.max(peak, 1e-3)) / 3; // Of 60 dB.
-    $('loudness').value = Math.max(level, $('loudness').value - 0.02);
-    quiet = peak > 0.05 ? 0 : quiet + samples.length / opened.rate;
-    $('level-text').textContent = quiet > 3 ? 'Very quiet: speak up, or choose another microphone.' : '';
-    progress(opened.seconds, most);
+    opened.peak = Math.max(opened.peak, peak);
+    opened.quiet = peak > 0.05 ? 0 : opened.quiet + samples.length / opened.rate;
     if (opened.seconds >= most) finish();
   };
   try {
     await opened.open(welcome.rate, onPiece, finish);
   } catch (error) {
-    await opened.drop();
+    await opened.close();
     if (microphone === opened) {
       microphone = null;
       mode = 'idle';
@@ -251,7 +245,7 @@ async function speak() {
     return;
   }
   if (mode !== 'microphone' || microphone !== opened) {
-    await opened.drop();
+    await opened.close();
     return;
   }
   show = new AsTheyCome(stage, stats, welcome, (seconds) => opened.spokenAt(seconds));
@@ -260,10 +254,12 @@ async function speak() {
   state(`Speak; ${most} s at most.`);
 }
 
-function microphoneMistake(error) {
-  if (error.name === 'NotAllowedError') return 'The microphone is not allowed for this page: allow it in the browser, beside the address, or choose a sound file.';
-  if (error.name === 'NotFoundError') return 'No microphone was found: connect one, or choose a sound file.';
-  return `The microphone cannot be used (${error.message}): choose a sound file.`;
+function seeMicrophone() {
+  const level = 1 + Math.log10(Math.max(microphone.peak, 1e-3)) / 3; // Of 60 dB.
+  $('loudness').value = Math.max(level, $('loudness').value - 0.1);
+  $('level-text').textContent = microphone.quiet > 3 ? 'Very quiet: speak up, or choose another microphone.' : '';
+  microphone.peak = 0;
+  progress(microphone.seconds, welcome.limits.sound_seconds);
 }
 
 async function finish() {
@@ -272,8 +268,9 @@ async function finish() {
   update();
   const opened = microphone;
   microphone = null;
-  await opened.close();
+  await opened.end();
   link.say('end');
+  await opened.close();
 }
 
 function stop() {
@@ -285,7 +282,7 @@ function stop() {
 }
 
 function endShow() {
-  microphone?.drop();
+  microphone?.close();
   microphone = null;
   if (show instanceof InStep) show.stop();
   show = null;
@@ -391,6 +388,13 @@ document.addEventListener('keydown', ({key}) => {
   if (key === 'Escape' && !$('camera-dialog').open) stop();
 });
 
-setInterval(() => stats?.draw(), 250);
+setInterval(() => {
+  stats?.draw();
+  if (mode === 'microphone' && show !== null) seeMicrophone();
+  if (mode === 'file' && show?.playing) {
+    progress(show.heard, show.seconds);
+    state(show.waitsForGesture ? 'Press a key or tap the page to hear it.' : 'The face speaks.');
+  }
+}, SEEN_EVERY);
 update();
 link.open();

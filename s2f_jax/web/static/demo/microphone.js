@@ -55,28 +55,27 @@ export class Microphone {
     return this.#began + 1000 * Math.min(seconds, this.seconds);
   }
 
+  // The last pieces have come when this is done; `close` has to follow, which takes longer.
+  async end() {
+    const ended = new Promise((resolve) => {
+      this.#node.port.addEventListener('message', ({data}) => data.ended && resolve());
+    });
+    this.#node.port.postMessage('end');
+    const late = new Promise((resolve) => setTimeout(resolve, 300)); // Of a context that sleeps.
+    await Promise.race([ended, late]);
+  }
+
   // Nothing more is heard.
-  async drop() {
-    if (this.#node !== null) this.#node.port.onmessage = null;
-    await this.#release();
-  }
-
-  // The last pieces have come when this is done.
   async close() {
-    if (this.#node !== null) {
-      const ended = new Promise((resolve) => {
-        this.#node.port.addEventListener('message', ({data}) => data.ended && resolve());
-      });
-      this.#node.port.postMessage('end');
-      const late = new Promise((resolve) => setTimeout(resolve, 300)); // Of a context that sleeps.
-      await Promise.race([ended, late]);
-    }
-    await this.#release();
-  }
-
-  async #release() {
+    if (this.#node !== null) this.#node.port.onmessage = null;
     this.#node?.disconnect();
     this.#stream?.getTracks().forEach((track) => track.stop());
     if (this.#context !== null && this.#context.state !== 'closed') await this.#context.close();
   }
+}
+
+export function microphoneMistake(error) {
+  if (error.name === 'NotAllowedError') return 'The microphone is not allowed for this page: allow it in the browser, beside the address, or choose a sound file.';
+  if (error.name === 'NotFoundError') return 'No microphone was found: connect one, or choose a sound file.';
+  return `The microphone cannot be used (${error.message}): choose a sound file.`;
 }

@@ -62,8 +62,9 @@ export class InStep {
   #finished = null;
   #closed = new AbortController();
 
-  constructor(stage, stats, welcome, onProgress) {
-    Object.assign(this, {stage, stats, welcome, onProgress});
+  constructor(stage, stats, welcome) {
+    Object.assign(this, {stage, stats, welcome});
+    this.heard = 0; // Seconds.
     this.ended = new Promise((resolve) => { this.#finished = resolve; });
     this.#resume();
   }
@@ -77,8 +78,16 @@ export class InStep {
     }
   }
 
+  get playing() {
+    return this.#source !== null;
+  }
+
+  get seconds() {
+    return this.samples / this.rate;
+  }
+
   get waitsForGesture() {
-    return this.#source !== null && this.#context.state === 'suspended' && !this.#stalled;
+    return this.playing && this.#context.state === 'suspended' && !this.#stalled;
   }
 
   sound({rate, samples}) {
@@ -160,8 +169,8 @@ export class InStep {
       this.stats.stalls += 1;
       this.#context.suspend();
     }
-    this.onProgress(Math.max(heard, 0), this.samples / this.rate);
-    if (heard > this.samples / this.rate + 0.05 && this.#next >= this.total) this.#close();
+    this.heard = Math.max(heard, 0);
+    if (heard > this.seconds + 0.05 && this.#next >= this.total) this.#close();
     else requestAnimationFrame(() => this.#show());
   }
 

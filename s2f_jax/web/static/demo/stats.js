@@ -52,7 +52,7 @@ export class Stats {
     const {mode, received, late, skipped, stalls, server, done, inOrder} = this;
     return {
       mode, received, late, skipped, stalls, server, done, inOrder,
-      shown: this.numbers.length, offset_ms: spread(this.offsets), latency_ms: spread(this.latencies),
+      shown: this.numbers.length, offsets: this.offsets, offset_ms: spread(this.offsets), latency_ms: spread(this.latencies),
     };
   }
 
