@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import check_page, duplicates, inspection, media, prepare, recorded, stored
+from data_pipelines import check_page, duplicates, files, inspection, prepare, recorded, stored
 from data_pipelines.errors import UserError
 from data_pipelines.inspection import MEASURES, Inspected
 
@@ -110,11 +110,11 @@ def check(
     for severity in (ERROR, WARNING):
         report[f"{severity}s"] = sum(f["severity"] == severity for f in report["findings"])
     text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
-    media.write_atomically(folder / "check.json", f"{text}\n".encode())
+    files.write_atomically(folder / "check.json", f"{text}\n".encode())
     page = check_page.html(
         report, checked.places, lambda split: _open(form, split, os.fspath(data_dir))
     )
-    media.write_atomically(folder / "index.html", page.encode())
+    files.write_atomically(folder / "index.html", page.encode())
     for finding in report["findings"]:
         first = finding["clips"][0]
         print(

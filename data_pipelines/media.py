@@ -15,7 +15,7 @@ import numpy as np
 import data_pipelines
 from data_pipelines import video
 from data_pipelines.errors import BadClip, UserError
-from data_pipelines.files import existing, is_remote, write_atomically
+from data_pipelines.files import existing
 from data_pipelines.quiet import silenced_stderr
 from data_pipelines.sound import decoded, fit_length, read_audio, resample, to_mono_float
 from data_pipelines.writer import write_video
@@ -29,13 +29,11 @@ __all__ = [  # The whole of what reads and writes media, wherever it lies.
     "encode_jpeg",
     "encode_png",
     "fit_length",
-    "is_remote",
     "opened",
     "read_audio",
     "read_image",
     "resample",
     "to_mono_float",
-    "write_atomically",
     "write_video",
 ]
 

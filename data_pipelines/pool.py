@@ -20,7 +20,7 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import clips, duplicates, faces, media, track
+from data_pipelines import clips, duplicates, faces, files, track
 from data_pipelines.clips import AlignedClip, RawClip
 from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import BadClip
@@ -88,7 +88,7 @@ class Cache:
             audio=aligned.audio,
             **dataclasses.asdict(fingerprint),
         )
-        media.write_atomically(self.path(raw, "npz"), buffer.getvalue())
+        files.write_atomically(self.path(raw, "npz"), buffer.getvalue())
 
     def load(self, raw: RawClip) -> AlignedClip:
         """A clip that was kept."""
@@ -112,7 +112,7 @@ class Cache:
 
     def save_reason(self, raw: RawClip, reason: str) -> None:
         """Keeps why a clip is quarantined."""
-        media.write_atomically(self.path(raw, "bad"), reason.encode())
+        files.write_atomically(self.path(raw, "bad"), reason.encode())
 
 
 def same_recordings(facts: Mapping[str, Facts]) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from etils import epath
 
 from data_pipelines import recorded
 from data_pipelines.errors import UserError
-from data_pipelines.media import is_remote
+from data_pipelines.files import is_remote
 
 
 def data_dir(data: Mapping[str, Any], flag: str | None = None) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import clips, corpus, media, pool, shards, sheets
+from data_pipelines import clips, corpus, files, media, pool, shards, sheets
 from data_pipelines.clips import RawClip
 from data_pipelines.errors import UserError
 
@@ -170,7 +170,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             "absent_speakers": found.absent_speakers,
         }
         path = self.form_path / "quarantine.json"
-        media.write_atomically(path, json.dumps(report, indent=2).encode())
+        files.write_atomically(path, json.dumps(report, indent=2).encode())
         print(f"{len(bad)} of {count} clips are quarantined, with reasons in {path}.")
         share, limit = len(bad) / count, self.form.max_bad_share
         if share > limit or len(bad) == count:
@@ -188,7 +188,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             shown = sheets.spread(own, sheets.CLIPS)
             sheet = sheets.contact_sheet([cache.load(raw).jpegs for raw in shown])
             path = self.form_path / "contact_sheets" / f"{speaker}.png"
-            media.write_atomically(path, media.encode_png(sheet))
+            files.write_atomically(path, media.encode_png(sheet))
 
 
 def _check_ids(found: Found) -> None:

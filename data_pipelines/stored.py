@@ -16,7 +16,7 @@ from etils import epath
 from data_pipelines import download, media
 from data_pipelines.corpus import CorpusConfig
 from data_pipelines.errors import CorruptRecord, UserError
-from data_pipelines.media import is_remote
+from data_pipelines.files import is_remote
 
 TRAINED_ON = ("id", "fps", "frames", "audio", "audio_rate")  # Reading all takes 0.4 ms more a clip.
 

@@ -6,7 +6,7 @@ import wave
 import cv2
 import numpy as np
 
-from data_pipelines import media, prepare, stored
+from data_pipelines import files, media, prepare, stored
 from s2f_jax import runs
 from s2f_jax.animate import Animator
 from s2f_jax.generate import generate
@@ -17,7 +17,7 @@ FOLDER = pathlib.Path("runs/demo")
 def speak(clip: stored.Clip, speech: stored.Clip, output: pathlib.Path) -> None:
     """One speaker's still and another one's sentence, through files as a person would have them."""
     image, audio = FOLDER / "unseen_face.png", FOLDER / "unseen_speech.wav"
-    media.write_atomically(image, media.encode_png(clip.frames[0]))
+    files.write_atomically(image, media.encode_png(clip.frames[0]))
     with wave.open(str(audio), "wb") as file:
         file.setparams((1, 2, speech.audio_rate, len(speech.audio), "NONE", ""))
         file.writeframes(speech.audio.astype("<i2").tobytes())
@@ -42,7 +42,7 @@ def main() -> None:
     video, picture = FOLDER / "unseen_speaker.mp4", FOLDER / "unseen_speakers.png"
     speak(clips[0], clips[len(clips) // 2], video)
     chosen = [clips[i] for i in np.linspace(0, len(clips) - 1, 3).astype(int)]
-    media.write_atomically(picture, media.encode_png(strip(chosen, slice(8, 56, 4))))
+    files.write_atomically(picture, media.encode_png(strip(chosen, slice(8, 56, 4))))
     print(f"an unseen speaker: {video}")
     print(f"generated over real: {picture}")
     print(f"scores and more videos: {FOLDER / 'evaluation/test/report.html'}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from data_pipelines import media, stored
+from data_pipelines import files, stored
 from data_pipelines.errors import UserError
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import cost, runs, train
@@ -65,7 +65,7 @@ def run(
         print("~: the quartiles overlap, so that the difference may be chance")
     result = {**figures, "quartiles": quartiles, "runs": counts, **made}
     if json_file:
-        media.write_atomically(
+        files.write_atomically(
             epath.Path(json_file), (json.dumps(result, indent=2) + "\n").encode()
         )
     return result

@@ -21,7 +21,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
 from data_pipelines.errors import TrainingFailed, UserError
-from data_pipelines.media import is_remote
+from data_pipelines.files import is_remote
 from s2f_jax.state import TrainState
 
 JSON = dict[str, Any]

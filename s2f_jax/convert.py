@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from data_pipelines import download, media
+from data_pipelines import download, files
 from data_pipelines.errors import UserError
 from data_pipelines.faces import STABLE, canonical
 from s2f_jax import animate, folders, networks, runs, sda, sda_file
@@ -258,7 +258,7 @@ def _save(folder: epath.Path, variables: Mapping[str, Any]) -> None:
 def _write_kept(folder: epath.Path, arrays: dict[str, Any]) -> None:
     encoded = io.BytesIO()
     np.savez(encoded, **arrays)
-    media.write_atomically(folder / KEPT, encoded.getvalue())
+    files.write_atomically(folder / KEPT, encoded.getvalue())
 
 
 def _read_kept(workdir: epath.Path) -> dict[str, np.ndarray]:

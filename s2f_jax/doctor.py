@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from data_pipelines import media
+from data_pipelines import files
 from data_pipelines.errors import UserError
 from s2f_jax import doctor_machine, findings
 from s2f_jax.findings import ERROR, WARNING, Finding
@@ -43,7 +43,7 @@ def run(
             "exit_code": code,
             "findings": [{**vars(finding), "values": dict(finding.values)} for finding in found],
         }
-        media.write_atomically(json_file, (json.dumps(contents, indent=2) + "\n").encode())
+        files.write_atomically(json_file, (json.dumps(contents, indent=2) + "\n").encode())
     return code
 
 

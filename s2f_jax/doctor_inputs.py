@@ -12,7 +12,7 @@ import av.error
 import jax
 import numpy as np
 
-from data_pipelines import faces, inspection, measures, media, overlay, portraits, video
+from data_pipelines import faces, files, inspection, measures, media, overlay, portraits, video
 from data_pipelines.download import local_model
 from data_pipelines.errors import BadClip, UserError
 from data_pipelines.sound import check_rate
@@ -113,7 +113,7 @@ class Inputs:
             yield Finding(WARNING, "image", doubt)
         target = self.output / f"doctor_{pathlib.Path(path).stem}.png"
         drawn = overlay.draw(pixels, found, height, width, transform)
-        media.write_atomically(target, media.encode_png(drawn))
+        files.write_atomically(target, media.encode_png(drawn))
         said = f"{target} shows the face found, the crop's outline and the crop"
         yield Finding(OK, "image", said, {"overlay": str(target)})
 

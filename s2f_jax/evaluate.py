@@ -10,7 +10,7 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from data_pipelines import loader, media, prepare, stored
+from data_pipelines import files, loader, media, prepare, stored
 from data_pipelines.errors import UserError
 from s2f_jax import figures, judges, report, runs
 from s2f_jax.animate import Animator, find_checkpoint
@@ -73,7 +73,7 @@ def run(
     finally:
         if not by:
             judging.close()
-    media.write_atomically(output / _MADE_OF, json.dumps(made_of).encode())  # Last: all is there.
+    files.write_atomically(output / _MADE_OF, json.dumps(made_of).encode())  # Last: all is there.
     return result, output
 
 

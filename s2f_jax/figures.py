@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from etils import epath
 
-from data_pipelines import media
+from data_pipelines import files, media
 from s2f_jax.report import Sample
 
 # stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
@@ -152,7 +152,7 @@ def write(
     samples = []
     for name, title, picture, note in pictures:
         path = epath.Path(output) / "figures" / f"{name}.png"
-        media.write_atomically(path, media.encode_png(picture))
+        files.write_atomically(path, media.encode_png(picture))
         samples.append(Sample(title, note, path))
     return samples
 

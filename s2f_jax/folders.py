@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from data_pipelines import media
+from data_pipelines import files
 from data_pipelines.errors import UserError
 
 
@@ -18,7 +18,7 @@ def free(output: epath.PathLike) -> epath.Path:
     """
     if not os.fspath(output):
         raise UserError("--output= is empty: give a folder that is not there yet")
-    if media.is_remote(output):
+    if files.is_remote(output):
         raise UserError(f"--output={output} is remote: give a local folder, and copy it then")
     target = epath.Path(output).resolve()
     if target.exists() and not target.is_dir():

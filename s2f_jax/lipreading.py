@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from etils import epath
 
-from data_pipelines import letters, loader, media, mouths
+from data_pipelines import files, letters, loader, mouths
 from data_pipelines.errors import UserError
 from data_pipelines.stored import Clips
 from s2f_jax import ctc, optim, rngs, sharding
@@ -171,7 +171,7 @@ class Validation:
             for i, text in zip(chosen, found, strict=True)
         ]
         path = workdir / "samples" / str(int(state.step)) / "readings.md"
-        media.write_atomically(path, ("\n".join(lines) + "\n").encode())
+        files.write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
 def side_by_side(videos: Sequence[np.ndarray], frames: int) -> tuple[np.ndarray, np.ndarray]:

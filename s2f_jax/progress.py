@@ -19,7 +19,7 @@ from etils import epath
 from PIL import Image
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
 
-from data_pipelines import media
+from data_pipelines import files
 from s2f_jax.stopping import EarlyStopping
 
 DISCRIMINATORS = {  # A short name, and the fields that set its pace and its weight.
@@ -112,7 +112,7 @@ class _Events:
             for line in before
             if line.endswith("\n") and json.loads(line)["step"] <= first_step
         ]
-        self._appends = not media.is_remote(path)
+        self._appends = not files.is_remote(path)
         self._write()
 
     def add(self, event: Mapping[str, Any]) -> None:
@@ -126,7 +126,7 @@ class _Events:
             self._write()
 
     def _write(self) -> None:
-        media.write_atomically(self._path, "".join(self._lines).encode())
+        files.write_atomically(self._path, "".join(self._lines).encode())
         self._written = time.monotonic()
 
     def flush(self) -> None:

@@ -14,7 +14,7 @@ import jiwer
 import numpy as np
 from etils import epath
 
-from data_pipelines import letters, loader, media, mouths, prepare, stored
+from data_pipelines import files, letters, loader, mouths, prepare, stored
 from data_pipelines.errors import UserError
 from s2f_jax import ctc, lipreading, report, runs
 from s2f_jax.animate import find_checkpoint
@@ -177,8 +177,8 @@ def evaluate(
         conventions["without_transcript"] = f"{missing} clips, which are not in the table"
     scores = list(itertools.chain(*rows.values()))
     result = report.write(output, corpus, split, conventions, scores)
-    media.write_atomically(epath.Path(output) / "readings.csv", _csv(heard).encode())
-    media.write_atomically(epath.Path(output) / "readings.md", _markdown(heard).encode())
+    files.write_atomically(epath.Path(output) / "readings.csv", _csv(heard).encode())
+    files.write_atomically(epath.Path(output) / "readings.md", _markdown(heard).encode())
     return result
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from etils import epath
 
 from data_pipelines.errors import UserError
-from data_pipelines.media import write_atomically
+from data_pipelines.files import write_atomically
 from s2f_jax import formats, labels, page, paper
 from s2f_jax.intervals import LEVEL, RESAMPLES, bootstrap_interval
 from s2f_jax.metrics.scoring import Score

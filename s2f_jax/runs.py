@@ -11,7 +11,7 @@ import jax
 import ml_collections
 from etils import epath
 
-from data_pipelines import media
+from data_pipelines import files
 from data_pipelines.errors import UserError
 
 Config = Any  # An ml_collections.ConfigDict, whose fields have no static types.
@@ -178,4 +178,4 @@ def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> N
 
 
 def _write_json(path: epath.Path, value: Any) -> None:
-    media.write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+    files.write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy._core.multiarray import _reconstruct  # Which numpy's pickles call.
 
-from data_pipelines import media
+from data_pipelines import files
 from data_pipelines.errors import UserError
 
 STATES = ("encoder", "encoder_id", "generator")  # The keys whose values hold tensors.
@@ -98,7 +98,7 @@ def write(path: str | os.PathLike, contents: Mapping[str, Any]) -> None:
     torch.save({**contents, **states}, encoded, _use_new_zipfile_serialization=False)
     # numpy 1, which the authors' code is run with, knows no numpy._core; numpy 2 knows both.
     old, new = (f"c{name.rpartition('.')[0]}\n".encode() for name in _REBUILD)
-    media.write_atomically(path, encoded.getvalue().replace(new, old, 1))
+    files.write_atomically(path, encoded.getvalue().replace(new, old, 1))
 
 
 def _torch() -> Any:

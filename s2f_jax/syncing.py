@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from etils import epath
 
-from data_pipelines import loader, media, stored, transforms
+from data_pipelines import files, loader, stored, transforms
 from data_pipelines.errors import UserError
 from data_pipelines.stored import Clips
 from s2f_jax import networks, optim, rngs, sharding
@@ -156,7 +156,7 @@ class Validation:
             clip, curve = self._clips[self._chosen[i]], distances[i][0].mean(axis=0)
             lines.append(f"| {clip.id} | {sync.offset(curve)} | {sync.confidence(curve):.2f} |")
         path = workdir / "samples" / str(int(state.step)) / "offsets.md"
-        media.write_atomically(path, ("\n".join(lines) + "\n").encode())
+        files.write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
 class Syncing:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from data_pipelines import clips, media, pool, processes
+from data_pipelines import clips, files, pool, processes
 from data_pipelines.folder import listening
 from data_pipelines.folder.listening import Cuts, Lengths
 from data_pipelines.folder.sources import Cut, Video
@@ -33,7 +33,7 @@ def find_all(
         else:
             text = dataclasses.asdict(found)
             text["cuts"] = [(cut.start, cut.end) for cut in found.cuts]
-            media.write_atomically(kept[name], json.dumps(text).encode())
+            files.write_atomically(kept[name], json.dumps(text).encode())
         result[name] = found
         unusable += [name] if found.unusable else []
         progress.step()

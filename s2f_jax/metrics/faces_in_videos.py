@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from etils import epath
 
-from data_pipelines import download, faces, media, processes, track
+from data_pipelines import download, faces, files, processes, track
 from data_pipelines.errors import UserError
 
 NO_MODEL = "no face landmark model"
@@ -130,7 +130,7 @@ class FacesInVideos:
         if self._cache is not None:
             buffer = io.BytesIO()
             np.savez(buffer, landmarks=landmarks)
-            media.write_atomically(self._file(key), buffer.getvalue())
+            files.write_atomically(self._file(key), buffer.getvalue())
 
     def _file(self, key: str) -> epath.Path:
         assert self._cache is not None

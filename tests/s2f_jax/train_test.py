@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from configs import demo
-from data_pipelines import media, prepare, stored
+from data_pipelines import files, prepare, stored
 from data_pipelines.errors import TrainingFailed, UserError
 from s2f_jax import checkpoint, networks, runs, step, train
 from s2f_jax.animate import Animator
@@ -154,7 +154,7 @@ def test_a_run_with_a_limited_validation_goes_on(shards, tmp_path):
 def test_shards_and_workdir_at_an_address(run_through, shards, tmp_path, monkeypatch):
     """As on gs://, through the same calls: what is read is copied once, nothing is appended to."""
     monkeypatch.setattr(stored, "is_remote", lambda path: True)
-    monkeypatch.setattr(media, "is_remote", lambda path: True)
+    monkeypatch.setattr(files, "is_remote", lambda path: True)
     monkeypatch.setattr(checkpoint, "is_remote", lambda path: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = tiny()
