@@ -60,7 +60,9 @@ class Studio:
         """A sentence, if there is no place; else none."""
         if self._taken < self.limits.sessions:
             return ""
-        return f"All {self.limits.sessions} places are taken: wait here until one is free."
+        most = self.limits.sessions
+        taken = "The only place is" if most == 1 else f"All {most} places are"
+        return f"{taken} taken: wait here until one is free."
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:

@@ -15,7 +15,8 @@ const stage = new Stage($('canvas'));
 
 let welcome = null; // What the server has said.
 let face = null; // {blob, name} or 'example'; asked for again where the connection breaks.
-let shown = false; // Whether the server has the face.
+let taken = null; // The last that the server took.
+let shown = false; // Whether it has that one now.
 let mode = 'idle'; // file, microphone, ending (the last frames and the video are on their way), stopping.
 let show = null; // InStep or AsTheyCome.
 let stats = null;
@@ -31,6 +32,7 @@ const tell = (id, text) => {
   $(id).textContent = text;
   $(id).hidden = !text;
 };
+const state = (text) => { $('state').textContent = text; };
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
 function progress(seconds, whole) {
@@ -48,11 +50,7 @@ function update() {
   $('on-air').hidden = mode !== 'microphone' && mode !== 'file';
   $('on-air-text').textContent = mode === 'microphone' ? 'Live' : 'Playing';
   $('level').hidden = mode !== 'microphone';
-  $('empty').hidden = shown;
-}
-
-function state(text) {
-  $('state').textContent = text;
+  $('empty').hidden = !$('seen').hidden;
 }
 
 function forget() { // The video of before.
@@ -149,6 +147,7 @@ function sendFace() {
 
 link.addEventListener('face', ({detail}) => {
   shown = true;
+  taken = face;
   const {width, height, corners, doubts, aligned} = detail;
   $('crop-note').textContent = aligned ? 'A crop already: taken as it is' : 'The crop';
   if (face !== 'example') {
@@ -165,7 +164,6 @@ link.addEventListener('face', ({detail}) => {
   }));
   $('doubts').hidden = doubts.length === 0;
   state('Ready: give it a voice.');
-  update();
 });
 
 link.addEventListener('crop', async ({detail}) => {
@@ -173,6 +171,7 @@ link.addEventListener('crop', async ({detail}) => {
   if ($('crop').src) URL.revokeObjectURL($('crop').src);
   $('crop').src = URL.createObjectURL(blob);
   $('seen').hidden = false;
+  update();
   await stage.still(blob);
 });
 
@@ -291,7 +290,7 @@ function endShow() {
 
 link.addEventListener('stopped', () => {
   mode = 'idle';
-  state('Stopped.');
+  state('Ready: give it a voice.');
   update();
 });
 
@@ -310,7 +309,7 @@ link.addEventListener('error', ({detail}) => {
   if (detail.about === 'keep') {
     tell('sound-message', detail.text);
   } else if (detail.about === 'face') {
-    face = shown ? face : null;
+    face = taken;
     tell('face-message', detail.text);
   } else {
     endShow();

@@ -12,7 +12,7 @@ function spread(values) {
   return {p50: quantile(sorted, 0.5), p95: quantile(sorted, 0.95), max: sorted.at(-1) ?? null};
 }
 
-const rounded = (value, digits = 0) => (value === null ? '–' : value.toFixed(digits));
+const ms = (value) => (value === null ? '–' : `${value.toFixed(0)} ms`);
 
 export class Stats {
   // mode: 'file' or 'microphone'; frame: milliseconds that one lasts.
@@ -58,13 +58,14 @@ export class Stats {
 
   draw() {
     const {offset_ms: offset, latency_ms: latency} = this.summary;
-    $('offset').textContent = `${rounded(this.offsets.at(-1) ?? null)} ms`;
-    $('offset-more').textContent = `at most ${rounded(offset.max)} ms`;
-    $('latency').textContent = `${rounded(latency.p50)} ms`;
-    $('latency-more').textContent = `95 % under ${rounded(latency.p95)} ms`;
+    $('offset').textContent = ms(this.offsets.at(-1) ?? null);
+    $('offset-more').textContent = offset.max === null ? '' : `at most ${ms(offset.max)}`;
+    $('latency').textContent = ms(latency.p50);
+    $('latency-more').textContent = latency.p95 === null ? '' : `95 % under ${ms(latency.p95)}`;
     $('late').textContent = `${this.late}`;
-    $('late-more').textContent = `of ${this.received}`;
-    $('factor').textContent = rounded(this.server?.real_time_factor ?? null, 2);
+    const missed = this.skipped ? `, ${this.skipped} not shown` : '';
+    $('late-more').textContent = `of ${this.received}${missed}`;
+    $('factor').textContent = this.server?.real_time_factor?.toFixed(2) ?? '–';
     const last = this.offsets.slice(-SHOWN);
     const y = (value) => 60 * (1 - Math.min(Math.max(value, 0), HIGH) / HIGH);
     const points = last.map((value, i) => `${(300 * (SHOWN - last.length + i)) / SHOWN},${y(value)}`);
