@@ -5,12 +5,12 @@ import jax
 import numpy as np
 import pytest
 import safetensors
-from conftest import tiny_config, tiny_state
 
 from data_pipelines.errors import UserError
 from s2f_jax import bundle, networks, run_bundle, runs
 from s2f_jax.animate import Animator, find_checkpoint
 from s2f_jax.models import folded
+from tests.tiny_generator import tiny_config, tiny_state
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch_generator
-from conftest import tiny_config, tiny_state
 from etils import epath
 
 from data_pipelines.errors import UserError
 from s2f_jax import config_file, convert, main, runs
 from s2f_jax.checkpoint import Checkpoints
+from tests.tiny_generator import tiny_config, tiny_state
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import yaml
-from conftest import tiny_config, tiny_state
 from etils import epath
 
 from data_pipelines import media
@@ -15,6 +14,7 @@ from s2f_jax import card, main, parity, runs
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.export import export
+from tests.tiny_generator import tiny_config, tiny_state
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)

@@ -2,10 +2,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import VARIANTS, tiny_example
 
 from s2f_jax import bundle, onnx_graphs, programs
 from s2f_jax.models import folded
+from tests.tiny_generator import VARIANTS, tiny_example
 
 LIMIT = 2e-5
 

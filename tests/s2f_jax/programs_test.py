@@ -1,11 +1,11 @@
 import jax
 import numpy as np
 import pytest
-from conftest import VARIANTS, tiny_config, tiny_example
 from jax import export
 
 from s2f_jax import bundle, networks, programs
 from s2f_jax.models import folded
+from tests.tiny_generator import VARIANTS, tiny_config, tiny_example
 
 LIMIT = 1e-5
 

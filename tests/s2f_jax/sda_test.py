@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 import torch_generator
-from conftest import tiny_config, tiny_state
 
 from data_pipelines import faces, media
 from s2f_jax import convert, main, networks, sda
 from s2f_jax.animate import Animator, restore
 from s2f_jax.generate import generate
+from tests.tiny_generator import tiny_config, tiny_state
 
 FULL = {"size": (128, 96), "sizes": (128, 256, 10), "width": 64, "audio_width": 16}
 

@@ -1,7 +1,6 @@
 import jax
 import numpy as np
 import pytest
-from conftest import tiny_config, tiny_state
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
@@ -9,6 +8,7 @@ from data_pipelines.sound import Resampler
 from s2f_jax import networks
 from s2f_jax.animate import Animator
 from s2f_jax.models import folded
+from tests.tiny_generator import tiny_config, tiny_state
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)

@@ -8,7 +8,6 @@ import wave
 
 import numpy as np
 import pytest
-from conftest import VARIANTS, tiny_example
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
@@ -16,6 +15,7 @@ from s2f_jax import bundle, programs, run_bundle, run_tensorflow
 from s2f_jax.animate import Animator
 from s2f_jax.export import export
 from s2f_jax.models import folded
+from tests.tiny_generator import VARIANTS, tiny_example
 
 pytestmark = [
     pytest.mark.skipif(
