@@ -174,12 +174,14 @@ def _study(options: argparse.Namespace, rest: Sequence[str]) -> int:
     _nothing_more(rest)
     given = vars(options)
     action, folder, output = (given.pop(name) for name in ("action", "study", "output"))
-    if action == "new":
+    if others := sorted(set(given) - flags.of_study(action)):
+        where = next(a for a in flags.STUDY if others[0] in flags.of_study(a))
+        fixed = ": a study is fixed once it is made" if where == "new" else ""
+        raise UserError(f"--{others[0]} is for `study {where}`{fixed}")
+    if action in flags.STUDY:
         if output is not None:
-            raise UserError(f"--output={output} is not for `study new`: --study is what it writes")
-        return _new_study(folder, given)
-    if given:
-        raise UserError(f"--{min(given)} is for `study new`: a study is fixed once it is made")
+            raise UserError(f"--output={output} is not for `study {action}`: leave it out")
+        return _new_study(folder, given) if action == "new" else _serve_study(folder, given)
     if action == "export":
         from s2f_jax.study import exporting
 
@@ -207,6 +209,17 @@ def _new_study(folder: str, given: dict[str, Any]) -> int:
         f" {sum(p.catch for p in made.pairs.values())} catch pairs, {len(made.slots[0])} trials a person,"
         f" {len(made.slots)} slots; all of it is in {folder}/study.json"
     )
+    return 0
+
+
+def _serve_study(folder: str, given: dict[str, Any]) -> int:
+    from s2f_jax.web.study_serve import serve
+
+    try:
+        serve(folder, **given)
+    except KeyboardInterrupt:  # Before it was there.
+        print("s2f: stopped", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -177,20 +177,12 @@ def demo(add: Add) -> None:
     from s2f_jax.web.limits import Limits
 
     add("--checkpoint", help=f"{_MODEL}; default runs/demo")
-    add("--port", type=int, default=8000, help="to listen on; 0: any that is free")
-    add(
-        "--host",
-        default="127.0.0.1",
-        help="the address to listen on; of any that is not this machine's own, the page demands a"
-        " token",
-    )
-    add("--token", help="letters and digits that open the page; default: made anew each time")
+    _place(add)
     add(
         "--tls_certificate",
         metavar="PEM",
         help="for https, without which browsers give no microphone to a page of another machine",
     )
-    add("--tls_key", metavar="PEM", help="of --tls_certificate")
     add("--keep", metavar="DIR", help="keep every video there, with its picture; default: none")
     add("--badge", action="store_true", help="a small visible mark of what is synthetic")
     add("--files_only", action="store_true", help="no microphone and no camera is asked for")
@@ -202,9 +194,7 @@ def demo(add: Add) -> None:
         "idle_seconds": "without a word, after which a visitor's place is free",
         "stalled_seconds": "that a visitor may take to read what is sent",
     }
-    for name, what in limits.items():
-        default = getattr(Limits, name)
-        add(f"--{name}", type=int, default=default, metavar="N", help=f"{what}; default {default}")
+    _limits(add, Limits, limits)
 
 
 def export(add: Add) -> None:
@@ -253,12 +243,21 @@ def doctor(add: Add) -> None:
 
 
 def study(add: Add) -> None:
-    add("action", choices=("new", "report", "export"), help="make one, evaluate it, votes to CSV")
+    add(
+        "action",
+        choices=("new", "serve", "report", "export"),
+        help="make one, let people vote, evaluate it, votes to CSV",
+    )
     add("--study", required=True, metavar="DIR", help="the study's folder; for new, not there yet")
     add(
         "--output", metavar="DIR", help="of report or export; default report/ or export/ in --study"
     )
-    of_new = {
+    for action, flags in STUDY.items():
+        flags(_of_action(add, action))
+
+
+def study_new(add: Add) -> None:
+    flags = {
         "--kind": {"choices": ("preference", "turing"), "help": "which of two, or real or not"},
         "--methods": {
             "nargs": "+",
@@ -281,8 +280,45 @@ def study(add: Add) -> None:
         "--question": {"metavar": "TEXT", "help": "that people are asked of each pair or video"},
         "--consent": {"metavar": "FILE", "help": "the text that people agree to, instead of ours"},
     }  # fmt: skip
-    for name, fields in of_new.items():
-        add(name, default=argparse.SUPPRESS, **fields | {"help": f"new: {fields['help']}"})
+    for name, fields in flags.items():
+        add(name, **fields)
+
+
+def study_serve(add: Add) -> None:
+    from s2f_jax.web.study_limits import StudyLimits
+
+    _place(add)
+    add("--tls_certificate", metavar="PEM", help="for https")
+    limits = {
+        "people": "at once",
+        "idle_seconds": "without a word, after which a place is given to whoever waits",
+        "requests_per_minute": "of a participant",
+        "arrivals_per_minute": "of people who begin or mistype their code, from one address",
+        "body_bytes": "of what a page says",
+        "body_seconds": "that it may take to say it",
+    }
+    _limits(add, StudyLimits, limits)
+
+
+# What each action of `study` takes, beside --study and --output.
+STUDY = {"new": study_new, "serve": study_serve}
+
+
+def of_study(action: str) -> set[str]:
+    """The flags that are an action's own."""
+    names: set[str] = set()
+    if action in STUDY:
+        STUDY[action](lambda name, **_: names.add(name.removeprefix("--")))
+    return names
+
+
+def _of_action(add: Add, action: str) -> Add:
+    """Flags that are not there unless they are given, so that another action can refuse them."""
+
+    def add_to_action(name: str, **fields: Any) -> None:
+        add(name, **fields | {"default": argparse.SUPPRESS, "help": f"{action}: {fields['help']}"})
+
+    return add_to_action
 
 
 def _of_config(add: Add) -> None:
@@ -306,3 +342,22 @@ def _drawing(add: Add) -> None:
 
 def _aligned(add: Add) -> None:
     add("--aligned", action="store_true", help="the image is a crop of the model's size")
+
+
+def _place(add: Add) -> None:
+    add("--port", type=int, default=8000, help="to listen on; 0: any that is free; default 8000")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on; of any that is not this machine's own, the page demands a"
+        " token",
+    )
+    add("--token", help="letters and digits that open the page; default: made anew each time")
+    add("--tls_key", metavar="PEM", help="of --tls_certificate")
+
+
+def _limits(add: Add, of: Any, what: dict[str, str]) -> None:
+    """of: their dataclass."""
+    for name, told in what.items():
+        default = getattr(of, name)
+        add(f"--{name}", type=int, default=default, metavar="N", help=f"{told}; default {default}")

@@ -41,14 +41,7 @@ def demo(
                 f"there is no checkpoint at {DEMO}: make it by `make demo`, in about twelve minutes,"
                 " or give --checkpoint=DIR"
             )
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-        import websockets  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"the page needs a package that is missing ({error}): pip install 's2f_jax[web]'"
-        ) from error
+    serving.check_packages()
     place = serving.listen(host, port, token, tls_certificate, tls_key)
     with contextlib.closing(place.listener):
         from s2f_jax import provenance

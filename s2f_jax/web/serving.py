@@ -60,6 +60,18 @@ def listen(
     return Place(listener, host, listener.getsockname()[1], token, tls)
 
 
+def check_packages() -> None:
+    """Raises UserError where the extra `web` is not installed."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"the page needs a package that is missing ({error}): pip install 's2f_jax[web]'"
+        ) from error
+
+
 def run(app, place: Place, connections: int) -> None:
     """Serves an application until SIGINT or SIGTERM; connections: at once, more are answered 503."""
     import uvicorn

@@ -1,0 +1,169 @@
+"""A study's page as an application: its files, what it asks and says, its videos.
+
+Whatever a page says is a POST of a JSON object, and the answer is one:
+
+  GET  /api/study                                    id, kind, question, consent, choices
+  POST /api/join      key                            code, answered, trials
+  POST /api/resume    code                           code, answered, trials
+  POST /api/show      code                           number, videos, next; or finished
+  POST /api/vote      code, trial, choice, plays, ms code, answered, trials
+  POST /api/withdraw  code                           withdrawn
+  GET  /video/NAME                                   an mp4, in ranges
+
+Where it is not done, "error" says why to people and "why" to the page: malformed, large, slow, code,
+full, often, again (the trial has to be shown anew), refused.
+"""
+
+import asyncio
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from data_pipelines.errors import UserError
+from s2f_jax.study.document import Study
+from s2f_jax.study.store import Refused
+from s2f_jax.web import study_room
+from s2f_jax.web.guard import Guard
+from s2f_jax.web.messages import Malformed, number
+from s2f_jax.web.serving import Place
+from s2f_jax.web.study_limits import StudyLimits
+from s2f_jax.web.study_room import Room
+
+_FILES = pathlib.Path(__file__).parent / "static" / "study"
+_LONGEST = 2**31 - 1
+_KEY = range(16, 65)  # Characters.
+_EARLY = "Thu, 01 Jan 1970 00:00:00 GMT"  # When a file was made may tell which method's it is.
+
+
+def application(study: Study, room: Room, limits: StudyLimits, place: Place) -> ASGIApp:
+    """The page at /, the one to withdraw at /withdraw.html."""
+    told = {
+        "id": study.sha256[:16],
+        "kind": study.kind,
+        "question": study.question,
+        "consent": study.consent,
+        "choices": study.choices,
+    }
+
+    async def about(request: Request) -> Response:
+        return JSONResponse(told)
+
+    def asked(path: str, act: Callable[[dict[str, Any], str], dict[str, Any]]) -> Route:
+        async def answer(request: Request) -> Response:
+            return await _answered(request, limits, act)
+
+        return Route(f"/api/{path}", answer, methods=["POST"])
+
+    def join(message: dict[str, Any], address: str) -> dict[str, Any]:
+        key = _text(message, "key")
+        if len(key) not in _KEY:
+            raise Malformed(f"a key of {len(key)} characters")
+        return dataclasses.asdict(room.join(key, address))
+
+    def resume(message: dict[str, Any], address: str) -> dict[str, Any]:
+        return dataclasses.asdict(room.resume(_text(message, "code"), address))
+
+    def show(message: dict[str, Any], address: str) -> dict[str, Any]:
+        shown = room.show(_text(message, "code"), address)
+        return {"finished": True} if shown is None else dataclasses.asdict(shown)
+
+    def vote(message: dict[str, Any], address: str) -> dict[str, Any]:
+        trial, ms = number(message, "trial", 0, _LONGEST), number(message, "ms", 0, _LONGEST)
+        plays = message.get("plays")
+        if not isinstance(plays, list) or not all(type(n) is int for n in plays):
+            raise Malformed("plays are no list of numbers")
+        code, choice = _text(message, "code"), _text(message, "choice")
+        return dataclasses.asdict(room.vote(code, address, trial, choice, plays, ms))
+
+    def withdraw(message: dict[str, Any], address: str) -> dict[str, Any]:
+        room.withdraw(_text(message, "code"), address)
+        return {"withdrawn": True}
+
+    async def video(request: Request) -> Response:
+        name = request.path_params["name"]
+        try:
+            path = room.video(name)
+        except Refused as error:
+            return _refused(error)
+        same = {"etag": f'"{name}"', "last-modified": _EARLY}  # What is told of each file.
+        return FileResponse(path, media_type="video/mp4", headers=same)
+
+    routes = [
+        Route("/api/study", about),
+        asked("join", join),
+        asked("resume", resume),
+        asked("show", show),
+        asked("vote", vote),
+        asked("withdraw", withdraw),
+        Route("/video/{name}", video),
+        Mount("/", StaticFiles(directory=_FILES, html=True)),
+    ]
+    return Guard(Starlette(routes=routes), place.host, place.port, place.token)
+
+
+async def _answered(
+    request: Request, limits: StudyLimits, act: Callable[[dict[str, Any], str], dict[str, Any]]
+) -> Response:
+    body, address = b"", request.client.host if request.client else ""
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > limits.body_bytes:
+                    return _error(413, "large", "That is more than this page ever says.")
+    except TimeoutError:
+        return _error(408, "slow", "That took too long to come.")
+    except ClientDisconnect:
+        return Response(status_code=400)
+    try:
+        return JSONResponse(await run_in_threadpool(act, _read(body), address))
+    except Malformed as error:
+        return _error(400, "malformed", f"This page does not say so: {error}.")
+    except Refused as error:
+        return _refused(error)
+    except UserError as error:  # Of the disk; whoever runs the study can mend it.
+        return _error(500, "refused", f"{error}")
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("it is no JSON") from error
+    if not isinstance(message, dict):
+        raise Malformed("it is no object")
+    return message
+
+
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message.get(name)
+    if not isinstance(value, str) or not value.isascii():
+        raise Malformed(f"{name} is no text")
+    return value
+
+
+def _refused(error: Refused) -> JSONResponse:
+    match error:
+        case study_room.Unknown():
+            return _error(404, "code", f"{error}")
+        case study_room.Full():
+            return _error(503, "full", f"{error}")
+        case study_room.TooOften(wait=wait):
+            return _error(429, "often", f"{error}", {"retry-after": str(wait)})
+        case study_room.NotSeen():
+            return _error(409, "again", f"{error}")
+    return _error(409, "refused", f"{error}")
+
+
+def _error(status: int, why: str, error: str, headers: dict[str, str] | None = None):
+    return JSONResponse({"why": why, "error": error}, status, headers)

@@ -1,0 +1,250 @@
+"""The people who are at a study's page now: what each is shown, and whether they have seen it."""
+
+import dataclasses
+import pathlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from s2f_jax.study.document import Study, Trial
+from s2f_jax.study.store import Participant, Refused, Store
+from s2f_jax.web.allowance import Allowance
+from s2f_jax.web.study_limits import StudyLimits
+
+_PLAYED = 0.9  # Of a video's length: players round it, and clocks differ.
+_APART = 1.0  # Seconds by which a page's clock may be ahead of ours.
+
+
+class Unknown(Refused):
+    """No participant has such a code, or no video such a name."""
+
+
+class Full(Refused):
+    """All places are taken."""
+
+
+class TooOften(Refused):
+    """They asked more often than they may."""
+
+    def __init__(self, wait: int):
+        super().__init__(f"That was too often: wait {wait} s.")
+        self.wait = wait
+
+
+class NotSeen(Refused):
+    """The trial has to be shown (again) before the vote."""
+
+
+@dataclasses.dataclass
+class Person:
+    """Somebody who is here."""
+
+    participant: Participant
+    trials: Sequence[Trial]
+    seen: float  # When they last said something; like all times here, by the room's clock.
+    begun: dict[int, float] = dataclasses.field(default_factory=dict)  # When a trial was shown.
+    videos: dict[int, list[str]] = dataclasses.field(
+        default_factory=dict
+    )  # Of this trial, the next.
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """How far a participant is."""
+
+    code: str
+    answered: int
+    trials: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A trial as a page may know it."""
+
+    number: int  # Its place in the participant's order, from 0.
+    videos: Sequence[str]  # Names, from left to right.
+    next: Sequence[str]  # Of the trial after it, to be loaded before.
+
+
+class Room:
+    """Its methods may be called from any thread; they wait for the disk.
+
+    A page never learns what a trial is of: trials are told by their places, and videos by names that
+    are drawn for one participant and one trial. All raise Full, TooOften or Unknown.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        limits: StudyLimits,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._study, self._store, self._limits, self._clock = study, store, limits, clock
+        self._lock = threading.Lock()
+        self._door = threading.Lock()  # One comes in at a time, or there would be too many.
+        self._here: dict[str, Person] = {}  # By code.
+        self._joined: dict[str, str] = {}  # Key to code, of those who are here.
+        self._named: dict[
+            str, tuple[str, pathlib.Path]
+        ] = {}  # A video's name to whose, and its file.
+        self._asked = Allowance(limits.requests_per_minute, clock)
+        self._arrived = Allowance(limits.arrivals_per_minute, clock)
+
+    def join(self, key: str, address: str) -> Standing:
+        """Somebody has agreed. key: drawn by their page; the same one again is the same person, since
+        an answer may be lost on its way. Raises Refused where the study has no slot left."""
+        _spend(self._arrived, address)
+        with self._door:
+            if (code := self._joined.get(key)) is None:
+                self._make_place()
+                participant = self._store.register()
+                code = self._enter(participant).participant.code
+                with self._lock:
+                    self._joined[key] = code
+        return self._standing(self._of(code, address))
+
+    def resume(self, code: str, address: str) -> Standing:
+        return self._standing(self._of(code, address))
+
+    def show(self, code: str, address: str) -> Shown | None:
+        """The first trial that is not answered, whose time begins; None: there is none left."""
+        person = self._of(code, address)
+        number = self._next(person)
+        if number == len(person.trials):
+            return None
+        with self._lock:
+            now = self._clock()
+            person.begun = {number: person.begun.get(number, now)}
+            shown = range(number, min(number + 2, len(person.trials)))
+            for gone in set(person.videos) - set(shown):
+                self._forget(person.videos.pop(gone))
+            for trial in shown:
+                if trial not in person.videos:
+                    person.videos[trial] = self._name(person, person.trials[trial])
+            after = person.videos.get(number + 1, [])
+            return Shown(number, person.videos[number], after)
+
+    def vote(
+        self, code: str, address: str, trial: int, choice: str, plays: Sequence[int], ms: int
+    ) -> Standing:
+        """Stores it for good, as Store.vote does. Raises Refused for what cannot be, NotSeen where
+        the videos cannot have been played as often as it says."""
+        person = self._of(code, address)
+        number = self._next(person)
+        if number < trial < len(person.trials):
+            raise NotSeen(
+                f"Trial {trial + 1} comes after trial {number + 1}, which is not answered."
+            )
+        if trial == number < len(person.trials):
+            self._check_seen(person, trial, plays, ms)
+        self._store.vote(person.participant.code, trial, choice, plays, ms)
+        standing = self._standing(person)
+        if standing.answered == standing.trials:
+            self._leave(person)
+        return standing
+
+    def withdraw(self, code: str, address: str) -> None:
+        """Deletes all that is stored of a participant."""
+        participant = self._find(code, address)
+        self._store.withdraw(participant.code)
+        with self._lock:
+            person = self._here.get(participant.code)
+        if person is not None:
+            self._leave(person)
+
+    def video(self, name: str) -> pathlib.Path:
+        """Of a trial that was shown, or is the next. Raises Unknown for any other name."""
+        with self._lock:
+            if name not in self._named:
+                raise Unknown("There is no such video: open the page again.")
+            code, path = self._named[name]
+            self._here[code].seen = self._clock()
+        _spend(self._asked, code)
+        return path
+
+    def _find(self, code: str, address: str) -> Participant:
+        try:
+            participant = self._store.participant(code)
+        except Refused as error:
+            _spend(self._arrived, address)  # Who guesses.
+            raise Unknown("Nobody in this study has that code: check it, or begin anew.") from error
+        _spend(self._asked, participant.code)
+        return participant
+
+    def _of(self, code: str, address: str) -> Person:
+        participant = self._find(code, address)
+        with self._lock:
+            person = self._here.get(participant.code)
+            if person is not None:
+                person.seen = self._clock()
+                return person
+        with self._door:
+            self._make_place()
+            return self._enter(participant)
+
+    def _make_place(self) -> None:
+        """Raises Full where nobody has been silent for long."""
+        with self._lock:
+            if len(self._here) < self._limits.people:
+                return
+            since = self._clock() - self._limits.idle_seconds
+            silent = [person for person in self._here.values() if person.seen <= since]
+        if not silent:
+            raise Full(
+                f"All {self._limits.people} places of this study are taken now: try again in a few"
+                " minutes. What you have answered is kept."
+            )
+        for person in silent:
+            self._leave(person)
+
+    def _enter(self, participant: Participant) -> Person:
+        trials = self._study.trials(participant.slot)
+        with self._lock:
+            new = Person(participant, trials, self._clock())
+            return self._here.setdefault(participant.code, new)
+
+    def _leave(self, person: Person) -> None:
+        code = person.participant.code
+        with self._lock:
+            if self._here.get(code) is person:
+                del self._here[code]
+                for names in person.videos.values():
+                    self._forget(names)
+                self._joined = {k: of for k, of in self._joined.items() if of != code}
+
+    def _name(self, person: Person, trial: Trial) -> list[str]:
+        names = [secrets.token_urlsafe(16) for _ in trial.videos]
+        folder = pathlib.Path(self._study.folder)
+        for name, video in zip(names, trial.videos, strict=True):
+            self._named[name] = person.participant.code, folder / video.file
+        return names
+
+    def _forget(self, names: Sequence[str]) -> None:
+        for name in names:
+            del self._named[name]
+
+    def _next(self, person: Person) -> int:
+        answered = set(self._store.voted(person.participant.code))
+        return next(n for n in range(len(person.trials) + 1) if n not in answered)
+
+    def _standing(self, person: Person) -> Standing:
+        code = person.participant.code
+        return Standing(code, len(self._store.voted(code)), len(person.trials))
+
+    def _check_seen(self, person: Person, trial: int, plays: Sequence[int], ms: int) -> None:
+        with self._lock:
+            begun = person.begun.get(trial)
+            passed = 0 if begun is None else self._clock() - begun
+        if begun is None:
+            raise NotSeen("The study was interrupted: please play the videos once more.")
+        lengths = [video.seconds for video in person.trials[trial].videos]
+        least = _PLAYED * sum(n * of for n, of in zip(plays, lengths, strict=False))
+        if min(passed, ms / 1000) < least or ms / 1000 > passed + _APART:
+            raise NotSeen("Each video has to be played to its end before you answer.")
+
+
+def _spend(allowance: Allowance, who: str) -> None:
+    if wait := allowance.wait(who):
+        raise TooOften(wait)
