@@ -169,7 +169,7 @@ class Room:
             participant = self._store.participant(code)
         except Refused as error:
             _spend(self._arrived, address)  # Who guesses.
-            raise Unknown("Nobody in this study has that code: check it, or begin anew.") from error
+            raise Unknown("Nobody in this study has that code: check it.") from error
         _spend(self._asked, participant.code)
         return participant
 

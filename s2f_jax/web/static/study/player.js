@@ -14,7 +14,7 @@ export function loading(name) {
 }
 
 export class Player {
-  /** label: such as "Play the left video"; changed(): after anything happened; lost(): its file
+  /** label: such as "video 1"; changed(): after anything happened; lost(): its file
    * cannot be had. */
   constructor(video, label, changed, lost) {
     this.video = video;
@@ -28,7 +28,7 @@ export class Player {
     this.button.addEventListener('click', () => this.play());
     this.box = document.createElement('div');
     this.box.className = 'video';
-    video.setAttribute('aria-label', label.replace('Play t', 'T'));
+    video.setAttribute('aria-label', label);
     this.box.append(video, this.button);
     video.addEventListener('ended', () => this.ended());
     video.addEventListener('pause', () => !video.ended && this.stop('It was stopped: play it again.'));
@@ -45,6 +45,7 @@ export class Player {
     this.video.volume = 1;
     this.video.playbackRate = 1;
     this.video.currentTime = 0;
+    this.box.scrollIntoView({block: 'nearest'});
     this.changed(this);
     try {
       await this.video.play();
@@ -76,7 +77,7 @@ export class Player {
   update() {
     this.box.dataset.state = this.playing ? 'playing' : 'still';
     this.box.dataset.played = this.plays > 0;
-    const again = this.plays ? `${this.label} again` : this.label;
-    this.button.textContent = this.playing ? 'Playing' : again;
+    const text = this.playing ? `Playing ${this.label}` : `Play ${this.label}${this.plays ? ' again' : ''}`;
+    if (this.button.textContent !== text) this.button.textContent = text;
   }
 }

@@ -2,9 +2,9 @@
 
 import {Player, loading} from './player.js';
 
-const SIDES = {
-  preference: {labels: ['Play the left video', 'Play the right video'], answers: ['The left one', 'The right one']},
-  turing: {labels: ['Play the video'], answers: ['Real', 'Generated']},
+const SIDES = { // On a phone nothing is left or right.
+  preference: {labels: ['video 1', 'video 2'], answers: ['Video 1', 'Video 2']},
+  turing: {labels: ['the video'], answers: ['Real', 'Generated']},
 };
 const $ = (id) => document.getElementById(id);
 const typed = (target) => target.closest('input, textarea, select, summary');
@@ -28,7 +28,7 @@ export class Trial {
       return button;
     });
     $('choices').append(...this.buttons);
-    const first = study.kind === 'preference' ? '1 and 2 play one of them' : '1 plays it again';
+    const first = study.kind === 'preference' ? '1 and 2 play that video' : '1 plays it again';
     $('keys').textContent = `Keys: space plays what you have not seen, ${first}, ← and → answer.`;
     document.addEventListener('keydown', (event) => this.key(event));
     document.addEventListener('visibilitychange', () => {
@@ -68,7 +68,7 @@ export class Trial {
   update() {
     for (const player of this.players) {
       player.update();
-      player.button.disabled = !this.open || player.playing;
+      player.button.disabled = !this.open; // Not while it plays: a key pressed then would be lost.
     }
     for (const button of this.buttons) button.disabled = !this.open || !this.seen;
     const failed = this.players.find((player) => player.failed)?.failed;
