@@ -42,6 +42,7 @@ class Person:
 
     participant: Participant
     trials: Sequence[Trial]
+    answered: set[int]
     seen: float  # When they last said something; like all times here, by the room's clock.
     begun: dict[int, float] = dataclasses.field(default_factory=dict)  # When a trial was shown.
     videos: dict[int, list[str]] = dataclasses.field(
@@ -106,15 +107,18 @@ class Room:
         return self._standing(self._of(code, address))
 
     def resume(self, code: str, address: str) -> Standing:
+        """Of somebody who has begun before."""
         return self._standing(self._of(code, address))
 
     def show(self, code: str, address: str) -> Shown | None:
         """The first trial that is not answered, whose time begins; None: there is none left."""
         person = self._of(code, address)
-        number = self._next(person)
-        if number == len(person.trials):
+        if self._standing(person).answered == len(person.trials):
             return None
         with self._lock:
+            if self._here.get(person.participant.code) is not person:
+                raise NotSeen("The study was interrupted: try again.")  # Meanwhile they left.
+            number = _next(person)
             now = self._clock()
             person.begun = {number: person.begun.get(number, now)}
             shown = range(number, min(number + 2, len(person.trials)))
@@ -132,18 +136,22 @@ class Room:
         """Stores it for good, as Store.vote does. Raises Refused for what cannot be, NotSeen where
         the videos cannot have been played as often as it says."""
         person = self._of(code, address)
-        number = self._next(person)
+        with self._lock:
+            number = _next(person)
         if number < trial < len(person.trials):
             raise NotSeen(
                 f"Trial {trial + 1} comes after trial {number + 1}, which is not answered."
             )
         if trial == number < len(person.trials):
             self._check_seen(person, trial, plays, ms)
-        self._store.vote(person.participant.code, trial, choice, plays, ms)
-        standing = self._standing(person)
-        if standing.answered == standing.trials:
-            self._leave(person)
-        return standing
+        try:
+            self._store.vote(person.participant.code, trial, choice, plays, ms)
+        except Refused:  # Perhaps another server of this study has their answer.
+            self._recall(person)
+            raise
+        with self._lock:
+            person.answered.add(trial)
+        return self._standing(person)
 
     def withdraw(self, code: str, address: str) -> None:
         """Deletes all that is stored of a participant."""
@@ -174,14 +182,17 @@ class Room:
         return participant
 
     def _of(self, code: str, address: str) -> Person:
-        participant = self._find(code, address)
         with self._lock:
-            person = self._here.get(participant.code)
+            person = self._here.get(code)
             if person is not None:
                 person.seen = self._clock()
-                return person
+        if person is not None:  # Without the disk, which others' votes may be waiting for.
+            _spend(self._asked, code)
+            return person
+        participant = self._find(code, address)
         with self._door:
-            self._make_place()
+            if participant.code not in self._here:
+                self._make_place()
             return self._enter(participant)
 
     def _make_place(self) -> None:
@@ -201,8 +212,9 @@ class Room:
 
     def _enter(self, participant: Participant) -> Person:
         trials = self._study.trials(participant.slot)
+        answered = set(self._store.voted(participant.code))
         with self._lock:
-            new = Person(participant, trials, self._clock())
+            new = Person(participant, trials, answered, self._clock())
             return self._here.setdefault(participant.code, new)
 
     def _leave(self, person: Person) -> None:
@@ -225,13 +237,18 @@ class Room:
         for name in names:
             del self._named[name]
 
-    def _next(self, person: Person) -> int:
-        answered = set(self._store.voted(person.participant.code))
-        return next(n for n in range(len(person.trials) + 1) if n not in answered)
+    def _recall(self, person: Person) -> None:
+        answered = self._store.voted(person.participant.code)
+        with self._lock:
+            person.answered.update(answered)
 
     def _standing(self, person: Person) -> Standing:
-        code = person.participant.code
-        return Standing(code, len(self._store.voted(code)), len(person.trials))
+        """Who has finished needs no place."""
+        with self._lock:
+            answered = len(person.answered)
+        if answered == len(person.trials):
+            self._leave(person)
+        return Standing(person.participant.code, answered, len(person.trials))
 
     def _check_seen(self, person: Person, trial: int, plays: Sequence[int], ms: int) -> None:
         with self._lock:
@@ -243,6 +260,11 @@ class Room:
         least = _PLAYED * sum(n * of for n, of in zip(plays, lengths, strict=False))
         if min(passed, ms / 1000) < least or ms / 1000 > passed + _APART:
             raise NotSeen("Each video has to be played to its end before you answer.")
+
+
+def _next(person: Person) -> int:
+    """The first trial that is not answered; after the last, how many there are."""
+    return next(n for n in range(len(person.trials) + 1) if n not in person.answered)
 
 
 def _spend(allowance: Allowance, who: str) -> None:

@@ -259,6 +259,8 @@ def test_who_has_finished_gives_their_place_to_another(tmp_path):
         first.join("a" * 32)
         refused(second.post("join", key="b" * 32), 503, "full")
         first.watch_and_vote()
+        assert first.show() == {"finished": True}
+        assert first.ask("resume", code=first.code)["answered"] == 1
         second.join("b" * 32)
 
 

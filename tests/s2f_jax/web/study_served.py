@@ -51,6 +51,9 @@ class Visitor:
     def connect(self):
         self.connection = http.client.HTTPConnection(self.place.hostname, self.place.port, 30)
 
+    def close(self):
+        self.connection.close()
+
     def ask(self, path, message=None):
         """-> status, body."""
         begun = time.perf_counter()
