@@ -51,6 +51,11 @@ class Trained(NamedTuple):
     generator: Generator
     variables: dict[str, Any]
 
+    @property
+    def folder(self) -> epath.Path:
+        """The checkpoint's own, whichever of the run becomes the best one meanwhile."""
+        return self.workdir / "checkpoints" / str(self.step)
+
 
 def restore(path: epath.PathLike) -> Trained:
     """From a workdir (its best checkpoint) or a checkpoint step's folder.
@@ -123,13 +128,21 @@ class Animator:
         generator: Generator,
         weights: folded.Weights,
         face: Sequence[Sequence[float]] = (),
+        origin: epath.Path | None = None,
     ):
-        """face: where a portrait's stable points go, as in the field model.face."""
-        self.generator, self.face = generator, face
+        """face: where a portrait's stable points go, as in the field model.face; origin: the
+        checkpoint's or the bundle's folder, where the weights are from one."""
+        self.generator, self.face, self._origin = generator, face, origin
         self.painter = Painter(generator, weights)
         self.rate, self.size = generator.audio_rate, (generator.height, generator.width_px)
         # A frame is a whole number of samples, also where the rates do not divide.
         self.fps = self.rate / generator.stride
+
+    @property
+    def origin(self) -> epath.Path:
+        """The folder of the checkpoint or the bundle that it was loaded from."""
+        assert self._origin is not None, "it was not loaded, but made from weights"
+        return self._origin
 
     @classmethod
     def load(cls, path: epath.PathLike) -> "Animator":
@@ -140,11 +153,15 @@ class Animator:
         if bundle.is_one(path):
             config, weights = bundle.read(path)
             generator = networks.generator(config.data, config.model)
-        else:
-            trained = restore(path)
-            config, generator = trained.config, trained.generator
-            weights = folded.fold(generator, trained.variables)
-        return cls(generator, weights, networks.face(config.model))
+            return cls(generator, weights, networks.face(config.model), epath.Path(path))
+        return cls.of(restore(path))
+
+    @classmethod
+    def of(cls, trained: Trained) -> "Animator":
+        """From a checkpoint that is restored."""
+        weights = folded.fold(trained.generator, trained.variables)
+        face = networks.face(trained.config.model)
+        return cls(trained.generator, weights, face, trained.folder)
 
     def __call__(
         self,

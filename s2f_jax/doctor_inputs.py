@@ -56,7 +56,7 @@ class Inputs:
         started = time.perf_counter()
         animator = Animator.load(path)
         seconds = time.perf_counter() - started
-        made = provenance.mark(path, 0, {})
+        made = provenance.mark(animator.origin, 0, {})
         parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.painter.weights))
         values = {
             **made.model,

@@ -76,7 +76,7 @@ def export(
     generator = networks.generator(trained.config.data, model)
     folded_weights = bundle.named(folded.fold(generator, trained.variables))
     examples = [parity.noise_example(generator)]
-    examples += _example(checkpoint, generator, image, audio, aligned)
+    examples += _example(trained, generator, image, audio, aligned)
     with folders.appearing(target) as folder:
         config = _config(trained, generator, chosen, weights)
         _write_model(folder, generator, chosen, bundle.stored(folded_weights, weights))
@@ -114,7 +114,7 @@ def _checked_formats(formats: str) -> list[str]:
 
 
 def _example(
-    checkpoint: str,
+    trained: Trained,
     generator: Generator,
     image: str | None,
     audio: str | None,
@@ -124,7 +124,7 @@ def _example(
     if bool(image) != bool(audio):
         raise UserError("--image and --audio go together: give both or none of them")
     if image and audio:
-        animator = Animator.load(checkpoint)
+        animator = Animator.of(trained)
         still = animator.still(image) if aligned else animator.portrait(image)[0]
         what = f"{epath.Path(image).name} under {epath.Path(audio).name}"
         return [Example(what, still, animator.sound(audio))]
@@ -155,7 +155,7 @@ def _config(
         "state": programs.state_sizes(g),
         "weights": weights,
         "programs": {name: _files(name) for name in formats},
-        "source": provenance.model(trained.workdir / "checkpoints" / str(trained.step)),
+        "source": provenance.model(trained.folder),
         "made_with": {**made_with["versions"], "git": made_with["git"]},
         "data": bundle.section(trained.config.data),
         "model": bundle.section(trained.config.model),

@@ -72,7 +72,7 @@ def generate(
 
             animator = Animator.load(checkpoint)
             looks.thread.submit(animator.painter.arranged, CHUNK)  # While the rest is compiled.
-            mark = provenance.mark(checkpoint, seed, {}, composite=paste_back)
+            mark = provenance.mark(animator.origin, seed, {}, composite=paste_back)
             studio = _Studio(animator, looks, shown, mark, badge, signer)
             frames = sum(math.ceil(seconds[job.audio] * studio.fps) for job in sum(groups, []))
             with _Progress(frames) as progress:

@@ -58,7 +58,7 @@ def stream(
             _say(doubt)
         recorded = microphone is None and audio != "-" and pathlib.Path(audio).is_file()
         inputs = {"image": image} | ({"audio": audio} if recorded else {})
-        mark = provenance.mark(checkpoint, seed, inputs)
+        mark = provenance.mark(animator.origin, seed, inputs)
         source_rate = source.rate or animator.rate
         live = Live(animator, still, source_rate, seed, recorded and not pace)
         fps = fractions.Fraction(animator.rate, animator.generator.stride)

@@ -50,7 +50,7 @@ def demo(
         from s2f_jax.web.studio import Studio, warm_up
 
         animator = Animator.load(checkpoint)
-        mark = provenance.mark(checkpoint, 0, {})
+        mark = provenance.mark(animator.origin, 0, {})
         warm_up(animator)
         _look_for_the_face_model()
         files = tuple(pathlib.Path(checkpoint) / name for name in _EXAMPLE)

@@ -1,8 +1,11 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from data_pipelines import faces, media
 from data_pipelines.errors import UserError
+from s2f_jax.animate import Animator
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
@@ -143,3 +146,9 @@ def test_a_portrait_is_aligned_to_the_model(animator, monkeypatch):
     assert count == 1 and np.abs(drawn.astype(int) - STILL).max() <= 2
     video = animator(STILL, SOUND, 16000)
     assert np.abs(video.astype(int) - animate(animator, image=drawn)).max() == 0
+
+
+def test_it_knows_its_checkpoint_whichever_becomes_the_best_one(run_folder, tmp_path):
+    copy = shutil.copytree(run_folder, tmp_path / "run")
+    for path in (copy, copy / "checkpoints" / "3"):
+        assert Animator.load(path).origin == copy / "checkpoints" / "3"
