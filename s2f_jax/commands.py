@@ -1,12 +1,14 @@
 """The commands: what each does with its flags. Their modules are imported when they run."""
 
 import argparse
-import sys
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from data_pipelines.errors import UserError
 from s2f_jax import flags
+
+Run = Callable[[argparse.Namespace, Sequence[str]], int]  # Flags and what is none -> exit code.
 
 
 def _config(options: argparse.Namespace, rest: Sequence[str]) -> Any:
@@ -54,8 +56,6 @@ def _evaluate(options: argparse.Namespace, rest: Sequence[str]) -> int:
         result = compare(options.videos, options.reference, options.output, config, options.aligned)
         _tell(result, options.output)
         return 0
-    import importlib
-
     config = _config(options, rest)
     workdir = options.workdir or f"runs/{config.name}"
     of_rows = (tuple(options.rows.split(",")),) if options.rows else ()
@@ -105,18 +105,6 @@ def _benchmark(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
-def _generate(options: argparse.Namespace, rest: Sequence[str]) -> int:
-    from s2f_jax.generate import generate
-
-    _nothing_more(rest)
-    try:
-        generate(**vars(options))
-    except KeyboardInterrupt:
-        print("s2f: stopped; nothing half-written is left", file=sys.stderr)
-        return 130  # As shells have it.
-    return 0
-
-
 def _convert(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from s2f_jax import convert
 
@@ -128,45 +116,6 @@ def _convert(options: argparse.Namespace, rest: Sequence[str]) -> int:
     else:
         _nothing_more(rest)
         convert.to_sda(options.checkpoint, options.output)
-    return 0
-
-
-def _doctor(options: argparse.Namespace, rest: Sequence[str]) -> int:
-    from s2f_jax import doctor
-
-    _nothing_more(rest)
-    return doctor.run(**vars(options))
-
-
-def _stream(options: argparse.Namespace, rest: Sequence[str]) -> int:
-    from s2f_jax.stream import stream
-
-    _nothing_more(rest)
-    try:
-        stream(**vars(options))
-    except KeyboardInterrupt:
-        print("s2f: stopped", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _demo(options: argparse.Namespace, rest: Sequence[str]) -> int:
-    from s2f_jax.web.demo import demo
-
-    _nothing_more(rest)
-    try:
-        demo(**vars(options))
-    except KeyboardInterrupt:  # Before it was there.
-        print("s2f: stopped", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _export(options: argparse.Namespace, rest: Sequence[str]) -> int:
-    from s2f_jax.export import export
-
-    _nothing_more(rest)
-    export(**vars(options))
     return 0
 
 
@@ -199,11 +148,7 @@ def _new_study(folder: str, given: dict[str, Any]) -> int:
 
     if missing := [name for name in ("kind", "methods", "truth") if name not in given]:
         raise UserError(f"`study new` needs --{missing[0]}: see --help")
-    try:
-        made = making.new(folder, **given)
-    except KeyboardInterrupt:
-        print("s2f: stopped; nothing half-written is left", file=sys.stderr)
-        return 130
+    made = making.new(folder, **given)
     print(
         f"{folder}: {sum(not p.catch for p in made.pairs.values())} pairs,"
         f" {sum(p.catch for p in made.pairs.values())} catch pairs, {len(made.slots[0])} trials a person,"
@@ -215,11 +160,7 @@ def _new_study(folder: str, given: dict[str, Any]) -> int:
 def _serve_study(folder: str, given: dict[str, Any]) -> int:
     from s2f_jax.web.study_serve import serve
 
-    try:
-        serve(folder, **given)
-    except KeyboardInterrupt:  # Before it was there.
-        print("s2f: stopped", file=sys.stderr)
-        return 130
+    serve(folder, **given)
     return 0
 
 
@@ -228,13 +169,25 @@ def _nothing_more(rest: Sequence[str]) -> None:
         raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
 
 
+def _of(module: str, function: str) -> Run:
+    """A command whose flags are a function's arguments; nothing returned is exit code 0."""
+
+    def run(options: argparse.Namespace, rest: Sequence[str]) -> int:
+        _nothing_more(rest)
+        called = getattr(importlib.import_module(f"s2f_jax.{module}"), function)
+        return called(**vars(options)) or 0
+
+    return run
+
+
 class Command(NamedTuple):
     """One word of the command line."""
 
-    run: Callable[[argparse.Namespace, Sequence[str]], int]  # To the exit code.
+    run: Run
     add_flags: Callable[[flags.Add], None]
     what: str  # It does.
     example: str  # Of its flags.
+    atomic: bool = False  # Stopped, it leaves nothing half-written.
 
 
 COMMANDS = {
@@ -260,10 +213,11 @@ COMMANDS = {
         "--config=configs/demo.py --json=before.json",
     ),
     "generate": Command(
-        _generate,
+        _of("generate", "generate"),
         flags.generate,
         "a still and sound to an mp4",
         "--checkpoint=runs/grid --image=face.png --audio=speech.wav --output=talk.mp4",
+        atomic=True,
     ),
     "convert": Command(
         _convert,
@@ -272,25 +226,25 @@ COMMANDS = {
         "--sda=grid.dat --output=runs/sda_grid",
     ),
     "doctor": Command(
-        _doctor,
+        _of("doctor", "run"),
         flags.doctor,
         "what is wrong with this machine, a picture, a sound or a checkpoint",
         "--checkpoint=runs/grid --image=face.png --audio=speech.wav",
     ),
     "stream": Command(
-        _stream,
+        _of("stream", "stream"),
         flags.stream,
         "a still and sound that comes, to a video as it is due",
         "--checkpoint=runs/grid --image=face.png --microphone --output=live.mp4",
     ),
     "demo": Command(
-        _demo,
+        _of("web.demo", "demo"),
         flags.demo,
         "a page where a person gives a face and speaks, and the face speaks",
         "--checkpoint=runs/grid --port=8000",
     ),
     "export": Command(
-        _export,
+        _of("export", "export"),
         flags.export,
         "a model as a folder that runs without this code",
         "--checkpoint=runs/grid --output=bundle --formats=stablehlo,onnx",
@@ -300,5 +254,6 @@ COMMANDS = {
         flags.study,
         "ask people: which of two videos looks real, and is one real at all",
         "new --study=runs/study --kind=preference --methods ours=DIR baseline=DIR --truth=DIR",
+        atomic=True,
     ),
 }

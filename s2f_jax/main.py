@@ -50,6 +50,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         options, rest = parser.parse_known_args(list(arguments[named:]))
         return command.run(options, rest)
+    except KeyboardInterrupt:
+        left = "; nothing half-written is left" if command.atomic else ""
+        print(f"s2f: stopped{left}", file=sys.stderr)
+        return 130  # As shells have it.
     except UserError as error:
         print(f"s2f: {printable(error)}", file=sys.stderr)
         return 2
