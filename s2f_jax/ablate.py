@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from etils import epath
 
 from data_pipelines.errors import STOPPED, UserError
-from s2f_jax import config_file, evaluate, judges, report, runs, table
-from s2f_jax.verdicts import BASELINE, MODEL
+from s2f_jax import config_file, evaluate, judges, report, runs
+from s2f_jax.reports import table
+from s2f_jax.reports.verdicts import BASELINE, MODEL
 
 _SLURM = """#!/usr/bin/env bash
 # One variant a task; afterwards the same `ablate` command without --print makes the table.

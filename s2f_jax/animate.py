@@ -10,7 +10,8 @@ from etils import epath
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import bundle, networks, runs
+from s2f_jax import networks, runs
+from s2f_jax.bundles import bundle
 from s2f_jax.checkpoint import Checkpoints, check_files, restore_variables
 from s2f_jax.models import folded
 from s2f_jax.models.generator import Generator

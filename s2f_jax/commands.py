@@ -87,7 +87,7 @@ def _ablate(options: argparse.Namespace, rest: Sequence[str]) -> int:
     )
 
 
-_SCORED_BY = {"animate": "evaluate", "lipread": "reading", "sync": "offsets"}
+_SCORED_BY = {"animate": "evaluate", "lipread": "readers.reading", "sync": "readers.offsets"}
 
 
 def _benchmark(options: argparse.Namespace, rest: Sequence[str]) -> int:

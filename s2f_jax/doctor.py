@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from data_pipelines import files
 from data_pipelines.errors import UserError
-from s2f_jax import doctor_machine, findings
-from s2f_jax.findings import ERROR, WARNING, Finding
+from s2f_jax.checks import findings, machine
+from s2f_jax.checks.findings import ERROR, WARNING, Finding
 
 
 def run(
@@ -54,13 +54,13 @@ def _examine(
     video: str | None,
     folder: pathlib.Path,
 ) -> Iterator[Finding]:
-    for about, check in doctor_machine.checks(folder).items():
+    for about, check in machine.checks(folder).items():
         yield from findings.of(about, check)
     if not (image or audio or checkpoint or video):
         return
     # Here, since what it imports may be what is missing.
     try:
-        from s2f_jax.doctor_inputs import Inputs
+        from s2f_jax.checks.inputs import Inputs
     except ImportError as error:
         yield Finding(ERROR, "inputs", f"cannot be looked at ({error}): see packages above")
         return

@@ -12,10 +12,11 @@ from etils import epath
 
 from data_pipelines import files, loader, media, prepare, stored
 from data_pipelines.errors import UserError
-from s2f_jax import figures, judges, report, runs
+from s2f_jax import judges, report, runs
 from s2f_jax.animate import Animator, find_checkpoint
 from s2f_jax.judges import Judges
 from s2f_jax.metrics.scoring import pair_of, unscored
+from s2f_jax.reports import figures
 from s2f_jax.runs import Config
 
 # stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].

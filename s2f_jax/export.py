@@ -12,23 +12,13 @@ import flatbuffers
 from etils import epath
 
 from data_pipelines.errors import UserError
-from s2f_jax import (
-    animate,
-    bundle,
-    card,
-    folders,
-    networks,
-    parity,
-    programs,
-    provenance,
-    run_bundle,
-    run_tensorflow,
-    runs,
-)
+from s2f_jax import animate, folders, networks, runs
 from s2f_jax.animate import Animator, Trained
+from s2f_jax.bundles import bundle, card, parity, programs, run_bundle, run_tensorflow
+from s2f_jax.bundles.parity import Example
 from s2f_jax.models import folded
 from s2f_jax.models.generator import Generator
-from s2f_jax.parity import Example
+from s2f_jax.videos import provenance
 
 # And what runs it, in run_bundle.py and run_tensorflow.py.
 FORMATS = {"stablehlo": "jax", "onnx": "onnx", "savedmodel": "tensorflow", "tflite": "litert"}
@@ -165,7 +155,7 @@ def _config(
 def _files(name: str) -> dict[str, str]:
     """Of a format, by what each holds."""
     if name == "savedmodel":
-        from s2f_jax import tensorflow_models  # An extra.
+        from s2f_jax.bundles import tensorflow_models
 
         return tensorflow_models.FILES
     return {each: f"{each}.{name}" for each in _PARTS[name]}
@@ -180,12 +170,12 @@ def _write_model(
         for name, program in programs.stablehlo(generator).items():
             (folder / f"{name}.stablehlo").write_bytes(program)
     if "onnx" in formats:
-        from s2f_jax import onnx_graphs  # An extra.
+        from s2f_jax.bundles import onnx_graphs
 
         for name, graph in onnx_graphs.graphs(generator, weights).items():
             (folder / f"{name}.onnx").write_bytes(graph.SerializeToString())
     if {"savedmodel", "tflite"} & set(formats):
-        from s2f_jax import tensorflow_models  # An extra.
+        from s2f_jax.bundles import tensorflow_models
 
         widened = run_bundle.weights_of(weights)  # It has no lossy types.
         if "savedmodel" in formats:
@@ -200,7 +190,7 @@ def _write_runners(folder: epath.Path, formats: list[str]) -> None:
     if any(FORMATS[name] in run_tensorflow.RUNTIMES for name in formats):
         runners.append("run_tensorflow.py")
     for name in runners:
-        (folder / name).write_text((pathlib.Path(__file__).parent / name).read_text())
+        (folder / name).write_text((pathlib.Path(__file__).parent / "bundles" / name).read_text())
 
 
 def _write_flatbuffers(folder: epath.Path) -> None:

@@ -133,7 +133,7 @@ def generate(add: Add) -> None:
 
 
 def stream(add: Add) -> None:
-    from s2f_jax import sinks, sources
+    from s2f_jax.videos import sinks, sources
 
     add("--checkpoint", required=True, help=_MODEL)
     add(*_IMAGE, required=True, help="any portrait")

@@ -17,14 +17,14 @@ import tqdm
 from data_pipelines import files, media
 from data_pipelines.errors import UserError
 from data_pipelines.sound import SoundFile
-from s2f_jax import jobs, signing, timing
-from s2f_jax.jobs import Job
-from s2f_jax.looks import Look, look
-from s2f_jax.takes import Take
+from s2f_jax.videos import jobs, signing, timing
+from s2f_jax.videos.jobs import Job
+from s2f_jax.videos.looks import Look, look
+from s2f_jax.videos.takes import Take
 
 if TYPE_CHECKING:
     from s2f_jax.animate import Animator
-    from s2f_jax.provenance import Mark
+    from s2f_jax.videos.provenance import Mark
 
 _UNEVEN = 2  # The longest of the sounds that are drawn side by side by the shortest, at most.
 _PATIENCE = 3.0  # Seconds until a bar shows.
@@ -66,9 +66,9 @@ def generate(
         if groups:
             looks.ahead(groups[0])
             # JAX comes while the faces are looked for.
-            from s2f_jax import provenance
             from s2f_jax.animate import Animator
             from s2f_jax.streaming import CHUNK
+            from s2f_jax.videos import provenance
 
             animator = Animator.load(checkpoint)
             looks.thread.submit(animator.painter.arranged, CHUNK)  # While the rest is compiled.
@@ -206,7 +206,7 @@ class _Studio:
                 tqdm.tqdm.write(doubt, file=sys.stderr)
         size, draw = animator.size, None
         if self._mark.composite:
-            from s2f_jax.paste import Paster
+            from s2f_jax.videos.paste import Paster
 
             assert seen.landmarks is not None and transform is not None
             size = seen.picture.shape[:2]

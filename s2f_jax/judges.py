@@ -7,7 +7,6 @@ from etils import epath
 
 from data_pipelines import prepare, stored
 from data_pipelines.errors import UserError
-from s2f_jax import reading
 from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FacesInVideos
 from s2f_jax.metrics.identity import Identity
@@ -17,6 +16,7 @@ from s2f_jax.metrics.pictures import Pictures
 from s2f_jax.metrics.scoring import Instrument, Pair, Scores, together, unscored
 from s2f_jax.metrics.speech import Reading
 from s2f_jax.metrics.sync import Synchrony
+from s2f_jax.readers import reading
 from s2f_jax.runs import Config
 
 

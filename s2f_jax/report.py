@@ -15,9 +15,9 @@ from etils import epath
 
 from data_pipelines.errors import UserError
 from data_pipelines.files import write_atomically
-from s2f_jax import formats, labels, page, paper
-from s2f_jax.intervals import LEVEL, RESAMPLES, bootstrap_interval
 from s2f_jax.metrics.scoring import Score
+from s2f_jax.reports import formats, labels, page, paper
+from s2f_jax.reports.intervals import LEVEL, RESAMPLES, bootstrap_interval
 
 _WEIGHT = "weight "  # Before a metric, the head of its weights' column in clips.csv.
 _STATED = {  # Conventions that every report has.

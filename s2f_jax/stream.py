@@ -13,9 +13,9 @@ from typing import Any
 
 from data_pipelines import files
 from data_pipelines.errors import UserError
-from s2f_jax import sinks, sources
-from s2f_jax.live import Ears, Live
-from s2f_jax.looks import look
+from s2f_jax.videos import sinks, sources
+from s2f_jax.videos.live import Ears, Live
+from s2f_jax.videos.looks import look
 
 _FASTER = 1.1  # Times real time, from which on latencies say little.
 
@@ -48,8 +48,8 @@ def stream(
         source = sources.microphone(microphone, rate)
     with contextlib.ExitStack() as stack:
         stack.callback(source.close)
-        from s2f_jax import provenance
         from s2f_jax.animate import Animator
+        from s2f_jax.videos import provenance
 
         animator = Animator.load(checkpoint)
         seen = look(image, aligned)

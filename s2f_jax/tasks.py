@@ -11,12 +11,12 @@ from etils import epath
 from data_pipelines.loader import Example
 from data_pipelines.stored import Clips
 from s2f_jax.adversarial import Adversarial
-from s2f_jax.lipreading import LipReading
 from s2f_jax.optim import Schedule
 from s2f_jax.progress import Log
+from s2f_jax.readers.lipreading import LipReading
+from s2f_jax.readers.syncing import Syncing
 from s2f_jax.runs import Config
 from s2f_jax.state import TrainState
-from s2f_jax.syncing import Syncing
 
 
 class Validation(Protocol):

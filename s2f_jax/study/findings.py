@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from s2f_jax import paper
+from s2f_jax.reports import paper
 from s2f_jax.study import estimates
 from s2f_jax.study.ballots import Ballot, Poll, Voter
 from s2f_jax.study.document import Pair, Study

@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 
 from data_pipelines.files import write_atomically
-from s2f_jax import formats, page, plots
+from s2f_jax.reports import formats, page, plots
 from s2f_jax.study import ballots, findings
 
 _NONE = "–"  # Of a figure that there is none of.

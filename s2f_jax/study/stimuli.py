@@ -17,7 +17,7 @@ from etils import epath
 from data_pipelines import download, files, media, video
 from data_pipelines.errors import BadClip, UserError
 from data_pipelines.writer import VideoFile
-from s2f_jax import provenance
+from s2f_jax.videos import provenance
 
 _RATE = 8000  # Hz at which two sounds are compared: what every codec keeps.
 _ALIKE = 0.9  # Correlation of two sounds that are the same but for their codecs.

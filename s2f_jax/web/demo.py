@@ -44,8 +44,8 @@ def demo(
     serving.check_packages()
     place = serving.listen(host, port, token, tls_certificate, tls_key)
     with contextlib.closing(place.listener):
-        from s2f_jax import provenance
         from s2f_jax.animate import Animator
+        from s2f_jax.videos import provenance
         from s2f_jax.web.app import application
         from s2f_jax.web.studio import Studio, warm_up
 

@@ -17,7 +17,7 @@ from PIL import Image
 from data_pipelines import files, transforms
 from data_pipelines.errors import UserError
 from s2f_jax.animate import Animator
-from s2f_jax.provenance import Mark
+from s2f_jax.videos.provenance import Mark
 from s2f_jax.web import uploads
 from s2f_jax.web.limits import Limits
 from s2f_jax.web.talk import Message, Talk

@@ -14,8 +14,8 @@ from data_pipelines import media
 from data_pipelines.errors import UserError
 from data_pipelines.writer import VideoWriter
 from s2f_jax.animate import Animator
-from s2f_jax.live import Live
-from s2f_jax.provenance import Mark
+from s2f_jax.videos.live import Live
+from s2f_jax.videos.provenance import Mark
 from s2f_jax.web import messages
 from s2f_jax.web.uploads import Face
 

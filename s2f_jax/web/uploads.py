@@ -11,7 +11,7 @@ from data_pipelines import faces, media
 from data_pipelines.errors import UserError
 from data_pipelines.sound import SoundFile
 from s2f_jax.animate import Animator
-from s2f_jax.looks import Look
+from s2f_jax.videos.looks import Look
 from s2f_jax.web.limits import Limits
 
 

@@ -10,7 +10,8 @@ import re
 import av
 import numpy as np
 
-from s2f_jax import animate, bundle, run_bundle
+from s2f_jax import animate
+from s2f_jax.bundles import bundle, run_bundle
 
 FPS = 25  # Of the tiny model.
 # What a command says on the standard error beside its sentence: its own words, no library's.

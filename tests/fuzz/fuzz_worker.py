@@ -22,11 +22,12 @@ os.environ["XLA_FLAGS"] = (
 from absl import flags, logging
 
 from data_pipelines import download, faces
-from s2f_jax import animate, convert, doctor_inputs, export, generate, main, stream
+from s2f_jax import animate, convert, export, generate, main, stream
+from s2f_jax.checks import inputs
 from tests import stand_in_faces
 
 # Imported here, once, and not in the first case's time.
-COMMANDS = animate, convert, doctor_inputs, export, generate, stream
+COMMANDS = animate, convert, inputs, export, generate, stream
 
 
 def run(job, standard):

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from data_pipelines.errors import STOPPED, UserError
-from s2f_jax import ablate, config_file, evaluate, judges, table
+from s2f_jax import ablate, config_file, evaluate, judges
+from s2f_jax.reports import table
 
 DEMO = "configs/demo.py"
 

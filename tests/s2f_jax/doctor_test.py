@@ -17,8 +17,10 @@ import pytest
 from data_pipelines import download, faces, media
 from data_pipelines.demo.draw_test import picture, speaker
 from data_pipelines.errors import UserError
-from s2f_jax import doctor, doctor_machine, main, provenance
-from s2f_jax.findings import ERROR, OK, WARNING
+from s2f_jax import doctor, main
+from s2f_jax.checks import inputs, machine
+from s2f_jax.checks.findings import ERROR, OK, WARNING
+from s2f_jax.videos import provenance
 from tests.s2f_jax.generate_test import wav
 
 TONE = 0.3 * np.sin(np.arange(48000) / 5) * (np.arange(48000) % 8000 < 5000)
@@ -39,7 +41,7 @@ def face(monkeypatch, tmp_path):
 @pytest.fixture
 def examine(monkeypatch, tmp_path, capsys):
     """doctor of what is given, not of the machine -> exit code and its findings."""
-    monkeypatch.setattr(doctor_machine, "checks", lambda folder: {})
+    monkeypatch.setattr(machine, "checks", lambda folder: {})
 
     def examine(**given):
         output = tmp_path / "out"
@@ -59,8 +61,8 @@ def warnings(findings):
     return [finding.said for finding in findings if finding.level == WARNING]
 
 
-def machine(name, folder="."):
-    return list(doctor_machine.checks(pathlib.Path(folder))[name]())
+def machine_finds(name, folder="."):
+    return list(machine.checks(pathlib.Path(folder))[name]())
 
 
 def test_all_that_is_right_is_said_with_its_numbers(examine, face, run_folder, tmp_path):
@@ -161,9 +163,8 @@ def test_the_shortest_sound_is_measured(examine, tmp_path, samples):
 
 
 def test_a_long_sound_is_measured_in_part_and_timed_whole(examine, tmp_path, monkeypatch):
-    from s2f_jax import doctor_inputs
 
-    monkeypatch.setattr(doctor_inputs, "_MEASURED", 1.0)
+    monkeypatch.setattr(inputs, "_MEASURED", 1.0)
     _, found = examine(audio=str(wav(tmp_path / "a.wav", TONE)))
     assert found[0].values["measured_s"] == pytest.approx(1, abs=0.1)
     assert found[0].values["seconds"] == 3
@@ -221,17 +222,17 @@ def test_the_results_need_a_place(tmp_path):
 def test_a_machine_that_can_be_used_is_found_fit(tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "xla"))
     for name in ("python", "codecs", "disk", "cache"):
-        assert {finding.level for finding in machine(name, tmp_path)} == {OK}, name
-    assert machine("memory")[0].values["available_bytes"] > 0
+        assert {finding.level for finding in machine_finds(name, tmp_path)} == {OK}, name
+    assert machine_finds("memory")[0].values["available_bytes"] > 0
     assert list(tmp_path.iterdir()) == [tmp_path / "xla"]
 
 
 def test_packages_out_of_their_ranges_are_named(monkeypatch):
     wanted = ["numpy<1", "no_such_package>=2", "pytest>=9; extra == 'dev'", "jax>99; extra == 'x'"]
-    monkeypatch.setattr(doctor_machine, "_requirements", lambda: (">=3.99", wanted, ["dev", "x"]))
-    (python,) = machine("python")
+    monkeypatch.setattr(machine, "_requirements", lambda: (">=3.99", wanted, ["dev", "x"]))
+    (python,) = machine_finds("python")
     assert python.level == ERROR and "is not >=3.99: install" in python.said
-    old, missing, extra = machine("packages")
+    old, missing, extra = machine_finds("packages")
     assert old.level == WARNING and "is not <1" in old.said and "pip install 'numpy<1'" in old.said
     assert missing.level == ERROR and "pip install 'no_such_package>=2'" in missing.said
     assert extra.level == WARNING and "'jax>99'" in extra.said
@@ -242,22 +243,22 @@ def test_a_checkout_s_own_ranges_are_read_where_it_is_not_installed(monkeypatch)
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "metadata", absent)
-    python, texts, extras = doctor_machine._requirements()
+    python, texts, extras = machine._requirements()
     assert python.startswith(">=3.") and "cuda" in extras
     assert any(text.startswith("jax>=") for text in texts)
     assert any(text.endswith('extra == "cuda"') for text in texts)
 
 
 def test_a_gpu_that_jax_does_not_see_is_told(monkeypatch):
-    monkeypatch.setattr(doctor_machine, "_gpus", lambda: "NVIDIA H100")
+    monkeypatch.setattr(machine, "_gpus", lambda: "NVIDIA H100")
     monkeypatch.delenv("JAX_PLATFORMS")
-    _, warning = machine("devices")
+    _, warning = machine_finds("devices")
     assert warning.level == WARNING and "(NVIDIA H100)" in warning.said
     assert "pip install 's2f_jax[cuda]'" in warning.said
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    assert "unset JAX_PLATFORMS, which is 'cpu'" in machine("devices")[1].said
-    monkeypatch.setattr(doctor_machine, "_gpus", lambda: "")
-    assert len(machine("devices")) == 1
+    assert "unset JAX_PLATFORMS, which is 'cpu'" in machine_finds("devices")[1].said
+    monkeypatch.setattr(machine, "_gpus", lambda: "")
+    assert len(machine_finds("devices")) == 1
 
 
 def test_gpus_are_asked_of_their_driver(monkeypatch, tmp_path):
@@ -265,39 +266,39 @@ def test_gpus_are_asked_of_their_driver(monkeypatch, tmp_path):
     tool.write_text("#!/bin/sh\necho NVIDIA H100\necho NVIDIA H100\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert doctor_machine._gpus() == "NVIDIA H100"
+    assert machine._gpus() == "NVIDIA H100"
 
 
 def test_a_face_model_that_is_missing_or_another_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(socket, "socket", None)  # Nothing is fetched.
     monkeypatch.delenv("S2F_FACE_LANDMARKER", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    (missing,) = machine("faces")
+    (missing,) = machine_finds("faces")
     assert missing.level == WARNING and "set S2F_FACE_LANDMARKER" in missing.said
-    (embedder,) = machine("embedder")
+    (embedder,) = machine_finds("embedder")
     assert embedder.level == OK
     monkeypatch.setenv("S2F_FACE_LANDMARKER", str(tmp_path / "own"))
     with pytest.raises(UserError, match="own is not a file; set it to"):
-        machine("faces")
+        machine_finds("faces")
     (tmp_path / "own").write_bytes(b"other")
     monkeypatch.setattr(faces, "FaceFinder", lambda max_faces: SimpleNamespace(close=lambda: None))
-    (other,) = machine("faces")
+    (other,) = machine_finds("faces")
     assert other.level == WARNING and "has the sha256" in other.said
     right = faces.MODEL._replace(sha256=download.file_digest(tmp_path / "own", "sha256"))
     monkeypatch.setattr(faces, "MODEL", right)
-    assert machine("faces")[0].level == OK
+    assert machine_finds("faces")[0].level == OK
 
 
 @pytest.mark.parametrize(("free", "level"), [(5e9, OK), (5e8, WARNING), (1e6, ERROR)])
 def test_little_room_is_told(monkeypatch, free, level):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
-    assert [finding.level for finding in machine("disk")] == [level] * 2
+    assert [finding.level for finding in machine_finds("disk")] == [level] * 2
 
 
 def test_a_cache_that_cannot_be_written_to_is_told(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "file"))
-    (found,) = machine("cache")
+    (found,) = machine_finds("cache")
     assert found.level == WARNING and "set JAX_COMPILATION_CACHE_DIR" in found.said
 
 
@@ -305,14 +306,14 @@ def test_a_library_that_does_not_work_is_a_finding(monkeypatch, capsys):
     def broken():
         raise ImportError("libGL.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(doctor_machine, "checks", lambda folder: {"faces": broken})
+    monkeypatch.setattr(machine, "checks", lambda folder: {"faces": broken})
     assert doctor.run() == 2
     assert "faces      cannot be looked at (ImportError: libGL.so.1" in capsys.readouterr().out
 
 
 def test_the_command_ends_with_the_code_of_what_it_found(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(doctor_machine, "checks", lambda folder: {})
+    monkeypatch.setattr(machine, "checks", lambda folder: {})
     assert main.run(["doctor", f"--audio={wav(tmp_path / 'a.wav', TONE)}"]) == 0
     assert main.run(["doctor", "--driven_audio=missing.wav", "--json=found.json"]) == 2
     assert json.loads((tmp_path / "found.json").read_text())["exit_code"] == 2
@@ -323,9 +324,10 @@ def test_without_a_part_that_is_missing_the_rest_is_told():
     """Nothing heavy is imported before it is looked at."""
     code = (
         "import sys; sys.modules['jax'] = None; sys.modules['mediapipe'] = None\n"
-        "from s2f_jax import doctor, doctor_machine\n"
-        "wanted = doctor_machine.checks\n"
-        "doctor_machine.checks = lambda f: {n: wanted(f)[n] for n in ('devices', 'faces', 'disk')}\n"
+        "from s2f_jax import doctor\n"
+        "from s2f_jax.checks import machine\n"
+        "wanted = machine.checks\n"
+        "machine.checks = lambda f: {n: wanted(f)[n] for n in ('devices', 'faces', 'disk')}\n"
         "sys.exit(doctor.run(image='a.png'))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

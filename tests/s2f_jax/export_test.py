@@ -10,8 +10,9 @@ from etils import epath
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import card, main, parity, runs
+from s2f_jax import main, runs
 from s2f_jax.animate import Animator
+from s2f_jax.bundles import card, parity
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.export import export
 from tests.tiny_generator import tiny_config, tiny_state
@@ -45,7 +46,8 @@ def test_every_format_is_the_checkpoint(bundle_folder, name):
 
 def test_a_wrong_weight_shows_in_the_report(bundle_folder, run_folder, tmp_path):
     """Or a report of small differences would say nothing."""
-    from s2f_jax import animate, bundle, run_bundle
+    from s2f_jax import animate
+    from s2f_jax.bundles import bundle, run_bundle
     from s2f_jax.models import folded
 
     trained = animate.restore(run_folder)

@@ -14,9 +14,9 @@ import pytest
 from data_pipelines import faces, media
 from data_pipelines.errors import UserError
 from s2f_jax import generate as command
-from s2f_jax import provenance, takes
 from s2f_jax.animate import Animator
 from s2f_jax.generate import generate
+from s2f_jax.videos import provenance, takes
 from tests import certificates
 
 RNG = np.random.default_rng(0)

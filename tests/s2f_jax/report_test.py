@@ -9,8 +9,9 @@ from etils import epath
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import formats, labels, report
+from s2f_jax import report
 from s2f_jax.report import ClipScores
+from s2f_jax.reports import formats, labels
 from tests.pages import outside_addresses
 
 

@@ -17,9 +17,10 @@ import pytest
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax import live, provenance, stream
+from s2f_jax import stream
 from s2f_jax.animate import Animator
 from s2f_jax.streaming import Stream
+from s2f_jax.videos import live, provenance
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)

@@ -11,8 +11,8 @@ import pytest
 
 from data_pipelines import media, writer
 from s2f_jax import main
-from s2f_jax.provenance import Mark
 from s2f_jax.study import document, stimuli
+from s2f_jax.videos.provenance import Mark
 from tests.s2f_jax.study import small_videos
 
 

@@ -13,7 +13,7 @@ import pytest
 from demo_page_test import served
 from visitors import PNG, wav
 
-from s2f_jax import provenance
+from s2f_jax.videos import provenance
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [

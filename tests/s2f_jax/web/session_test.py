@@ -10,7 +10,7 @@ import pytest
 from visitors import PNG, STILL, noise, pages, wav
 
 from data_pipelines import media
-from s2f_jax import provenance
+from s2f_jax.videos import provenance
 from s2f_jax.web.limits import Limits
 
 

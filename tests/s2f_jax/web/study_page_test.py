@@ -189,4 +189,5 @@ def test_a_turing_test_asks_real_or_generated(tmp_path, opened):
         play(page, 1, "1")
         page.keyboard.press("ArrowRight")
         moved_on(page, "Video 1 of 4")
+        page.close()  # Before the server ends: it loads the next videos.
     assert held(made) == {(code, 0): "generated"}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from visitors import PNG, noise
 
-from s2f_jax import provenance
-from s2f_jax.live import Live
+from s2f_jax.videos import provenance
+from s2f_jax.videos.live import Live
 from s2f_jax.web import messages, talk, uploads
 from s2f_jax.web.limits import Limits
 

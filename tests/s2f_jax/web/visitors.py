@@ -11,7 +11,7 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from data_pipelines import media
-from s2f_jax import provenance
+from s2f_jax.videos import provenance
 from s2f_jax.web import messages
 from s2f_jax.web.app import application
 from s2f_jax.web.limits import Limits

@@ -1,0 +1,281 @@
+"""Many runs in one report: rows, paired differences, the paper's findings, and what is refused."""
+
+import csv
+import dataclasses
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from etils import epath
+
+from data_pipelines import media
+from data_pipelines.errors import UserError
+from s2f_jax import report
+from s2f_jax.report import ClipScores
+from s2f_jax.reports import table, verdicts
+from tests.pages import outside_addresses
+
+_SAID = {"size": "32x24 pixels", "lip_reader": "reader, step 10", "seed": 0}
+_ROWS = ("model", "ground_truth", "frozen_still", "shuffled_audio")
+
+
+def _clips(row, values, weights=None):
+    """Two clips a speaker; values: metric -> a number or a reason of each clip."""
+    count = len(next(iter(values.values())))
+    return [
+        ClipScores(
+            row, f"c{i}", f"s{i // 2}", {m: of[i] for m, of in values.items()}, weights or {}
+        )
+        for i in range(count)
+    ]
+
+
+_COMMON = np.random.default_rng(0).normal(0, 2, 12)
+
+
+def _evaluate(
+    root, run, shift=0.0, said=_SAID, corpus="demo", split="test", blinks=1.0, clips=12, rows=_ROWS
+):
+    """A run whose PSNR lies by a constant over that of the others."""
+    scores = []
+    for row in rows:
+        psnr = (27 + _COMMON + (shift if row == "model" else 5)).tolist()
+        row_blinks = blinks if row == "model" else 1.0
+        rates = (row_blinks * np.linspace(0.8, 1.2, 12)).tolist()
+        jitter = (1.3 - 0.1 * shift + 0.01 * _COMMON).tolist()
+        scores += _clips(
+            row, {"psnr": psnr, "blinks_per_s": rates, "jitter": jitter}, {"blinks_per_s": 3.0}
+        )
+    scores = [clip for clip in scores if int(clip.clip[1:]) < clips]
+    folder = epath.Path(root) / run / "evaluation" / split
+    media.write_video(folder / "samples" / "c0.mp4", np.full((3, 16, 24, 3), 90, np.uint8), 25)
+    sample = report.Sample("c0: bin blue", "", folder / "samples" / "c0.mp4")
+    report.write(folder, corpus, split, said, scores, [sample])
+    (folder.parent.parent / "config.json").write_text("{}")
+    (folder.parent.parent / "metrics.jsonl").write_text(
+        '{"step": 10, "epoch": 1, "generator/reconstruction": 0.5}\n'
+        '{"step": 20, "epoch": 1, "generator/reconstruction": null}\n{"step": 30, "epo'
+    )
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path):
+    folders = {
+        "l1_only": _evaluate(tmp_path, "l1_only", -1.0, blinks=0.01),
+        "model": _evaluate(tmp_path, "model", 2.0),
+        "static_baseline": _evaluate(tmp_path, "static_baseline", 0.0, blinks=0.02),
+        # As `ablate` scores variants: the sanity rows are the model's alone.
+        "no_noise": _evaluate(tmp_path, "no_noise", 1.0, rows=("model",)),
+    }
+    return folders | {
+        "begun": tmp_path / "begun" / "evaluation" / "test",
+        "absent": tmp_path / "absent" / "evaluation" / "test",
+    }
+
+
+@pytest.fixture
+def written(runs, tmp_path):
+    workdir = runs["begun"].parent.parent
+    workdir.mkdir()
+    (workdir / "config.json").write_text("{}")
+    (workdir / "metrics.jsonl").write_text('{"step": 640, "epoch": 2}\n')
+    found = table.write(tmp_path / "table", runs, with_sequence=["model", "no_noise"])
+    return tmp_path / "table", found
+
+
+def test_rows_are_in_the_order_of_the_table(written):
+    assert list(written[1]["rows"]) == [
+        "ground_truth", "frozen_still", "shuffled_audio", "static_baseline", "model", "l1_only",
+        "no_noise",
+    ]  # fmt: skip
+    for cells in written[1]["rows"].values():
+        assert all(cell["clips"] == 12 for cell in cells.values())
+
+
+def test_a_constant_shift_is_found_exactly(written):
+    differences = written[1]["differences"]
+    assert "static_baseline" not in differences
+    for row, shift in (("model", 2.0), ("l1_only", -1.0), ("no_noise", 1.0)):
+        cell = differences[row]["psnr"]
+        assert [cell[end] for end in ("mean", "low", "high")] == pytest.approx([shift] * 3)
+        assert cell["clips"] == 12
+        assert cell["better"] == (shift > 0)
+    for name in ("report.md", "report.html"):
+        assert "+2.00*" in (written[0] / name).read_text()
+
+
+def test_variants_without_a_report_are_named(written):
+    unfinished = written[1]["unfinished"]
+    assert unfinished == {
+        "begun": "trained for 640 steps so far, and not scored",
+        "absent": "not begun",
+    }
+    for name in ("report.md", "report.html"):
+        text = (written[0] / name).read_text()
+        assert "Begun" in text and "not begun" in text
+
+
+def test_the_findings_are_decided_by_the_intervals(written):
+    found = {each["metric"]: each for each in written[1]["orderings"]}
+    assert found["psnr"]["holds"] is True and "29." in found["psnr"]["numbers"]
+    assert found["jitter"]["holds"] is True  # 1.1 against 1.3.
+    assert "unknown" in found["wer"] and found["wer"]["holds"] is None
+    more, never = (each for each in written[1]["orderings"] if each["metric"] == "blinks_per_s")
+    assert more["holds"] is True and never["holds"] is True
+    assert "1.00/s against 0.01/s" in more["numbers"]
+    text = (written[0] / "report.md").read_text()
+    assert "the model's PSNR is higher: holds (" in text
+    assert "(WER): not measured: no WER in this evaluation" in text
+
+
+def test_a_finding_may_fail_or_be_left_open(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, 20)
+    for shift, holds in ((1.0, True), (-1.0, False), (0.0, None)):
+        rows = {
+            "model": _clips("model", {"psnr": (values + shift + rng.normal(0, 0.3, 20)).tolist()}),
+            "static_baseline": _clips("static_baseline", {"psnr": values.tolist()}),
+        }
+        found = {each["metric"]: each for each in verdicts.orderings(rows, [])}
+        assert found["psnr"]["holds"] is holds
+        assert found["blinks_per_s"]["unknown"] == "there is no row with a sequence discriminator"
+
+
+@pytest.mark.parametrize(
+    "metric,ours,others,better",
+    [
+        ("wer", 0.2, 0.3, True),
+        ("wer", 0.4, 0.3, False),
+        ("sync_confidence", 4.0, 3.0, True),
+        ("jitter", 0.9, 1.3, True),
+        ("jitter", 0.5, 1.3, False),
+        ("sync_offset", 1.0, 0.0, None),
+        ("own", 1.0, 0.0, None),
+    ],
+)
+def test_which_way_is_better(metric, ours, others, better):
+    rows = [_clips("a", {metric: [value] * 8}) for value in (ours, others)]
+    found = verdicts.difference(metric, *rows)
+    assert found["better"] is better
+    assert found["mean"] == pytest.approx(ours - others)
+
+
+def test_differences_of_rates_are_weighted_by_hand():
+    """2 of 2 words and 0 of 6 wrong, against 1 of 2 and 3 of 6: 2/8 less 4/8."""
+    weights = [{"wer": 2.0}, {"wer": 6.0}]
+    sides = [
+        [
+            ClipScores("r", f"c{i}", "s", {"wer": value}, weights[i])
+            for i, value in enumerate(values)
+        ]
+        for values in ([1.0, 0.0], [0.5, 0.5])
+    ]
+    assert verdicts.difference("wer", *sides)["mean"] == pytest.approx(-1 / 4)
+
+
+def test_differences_are_over_the_clips_that_both_have_a_number_for():
+    ours = _clips("a", {"psnr": [30.0, "dark", np.inf, 33.0, 10.0]})
+    others = _clips("b", {"psnr": ["dark", 20.0, 20.0, 30.0, 9.0]})
+    found = verdicts.difference("psnr", ours, others)
+    assert (found["mean"], found["clips"]) == (pytest.approx(2), 2)
+    nothing = verdicts.difference("psnr", ours[:2], others[:2])
+    assert nothing == {"mean": None, "low": None, "high": None, "clips": 0, "better": None}
+
+
+def test_the_formats_agree(written):
+    folder, found = written
+    assert json.loads((folder / "report.json").read_text()) == found
+    for line in csv.DictReader(io.StringIO((folder / "report.csv").read_text())):
+        cell = found["differences"].get(line["row"], {}).get(line["metric"])
+        number = float(line["difference"]) if line["difference"] else None
+        assert number == (cell and cell["mean"])
+        assert float(line["mean"]) == found["rows"][line["row"]][line["metric"]]["mean"]
+    assert r"$^{*}$" in (folder / "report.tex").read_text()
+    again = report.read(folder)
+    assert report.summarise(again.scores) == found["rows"]
+
+
+def test_the_page_stands_alone_with_its_plots_and_all_variants_of_a_clip(written):
+    text = (written[0] / "report.html").read_text()
+    assert outside_addresses(text) == []
+    assert text.count("data:video/mp4;base64,") == 5  # The real one, and four runs.
+    assert 'style="aspect-ratio: 12 / 16"' in text
+    assert "generator: reconstruction" in text and text.count('class="curve') == 4
+    assert not [svg for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL) if "nan" in svg]
+
+
+@pytest.mark.parametrize(
+    "change,told",
+    [
+        ({"corpus": "grid"}, "corpus is 'demo' in the first and 'grid' in the second"),
+        ({"said": _SAID | {"size": "8x6"}}, "size is '32x24 pixels' in the first and '8x6'"),
+        ({"said": _SAID | {"lip_reader": "reader, step 20"}}, "lip_reader is 'reader, step 10'"),
+        ({"said": _SAID | {"embedder": "SFace"}}, "embedder is 'not said' in the first"),
+        ({"clips": 10}, r"different clips \(12 and 10; c10 is in model alone"),
+    ],
+)
+def test_runs_that_were_scored_otherwise_are_refused(tmp_path, runs, change, told):
+    other = _evaluate(tmp_path, "other", **change)
+    with pytest.raises(UserError, match=f"the runs model and other .*{told}"):
+        table.write(tmp_path / "table", runs | {"other": other})
+    assert not (tmp_path / "table").exists()
+
+
+def test_another_split_is_refused(tmp_path, runs):
+    other = _evaluate(tmp_path, "other", split="val")
+    with pytest.raises(UserError, match="split is 'test' in the first and 'val'"):
+        table.write(tmp_path / "table", runs | {"other": other})
+
+
+def test_another_speaker_is_another_clip(tmp_path, runs):
+    one = report.read(runs["no_noise"])
+    scores = [dataclasses.replace(clip, speaker="x") for clip in one.scores]
+    report.write(runs["no_noise"], one.corpus, one.split, one.conventions, scores, one.samples)
+    with pytest.raises(UserError, match="no_noise .*different clips"):
+        table.write(tmp_path / "table", runs)
+
+
+def test_what_may_differ_between_runs_is_told_for_each(tmp_path):
+    folders = {
+        run: _evaluate(tmp_path, run, said=_SAID | {"checkpoint": f"step {step}"})
+        for run, step in (("model", 10), ("l1_only", 20))
+    }
+    found = table.write(tmp_path / "table", folders)
+    assert found["conventions"]["checkpoint"] == "model: step 10; l1_only: step 20"
+    assert "differences" not in found
+    assert found["orderings"][0]["unknown"] == "there is no row Static baseline"
+
+
+def test_no_run_at_all_is_refused(tmp_path):
+    with pytest.raises(UserError, match="none of the runs a, b has been scored"):
+        table.write(tmp_path / "t", {run: tmp_path / run / "evaluation" / "test" for run in "ab"})
+
+
+def test_an_evaluation_of_videos_is_no_run(tmp_path, runs):
+    report.write(tmp_path / "v", "demo", "test", _SAID, _clips("videos", {"psnr": [1.0] * 12}))
+    with pytest.raises(UserError, match="evaluation of videos has no row 'model'"):
+        table.write(tmp_path / "table", runs | {"videos": tmp_path / "v"})
+
+
+def test_without_the_model_another_run_gives_the_sanity_rows(tmp_path, runs):
+    del runs["model"]
+    found = table.write(tmp_path / "table", runs)
+    assert "of the run static_baseline" in found["conventions"]["rows"]
+    assert list(found["rows"])[:4] == ["ground_truth", "frozen_still", "shuffled_audio", "static_baseline"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ours", "holds"), [(0.5, True), (0.9, True), (1.5, False)])
+def test_the_baseline_is_said_to_jitter_more_wherever_the_real_one_lies(ours, holds):
+    rows = {"model": _clips("model", {"jitter": [ours] * 8}),
+            "static_baseline": _clips("static_baseline", {"jitter": [1.3] * 8})}  # fmt: skip
+    found = {each["metric"]: each for each in verdicts.orderings(rows, [])}
+    assert found["jitter"]["holds"] is holds
+
+
+def test_an_older_report_of_a_variant_whose_training_failed_counts_for_nothing(runs, tmp_path):
+    found = table.write(tmp_path / "table", runs, failed=["l1_only"])
+    assert "l1_only" not in found["rows"] and "no_noise" in found["rows"]
+    assert found["unfinished"]["l1_only"] == "its training failed"
