@@ -236,16 +236,17 @@ class Animator:
         return media.resample(samples, rate, self.rate)
 
     def generate_clips(
-        self, stills: np.ndarray, audios: Sequence[np.ndarray], seed: int = 0
+        self, stills: np.ndarray, audios: Sequence[np.ndarray], seed: int | Sequence[int] = 0
     ) -> list[np.ndarray]:
-        """stills uint8 [B, H, W, 3], audios int16 [S_i] at the model's rate -> B of uint8
-        [T_i, H, W, 3], computed side by side."""
+        """stills uint8 [B, H, W, 3], audios int16 [S_i] at the model's rate, one seed or B -> B of
+        uint8 [T_i, H, W, 3], computed side by side."""
         sounds = [media.to_mono_float(audio) for audio in audios]
         lengths = [-(-len(sound) // self.generator.stride) for sound in sounds]
         padded = np.zeros((len(sounds), max(map(len, sounds))), np.float32)
         for row, sound in zip(padded, sounds, strict=True):
             row[: len(sound)] = sound
-        frames = np.concatenate(list(self.frames(stills, [padded], (seed,) * len(stills))), axis=1)
+        seeds = (seed,) * len(stills) if isinstance(seed, int) else seed
+        frames = np.concatenate(list(self.frames(stills, [padded], seeds)), axis=1)
         return [clip[:length] for clip, length in zip(frames, lengths, strict=True)]
 
     def frames(

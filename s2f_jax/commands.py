@@ -243,6 +243,13 @@ COMMANDS = {
         "a page where a person gives a face and speaks, and the face speaks",
         "--checkpoint=runs/grid --port=8000",
     ),
+    "gallery": Command(
+        _of("gallery", "gallery"),
+        flags.gallery,
+        "what a model does with clips it has not seen, as moving pictures",
+        "--checkpoint=runs/grid --output=gallery",
+        atomic=True,
+    ),
     "export": Command(
         _of("export", "export"),
         flags.export,

@@ -17,6 +17,7 @@ from s2f_jax.animate import Animator, find_checkpoint
 from s2f_jax.judges import Judges
 from s2f_jax.metrics.scoring import pair_of, unscored
 from s2f_jax.reports import figures
+from s2f_jax.reports.expressions import Expressions
 from s2f_jax.runs import Config
 
 # stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
@@ -134,7 +135,7 @@ def evaluate(
     partners = shuffled(speakers, words, seed)
     shown = set(_spread_over_speakers(speakers, samples, seed))
     scores, videos, size = {row: {} for row in rows}, {}, ""
-    expressions = figures.Expressions()
+    expressions = Expressions()
     judge.begin()
     for indices in _batches(lengths, batch_size):
         batch = [clips[i] for i in indices]

@@ -197,6 +197,14 @@ def demo(add: Add) -> None:
     _limits(add, Limits, limits)
 
 
+def gallery(add: Add) -> None:
+    add("--checkpoint", required=True, help=_RUN)
+    add("--output", required=True, metavar="DIR", help="the folder to write, not there yet")
+    add("--data_dir", help="where the run's shards are; default TFDS_DATA_DIR")
+    _split(add)
+    add("--seed", type=int, default=0, help="of the clips that are shown, and of the motion")
+
+
 def export(add: Add) -> None:
     add("--checkpoint", required=True, help=_RUN)
     add("--output", required=True, help="the folder to write, which is not there yet")

@@ -13,6 +13,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
+from xml.sax.saxutils import escape, quoteattr
 
 import av
 import av.error
@@ -35,6 +36,17 @@ COMPOSITE = _SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 # that it outlives copying from container to container, which drops tags of invented names.
 _MACHINE_READABLE = "synopsis"
 NAME = "s2f_jax"
+_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about=""
+ xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+ Iptc4xmpExt:DigitalSourceType={source} xmp:CreatorTool={tool}>
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{told}</rdf:li></rdf:Alt></dc:description>
+<dc:source>{facts}</dc:source>
+</rdf:Description></rdf:RDF></x:xmpmeta>
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,18 +83,32 @@ class Mark:
         For an mp4 of any kind; without the movflag use_metadata_tags, under which no player but
         FFmpeg finds them.
         """
-        told = (
-            f"Synthetic: a face animated by {NAME} {self.version} from one picture and a recording"
-            " of speech. No camera saw this."
-        )
         return {
             "title": "AI-generated video",
-            "comment": told,
-            "description": told,
+            "comment": self._told,
+            "description": self._told,
             "keywords": "synthetic, AI-generated, " + self.source_type.rsplit("/", 1)[-1],
             "encoding_tool": f"{NAME} {self.version}",
             _MACHINE_READABLE: json.dumps(self.facts, sort_keys=True),
         }
+
+    @property
+    def xmp(self) -> bytes:
+        """The same for people and for machines, as pictures have it: IPTC's and Dublin Core's fields."""
+        facts = json.dumps(self.facts, sort_keys=True)
+        return _XMP.format(
+            source=quoteattr(self.source_type),
+            tool=quoteattr(f"{NAME} {self.version}"),
+            told=escape(self._told),
+            facts=escape(facts),
+        ).encode()
+
+    @property
+    def _told(self) -> str:
+        return (
+            f"Synthetic: a face animated by {NAME} {self.version} from one picture and a recording"
+            " of speech. No camera saw this."
+        )
 
     def video(self, seed: int, **inputs: str | os.PathLike) -> "Mark":
         """The same for a video of its own seed and inputs. Raises UserError as `mark` does."""

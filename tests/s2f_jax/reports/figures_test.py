@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from s2f_jax.reports import figures
+from s2f_jax.reports.expressions import Expressions
 
 _H, _W = 128, 96
 
@@ -39,7 +40,7 @@ _generate.shapes, _generate.sounds = [], []
 
 def _grey(image, row, column):
     """The level of a frame in a figure with gaps after the first row and column."""
-    gap = figures._GAP
+    gap = figures.GAP
     y = row * _H + (gap if row else 0) + _H // 2
     x = column * _W + (gap if column else 0) + _W // 2
     return int(image[y, x, 0])
@@ -49,7 +50,7 @@ def test_one_sound_on_several_faces():
     _generate.shapes, _generate.sounds = [], []
     clips = [_clip(speaker, name=name) for speaker in range(6) for name in "ab"]
     image, caption = figures.same_sound(clips, _generate, faces=3, columns=4, batch_size=8)
-    assert image.shape == (4 * _H + figures._GAP, 5 * _W + figures._GAP, 3)
+    assert image.shape == (4 * _H + figures.GAP, 5 * _W + figures.GAP, 3)
     assert _generate.shapes == [(8, _H, _W, 3)]
     assert len(set(_generate.sounds[0])) == 1
     sounding = np.frombuffer(_generate.sounds[0][0], np.int16)[0]
@@ -66,73 +67,14 @@ def test_one_sound_on_several_faces():
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_one_short_clip_alone(frames):
     image, _ = figures.same_sound([_clip(0, frames)], _generate)
-    assert image.shape == (2 * _H + figures._GAP, (1 + frames) * _W + figures._GAP, 3)
-
-
-def _curves(blinks=(), opening=None, brows=None):
-    found = {"blinks": np.array(blinks, np.float32).reshape(-1, 3)}
-    found |= {} if opening is None else {"eye_opening": opening}
-    return found | ({} if brows is None else {"brow_height": brows})
-
-
-def test_the_deepest_blinks_of_different_speakers():
-    found = figures.Expressions(rows=2, columns=5)
-    video = _clip(0, 40).frames
-    for i, (speaker, depth) in enumerate([("a", 0.1), ("a", 0.3), ("b", 0.2), ("c", 0.05)]):
-        opening = np.full(40, 0.3)
-        opening[18:22] -= depth
-        found.add(f"clip{i}", speaker, video, _curves([[17, 20, 22]], opening))
-    assert found.note() == "blinks: clip1 at frame 20, clip2 at frame 20; frowns: none was found"
-    image = found.image()
-    assert image.shape == (2 * _H, 5 * _W, 3)
-    shown = image[_H // 2, _W // 2 :: _W, 0]
-    assert shown.tolist() == [16, 18, 20, 22, 24]  # From before the first to after the last.
-
-
-def test_a_frown_is_where_the_brows_sink():
-    brows = np.full(40, 0.3)
-    brows[28:35] -= [0.02, 0.04, 0.06, 0.08, 0.06, 0.04, 0.02]
-    found = figures.Expressions(columns=5)
-    found.add("clip", "a", _clip(0, 40).frames, _curves(brows=brows))
-    assert found.note() == "blinks: none was found; frowns: clip at frame 31"
-    assert found.image()[_H // 2, _W // 2 :: _W, 0].tolist() == [27, 29, 31, 33, 35]
-
-
-@pytest.mark.parametrize(
-    "brows",
-    [
-        np.full(40, 0.3),
-        0.3 + 0.01 * np.sin(np.arange(40)),
-        np.full(40, np.nan),
-        np.zeros(0),
-        np.ones(2),
-    ],
-)
-def test_no_frown_where_the_brows_are_still_or_unknown(brows):
-    found = figures.Expressions()
-    found.add("clip", "a", _clip(0, 40).frames, _curves(brows=brows))
-    found.add("clip", "a", _clip(0, 40).frames, {})
-    assert found.image() is None
-
-
-@pytest.mark.parametrize("frames,columns", [(1, 7), (3, 7), (7, 7), (8, 7), (40, 7), (300, 9)])
-def test_strips_stay_inside_the_video(frames, columns):
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        first, deepest, last = np.sort(rng.integers(0, frames, 3)).tolist()
-        at = figures._around(first, deepest, last, frames, columns)
-        assert len(at) == columns and at[0] >= 0 and at[-1] < frames
-        assert (np.diff(at) >= 0).all()
-        if frames >= columns:
-            assert deepest in range(at[0], at[-1] + 1)
-            assert len(set(at.tolist())) == columns
+    assert image.shape == (2 * _H + figures.GAP, (1 + frames) * _W + figures.GAP, 3)
 
 
 def test_figures_are_written_as_pictures(tmp_path):
     clips = [_clip(speaker) for speaker in range(3)]
-    expressions = figures.Expressions()
+    expressions = Expressions()
     (alone,) = figures.write(tmp_path, clips, _generate, expressions)
-    expressions.add("c", "s", clips[0].frames, _curves([[3, 5, 8]]))
+    expressions.add("c", "s", clips[0].frames, {"blinks": np.array([[3, 5, 8]])})
     both = figures.write(tmp_path, clips, _generate, expressions)
     assert alone.path == both[0].path == tmp_path / "figures" / "same_sound.png"
     assert [sample.path.name for sample in both] == ["same_sound.png", "expressions.png"]
@@ -147,4 +89,4 @@ def test_small_frames_are_enlarged():
                audio=np.zeros(8, np.int16))],
         _generate,
     )  # fmt: skip
-    assert image.shape == (2 * 128 + figures._GAP, 3 * 96 + figures._GAP, 3)
+    assert image.shape == (2 * 128 + figures.GAP, 3 * 96 + figures.GAP, 3)

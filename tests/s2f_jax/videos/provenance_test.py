@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import io
 import json
+from xml.etree import ElementTree
 
 import av
 import jax
@@ -16,6 +17,7 @@ from data_pipelines.errors import UserError
 from s2f_jax.checkpoint import Checkpoints, weights_sum
 from s2f_jax.videos import provenance
 
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
 
 
@@ -99,6 +101,17 @@ def test_what_made_the_video_is_told_by_sums_and_without_names(mark, run_folder,
         "sum": weights_sum(run_folder, 3, "generator"),
     }
     assert "Jane" not in json.dumps(mark.metadata)
+
+
+def test_pictures_say_it_in_xmp(mark):
+    odd = dataclasses.replace(mark, model={"run": "a<b>&\"c'"}, composite=True)
+    (about,) = ElementTree.fromstring(odd.xmp).iter(f"{RDF}Description")
+    assert about.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType") == (
+        "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+    )
+    assert json.loads(about.findtext("{http://purl.org/dc/elements/1.1/}source")) == odd.facts
+    (told,) = about.iter(f"{RDF}li")
+    assert told.text.startswith("Synthetic: ")
 
 
 def test_a_face_in_a_photograph_is_a_composite(run_folder, inputs):

@@ -1,0 +1,206 @@
+"""`gallery`: short moving pictures of what a model does with clips that it has not seen."""
+
+import dataclasses
+import fractions
+from collections.abc import Sequence
+
+import numpy as np
+from etils import epath
+
+from data_pipelines import files, prepare, stored
+from data_pipelines.errors import UserError
+from data_pipelines.measures import eye_aspect_ratio
+from data_pipelines.sound import to_mono_float
+from data_pipelines.writer import VideoFile
+from s2f_jax import folders
+from s2f_jax.animate import Animator, restore
+from s2f_jax.metrics import blinks
+from s2f_jax.metrics.faces_in_videos import FacesInVideos
+from s2f_jax.reports import moving
+from s2f_jax.reports.expressions import Expressions, centred
+from s2f_jax.reports.figures import cast
+from s2f_jax.videos import provenance
+from s2f_jax.videos.provenance import Mark
+
+COLUMNS = 5
+_SECONDS = 5.0  # Of a clip; longer ones are cut.
+_SEARCHED = 64  # Clips whose videos are searched for expressions.
+_TOGETHER = 8  # Videos that are drawn side by side.
+_SHOWN = 2.0  # Seconds around an expression.
+_KINDS = ("blink", "raised brow")
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A moving picture of the gallery."""
+
+    name: str  # Of its file.
+    title: str
+    caption: str
+    frames: np.ndarray  # uint8 [T, H, W, 3].
+    fps: float
+    sound: np.ndarray | None = None  # int16 [S], where one goes with all of it.
+
+
+def gallery(
+    checkpoint: str, output: str, data_dir: str | None = None, split: str = "test", seed: int = 0
+) -> None:
+    """Writes an animated WebP for each piece, an mp4 where it has one sound, and a README.md of them.
+
+    seed: of the clips that are chosen, and of the spontaneous motion. Raises UserError for what a
+    person can mend; the folder appears whole or not at all.
+    """
+    target = folders.free(output)
+    trained = restore(checkpoint)
+    data = trained.config.data
+    clips = stored.open_clips(data, split, prepare.data_dir(data, data_dir))
+    if not len(clips):
+        raise UserError(f"--split={split} of {data.corpus} has no clips: give another one")
+    animator = Animator.of(trained)
+    mark = provenance.mark(animator.origin, seed, {}, composite=True)
+    chosen = [_short(clip) for clip in cast(clips, COLUMNS, seed)]
+    pieces = [
+        _one_sound(animator, chosen, seed),
+        _one_face(animator, chosen, seed),
+        _real_beside_generated(animator, chosen, seed),
+        *_expressions(animator, clips, seed),
+    ]
+    with folders.appearing(target) as part:
+        for piece in pieces:
+            _write(piece, part, mark, animator.rate)
+        command = f"gallery --checkpoint={checkpoint} --split={split} --seed={seed}"
+        files.write_atomically(part / "README.md", _page(pieces, mark, command).encode())
+    for piece in pieces:
+        print(f"{target / piece.name}.webp: {piece.title}")
+
+
+def _short(clip: stored.Clip) -> stored.Clip:
+    frames = min(len(clip), round(_SECONDS * clip.fps))
+    audio = clip.audio[: frames * clip.stride]
+    return dataclasses.replace(clip, jpegs=clip.jpegs[:frames], audio=audio)
+
+
+def _one_sound(animator: Animator, chosen: Sequence[stored.Clip], seed: int) -> Piece:
+    speaking, *faces = chosen
+    faces = faces or [speaking]
+    stills = np.stack([clip.frames[0] for clip in faces])
+    videos = animator.generate_clips(stills, [speaking.audio] * len(faces), seed)
+    return Piece(
+        "one_sound",
+        "One sound on several faces",
+        f"The sound of {_said(speaking)}: on the left its real video, beside it"
+        f" {_whose(faces)} under that sound.",
+        moving.beside([[speaking.frames, *videos]]),
+        speaking.fps,
+        speaking.audio,
+    )
+
+
+def _one_face(animator: Animator, chosen: Sequence[stored.Clip], seed: int) -> Piece:
+    face, *speaking = chosen
+    speaking = speaking or [face]
+    stills = np.stack([face.frames[0]] * len(speaking))
+    videos = animator.generate_clips(stills, [clip.audio for clip in speaking], seed)
+    return Piece(
+        "one_face",
+        "One face under several sounds",
+        f"The still of {face.speaker or face.id} under the sounds of"
+        f" {'; '.join(map(_said, speaking))}. Above each the real video of its sound.",
+        moving.beside([[clip.frames for clip in speaking], videos]),
+        face.fps,
+    )
+
+
+def _real_beside_generated(animator: Animator, chosen: Sequence[stored.Clip], seed: int) -> Piece:
+    stills = np.stack([clip.frames[0] for clip in chosen])
+    videos = animator.generate_clips(stills, [clip.audio for clip in chosen], seed)
+    return Piece(
+        "real_and_generated",
+        "Real and generated",
+        f"{'; '.join(map(_said, chosen))}: the real videos, and under each what the model makes of"
+        " its first frame and its sound.",
+        moving.beside([[clip.frames for clip in chosen], videos]),
+        chosen[0].fps,
+    )
+
+
+def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) -> list[Piece]:
+    """The deepest ones of the videos of at most _SEARCHED clips, each with a seed of its own; none
+    where none was found."""
+    faces = FacesInVideos()
+    if faces.problem:
+        print(f"no expressions are looked for: {faces.problem}")
+        return []
+    order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED]
+    print(f"looking for expressions in {len(order)} videos", flush=True)
+    found = Expressions(_KINDS, rows=COLUMNS)
+    for first in range(0, len(order), _TOGETHER):
+        some = [_short(clips[int(i)]) for i in order[first : first + _TOGETHER]]
+        stills = np.stack([clip.frames[0] for clip in some])
+        seeds = range(seed + first, seed + first + len(some))
+        videos = animator.generate_clips(stills, [clip.audio for clip in some], seeds)
+        tracks = faces(videos, [False] * len(videos))
+        for clip, video, track in zip(some, videos, tracks, strict=True):
+            if isinstance(track, str):
+                continue  # The reason why it has none.
+            opening = eye_aspect_ratio(track.landmarks)
+            closed = blinks.blinks(opening, clip.fps)
+            height = blinks.brow_height(track.landmarks, closed)
+            curves = {"eye_opening": opening, "blinks": closed, "brow_height": height}
+            found.add(clip.id, clip.speaker, video, curves)
+    faces.close()
+    told = f"Of the videos of {len(order)} clips, a seed each: {found.note()}."
+    rows = []
+    for of_kind in found.found.values():
+        row = []
+        for each in of_kind:
+            shown = round(_SHOWN * animator.fps)
+            row.append(each.video[centred(each.frames[1], shown, len(each.video))])
+        blank = [np.full_like(row[0], 255)] * (COLUMNS - len(row)) if row else []
+        rows += [row + blank] if row else []
+    if not rows:
+        print(told)
+        return []
+    return [
+        Piece("expressions", "Blinks and raised brows", told, moving.beside(rows), animator.fps)
+    ]
+
+
+def _said(clip: stored.Clip) -> str:
+    whose = clip.speaker or clip.id
+    return f"{whose} (“{clip.transcript}”)" if clip.transcript else whose
+
+
+def _whose(clips: Sequence[stored.Clip]) -> str:
+    return ", ".join(clip.speaker or clip.id for clip in clips)
+
+
+def _write(piece: Piece, folder: epath.Path, mark: Mark, rate: int) -> None:
+    """rate: of the sound."""
+    path = folder / f"{piece.name}.webp"
+    moving.write_webp(path, piece.frames, piece.fps, mark.xmp)
+    mark.sidecar(path, len(piece.frames), piece.fps)
+    if piece.sound is None:
+        return
+    path = folder / f"{piece.name}.mp4"
+    _, height, width, _ = piece.frames.shape
+    fps = fractions.Fraction(piece.fps)
+    with VideoFile(str(path), height, width, fps, rate, mark.metadata) as video:
+        video.sound(to_mono_float(piece.sound))
+        for frame in piece.frames:
+            video.show(frame)
+    mark.sidecar(path, len(piece.frames), piece.fps)
+
+
+def _page(pieces: Sequence[Piece], mark: Mark, command: str) -> str:
+    """Markdown."""
+    run, step = mark.model["run"], mark.model["step"]
+    parts = [f"# Gallery\n\nStep {step} of the run `{run}`: `python -m s2f_jax.main {command}`\n"]
+    for piece in pieces:
+        heard = f" [With its sound]({piece.name}.mp4)." if piece.sound is not None else ""
+        parts += [
+            f"## {piece.title}\n",
+            f"![{piece.title}]({piece.name}.webp)\n",
+            f"{piece.caption}{heard}\n",
+        ]
+    return "\n".join(parts)
