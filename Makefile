@@ -13,12 +13,14 @@ S2F := $(RUN) -m s2f_jax.main
 	.venv/bin/pyright --version >/dev/null # Fetches itself once, so that later nothing is fetched.
 	touch $@
 
-# A corpus drawn by code, a trained model, its evaluation, and a video of an unseen speaker.
+# A corpus drawn by code, a trained model, its evaluation, a video of an unseen speaker, a gallery.
 demo: .venv/ready
 	$(S2F) prepare --config=configs/demo.py
 	$(S2F) --config=configs/demo.py
 	$(S2F) evaluate --config=configs/demo.py
 	$(RUN) launch/demo_video.py
+	rm -rf runs/demo/gallery
+	$(S2F) gallery --checkpoint=runs/demo --output=runs/demo/gallery
 
 # Every claim on the demo corpus: what reads lips and what hears sync, the baseline, ablations, the
 # table. Stopped, it goes on by the same command.
