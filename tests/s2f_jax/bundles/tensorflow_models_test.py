@@ -12,7 +12,7 @@ import pytest
 from data_pipelines import media
 from data_pipelines.errors import UserError
 from s2f_jax.animate import Animator
-from s2f_jax.bundles import bundle, programs, run_bundle, run_tensorflow
+from s2f_jax.bundles import bundle, bundle_runtime, programs, run_tensorflow
 from s2f_jax.export import export
 from s2f_jax.models import folded
 from tests.tiny_generator import VARIANTS, tiny_example
@@ -138,8 +138,8 @@ def test_a_damaged_saved_model_is_told(tensorflow_folder, tmp_path):
     folder = shutil.copytree(tensorflow_folder, tmp_path / "bundle")
     path = folder / "savedmodel" / "saved_model.pb"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(run_bundle.Problem, match="saved_model.pb is damaged"):
-        run_bundle.Bundle(folder, "tensorflow", run_tensorflow.RUNTIMES)
+    with pytest.raises(bundle_runtime.Problem, match="saved_model.pb is damaged"):
+        bundle_runtime.Bundle(folder, "tensorflow", run_tensorflow.RUNTIMES)
 
 
 @pytest.mark.parametrize(
