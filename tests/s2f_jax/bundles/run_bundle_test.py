@@ -6,7 +6,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import wave
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ import soxr
 
 from data_pipelines import media
 from s2f_jax.bundles import bundle_runtime
+from tests.wav_files import wav
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
@@ -46,16 +46,6 @@ def run_bundle():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(pathlib.Path(bundle_runtime.__file__).parent)
         return importlib.import_module("run_bundle")
-
-
-def wav(path, samples, rate=16000, width=2, channels=1):
-    steps = np.rint(samples * (2 ** (8 * width - 1) - 1)).astype(np.int32)
-    if width == 1:
-        steps += 128
-    with wave.open(str(path), "wb") as file:
-        file.setparams((channels, width, rate, 0, "NONE", ""))
-        file.writeframes(steps.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :width].tobytes())
-    return path
 
 
 def png(path, image):

@@ -4,7 +4,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import wave
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from s2f_jax.bundles import bundle, bundle_runtime, programs, run_tensorflow
 from s2f_jax.export import export
 from s2f_jax.models import folded
 from tests.tiny_generator import VARIANTS, tiny_example
+from tests.wav_files import wav
 
 pytestmark = [
     pytest.mark.skipif(
@@ -117,9 +117,7 @@ def test_the_bundle_runs_without_jax(tensorflow_folder, run_folder, tmp_path, ru
     rng = np.random.default_rng(0)
     still, sound = rng.integers(0, 256, (16, 12, 3), np.uint8), rng.integers(-9999, 9999, 6000)
     (tmp_path / "face.png").write_bytes(media.encode_png(still))
-    with wave.open(str(tmp_path / "speech.wav"), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(sound.astype("<i2").tobytes())
+    wav(tmp_path / "speech.wav", sound)
     given = {"image": "face.png", "audio": "speech.wav", "output": "talk.npy"}
     flags = [f"--{name}={tmp_path / value}" for name, value in given.items()]
     program = [str(tensorflow_folder / "run_tensorflow.py"), f"--runtime={runtime}", *flags]
