@@ -14,13 +14,13 @@ from etils import epath
 from data_pipelines.errors import UserError
 from s2f_jax import animate, folders, networks, runs
 from s2f_jax.animate import Animator, Trained
-from s2f_jax.bundles import bundle, card, parity, programs, run_bundle, run_tensorflow
+from s2f_jax.bundles import bundle, bundle_runtime, card, parity, programs, run_tensorflow
 from s2f_jax.bundles.parity import Example
 from s2f_jax.models import folded
 from s2f_jax.models.generator import Generator
 from s2f_jax.videos import provenance
 
-# And what runs it, in run_bundle.py and run_tensorflow.py.
+# And what runs it, in bundle_runtime.py and run_tensorflow.py.
 FORMATS = {"stablehlo": "jax", "onnx": "onnx", "savedmodel": "tensorflow", "tflite": "litert"}
 _PARTS = {
     "stablehlo": ("arrange", "identify", "animate", "step"),
@@ -128,11 +128,11 @@ def _example(
 def _config(
     trained: Trained, generator: Generator, formats: list[str], weights: str
 ) -> dict[str, Any]:
-    """What config.json holds: for run_bundle.py the sizes, for Animator the run's own sections."""
+    """What config.json holds: for its programs the sizes, for Animator the run's own sections."""
     g = generator
     made_with = runs.describe(trained.config.seed)
     return {
-        "format_version": run_bundle.FORMAT,
+        "format_version": bundle_runtime.FORMAT,
         "schema": runs.SCHEMA,
         "height": g.height,
         "width": g.width_px,
@@ -177,7 +177,7 @@ def _write_model(
     if {"savedmodel", "tflite"} & set(formats):
         from s2f_jax.bundles import tensorflow_models
 
-        widened = run_bundle.weights_of(weights)  # It has no lossy types.
+        widened = bundle_runtime.weights_of(weights)  # It has no lossy types.
         if "savedmodel" in formats:
             tensorflow_models.saved_model(generator, widened, folder / "savedmodel")
         if "tflite" in formats:
@@ -186,7 +186,7 @@ def _write_model(
 
 
 def _write_runners(folder: epath.Path, formats: list[str]) -> None:
-    runners = ["run_bundle.py"]
+    runners = ["bundle_runtime.py", "run_bundle.py"]
     if any(FORMATS[name] in run_tensorflow.RUNTIMES for name in formats):
         runners.append("run_tensorflow.py")
     for name in runners:

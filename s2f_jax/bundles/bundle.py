@@ -16,7 +16,7 @@ from etils import epath
 from data_pipelines import download
 from data_pipelines.errors import UserError
 from s2f_jax import networks, runs
-from s2f_jax.bundles import run_bundle
+from s2f_jax.bundles import bundle_runtime
 from s2f_jax.models import folded
 from s2f_jax.models.generator import Generator
 
@@ -93,15 +93,15 @@ def write_sums(folder: epath.PathLike) -> None:
     lines = [
         f"{download.file_digest(path, 'sha256')}  {path.relative_to(folder).as_posix()}\n"
         for path in files
-        if path.name != run_bundle.SUMS
+        if path.name != bundle_runtime.SUMS
     ]
-    (pathlib.Path(folder) / run_bundle.SUMS).write_text("".join(lines))
+    (pathlib.Path(folder) / bundle_runtime.SUMS).write_text("".join(lines))
 
 
 def is_one(path: epath.PathLike) -> bool:
     """Whether there is a bundle, whole or not, and not a run."""
     folder = epath.Path(path)
-    return any((folder / name).exists() for name in (WEIGHTS, run_bundle.SUMS))
+    return any((folder / name).exists() for name in (WEIGHTS, bundle_runtime.SUMS))
 
 
 def read(path: epath.PathLike) -> tuple[runs.Config, folded.Weights]:
@@ -112,9 +112,9 @@ def read(path: epath.PathLike) -> tuple[runs.Config, folded.Weights]:
     """
     folder = epath.Path(path)
     try:
-        config = run_bundle.read_config(folder)
-        weights = run_bundle.read_weights(folder, WEIGHTS)
-    except run_bundle.Problem as problem:
+        config = bundle_runtime.read_config(folder)
+        weights = bundle_runtime.read_weights(folder, WEIGHTS)
+    except bundle_runtime.Problem as problem:
         raise UserError(str(problem)) from problem
     if config.get("schema") != runs.SCHEMA:
         raise UserError(
@@ -151,11 +151,14 @@ def identity(path: epath.PathLike) -> dict[str, Any]:
     """
     folder = epath.Path(path)
     try:
-        config = run_bundle.read_config(folder)
+        config = bundle_runtime.read_config(folder)
         made_from = {name: config["source"][name] for name in _SOURCE}
-        own = {"weights": config["weights"], "weights_sha256": run_bundle.sum_of(folder, WEIGHTS)}
+        own = {
+            "weights": config["weights"],
+            "weights_sha256": bundle_runtime.sum_of(folder, WEIGHTS),
+        }
         return made_from | own
-    except run_bundle.Problem as problem:
+    except bundle_runtime.Problem as problem:
         raise UserError(str(problem)) from problem
     except (LookupError, TypeError) as error:
         raise _lacking(folder, error) from error

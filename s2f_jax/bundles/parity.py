@@ -14,7 +14,7 @@ from etils import epath
 
 from s2f_jax import rngs
 from s2f_jax.animate import Animator
-from s2f_jax.bundles import bundle, run_bundle, run_tensorflow
+from s2f_jax.bundles import bundle, bundle_runtime, run_tensorflow
 from s2f_jax.models import folded
 from s2f_jax.models.context_encoder import audio_windows
 from s2f_jax.models.generator import Generator
@@ -85,7 +85,7 @@ def measure(
     """
     g = generator
     of_checkpoint = _networks(g, variables)
-    own = run_bundle.weights_of((folder / bundle.WEIGHTS).read_bytes())
+    own = bundle_runtime.weights_of((folder / bundle.WEIGHTS).read_bytes())
     draws = {OWN: _animator(g, own)}
     draws |= {name: _bundle(folder, runtime) for name, runtime in formats.items()}
     cases: dict[str, list[dict[str, Any]]] = {name: [] for name in draws}
@@ -155,8 +155,8 @@ def _animator(generator: Generator, weights: bundle.Named) -> Draw:
 
 
 def _bundle(folder: epath.Path, runtime: str) -> Draw:
-    runtimes = run_bundle.RUNTIMES | run_tensorflow.RUNTIMES
-    loaded = run_bundle.Bundle(folder, runtime, runtimes)
+    runtimes = bundle_runtime.RUNTIMES | run_tensorflow.RUNTIMES
+    loaded = bundle_runtime.Bundle(folder, runtime, runtimes)
 
     def draw(stills: np.ndarray, sounds: np.ndarray, at_once: int) -> np.ndarray:
         return np.concatenate(
@@ -210,7 +210,7 @@ def _weights(
     for kind in bundle.WEIGHT_TYPES:
         data = bundle.serialized(bundle.stored(weights, kind))
         with jax.default_matmul_precision("highest"):
-            drawn = draw(bundle.nested(run_bundle.weights_of(data)), still, windows, noise)
+            drawn = draw(bundle.nested(bundle_runtime.weights_of(data)), still, windows, noise)
         gap = np.asarray(drawn) - expected
         table[kind] = {
             "bytes": len(data),

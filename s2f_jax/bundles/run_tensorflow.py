@@ -4,7 +4,7 @@
 
 Files are those of run_bundle.py, beside it, which does the rest. In Python:
 
-    frames = run_bundle.Bundle(folder, "tensorflow", RUNTIMES)(still, sound, seed=0)
+    frames = bundle_runtime.Bundle(folder, "tensorflow", RUNTIMES)(still, sound, seed=0)
 """
 
 import os
@@ -17,7 +17,7 @@ Arrays = dict[str, Any]  # By name: numpy's arrays, or tensors.
 
 
 class Tensorflow:
-    """As run_bundle's JaxRuntime, by the SavedModel, on whatever device TensorFlow finds."""
+    """As bundle_runtime's JaxRuntime, by the SavedModel, on whatever device TensorFlow finds."""
 
     runs = "savedmodel"
 

@@ -1,5 +1,4 @@
 import io
-import wave
 
 import av
 import cv2
@@ -8,6 +7,7 @@ import pytest
 
 from data_pipelines import media
 from data_pipelines.errors import BadClip, UserError
+from tests.wav_files import wav
 
 
 def tone(rate, seconds=1.0, hertz=440.0, level=0.5):
@@ -192,8 +192,7 @@ def test_mistakes_with_files_are_named_in_a_sentence(tmp_path):
     (tmp_path / "half.jpg").write_bytes(jpeg[: len(jpeg) // 2])
     (tmp_path / "text").write_text("hello\n" * 100)
     (tmp_path / "empty").write_bytes(b"")
-    with wave.open(str(tmp_path / "silent.wav"), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
+    wav(tmp_path / "silent.wav", np.zeros(0))
     for name in ("half.jpg", "text", "empty", "missing", "."):
         with pytest.raises(UserError, match=r"\.$"):
             media.read_image(tmp_path / name)

@@ -1,21 +1,13 @@
 """Sound in parts is the sound at once."""
 
-import wave
-
 import numpy as np
 import pytest
 
 from data_pipelines import media, sound
 from data_pipelines.errors import UserError
+from tests.wav_files import float_wav, wav
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 50001)
-
-
-def wav(path, samples, rate):
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
-    return path
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
@@ -39,12 +31,9 @@ def test_what_an_aac_encoder_added_is_taken_off_in_parts_too(tmp_path):
 
 def test_only_the_part_that_is_damaged_is_lost(tmp_path):
     """What came before it is there, so that a long file need not be read twice."""
-    samples = NOISE.astype("<f4")
+    samples = NOISE.copy()
     samples[40000] = np.nan
-    header = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x03\0\x01\0\x80\x3e\0\0\0\xfa\0\0\x04\0\x20\0"
-    size = (4 * len(samples)).to_bytes(4, "little")
-    (tmp_path / "a.wav").write_bytes(header + b"data" + size + samples.tobytes())
-    file = sound.SoundFile(tmp_path / "a.wav")
+    file = sound.SoundFile(float_wav(tmp_path / "a.wav", samples))
     with pytest.raises(UserError, match="samples that are not finite; give"):
         for _ in file.parts():
             pass

@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from s2f_jax import animate
-from s2f_jax.bundles import bundle, run_bundle
+from s2f_jax.bundles import bundle, bundle_runtime
 
 FPS = 25  # Of the tiny model.
 # What a command says on the standard error beside its sentence: its own words, no library's.
@@ -168,7 +168,7 @@ def _exported(case, outcome, folder):
         return []
     output = pathlib.Path(_output(case, folder))
     config, weights = bundle.read(output)
-    for line in (output / run_bundle.SUMS).read_text().splitlines():
+    for line in (output / bundle_runtime.SUMS).read_text().splitlines():
         digest, name = line.split("  ")
         if hashlib.sha256((output / name).read_bytes()).hexdigest() != digest:
             return [f"{name} has another sum"]

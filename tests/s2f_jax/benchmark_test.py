@@ -4,12 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import train_test
 
 from configs import demo
 from s2f_jax import benchmark, benchmark_sections, main
+from tests.tiny import get_config as tiny
 
-tiny, shards = train_test.tiny, train_test.shards
 FIGURES = {
     *("peak.flops_per_s", "generate.frames_per_s", "stream.p50_ms", "stream.p95_ms"),
     "stream.p99_ms",

@@ -1,12 +1,15 @@
-"""A run small enough to make by hand: a fresh generator of 16x12 pixels, and its checkpoint."""
+"""A run small enough to make by hand: a fresh generator of 16x12 pixels, and its checkpoint; and
+shards to train on."""
 
 import pytest
 from etils import epath
 
+from data_pipelines import prepare
 from s2f_jax import runs
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.export import export
+from tests import tiny
 from tests.tiny_generator import tiny_config, tiny_state
 
 
@@ -37,3 +40,11 @@ def bundle_folder(run_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     export(str(run_folder), str(folder), formats="stablehlo,onnx")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory):
+    """Those of tests/tiny.py; not to be written to."""
+    folder = tmp_path_factory.mktemp("shards")
+    prepare.prepare(tiny.get_config().data, None, folder)
+    return str(folder)

@@ -21,7 +21,7 @@ from s2f_jax import doctor, main
 from s2f_jax.checks import inputs, machine
 from s2f_jax.checks.findings import ERROR, OK, WARNING
 from s2f_jax.videos import provenance
-from tests.s2f_jax.generate_test import wav
+from tests.wav_files import wav
 
 TONE = 0.3 * np.sin(np.arange(48000) / 5) * (np.arange(48000) % 8000 < 5000)
 

@@ -47,12 +47,12 @@ def test_every_format_is_the_checkpoint(bundle_folder, name):
 def test_a_wrong_weight_shows_in_the_report(bundle_folder, run_folder, tmp_path):
     """Or a report of small differences would say nothing."""
     from s2f_jax import animate
-    from s2f_jax.bundles import bundle, run_bundle
+    from s2f_jax.bundles import bundle, bundle_runtime
     from s2f_jax.models import folded
 
     trained = animate.restore(run_folder)
     folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
-    weights = run_bundle.read_weights(folder)
+    weights = bundle_runtime.read_weights(folder)
     name = "frame_decoder.stages.0.double.kernel"
     wrong = bundle.serialized(weights | {name: np.float32(1.01) * weights[name]})
     (folder / "model.safetensors").write_bytes(wrong)
@@ -84,6 +84,7 @@ def test_every_file_has_its_sum(bundle_folder):
         "identity.onnx",
         "audio_step.onnx",
         "decode.onnx",
+        "bundle_runtime.py",
         "run_bundle.py",
         "README.md",
     ]

@@ -1,9 +1,10 @@
+"""`generate`: a video of a still and a sound, what it says of itself, and what is refused."""
+
 import contextlib
 import io
 import os
 import pathlib
 import signal
-import wave
 
 import av
 import cv2
@@ -14,67 +15,17 @@ import pytest
 from data_pipelines import faces, media
 from data_pipelines.errors import UserError
 from s2f_jax import generate as command
-from s2f_jax.animate import Animator
 from s2f_jax.generate import generate
 from s2f_jax.videos import provenance, takes
-from tests import certificates
-
-RNG = np.random.default_rng(0)
-STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
-SOUND = RNG.uniform(-0.5, 0.5, 48000)
-
-
-def wav(path, samples, rate=16000, width=2, channels=1):
-    """Integer PCM of so many bytes a sample; 8 bits are unsigned, as WAV has them."""
-    steps = np.rint(samples * (2 ** (8 * width - 1) - 1)).astype(np.int32)
-    if width == 1:
-        steps += 128
-    with wave.open(str(path), "wb") as file:
-        file.setparams((channels, width, rate, 0, "NONE", ""))
-        file.writeframes(steps.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :width].tobytes())
-    return path
+from tests import certificates, wav_files
+from tests.generating import SOUND, STILL, compiled_once, streams, with_good_files
+from tests.wav_files import wav
 
 
 @pytest.fixture
 def call(run_folder, animator, tmp_path, monkeypatch):
-    """generate with good files for whatever is not given, and the good run compiled once."""
-    load = Animator.load
-    monkeypatch.setattr(
-        Animator, "load", lambda path: animator if path == str(run_folder) else load(path)
-    )
-    (tmp_path / "still.png").write_bytes(media.encode_png(STILL))
-    good = {
-        "checkpoint": run_folder,
-        "image": tmp_path / "still.png",
-        "audio": wav(tmp_path / "good.wav", SOUND[:8000]),
-        "output": tmp_path / "out.mp4",
-    }
-
-    def call(aligned=True, seed=0, fps=None, paste_back=False, marks=None, **files):
-        paths = {name: str(path) for name, path in (good | files).items()}
-        generate(
-            paths["checkpoint"],
-            [paths["image"]],
-            [paths["audio"]],
-            paths["output"],
-            seed,
-            aligned,
-            fps=fps,
-            paste_back=paste_back,
-            **(marks or {}),
-        )
-        return pathlib.Path(paths["output"])
-
-    return call
-
-
-def streams(path):
-    """-> codecs, frames, seconds of picture and of sound."""
-    with av.open(str(path)) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
-        codecs = video.codec_context.name, audio.codec_context.name
-        lengths = [float(stream.duration * stream.time_base) for stream in (video, audio)]
-        return codecs, sum(1 for _ in container.decode(video)), lengths
+    compiled_once(monkeypatch, run_folder, animator)
+    return with_good_files(run_folder, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -355,10 +306,9 @@ def test_a_signal_leaves_nothing_half_written(call, tmp_path, monkeypatch, numbe
 
 @pytest.mark.slow
 def test_an_hour_takes_no_more_memory_than_a_minute(call, tmp_path, monkeypatch):
-    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
-        file.setparams((1, 2, 44100, 0, "NONE", ""))
-        for i in range(3600):
-            file.writeframes((9000 * np.sin(np.arange(44100) * (i % 7 + 1) / 90)).astype("<i2"))
+    tones = [(9000 * np.sin(np.arange(44100) * (i + 1) / 90)).astype("<i2") for i in range(7)]
+    with open(tmp_path / "a.wav", "wb") as file:
+        wav_files.write(file, (tones[i % 7] for i in range(3600)), 44100)
     resident, process = [], psutil.Process()
     watched(monkeypatch, lambda size: resident.append(process.memory_info().rss / 2**20))
     output = call(audio=tmp_path / "a.wav")
@@ -380,157 +330,3 @@ def test_progress_is_a_line_now_and_then(monkeypatch, capsys):
         "80 of 1000 frames, 5.0 frames/s, 03:04 left",
         "140 of 1000 frames, 5.0 frames/s, 02:52 left",
     ]
-
-
-# Several in one call.
-
-
-@pytest.fixture
-def several(run_folder, animator, tmp_path, monkeypatch):
-    """generate into a folder `out` -> what is drawn into each file, before it is encoded."""
-    load, drawn, show = Animator.load, {}, takes.VideoFile.show
-    monkeypatch.setattr(
-        Animator, "load", lambda path: animator if path == str(run_folder) else load(path)
-    )
-
-    def shown(video, picture):
-        drawn.setdefault(pathlib.Path(video._path).name, []).append(picture.astype(int))
-        show(video, picture)
-
-    monkeypatch.setattr(takes.VideoFile, "show", shown)
-
-    def several(images, audios, **options):
-        drawn.clear()
-        paths = [[str(tmp_path / name) for name in names] for names in (images, audios)]
-        generate(str(run_folder), *paths, str(tmp_path / "out"), aligned=True, **options)
-        return {name: np.stack(frames) for name, frames in drawn.items()}
-
-    return several
-
-
-def files_of(tmp_path, images=3, sounds=3):
-    """Stills and sounds of other lengths and rates."""
-    names = [f"{i}.png" for i in range(images)], [f"{i}.wav" for i in range(sounds)]
-    for i, name in enumerate(names[0]):
-        (tmp_path / name).write_bytes(media.encode_png(np.roll(STILL, i, axis=0)))
-    for i, name in enumerate(names[1]):
-        wav(tmp_path / name, SOUND[: 9000 + 8000 * i], (16000, 44100, 8000)[i % 3])
-    return names
-
-
-def test_side_by_side_is_as_alone(several, animator, tmp_path):
-    images, sounds = files_of(tmp_path)
-    for size in (1, 2, 3):
-        together = several(images, sounds, side_by_side=size, seed=4)
-        assert sorted(together) == ["0_0.mp4", "1_1.mp4", "2_2.mp4"]
-        for i, (image, audio) in enumerate(zip(images, sounds, strict=True)):
-            alone = animator(
-                str(tmp_path / image), str(tmp_path / audio), aligned=True, seed=4
-            ).astype(int)
-            video = together[f"{i}_{i}.mp4"]
-            assert video.shape == alone.shape and np.abs(video - alone).max() <= 1
-            assert streams(tmp_path / "out" / f"{i}_{i}.mp4")[1] == len(alone)
-
-
-def test_one_sound_goes_with_all_faces_and_one_face_with_all_sounds(several, tmp_path):
-    images, sounds = files_of(tmp_path)
-    assert sorted(several(images, sounds[:1])) == ["0_0.mp4", "1_0.mp4", "2_0.mp4"]
-    assert sorted(several(images[:1], sounds)) == ["0_0.mp4", "0_1.mp4", "0_2.mp4"]
-
-
-def test_samples_are_the_seeds_from_the_first_on(several, animator, tmp_path):
-    images, sounds = files_of(tmp_path, 1, 1)
-    drawn = several(images, sounds, seed=7, num_samples=3)
-    assert sorted(drawn) == ["0_0_7.mp4", "0_0_8.mp4", "0_0_9.mp4"]
-    for seed in (7, 8, 9):
-        alone = animator(str(tmp_path / "0.png"), str(tmp_path / "0.wav"), aligned=True, seed=seed)
-        assert np.abs(drawn[f"0_0_{seed}.mp4"] - alone).max() <= 1
-    assert np.abs(drawn["0_0_7.mp4"] - drawn["0_0_8.mp4"]).max() > 1
-
-
-def test_at_another_rate_the_model_s_time_is_sampled(several, tmp_path):
-    images, sounds = files_of(tmp_path, 2, 1)
-    own = several(images, sounds)["1_0.mp4"]
-    for fps, rate in (("50", 50), ("30000/1001", 30000 / 1001), ("10", 10)):
-        shown = several(images, sounds, fps=fps)["1_0.mp4"]
-        times = np.arange(len(shown)) / rate
-        assert len(shown) == np.ceil(9000 * rate / 16000)
-        np.testing.assert_array_equal(shown, own[np.floor(25 * times + 1e-9).astype(int)])
-        assert streams(tmp_path / "out" / "1_0.mp4")[2] == pytest.approx(
-            [len(shown) / rate] * 2, abs=1e-3
-        )
-
-
-def test_what_is_drawn_together_is_of_like_lengths():
-    job = command.Job
-    planned = [job("i", name, 0, name) for name in "abcdefg"]
-    seconds = dict(zip("abcdefg", (9.0, 1.0, 3600.0, 1.5, 2.0, 1.2, 10.0), strict=True))
-    groups = command._groups(planned, seconds, 3)
-    assert [[j.audio for j in group] for group in groups] == [
-        ["b", "f", "d"],
-        ["e"],
-        ["a", "g"],
-        ["c"],
-    ]
-
-
-def test_of_many_the_bad_ones_are_named_and_the_others_made(several, tmp_path, capsys):
-    images, sounds = files_of(tmp_path, 5, 5)
-    (tmp_path / "1.png").unlink()
-    (tmp_path / "2.wav").write_text("no sound")
-    (tmp_path / "3.png").write_bytes(media.encode_png(STILL[:5]))
-    floats = np.resize(SOUND, 80000).astype("<f4")
-    floats[70000] = np.nan  # Only found when the others are well under way.
-    header = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x03\0\x01\0\x80\x3e\0\0\0\xfa\0\0\x04\0\x20\0"
-    size = (4 * len(floats)).to_bytes(4, "little")
-    (tmp_path / "4.wav").write_bytes(header + b"data" + size + floats.tobytes())
-    with pytest.raises(UserError) as told:
-        several(images, sounds)
-    text = str(told.value)
-    assert text.startswith("4 of 5 videos were not made: ") and "\n" not in text
-    for said in (
-        "1_1.mp4: There is no image",
-        "2_2.mp4: The sound of",
-        "3_3.mp4: the image is 12x5",
-    ):
-        assert f"out/{said}" in text
-    assert "4_4.mp4: The sound of" in text and "not finite" in text
-    made = sorted(file.name for file in (tmp_path / "out").iterdir())
-    assert made == ["0_0.mp4", "0_0.mp4.json"]
-    assert "0_0.mp4: 15 frames, 0.60 s, 12x16" in capsys.readouterr().out
-
-
-# Back into the picture.
-
-
-@pytest.fixture
-def portrait(tmp_path, monkeypatch):
-    """A picture of odd size with a face that fills a quarter of it."""
-    picture = cv2.resize(RNG.integers(60, 200, (5, 6, 3)).astype(np.uint8), (81, 95))
-    (tmp_path / "portrait.png").write_bytes(media.encode_png(picture))
-    landmarks = np.zeros((68, 2), np.float32)
-    angles = np.linspace(np.pi, 0, 17)
-    landmarks[:17] = np.stack([6 + 5 * np.cos(angles), 6 + 8 * np.sin(angles)], axis=1)
-    landmarks[17:27, 0], landmarks[17:27, 1], landmarks[27] = np.linspace(2, 10, 10), 4, (6, 5)
-    landmarks[list(faces.STABLE)] = faces.canonical(16, 12)
-    monkeypatch.setattr(faces, "find_faces", lambda image: [2.5 * landmarks + (20, 30)])
-    return picture
-
-
-def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
-    output = call(aligned=False, image=tmp_path / "portrait.png", paste_back=True)
-    frames = media.decode_clip(output).frames.astype(int)
-    assert "13 frames, 0.52 s, 81x95" in capsys.readouterr().out
-    assert provenance.read(output).facts["digitalSourceType"] == provenance.COMPOSITE
-    assert frames.shape == (13, 96, 82, 3)
-    outside = np.ones((95, 81), bool)
-    outside[30:72, 20:52] = False
-    assert np.abs(frames[:, :95, :81] - portrait)[:, outside].mean() < 2
-    assert np.abs(frames[:, 40:60, 28:44] - portrait[40:60, 28:44]).mean() > 5
-
-
-def test_a_crop_has_no_picture_to_be_pasted_into(call, tmp_path):
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(UserError, match="--paste_back has no picture .* --aligned crop"):
-        call(paste_back=True)
-    assert sorted(tmp_path.iterdir()) == before

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import wave
 
 import av
 import jax
@@ -21,6 +20,7 @@ from s2f_jax import stream
 from s2f_jax.animate import Animator
 from s2f_jax.streaming import Stream
 from s2f_jax.videos import live, provenance
+from tests.wav_files import wav, wav_bytes
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
@@ -59,13 +59,6 @@ def differ(a, b):
     return np.abs(a.astype(int) - b).max()
 
 
-def wav(path, samples, rate):
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes(samples.tobytes())
-    return path.name
-
-
 @pytest.mark.parametrize("pace", [False, True])
 def test_the_frames_are_the_offline_ones(call, animator, pace, capfd):
     drawn = pictures(call(seed=3, pace=pace))
@@ -79,7 +72,7 @@ def test_the_frames_are_the_offline_ones(call, animator, pace, capfd):
 
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_at_another_rate_too(call, animator, tmp_path, rate, capfd):
-    name = wav(tmp_path / "a.wav", PCM, rate)
+    name = wav(tmp_path / "a.wav", PCM, rate).name
     drawn = pictures(call(name, None))
     assert differ(drawn, animator(STILL, PCM, rate, aligned=True)) <= 1
     assert f"ms more to resample from {rate} Hz\n" in capfd.readouterr().err
@@ -244,8 +237,7 @@ def test_frames_come_before_the_sound_has_ended_and_an_interrupt_ends_it(started
 
 def test_a_wav_through_pipes_is_an_mp4_with_its_sound(started, tmp_path):
     tone = (9000 * np.sin(np.arange(16000) / 20)).astype(np.int16)
-    wav(tmp_path / "a.wav", tone, 16000)
-    seen, told = started().communicate((tmp_path / "a.wav").read_bytes(), timeout=60)
+    seen, told = started().communicate(wav_bytes(tone), timeout=60)
     with av.open(io.BytesIO(seen)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 25
     with av.open(io.BytesIO(seen)) as container:

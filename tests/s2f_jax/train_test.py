@@ -16,25 +16,14 @@ import numpy as np
 import pytest
 
 from configs import demo
-from data_pipelines import files, prepare, stored
+from data_pipelines import files, stored
 from data_pipelines.errors import TrainingFailed, UserError
 from s2f_jax import checkpoint, networks, runs, step, train
 from s2f_jax.animate import Animator
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.validation import Validation
-from tests import drawn_shards
+from tests.logged import events
 from tests.tiny import get_config as tiny
-
-
-@pytest.fixture(scope="session")
-def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    prepare.prepare(tiny().data, None, folder)
-    return str(folder)
-
-
-def events(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
 def final_state(workdir):
@@ -229,66 +218,6 @@ def test_the_best_is_of_those_that_all_networks_have_trained_for(shards, tmp_pat
     checkpoints = Checkpoints(tmp_path / "run", read_only=True)
     assert (checkpoints.latest(), checkpoints.best()) == (8, 6)
     checkpoints.close()
-
-
-@pytest.fixture(scope="module")
-def any_lengths(tmp_path_factory):
-    """Shards of clips of 1 to 5 frames for training and of 1 to 30 for the rest, and which byte of
-    the training shard costs which clip."""
-    root = tmp_path_factory.mktemp("lengths")
-    drawn_shards.write(
-        root, train=[5, 1, 2, 4, 5, 3, 1, 5], val=[30, 1, 2, 6, 8], test=[2, 9, 1, 27, 5]
-    )
-    return root, drawn_shards.vulnerable(root)
-
-
-def of_any_lengths():
-    config = tiny()
-    config.data.corpus = "drawn"
-    config.clip_frames, config.max_epochs = 0, 1
-    return config
-
-
-def test_clips_of_any_length_train_and_a_damaged_one_is_told_and_counted(
-    any_lengths, tmp_path, capsys
-):
-    root, places = any_lengths
-    shutil.copytree(root, tmp_path / "data")
-    lost = min(places)
-    drawn_shards.flip(drawn_shards.shard(tmp_path / "data"), places[lost])
-    assert train.train(of_any_lengths(), str(tmp_path / "run"), str(tmp_path / "data")) == 0
-    logged = events(tmp_path / "run")
-    assert [e["data/corrupt_records"] for e in logged if "clips_per_s" in e][-1] == 1
-    assert all(np.isfinite(e["generator/reconstruction"]) for e in logged if "clips_per_s" in e)
-    shown = capsys.readouterr().out
-    assert len(re.findall(rf"record {lost} of .*drawn-train.* is damaged", shown)) == 1
-    assert runs.read_config(tmp_path / "run").clip_frames == 0
-
-
-def test_more_damaged_records_than_allowed_end_the_run(any_lengths, tmp_path):
-    root, places = any_lengths
-    shutil.copytree(root, tmp_path / "data")
-    lost = [i for i in sorted(places) if i != min(places) + 1][:2]  # No two in a row.
-    drawn_shards.flip(drawn_shards.shard(tmp_path / "data"), *(places[i] for i in lost))
-    config = of_any_lengths()
-    config.data.max_corrupt = 1
-    with pytest.raises(TrainingFailed, match=r"2 records .*max_corrupt=1, .*drawn-train"):
-        train.train(config, str(tmp_path / "run"), str(tmp_path / "data"))
-
-
-def test_validation_scores_do_not_depend_on_the_batches(any_lengths, tmp_path):
-    """Each clip by itself, or side by side with others of another length."""
-    root, _ = any_lengths
-    config = of_any_lengths()
-    clips = stored.open_clips(config.data, "val", root)
-    trainer = train.Trainer(train.with_clip_frames(config, clips), examples=8)
-    state = trainer.fresh()
-    alone = [
-        Validation([clip], trainer.task.generator, 4, 0, trainer.key).scores(state)["psnr"]
-        for clip in clips
-    ]
-    together = Validation(clips, trainer.task.generator, 4, 0, trainer.key).scores(state)
-    np.testing.assert_allclose(together["psnr"], np.mean(alone), rtol=1e-5)
 
 
 def test_an_ended_run_goes_no_further(run_through, shards):

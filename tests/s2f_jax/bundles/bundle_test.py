@@ -9,7 +9,7 @@ import safetensors
 from data_pipelines.errors import UserError
 from s2f_jax import networks, runs
 from s2f_jax.animate import Animator, find_checkpoint
-from s2f_jax.bundles import bundle, run_bundle
+from s2f_jax.bundles import bundle, bundle_runtime
 from s2f_jax.models import folded
 from tests.tiny_generator import tiny_config, tiny_state
 
@@ -44,7 +44,7 @@ def test_others_read_the_same_weights(weights, kind):
         assert read[name]["dtype"] == types[str(value.dtype)]
         assert tuple(read[name]["shape"]) == value.shape
         assert bytes(read[name]["data"]) == value.tobytes()
-    own = run_bundle.weights_of(data)
+    own = bundle_runtime.weights_of(data)
     for name, value in own.items():
         exact = stored[name].astype(np.float32) * stored.get(f"{name}.scale", 1)
         np.testing.assert_array_equal(value, exact)
@@ -61,8 +61,8 @@ def test_int8_is_whole_numbers_times_a_scale_a_channel():
 
 def test_no_weight_moves_further_than_its_type_rounds(weights):
     named = bundle.named(weights)
-    half = run_bundle.weights_of(bundle.serialized(bundle.stored(named, "bfloat16")))
-    whole = run_bundle.weights_of(bundle.serialized(bundle.stored(named, "int8")))
+    half = bundle_runtime.weights_of(bundle.serialized(bundle.stored(named, "bfloat16")))
+    whole = bundle_runtime.weights_of(bundle.serialized(bundle.stored(named, "int8")))
     for name, value in named.items():
         assert (np.abs(half[name] - value) <= 2.0**-8 * np.abs(value)).all()
         largest = np.abs(value).max(axis=tuple(range(value.ndim - 1)))

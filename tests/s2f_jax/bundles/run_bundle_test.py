@@ -1,21 +1,20 @@
+"""A bundle's own program: where nothing else is installed, and what pictures and sounds it takes."""
+
 import importlib.util
-import json
+import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
-import wave
 
 import cv2
-import jax
 import numpy as np
 import pytest
 import soxr
 
 from data_pipelines import media
-from s2f_jax import rngs
-from s2f_jax.bundles import bundle, run_bundle
+from s2f_jax.bundles import bundle_runtime
+from tests.wav_files import wav
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
@@ -31,27 +30,22 @@ WITHOUT = {
     "onnx": ("s2f_jax", "flax", "jax", "onnx", "ml_dtypes", "cv2"),
 }
 BARE = """
-import importlib, runpy, sys
-sys.path.append(sys.argv[1])
-for name in sys.argv[2].split(","):
+import importlib, sys
+for name in sys.argv[1:]:
     try:
         importlib.import_module(name)
     except ImportError:
         continue
     raise SystemExit(f"{name} can be imported: this environment shows nothing")
-sys.argv = sys.argv[3:]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def wav(path, samples, rate=16000, width=2, channels=1):
-    steps = np.rint(samples * (2 ** (8 * width - 1) - 1)).astype(np.int32)
-    if width == 1:
-        steps += 128
-    with wave.open(str(path), "wb") as file:
-        file.setparams((channels, width, rate, 0, "NONE", ""))
-        file.writeframes(steps.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :width].tobytes())
-    return path
+@pytest.fixture(scope="module")
+def run_bundle():
+    """Imported as in a bundle: from its own folder, where it looks for what lies beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(pathlib.Path(bundle_runtime.__file__).parent)
+        return importlib.import_module("run_bundle")
 
 
 def png(path, image):
@@ -78,11 +72,12 @@ def test_a_bundle_runs_where_nothing_else_is(bundle_folder, animator, given, tmp
         for folder in (package, package.parent / f"{name}.libs"):
             if folder.exists():
                 (site / folder.name).symlink_to(folder)
-    # Without site-packages, and without the folder that the tests are started in.
-    command = [sys.executable, "-I", "-S", "-c", BARE, site, ",".join(WITHOUT[runtime])]
-    program = bundle_folder / "run_bundle.py"
-    command += [program, *flags(given, runtime=runtime, seed=3)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    # Without site-packages; and nothing is left in the bundle, which is other tests' too.
+    python = [sys.executable, "-s", "-S", "-B"]
+    bare = {"env": os.environ | {"PYTHONPATH": str(site)}, "cwd": tmp_path}
+    subprocess.run([*python, "-c", BARE, *WITHOUT[runtime]], check=True, **bare)
+    command = [*python, bundle_folder / "run_bundle.py", *flags(given, runtime=runtime, seed=3)]
+    done = subprocess.run(command, capture_output=True, text=True, **bare)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{given['output']}: 32 frames of 12x16\n"
     frames = np.load(given["output"])
@@ -91,25 +86,8 @@ def test_a_bundle_runs_where_nothing_else_is(bundle_folder, animator, given, tmp
     assert np.abs(frames.astype(int) - expected).max() <= 1
 
 
-def test_its_python_draws_several_clips_at_once(bundle_folder, animator):
-    loaded = run_bundle.Bundle(bundle_folder)
-    stills, sounds = np.stack([STILL, 255 - STILL]), SOUND.reshape(2, -1).astype(np.float32)
-    drawn = list(loaded.draw(stills, sounds, (1, 2), at_once=7))
-    assert [part.shape[:2] for part in drawn] == [(2, 7), (2, 7), (2, 2)]
-    for i, clip in enumerate(np.concatenate(drawn, axis=1)):
-        alone = animator(stills[i], sounds[i], 16000, seed=i + 1, aligned=True, raw=True)
-        assert np.abs(clip - alone).max() < 1e-4
-
-
-@pytest.mark.parametrize("seed", [0, 5, 2**32 - 1])
-def test_its_noise_is_the_packages(seed):
-    root = rngs.key(jax.random.key(seed), "noise")
-    expected = rngs.frame_noise(root, 500, 10, 0.33, 3)
-    np.testing.assert_allclose(run_bundle.noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6)
-
-
 @pytest.mark.parametrize("kind", ["colour", "grey", "alpha", "grey alpha"])
-def test_every_kind_of_png_will_do(tmp_path, kind):
+def test_every_kind_of_png_will_do(run_bundle, tmp_path, kind):
     smooth = cv2.resize(RNG.integers(0, 256, (4, 3, 4), np.uint8), (12, 16))  # Paeth's filter pays.
     image = {"colour": smooth[..., :3], "grey": smooth[..., 0], "alpha": smooth}.get(kind)
     path = tmp_path / "image.png"
@@ -125,7 +103,7 @@ def test_every_kind_of_png_will_do(tmp_path, kind):
 @pytest.mark.parametrize(
     ("width", "channels", "rate"), [(1, 1, 16000), (2, 2, 16000), (3, 1, 16000), (4, 1, 16000)]
 )
-def test_every_kind_of_wav_will_do(tmp_path, width, channels, rate):
+def test_every_kind_of_wav_will_do(run_bundle, tmp_path, width, channels, rate):
     path = wav(tmp_path / "a.wav", SOUND, rate, width, channels)
     read = run_bundle.read_sound(str(path), 16000)
     assert read.shape == (20000 // channels,) and read.dtype == np.float32
@@ -134,7 +112,7 @@ def test_every_kind_of_wav_will_do(tmp_path, width, channels, rate):
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 12345])
-def test_resampling_is_band_limited(rate):
+def test_resampling_is_band_limited(run_bundle, rate):
     time = np.arange(rate)
     tone = 0.4 * np.sin(2 * np.pi * 1000 * time / rate) * np.hanning(rate)
     drawn = run_bundle.resample(tone, rate, 16000)
@@ -145,7 +123,7 @@ def test_resampling_is_band_limited(rate):
     assert len(odd) == -(-777 * 16000 // rate)
 
 
-def test_a_y4m_is_the_frames(tmp_path):
+def test_a_y4m_is_the_frames(run_bundle, tmp_path):
     frames = np.stack([np.full((16, 12, 3), level, np.uint8) for level in (0, 128, 255)])
     frames[1] = (255, 0, 0)
     run_bundle.write_frames(str(tmp_path / "a.y4m"), frames, 25, "SEED=3")
@@ -198,7 +176,7 @@ def bad(tmp_path, name):
     ],
 )
 def test_what_is_wrong_is_told(
-    bundle_folder, given, tmp_path, monkeypatch, capsys, what, name, said
+    run_bundle, bundle_folder, given, tmp_path, monkeypatch, capsys, what, name, said
 ):
     value = bad(tmp_path, name) if what in given else name
     monkeypatch.setattr(run_bundle, "__file__", str(bundle_folder / "run_bundle.py"))
@@ -208,29 +186,3 @@ def test_what_is_wrong_is_told(
     assert told.startswith("run_bundle: ") and told.count("\n") == 1
     assert re.search(said, told)
     assert sorted(tmp_path.iterdir()) == before
-
-
-@pytest.mark.parametrize("name", ["step.stablehlo", "model.safetensors"])
-def test_a_damaged_file_is_told(bundle_folder, tmp_path, name):
-    copy = shutil.copytree(bundle_folder, tmp_path / "bundle")
-    data = bytearray((copy / name).read_bytes())
-    data[100] ^= 4
-    (copy / name).write_bytes(data)
-    with pytest.raises(run_bundle.Problem, match=f"{name} is damaged"):
-        run_bundle.Bundle(copy)
-
-
-def test_a_runtime_that_is_not_there_is_told(bundle_folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(run_bundle.Problem, match="onnxruntime is not installed: choose another"):
-        run_bundle.Bundle(bundle_folder, "onnx")
-
-
-def test_a_format_that_was_not_exported_is_told(bundle_folder, tmp_path):
-    copy = shutil.copytree(bundle_folder, tmp_path / "bundle")
-    config = json.loads((copy / "config.json").read_text())
-    del config["programs"]["onnx"]
-    (copy / "config.json").write_text(json.dumps(config))
-    bundle.write_sums(copy)
-    with pytest.raises(run_bundle.Problem, match="has no onnx: export it with --formats=onnx"):
-        run_bundle.Bundle(copy, "onnx")

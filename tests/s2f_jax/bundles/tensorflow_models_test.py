@@ -4,7 +4,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import wave
 
 import numpy as np
 import pytest
@@ -12,10 +11,11 @@ import pytest
 from data_pipelines import media
 from data_pipelines.errors import UserError
 from s2f_jax.animate import Animator
-from s2f_jax.bundles import bundle, programs, run_bundle, run_tensorflow
+from s2f_jax.bundles import bundle, bundle_runtime, programs, run_tensorflow
 from s2f_jax.export import export
 from s2f_jax.models import folded
 from tests.tiny_generator import VARIANTS, tiny_example
+from tests.wav_files import wav
 
 pytestmark = [
     pytest.mark.skipif(
@@ -117,9 +117,7 @@ def test_the_bundle_runs_without_jax(tensorflow_folder, run_folder, tmp_path, ru
     rng = np.random.default_rng(0)
     still, sound = rng.integers(0, 256, (16, 12, 3), np.uint8), rng.integers(-9999, 9999, 6000)
     (tmp_path / "face.png").write_bytes(media.encode_png(still))
-    with wave.open(str(tmp_path / "speech.wav"), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(sound.astype("<i2").tobytes())
+    wav(tmp_path / "speech.wav", sound)
     given = {"image": "face.png", "audio": "speech.wav", "output": "talk.npy"}
     flags = [f"--{name}={tmp_path / value}" for name, value in given.items()]
     program = [str(tensorflow_folder / "run_tensorflow.py"), f"--runtime={runtime}", *flags]
@@ -138,8 +136,8 @@ def test_a_damaged_saved_model_is_told(tensorflow_folder, tmp_path):
     folder = shutil.copytree(tensorflow_folder, tmp_path / "bundle")
     path = folder / "savedmodel" / "saved_model.pb"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(run_bundle.Problem, match="saved_model.pb is damaged"):
-        run_bundle.Bundle(folder, "tensorflow", run_tensorflow.RUNTIMES)
+    with pytest.raises(bundle_runtime.Problem, match="saved_model.pb is damaged"):
+        bundle_runtime.Bundle(folder, "tensorflow", run_tensorflow.RUNTIMES)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import threading
 
 import numpy as np
 import pytest
-from visitors import HOST, PNG, noise, pages, wav
+from visitors import HOST, PNG, noise, pages
 
 from s2f_jax.web.limits import Limits
+from tests.wav_files import wav_bytes
 
 
 @pytest.fixture
@@ -150,6 +151,6 @@ def test_a_thousand_random_messages_leave_it_serving(opened):
     with visit() as visitor:
         visitor.hear()
         visitor.face(PNG)
-        *_, numbers, _, _ = visitor.spoken_file(wav(noise(16000)))
+        *_, numbers, _, _ = visitor.spoken_file(wav_bytes(noise(16000)))
         assert numbers == list(range(25))
     assert threading.active_count() <= threads + 4

@@ -11,9 +11,10 @@ import av
 import numpy as np
 import pytest
 from demo_page_test import served
-from visitors import PNG, wav
+from visitors import PNG
 
 from s2f_jax.videos import provenance
+from tests.wav_files import wav_bytes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
@@ -31,7 +32,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     t = np.arange(SECONDS * 48000) / 48000
     voice = np.sin(2 * np.pi * 150 * t) * (1 + np.sin(2 * np.pi * 4 * t)) * 8000
-    (folder / "speech.wav").write_bytes(wav(voice.astype(np.int16), 48000))
+    (folder / "speech.wav").write_bytes(wav_bytes(voice.astype(np.int16), 48000))
     (folder / "face.png").write_bytes(PNG)
     return folder
 

@@ -7,11 +7,12 @@ import json
 import av
 import numpy as np
 import pytest
-from visitors import PNG, STILL, noise, pages, wav
+from visitors import PNG, STILL, noise, pages
 
 from data_pipelines import media
 from s2f_jax.videos import provenance
 from s2f_jax.web.limits import Limits
+from tests.wav_files import wav_bytes
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_the_frames_of_a_file_are_the_offline_ones(opened, animator, rate):
         assert visitor.hear()["type"] == "welcome"
         _, crop = visitor.face(PNG)
         assert (media.decode_image(crop, "crop") == STILL).all()
-        played, pictures, numbers, report, _ = visitor.spoken_file(wav(sound, rate), seed=5)
+        played, pictures, numbers, report, _ = visitor.spoken_file(wav_bytes(sound, rate), seed=5)
     frames = animator(STILL, sound, rate, aligned=True, seed=5)
     assert numbers == list(range(51)) and report["frames"] == 51
     assert differ(pictures, frames) <= 4
@@ -88,7 +89,7 @@ def test_two_visitors_at_once_get_their_own_frames_alone(opened, animator):
 
 
 def test_the_video_has_the_frames_the_sound_and_what_made_it(opened, run_folder, tmp_path):
-    sound = wav(noise(16000))
+    sound = wav_bytes(noise(16000))
     with opened()() as visitor:
         visitor.hear()
         visitor.face(PNG, "../../me\x00.png")
@@ -127,7 +128,7 @@ def test_nothing_is_kept_unless_that_was_asked_for(opened, tmp_path, monkeypatch
         with opened(keep=keep)() as visitor:
             assert visitor.hear()["kept"] is bool(keep)
             visitor.face(PNG, "../escape.png")
-            *_, video = visitor.spoken_file(wav(noise(3200)), name="/etc/passwd")
+            *_, video = visitor.spoken_file(wav_bytes(noise(3200)), name="/etc/passwd")
         files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
         assert [path.suffix for path in files] == ([".mp4", ".json", ".png"] if keep else [])
     assert files[0].read_bytes() == video and files[2].read_bytes() == PNG
@@ -146,7 +147,7 @@ def test_what_is_not_wanted_stops_and_the_next_one_is_whole(opened):
         visitor.say("stop")
         while not isinstance(heard := visitor.hear(), dict) or heard["type"] != "stopped":
             pass
-        *_, numbers, report, _ = visitor.spoken_file(wav(noise(16000)))
+        *_, numbers, report, _ = visitor.spoken_file(wav_bytes(noise(16000)))
         assert numbers == list(range(25)) and report["frames"] == 25
 
 
@@ -156,7 +157,7 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
         with opened(badge=badge)() as visitor:
             visitor.hear()
             visitor.face(PNG)
-            _, pictures, *_ = visitor.spoken_file(wav(noise(3200)))
+            _, pictures, *_ = visitor.spoken_file(wav_bytes(noise(3200)))
             shown[badge] = media.decode_jpeg(pictures[0]).astype(int)
     changed = np.abs(shown[True] - shown[False]).max(axis=-1) > 20
     assert changed[-4:, -4:].any() and not changed[:6].any()
@@ -178,7 +179,12 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
         ({}, "face", b"", "is empty: choose another file"),
         ({}, "sound", b"no sound", "cannot be decoded"),
         ({}, "sound", PNG, "has no sound; give|cannot be decoded"),
-        ({"sound_seconds": 1}, "sound", wav(noise(16001)), "is longer than 1 s: give a shorter"),
+        (
+            {"sound_seconds": 1},
+            "sound",
+            wav_bytes(noise(16001)),
+            "is longer than 1 s: give a shorter",
+        ),
         ({"upload_mb": 1}, "sound", bytes(2_000_000), "2.0 MB, more than the 1 that are taken"),
     ],
 )
@@ -192,7 +198,7 @@ def test_a_mistake_is_a_sentence_and_the_visit_goes_on(opened, limits, kind, dat
         told = visitor.upload(kind, data, "bad.bin", **fields)
         assert told["type"] == "error" and told["about"] == kind
         assert re.search(said, told["text"]), told
-        *_, report, _ = visitor.spoken_file(wav(noise(8000)))
+        *_, report, _ = visitor.spoken_file(wav_bytes(noise(8000)))
         assert report["frames"] == 13
 
 
@@ -200,7 +206,7 @@ def test_a_mistake_is_a_sentence_and_the_visit_goes_on(opened, limits, kind, dat
     "playlist", ["#EXTM3U\n#EXTINF:1,\n{}\n", "ffconcat version 1.0\nfile {}\n"]
 )
 def test_a_list_of_other_files_is_no_sound(opened, tmp_path, playlist):
-    (tmp_path / "private.wav").write_bytes(wav(noise(8000)))
+    (tmp_path / "private.wav").write_bytes(wav_bytes(noise(8000)))
     with opened()() as visitor:
         visitor.hear()
         visitor.face(PNG)
@@ -266,5 +272,5 @@ def test_who_leaves_in_the_middle_leaves_nothing_behind(opened):
     with visit() as visitor:
         visitor.hear()
         visitor.face(PNG)
-        *_, report, _ = visitor.spoken_file(wav(noise(16000)))
+        *_, report, _ = visitor.spoken_file(wav_bytes(noise(16000)))
         assert report["frames"] == 25

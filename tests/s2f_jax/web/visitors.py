@@ -1,11 +1,9 @@
 """A visitor of the live page without a browser: what the page says and hears on the socket."""
 
 import contextlib
-import io
 import json
 import socket
 import struct
-import wave
 
 import numpy as np
 from starlette.testclient import TestClient
@@ -26,14 +24,6 @@ PNG = media.encode_png(STILL)
 
 def noise(samples, seed=0):
     return np.random.default_rng(seed).integers(-9000, 9000, samples, np.int16)
-
-
-def wav(samples, rate=16000):
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes(samples.astype("<i2").tobytes())
-    return buffer.getvalue()
 
 
 @contextlib.contextmanager
