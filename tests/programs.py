@@ -40,7 +40,8 @@ def running(*words, before="", **options):
 
 
 @contextlib.contextmanager
-def served(*words):
-    """A command that serves a page, at any port: the process, and the address that it printed."""
-    with running(*words, "--port=0", text=True) as process:
+def served(*words, port=0):
+    """A command that serves a page: the process, and the address that it printed; port 0: any that
+    is free."""
+    with running(*words, f"--port={port}", text=True) as process:
         yield process, process.stdout.readline().strip()

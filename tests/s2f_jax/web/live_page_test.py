@@ -10,10 +10,10 @@ import shutil
 import av
 import numpy as np
 import pytest
-from demo_page_test import served
 from visitors import PNG, wav
 
 from s2f_jax.videos import provenance
+from tests.programs import served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
@@ -43,7 +43,7 @@ def run(run_folder):
 
 @pytest.fixture(scope="module")
 def address(run):
-    with served(run, "--sessions=1") as (_, address):
+    with served("demo", f"--checkpoint={run}", "--sessions=1") as (_, address):
         yield address
 
 

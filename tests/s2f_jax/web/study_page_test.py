@@ -23,7 +23,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(made):
-    with served(made, "--port=0") as (_, address):
+    with served(made) as (_, address):
         yield address
 
 
@@ -182,7 +182,7 @@ def test_who_withdraws_leaves_nothing(made, address, opened):
 
 def test_a_turing_test_asks_real_or_generated(tmp_path, opened):
     made = study(tmp_path, "turing")
-    with served(made, "--port=0") as (_, address):
+    with served(made) as (_, address):
         page = opened(address)
         code = agree(page)
         hear(page)
