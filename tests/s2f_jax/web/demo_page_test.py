@@ -17,7 +17,7 @@ def test_it_serves_where_it_says_and_ctrl_c_ends_it(run_folder):
         assert address.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(address) as answer:
             assert answer.status == 200 and b"Make a face speak" in answer.read()
-        for name in ("app.js", "recorder.js", "style.css", "icon.svg"):
+        for name in ("app.js", "recorder.js", "style.css", "shared/page.css", "icon.svg"):
             with urllib.request.urlopen(address + name) as answer:
                 kind = {"js": "javascript", "css": "css", "svg": "svg"}[name.split(".")[1]]
                 assert kind in answer.headers["content-type"]

@@ -21,7 +21,8 @@ def made(tmp_path_factory):
 def test_it_serves_where_it_says_and_ctrl_c_ends_it(made):
     with served(made) as (process, address):
         assert address.startswith("http://127.0.0.1:")
-        for name in ("", "app.js", "trial.js", "style.css", "icon.svg", "withdraw.html"):
+        styles = "style.css", "shared/page.css"
+        for name in ("", "app.js", "trial.js", *styles, "icon.svg", "withdraw.html"):
             with urllib.request.urlopen(address + name) as answer:
                 assert answer.status == 200
         process.send_signal(signal.SIGINT)
