@@ -5,9 +5,9 @@ Of the tiny model, or of the run that S2F_DEMO_CHECKPOINT names.
 
 import os
 import pathlib
-import shutil
 
 import av
+import browsers
 import numpy as np
 import pytest
 from visitors import PNG, wav
@@ -15,11 +15,7 @@ from visitors import PNG, wav
 from s2f_jax.videos import provenance
 from tests.programs import served
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this machine"),
-]
+pytestmark = browsers.MARKS
 SECONDS = 10
 MOST = 120  # Milliseconds between sound and picture.
 TRIES = 3  # Of measuring it: the processor is not ours alone.
@@ -49,31 +45,23 @@ def address(run):
 
 @pytest.fixture(scope="module")
 def browser(folder):
-    from playwright.sync_api import sync_playwright
-
     arguments = [
-        "--no-sandbox",
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={folder}/speech.wav",
     ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with browsers.launched(*arguments) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser, address):
     """A page that is connected, and in the end has said nothing of errors."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page, told = context.new_page(), []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
+    page = browsers.new_page(browser, told := [])
     page.goto(address)
     page.wait_for_selector("#connection[data-state=open]", timeout=30_000)
     yield page
-    context.close()
+    page.context.close()
     assert told == []
 
 
@@ -155,7 +143,7 @@ def test_ten_seconds_of_a_file(page, run, folder, tmp_path):
 
 
 def test_with_the_keyboard_on_a_phone(page, run, folder):
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(browsers.PHONE)
     choose_face(page, run, folder)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     reached = set()
