@@ -8,6 +8,7 @@ import jax
 import optax
 from etils import epath
 
+from data_pipelines.errors import UserError
 from data_pipelines.loader import Example
 from data_pipelines.stored import Clips
 from s2f_jax.adversarial import Adversarial
@@ -98,8 +99,14 @@ TASKS: dict[str, Callable[[Config], Task]] = {
     "lipread": LipReading,
     "sync": Syncing,
 }
+_WHOLE = {"lipread": "a lip reader", "sync": "the sync network"}  # Whose batch has no parts.
 
 
 def build(config: Config) -> Task:
-    """The task of a config; raises UserError for sizes that its networks cannot have."""
+    """The task of a config; raises UserError for fields that it cannot have."""
+    if config.accumulate != 1 and config.task in _WHOLE:
+        raise UserError(
+            f"--config.accumulate={config.accumulate}: {_WHOLE[config.task]} takes its batch whole;"
+            " give 1, and a smaller --config.batch_size"
+        )
     return TASKS[config.task](config)

@@ -2,9 +2,11 @@
 
 import jax
 import numpy as np
+from etils import epath
 
 from configs import base
-from s2f_jax import networks
+from s2f_jax import networks, runs
+from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.state import TrainState
 
 
@@ -40,6 +42,16 @@ def tiny_state(config, seed=0):
     stats = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), variables["batch_stats"])
     state = TrainState(np.int32(3), {"generator": params}, {"generator": stats}, {})
     return jax.tree.map(jax.numpy.asarray, state)
+
+
+def tiny_run(folder, config=None, state=None):
+    """The workdir of a run, with one checkpoint at step 3."""
+    config, folder = config or tiny_config(), epath.Path(folder)
+    runs.write_config(config, folder)
+    checkpoints = Checkpoints(folder)
+    checkpoints.save(state or tiny_state(config), {}, {}, 20.0)
+    checkpoints.close()
+    return folder
 
 
 def tiny_example(batch, frames, **fields):

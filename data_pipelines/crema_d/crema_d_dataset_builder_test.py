@@ -1,4 +1,5 @@
 import fractions
+import functools
 import importlib
 import json
 import zlib
@@ -13,6 +14,7 @@ from data_pipelines.crema_d import crema_d_dataset_builder, sentences
 from data_pipelines.demo import speech
 from data_pipelines.errors import BadClip, UserError
 from tests import drawn_corpora, stand_in_faces
+from tests.small_data import small_data
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 
@@ -51,11 +53,7 @@ def clone(tmp_path):
     return folder
 
 
-def data(**fields):
-    """config.data as configs/base.py has it, but small."""
-    form = {"corpus": "crema_d", "height": 32, "width": 24, "audio_rate": 16000, "fps": 25}
-    limits = {"max_bad_share": 0.6, "max_seconds": 30.0}
-    return form | limits | {"speakers": (), "prepare_workers": 1, "options": {}} | fields
+data = functools.partial(small_data, "crema_d", max_bad_share=0.6)
 
 
 def test_a_clone_becomes_shards_and_what_is_unfit_is_reported(clone, tmp_path, capsys):

@@ -12,6 +12,7 @@ from data_pipelines import faces, media, pool, prepare
 from data_pipelines.errors import UserError
 from data_pipelines.folder import folder_dataset_builder, listening, naming
 from tests import stand_in_faces
+from tests.small_data import small_data
 
 RATE = 16000
 
@@ -52,10 +53,8 @@ def videos(tmp_path):
 
 
 def data(options=(), **fields):
-    """config.data as configs/folder.py has it, but small."""
-    form = {"corpus": "folder", "height": 32, "width": 24, "audio_rate": RATE, "fps": 25}
-    rest = {"speakers": (), "max_bad_share": 0.4, "max_seconds": 30.0, "prepare_workers": 1}
-    return form | rest | {"options": {"max_clip_seconds": 4.0} | dict(options)} | fields
+    options = {"max_clip_seconds": 4.0} | dict(options)
+    return small_data("folder", audio_rate=RATE, options=options, **fields)
 
 
 def examples(summary):

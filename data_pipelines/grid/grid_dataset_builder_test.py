@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import io
 import json
@@ -14,6 +15,7 @@ from data_pipelines.errors import BadClip, UserError
 from data_pipelines.grid import sentences, sources, zenodo
 from data_pipelines.grid.grid_dataset_builder import Builder as GridBuilder
 from tests import stand_in_faces
+from tests.small_data import small_data
 
 ALIGN = "0 12000 sil\n12000 19250 bin\n19250 27250 blue\n27250 30500 at\n30500 36000 f\n"
 ALIGN += "36000 43250 two\n43250 55250 now\n55250 74500 sil\n"
@@ -63,17 +65,7 @@ def corpus_copy(tmp_path):
     return folder
 
 
-def data(**fields):
-    """config.data as configs/base.py has it, but small."""
-    form = {"corpus": "grid", "height": 32, "width": 24, "audio_rate": 16000, "fps": 25}
-    rest = {
-        "speakers": (),
-        "max_bad_share": 0.4,
-        "max_seconds": 30.0,
-        "prepare_workers": 1,
-        "options": {},
-    }
-    return form | rest | fields
+data = functools.partial(small_data, "grid")
 
 
 def test_a_copy_becomes_shards_and_the_unfit_clips_are_reported(corpus_copy, tmp_path, capsys):

@@ -1,3 +1,4 @@
+import functools
 import importlib
 import json
 import zlib
@@ -11,6 +12,7 @@ from data_pipelines import faces, media, prepare, stored
 from data_pipelines.errors import UserError
 from data_pipelines.tcd_timit import labels
 from tests import stand_in_faces
+from tests.small_data import small_data
 
 PHONES = "0 2500000 sil\n2500000 3000000 sh -71.5\n3000000 4000000 iy\n4000000 6000000 sil\n"
 WORDS = "0 2500000 sil\n2500000 4000000 She\n4000000 5000000 DON'T\n5000000 6000000 sp\n"
@@ -65,11 +67,7 @@ def corpus_copy(tmp_path):
     return folder
 
 
-def data(**fields):
-    """config.data as configs/base.py has it, but small."""
-    form = {"corpus": "tcd_timit", "height": 32, "width": 24, "audio_rate": 16000, "fps": 25}
-    limits = {"max_bad_share": 0.5, "max_seconds": 30.0}
-    return form | limits | {"speakers": (), "prepare_workers": 1, "options": {}} | fields
+data = functools.partial(small_data, "tcd_timit", max_bad_share=0.5)
 
 
 def test_a_copy_becomes_shards_and_what_is_unfit_is_reported(corpus_copy, tmp_path, capsys):

@@ -191,11 +191,6 @@ class LipReading:
     start = 0
 
     def __init__(self, config: Config):
-        if config.accumulate != 1:
-            raise UserError(
-                f"--config.accumulate={config.accumulate}: a lip reader takes its batch whole;"
-                " give 1, and a smaller --config.batch_size"
-            )
         if config.best_by not in self.watched:
             raise UserError(
                 f"--config.best_by={config.best_by} is no score of a lip reader: give"

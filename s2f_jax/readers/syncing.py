@@ -167,11 +167,6 @@ class Syncing:
     start = 0
 
     def __init__(self, config: Config):
-        if config.accumulate != 1:
-            raise UserError(
-                f"--config.accumulate={config.accumulate}: the sync network takes its batch whole;"
-                " give 1, and a smaller --config.batch_size"
-            )
         self.config = config
         self.network = networks.sync_network(config.data, config.sync_network, config.model.dtype)
         self.networks = {NAME: self.network}

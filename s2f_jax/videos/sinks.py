@@ -3,6 +3,7 @@
 import fractions
 import os
 import struct
+from collections.abc import Iterator
 from typing import Protocol
 
 import av
@@ -113,7 +114,7 @@ class _Y4m(_Raw):
         return b"FRAME\n" + frame.reformat(format="yuv444p").to_ndarray().tobytes()
 
 
-class _Mp4:
+class _Mp4(VideoWriter):
     """H.264 and AAC in fragments of one picture each."""
 
     _CODED = 1024  # Samples that AAC takes at a time; it gives them out when it has the next ones.
@@ -127,24 +128,12 @@ class _Mp4:
         metadata: dict[str, str] | None,
     ):
         self._counter = _Counter(file)
-        self._writer = VideoWriter(self._counter, *size, fps, rate, metadata, growing=True)
+        super().__init__(self._counter, *size, fps, rate, metadata, growing=True)
         self.delay = float(1 / fps) + 2 * self._CODED / rate
 
     @property
     def out(self) -> int:
         return self._counter.frames
-
-    def show(self, picture: np.ndarray) -> None:
-        self._writer.show(picture)
-
-    def sound(self, samples: np.ndarray) -> None:
-        self._writer.sound(samples)
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def abandon(self) -> None:
-        self._writer.abandon()
 
 
 class _Counter:
@@ -198,7 +187,7 @@ def _pictures(moof: bytes) -> int:
     return count
 
 
-def _boxes(data: bytes):
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The boxes in a box: kind and body."""
     while len(data) >= _BOX.size:
         size, kind = _BOX.unpack_from(data)

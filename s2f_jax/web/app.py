@@ -1,19 +1,15 @@
 """The live page as an application: its files, its socket, and the guard before both."""
 
-import pathlib
-
 from starlette.applications import Starlette
-from starlette.routing import Mount, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from s2f_jax.web.files import files
 from s2f_jax.web.guard import Guard
 from s2f_jax.web.serving import Place
 from s2f_jax.web.session import Session
 from s2f_jax.web.studio import Studio
-
-_FILES = pathlib.Path(__file__).parent / "static" / "demo"
 
 
 def application(studio: Studio, place: Place) -> ASGIApp:
@@ -22,6 +18,5 @@ def application(studio: Studio, place: Place) -> ASGIApp:
     async def socket(socket: WebSocket) -> None:
         await Session(socket, studio).run()
 
-    files = Mount("/", StaticFiles(directory=_FILES, html=True))
-    app = Starlette(routes=[WebSocketRoute("/socket", socket), files])
+    app = Starlette(routes=[WebSocketRoute("/socket", socket), *files("demo")])
     return Guard(app, place.host, place.port, place.token)

@@ -17,7 +17,6 @@ full, often, again (the trial has to be shown anew), refused.
 import asyncio
 import dataclasses
 import json
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -25,21 +24,20 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from data_pipelines.errors import UserError
 from s2f_jax.study.document import Study
 from s2f_jax.study.store import Refused
 from s2f_jax.web import study_room
+from s2f_jax.web.files import files
 from s2f_jax.web.guard import Guard
 from s2f_jax.web.messages import Malformed, number
 from s2f_jax.web.serving import Place
 from s2f_jax.web.study_limits import StudyLimits
 from s2f_jax.web.study_room import Room
 
-_FILES = pathlib.Path(__file__).parent / "static" / "study"
 _LONGEST = 2**31 - 1
 _KEY = range(16, 65)  # Characters.
 _EARLY = "Thu, 01 Jan 1970 00:00:00 GMT"  # When a file was made may tell which method's it is.
@@ -106,7 +104,7 @@ def application(study: Study, room: Room, limits: StudyLimits, place: Place) -> 
         asked("vote", vote),
         asked("withdraw", withdraw),
         Route("/video/{name}", video),
-        Mount("/", StaticFiles(directory=_FILES, html=True)),
+        *files("study"),
     ]
     return Guard(Starlette(routes=routes), place.host, place.port, place.token)
 

@@ -25,7 +25,7 @@ _STATUS_EVERY = 0.5  # Seconds.
 Message = dict[str, Any] | bytes
 
 
-class Screen:
+class Screen(VideoWriter):
     """A sink (sinks.Sink) that gives each picture to a page and keeps it for the video."""
 
     delay = 0.0
@@ -40,25 +40,18 @@ class Screen:
     ):
         fps = fractions.Fraction(animator.rate, animator.generator.stride)
         self._file, self._send = io.BytesIO(), send
-        self._writer = VideoWriter(self._file, *animator.size, fps, rate, mark.metadata)
+        super().__init__(self._file, *animator.size, fps, rate, mark.metadata)
         self._badge = mark.badge if badge else None
-        self.out = 0
+
+    @property
+    def out(self) -> int:
+        return self.frames
 
     def show(self, picture: np.ndarray) -> None:
         if self._badge is not None:
             picture = self._badge(picture[None])[0]
         self._send(messages.packed(messages.FRAME, media.encode_jpeg(picture), self.out))
-        self.out += 1
-        self._writer.show(picture)
-
-    def sound(self, samples: np.ndarray) -> None:
-        self._writer.sound(samples)
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def abandon(self) -> None:
-        self._writer.abandon()
+        super().show(picture)
 
     @property
     def video(self) -> bytes:

@@ -12,7 +12,7 @@ import hostile_pickles
 import hostile_pictures
 import hostile_sounds
 import numpy as np
-from hostile_made import Made
+from hostile_made import Made, drawn
 
 COUNT = 500
 # Of each hundred.
@@ -50,8 +50,7 @@ def case(number: int, folder: pathlib.Path, materials: Mapping[str, Any]) -> Cas
 
 
 def _pick(rng, makers):
-    names = sorted(makers)
-    return makers[names[rng.integers(len(names))]]
+    return makers[drawn(rng, makers)]
 
 
 def _hostile(rng, flags, most=2):

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 import pathlib
 import shutil
 import struct
 
 import numpy as np
-from hostile_made import DAMAGES, ODD_VALUES, Made
+from hostile_made import ODD_VALUES, Made, a_folder, a_loop, a_pipe, damage, endless
 
 
 def files(folder):
@@ -67,33 +66,19 @@ def lost_file(folder, rng):
 
 
 def damaged_file(folder, rng):
-    path = _one(folder, rng)
-    damage = DAMAGES[sorted(DAMAGES)[rng.integers(len(DAMAGES))]]
-    path.write_bytes(damage(path.read_bytes(), rng))
+    damage(_one(folder, rng), rng)
 
 
-def file_is_a_folder(folder, rng):
-    path = _one(folder, rng)
-    path.unlink()
-    path.mkdir()
+def _instead(make):
+    """Something else where a file was."""
 
+    def replaced(folder, rng):
+        path = _one(folder, rng)
+        path.unlink()
+        make(path)
 
-def file_is_a_loop(folder, rng):
-    path = _one(folder, rng)
-    path.unlink()
-    path.symlink_to(path.name)
-
-
-def file_is_a_pipe(folder, rng):
-    path = _one(folder, rng)
-    path.unlink()
-    os.mkfifo(path)
-
-
-def file_is_endless(folder, rng):
-    path = _one(folder, rng)
-    path.unlink()
-    path.symlink_to("/dev/zero")
+    replaced.__name__ = f"file_is_{make.__name__}"
+    return replaced
 
 
 def _one(folder, rng):
@@ -101,8 +86,8 @@ def _one(folder, rng):
     return every[rng.integers(len(every))]
 
 
-_ANY_FOLDER = (lost_file, damaged_file, damaged_file, file_is_a_folder, file_is_a_loop)
-_ANY_FOLDER = (*_ANY_FOLDER, file_is_a_pipe, file_is_endless)
+_ANY_FOLDER = (lost_file, damaged_file, damaged_file)
+_ANY_FOLDER = (*_ANY_FOLDER, *map(_instead, (a_folder, a_loop, a_pipe, endless)))
 
 
 def _config_edited(folder, rng):
@@ -195,9 +180,7 @@ def _numbers(folder, rng):
 
 
 def _damaged_weights(folder, rng):
-    path = folder / "model.safetensors"
-    damage = DAMAGES[sorted(DAMAGES)[rng.integers(len(DAMAGES))]]
-    path.write_bytes(damage(path.read_bytes(), rng))
+    damage(folder / "model.safetensors", rng)
 
 
 def _sums_text(folder, rng):
@@ -234,15 +217,15 @@ def no_model(rng, folder, materials):
     target = folder / "model"
     kind = int(rng.integers(8))
     if kind == 0:
-        target.mkdir()
+        a_folder(target)
     elif kind == 1:
         target.write_bytes(b"weights")
     elif kind == 2:
-        target.symlink_to(target.name)
+        a_loop(target)
     elif kind == 3:
-        os.mkfifo(target)
+        a_pipe(target)
     elif kind == 4:
-        target.symlink_to("/dev/zero")
+        endless(target)
     elif kind == 5:
         (target / "checkpoints").mkdir(parents=True)
     elif kind == 6:

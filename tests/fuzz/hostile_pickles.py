@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import torch
-from hostile_made import DAMAGES, ODD_VALUES, Made
+from hostile_made import ODD_VALUES, Made, a_folder, a_loop, a_pipe, damaged, endless, written
 
 from tests.s2f_jax import torch_generator
 
@@ -192,13 +192,8 @@ def sda_damaged(rng, folder, materials):
         encoded,
         _use_new_zipfile_serialization=bool(rng.integers(2)),
     )
-    name = sorted(DAMAGES)[rng.integers(len(DAMAGES))]
-    data = encoded.getvalue()
-    if name == "flipped" and rng.random() < 0.5:  # Where the names and sizes are.
-        path.write_bytes(DAMAGES[name](data[:9000], rng) + data[9000:])
-    else:
-        path.write_bytes(DAMAGES[name](data, rng))
-    return Made(str(path), None, path.name, f"sda_damaged {name}")
+    name, data = damaged(encoded.getvalue(), rng, head=9000, share=0.5)
+    return written(path, data, None, f"sda_damaged {name}")
 
 
 def sda_other(rng, folder, materials):
@@ -217,14 +212,8 @@ def sda_other(rng, folder, materials):
     elif kind == 4:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("../../a/data.pkl", pickle.dumps({}))
-    elif kind == 5:
-        path.mkdir()
-    elif kind == 6:
-        os.mkfifo(path)
-    elif kind == 7:
-        path.symlink_to("/dev/zero")
     else:
-        path.symlink_to(path.name)
+        (a_folder, a_pipe, endless, a_loop)[kind - 5](path)
     return Made(str(path), False, path.name, f"sda_other {kind}")
 
 

@@ -1,12 +1,22 @@
 """Picture files of every kind, whole, lying and damaged, most of them of the tiny model's size."""
 
 import io
-import os
 import struct
 import zlib
 
+import hostile_made
 import numpy as np
-from hostile_made import DAMAGES, Made
+from hostile_made import (
+    Made,
+    a_folder,
+    a_loop,
+    a_pipe,
+    endless,
+    missing,
+    nowhere,
+    sparse,
+    written,
+)
 from PIL import Image
 
 from data_pipelines import media
@@ -69,9 +79,7 @@ def _whole(rng):
 
 
 def _write(folder, data, ending, good, what, size=None):
-    path = folder / f"picture.{ending}"
-    path.write_bytes(data)
-    return Made(str(path), good, path.name, what, size=size)
+    return written(folder / f"picture.{ending}", data, good, what, size=size)
 
 
 def whole(rng, folder):
@@ -82,8 +90,8 @@ def whole(rng, folder):
 
 def damaged(rng, folder):
     data, ending, _ = _whole(rng)
-    name = sorted(DAMAGES)[rng.integers(len(DAMAGES))]
-    return _write(folder, DAMAGES[name](data, rng), ending, None, f"damaged {ending} {name}")
+    name, data = hostile_made.damaged(data, rng)
+    return _write(folder, data, ending, None, f"damaged {ending} {name}")
 
 
 def odd_size(rng, folder):
@@ -201,22 +209,8 @@ def animated(rng, folder):
 
 
 def special(rng, folder):
-    """No file, or one without an end."""
-    path, kind = folder / "picture.png", int(rng.integers(7))
-    if kind == 0:
-        path.mkdir()
-    elif kind == 1:
-        os.mkfifo(path)
-    elif kind == 2:
-        path.symlink_to("/dev/zero")
-    elif kind == 3:
-        path.symlink_to(path.name)
-    elif kind == 4:
-        path.symlink_to("nowhere")
-    elif kind == 5:
-        path.touch()
-        os.truncate(path, 1 << 36)  # Of zeros, which take no room.
-    return Made(str(path), False, path.name, f"special {kind}")
+    kinds = (a_folder, a_pipe, endless, a_loop, nowhere, sparse, missing)
+    return hostile_made.special(rng, folder / "picture.png", kinds)
 
 
 PICTURES = {

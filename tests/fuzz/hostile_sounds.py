@@ -1,12 +1,12 @@
 """Sound files of every kind, whole, lying and damaged; none much longer than a second."""
 
 import fractions
-import os
 import struct
 
 import av
+import hostile_made
 import numpy as np
-from hostile_made import DAMAGES, Made
+from hostile_made import Made, a_folder, a_loop, a_pipe, endless, full, missing, nowhere, written
 
 from data_pipelines import media
 
@@ -57,9 +57,7 @@ def _wav(samples, rate, bits=16):
 
 
 def _write(folder, data, ending, good, what, seconds=None):
-    path = folder / f"sound.{ending}"
-    path.write_bytes(data)
-    return Made(str(path), good, path.name, what, seconds=seconds)
+    return written(folder / f"sound.{ending}", data, good, what, seconds=seconds)
 
 
 def whole(rng, folder):
@@ -180,16 +178,12 @@ def coded(rng, folder):
         path.write_bytes(path.read_bytes().replace(b"_QQQQ", b"\xe9 \xff\xfe\x80"))
     good, name = True, "whole"
     if rng.random() < 0.75:
-        good, name = None, sorted(DAMAGES)[rng.integers(len(DAMAGES))]
-        path.write_bytes(DAMAGES[name](path.read_bytes(), rng))
+        good, name = None, hostile_made.damage(path, rng)
     return Made(str(path), good, path.name, f"coded {codec} {name}")
 
 
 def damaged(rng, folder):
-    data = _wav(_wave(rng, 8000), 16000)
-    name = sorted(DAMAGES)[rng.integers(len(DAMAGES))]
-    at_head = name == "flipped" and rng.random() < 0.7
-    data = DAMAGES[name](data[:44], rng) + data[44:] if at_head else DAMAGES[name](data, rng)
+    name, data = hostile_made.damaged(_wav(_wave(rng, 8000), 16000), rng, head=44, share=0.7)
     return _write(folder, data, "wav", None, f"damaged {name}")
 
 
@@ -201,8 +195,7 @@ def film(rng, folder):
     media.write_video(path, pictures, 25, sound, 16000)
     good = (False, True, None, None)[kind]
     if kind > 1:
-        name = sorted(DAMAGES)[rng.integers(len(DAMAGES))]
-        path.write_bytes(DAMAGES[name](path.read_bytes(), rng))
+        hostile_made.damage(path, rng)
     return Made(str(path), good, path.name, f"film {kind}")
 
 
@@ -230,21 +223,8 @@ def no_sound(rng, folder):
 
 
 def special(rng, folder):
-    """No file, or one without an end."""
-    path, kind = folder / "sound.wav", int(rng.integers(7))
-    if kind == 0:
-        path.mkdir()
-    elif kind == 1:
-        os.mkfifo(path)
-    elif kind == 2:
-        path.symlink_to("/dev/zero")
-    elif kind == 3:
-        path.symlink_to(path.name)
-    elif kind == 4:
-        path.symlink_to("/dev/full")
-    elif kind == 5:
-        path.symlink_to("nowhere")
-    return Made(str(path), False, path.name, f"special {kind}")
+    kinds = (a_folder, a_pipe, endless, a_loop, full, nowhere, missing)
+    return hostile_made.special(rng, folder / "sound.wav", kinds)
 
 
 SOUNDS = {
@@ -293,4 +273,4 @@ def pcm(rng):
         )
     if kind == 5:
         return b"", [], None, None
-    return DAMAGES["flipped"](_wav(samples, 16000), rng), [], None, None
+    return hostile_made.flipped(_wav(samples, 16000), rng), [], None, None

@@ -1,17 +1,17 @@
 """The program itself between real pipes: bad sound in, a reader that goes away, a full disk."""
 
+import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 
 import hostile_pictures
 import hostile_sounds
-import jax
 import numpy as np
 import pytest
-from fuzz_process import ROOT
+
+from tests.programs import running
 
 pytestmark = pytest.mark.slow  # A process each, some seconds.
 FRAME = 16 * 12 * 3  # Bytes.
@@ -21,25 +21,14 @@ FRAME = 16 * 12 * 3  # Bytes.
 def started(materials, tmp_path):
     """Starts the program; its standard streams are pipes, unless said otherwise."""
     picture = hostile_pictures.good(np.random.default_rng(0), tmp_path).value
-    running = []
+    words = "stream", "--aligned", f"--checkpoint={materials['run']}"
+    with contextlib.ExitStack() as ends:
 
-    def started(*flags, image=picture, before="", **streams):
-        cache = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
-        words = ["stream", "--aligned", f"--checkpoint={materials['run']}", f"--image={image}"]
-        command = [sys.executable, "-m", "s2f_jax.main", *words, *flags]
-        if before:  # What only a shell can do.
-            command = ["bash", "-c", f'{before}; exec "$@"', "bash", *command]
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | streams
-        process = subprocess.Popen(
-            command, env=os.environ | cache | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path, **pipes
-        )
-        running.append(process)
-        return process
+        def started(*flags, image=picture, **options):
+            program = running(*words, f"--image={image}", *flags, cwd=tmp_path, **options)
+            return ends.enter_context(program)
 
-    yield started
-    for process in running:
-        process.kill()
-        process.communicate()
+        yield started
 
 
 def told(error):
@@ -78,7 +67,6 @@ def test_sound_of_any_bytes_in_any_pieces(started, number):
     assert len(seen) % FRAME == 0
     if good:
         assert len(seen) // FRAME == -(-samples // 640)
-    process.stdin = None
 
 
 def test_standard_input_that_is_closed(started):

@@ -2,15 +2,12 @@
 shards to train on."""
 
 import pytest
-from etils import epath
 
 from data_pipelines import prepare
-from s2f_jax import runs
 from s2f_jax.animate import Animator
-from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.export import export
 from tests import tiny
-from tests.tiny_generator import tiny_config, tiny_state
+from tests.tiny_generator import tiny_config, tiny_run
 
 
 @pytest.fixture
@@ -20,13 +17,8 @@ def config():
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory):
-    """The workdir of a run, with one checkpoint at step 3; not to be written to."""
-    config, folder = tiny_config(), epath.Path(tmp_path_factory.mktemp("runs") / "tiny")
-    runs.write_config(config, folder)
-    checkpoints = Checkpoints(folder)
-    checkpoints.save(tiny_state(config), {}, {}, 20.0)
-    checkpoints.close()
-    return folder
+    """As tiny_run; not to be written to."""
+    return tiny_run(tmp_path_factory.mktemp("runs") / "tiny")
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 import torch
 import torch_generator
-from etils import epath
 
 from data_pipelines.errors import UserError
 from s2f_jax import config_file, convert, main, runs
-from s2f_jax.checkpoint import Checkpoints
-from tests.tiny_generator import tiny_config, tiny_state
+from tests.tiny_generator import tiny_config, tiny_run
 
 
 @pytest.fixture
@@ -190,12 +188,9 @@ def test_a_command_that_is_none_is_told(arguments, said, capsys, tmp_path, monke
     [("copy_path", True), ("recurrent", False), ("skips", False), ("noise_features", 0)],
 )
 def test_a_generator_that_their_program_has_no_place_for_is_told(tmp_path, field, value):
-    config, folder = tiny_config(), epath.Path(tmp_path / "run")
+    config = tiny_config()
     config.model[field] = value
-    runs.write_config(config, folder)
-    checkpoints = Checkpoints(folder)
-    checkpoints.save(tiny_state(config), {}, {}, 20.0)
-    checkpoints.close()
+    folder = tiny_run(tmp_path / "run", config)
     with pytest.raises(UserError, match=rf"has no place for \(model\.{field}={value}\)"):
         convert.to_sda(str(folder), str(tmp_path / "x.dat"))
     assert not (tmp_path / "x.dat").exists()

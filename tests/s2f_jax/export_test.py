@@ -13,9 +13,8 @@ from data_pipelines.errors import UserError
 from s2f_jax import main, runs
 from s2f_jax.animate import Animator
 from s2f_jax.bundles import card, parity
-from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.export import export
-from tests.tiny_generator import tiny_config, tiny_state
+from tests.tiny_generator import tiny_config, tiny_run, tiny_state
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
@@ -279,13 +278,9 @@ def test_a_failure_half_way_leaves_nothing(run_folder, tmp_path, monkeypatch):
 
 
 def test_weights_that_are_not_finite_are_told(tmp_path):
-    config, folder = tiny_config(), epath.Path(tmp_path / "run")
-    state = tiny_state(config)
+    state = tiny_state(tiny_config())
     state.params["generator"]["frame_decoder"]["start"]["kernel"] *= np.nan
-    runs.write_config(config, folder)
-    checkpoints = Checkpoints(folder)
-    checkpoints.save(state, {}, {}, None)
-    checkpoints.close()
+    folder = tiny_run(tmp_path / "run", state=state)
     with pytest.raises(
         UserError, match=r"not finite \(params.frame_decoder.start.kernel\): give another"
     ):

@@ -3,14 +3,10 @@
 import contextlib
 import io
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import av
-import jax
 import numpy as np
 import pytest
 
@@ -20,6 +16,7 @@ from s2f_jax import stream
 from s2f_jax.animate import Animator
 from s2f_jax.streaming import Stream
 from s2f_jax.videos import live, provenance
+from tests.programs import running
 from tests.wav_files import wav, wav_bytes
 
 RNG = np.random.default_rng(0)
@@ -191,30 +188,9 @@ def test_what_is_wrong_is_told_before_anything_is_written(call, tmp_path, option
 def started(run_folder, tmp_path):
     """Starts the program; its standard streams are pipes."""
     (tmp_path / "still.png").write_bytes(media.encode_png(STILL))
-    running = []
-
-    def started(*flags):
-        cache = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "s2f_jax.main", "stream", "--aligned"),
-                *(f"--checkpoint={run_folder}", f"--image={tmp_path}/still.png", *flags),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | cache,
-        )
-        running.append(process)
-        return process
-
-    yield started
-    for process in running:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+    words = "--aligned", f"--checkpoint={run_folder}", f"--image={tmp_path}/still.png"
+    with contextlib.ExitStack() as ends:
+        yield lambda *flags: ends.enter_context(running("stream", *words, *flags))
 
 
 def test_frames_come_before_the_sound_has_ended_and_an_interrupt_ends_it(started, animator):

@@ -13,7 +13,7 @@ from configs import syncnet_demo
 from data_pipelines import stored, transforms
 from data_pipelines.errors import UserError
 from s2f_jax import networks as nets
-from s2f_jax import optim, runs, step, train
+from s2f_jax import optim, runs, step, tasks, train
 from s2f_jax.checkpoint import Checkpoints
 from s2f_jax.metrics import sync
 from s2f_jax.metrics.sync import SHORTEST, Synchrony
@@ -174,7 +174,7 @@ def test_a_batch_in_parts_is_refused():
     config = tiny_config()
     config.accumulate = 2
     with pytest.raises(UserError, match="--config.accumulate=2: .* give 1"):
-        syncing.Syncing(config)
+        tasks.build(config)
 
 
 def damaged(trained, tmp_path):

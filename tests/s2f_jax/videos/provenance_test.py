@@ -14,8 +14,9 @@ import pytest
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
-from s2f_jax.checkpoint import Checkpoints, weights_sum
+from s2f_jax.checkpoint import weights_sum
 from s2f_jax.videos import provenance
+from tests.tiny_generator import tiny_run, tiny_state
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
@@ -132,8 +133,6 @@ def test_a_bundle_is_its_checkpoint_and_its_own_weights(bundle_folder, inputs, m
 
 
 def test_the_weights_sum_is_that_of_the_weights(run_folder, tmp_path, config):
-    from tests.s2f_jax.conftest import tiny_state
-
     state = tiny_state(config)
     other = jax.tree.map(lambda leaf: leaf, state)
     params = dict(state.params)
@@ -144,9 +143,7 @@ def test_the_weights_sum_is_that_of_the_weights(run_folder, tmp_path, config):
     changed = dataclasses.replace(other, params=jax.tree.unflatten(tree, leaves))
     sums = {}
     for name, saved in (("same", state), ("more", more), ("changed", changed)):
-        checkpoints = Checkpoints(tmp_path / name)
-        checkpoints.save(saved, {}, {}, 1.0)
-        checkpoints.close()
+        tiny_run(tmp_path / name, config, saved)
         sums[name] = weights_sum(tmp_path / name, int(saved.step), "generator")
     assert sums["same"] == sums["more"] == weights_sum(run_folder, 3, "generator")
     assert sums["changed"] != sums["same"]

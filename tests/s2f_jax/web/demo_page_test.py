@@ -1,53 +1,23 @@
 """The command itself: what it prints, what it refuses, how it ends."""
 
-import contextlib
-import os
 import signal
 import socket
-import subprocess
 import sys
 import urllib.error
 import urllib.request
 
-import jax
 import pytest
 
 from s2f_jax import main
-
-
-@contextlib.contextmanager
-def served(folder, *flags):
-    """The program, and the address that it printed."""
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "s2f_jax.main",
-            "demo",
-            f"--checkpoint={folder}",
-            "--port=0",
-            *flags,
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | cache,
-    )
-    with process:
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
+from tests.programs import served
 
 
 def test_it_serves_where_it_says_and_ctrl_c_ends_it(run_folder):
-    with served(run_folder) as (process, address):
+    with served("demo", f"--checkpoint={run_folder}") as (process, address):
         assert address.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(address) as answer:
             assert answer.status == 200 and b"Make a face speak" in answer.read()
-        for name in ("app.js", "recorder.js", "style.css", "icon.svg"):
+        for name in ("app.js", "recorder.js", "style.css", "shared/page.css", "icon.svg"):
             with urllib.request.urlopen(address + name) as answer:
                 kind = {"js": "javascript", "css": "css", "svg": "svg"}[name.split(".")[1]]
                 assert kind in answer.headers["content-type"]
@@ -57,7 +27,9 @@ def test_it_serves_where_it_says_and_ctrl_c_ends_it(run_folder):
 
 
 def test_for_others_the_address_has_a_token(run_folder):
-    with served(run_folder, "--host=0.0.0.0", "--token=abcdef0123456789") as (_, address):
+    with served(
+        "demo", f"--checkpoint={run_folder}", "--host=0.0.0.0", "--token=abcdef0123456789"
+    ) as (_, address):
         assert address.endswith("/?token=abcdef0123456789")
         port = address.split(":")[2].split("/")[0]
         with pytest.raises(urllib.error.HTTPError, match="403") as refused:

@@ -94,9 +94,7 @@ def test_a_voice_that_is_none(opened, fields, data):
 
 def test_two_videos_at_once_are_one_too_many(opened):
     with opened()() as visitor:
-        visitor.hear()
-        visitor.face(PNG)
-        visitor.say("speak", rate=16000, seed=0)
+        visitor.speak()
         visitor.say("speak", rate=16000, seed=0)
         assert "two videos at once" in visitor.hear_of("bye")["text"]
 

@@ -5,22 +5,18 @@ Of the tiny model, or of the run that S2F_DEMO_CHECKPOINT names.
 
 import os
 import pathlib
-import shutil
 
 import av
+import browsers
 import numpy as np
 import pytest
-from demo_page_test import served
 from visitors import PNG
 
 from s2f_jax.videos import provenance
+from tests.programs import served
 from tests.wav_files import wav_bytes
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this machine"),
-]
+pytestmark = browsers.MARKS
 SECONDS = 10
 MOST = 120  # Milliseconds between sound and picture.
 TRIES = 3  # Of measuring it: the processor is not ours alone.
@@ -44,37 +40,29 @@ def run(run_folder):
 
 @pytest.fixture(scope="module")
 def address(run):
-    with served(run, "--sessions=1") as (_, address):
+    with served("demo", f"--checkpoint={run}", "--sessions=1") as (_, address):
         yield address
 
 
 @pytest.fixture(scope="module")
 def browser(folder):
-    from playwright.sync_api import sync_playwright
-
     arguments = [
-        "--no-sandbox",
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={folder}/speech.wav",
     ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with browsers.launched(*arguments) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser, address):
     """A page that is connected, and in the end has said nothing of errors."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page, told = context.new_page(), []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
+    page = browsers.new_page(browser, told := [])
     page.goto(address)
     page.wait_for_selector("#connection[data-state=open]", timeout=30_000)
     yield page
-    context.close()
+    page.context.close()
     assert told == []
 
 
@@ -156,7 +144,7 @@ def test_ten_seconds_of_a_file(page, run, folder, tmp_path):
 
 
 def test_with_the_keyboard_on_a_phone(page, run, folder):
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(browsers.PHONE)
     choose_face(page, run, folder)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     reached = set()

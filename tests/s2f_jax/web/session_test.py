@@ -48,11 +48,7 @@ def test_so_are_those_of_a_voice_however_it_is_cut(opened, animator, rate):
     sound, rng = noise(rate), np.random.default_rng(1)
     cuts = np.sort(rng.integers(0, len(sound), 60))
     with opened()() as visitor:
-        visitor.hear()
-        visitor.face(PNG)
-        visitor.say("speak", rate=rate, seed=0)
-        for piece in np.split(sound, cuts):
-            visitor.socket.send_bytes(piece.astype("<i2").tobytes())
+        visitor.speak(*np.split(sound, cuts), rate=rate)
         visitor.say("end")
         pictures, numbers, _, _ = visitor.result()
     assert numbers == list(range(25))
@@ -61,10 +57,7 @@ def test_so_are_those_of_a_voice_however_it_is_cut(opened, animator, rate):
 
 def test_frames_come_before_the_voice_has_ended(opened):
     with opened()() as visitor:
-        visitor.hear()
-        visitor.face(PNG)
-        visitor.say("speak", rate=16000, seed=0)
-        visitor.socket.send_bytes(noise(960 + 3 * 640).astype("<i2").tobytes())
+        visitor.speak(noise(960 + 3 * 640))
         numbers = [heard[1] for heard in (visitor.hear() for _ in range(3))]
         assert numbers == [0, 1, 2]
 
@@ -109,10 +102,7 @@ def test_the_video_has_the_frames_the_sound_and_what_made_it(opened, run_folder,
 
 def test_of_a_voice_there_is_no_file_and_the_mark_names_none(opened, tmp_path):
     with opened()() as visitor:
-        visitor.hear()
-        visitor.face(PNG)
-        visitor.say("speak", rate=16000, seed=0)
-        visitor.socket.send_bytes(noise(6400).tobytes())
+        visitor.speak(noise(6400))
         visitor.say("end")
         *_, video = visitor.result()
     (tmp_path / "talk.mp4").write_bytes(video)
@@ -140,10 +130,7 @@ def test_nothing_is_kept_unless_that_was_asked_for(opened, tmp_path, monkeypatch
 
 def test_what_is_not_wanted_stops_and_the_next_one_is_whole(opened):
     with opened()() as visitor:
-        visitor.hear()
-        visitor.face(PNG)
-        visitor.say("speak", rate=16000, seed=0)
-        visitor.socket.send_bytes(noise(16000).tobytes())
+        visitor.speak(noise(16000))
         visitor.say("stop")
         while not isinstance(heard := visitor.hear(), dict) or heard["type"] != "stopped":
             pass
@@ -216,20 +203,14 @@ def test_a_list_of_other_files_is_no_sound(opened, tmp_path, playlist):
 
 def test_a_voice_beyond_the_limit_is_cut_there(opened):
     with opened(Limits(sound_seconds=1))() as visitor:
-        visitor.hear()
-        visitor.face(PNG)
-        visitor.say("speak", rate=16000, seed=0)
-        for start in range(0, 32000, 4000):
-            visitor.socket.send_bytes(noise(32000)[start : start + 4000].tobytes())
+        visitor.speak(*np.split(noise(32000), 8))
         *_, numbers, report, _ = visitor.result()
         assert numbers == list(range(25)) and report["sound_s"] == 1
 
 
 def test_nothing_spoken_is_told(opened):
     with opened()() as visitor:
-        visitor.hear()
-        visitor.face(PNG)
-        visitor.say("speak", rate=16000, seed=0)
+        visitor.speak()
         visitor.say("end")
         assert "Nothing was heard" in visitor.hear_of("error")["text"]
 
@@ -265,10 +246,7 @@ def test_who_leaves_in_the_middle_leaves_nothing_behind(opened):
     visit = opened(Limits(sessions=1))
     for _ in range(3):
         with visit() as visitor:
-            assert visitor.hear()["type"] == "welcome"
-            visitor.face(PNG)
-            visitor.say("speak", rate=16000, seed=0)
-            visitor.socket.send_bytes(noise(16000).tobytes())
+            visitor.speak(noise(16000))
     with visit() as visitor:
         visitor.hear()
         visitor.face(PNG)

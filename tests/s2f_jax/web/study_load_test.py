@@ -62,7 +62,7 @@ def takes_part(address, person, confirmed, times):
 
 def test_fifty_people_at_once_are_answered_at_once_and_every_vote_is_there(tmp_path):
     made, confirmed = study(tmp_path, participants=TRIES * PEOPLE), {}
-    with served(made, "--port=0", f"--people={PEOPLE}") as (_, address):
+    with served(made, f"--people={PEOPLE}") as (_, address):
         for attempt in range(TRIES):
             times, first = [], attempt * PEOPLE
             together(PEOPLE, lambda n: takes_part(address, first + n, confirmed, times))  # noqa: B023
@@ -110,7 +110,7 @@ def votes_until(stop, address, person, confirmed):
 def test_killed_twenty_times_under_votes_every_confirmed_vote_is_there(tmp_path):
     made = study(tmp_path, participants=2000)
     dice, confirmed, stop = random.Random(0), {}, threading.Event()
-    with served(made, "--port=0") as (process, address):
+    with served(made) as (process, address):
         port = address.rsplit(":", 1)[1].strip("/")
         people = [
             threading.Thread(target=votes_until, args=(stop, address, person, confirmed))
@@ -122,7 +122,7 @@ def test_killed_twenty_times_under_votes_every_confirmed_vote_is_there(tmp_path)
         process.send_signal(signal.SIGKILL)
     try:
         for _ in range(KILLS - 1):
-            with served(made, f"--port={port}") as (process, again):
+            with served(made, port=port) as (process, again):
                 assert again == address
                 time.sleep(2 * LASTS + 1.5 * dice.random())
                 process.send_signal(signal.SIGKILL)

@@ -1,19 +1,14 @@
 """A person at a study's page, in headless Chromium."""
 
-import shutil
-
+import browsers
 import pytest
+from browsers import PHONE, WIDE
 from study_served import held, served, study
 
 from s2f_jax.study import document, store
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this machine"),
-]
+pytestmark = browsers.MARKS
 MARKUP = "<img src=x onerror='document.title=1'> Which one?"
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +18,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(made):
-    with served(made, "--port=0") as (_, address):
+    with served(made) as (_, address):
         yield address
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with browsers.launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -43,10 +34,8 @@ def opened(browser):
     contexts, told = [], []
 
     def opened(address, size=WIDE):
-        contexts.append(browser.new_context(viewport=size))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
+        page = browsers.new_page(browser, told, size)
+        contexts.append(page.context)
         page.goto(address)
         return page
 
@@ -182,7 +171,7 @@ def test_who_withdraws_leaves_nothing(made, address, opened):
 
 def test_a_turing_test_asks_real_or_generated(tmp_path, opened):
     made = study(tmp_path, "turing")
-    with served(made, "--port=0") as (_, address):
+    with served(made) as (_, address):
         page = opened(address)
         code = agree(page)
         hear(page)

@@ -19,9 +19,10 @@ def made(tmp_path_factory):
 
 
 def test_it_serves_where_it_says_and_ctrl_c_ends_it(made):
-    with served(made, "--port=0") as (process, address):
+    with served(made) as (process, address):
         assert address.startswith("http://127.0.0.1:")
-        for name in ("", "app.js", "trial.js", "style.css", "icon.svg", "withdraw.html"):
+        styles = "style.css", "shared/page.css"
+        for name in ("", "app.js", "trial.js", *styles, "icon.svg", "withdraw.html"):
             with urllib.request.urlopen(address + name) as answer:
                 assert answer.status == 200
         process.send_signal(signal.SIGINT)
@@ -31,7 +32,7 @@ def test_it_serves_where_it_says_and_ctrl_c_ends_it(made):
 
 def test_a_body_without_an_end_is_cut_off(made):
     """Of a server that would have waited for it."""
-    with served(made, "--port=0", "--body_seconds=1") as (_, address):
+    with served(made, "--body_seconds=1") as (_, address):
         port = int(address.rsplit(":", 1)[1].strip("/"))
         head = (
             f"POST /api/vote HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"

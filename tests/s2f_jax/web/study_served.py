@@ -1,14 +1,12 @@
 """`study serve` as a program, and people who talk to it over the network."""
 
-import contextlib
 import http.client
 import json
-import subprocess
-import sys
 import time
 import urllib.parse
 
 from s2f_jax.study import document, making
+from tests import programs
 from tests.s2f_jax.study.small_videos import INSTANTS, folder
 
 
@@ -23,21 +21,9 @@ def study(root, kind="preference", **options):
     return making.new(str(root / "study"), kind, of, str(real), **options)
 
 
-@contextlib.contextmanager
-def served(made, *flags):
+def served(made, *flags, port=0):
     """The program, and the address that it printed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "s2f_jax.main", "study", "serve", f"--study={made.folder}", *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
+    return programs.served("study", "serve", f"--study={made.folder}", *flags, port=port)
 
 
 class Visitor:

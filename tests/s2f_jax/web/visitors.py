@@ -94,6 +94,14 @@ class Visitor:
         assert kind == messages.CROP
         return told, crop
 
+    def speak(self, *pieces, rate=16000):
+        """Comes, shows a face and begins to speak."""
+        assert self.hear()["type"] == "welcome"
+        self.face(PNG)
+        self.say("speak", rate=rate, seed=0)
+        for piece in pieces:
+            self.socket.send_bytes(piece.astype("<i2").tobytes())
+
     def spoken_file(self, wav, seed=0, name="speech.wav"):
         """-> the sound as it is played [S] of int16, and what `result` returns."""
         told = self.upload("sound", wav, name, seed=seed)
