@@ -37,7 +37,7 @@ class Piece:
     name: str  # Of its file.
     title: str
     caption: str
-    frames: np.ndarray  # uint8 [T, H, W, 3].
+    frames: np.ndarray | None  # uint8 [T, H, W, 3]; None: there is nothing to see.
     fps: float
     sound: np.ndarray | None = None  # int16 [S], where one goes with all of it.
 
@@ -63,7 +63,7 @@ def gallery(
         _one_sound(animator, chosen, seed),
         _one_face(animator, chosen, seed),
         _real_beside_generated(animator, chosen, seed),
-        *_expressions(animator, clips, seed),
+        _expressions(animator, clips, seed),
     ]
     with folders.appearing(target) as part:
         for piece in pieces:
@@ -71,7 +71,8 @@ def gallery(
         command = f"gallery --checkpoint={checkpoint} --split={split} --seed={seed}"
         files.write_atomically(part / "README.md", _page(pieces, mark, command).encode())
     for piece in pieces:
-        print(f"{target / piece.name}.webp: {piece.title}")
+        place = piece.caption if piece.frames is None else f"{target / piece.name}.webp"
+        print(f"{piece.title}: {place}")
 
 
 def _short(clip: stored.Clip) -> stored.Clip:
@@ -124,13 +125,12 @@ def _real_beside_generated(animator: Animator, chosen: Sequence[stored.Clip], se
     )
 
 
-def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) -> list[Piece]:
-    """The deepest ones of the videos of at most _SEARCHED clips, each with a seed of its own; none
-    where none was found."""
+def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) -> Piece:
+    """The deepest ones of the videos of at most _SEARCHED clips, each with a seed of its own."""
+    name, title = "expressions", "Blinks and raised brows"
     faces = FacesInVideos()
     if faces.problem:
-        print(f"no expressions are looked for: {faces.problem}")
-        return []
+        return Piece(name, title, f"Not looked for. {faces.problem}", None, animator.fps)
     order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED]
     print(f"looking for expressions in {len(order)} videos", flush=True)
     found = Expressions(_KINDS, rows=COLUMNS)
@@ -150,20 +150,11 @@ def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) ->
             found.add(clip.id, clip.speaker, video, curves)
     faces.close()
     told = f"Of the videos of {len(order)} clips, a seed each: {found.note()}."
-    rows = []
-    for of_kind in found.found.values():
-        row = []
-        for each in of_kind:
-            shown = round(_SHOWN * animator.fps)
-            row.append(each.video[centred(each.frames[1], shown, len(each.video))])
-        blank = [np.full_like(row[0], 255)] * (COLUMNS - len(row)) if row else []
-        rows += [row + blank] if row else []
-    if not rows:
-        print(told)
-        return []
-    return [
-        Piece("expressions", "Blinks and raised brows", told, moving.beside(rows), animator.fps)
-    ]
+    shown, rows = round(_SHOWN * animator.fps), []
+    for of_kind in filter(None, found.found.values()):
+        row = [each.video[centred(each.frames[1], shown, len(each.video))] for each in of_kind]
+        rows.append(row + [np.full_like(row[0], 255)] * (COLUMNS - len(row)))
+    return Piece(name, title, told, moving.beside(rows) if rows else None, animator.fps)
 
 
 def _said(clip: stored.Clip) -> str:
@@ -177,6 +168,8 @@ def _whose(clips: Sequence[stored.Clip]) -> str:
 
 def _write(piece: Piece, folder: epath.Path, mark: Mark, rate: int) -> None:
     """rate: of the sound."""
+    if piece.frames is None:
+        return
     path = folder / f"{piece.name}.webp"
     moving.write_webp(path, piece.frames, piece.fps, mark.xmp)
     mark.sidecar(path, len(piece.frames), piece.fps)
@@ -197,10 +190,9 @@ def _page(pieces: Sequence[Piece], mark: Mark, command: str) -> str:
     run, step = mark.model["run"], mark.model["step"]
     parts = [f"# Gallery\n\nStep {step} of the run `{run}`: `python -m s2f_jax.main {command}`\n"]
     for piece in pieces:
+        parts.append(f"## {piece.title}\n")
+        if piece.frames is not None:
+            parts.append(f"![{piece.title}]({piece.name}.webp)\n")
         heard = f" [With its sound]({piece.name}.mp4)." if piece.sound is not None else ""
-        parts += [
-            f"## {piece.title}\n",
-            f"![{piece.title}]({piece.name}.webp)\n",
-            f"{piece.caption}{heard}\n",
-        ]
+        parts.append(f"{piece.caption}{heard}\n")
     return "\n".join(parts)

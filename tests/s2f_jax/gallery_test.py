@@ -94,7 +94,8 @@ def test_what_is_shown_is_what_the_model_makes_of_the_clips_that_are_named(made,
     both = shown(folder / "real_and_generated.webp")
     assert both.shape == (FRAMES, 2 * HEIGHT + GAP, 5 * WIDTH + 4 * GAP, 3)
     assert levels(both, 0, 0) == pytest.approx(np.full(FRAMES, speaking.frames.mean()), abs=2)
-    assert "no expressions are looked for: no model" in capsys.readouterr().out
+    told = "Blinks and raised brows: Not looked for. no model"
+    assert told in capsys.readouterr().out and "Not looked for. no model" in page
     assert not (folder / "expressions.webp").exists()
 
 
@@ -201,8 +202,9 @@ def test_where_nothing_moves_there_is_no_picture_of_it(made, capsys):
         def __init__(self):
             self.seen = 3
 
-    assert not (made(faces=Still) / "expressions.webp").exists()
-    assert "blinks: none was found; raised brows: none was found" in capsys.readouterr().out
+    folder, told = made(faces=Still), "blinks: none was found; raised brows: none was found"
+    assert not (folder / "expressions.webp").exists()
+    assert told in capsys.readouterr().out and told in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
