@@ -33,6 +33,12 @@ def _steps(folder: epath.Path) -> list[int]:
     return [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
 
 
+def any_in(workdir: epath.PathLike) -> bool:
+    """Whether a run has saved a checkpoint there."""
+    folder = epath.Path(workdir) / "checkpoints"
+    return folder.exists() and bool(_steps(folder))
+
+
 def _everywhere(value: bool) -> bool:
     """Whether it is so on every process, each of which asks."""
     return bool(np.all(multihost_utils.process_allgather(np.array(value))))
@@ -330,7 +336,7 @@ def _restore_variables(folder: epath.Path, network: str) -> dict[str, Any]:
             collection: {
                 network: jax.tree.map(
                     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-                    tree[collection][network],
+                    tree[collection].get(network, {}),  # Not every network has statistics.
                 )
             }
             for collection in ("params", "batch_stats")
@@ -346,22 +352,36 @@ def _restore_variables(folder: epath.Path, network: str) -> dict[str, Any]:
     return {collection: networks[network] for collection, networks in restored.items()}
 
 
+def saved_networks(workdir: epath.PathLike, step: int) -> set[str]:
+    """The names of the networks that a checkpoint has.
+
+    Raises UserError where it has no checksums.
+    """
+    return {
+        name.split("'")[1] for name in _saved_sums(workdir, step) if name.startswith(".params[")
+    }
+
+
 def weights_sum(workdir: epath.PathLike, step: int, network: str) -> str:
     """What tells one network's weights from any others', hexadecimal: of its leaves' checksums.
 
     Raises UserError where the checkpoint has none.
     """
+    own = sorted(
+        (name, value)
+        for name, value in _saved_sums(workdir, step).items()
+        if name.split("['")[0] in (".params", ".batch_stats") and f"['{network}']" in name
+    )
+    return hashlib.sha256(json.dumps(own).encode()).hexdigest()
+
+
+def _saved_sums(workdir: epath.PathLike, step: int) -> dict[str, Any]:
+    """The checksum of each leaf, by its name."""
     path = epath.Path(workdir).resolve() / "checkpoints" / str(step) / "sums" / "metadata"
     try:
-        sums = json.loads(path.read_text())
-        own = sorted(
-            (name, value)
-            for name, value in sums.items()
-            if name.split("['")[0] in (".params", ".batch_stats") and f"['{network}']" in name
-        )
-    except (OSError, ValueError, AttributeError) as error:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"the checkpoint {path.parent.parent} has no checksums ({type(error).__name__}): it is"
             " damaged, or of another version; give another one"
         ) from error
-    return hashlib.sha256(json.dumps(own).encode()).hexdigest()

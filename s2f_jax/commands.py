@@ -23,7 +23,8 @@ def _train(options: argparse.Namespace, rest: Sequence[str]) -> int:
 
     config = _config(options, rest)
     cluster.join(options.coordinator, options.processes, options.process)
-    return train(config, options.workdir or f"runs/{config.name}", options.data_dir)
+    workdir = options.workdir or f"runs/{config.name}"
+    return train(config, workdir, options.data_dir, options.start_from)
 
 
 def _prepare(options: argparse.Namespace, rest: Sequence[str]) -> int:

@@ -17,6 +17,9 @@ _OUTPUT = ("--output", "--outfile")
 def train(add: Add) -> None:
     _of_config(add)
     _workdir(add)
+    add(
+        "--start_from", metavar="DIR", help=f"begin with its networks: {_RUN}, also a converted one"
+    )
     add("--coordinator", metavar="HOST:PORT", help="of process 0, where several train together")
     add("--processes", type=int, help="how many; Slurm, Open MPI and Cloud TPU say it themselves")
     add("--process", type=int, help="which of them this one is, counted from 0")

@@ -16,8 +16,8 @@ from jax.experimental import multihost_utils
 from data_pipelines import loader, stored
 from data_pipelines.errors import STOPPED, TrainingFailed, UserError
 from data_pipelines.prepare import data_dir as shards_dir
-from s2f_jax import cost, optim, rngs, runs, sharding, tasks
-from s2f_jax.checkpoint import Checkpoints
+from s2f_jax import cost, optim, rngs, runs, sharding, starting, tasks
+from s2f_jax.checkpoint import Checkpoints, any_in
 from s2f_jax.profiling import Profile, span
 from s2f_jax.progress import Log, Meter
 from s2f_jax.runs import Config
@@ -139,9 +139,10 @@ def with_clip_frames(config: Config, clips: stored.Clips) -> Config:
     return config
 
 
-def train(config: Config, workdir: str, data_dir: str | None) -> int:
+def train(config: Config, workdir: str, data_dir: str | None, start_from: str | None = None) -> int:
     """Trains, or goes on training, the run in this workdir; -> exit code.
 
+    start_from: a run whose networks a new run begins with, as starting.begin has it.
     Raises UserError for a workdir of another config and for shards that are not there.
     """
     if jax.process_index() == 0:
@@ -149,7 +150,7 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
     check_devices(config)
     with contextlib.ExitStack() as closing:  # Each is closed, whatever closing another one raises.
         try:
-            return _train(config, workdir, data_dir, closing)
+            return _train(config, workdir, data_dir, start_from, closing)
         except Exception as error:
             if jax.process_count() > 1 and not isinstance(error, TrainingFailed):
                 closing.pop_all()  # The others may know of nothing, and closing would wait for them.
@@ -157,7 +158,11 @@ def train(config: Config, workdir: str, data_dir: str | None) -> int:
 
 
 def _train(
-    config: Config, workdir: str, data_dir: str | None, closing: contextlib.ExitStack
+    config: Config,
+    workdir: str,
+    data_dir: str | None,
+    start_from: str | None,
+    closing: contextlib.ExitStack,
 ) -> int:
     signals = StopSignal()
     closing.callback(signals.close)
@@ -184,12 +189,16 @@ def _train(
         workers=config.loader_workers,
     )
     closing.callback(batches.close)
+    # What to go on from: 1. the newest whole checkpoint of this workdir; 2. another run's networks;
+    # 3. a fresh state.
+    begun = None
+    if start_from and not any_in(folder):
+        begun = starting.begin(trainer.fresh(), start_from)
     runs.write_config(asked, folder)  # Only now: this can be a run.
-    # What to go on from: 1. the newest whole checkpoint of this workdir; 2. a fresh state.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
     stopping, since_log, counts = EarlyStopping(config.patience), [], [len(clips), len(others)]
-    corrupt = []
+    corrupt, origin = [], {}
     if newest := checkpoints.restore_newest(trainer.like()):
         number, state, position, progress = newest
         if progress["clips"] != counts:
@@ -201,8 +210,8 @@ def _train(
         stopping = EarlyStopping(config.patience, **progress["stopping"])
         since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
-        number, state = 0, trainer.fresh()
-    runs.write_provenance(config.seed, folder, number)
+        number, (state, origin) = 0, begun or (trainer.fresh(), {})
+    runs.write_provenance(config.seed, folder, number, **origin)
     total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
     log.say(
