@@ -1,5 +1,7 @@
 """A run that begins with another one's networks: fine-tuning, or a second stage of training."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from etils import epath
@@ -10,7 +12,7 @@ from s2f_jax.checkpoint import restore_variables, saved_networks
 from s2f_jax.state import TrainState
 
 
-def begin(state: TrainState, source: epath.PathLike) -> tuple[TrainState, dict[str, object]]:
+def begin(state: TrainState, source: epath.PathLike) -> tuple[TrainState, dict[str, Any]]:
     """A fresh state -> the same with the networks that the checkpoint has, and for run.json which.
 
     source: a run's workdir (its best checkpoint) or a checkpoint step. Networks that it lacks, as a
@@ -57,5 +59,5 @@ def _check_sizes(own: object, other: object, what: str) -> None:
         at = differ[0]
         raise UserError(
             f"{what} of other sizes ({at}: {others.get(at)} there, {sizes.get(at)} here): give the"
-            " config.model of that run"
+            " config.model and config.data of that run"
         )
