@@ -150,10 +150,12 @@ def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) ->
             found.add(clip.id, clip.speaker, video, curves)
     faces.close()
     told = f"Of the videos of {len(order)} clips, a seed each: {found.note()}."
-    shown, rows = round(_SHOWN * animator.fps), []
-    for of_kind in filter(None, found.found.values()):
-        row = [each.video[centred(each.frames[1], shown, len(each.video))] for each in of_kind]
-        rows.append(row + [np.full_like(row[0], 255)] * (COLUMNS - len(row)))
+    shown = round(_SHOWN * animator.fps)
+    rows = [
+        [each.video[centred(each.frames[1], shown, len(each.video))] for each in of_kind]
+        for of_kind in found.found.values()
+        if of_kind
+    ]
     return Piece(name, title, told, moving.beside(rows) if rows else None, animator.fps)
 
 

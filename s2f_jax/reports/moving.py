@@ -15,11 +15,13 @@ _EFFORT = 4  # Of 6: smaller files for more time.
 
 
 def beside(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Rows of videos uint8 [T_i, H, W, 3], each row with as many -> one uint8 [T, H', W', 3].
+    """Rows of videos uint8 [T_i, H, W, 3] -> one uint8 [T, H', W', 3], white where there is none.
 
     As long as the longest; of shorter ones the last frame stands. Small ones are enlarged.
     """
     longest = max(len(video) for row in rows for video in row)
+    columns, white = max(map(len, rows)), np.full_like(rows[0][0][:1], 255)
+    rows = [[*row, *[white] * (columns - len(row))] for row in rows]
     moments = []
     for t in range(longest):
         lines = [[enlarged(video[min(t, len(video) - 1)]) for video in row] for row in rows]

@@ -187,14 +187,13 @@ def test_the_deepest_expressions_move_below_each_other(made, animator):
         f"blinks: {blinking.id} at frame" in page and f"raised brows: {raising.id} at frame" in page
     )
     frames = shown(folder / "expressions.webp")
-    assert frames.shape == (50, 2 * HEIGHT + GAP, 5 * WIDTH + 4 * GAP, 3)
+    assert frames.shape == (50, 2 * HEIGHT + GAP, WIDTH, 3)
     # Each clip has a seed of its own.
     for row, (kind, of, seed) in enumerate([("blinks", blinking, 5), ("raised brows", raising, 6)]):
         start = int(page.split(f"{kind}: {of.id} at frame ")[1].split(";")[0].rstrip(".\n")) - 25
         video = animator(of.frames[0], of.audio, RATE, seed=seed, aligned=True)
         expected = video[start : start + 50].mean(axis=(1, 2, 3))
         assert levels(frames, row, 0) == pytest.approx(expected, abs=6)
-    assert (frames[:, :HEIGHT, WIDTH + GAP :] > 250).all()  # Nobody else's.
 
 
 def test_where_nothing_moves_there_is_no_picture_of_it(made, capsys):

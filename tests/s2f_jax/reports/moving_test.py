@@ -27,6 +27,12 @@ def test_rows_and_columns_with_white_between_them():
     assert (frames[:, 128:below] == 255).all() and (frames[:, :, 96:right] == 255).all()
 
 
+def test_a_shorter_row_is_white_to_its_end():
+    frames = moving.beside([[grey(3, 10)], [grey(3, 50), grey(3, 100)]])
+    assert frames.shape == (3, 2 * 128 + GAP, 2 * 96 + GAP, 3)
+    assert (frames[:, :128, 96:] == 255).all() and (frames[:, 128 + GAP :, 96 + GAP :] < 110).all()
+
+
 def test_small_videos_are_enlarged():
     assert moving.beside([[grey(1, 0, 64, 48)]]).shape == (1, 128, 96, 3)
 
