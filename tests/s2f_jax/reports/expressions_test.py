@@ -70,6 +70,7 @@ def test_what_is_not_asked_for_is_not_kept():
     [
         np.full(40, 0.3),
         0.3 + 0.01 * np.sin(np.arange(40)),
+        BROWS + 0.35 * MOVED,
         np.full(40, np.nan),
         np.zeros(0),
         np.ones(2),
