@@ -379,9 +379,11 @@ def _saved_sums(workdir: epath.PathLike, step: int) -> dict[str, Any]:
     """The checksum of each leaf, by its name."""
     path = epath.Path(workdir).resolve() / "checkpoints" / str(step) / "sums" / "metadata"
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        sums: dict[str, Any] = json.loads(path.read_text())
+        sums.items()  # Or it is no object.
+    except (OSError, ValueError, AttributeError) as error:
         raise UserError(
             f"the checkpoint {path.parent.parent} has no checksums ({type(error).__name__}): it is"
             " damaged, or of another version; give another one"
         ) from error
+    return sums

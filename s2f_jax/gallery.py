@@ -2,6 +2,8 @@
 
 import dataclasses
 import fractions
+import re
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +21,7 @@ from s2f_jax.metrics.faces_in_videos import FacesInVideos
 from s2f_jax.reports import moving
 from s2f_jax.reports.expressions import Expressions, centred
 from s2f_jax.reports.figures import cast
+from s2f_jax.seeds import SEEDS, check_seeds
 from s2f_jax.videos import provenance
 from s2f_jax.videos.provenance import Mark
 
@@ -27,6 +30,7 @@ _SECONDS = 5.0  # Of a clip; longer ones are cut.
 _SEARCHED = 64  # Clips whose videos are searched for expressions.
 _TOGETHER = 8  # Videos that are drawn side by side.
 _SHOWN = 2.0  # Seconds around an expression.
+_MARKUP = re.compile(r"[<>&\[\]`*_\\]")
 _KINDS = ("blink", "raised brow")
 
 
@@ -50,6 +54,7 @@ def gallery(
     seed: of the clips that are chosen, and of the spontaneous motion. Raises UserError for what a
     person can mend; the folder appears whole or not at all.
     """
+    check_seeds(seed)
     target = folders.free(output)
     trained = restore(checkpoint)
     data = trained.config.data
@@ -68,7 +73,11 @@ def gallery(
     with folders.appearing(target) as part:
         for piece in pieces:
             _write(piece, part, mark, animator.rate)
-        command = f"gallery --checkpoint={checkpoint} --split={split} --seed={seed}"
+        given = {"checkpoint": checkpoint, "output": output, "data_dir": data_dir}
+        given |= {"split": split, "seed": seed}
+        command = shlex.join(
+            f"--{name}={value}" for name, value in given.items() if value is not None
+        )
         files.write_atomically(part / "README.md", _page(pieces, mark, command).encode())
     for piece in pieces:
         place = piece.caption if piece.frames is None else f"{target / piece.name}.webp"
@@ -137,8 +146,8 @@ def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) ->
     for first in range(0, len(order), _TOGETHER):
         some = [_short(clips[int(i)]) for i in order[first : first + _TOGETHER]]
         stills = np.stack([clip.frames[0] for clip in some])
-        seeds = range(seed + first, seed + first + len(some))
-        videos = animator.generate_clips(stills, [clip.audio for clip in some], seeds)
+        own = [(seed + first + i) % SEEDS for i in range(len(some))]
+        videos = animator.generate_clips(stills, [clip.audio for clip in some], own)
         tracks = faces(videos, [False] * len(videos))
         for clip, video, track in zip(some, videos, tracks, strict=True):
             if isinstance(track, str):
@@ -157,6 +166,11 @@ def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) ->
         if of_kind
     ]
     return Piece(name, title, told, moving.beside(rows) if rows else None, animator.fps)
+
+
+def _as_text(found: re.Match) -> str:
+    """What would be HTML or Markdown, as people should see it."""
+    return f"&#{ord(found[0])};"
 
 
 def _said(clip: stored.Clip) -> str:
@@ -190,11 +204,15 @@ def _write(piece: Piece, folder: epath.Path, mark: Mark, rate: int) -> None:
 def _page(pieces: Sequence[Piece], mark: Mark, command: str) -> str:
     """Markdown."""
     run, step = mark.model["run"], mark.model["step"]
-    parts = [f"# Gallery\n\nStep {step} of the run `{run}`: `python -m s2f_jax.main {command}`\n"]
+    parts = [
+        "# Gallery\n",
+        f"Synthetic, but for what is called real: step {step} of the run `{run}` made it, by\n"
+        f"`python -m s2f_jax.main gallery {command}`.\n",
+    ]
     for piece in pieces:
         parts.append(f"## {piece.title}\n")
         if piece.frames is not None:
             parts.append(f"![{piece.title}]({piece.name}.webp)\n")
         heard = f" [With its sound]({piece.name}.mp4)." if piece.sound is not None else ""
-        parts.append(f"{piece.caption}{heard}\n")
+        parts.append(f"{_MARKUP.sub(_as_text, piece.caption)}{heard}\n")
     return "\n".join(parts)

@@ -7,22 +7,33 @@ import numpy as np
 from etils import epath
 
 from data_pipelines.errors import UserError
+from s2f_jax import runs
 from s2f_jax.animate import find_checkpoint
 from s2f_jax.checkpoint import restore_variables, saved_networks
 from s2f_jax.state import TrainState
 
 
-def begin(state: TrainState, source: epath.PathLike) -> tuple[TrainState, dict[str, Any]]:
+def begin(
+    state: TrainState, source: epath.PathLike, data: runs.Config
+) -> tuple[TrainState, dict[str, Any]]:
     """A fresh state -> the same with the networks that the checkpoint has, and for run.json which.
 
     source: a run's workdir (its best checkpoint) or a checkpoint step. Networks that it lacks, as a
-    run of the authors' weights lacks the discriminators, stay fresh, and so do all optimizers.
+    run of the authors' weights lacks the discriminators, stay fresh, and so do all optimizers. data:
+    of this run's config.
 
     Raises:
-      UserError: there is no checkpoint, or a damaged one, none of its networks is in the state, or
-        one has other sizes there.
+      UserError: there is no checkpoint, or a damaged one, it was trained at other rates, none of its
+        networks is in the state, or one has other sizes there.
     """
     folder, step = find_checkpoint(source)
+    theirs = runs.read_config(folder).data
+    for rate in ("fps", "audio_rate"):  # Of which the sizes of networks need not tell.
+        if theirs[rate] != data[rate]:
+            raise UserError(
+                f"--start_from={source} was trained at {rate}={theirs[rate]} and this config has"
+                f" {data[rate]}: give --config.data.{rate}={theirs[rate]}"
+            )
     names = [name for name in state.params if name in saved_networks(folder, step)]
     if not names:
         raise UserError(

@@ -14,6 +14,7 @@ from s2f_jax import rngs
 from s2f_jax.metrics.image import to_uint8
 from s2f_jax.models import folded
 from s2f_jax.models.generator import Carry, Generator, Identity
+from s2f_jax.seeds import check_seeds
 
 CHUNK = 25  # Frames drawn at once where so many are due: bounds memory, one compiled shape for all.
 
@@ -92,9 +93,7 @@ class Drawing:
     ):
         """stills uint8 [B, H, W, 3], a seed each; sizes: of the chunks that may be drawn, largest
         first. Raises UserError for a seed out of range."""
-        for seed in seeds:
-            if not 0 <= seed < 2**32:
-                raise UserError(f"seed={seed} is out of range: give 0 to 2^32 - 1")
+        check_seeds(*seeds)
         self.generator = g = painter.generator
         self._painter, self._sizes, self._raw = painter, sizes, raw
         self._std = g.noise_std if noise_std is None else noise_std

@@ -193,7 +193,7 @@ def _train(
     # 3. a fresh state.
     begun = None
     if start_from and not any_in(folder):
-        begun = starting.begin(trainer.fresh(), start_from)
+        begun = starting.begin(trainer.fresh(), start_from, config.data)
     runs.write_config(asked, folder)  # Only now: this can be a run.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
@@ -219,6 +219,10 @@ def _train(
         f" {len(clips)} training and {len(others)} validation clips"
     )
     closing.callback(log.close)
+    if start_from and not begun:
+        log.say(
+            f"it goes on with its own networks: --start_from={start_from} is for a new --workdir"
+        )
     run = _Run(
         config, folder, trainer, counts, clips, batches, validation, checkpoints, stopping, since_log,
         set(corrupt), signals, log,

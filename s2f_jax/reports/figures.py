@@ -16,6 +16,7 @@ Generate = Callable[[np.ndarray, list[np.ndarray], int], list[np.ndarray]]
 _HEIGHT = 128  # Pixels that a frame has at least; smaller ones are enlarged.
 GAP = 6  # White pixels between what does not belong together.
 _AROUND = 7  # Frames of an expression.
+_LOOKED_AT = 2000  # Clips, for as many speakers as are asked for.
 
 
 def same_sound(
@@ -30,7 +31,7 @@ def same_sound(
     """One clip's sound on the stills of other speakers (paper, Fig. 4) -> uint8 [H, W, 3], caption.
 
     A row for each face: its still, then every k-th generated frame; above them the real frames of the
-    sound's own clip. The stills are of as many speakers as there are; a split of one clip gets its own.
+    sound's own clip. The stills are as `cast` has them; a split of one clip gets its own.
     batch_size: the faces are padded to it, as the model has been compiled for that.
     """
     sounding, *others = cast(clips, 1 + min(faces, batch_size), seed)
@@ -58,13 +59,18 @@ def same_sound(
 
 
 def cast(clips: Sequence, count: int, seed: int) -> list:
-    """At most `count` clips at random, of a speaker each."""
-    chosen: dict[str, int] = {}
-    for i in np.random.default_rng(seed).permutation(len(clips)).tolist():
-        if len(chosen) == count:
+    """At most `count` clips at random, of as many speakers as there are, who come first.
+
+    Whoever is unknown is another one each time.
+    """
+    of_speakers, more = {}, []
+    for i in np.random.default_rng(seed).permutation(len(clips))[:_LOOKED_AT].tolist():
+        clip = clips[i]
+        if of_speakers.setdefault(clip.speaker or clip.id, clip) is not clip:
+            more = [*more, clip][:count]
+        if len(of_speakers) == count:
             break
-        chosen.setdefault(clips[i].speaker, i)
-    return [clips[i] for i in chosen.values()]
+    return [*of_speakers.values(), *more][:count]
 
 
 def of_expressions(expressions: Expressions) -> np.ndarray | None:

@@ -10,8 +10,7 @@ from etils import epath
 
 from data_pipelines import files
 from data_pipelines.errors import UserError
-
-_SEEDS = 2**32
+from s2f_jax.seeds import check_seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +35,7 @@ def plan(
     images, audios = _names("image", images), _names("audio", audios)
     if num_samples < 1:
         raise UserError(f"--num_samples={num_samples} is out of range: give 1 or more")
-    for each in (seed, seed + num_samples - 1):
-        if not 0 <= each < _SEEDS:
-            raise UserError(f"seed={each} is out of range: give 0 to 2^32 - 1")
+    check_seeds(seed, seed + num_samples - 1)
     count = max(len(images), len(audios))
     if not {len(images), len(audios)} <= {1, count}:
         raise UserError(

@@ -11,14 +11,16 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape, quoteattr, unescape
 
 import av
 import av.error
 import numpy as np
 from etils import epath
+from PIL import Image
 
 from data_pipelines import download, files
 from data_pipelines.errors import UserError
@@ -47,6 +49,7 @@ _XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
 <dc:source>{facts}</dc:source>
 </rdf:Description></rdf:RDF></x:xmpmeta>
 """
+_FACTS = re.compile(rb"<dc:source>([^<]*)</dc:source>")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +108,10 @@ class Mark:
 
     @property
     def _told(self) -> str:
+        beside = "Parts of the picture are a camera's." if self.composite else "No camera saw this."
         return (
             f"Synthetic: a face animated by {NAME} {self.version} from one picture and a recording"
-            " of speech. No camera saw this."
+            f" of speech. {beside}"
         )
 
     def video(self, seed: int, **inputs: str | os.PathLike) -> "Mark":
@@ -208,7 +212,7 @@ class Said:
     """What a video says about itself."""
 
     tags: Mapping[str, str]  # Of the container.
-    facts: Mapping[str, Any] | None  # Mark.facts out of the tags; None: they hold none.
+    facts: Mapping[str, Any] | None  # Mark.facts out of tags or XMP; None: they hold none.
     sidecar: Mapping[str, Any] | None  # None: there is none.
     unchanged: bool | None  # Whether the video is the one that its sidecar was written for.
     manifest: signing.Manifest | None  # None: it is not signed, or the extra `c2pa` is missing.
@@ -222,7 +226,7 @@ class Said:
 
 
 def read(video_path: str | os.PathLike) -> Said:
-    """What a video or a sound file says about itself.
+    """What a video, a sound file or a moving picture says about itself.
 
     Raises:
       UserError: there is no such file, it cannot be read, or its sidecar is damaged.
@@ -243,8 +247,19 @@ def read(video_path: str | os.PathLike) -> Said:
             raise UserError(f"{sidecar_path(path)} is damaged: it is no JSON object; remove it")
         about = sidecar.get("video")
         unchanged = isinstance(about, dict) and about.get("sha256") == digest
-    facts = _object(tags.get(_MACHINE_READABLE, ""))
+    facts = _object(tags.get(_MACHINE_READABLE) or _facts_of_picture(path))
     return Said(tags, facts, sidecar, unchanged, signing.read(path))
+
+
+def _facts_of_picture(path: pathlib.Path) -> str:
+    """What Mark.xmp says of facts in a picture; empty where it is none, or says nothing."""
+    try:
+        with Image.open(path) as picture:
+            xmp = picture.info.get("xmp", b"")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return ""
+    found = _FACTS.search(xmp)
+    return unescape(found[1].decode(errors="replace")) if found else ""
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -1,5 +1,8 @@
 """The gallery of a model with random weights, on clips of a grey and a sound each."""
 
+import dataclasses
+import html
+
 import av
 import numpy as np
 import pytest
@@ -116,9 +119,20 @@ def test_every_picture_says_that_it_is_synthetic_and_what_made_it(made, run_fold
         if name.endswith(".webp"):
             with Image.open(folder / name) as picture:
                 assert provenance.COMPOSITE.encode() in picture.info["xmp"]
-    assert provenance.read(folder / "one_sound.mp4").facts["synthetic"] is True
+        (folder / f"{name}.json").unlink()
+        assert provenance.read(folder / name).facts["seed"] == 3  # By itself, too.
     page = (folder / "README.md").read_text()
-    assert "Step 3 of the run `tiny`" in page and f"--checkpoint={run_folder}" in page
+    assert "Synthetic, but for what is called real: step 3 of the run `tiny`" in page
+    command = page.split("s2f_jax.main ")[1].split("`")[0].split()
+    assert command[:3] == ["gallery", f"--checkpoint={run_folder}", f"--output={folder}"]
+    assert command[4:] == ["--split=test", "--seed=3"]
+
+
+def test_words_are_shown_as_they_are(made):
+    odd = dataclasses.replace(clip(0), transcript="<img src=x> ![a](b) `c`", speaker="")
+    page = (made([odd]) / "README.md").read_text()
+    shown = page.split("“")[1].split("”")[0]
+    assert html.unescape(shown) == odd.transcript and not set("<>[]`") & set(shown)
 
 
 def test_one_sound_is_there_to_be_heard(made):
@@ -196,6 +210,10 @@ def test_the_deepest_expressions_move_below_each_other(made, animator):
         assert levels(frames, row, 0) == pytest.approx(expected, abs=6)
 
 
+def test_after_the_last_seed_comes_the_first(made):
+    made([clip(i, 100) for i in range(4)], faces=Faces, seed=2**32 - 1)
+
+
 def test_where_nothing_moves_there_is_no_picture_of_it(made, capsys):
     class Still(Faces):
         def __init__(self):
@@ -211,6 +229,8 @@ def test_where_nothing_moves_there_is_no_picture_of_it(made, capsys):
     [
         ({"clips": []}, "--split=test of demo has no clips"),
         ({"name": "full"}, "is not empty"),
+        ({"seed": -1}, "seed=-1 is out of range: give 0 to 2\\^32 - 1"),
+        ({"seed": 2**32}, "seed=4294967296 is out of range"),
     ],
 )
 def test_mistakes_are_one_sentence_and_leave_nothing(made, tmp_path, wrong, said):

@@ -5,9 +5,10 @@ import json
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from data_pipelines.errors import UserError
-from s2f_jax import starting, train
+from s2f_jax import runs, starting, train
 from s2f_jax.animate import find_checkpoint
 from s2f_jax.checkpoint import Checkpoints, restore_variables
 from s2f_jax.state import TrainState
@@ -39,7 +40,7 @@ def same(left, right):
 def test_networks_are_the_source_s_and_all_else_is_fresh(source):
     of = trainer(sync=1.0)
     fresh = of.fresh()
-    state, origin = starting.begin(of.fresh(), source)
+    state, origin = starting.begin(of.fresh(), source, tiny().data)
     folder, step = find_checkpoint(source)
     assert set(origin["started_from"]["networks"]) == set(fresh.params)
     assert origin["started_from"]["step"] == step > 0 == int(state.step)
@@ -56,13 +57,14 @@ def test_networks_that_the_source_lacks_are_fresh(source, tmp_path):
     """As a run made of the authors' weights has the generator alone."""
     folder, step = find_checkpoint(source)
     only = restore_variables(folder, step, "generator")
+    runs.write_config(tiny(), epath.Path(tmp_path))
     checkpoints = Checkpoints(tmp_path)
     collections = ({"generator": only[name]} for name in ("params", "batch_stats"))
     checkpoints.save(TrainState(np.int32(7), *collections, {}), {}, {}, 20.0)
     checkpoints.close()
     of = trainer()
     fresh = of.fresh()
-    state, origin = starting.begin(of.fresh(), tmp_path)
+    state, origin = starting.begin(of.fresh(), tmp_path, tiny().data)
     assert origin["started_from"]["networks"] == ["generator"]
     assert same(only, state.variables("generator"))
     for name in ("frame_discriminator", "sequence_discriminator"):
@@ -70,11 +72,11 @@ def test_networks_that_the_source_lacks_are_fresh(source, tmp_path):
 
 
 def test_networks_that_the_run_lacks_are_left(source):
-    state, origin = starting.begin(trainer(frame=0.0, sequence=0.0).fresh(), source)
+    state, origin = starting.begin(trainer(frame=0.0, sequence=0.0).fresh(), source, tiny().data)
     assert list(state.params) == origin["started_from"]["networks"] == ["generator"]
 
 
-def test_a_run_begins_once_and_goes_on_by_the_same_command(source, shards, tmp_path):
+def test_a_run_begins_once_and_goes_on_by_the_same_command(source, shards, tmp_path, capsys):
     config, workdir = tiny(), tmp_path / "run"
     config.max_epochs, config.sample_clips = 1, 0
     assert train.train(config, str(workdir), shards, str(source)) == 0
@@ -85,6 +87,7 @@ def test_a_run_begins_once_and_goes_on_by_the_same_command(source, shards, tmp_p
     assert first != fresh
     config.max_epochs = 2
     assert train.train(config, str(workdir), shards, str(tmp_path / "gone by now")) == 0
+    assert "it goes on with its own networks: --start_from=" in capsys.readouterr().out
     made = json.loads((workdir / "run.json").read_text())
     assert made["from_step"] == 2 and "started_from" in made["earlier"][0]
 
@@ -93,18 +96,26 @@ def test_a_run_begins_once_and_goes_on_by_the_same_command(source, shards, tmp_p
     "start_from,said",
     [
         ("nothing", "there is no checkpoint at"),
+        ("other rates", "was trained at fps=25 and this config has 50: give --config.data.fps=25"),
         ("other sizes", r"has a generator of other sizes \(\S+: \(.*\) there, \(.*\) here\): give"),
         ("another task", "has none of the networks .*generator, .*: give a run of the same task"),
     ],
 )
-def test_mistakes_leave_no_run(start_from, said, run_folder, shards, tmp_path):
+def test_mistakes_leave_no_run(start_from, said, source, shards, tmp_path):
     other = tmp_path / "other"
     if start_from == "another task":
+        runs.write_config(tiny(), epath.Path(other))
         checkpoints = Checkpoints(other)
         leaf = {"lipnet": {"a": np.zeros(3, np.float32)}}
         checkpoints.save(TrainState(np.int32(7), leaf, leaf, {}), {}, {}, 20.0)
         checkpoints.close()
-    source = run_folder if start_from == "other sizes" else other
+    of = tiny()
+    if start_from == "other sizes":
+        of.model.id_features = 9
     with pytest.raises(UserError, match=said):
-        train.train(tiny(), str(tmp_path / "run"), shards, str(source))
+        if start_from == "other rates":
+            of.data.fps = 50
+            starting.begin(trainer().fresh(), source, of.data)
+        given = other if start_from in ("nothing", "another task") else source
+        train.train(of, str(tmp_path / "run"), shards, str(given))
     assert not (tmp_path / "run").exists()

@@ -64,6 +64,36 @@ def test_one_sound_on_several_faces():
     assert f"s{stills[1] // 10}" in caption and "frames 4, 8, 12, 16" in caption
 
 
+@pytest.mark.parametrize("speaker", ["", "one"])
+def test_a_cast_without_speakers_is_of_as_many_clips(speaker):
+    clips = [types.SimpleNamespace(id=f"c{i}", speaker=speaker) for i in range(7)]
+    chosen = figures.cast(clips, 5, seed=0)
+    assert len({clip.id for clip in chosen}) == 5
+
+
+def test_a_cast_is_of_all_speakers_before_one_comes_again():
+    clips = [types.SimpleNamespace(id=f"c{i}", speaker=f"s{i % 3}") for i in range(30)]
+    chosen = figures.cast(clips, 5, seed=0)
+    assert {clip.speaker for clip in chosen[:3]} == {"s0", "s1", "s2"}
+    assert len({clip.id for clip in chosen}) == 5
+    assert len(figures.cast(clips[:2], 5, seed=0)) == 2
+
+
+def test_a_cast_is_found_without_reading_a_whole_corpus():
+    class Clips:
+        seen = 0
+
+        def __len__(self):
+            return 10**6
+
+        def __getitem__(self, i):
+            self.seen += 1
+            return types.SimpleNamespace(id=f"c{i}", speaker="one")
+
+    clips = Clips()
+    assert len(figures.cast(clips, 5, seed=0)) == 5 and clips.seen <= 2000
+
+
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_one_short_clip_alone(frames):
     image, _ = figures.same_sound([_clip(0, frames)], _generate)
