@@ -142,7 +142,7 @@ def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) ->
         return Piece(name, title, f"Not looked for. {faces.problem}", None, animator.fps)
     order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED]
     print(f"looking for expressions in {len(order)} videos", flush=True)
-    found = Expressions(_KINDS, rows=COLUMNS)
+    found, count, seconds = Expressions(_KINDS, rows=COLUMNS), 0, 0.0
     for first in range(0, len(order), _TOGETHER):
         some = [_short(clips[int(i)]) for i in order[first : first + _TOGETHER]]
         stills = np.stack([clip.frames[0] for clip in some])
@@ -157,8 +157,12 @@ def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) ->
             height = blinks.brow_height(track.landmarks, closed)
             curves = {"eye_opening": opening, "blinks": closed, "brow_height": height}
             found.add(clip.id, clip.speaker, video, curves)
+            count, seconds = count + len(closed), seconds + len(video) / clip.fps
     faces.close()
-    told = f"Of the videos of {len(order)} clips, a seed each: {found.note()}."
+    told = (
+        f"The videos of {len(order)} clips, a seed each, have {count} blinks in {seconds:.0f} s."
+        f" The deepest {found.note()}."
+    )
     shown = round(_SHOWN * animator.fps)
     rows = [
         [each.video[centred(each.frames[1], shown, len(each.video))] for each in of_kind]

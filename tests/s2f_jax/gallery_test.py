@@ -200,6 +200,7 @@ def test_the_deepest_expressions_move_below_each_other(made, animator):
     assert (
         f"blinks: {blinking.id} at frame" in page and f"raised brows: {raising.id} at frame" in page
     )
+    assert "have 1 blinks in 12 s" in page  # Of the three videos of four that show a face.
     frames = shown(folder / "expressions.webp")
     assert frames.shape == (50, 2 * HEIGHT + GAP, WIDTH, 3)
     # Each clip has a seed of its own.
