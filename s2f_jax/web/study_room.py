@@ -90,6 +90,7 @@ class Room:
         self._named: dict[
             str, tuple[str, pathlib.Path]
         ] = {}  # A video's name to whose, and its file.
+        self._fetched: set[str] = set()  # Names whose files somebody has asked for.
         self._asked = Allowance(limits.requests_per_minute, clock)
         self._arrived = Allowance(limits.arrivals_per_minute, clock)
 
@@ -169,6 +170,7 @@ class Room:
                 raise Unknown("There is no such video: open the page again.")
             code, path = self._named[name]
             self._here[code].seen = self._clock()
+            self._fetched.add(name)
         _spend(self._asked, code)
         return path
 
@@ -236,6 +238,7 @@ class Room:
     def _forget(self, names: Sequence[str]) -> None:
         for name in names:
             del self._named[name]
+            self._fetched.discard(name)
 
     def _recall(self, person: Person) -> None:
         answered = self._store.voted(person.participant.code)
@@ -254,8 +257,12 @@ class Room:
         with self._lock:
             begun = person.begun.get(trial)
             passed = 0 if begun is None else self._clock() - begun
+            # A browser may have fetched them while the trial before was shown, and keeps them.
+            fetched = self._fetched.issuperset(person.videos.get(trial, ()))
         if begun is None:
             raise NotSeen("The study was interrupted: please play the videos once more.")
+        if not fetched:
+            raise NotSeen("The videos have not been loaded: please play them before you answer.")
         lengths = [video.seconds for video in person.trials[trial].videos]
         least = _PLAYED * sum(n * of for n, of in zip(plays, lengths, strict=False))
         if min(passed, ms / 1000) < least or ms / 1000 > passed + _APART:

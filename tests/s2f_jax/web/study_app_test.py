@@ -82,6 +82,26 @@ def test_a_trial_that_was_not_shown_has_no_vote(visit, page):
     assert stored(visit) == []
 
 
+def test_a_vote_on_videos_that_were_never_loaded_does_not_count(visit, page):
+    shown = page.ask("show", code=page.code)
+    visit.clock.now += 10
+    for name in (None, shown["videos"][0]):  # None of them, then one of two.
+        if name:
+            page.client.get(f"/video/{name}")
+        assert "have not been loaded" in refused(page.vote(0), 409, "again")
+    page.client.get(f"/video/{shown['videos'][1]}")
+    assert page.vote(0).status_code == 200
+
+
+def test_videos_that_were_loaded_while_the_trial_before_was_shown_count(visit, page):
+    page.show()
+    visit.clock.now += 7
+    page.vote(0)
+    page.ask("show", code=page.code)  # The browser has what was named as next.
+    visit.clock.now += 7
+    assert page.vote(1).status_code == 200
+
+
 def test_showing_a_trial_again_neither_moves_on_nor_begins_its_time_anew(visit, page):
     first = page.show()
     visit.clock.now += 6
@@ -138,6 +158,7 @@ def test_a_page_is_told_neither_methods_nor_catch_pairs_nor_anybody_elses_code(v
         assert answer.json().keys() == {"number", "videos", "next"}
         assert answer.json()["number"] == trial
         names |= {*answer.json()["videos"]}
+        page.show()
         visit.clock.now += 7
         told += [answer.text, page.vote(trial).text]
     text = "".join(told)
@@ -281,7 +302,7 @@ def test_who_asks_too_often_waits_and_others_do_not(tmp_path):
         assert answers[-1].headers["retry-after"] == "6"
         assert second.show()["number"] == 0
         visit.clock.now += 6
-        assert first.show()["number"] == 0
+        assert first.ask("show", code=first.code)["number"] == 0
 
 
 def test_who_guesses_codes_waits_and_who_has_one_does_not(tmp_path):

@@ -38,6 +38,15 @@ def together(people, act):
     assert failed == []
 
 
+def shown_to(visitor, code):
+    """The trial that is next, whose videos are loaded as a browser does."""
+    status, shown = visitor.told("show", {"code": code})
+    assert status == 200, shown
+    for name in shown.get("videos", ()):
+        assert visitor.ask(f"/video/{name}")[0] == 200
+    return shown
+
+
 def takes_part(address, person, confirmed, times):
     """Somebody who sees every trial, thinks for a while, and submits each answer twice."""
     dice, visitor = random.Random(person), Visitor(address)
@@ -46,9 +55,7 @@ def takes_part(address, person, confirmed, times):
         status, standing = visitor.told("join", {"key": f"{person:032}"})
         assert status == 200, standing
         code = standing["code"]
-        while "finished" not in (shown := visitor.told("show", {"code": code})[1]):
-            for name in shown["videos"]:
-                assert visitor.ask(f"/video/{name}")[0] == 200
+        while "finished" not in (shown := shown_to(visitor, code)):
             seconds = 2 * LASTS + 2 * dice.random()
             time.sleep(seconds)
             vote = {"code": code, "trial": shown["number"], "plays": [1, 1]}
@@ -84,7 +91,7 @@ def votes_until(stop, address, person, confirmed):
                 n += 1
                 code = visitor.told("join", {"key": f"{person:08}{n:08}"})[1]["code"]
             if vote is None:
-                _, shown = visitor.told("show", {"code": code})
+                shown = shown_to(visitor, code)
                 if "finished" in shown:
                     code = None
                     continue
@@ -97,7 +104,7 @@ def votes_until(stop, address, person, confirmed):
                 vote = None
             else:  # The server was begun anew, and wants it to be seen again.
                 assert told["why"] == "again", told
-                _, shown = visitor.told("show", {"code": code})
+                shown = shown_to(visitor, code)
                 assert shown["number"] == vote["trial"]
                 time.sleep(2 * LASTS)
         except (OSError, http.client.HTTPException):
