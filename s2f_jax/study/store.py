@@ -51,6 +51,10 @@ class Refused(UserError):
     """What a participant asks for cannot be; nothing was stored."""
 
 
+class Unknown(Refused):
+    """Nobody has such a code."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Participant:
     """Somebody who agreed to take part."""
@@ -132,7 +136,7 @@ class Store:
         return self.participant(code)
 
     def participant(self, code: str) -> Participant:
-        """Who has this code. Raises Refused where nobody has."""
+        """Who has this code, however they type it. Raises Unknown where nobody has."""
         with self._reading() as db:
             return _participant(db, code)
 
@@ -170,7 +174,7 @@ class Store:
             return True
 
     def voted(self, code: str) -> list[int]:
-        """The trials that a participant has answered, rising. Raises Refused for an unknown code."""
+        """The trials that a participant has answered, rising. Raises Unknown for an unknown code."""
         with self._reading() as db:
             who = _participant(db, code)
             rows = db.execute("SELECT trial FROM votes WHERE participant = ?", (who.number,))
@@ -179,7 +183,7 @@ class Store:
     def withdraw(self, code: str) -> None:
         """Deletes a participant and all their votes; only that there was one is kept.
 
-        Raises Refused for an unknown code, such as one of somebody who has withdrawn.
+        Raises Unknown for an unknown code, such as one of somebody who has withdrawn.
         """
         with self._writing() as db:
             who = _participant(db, code)
@@ -286,14 +290,20 @@ def exists(study: Study) -> bool:
 
 def _participant(db: sqlite3.Connection, code: str) -> Participant:
     row = None
-    if isinstance(code, str) and _CODE.fullmatch(code := code.strip().upper()):
+    if isinstance(code, str) and _CODE.fullmatch(code := _spelt(code)):
         row = db.execute(
             "SELECT number, code, slot, consented, finished FROM participants WHERE code = ?",
             (code,),
         ).fetchone()
     if row is None:
-        raise Refused("nobody in this study has that code: check it, or begin anew")
+        raise Unknown("nobody in this study has that code: check it, or begin anew")
     return Participant(*row)
+
+
+def _spelt(code: str) -> str:
+    """As it was given, of what people type: without dashes, with spaces or longer dashes, small."""
+    signs = "".join(sign for sign in code.upper() if sign.isalnum())
+    return "-".join(signs[at : at + 4] for at in range(0, len(signs), 4))
 
 
 def _now() -> str:

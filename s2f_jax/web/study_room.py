@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from s2f_jax.study import store
 from s2f_jax.study.document import Study, Trial
 from s2f_jax.study.store import Participant, Refused, Store
 from s2f_jax.web.allowance import Allowance
@@ -78,11 +79,11 @@ class Room:
     def __init__(
         self,
         study: Study,
-        store: Store,
+        votes: Store,
         limits: StudyLimits,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._study, self._store, self._limits, self._clock = study, store, limits, clock
+        self._study, self._store, self._limits, self._clock = study, votes, limits, clock
         self._lock = threading.Lock()
         self._door = threading.Lock()  # One comes in at a time, or there would be too many.
         self._here: dict[str, Person] = {}  # By code.
@@ -156,7 +157,12 @@ class Room:
 
     def withdraw(self, code: str, address: str) -> None:
         """Deletes all that is stored of a participant."""
-        participant = self._find(code, address)
+        try:
+            participant = self._find(code, address)
+        except Unknown as error:  # The answer to the first time may have been lost.
+            raise Unknown(
+                "Nobody in this study has that code: check it, or it has been deleted already."
+            ) from error
         self._store.withdraw(participant.code)
         with self._lock:
             person = self._here.get(participant.code)
@@ -177,7 +183,7 @@ class Room:
     def _find(self, code: str, address: str) -> Participant:
         try:
             participant = self._store.participant(code)
-        except Refused as error:
+        except store.Unknown as error:
             _spend(self._arrived, address)  # Who guesses.
             raise Unknown("Nobody in this study has that code: check it.") from error
         _spend(self._asked, participant.code)

@@ -77,10 +77,14 @@ def test_who_has_given_the_last_vote_has_finished(opened):
 def test_a_code_is_taken_as_people_type_it(opened):
     who = opened.register()
     assert opened.participant(f" {who.code.lower()}\n") == who
+    for dash in ("", " ", " - ", "\N{EN DASH}", "\N{NON-BREAKING HYPHEN}", "."):
+        assert opened.participant(who.code.replace("-", dash)) == who
     assert len({opened.register().code for _ in range(7)}) == 7
 
 
-@pytest.mark.parametrize("code", ["", "AAAA-AAAA-AAAA-AAAA", "' OR 1=1 --", None, 7, "\ud800", []])
+@pytest.mark.parametrize(
+    "code", ["", "AAAA-AAAA-AAAA-AAAA", "A" * 15, "É" * 16, "' OR 1=1 --", None, 7, "\ud800", []]
+)
 def test_a_code_that_is_nobody_s_is_refused(opened, code):
     opened.register()
     with pytest.raises(store.Refused, match="nobody in this study has that code"):
