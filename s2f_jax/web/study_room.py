@@ -16,6 +16,11 @@ from s2f_jax.web.study_limits import StudyLimits
 _PLAYED = 0.9  # Of a video's length: players round it, and clocks differ.
 _APART = 1.0  # Seconds by which a page's clock may be ahead of ours.
 
+_NOBODY = (
+    "Nobody in this study has that code: check it, or begin anew. The place of somebody who has not"
+    " answered within an hour may have been given to another."
+)
+
 
 class Unknown(Refused):
     """No participant has such a code, or no video such a name."""
@@ -87,7 +92,6 @@ class Room:
         self._lock = threading.Lock()
         self._door = threading.Lock()  # One comes in at a time, or there would be too many.
         self._here: dict[str, Person] = {}  # By code.
-        self._joined: dict[str, str] = {}  # Key to code, of those who are here.
         self._named: dict[
             str, tuple[str, pathlib.Path]
         ] = {}  # A video's name to whose, and its file.
@@ -100,13 +104,13 @@ class Room:
         an answer may be lost on its way. Raises Refused where the study has no slot left."""
         _spend(self._arrived, address)
         with self._door:
-            if (code := self._joined.get(key)) is None:
+            participant = self._store.joined(key)
+            if participant is None or participant.code not in self._here:
                 self._make_place()
-                participant = self._store.register()
-                code = self._enter(participant).participant.code
-                with self._lock:
-                    self._joined[key] = code
-        return self._standing(self._of(code, address))
+            participant = participant or self._store.register(key)
+            self._replace(participant)
+            self._enter(participant)
+        return self._standing(self._of(participant.code, address))
 
     def resume(self, code: str, address: str) -> Standing:
         """Of somebody who has begun before."""
@@ -148,6 +152,11 @@ class Room:
             self._check_seen(person, trial, plays, ms)
         try:
             self._store.vote(person.participant.code, trial, choice, plays, ms)
+        except (
+            store.Unknown
+        ) as error:  # Who withdrew by another server, or whose slot was given on.
+            self._leave(person)
+            raise Unknown(_NOBODY) from error
         except Refused:  # Perhaps another server of this study has their answer.
             self._recall(person)
             raise
@@ -185,7 +194,7 @@ class Room:
             participant = self._store.participant(code)
         except store.Unknown as error:
             _spend(self._arrived, address)  # Who guesses.
-            raise Unknown("Nobody in this study has that code: check it.") from error
+            raise Unknown(_NOBODY) from error
         _spend(self._asked, participant.code)
         return participant
 
@@ -218,6 +227,17 @@ class Room:
         for person in silent:
             self._leave(person)
 
+    def _replace(self, participant: Participant) -> None:
+        """Whoever had the slot before, and has not voted for an hour."""
+        with self._lock:
+            others = [
+                person
+                for code, person in self._here.items()
+                if person.participant.slot == participant.slot and code != participant.code
+            ]
+        for person in others:
+            self._leave(person)
+
     def _enter(self, participant: Participant) -> Person:
         trials = self._study.trials(participant.slot)
         answered = set(self._store.voted(participant.code))
@@ -232,7 +252,6 @@ class Room:
                 del self._here[code]
                 for names in person.videos.values():
                     self._forget(names)
-                self._joined = {k: of for k, of in self._joined.items() if of != code}
 
     def _name(self, person: Person, trial: Trial) -> list[str]:
         names = [secrets.token_urlsafe(16) for _ in trial.videos]

@@ -7,6 +7,7 @@ from voters import ORIGIN, SECONDS, served
 
 from s2f_jax.study.document import FROZEN, REAL
 from s2f_jax.web.study_limits import StudyLimits
+from s2f_jax.web.study_room import Room
 
 
 @pytest.fixture
@@ -301,6 +302,35 @@ def test_a_study_without_a_free_slot_says_so(tmp_path):
         visit().join("a" * 32)
         said = refused(visit().post("join", key="b" * 32), 409, "refused")
     assert "this study is full: 1 people take part" in said
+
+
+def test_whose_place_was_given_on_is_told_and_may_begin_anew(tmp_path):
+    with served(tmp_path, slots=1) as visit:
+        first, second = visit(), visit()
+        first.join("a" * 32)
+        first.show()
+        visit.clock.now += 4000
+        past = "UPDATE participants SET consented = '2026-01-01T00:00:00+00:00'"
+        visit.store._db.execute(past)
+        second.join("b" * 32)
+        assert "within an hour" in refused(first.vote(0), 404, "code")
+        assert "begin anew" in refused(first.post("resume", code=first.code), 404, "code")
+        assert second.watch_and_vote().status_code == 200
+        visit.store._db.execute(past)
+        refused(first.post("join", key="c" * 32), 409, "refused")  # Who has voted keeps theirs.
+
+
+def test_the_same_key_after_the_server_began_anew_is_the_same_person(visit):
+    first = visit().join("a" * 32)
+    room = Room(visit.made, visit.store, StudyLimits())
+    assert room.join("a" * 32, "").code == first["code"] and len(visit.store.everything()[0]) == 1
+
+
+def test_a_class_behind_one_address_gets_in_and_a_flood_does_not(tmp_path):
+    with served(tmp_path, slots=200) as visit:
+        page = visit()
+        answers = [page.post("join", key=f"{n:032}").status_code for n in range(100)]
+    assert answers == [200] * 60 + [429] * 40
 
 
 def test_who_asks_too_often_waits_and_others_do_not(tmp_path):

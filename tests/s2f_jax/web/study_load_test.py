@@ -16,6 +16,7 @@ PEOPLE = 50
 MOST = 0.2  # Seconds, of 95 % of the answers.
 TRIES = 3  # Of measuring it: the processor is not ours alone.
 KILLS = 20
+CROWD = "--arrivals_per_minute=5000"  # All come from one address.
 LASTS = 0.5  # Seconds, of a video.
 
 
@@ -69,7 +70,7 @@ def takes_part(address, person, confirmed, times):
 
 def test_fifty_people_at_once_are_answered_at_once_and_every_vote_is_there(tmp_path):
     made, confirmed = study(tmp_path, participants=TRIES * PEOPLE), {}
-    with served(made, f"--people={PEOPLE}") as (_, address):
+    with served(made, f"--people={PEOPLE}", CROWD) as (_, address):
         for attempt in range(TRIES):
             times, first = [], attempt * PEOPLE
             together(PEOPLE, lambda n: takes_part(address, first + n, confirmed, times))  # noqa: B023
@@ -117,7 +118,7 @@ def votes_until(stop, address, person, confirmed):
 def test_killed_twenty_times_under_votes_every_confirmed_vote_is_there(tmp_path):
     made = study(tmp_path, participants=2000)
     dice, confirmed, stop = random.Random(0), {}, threading.Event()
-    with served(made) as (process, address):
+    with served(made, CROWD) as (process, address):
         port = address.rsplit(":", 1)[1].strip("/")
         people = [
             threading.Thread(target=votes_until, args=(stop, address, person, confirmed))
@@ -129,7 +130,7 @@ def test_killed_twenty_times_under_votes_every_confirmed_vote_is_there(tmp_path)
         process.send_signal(signal.SIGKILL)
     try:
         for _ in range(KILLS - 1):
-            with served(made, port=port) as (process, again):
+            with served(made, CROWD, port=port) as (process, again):
                 assert again == address
                 time.sleep(2 * LASTS + 1.5 * dice.random())
                 process.send_signal(signal.SIGKILL)
