@@ -85,6 +85,7 @@ def _reasons(study: Study, participant: Participant, ballots: Sequence[Ballot]) 
     if rule.unfinished and participant.finished is None:
         reasons.append(UNFINISHED)
     # Of somebody who stopped early the same side may be chance.
-    elif rule.one_side and len({ballot.vote.choice for ballot in ballots}) == 1:
-        reasons.append(ONE_SIDE)
+    elif participant.finished is not None or len(ballots) >= document.MANY:
+        if rule.one_side and len({ballot.vote.choice for ballot in ballots}) == 1:
+            reasons.append(ONE_SIDE)
     return reasons

@@ -11,7 +11,7 @@ from typing import Any
 
 from etils import epath
 
-from data_pipelines import download
+from data_pipelines import download, files
 from data_pipelines.errors import UserError
 from s2f_jax.study import design
 
@@ -19,6 +19,7 @@ SCHEMA = 1
 FILE, VIDEOS = "study.json", "videos"
 CHOICES = {"preference": ("left", "right"), "turing": ("real", "generated")}
 REAL, FROZEN = "real", "frozen"  # What stands as the method of videos that no model made.
+MANY = 8  # Trials; in fewer, the same side each time may be chance.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,13 +163,20 @@ def text(
     return "{\n" + ",\n".join(_lines(key, of) for key, of in contents.items()) + "\n}\n"
 
 
+def local(folder: epath.PathLike) -> epath.Path:
+    """A study's folder, which SQLite has to lock. Raises UserError where it is remote."""
+    if files.is_remote(folder):
+        raise UserError(f"--study={folder} is remote: give a local folder, and copy it then")
+    return epath.Path(folder)
+
+
 def read(folder: epath.PathLike) -> Study:
     """The study of a folder.
 
     Raises:
-      UserError: there is none, its file is damaged, or its slots are not what its seed gives.
+      UserError: it is remote or there is none, its file is damaged, or its slots are not what its seed gives.
     """
-    folder = epath.Path(folder)
+    folder = local(folder)
     path = folder / FILE
     try:
         data = path.read_bytes()

@@ -75,8 +75,9 @@ def d_prime(hits: np.ndarray, signals: np.ndarray, alarms: np.ndarray, noises: n
 
     Each [N], of every participant: "real" said of real videos, real videos seen, "real" said of
     generated ones, generated ones seen. Rates are pooled, with the log-linear correction (Hautus
-    1995: half a vote each way). low, high: from the rates' variance over people, Student's t; None
-    of one participant. criterion: above 0, people say "real" seldom.
+    1995: half a vote each way). low, high: from the rates' variance over people, but at least that of
+    independent votes (Gourevitch and Galanter 1967), Student's t; None of one participant. criterion:
+    above 0, people say "real" seldom.
     """
     found: dict[str, Any] = {"d": None, "low": None, "high": None, "criterion": None}
     if not signals.sum() or not noises.sum():
@@ -92,18 +93,27 @@ def d_prime(hits: np.ndarray, signals: np.ndarray, alarms: np.ndarray, noises: n
 def d_prime_error(
     hits: np.ndarray, signals: np.ndarray, alarms: np.ndarray, noises: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """d', criterion and the standard error of d', of counts [..., N] each -> [...] each."""
+    """d', criterion and the standard error of d', of counts [..., N] each -> [...] each.
+
+    Where people happen to have the same rates these do not vary over them, and yet are not known: the
+    variance is at least H (1 - H) / (n phi(z(H))^2), summed over both corrected rates H of n votes
+    (Gourevitch and Galanter 1967). Of a rate of 0 or 1 nobody can tell how alike each one's votes are:
+    then n is one a person.
+    """
     normal = scipy.stats.norm
     people = hits.shape[-1]
-    z, influence = [], 0.0
+    z, influence, least = [], 0.0, 0.0
     for said, seen, sign in ((hits, signals, 1), (alarms, noises, -1)):
         total = seen.sum(-1, keepdims=True)
-        at = normal.ppf((said.sum(-1, keepdims=True) + 0.5) / (total + 1))
         rate = said.sum(-1, keepdims=True) / total
+        corrected = (said.sum(-1, keepdims=True) + 0.5) / (total + 1)
+        at = normal.ppf(corrected)
         influence = influence + sign * (said - seen * rate) / total / normal.pdf(at)
+        n = np.where(rate * (1 - rate) == 0, (seen > 0).sum(-1, keepdims=True), total)
+        least = least + (corrected * (1 - corrected) / n / normal.pdf(at) ** 2)[..., 0]
         z.append(at[..., 0])
     variance = people / max(people - 1, 1) * np.square(influence).sum(-1)
-    return z[0] - z[1], -(z[0] + z[1]) / 2, np.sqrt(variance)
+    return z[0] - z[1], -(z[0] + z[1]) / 2, np.sqrt(np.maximum(variance, least))
 
 
 def agreement(counts: np.ndarray) -> dict[str, float | None]:

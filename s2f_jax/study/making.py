@@ -21,7 +21,6 @@ from s2f_jax.study import design, document, stimuli
 from s2f_jax.study.document import FROZEN, REAL, Exclusion, Pair, Video
 from s2f_jax.study.stimuli import Look
 
-_MANY = 8  # Trials; in fewer, the same side each time may be chance.
 _TO_ANSWER = 4  # Seconds, to say how long a study takes.
 _QUESTIONS = {
     "preference": "In which of the two videos does the person look more real as they speak?",
@@ -71,7 +70,7 @@ def new(
     Raises:
       UserError: the folder is there, or any video or number does not fit.
     """
-    target = epath.Path(study)
+    target = document.local(study)
     if target.exists():
         raise UserError(f"--study={study} is there already: give the name of a new folder")
     folders = _folders(methods, kind, against)
@@ -107,7 +106,7 @@ def new(
             exclusion=Exclusion(
                 failed_catches=failed_catches if catches else 0,
                 unfinished=True,
-                one_side=kind == "preference" and trials >= _MANY,
+                one_side=kind == "preference" and trials >= document.MANY,
             ),
             pairs=_pairs(videos, names, compared, caught),
             slots=participants,

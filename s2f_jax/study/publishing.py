@@ -1,6 +1,7 @@
 """`study report`: what a study found as a page, as text, and as numbers."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,10 @@ def methods(report: Mapping[str, Any]) -> str:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """For people who read no HTML."""
+    """For people who read no HTML; what people were asked is text there, whatever it holds."""
+    asked = dict(report["study"], question=_escaped(report["study"]["question"]))
+    report = dict(report, study=asked)
+    report["methods"] = methods(report)
     return _plain_environment().get_template("study.md").render(_shown(report))
 
 
@@ -146,6 +150,12 @@ def _p(value: float | None) -> str:
 
 def _number(value: float | None, digits: int = 2) -> str:
     return _NONE if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def _escaped(text: str) -> str:
+    """A text as one paragraph of Markdown that shows it as it is."""
+    text = re.sub(r"([\\`*_\[\]<>|~&#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", text)  # Of a list or a heading, at its start.
 
 
 def _names(names: Sequence[str]) -> str:

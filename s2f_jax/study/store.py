@@ -7,6 +7,7 @@ agreed and finished. Any number of processes may have a store open at once.
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import json
 import pathlib
 import re
@@ -20,9 +21,11 @@ from s2f_jax.study.document import FILE, Study
 
 FILE_NAME = "votes.sqlite"
 _PATIENCE = 30  # Seconds to wait for another process's write.
+_LAPSES = datetime.timedelta(hours=1)  # After which a slot without a vote may be given again.
 _LONGEST = 2**31  # Milliseconds and plays are below it.
 _SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # None that people take for another.
 _CODE = re.compile(f"[{_SIGNS}]{{4}}(-[{_SIGNS}]{{4}}){{3}}")  # 79 bits.
+_OF_ONE = "number, code, slot, consented, finished"  # A Participant's columns.
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS study (sha256 TEXT NOT NULL, withdrawn INTEGER NOT NULL) STRICT;
@@ -42,6 +45,10 @@ CREATE TABLE IF NOT EXISTS votes (
   at TEXT NOT NULL,
   PRIMARY KEY (participant, trial)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS joins ( -- Apart, since older studies have none.
+  sha256 TEXT PRIMARY KEY, -- Of the key that somebody's page drew when they agreed.
+  participant INTEGER NOT NULL UNIQUE REFERENCES participants ON DELETE CASCADE
+) STRICT;
 INSERT INTO study SELECT '', 0 WHERE NOT EXISTS (SELECT * FROM study);
 COMMIT;
 """
@@ -49,6 +56,10 @@ COMMIT;
 
 class Refused(UserError):
     """What a participant asks for cannot be; nothing was stored."""
+
+
+class Unknown(Refused):
+    """Nobody has such a code."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,27 +123,32 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def register(self) -> Participant:
+    def register(self, key: str | None = None) -> Participant:
         """Somebody who has agreed, in the first slot that is free.
 
-        Raises Refused where there is none.
+        key: drawn by whoever asks; the same one again is the same participant. Where no slot is free,
+        the first is given again whose participant agreed an hour ago and has not voted: they are
+        forgotten. Raises Refused where there is none either.
         """
         code = "-".join("".join(secrets.choice(_SIGNS) for _ in range(4)) for _ in range(4))
         with self._writing() as db:
-            taken = {slot for (slot,) in db.execute("SELECT slot FROM participants")}
-            slot = next((s for s in range(len(self._study.slots)) if s not in taken), None)
-            if slot is None:
-                raise Refused(
-                    f"this study is full: {len(taken)} people take part in it, as many as it has slots"
-                )
-            db.execute(
+            if key is not None and (known := _joined(db, key)) is not None:
+                return known
+            number = db.execute(
                 "INSERT INTO participants (code, slot, consented) VALUES (?, ?, ?)",
-                (code, slot, _now()),
-            )
+                (code, self._free(db), _now()),
+            ).lastrowid
+            if key is not None:
+                db.execute("INSERT INTO joins VALUES (?, ?)", (_digest(key), number))
         return self.participant(code)
 
+    def joined(self, key: str) -> Participant | None:
+        """Who registered with a key; None: nobody has."""
+        with self._reading() as db:
+            return _joined(db, key)
+
     def participant(self, code: str) -> Participant:
-        """Who has this code. Raises Refused where nobody has."""
+        """Who has this code, however they type it. Raises Unknown where nobody has."""
         with self._reading() as db:
             return _participant(db, code)
 
@@ -170,7 +186,7 @@ class Store:
             return True
 
     def voted(self, code: str) -> list[int]:
-        """The trials that a participant has answered, rising. Raises Refused for an unknown code."""
+        """The trials that a participant has answered, rising. Raises Unknown for an unknown code."""
         with self._reading() as db:
             who = _participant(db, code)
             rows = db.execute("SELECT trial FROM votes WHERE participant = ?", (who.number,))
@@ -179,7 +195,7 @@ class Store:
     def withdraw(self, code: str) -> None:
         """Deletes a participant and all their votes; only that there was one is kept.
 
-        Raises Refused for an unknown code, such as one of somebody who has withdrawn.
+        Raises Unknown for an unknown code, such as one of somebody who has withdrawn.
         """
         with self._writing() as db:
             who = _participant(db, code)
@@ -193,10 +209,7 @@ class Store:
         with self._reading() as db:
             participants = [
                 Participant(*row)
-                for row in db.execute(
-                    "SELECT number, code, slot, consented, finished FROM participants"
-                    " ORDER BY number"
-                )
+                for row in db.execute(f"SELECT {_OF_ONE} FROM participants ORDER BY number")
             ]
             votes = [
                 Vote(number, trial, choice, tuple(json.loads(plays)), ms, at)
@@ -206,6 +219,24 @@ class Store:
                 )
             ]
             return participants, votes, db.execute("SELECT withdrawn FROM study").fetchone()[0]
+
+    def _free(self, db: sqlite3.Connection) -> int:
+        """A slot that nobody has, or no longer."""
+        taken = {slot for (slot,) in db.execute("SELECT slot FROM participants")}
+        slot = next((s for s in range(len(self._study.slots)) if s not in taken), None)
+        if slot is not None:
+            return slot
+        lapsed = db.execute(
+            "SELECT number, slot FROM participants WHERE consented < ?"
+            " AND NOT EXISTS (SELECT * FROM votes WHERE participant = number) ORDER BY slot LIMIT 1",
+            (_now(-_LAPSES),),
+        ).fetchone()
+        if lapsed is None:
+            raise Refused(
+                f"this study is full: {len(taken)} people take part in it, as many as it has slots"
+            )
+        db.execute("DELETE FROM participants WHERE number = ?", lapsed[:1])
+        return lapsed[1]
 
     def _bind(self) -> None:
         """A study.json may be changed until somebody takes part."""
@@ -286,15 +317,31 @@ def exists(study: Study) -> bool:
 
 def _participant(db: sqlite3.Connection, code: str) -> Participant:
     row = None
-    if isinstance(code, str) and _CODE.fullmatch(code := code.strip().upper()):
-        row = db.execute(
-            "SELECT number, code, slot, consented, finished FROM participants WHERE code = ?",
-            (code,),
-        ).fetchone()
+    if isinstance(code, str) and _CODE.fullmatch(code := _spelt(code)):
+        row = db.execute(f"SELECT {_OF_ONE} FROM participants WHERE code = ?", (code,)).fetchone()
     if row is None:
-        raise Refused("nobody in this study has that code: check it, or begin anew")
+        raise Unknown("nobody in this study has that code: check it, or begin anew")
     return Participant(*row)
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def _joined(db: sqlite3.Connection, key: str) -> Participant | None:
+    row = db.execute(
+        f"SELECT {_OF_ONE} FROM participants JOIN joins ON participant = number WHERE sha256 = ?",
+        (_digest(key),),
+    ).fetchone()
+    return None if row is None else Participant(*row)
+
+
+def _digest(key: str) -> str:
+    """A key is as good as its participant's code, until their page forgets it."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _spelt(code: str) -> str:
+    """As it was given, of what people type: without dashes, with spaces or longer dashes, small."""
+    signs = "".join(sign for sign in code.upper() if sign.isalnum())
+    return "-".join(signs[at : at + 4] for at in range(0, len(signs), 4))
+
+
+def _now(later: datetime.timedelta = datetime.timedelta()) -> str:
+    return (datetime.datetime.now(datetime.UTC) + later).isoformat(timespec="seconds")

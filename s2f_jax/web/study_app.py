@@ -69,10 +69,10 @@ def application(study: Study, room: Room, limits: StudyLimits, place: Place) -> 
         return dataclasses.asdict(room.join(key, address))
 
     def resume(message: dict[str, Any], address: str) -> dict[str, Any]:
-        return dataclasses.asdict(room.resume(_text(message, "code"), address))
+        return dataclasses.asdict(room.resume(_code(message), address))
 
     def show(message: dict[str, Any], address: str) -> dict[str, Any]:
-        shown = room.show(_text(message, "code"), address)
+        shown = room.show(_code(message), address)
         return {"finished": True} if shown is None else dataclasses.asdict(shown)
 
     def vote(message: dict[str, Any], address: str) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def application(study: Study, room: Room, limits: StudyLimits, place: Place) -> 
         plays = message.get("plays")
         if not isinstance(plays, list) or not all(type(n) is int for n in plays):
             raise Malformed("plays are no list of numbers")
-        code, choice = _text(message, "code"), _text(message, "choice")
+        code, choice = _code(message), _text(message, "choice")
         return dataclasses.asdict(room.vote(code, address, trial, choice, plays, ms))
 
     def withdraw(message: dict[str, Any], address: str) -> dict[str, Any]:
-        room.withdraw(_text(message, "code"), address)
+        room.withdraw(_code(message), address)
         return {"withdrawn": True}
 
     async def video(request: Request) -> Response:
@@ -141,6 +141,14 @@ def _read(body: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise Malformed("it is no object")
     return message
+
+
+def _code(message: dict[str, Any]) -> str:
+    """As somebody has typed it, who may have any keyboard."""
+    code = message.get("code")
+    if not isinstance(code, str):
+        raise Malformed("code is no text")
+    return code
 
 
 def _text(message: dict[str, Any], name: str) -> str:

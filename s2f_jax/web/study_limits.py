@@ -12,7 +12,7 @@ class StudyLimits:
     people: int = 100  # At once.
     idle_seconds: int = 600  # Without a word, after which a place is given to whoever waits.
     requests_per_minute: int = 300  # Of a participant; a trial of two videos takes about 8.
-    arrivals_per_minute: int = 300  # From one address, which a whole class may share.
+    arrivals_per_minute: int = 60  # From one address, which a whole class may share.
     body_bytes: int = 4000  # Of what a page says.
     body_seconds: int = 10  # That it may take to say it.
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from s2f_jax.study import store
 from s2f_jax.study.document import Study, Trial
 from s2f_jax.study.store import Participant, Refused, Store
 from s2f_jax.web.allowance import Allowance
@@ -14,6 +15,11 @@ from s2f_jax.web.study_limits import StudyLimits
 
 _PLAYED = 0.9  # Of a video's length: players round it, and clocks differ.
 _APART = 1.0  # Seconds by which a page's clock may be ahead of ours.
+
+_NOBODY = (
+    "Nobody in this study has that code: check it, or begin anew. The place of somebody who has not"
+    " answered within an hour may have been given to another."
+)
 
 
 class Unknown(Refused):
@@ -78,18 +84,18 @@ class Room:
     def __init__(
         self,
         study: Study,
-        store: Store,
+        votes: Store,
         limits: StudyLimits,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._study, self._store, self._limits, self._clock = study, store, limits, clock
+        self._study, self._store, self._limits, self._clock = study, votes, limits, clock
         self._lock = threading.Lock()
         self._door = threading.Lock()  # One comes in at a time, or there would be too many.
         self._here: dict[str, Person] = {}  # By code.
-        self._joined: dict[str, str] = {}  # Key to code, of those who are here.
         self._named: dict[
             str, tuple[str, pathlib.Path]
         ] = {}  # A video's name to whose, and its file.
+        self._fetched: set[str] = set()  # Names whose files somebody has asked for.
         self._asked = Allowance(limits.requests_per_minute, clock)
         self._arrived = Allowance(limits.arrivals_per_minute, clock)
 
@@ -98,13 +104,13 @@ class Room:
         an answer may be lost on its way. Raises Refused where the study has no slot left."""
         _spend(self._arrived, address)
         with self._door:
-            if (code := self._joined.get(key)) is None:
+            participant = self._store.joined(key)
+            if participant is None or participant.code not in self._here:
                 self._make_place()
-                participant = self._store.register()
-                code = self._enter(participant).participant.code
-                with self._lock:
-                    self._joined[key] = code
-        return self._standing(self._of(code, address))
+            participant = participant or self._store.register(key)
+            self._replace(participant)
+            self._enter(participant)
+        return self._standing(self._of(participant.code, address))
 
     def resume(self, code: str, address: str) -> Standing:
         """Of somebody who has begun before."""
@@ -146,6 +152,11 @@ class Room:
             self._check_seen(person, trial, plays, ms)
         try:
             self._store.vote(person.participant.code, trial, choice, plays, ms)
+        except (
+            store.Unknown
+        ) as error:  # Who withdrew by another server, or whose slot was given on.
+            self._leave(person)
+            raise Unknown(_NOBODY) from error
         except Refused:  # Perhaps another server of this study has their answer.
             self._recall(person)
             raise
@@ -155,7 +166,12 @@ class Room:
 
     def withdraw(self, code: str, address: str) -> None:
         """Deletes all that is stored of a participant."""
-        participant = self._find(code, address)
+        try:
+            participant = self._find(code, address)
+        except Unknown as error:  # The answer to the first time may have been lost.
+            raise Unknown(
+                "Nobody in this study has that code: check it, or it has been deleted already."
+            ) from error
         self._store.withdraw(participant.code)
         with self._lock:
             person = self._here.get(participant.code)
@@ -169,15 +185,16 @@ class Room:
                 raise Unknown("There is no such video: open the page again.")
             code, path = self._named[name]
             self._here[code].seen = self._clock()
+            self._fetched.add(name)
         _spend(self._asked, code)
         return path
 
     def _find(self, code: str, address: str) -> Participant:
         try:
             participant = self._store.participant(code)
-        except Refused as error:
+        except store.Unknown as error:
             _spend(self._arrived, address)  # Who guesses.
-            raise Unknown("Nobody in this study has that code: check it.") from error
+            raise Unknown(_NOBODY) from error
         _spend(self._asked, participant.code)
         return participant
 
@@ -210,6 +227,17 @@ class Room:
         for person in silent:
             self._leave(person)
 
+    def _replace(self, participant: Participant) -> None:
+        """Whoever had the slot before, and has not voted for an hour."""
+        with self._lock:
+            others = [
+                person
+                for code, person in self._here.items()
+                if person.participant.slot == participant.slot and code != participant.code
+            ]
+        for person in others:
+            self._leave(person)
+
     def _enter(self, participant: Participant) -> Person:
         trials = self._study.trials(participant.slot)
         answered = set(self._store.voted(participant.code))
@@ -224,7 +252,6 @@ class Room:
                 del self._here[code]
                 for names in person.videos.values():
                     self._forget(names)
-                self._joined = {k: of for k, of in self._joined.items() if of != code}
 
     def _name(self, person: Person, trial: Trial) -> list[str]:
         names = [secrets.token_urlsafe(16) for _ in trial.videos]
@@ -236,6 +263,7 @@ class Room:
     def _forget(self, names: Sequence[str]) -> None:
         for name in names:
             del self._named[name]
+            self._fetched.discard(name)
 
     def _recall(self, person: Person) -> None:
         answered = self._store.voted(person.participant.code)
@@ -254,8 +282,12 @@ class Room:
         with self._lock:
             begun = person.begun.get(trial)
             passed = 0 if begun is None else self._clock() - begun
+            # A browser may have fetched them while the trial before was shown, and keeps them.
+            fetched = self._fetched.issuperset(person.videos.get(trial, ()))
         if begun is None:
             raise NotSeen("The study was interrupted: please play the videos once more.")
+        if not fetched:
+            raise NotSeen("The videos have not been loaded: please play them before you answer.")
         lengths = [video.seconds for video in person.trials[trial].videos]
         least = _PLAYED * sum(n * of for n, of in zip(plays, lengths, strict=False))
         if min(passed, ms / 1000) < least or ms / 1000 > passed + _APART:

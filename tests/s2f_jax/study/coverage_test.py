@@ -100,7 +100,14 @@ def test_where_voters_are_alike_both_cover(people, pairs):
 
 @pytest.mark.parametrize(
     ("people", "each", "d", "criteria", "senses"),
-    [(316, 5, 0.7, 0.4, 0.3), (30, 5, 0.7, 0.4, 0.3), (20, 6, 0.0, 0.4, 0.0)],
+    [
+        (316, 5, 0.7, 0.4, 0.3),
+        (30, 5, 0.7, 0.4, 0.3),
+        (20, 6, 0.0, 0.4, 0.0),
+        (8, 5, 0.7, 0.0, 0.0),  # Few people, who are alike.
+        (3, 5, 0.7, 0.4, 0.3),
+        (8, 5, 3.0, 0.2, 0.2),  # Many studies without a mistake.
+    ],
 )
 def test_the_interval_of_d_prime_covers(people, each, d, criteria, senses):
     """People whose criteria and sensitivities differ: the rates, pooled, are those of one normal."""
@@ -116,4 +123,5 @@ def test_the_interval_of_d_prime_covers(people, each, d, criteria, senses):
     reach = scipy.stats.t.ppf(0.975, people - 1) * error
     rate = covered((found - reach, found + reach), truth)
     print(f"\n{people} people, {each} of each kind, true d' {truth:.2f}: covered {rate:.3f}")
-    assert 0.93 <= rate <= 0.97
+    # Of few people the binomial least of the variance is often the larger: more, rather than less.
+    assert 0.93 <= rate <= (0.97 if people >= 30 else 1)

@@ -87,6 +87,22 @@ def test_d_prime_of_the_perfect_is_finite_and_of_guessing_zero():
     assert guessed["d"] == pytest.approx(0) and guessed["low"] < 0 < guessed["high"]
 
 
+def test_d_prime_of_people_with_the_same_rates_is_not_certain():
+    """3 of 5 hits and 1 of 5 false alarms, three times: 9.5 and 3.5 of 16. By a table of the normal,
+    z is 0.2372 and -0.7764, phi 0.3879 and 0.2951, t of two degrees of freedom 4.3027."""
+    found = estimates.d_prime(*(np.full(3, n) for n in (3, 5, 1, 5)))
+    variance = 9.5 * 6.5 / 16**2 / (15 * 0.3879**2) + 3.5 * 12.5 / 16**2 / (15 * 0.2951**2)
+    assert found["d"] == pytest.approx(1.0136, abs=2e-4)
+    assert found["high"] - found["d"] == pytest.approx(4.3027 * np.sqrt(variance), rel=1e-3)
+    assert found["d"] - found["low"] == pytest.approx(2.098, abs=2e-3)
+
+
+def test_d_prime_of_the_perfect_counts_people_and_not_votes():
+    """Eight people with 40 of 40 and 0 of 40: 40.5 of 41, z 2.2509, phi 0.03168, n of 8."""
+    *_, error = estimates.d_prime_error(*(np.full(8, n) for n in (5, 5, 0, 5)))
+    assert error == pytest.approx(np.sqrt(2 * 40.5 * 0.5 / 41**2 / (8 * 0.03168**2)), rel=2e-3)
+
+
 def test_who_says_real_seldom_has_a_criterion_above_zero():
     found = estimates.d_prime(*(np.array(n) for n in ([2, 1], [10, 10], [0, 1], [10, 10])))
     assert found["criterion"] > 1

@@ -182,6 +182,15 @@ def test_who_withdrew_is_counted_and_nothing_else(tmp_path):
     assert report["main"]["votes"] == 8
 
 
+@pytest.mark.parametrize(("votes", "left_out"), [(1, 0), (7, 0), (8, 1), (9, 1), (10, 1)])
+def test_the_same_side_of_few_votes_may_be_chance(tmp_path, votes, left_out):
+    rule = Exclusion(0, unfinished=False, one_side=True)
+    made = made_up.study(tmp_path, clips=10, exclusion=rule)
+    with store.Store(made) as opened:
+        made_up.answer(opened, made, lambda person, trial: "left", 1, votes)
+    assert len(ballots.read(made.folder).voters[0].reasons) == left_out
+
+
 def test_a_study_that_nobody_voted_in_is_told(tmp_path):
     made = made_up.study(tmp_path)
     with pytest.raises(UserError, match="nobody has voted in .* yet: let people vote"):

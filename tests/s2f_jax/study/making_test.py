@@ -59,6 +59,14 @@ def copied(tmp_path, videos):
     return copied
 
 
+@pytest.mark.parametrize("task", ["serve", "report", "export"])
+def test_a_remote_study_is_refused(told, capsys, task):
+    cure = "--study=gs://bucket/study is remote: give a local folder"
+    assert cure in told(study="gs://bucket/study")
+    assert main.run(["study", task, "--study=gs://bucket/study"]) == 2
+    assert cure in capsys.readouterr().err
+
+
 def test_a_preference_study(new, tmp_path, videos, capsys, brightness):
     assert new(parts=2, seed=5) == 0
     shown = capsys.readouterr().out

@@ -118,6 +118,21 @@ def test_a_report_of_one_voter_or_of_none_that_counts_is_still_one(tmp_path):
     assert publishing.publish(made.folder)["main"]["correct"]["share"] is None
 
 
+@pytest.mark.parametrize(
+    ("question", "shown"),
+    [
+        ("# Which\n\n## one?", r"\# Which \#\# one?"),
+        ("1. Which *one*?", r"1\. Which \*one\*?"),
+        ("- [Which](http://x)", r"\- \[Which\](http://x)"),
+        ("Which of 2. or 3?", "Which of 2. or 3?"),
+    ],
+)
+def test_a_question_in_the_text_is_a_line_that_shows_it(tmp_path, question, shown):
+    report = publishing.publish(made_up.voted(tmp_path, mixed, 8, question=question).folder)
+    lines = (tmp_path / "report" / "report.md").read_text().splitlines()
+    assert lines[2] == shown and report["study"]["question"] == question
+
+
 def test_whatever_a_study_is_called_is_shown_and_not_run(tmp_path):
     question = "Which | <script>alert(1)</script> & “one”?"
     made = made_up.voted(tmp_path, mixed, 8, question=question, methods=("a|b", "<i>c"))
@@ -126,6 +141,8 @@ def test_whatever_a_study_is_called_is_shown_and_not_run(tmp_path):
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
     assert "<i>c" not in page and "&lt;i&gt;c" in page
     table = (made.folder / "report" / "report.md").read_text()
+    assert not re.search(r"(?<!\\)<script", table)
+    assert table.count(r"Which \| \<script\>alert(1)\</script\> \&") == 2
     assert all(line.count(" | ") == 5 for line in table.splitlines() if line.startswith("| a\\|b"))
 
 

@@ -77,10 +77,14 @@ def test_who_has_given_the_last_vote_has_finished(opened):
 def test_a_code_is_taken_as_people_type_it(opened):
     who = opened.register()
     assert opened.participant(f" {who.code.lower()}\n") == who
+    for dash in ("", " ", " - ", "\N{EN DASH}", "\N{NON-BREAKING HYPHEN}", "."):
+        assert opened.participant(who.code.replace("-", dash)) == who
     assert len({opened.register().code for _ in range(7)}) == 7
 
 
-@pytest.mark.parametrize("code", ["", "AAAA-AAAA-AAAA-AAAA", "' OR 1=1 --", None, 7, "\ud800", []])
+@pytest.mark.parametrize(
+    "code", ["", "AAAA-AAAA-AAAA-AAAA", "A" * 15, "É" * 16, "' OR 1=1 --", None, 7, "\ud800", []]
+)
 def test_a_code_that_is_nobody_s_is_refused(opened, code):
     opened.register()
     with pytest.raises(store.Refused, match="nobody in this study has that code"):
@@ -124,6 +128,45 @@ def test_a_full_study_says_so_and_a_withdrawn_slot_is_free_again(opened):
     assert new.slot == 5 and new.number == 9  # A number is never given again.
 
 
+def agreed_long_ago(opened, *people):
+    for who in people:
+        opened._db.execute(
+            "UPDATE participants SET consented = '2026-01-01T00:00:00+00:00' WHERE number = ?",
+            (who.number,),
+        )
+
+
+def test_a_slot_in_which_nobody_voted_for_an_hour_is_given_again_once_none_is_free(opened):
+    people = [opened.register(f"key {n}") for n in range(7)]
+    opened.vote(people[1].code, 0, "left", [1, 1], 0)
+    agreed_long_ago(opened, people[1], people[4], people[5])
+    assert opened.register().slot == 7  # Which is free.
+    assert [opened.register().slot for _ in range(2)] == [4, 5]
+    with pytest.raises(store.Refused, match="this study is full: 8 people take part"):
+        opened.register()
+    with pytest.raises(store.Unknown, match="nobody in this study has that code"):
+        opened.vote(people[4].code, 0, "left", [1, 1], 0)
+    assert opened.joined("key 4") is None and opened.joined("key 1").slot == 1
+
+
+def test_the_same_key_is_the_same_participant_for_whoever_opens_the_store_next(made, opened):
+    who = opened.register("key")
+    assert opened.register("other") != who
+    with store.Store(made) as other:
+        assert other.register("key") == other.joined("key") == who
+    opened.withdraw(who.code)
+    assert opened.joined("key") is None and opened.register("key").number == 3
+
+
+def test_a_study_of_an_older_version_goes_on(made, opened):
+    who = opened.register()
+    opened.vote(who.code, 0, "left", [1, 1], 0)
+    opened._db.execute("DROP TABLE joins")
+    with store.Store(made) as newer:
+        assert newer.voted(who.code) == [0]
+        assert newer.register("key") == newer.register("key") != who
+
+
 def test_of_who_withdraws_nothing_but_their_count_is_kept(made, opened):
     stays, goes = opened.register(), opened.register()
     for who in (stays, goes):
@@ -144,12 +187,13 @@ def test_the_store_knows_nothing_personal(opened, made):
     with contextlib.closing(sqlite3.connect(made.folder / "votes.sqlite")) as db:
         columns = {
             table: [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
-            for table in ("study", "participants", "votes")
+            for table in ("study", "participants", "votes", "joins")
         }
     assert columns == {
         "study": ["sha256", "withdrawn"],
         "participants": ["number", "code", "slot", "consented", "finished"],
         "votes": ["participant", "trial", "choice", "plays", "ms", "at"],
+        "joins": ["sha256", "participant"],
     }
 
 

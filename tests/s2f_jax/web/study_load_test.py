@@ -16,6 +16,7 @@ PEOPLE = 50
 MOST = 0.2  # Seconds, of 95 % of the answers.
 TRIES = 3  # Of measuring it: the processor is not ours alone.
 KILLS = 20
+CROWD = "--arrivals_per_minute=5000"  # All come from one address.
 LASTS = 0.5  # Seconds, of a video.
 
 
@@ -38,6 +39,15 @@ def together(people, act):
     assert failed == []
 
 
+def shown_to(visitor, code):
+    """The trial that is next, whose videos are loaded as a browser does."""
+    status, shown = visitor.told("show", {"code": code})
+    assert status == 200, shown
+    for name in shown.get("videos", ()):
+        assert visitor.ask(f"/video/{name}")[0] == 200
+    return shown
+
+
 def takes_part(address, person, confirmed, times):
     """Somebody who sees every trial, thinks for a while, and submits each answer twice."""
     dice, visitor = random.Random(person), Visitor(address)
@@ -46,9 +56,7 @@ def takes_part(address, person, confirmed, times):
         status, standing = visitor.told("join", {"key": f"{person:032}"})
         assert status == 200, standing
         code = standing["code"]
-        while "finished" not in (shown := visitor.told("show", {"code": code})[1]):
-            for name in shown["videos"]:
-                assert visitor.ask(f"/video/{name}")[0] == 200
+        while "finished" not in (shown := shown_to(visitor, code)):
             seconds = 2 * LASTS + 2 * dice.random()
             time.sleep(seconds)
             vote = {"code": code, "trial": shown["number"], "plays": [1, 1]}
@@ -62,7 +70,7 @@ def takes_part(address, person, confirmed, times):
 
 def test_fifty_people_at_once_are_answered_at_once_and_every_vote_is_there(tmp_path):
     made, confirmed = study(tmp_path, participants=TRIES * PEOPLE), {}
-    with served(made, f"--people={PEOPLE}") as (_, address):
+    with served(made, f"--people={PEOPLE}", CROWD) as (_, address):
         for attempt in range(TRIES):
             times, first = [], attempt * PEOPLE
             together(PEOPLE, lambda n: takes_part(address, first + n, confirmed, times))  # noqa: B023
@@ -84,7 +92,7 @@ def votes_until(stop, address, person, confirmed):
                 n += 1
                 code = visitor.told("join", {"key": f"{person:08}{n:08}"})[1]["code"]
             if vote is None:
-                _, shown = visitor.told("show", {"code": code})
+                shown = shown_to(visitor, code)
                 if "finished" in shown:
                     code = None
                     continue
@@ -97,7 +105,7 @@ def votes_until(stop, address, person, confirmed):
                 vote = None
             else:  # The server was begun anew, and wants it to be seen again.
                 assert told["why"] == "again", told
-                _, shown = visitor.told("show", {"code": code})
+                shown = shown_to(visitor, code)
                 assert shown["number"] == vote["trial"]
                 time.sleep(2 * LASTS)
         except (OSError, http.client.HTTPException):
@@ -110,7 +118,7 @@ def votes_until(stop, address, person, confirmed):
 def test_killed_twenty_times_under_votes_every_confirmed_vote_is_there(tmp_path):
     made = study(tmp_path, participants=2000)
     dice, confirmed, stop = random.Random(0), {}, threading.Event()
-    with served(made) as (process, address):
+    with served(made, CROWD) as (process, address):
         port = address.rsplit(":", 1)[1].strip("/")
         people = [
             threading.Thread(target=votes_until, args=(stop, address, person, confirmed))
@@ -122,7 +130,7 @@ def test_killed_twenty_times_under_votes_every_confirmed_vote_is_there(tmp_path)
         process.send_signal(signal.SIGKILL)
     try:
         for _ in range(KILLS - 1):
-            with served(made, port=port) as (process, again):
+            with served(made, CROWD, port=port) as (process, again):
                 assert again == address
                 time.sleep(2 * LASTS + 1.5 * dice.random())
                 process.send_signal(signal.SIGKILL)

@@ -9,6 +9,12 @@ from s2f_jax.study import document, store
 
 pytestmark = browsers.MARKS
 MARKUP = "<img src=x onerror='document.title=1'> Which one?"
+PARTLY = "It was not played in full, with sound: play it again."
+SKIP = """async () => {
+  const video = document.querySelector('video');
+  while (video.currentTime < 0.05) await new Promise((done) => setTimeout(done, 5));
+  video.currentTime = video.duration - 0.1;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +139,23 @@ def test_the_keyboard_is_enough(made, address, opened):
     assert mine == ["right", "left", "right"]
 
 
+def test_a_play_whose_middle_is_skipped_does_not_count(made, address, opened):
+    page = opened(address)
+    agree(page)
+    hear(page)
+    for again in (False, True):  # What an earlier play has shown changes nothing.
+        page.click(".video:nth-child(1) button")
+        page.evaluate(SKIP)
+        page.wait_for_selector(f"#state:text-is('{PARTLY}')")
+        page.wait_for_timeout(700)
+        assert page.get_attribute(".video:nth-child(1)", "data-played") == str(again).lower()
+        if not again:
+            play(page, 1)
+    play(page, 2)
+    page.click("text='Video 1'")
+    moved_on(page, "Pair 1 of 3")
+
+
 def test_an_answer_waits_until_it_is_stored(made, address, opened):
     page = opened(address)
     code = agree(page)
@@ -157,7 +180,7 @@ def test_who_withdraws_leaves_nothing(made, address, opened):
     page.fill("#code", "AAAA-BBBB-CCCC-DDDD")
     page.click("#delete")
     page.wait_for_selector("text=Nobody in this study has that code")
-    page.fill("#code", code.lower())
+    page.fill("#code", code.lower().replace("-", ""))
     page.click("#delete")
     page.wait_for_selector("text=All your answers have been deleted")
     page.click("text=Back to the study")

@@ -76,7 +76,11 @@ class Page:
         return told
 
     def show(self):
-        return self.ask("show", code=self.code)
+        """As a page does, which loads the videos, and those that come next."""
+        shown = self.ask("show", code=self.code)
+        for name in (*shown.get("videos", ()), *shown.get("next", ())):
+            assert self.client.get(f"/video/{name}").status_code == 200
+        return shown
 
     def vote(self, trial, choice="left", plays=(1, 1), ms=7000, code=None):
         fields = {"trial": trial, "choice": choice, "plays": list(plays), "ms": ms}

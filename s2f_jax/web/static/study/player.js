@@ -1,6 +1,7 @@
 // One video of a trial: played from its start to its end, with sound, on a page that is seen.
 
 const SLACK = 0.2; // Seconds that may lack: players round where a video ends.
+const PARTLY = 'It was not played in full, with sound: play it again.';
 
 /** A video that loads now and is shown later. */
 export function loading(name) {
@@ -32,6 +33,7 @@ export class Player {
     this.box.append(video, this.button);
     video.addEventListener('ended', () => this.ended());
     video.addEventListener('pause', () => !video.ended && this.stop('It was stopped: play it again.'));
+    video.addEventListener('seeking', () => this.sought());
     video.addEventListener('error', lost);
     if (video.error) lost();
     this.update();
@@ -63,13 +65,18 @@ export class Player {
     this.changed(this);
   }
 
+  /** Anything but our own going to the start, by a key of the keyboard or the system's controls, skips
+   * a part of this play. `played` would not tell: it holds what other plays have shown, too. */
+  sought() {
+    if (this.video.currentTime > SLACK) this.stop(PARTLY);
+  }
+
   ended() {
     if (!this.playing) return;
     const {played, duration, muted, volume} = this.video;
-    const last = played.length - 1;
-    const whole = last >= 0 && played.start(0) <= SLACK && played.end(last) >= duration - SLACK;
+    const whole = played.length === 1 && played.start(0) <= SLACK && played.end(0) >= duration - SLACK;
     this.playing = false;
-    this.failed = whole && !muted && volume > 0 ? '' : 'It was not played in full, with sound: play it again.';
+    this.failed = whole && !muted && volume > 0 ? '' : PARTLY;
     if (!this.failed) this.plays++;
     this.changed(this);
   }

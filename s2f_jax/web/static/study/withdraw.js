@@ -3,6 +3,7 @@
 import {forget, recall} from './memory.js';
 import {ask, Refused} from './server.js';
 
+const signs = (code) => (code ?? '').toUpperCase().replace(/[^0-9A-Z]/g, ''); // However it is typed.
 const $ = (id) => document.getElementById(id);
 const tell = (text) => {
   $('told').textContent = text;
@@ -14,7 +15,7 @@ $('form').addEventListener('submit', async (event) => {
   try {
     await ask('withdraw', {code: $('code').value}, tell);
     const study = await ask('study', null, tell);
-    if (recall(study.id) === $('code').value.trim().toUpperCase()) forget(study.id);
+    if (signs(recall(study.id)) === signs($('code').value)) forget(study.id);
     $('form').hidden = true;
     tell('All your answers have been deleted. Thank you for your time.');
   } catch (error) {
