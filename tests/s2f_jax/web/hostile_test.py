@@ -99,6 +99,21 @@ def test_two_videos_at_once_are_one_too_many(opened):
         assert "two videos at once" in visitor.hear_of("bye")["text"]
 
 
+@pytest.mark.parametrize("kind", ["alive", "stop"])
+def test_who_never_stops_talking_is_told_so_and_keeps_nobody_waiting(opened, kind):
+    visit = opened(Limits(sessions=2))
+    with visit() as other, visit() as visitor:
+        other.hear()
+        visitor.hear()
+        for _ in range(1000):
+            visitor.say(kind)
+        while (told := visitor.hear())["type"] == "stopped":
+            pass
+        assert "more messages than any should" in told["text"]
+        assert visitor.hear() == {"type": "closed", "code": 1008}
+        other.face(PNG)
+
+
 def test_text_of_a_visitor_is_given_back_as_text(opened):
     name = '<img src=x onerror="alert(1)">.png'
     with opened()() as visitor:
