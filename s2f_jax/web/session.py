@@ -26,6 +26,7 @@ _DONE, _BROKEN, _FULL = 1000, 1008, 1013  # Codes of sockets that we close.
 _LOWEST, _HIGHEST = 8000, 192_000  # Hz, of a microphone.
 _LAST_SEED = 2**32 - 1
 _PER_MINUTE = 600  # Messages but bytes; a page says some in a minute.
+_UNREAD = 1000  # Messages that wait to be read: of more, somebody asks and does not listen.
 _TOO_LATE = 5  # Seconds of sound that may still come from a page that was told that it is enough.
 
 
@@ -134,6 +135,8 @@ class Session:
                 raise _Over(
                     _BROKEN, f"This page sent what it never should ({error}): load it again."
                 ) from error
+            if self._out.qsize() > _UNREAD:
+                raise _Over(_DONE, "")  # Who does not read, is not told either.
 
     def _check_pace(self) -> None:
         if self._allowance.wait(""):
