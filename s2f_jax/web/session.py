@@ -218,9 +218,8 @@ class Session:
     async def _speak_file(self, upload: uploads.Upload, seed: int) -> None:
         sound = await self._studio.sound(upload)
         talk = self._new_talk(sound.rate, seed, upload)
-        pcm = np.rint(sound.samples * 32767).astype("<i2").tobytes()
-        self._say({"type": "sound", "rate": sound.rate, "samples": len(sound.samples)})
-        for part in messages.in_parts(messages.SOUND, pcm):
+        self._say({"type": "sound", "rate": sound.played_rate, "samples": len(sound.played)})
+        for part in messages.in_parts(messages.SOUND, sound.played.tobytes()):
             self._say(part)
         talk.hear(sound.samples)
         talk.end()
