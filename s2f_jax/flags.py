@@ -196,6 +196,7 @@ def demo(add: Add) -> None:
         "sessions": "visitors at once",
         "idle_seconds": "without a word, after which a visitor's place is free",
         "stalled_seconds": "that a visitor may take to read what is sent",
+        "request_seconds": "that a connection may take to ask for something",
     }
     _limits(add, Limits, limits)
 
@@ -307,6 +308,7 @@ def study_serve(add: Add) -> None:
         "arrivals_per_minute": "of people who begin or mistype their code, from one address",
         "body_bytes": "of what a page says",
         "body_seconds": "that it may take to say it",
+        "request_seconds": "that a connection may take to ask for something",
     }
     _limits(add, StudyLimits, limits)
 

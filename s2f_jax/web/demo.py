@@ -9,6 +9,7 @@ from s2f_jax.web import serving
 from s2f_jax.web.limits import Limits
 
 _OTHERS = 64  # Connections beside the sockets: the page's files, and visitors who wait.
+_EACH = 32  # Of them, from one address.
 # Of a run's workdir, as launch/demo_video.py leaves them.
 _EXAMPLE = ("unseen_face.png", "unseen_speech.wav")
 DEMO = "runs/demo"
@@ -47,6 +48,7 @@ def demo(
         from s2f_jax.animate import Animator
         from s2f_jax.videos import provenance
         from s2f_jax.web.app import application
+        from s2f_jax.web.connections import Crowd
         from s2f_jax.web.studio import Studio, warm_up
 
         animator = Animator.load(checkpoint)
@@ -59,7 +61,9 @@ def demo(
         studio = Studio(animator, mark, bounds, **options)
         try:
             print(place.address, flush=True)
-            serving.run(application(studio, place), place, bounds.sessions + _OTHERS)
+            most, each = bounds.sessions + _OTHERS, bounds.sessions + _EACH
+            crowd = Crowd(most, each, bounds.request_seconds)
+            serving.run(application(studio, place), place, crowd)
         finally:
             studio.close()
 

@@ -19,6 +19,7 @@ class Limits:
     sessions: int = 4  # Visitors at once.
     idle_seconds: int = 300  # Without a word from a visitor, until the place is given to another.
     stalled_seconds: int = 20  # That a visitor who is sent something may take to read it.
+    request_seconds: int = 10  # That a connection may take to ask for something.
 
     def __post_init__(self):
         for name, value in vars(self).items():

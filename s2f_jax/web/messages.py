@@ -18,7 +18,7 @@ To the page:
   face      width, height: of the picture; corners: of the crop in it; aligned: it is the crop;
             doubts: sentences; the crop follows as a PNG
   go        about: its bytes may come now
-  sound     rate, samples: of the file; its PCM comes in parts
+  sound     rate, samples: of the file, as a browser plays it; its PCM comes in parts
   frame     a JPEG, as soon as it is drawn
   status    live.Live.report, and behind_s: seconds of sound that wait
   done      the report in the end; bytes: of the mp4, which comes in parts

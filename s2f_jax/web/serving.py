@@ -6,9 +6,14 @@ import os
 import secrets
 import socket
 import ssl
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from data_pipelines.errors import UserError
+
+if TYPE_CHECKING:  # The extra `web` may be missing.
+    import uvicorn
+
+    from s2f_jax.web.connections import Crowd
 
 _LEAST_TOKEN = 12  # Characters: one that is guessed is none.
 _MOST_WAITING = 128  # Connections that nobody has accepted yet.
@@ -72,25 +77,32 @@ def check_packages() -> None:
         ) from error
 
 
-def run(app, place: Place, connections: int) -> None:
-    """Serves an application until SIGINT or SIGTERM; connections: at once, more are answered 503."""
+def run(app, place: Place, crowd: "Crowd") -> None:
+    """Serves an application until SIGINT or SIGTERM."""
+    with contextlib.closing(place.listener), contextlib.suppress(KeyboardInterrupt):
+        server(app, place, crowd).run(sockets=[place.listener])
+
+
+def server(app, place: Place, crowd: "Crowd") -> "uvicorn.Server":
+    """What `run` runs."""
     import uvicorn
+
+    from s2f_jax.web.connections import Socket, visitors
 
     config = uvicorn.Config(
         app,
-        ws="websockets-sansio",
+        http=visitors(crowd),
+        ws=Socket,
         ws_max_size=MESSAGE,
         ws_per_message_deflate=False,  # Pictures do not shrink, and what unfolds may be endless.
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=connections,
         timeout_graceful_shutdown=_GRACE,
         ssl_certfile=place.tls[0] if place.tls else None,
         ssl_keyfile=place.tls[1] if place.tls else None,
     )
-    with contextlib.closing(place.listener), contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[place.listener])
+    return uvicorn.Server(config)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -6,6 +6,7 @@ it reaches the page that opened it and no other.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from data_pipelines import media
 from data_pipelines.errors import UserError
 from s2f_jax.web import messages, uploads
+from s2f_jax.web.allowance import Allowance
 from s2f_jax.web.messages import Malformed
 from s2f_jax.web.studio import Studio
 from s2f_jax.web.talk import Message, Talk
@@ -23,6 +25,8 @@ from s2f_jax.web.talk import Message, Talk
 _DONE, _BROKEN, _FULL = 1000, 1008, 1013  # Codes of sockets that we close.
 _LOWEST, _HIGHEST = 8000, 192_000  # Hz, of a microphone.
 _LAST_SEED = 2**32 - 1
+_PER_MINUTE = 600  # Messages but bytes; a page says some in a minute.
+_UNREAD = 1000  # Messages that wait to be read: of more, somebody asks and does not listen.
 _TOO_LATE = 5  # Seconds of sound that may still come from a page that was told that it is enough.
 
 
@@ -54,6 +58,7 @@ class Session:
         self._talk: Talk | None = None
         self._free = asyncio.Event()  # Set when a talk has ended.
         self._coming: _Coming | None = None
+        self._allowance = Allowance(_PER_MINUTE, time.monotonic)
         self._rate = 0  # Of the microphone that is on; 0: none is.
         self._room = 0  # Samples that may still be spoken.
         self._on: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -119,8 +124,10 @@ class Session:
                 ) from None
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
+            await asyncio.sleep(0)  # Others have their turn, however much is there to be read.
             try:
                 if message.get("text") is not None:
+                    self._check_pace()
                     await self._on_text(messages.read(message["text"]))
                 else:
                     await self._on_bytes(message["bytes"])
@@ -128,6 +135,12 @@ class Session:
                 raise _Over(
                     _BROKEN, f"This page sent what it never should ({error}): load it again."
                 ) from error
+            if self._out.qsize() > _UNREAD:
+                raise _Over(_DONE, "")  # Who does not read, is not told either.
+
+    def _check_pace(self) -> None:
+        if self._allowance.wait(""):
+            raise _Over(_BROKEN, "This page sent more messages than any should: load it again.")
 
     async def _on_text(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -205,9 +218,8 @@ class Session:
     async def _speak_file(self, upload: uploads.Upload, seed: int) -> None:
         sound = await self._studio.sound(upload)
         talk = self._new_talk(sound.rate, seed, upload)
-        pcm = np.rint(sound.samples * 32767).astype("<i2").tobytes()
-        self._say({"type": "sound", "rate": sound.rate, "samples": len(sound.samples)})
-        for part in messages.in_parts(messages.SOUND, pcm):
+        self._say({"type": "sound", "rate": sound.played_rate, "samples": len(sound.played)})
+        for part in messages.in_parts(messages.SOUND, sound.played.tobytes()):
             self._say(part)
         talk.hear(sound.samples)
         talk.end()

@@ -15,6 +15,7 @@ class StudyLimits:
     arrivals_per_minute: int = 60  # From one address, which a whole class may share.
     body_bytes: int = 4000  # Of what a page says.
     body_seconds: int = 10  # That it may take to say it.
+    request_seconds: int = 10  # That a connection may take to ask for something.
 
     def __post_init__(self):
         for name, value in vars(self).items():

@@ -32,10 +32,12 @@ def serve(
     serving.check_packages()
     place = serving.listen(host, port, token, tls_certificate, tls_key)
     with contextlib.closing(place.listener), Store(made) as store:
+        from s2f_jax.web.connections import Crowd
         from s2f_jax.web.study_app import application
         from s2f_jax.web.study_room import Room
 
         room = Room(made, store, bounds)
         print(place.address, flush=True)
         app = application(made, room, bounds, place)
-        serving.run(app, place, bounds.people * _EACH + _OTHERS)
+        people = bounds.people * _EACH  # Who may share an address.
+        serving.run(app, place, Crowd(people + _OTHERS, people, bounds.request_seconds))

@@ -14,6 +14,8 @@ from s2f_jax.animate import Animator
 from s2f_jax.videos.looks import Look
 from s2f_jax.web.limits import Limits
 
+_PLAYED = 8000, 96_000  # Hz: every browser plays these.
+
 
 class Upload(NamedTuple):
     """A file as it came."""
@@ -41,6 +43,8 @@ class Sound(NamedTuple):
     upload: Upload
     samples: np.ndarray  # Mono float32 [S] in [-1, 1].
     rate: int  # Hz.
+    played: np.ndarray  # The same for a browser, int16 [P].
+    played_rate: int
 
 
 def face(upload: Upload, animator: Animator, limits: Limits) -> Face:
@@ -89,4 +93,14 @@ def sound(upload: Upload, limits: Limits) -> Sound:
                     f"The sound of {upload.name} is longer than {limits.sound_seconds} s: give a"
                     " shorter part of it."
                 )
-        return Sound(upload, np.concatenate(parts), file.rate)
+    samples = np.concatenate(parts)
+    return Sound(upload, samples, file.rate, *_played(samples, file.rate))
+
+
+def _played(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
+    new_rate = min(max(rate, _PLAYED[0]), _PLAYED[1])
+    if new_rate != rate:
+        # Never longer: a page waits for the frames of all that it plays.
+        length = max(1, len(samples) * new_rate // rate)
+        samples = media.fit_length(media.resample(samples, rate, new_rate), length)
+    return np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2"), new_rate

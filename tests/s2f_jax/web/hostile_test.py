@@ -1,5 +1,7 @@
 """Whatever comes on a socket, that socket alone is closed, with a sentence."""
 
+import asyncio
+import contextlib
 import json
 import threading
 
@@ -7,7 +9,10 @@ import numpy as np
 import pytest
 from visitors import HOST, PNG, noise, pages
 
+from s2f_jax.videos import provenance
+from s2f_jax.web import session
 from s2f_jax.web.limits import Limits
+from s2f_jax.web.studio import Studio
 from tests.wav_files import wav_bytes
 
 
@@ -97,6 +102,55 @@ def test_two_videos_at_once_are_one_too_many(opened):
         visitor.speak()
         visitor.say("speak", rate=16000, seed=0)
         assert "two videos at once" in visitor.hear_of("bye")["text"]
+
+
+@pytest.mark.parametrize("kind", ["alive", "stop"])
+def test_who_never_stops_talking_is_told_so_and_keeps_nobody_waiting(opened, kind):
+    visit = opened(Limits(sessions=2))
+    with visit() as other, visit() as visitor:
+        other.hear()
+        visitor.hear()
+        for _ in range(1000):
+            visitor.say(kind)
+        while (told := visitor.hear())["type"] == "stopped":
+            pass
+        assert "more messages than any should" in told["text"]
+        assert visitor.hear() == {"type": "closed", "code": 1008}
+        other.face(PNG)
+
+
+class Deaf:
+    """A socket of somebody who asks and reads nothing."""
+
+    def __init__(self):
+        self.asked, self.closed = 0, None
+
+    async def accept(self):
+        pass
+
+    async def receive(self):
+        self.asked += 1
+        return {"type": "websocket.receive", "text": '{"type": "stop"}'}
+
+    async def send_json(self, message):
+        await asyncio.Event().wait()
+
+    async def close(self, code):
+        self.closed = code
+
+
+def test_who_asks_and_does_not_listen_takes_no_memory(animator, run_folder, monkeypatch):
+    monkeypatch.setattr(session, "_PER_MINUTE", 10_000)
+    studio = Studio(animator, provenance.mark(run_folder, 0, {}), Limits(stalled_seconds=30))
+
+    async def visit(socket):
+        async with asyncio.timeout(10):
+            await session.Session(socket, studio).run()
+
+    with contextlib.closing(studio):
+        asyncio.run(visit(deaf := Deaf()))
+        assert deaf.closed == 1000 and deaf.asked < 1100
+        assert not studio._taken
 
 
 def test_text_of_a_visitor_is_given_back_as_text(opened):

@@ -43,6 +43,27 @@ def test_the_frames_of_a_file_are_the_offline_ones(opened, animator, rate):
     assert np.abs(played.astype(int) - sound).max() <= 1  # Over 32768 and back by 32767.
 
 
+@pytest.mark.parametrize(("rate", "played_at"), [(1000, 8000), (2999, 8000), (768_000, 96_000)])
+def test_a_sound_at_any_rate_is_one_that_browsers_play(opened, rate, played_at):
+    t = np.arange(rate // 2 + 3) / rate
+    with opened()() as visitor:
+        visitor.hear()
+        visitor.face(PNG)
+        sound = (9000 * np.sin(2 * np.pi * 200 * t)).astype(np.int16)
+        told = visitor.upload("sound", wav_bytes(sound, rate), seed=0)
+        played = b""
+        while len(played) < 2 * told["samples"]:
+            played += visitor.hear()[2]
+        _, _, report, _ = visitor.result()
+    assert told["rate"] == played_at
+    assert -(-told["samples"] * 25 // played_at) <= report["frames"]
+    heard = np.frombuffer(played, "<i2")[played_at // 8 : played_at // 4]
+    expected = 9000 * np.sin(
+        2 * np.pi * 200 * np.arange(played_at // 8, played_at // 4) / played_at
+    )
+    assert np.abs(heard - expected).max() < 100
+
+
 @pytest.mark.parametrize("rate", [16000, 48000])
 def test_so_are_those_of_a_voice_however_it_is_cut(opened, animator, rate):
     sound, rng = noise(rate), np.random.default_rng(1)
