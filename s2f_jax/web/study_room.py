@@ -92,9 +92,8 @@ class Room:
         self._lock = threading.Lock()
         self._door = threading.Lock()  # One comes in at a time, or there would be too many.
         self._here: dict[str, Person] = {}  # By code.
-        self._named: dict[
-            str, tuple[str, pathlib.Path]
-        ] = {}  # A video's name to whose, and its file.
+        # A video's name to whose, and its file.
+        self._named: dict[str, tuple[str, pathlib.Path]] = {}
         self._fetched: set[str] = set()  # Names whose files somebody has asked for.
         self._asked = Allowance(limits.requests_per_minute, clock)
         self._arrived = Allowance(limits.arrivals_per_minute, clock)
@@ -152,10 +151,8 @@ class Room:
             self._check_seen(person, trial, plays, ms)
         try:
             self._store.vote(person.participant.code, trial, choice, plays, ms)
-        except (
-            store.Unknown
-        ) as error:  # Who withdrew by another server, or whose slot was given on.
-            self._leave(person)
+        except store.Unknown as error:
+            self._leave(person)  # Who withdrew by another server, or whose slot was given on.
             raise Unknown(_NOBODY) from error
         except Refused:  # Perhaps another server of this study has their answer.
             self._recall(person)
