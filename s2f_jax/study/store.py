@@ -23,6 +23,7 @@ FILE_NAME = "votes.sqlite"
 _PATIENCE = 30  # Seconds to wait for another process's write.
 _LAPSES = datetime.timedelta(hours=1)  # After which a slot without a vote may be given again.
 _LONGEST = 2**31  # Milliseconds and plays are below it.
+_AGAIN = 1.0  # Seconds until what was withdrawn is tried again to be taken out of the log.
 _SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # None that people take for another.
 _CODE = re.compile(f"[{_SIGNS}]{{4}}(-[{_SIGNS}]{{4}}){{3}}")  # 79 bits.
 _OF_ONE = "number, code, slot, consented, finished"  # A Participant's columns.
@@ -96,6 +97,7 @@ class Store:
         self._study, self._lock = study, threading.Lock()
         self._path = pathlib.Path(study.folder) / FILE_NAME
         self._db = _connect(self._path)
+        self._emptying: threading.Timer | None = None  # Where the log was being read.
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -115,7 +117,11 @@ class Store:
             raise
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:
+            if self._emptying is not None:
+                self._emptying.cancel()
+                self._emptying = None
+            self._db.close()  # The last one to close it takes the log away.
 
     def __enter__(self) -> "Store":
         return self
@@ -201,8 +207,8 @@ class Store:
             who = _participant(db, code)
             db.execute("DELETE FROM participants WHERE number = ?", (who.number,))
             db.execute("UPDATE study SET withdrawn = withdrawn + 1")
-        with self._lock:  # Or the log would hold the votes until it is next written over.
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._lock:
+            self._empty_log()
 
     def everything(self) -> tuple[list[Participant], list[Vote], int]:
         """All participants, all votes and how many have withdrawn, as they stand at one moment."""
@@ -219,6 +225,27 @@ class Store:
                 )
             ]
             return participants, votes, db.execute("SELECT withdrawn FROM study").fetchone()[0]
+
+    def _empty_log(self) -> None:
+        """Or it would hold what was withdrawn until it is next written over. While somebody reads it,
+        that is put off rather than waited for, since votes would wait, too."""
+        try:
+            self._db.execute("PRAGMA busy_timeout = 0")
+            busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.OperationalError:  # Such as of a full disk, which somebody may mend.
+            busy = True
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {1000 * _PATIENCE}")
+        if busy and self._emptying is None:
+            self._emptying = threading.Timer(_AGAIN, self._empty_log_later)
+            self._emptying.daemon = True
+            self._emptying.start()
+
+    def _empty_log_later(self) -> None:
+        with self._lock:
+            if self._emptying is not None:  # Nobody has closed it meanwhile.
+                self._emptying = None
+                self._empty_log()
 
     def _free(self, db: sqlite3.Connection) -> int:
         """A slot that nobody has, or no longer."""

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -180,6 +181,27 @@ def test_of_who_withdraws_nothing_but_their_count_is_kept(made, opened):
     assert opened.everything()[2] == 1
     files = b"".join(path.read_bytes() for path in made.folder.glob("votes.sqlite*"))
     assert stays.code.encode() in files and goes.code.encode() not in files
+
+
+def test_who_withdraws_while_somebody_reads_holds_nobody_up_and_leaves_the_log_then(made, opened):
+    who = opened.register()
+    opened.vote(who.code, 0, "left", [1, 1], 0)
+    log = made.folder / "votes.sqlite-wal"
+    with contextlib.closing(sqlite3.connect(made.folder / "votes.sqlite")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM votes").fetchall()
+        begun = time.monotonic()
+        opened.withdraw(who.code)
+        opened.vote(opened.register().code, 0, "left", [1, 1], 0)
+        assert time.monotonic() - begun < 5  # Of the 30 that a write may wait.
+        assert who.code.encode() in log.read_bytes()
+        reader.execute("COMMIT")
+        for _ in range(200):
+            if not log.read_bytes():
+                break
+            time.sleep(0.05)
+        files = b"".join(path.read_bytes() for path in made.folder.glob("votes.sqlite*"))
+    assert who.code.encode() not in files and len(opened.everything()[1]) == 1
 
 
 def test_the_store_knows_nothing_personal(opened, made):
