@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from visitors import PNG
 
+from data_pipelines import media
 from s2f_jax.videos import provenance
 from tests.programs import served
 from tests.wav_files import wav_bytes
@@ -19,6 +20,13 @@ from tests.wav_files import wav_bytes
 pytestmark = browsers.MARKS
 SECONDS = 10
 MOST = 120  # Milliseconds between sound and picture.
+SLOWLY = """() => {
+  const read = Blob.prototype.arrayBuffer;
+  Blob.prototype.arrayBuffer = async function () {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    return read.call(this);
+  };
+}"""  # Files are read.
 TRIES = 3  # Of measuring it: the processor is not ours alone.
 
 
@@ -160,6 +168,44 @@ def test_with_the_keyboard_on_a_phone(page, run, folder):
     page.keyboard.press("Escape")
     page.wait_for_selector("#speak:enabled")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_while_a_picture_is_on_its_way_all_else_waits(page, run, folder, tmp_path):
+    """Whatever is chosen meanwhile, no bytes come in the middle of the picture's."""
+    choose_face(page, run, folder)
+    large = np.random.default_rng(0).integers(0, 256, (2300, 3000, 3), np.uint8)
+    (tmp_path / "large.png").write_bytes(media.encode_png(large))
+    page.evaluate(SLOWLY)
+    page.set_input_files("#face-file", tmp_path / "large.png")
+    for wait in (0, 100, 300):
+        page.wait_for_timeout(wait)
+        assert page.is_disabled("#choose-face") and page.is_disabled("#choose-sound")
+        page.set_input_files("#sound-file", folder / "speech.wav")
+        page.set_input_files("#face-file", folder / "face.png")
+    page.wait_for_selector("#choose-sound:enabled", timeout=30_000)
+    assert not page.is_visible("#banner")
+    assert page.is_visible("#face-message")  # A picture of noise has no face.
+
+
+def test_a_file_that_is_stopped_on_its_way_leaves_the_page_as_it_was(page, run, folder, tmp_path):
+    choose_face(page, run, folder)
+    (tmp_path / "long.wav").write_bytes(wav_bytes(np.zeros(10_000_000, np.int16), 192_000))
+    page.set_input_files("#sound-file", tmp_path / "long.wav")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#choose-sound:enabled")
+    page.wait_for_timeout(500)
+    assert not page.is_visible("#banner") and page.is_enabled("#choose-sound")
+
+
+def test_a_sound_that_cannot_be_played_is_told(page, run, folder):
+    choose_face(page, run, folder)
+    page.evaluate(
+        "() => { AudioContext.prototype.createBuffer = () => { throw new Error('no such rate'); }; }"
+    )
+    page.set_input_files("#sound-file", folder / "speech.wav")
+    page.wait_for_selector("#sound-message:visible")
+    assert "cannot play the sound (no such rate)" in page.inner_text("#sound-message")
+    page.wait_for_selector("#choose-sound:enabled")
 
 
 def test_a_mistake_is_told_and_markup_is_text(page, folder):

@@ -4,6 +4,8 @@ import {filesFromElsewhere, isSound} from './files.js';
 import {Link} from './link.js';
 import {Microphone, microphoneMistake} from './microphone.js';
 import {photographed, prepared} from './picture.js';
+import {forgetVideo, giveVideo} from './result.js';
+import {showCrop, showFace} from './seen.js';
 import {AsTheyCome, InStep, Stage} from './stage.js';
 import {Stats} from './stats.js';
 
@@ -14,15 +16,17 @@ const link = new Link();
 const stage = new Stage($('canvas'));
 
 let welcome = null; // What the server has said.
+let connected = false; // It has said so on this connection.
+let preparing = false; // A picture, to be sent.
 let face = null; // {blob, name} or 'example'; asked for again where the connection breaks.
 let taken = null; // The last that the server took.
 let shown = false; // Whether it has that one now.
-let mode = 'idle'; // file, microphone, ending (the last frames and the video are on their way), stopping.
+// sending (a face), file, microphone, ending (the last frames and the video are on their way), stopping.
+let mode = 'idle';
 let show = null; // InStep or AsTheyCome.
 let stats = null;
 let microphone = null;
 let video = null; // {size, parts} in the making.
-let address = ''; // Of the video.
 
 window.s2f = {get stats() { return stats?.summary ?? null; }};
 
@@ -40,8 +44,10 @@ function progress(seconds, whole) {
   $('time').textContent = `${clock(Math.min(seconds, whole))} / ${clock(whole)}`;
 }
 
+const isFree = () => connected && !preparing && mode === 'idle';
+
 function update() {
-  const free = link.ready && welcome !== null && mode === 'idle';
+  const free = isFree();
   for (const id of ['choose-face', 'open-camera', 'example-face']) $(id).disabled = !free;
   for (const id of ['speak', 'choose-sound', 'example-sound']) $(id).disabled = !free || !shown;
   $('running').hidden = !['file', 'microphone', 'ending'].includes(mode);
@@ -54,19 +60,15 @@ function update() {
 }
 
 function forget() { // The video of before.
-  if (address) URL.revokeObjectURL(address);
-  address = '';
   video = null;
-  $('result').hidden = true;
-  $('video').hidden = true;
-  $('video').removeAttribute('src');
-  $('canvas').hidden = false;
+  forgetVideo();
 }
 
 // The connection.
 
 link.addEventListener('welcome', ({detail}) => {
   welcome = detail;
+  connected = true;
   $('connection').textContent = 'Connected';
   $('connection').dataset.state = 'open';
   $('model').textContent = `${detail.model}, ${detail.width}×${detail.height}, ${detail.fps} frames/s`;
@@ -78,14 +80,15 @@ link.addEventListener('welcome', ({detail}) => {
     ? 'Whoever runs this page keeps each video and its picture.'
     : 'Pictures and sounds are forgotten when this page is closed.');
   findMicrophone();
-  if (face !== null) sendFace();
+  if (face !== null && !preparing) sendFace();
   update();
 });
 
 function broken(text, again) {
-  shown = false;
+  shown = connected = false;
   endShow();
   mode = 'idle';
+  state('');
   $('connection').textContent = 'Not connected';
   $('connection').dataset.state = 'closed';
   tell('banner-text', text);
@@ -133,12 +136,22 @@ async function findMicrophone() {
 // The face.
 
 async function chooseFace(file) {
-  if (!file || welcome === null || mode !== 'idle') return;
-  face = await prepared(file, welcome.limits);
-  sendFace();
+  if (!file || !isFree()) return;
+  preparing = true;
+  update();
+  try {
+    face = await prepared(file, welcome.limits);
+  } finally {
+    preparing = false;
+    update();
+  }
+  if (connected) sendFace(); // Or once it is again.
 }
 
 function sendFace() {
+  mode = 'sending';
+  state('Sending the picture.');
+  update();
   tell('face-message', '');
   forget();
   if (face === 'example') link.say('example', {what: 'face'});
@@ -148,29 +161,15 @@ function sendFace() {
 link.addEventListener('face', ({detail}) => {
   shown = true;
   taken = face;
-  const {width, height, corners, doubts, aligned} = detail;
-  $('crop-note').textContent = aligned ? 'A crop already: taken as it is' : 'The crop';
-  if (face !== 'example') {
-    if ($('whole').src) URL.revokeObjectURL($('whole').src);
-    $('whole').src = URL.createObjectURL(face.blob);
-    $('outline').setAttribute('viewBox', `0 0 ${width} ${height}`);
-    $('corners').setAttribute('points', corners.map((point) => point.join(',')).join(' '));
-  }
-  $('whole').closest('figure').hidden = face === 'example' || aligned;
-  $('doubts').replaceChildren(...doubts.map((doubt) => {
-    const item = document.createElement('li');
-    item.textContent = doubt;
-    return item;
-  }));
-  $('doubts').hidden = doubts.length === 0;
+  mode = 'idle';
+  showFace(detail, face === 'example' ? null : face.blob);
+  update();
   state('Ready: give it a voice.');
 });
 
 link.addEventListener('crop', async ({detail}) => {
   const blob = new Blob([detail.data], {type: 'image/png'});
-  if ($('crop').src) URL.revokeObjectURL($('crop').src);
-  $('crop').src = URL.createObjectURL(blob);
-  $('seen').hidden = false;
+  showCrop(blob);
   update();
   await stage.still(blob);
 });
@@ -208,15 +207,31 @@ function seed() {
 }
 
 function chooseSound(file) {
-  if (!file || !shown || mode !== 'idle') return;
-  play();
+  if (!file || !shown || !isFree() || !play()) return;
   link.upload('sound', file, {name: file.name || 'sound', seed: seed()});
 }
 
 function play() {
   begin('file');
   state('Listening to the file.');
-  show = new InStep(stage, stats, welcome);
+  try {
+    show = new InStep(stage, stats, welcome, unplayable);
+  } catch (error) {
+    mode = 'idle';
+    noSound(error);
+  }
+  return show !== null;
+}
+
+function noSound(error) {
+  state('');
+  tell('sound-message', `This browser cannot play the sound (${error.message}): choose another file.`);
+  update();
+}
+
+function unplayable(error) {
+  stop();
+  noSound(error);
 }
 
 async function speak() {
@@ -226,7 +241,7 @@ async function speak() {
   const most = welcome.limits.sound_seconds;
   opened.peak = opened.quiet = 0; // Of 1; seconds.
   const onPiece = (samples, peak) => {
-    link.bytes(samples);
+    if (mode === 'microphone' || mode === 'ending') link.bytes(samples); // Else it is not wanted.
     opened.peak = Math.max(opened.peak, peak);
     opened.quiet = peak > 0.05 ? 0 : opened.quiet + samples.length / opened.rate;
     if (opened.seconds >= most) finish();
@@ -268,7 +283,7 @@ async function finish() {
   const opened = microphone;
   microphone = null;
   await opened.end();
-  link.say('end');
+  if (mode === 'ending' || mode === 'idle') link.say('end');
   await opened.close();
 }
 
@@ -310,6 +325,8 @@ link.addEventListener('error', ({detail}) => {
     tell('sound-message', detail.text);
   } else if (detail.about === 'face') {
     face = taken;
+    mode = 'idle';
+    state('');
     tell('face-message', detail.text);
   } else {
     endShow();
@@ -341,28 +358,12 @@ link.addEventListener('video', async ({detail}) => {
   if (show !== shows) return; // It was stopped meanwhile.
   show = null;
   mode = 'idle';
-  address = URL.createObjectURL(new Blob(parts, {type: 'video/mp4'}));
   stats.done = true;
   stats.draw();
-  $('download').href = address;
-  $('download').download = `talk-${new Date().toISOString().slice(0, 19).replace(/[T:]/g, '-')}.mp4`;
-  $('download-text').textContent = `Download (${(size / 1e6).toFixed(size < 1e6 ? 2 : 1)} MB)`;
-  $('result').hidden = false;
-  $('download').focus({preventScroll: true});
+  giveVideo(parts, size);
   progress(seconds, seconds);
   state('Done. The video has the sound, and says that it is synthetic.');
   update();
-});
-
-$('replay').addEventListener('click', () => {
-  $('canvas').hidden = true;
-  $('video').hidden = false;
-  if (!$('video').src) $('video').src = address;
-  $('video').currentTime = 0;
-  $('video').play();
-});
-$('video').addEventListener('error', () => {
-  if ($('video').src) state('This browser cannot play the video; it can be downloaded.');
 });
 
 $('speak').addEventListener('click', speak);
@@ -374,8 +375,7 @@ $('sound-file').addEventListener('change', ({target}) => {
   target.value = '';
 });
 $('example-sound').addEventListener('click', () => {
-  play();
-  link.say('example', {what: 'sound', seed: seed()});
+  if (play()) link.say('example', {what: 'sound', seed: seed()});
 });
 
 filesFromElsewhere((file) => {

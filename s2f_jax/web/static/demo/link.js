@@ -9,6 +9,7 @@ export class Link extends EventTarget {
   #socket = null;
   #tries = 0;
   #go = null; // Called once the server wants the bytes that were announced.
+  #sending = null; // What tells the file that is on its way from others.
   #closing = '';
 
   open() {
@@ -21,6 +22,7 @@ export class Link extends EventTarget {
   }
 
   say(type, fields = {}) {
+    if (type === 'stop') this.#sending = null;
     if (this.ready) this.#socket.send(JSON.stringify({type, ...fields}));
   }
 
@@ -35,11 +37,15 @@ export class Link extends EventTarget {
   // Announces a file, and sends it once the server wants it.
   async upload(type, blob, fields) {
     const wanted = new Promise((resolve) => { this.#go = resolve; });
+    const mine = this.#sending = {};
     this.say(type, {bytes: blob.size, ...fields});
     if (!(await wanted)) return;
-    for (let start = 0; start < blob.size && this.ready; start += PART) {
-      this.bytes(await blob.slice(start, start + PART).arrayBuffer());
-      while (this.ready && this.#socket.bufferedAmount > 16 * PART) {
+    const on = () => this.ready && this.#sending === mine;
+    for (let start = 0; start < blob.size; start += PART) {
+      const part = await blob.slice(start, start + PART).arrayBuffer();
+      if (!on()) return;
+      this.bytes(part);
+      while (on() && this.#socket.bufferedAmount > 16 * PART) {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     }
@@ -63,6 +69,7 @@ export class Link extends EventTarget {
   }
 
   #closed() {
+    this.#sending = null;
     this.#go?.(false);
     this.#go = null;
     this.#tell('closed', {why: this.#closing});

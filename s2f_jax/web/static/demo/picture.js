@@ -17,7 +17,7 @@ export async function prepared(file, limits) {
     picture.close();
     return {blob: file, name};
   }
-  return {blob: await encoded(picture, SIDE), name: name.replace(/\.[^.]*$/, '') + '.jpg'};
+  return {blob: (await encoded(picture, SIDE)) ?? file, name: name.replace(/\.[^.]*$/, '') + '.jpg'};
 }
 
 function encoded(picture, side) {

@@ -62,8 +62,9 @@ export class InStep {
   #finished = null;
   #closed = new AbortController();
 
-  constructor(stage, stats, welcome) {
-    Object.assign(this, {stage, stats, welcome});
+  // onBroken(error): it cannot be played.
+  constructor(stage, stats, welcome, onBroken) {
+    Object.assign(this, {stage, stats, welcome, onBroken});
     this.heard = 0; // Seconds.
     this.ended = new Promise((resolve) => { this.#finished = resolve; });
     this.#resume();
@@ -110,7 +111,7 @@ export class InStep {
         this.#stalled = false;
         this.#context.resume();
       }
-    });
+    }).catch((error) => this.#stopped || this.onBroken(error));
   }
 
   stop() {
