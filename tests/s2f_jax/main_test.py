@@ -156,8 +156,8 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
         "--config.name=mine",
     ]
     assert main.run([f"{DEMO}:sda", *overrides, "--data_dir=d"]) == 0
-    config, workdir, data_dir = seen[0]
-    assert (workdir, data_dir) == ("runs/mine", "d")
+    config, *where = seen[0]
+    assert where == ["runs/mine", "d", None]
     assert (config.batch_size, config.loss.frame, config.mirror) == (16, 2.0, False)
     assert isinstance(config.loss.frame, float) and config.data.speakers == ("s1", "s2")
     assert config.data.audio_rate == 50000  # Of the preset.
