@@ -197,10 +197,11 @@ def write_video(
     fps: float,
     audio: np.ndarray | None = None,
     audio_rate: int = 0,
+    metadata: dict[str, str] | None = None,
 ) -> None:
     """Frames uint8 [T, H, W, 3] and mono sound -> an .mp4 of exactly T frames.
 
-    The sound is padded or cut to T / fps seconds. The file appears whole or not at all.
+    The sound is padded or cut to T / fps seconds. metadata: tags, as VideoWriter has them. The file appears whole or not at all.
 
     Raises:
       UserError: the file cannot be written there.
@@ -214,7 +215,7 @@ def write_video(
         audio = resample(to_mono_float(audio), audio_rate, sound_rate)
         audio = fit_length(audio, round(len(frames) * sound_rate / rate))
     _, height, width, _ = frames.shape
-    with VideoFile(path, height, width, rate, sound_rate) as video:
+    with VideoFile(path, height, width, rate, sound_rate, metadata) as video:
         if audio is not None:
             video.sound(audio)
         for picture in frames:

@@ -1,7 +1,7 @@
 """`gallery`: short moving pictures of what a model does with clips that it has not seen."""
 
+import contextlib
 import dataclasses
-import fractions
 import re
 import shlex
 from collections.abc import Sequence
@@ -9,15 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from etils import epath
 
-from data_pipelines import files, prepare, stored
+from data_pipelines import files, media, prepare, stored
 from data_pipelines.errors import UserError
-from data_pipelines.measures import eye_aspect_ratio
-from data_pipelines.sound import to_mono_float
-from data_pipelines.writer import VideoFile
 from s2f_jax import folders
 from s2f_jax.animate import Animator, restore
-from s2f_jax.metrics import blinks
 from s2f_jax.metrics.faces_in_videos import FacesInVideos
+from s2f_jax.metrics.landmarks import blinks_and_brows
 from s2f_jax.reports import moving
 from s2f_jax.reports.expressions import Expressions, centred
 from s2f_jax.reports.figures import cast
@@ -31,6 +28,7 @@ _SEARCHED = 64  # Clips whose videos are searched for expressions.
 _TOGETHER = 8  # Videos that are drawn side by side.
 _SHOWN = 2.0  # Seconds around an expression.
 _MARKUP = re.compile(r"[<>&\[\]`*_\\]")
+_EXPRESSIONS = "Blinks and raised brows"
 _KINDS = ("blink", "raised brow")
 
 
@@ -90,10 +88,14 @@ def _short(clip: stored.Clip) -> stored.Clip:
     return dataclasses.replace(clip, jpegs=clip.jpegs[:frames], audio=audio)
 
 
+def _stills(clips: Sequence[stored.Clip]) -> np.ndarray:
+    return np.concatenate([clip.decode(0, 1) for clip in clips])
+
+
 def _one_sound(animator: Animator, chosen: Sequence[stored.Clip], seed: int) -> Piece:
     speaking, *faces = chosen
     faces = faces or [speaking]
-    stills = np.stack([clip.frames[0] for clip in faces])
+    stills = _stills(faces)
     videos = animator.generate_clips(stills, [speaking.audio] * len(faces), seed)
     return Piece(
         "one_sound",
@@ -109,7 +111,7 @@ def _one_sound(animator: Animator, chosen: Sequence[stored.Clip], seed: int) -> 
 def _one_face(animator: Animator, chosen: Sequence[stored.Clip], seed: int) -> Piece:
     face, *speaking = chosen
     speaking = speaking or [face]
-    stills = np.stack([face.frames[0]] * len(speaking))
+    stills = _stills([face] * len(speaking))
     videos = animator.generate_clips(stills, [clip.audio for clip in speaking], seed)
     return Piece(
         "one_face",
@@ -122,7 +124,7 @@ def _one_face(animator: Animator, chosen: Sequence[stored.Clip], seed: int) -> P
 
 
 def _real_beside_generated(animator: Animator, chosen: Sequence[stored.Clip], seed: int) -> Piece:
-    stills = np.stack([clip.frames[0] for clip in chosen])
+    stills = _stills(chosen)
     videos = animator.generate_clips(stills, [clip.audio for clip in chosen], seed)
     return Piece(
         "real_and_generated",
@@ -136,29 +138,31 @@ def _real_beside_generated(animator: Animator, chosen: Sequence[stored.Clip], se
 
 def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) -> Piece:
     """The deepest ones of the videos of at most _SEARCHED clips, each with a seed of its own."""
-    name, title = "expressions", "Blinks and raised brows"
-    faces = FacesInVideos()
-    if faces.problem:
-        return Piece(name, title, f"Not looked for. {faces.problem}", None, animator.fps)
+    with contextlib.closing(FacesInVideos()) as faces:
+        if not faces.problem:
+            return _found(animator, clips, seed, faces)
+        told = f"Not looked for. {faces.problem}"
+        return Piece("expressions", _EXPRESSIONS, told, None, animator.fps)
+
+
+def _found(
+    animator: Animator, clips: Sequence[stored.Clip], seed: int, faces: FacesInVideos
+) -> Piece:
     order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED]
     print(f"looking for expressions in {len(order)} videos", flush=True)
     found, count, seconds = Expressions(_KINDS, rows=COLUMNS), 0, 0.0
     for first in range(0, len(order), _TOGETHER):
         some = [_short(clips[int(i)]) for i in order[first : first + _TOGETHER]]
-        stills = np.stack([clip.frames[0] for clip in some])
+        stills = _stills(some)
         own = [(seed + first + i) % SEEDS for i in range(len(some))]
         videos = animator.generate_clips(stills, [clip.audio for clip in some], own)
         tracks = faces(videos, [False] * len(videos))
         for clip, video, track in zip(some, videos, tracks, strict=True):
             if isinstance(track, str):
                 continue  # The reason why it has none.
-            opening = eye_aspect_ratio(track.landmarks)
-            closed = blinks.blinks(opening, clip.fps)
-            height = blinks.brow_height(track.landmarks, closed)
-            curves = {"eye_opening": opening, "blinks": closed, "brow_height": height}
+            _, _, curves = blinks_and_brows(track.landmarks, clip.fps)
             found.add(clip.id, clip.speaker, video, curves)
-            count, seconds = count + len(closed), seconds + len(video) / clip.fps
-    faces.close()
+            count, seconds = count + len(curves["blinks"]), seconds + len(video) / clip.fps
     told = (
         f"The videos of {len(order)} clips, a seed each, have {count} blinks in {seconds:.0f} s."
         f" The deepest {found.note()}."
@@ -169,7 +173,9 @@ def _expressions(animator: Animator, clips: Sequence[stored.Clip], seed: int) ->
         for of_kind in found.found.values()
         if of_kind
     ]
-    return Piece(name, title, told, moving.beside(rows) if rows else None, animator.fps)
+    return Piece(
+        "expressions", _EXPRESSIONS, told, moving.beside(rows) if rows else None, animator.fps
+    )
 
 
 def _as_text(found: re.Match) -> str:
@@ -196,12 +202,7 @@ def _write(piece: Piece, folder: epath.Path, mark: Mark, rate: int) -> None:
     if piece.sound is None:
         return
     path = folder / f"{piece.name}.mp4"
-    _, height, width, _ = piece.frames.shape
-    fps = fractions.Fraction(piece.fps)
-    with VideoFile(str(path), height, width, fps, rate, mark.metadata) as video:
-        video.sound(to_mono_float(piece.sound))
-        for frame in piece.frames:
-            video.show(frame)
+    media.write_video(path, piece.frames, piece.fps, piece.sound, rate, mark.metadata)
     mark.sidecar(path, len(piece.frames), piece.fps)
 
 

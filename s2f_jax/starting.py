@@ -34,7 +34,8 @@ def begin(
                 f"--start_from={source} was trained at {rate}={theirs[rate]} and this config has"
                 f" {data[rate]}: give --config.data.{rate}={theirs[rate]}"
             )
-    names = [name for name in state.params if name in saved_networks(folder, step)]
+    saved = saved_networks(folder, step)
+    names = [name for name in state.params if name in saved]
     if not names:
         raise UserError(
             f"--start_from={source} has none of the networks {', '.join(state.params)}: give a run of"

@@ -82,7 +82,7 @@ class Landmarks:
 
     def _score(self, pair: Pair, points: np.ndarray, real: Track | str) -> Scores:
         """points: the video's landmarks [T, 68, 2]."""
-        values, weights, curves = _blinks(points, pair.fps)
+        values, weights, curves = blinks_and_brows(points, pair.fps)
         if isinstance(real, str):
             needing_real = [metric for metric in self.metrics if metric not in values]
             return Scores(values | dict.fromkeys(needing_real, real), weights, curves)
@@ -109,7 +109,7 @@ def _readable(found: Track | str) -> Track | str:
     return found if np.median(apart) >= _READABLE else TOO_SMALL
 
 
-def _blinks(
+def blinks_and_brows(
     points: np.ndarray, fps: float
 ) -> tuple[dict[str, Score], dict[str, float], dict[str, np.ndarray]]:
     """Landmarks [T, 68, 2] -> values, weights and curves of what the eyes and brows do."""

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from data_pipelines import media
 from data_pipelines.errors import UserError
+from s2f_jax.seeds import SEEDS
 from s2f_jax.web import messages, uploads
 from s2f_jax.web.allowance import Allowance
 from s2f_jax.web.messages import Malformed
@@ -24,7 +25,6 @@ from s2f_jax.web.talk import Message, Talk
 
 _DONE, _BROKEN, _FULL = 1000, 1008, 1013  # Codes of sockets that we close.
 _LOWEST, _HIGHEST = 8000, 192_000  # Hz, of a microphone.
-_LAST_SEED = 2**32 - 1
 _PER_MINUTE = 600  # Messages but bytes; a page says some in a minute.
 _UNREAD = 1000  # Messages that wait to be read: of more, somebody asks and does not listen.
 _TOO_LATE = 5  # Seconds of sound that may still come from a page that was told that it is enough.
@@ -155,7 +155,7 @@ class Session:
     def _on_file(self, message: dict[str, Any]) -> None:
         what, most = message["type"], self._studio.limits.upload_bytes
         size = messages.number(message, "bytes", 0, 2**53)
-        seed = messages.number(message, "seed", 0, _LAST_SEED) if what == "sound" else 0
+        seed = messages.number(message, "seed", 0, SEEDS - 1) if what == "sound" else 0
         name = messages.name(message)
         if what == "sound":
             self._check_free()
@@ -199,7 +199,7 @@ class Session:
         what = message.get("what")
         if what not in ("face", "sound"):
             raise Malformed("an example of an unknown kind")
-        seed = messages.number(message, "seed", 0, _LAST_SEED) if what == "sound" else 0
+        seed = messages.number(message, "seed", 0, SEEDS - 1) if what == "sound" else 0
         try:
             upload = await self._studio.example(what)
             if what == "face":
@@ -227,7 +227,7 @@ class Session:
 
     def _on_speak(self, message: dict[str, Any]) -> None:
         rate = messages.number(message, "rate", _LOWEST, _HIGHEST)
-        seed = messages.number(message, "seed", 0, _LAST_SEED)
+        seed = messages.number(message, "seed", 0, SEEDS - 1)
         self._check_free()
         talk = self._new_talk(rate, seed, None)
         self._rate, self._room = rate, rate * self._studio.limits.sound_seconds

@@ -44,6 +44,9 @@ CLIPS = [clip(i) for i in range(7)]
 class NoFaces:
     problem = "no model"
 
+    def close(self):
+        pass
+
 
 @pytest.fixture
 def made(run_folder, tmp_path, monkeypatch):
