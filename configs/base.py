@@ -15,8 +15,8 @@ def get_config(
 ) -> Any:  # A ConfigDict, whose fields have no static types.
     """The paper's recipe, or the sizes of the checkpoints its authors released (sda)."""
     c = ConfigDict()
-    c.task = "animate"  # What is trained (s2f_jax/tasks.py).
-    c.schema = 2  # Of these fields; a run of an older one is migrated (s2f_jax/runs.py).
+    c.task = "animate"  # What is trained (s2f_jax/tasks/task.py).
+    c.schema = 2  # Of these fields; a run of an older one is migrated (s2f_jax/runs/workdir.py).
     c.name = "base"  # The default workdir is runs/<name>.
     c.seed = 0
 

@@ -16,9 +16,9 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import recorded
-from data_pipelines.errors import UserError
-from data_pipelines.files import is_remote
+from data_pipelines.aligning import base_builder
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.files import is_remote
 
 
 def data_dir(data: Mapping[str, Any], flag: str | None = None) -> str:
@@ -143,7 +143,7 @@ def _beam_config(
     """What --beam_pipeline_options says, as TFDS takes it; None: no Beam."""
     if not options:
         return None
-    if not isinstance(builder, recorded.RecordedBuilder):
+    if not isinstance(builder, base_builder.RecordedBuilder):
         raise UserError(f"The corpus {corpus} takes no --beam_pipeline_options: leave it out.")
     try:
         from apache_beam.options import pipeline_options

@@ -6,7 +6,7 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     # Lazily, so that `s2f --help` does not wait for JAX.
     if name == "Animator":
-        from s2f_jax.animate import Animator
+        from s2f_jax.inference.animator import Animator
 
         return Animator
     raise AttributeError(name)

@@ -12,9 +12,9 @@ from typing import NoReturn
 
 from absl import flags, logging
 
-from data_pipelines.download import user_cache
-from data_pipelines.errors import STOPPED, TrainingFailed, UserError, printable
-from s2f_jax.commands import COMMANDS
+from data_pipelines.common.download import user_cache
+from data_pipelines.common.errors import STOPPED, TrainingFailed, UserError, printable
+from s2f_jax.cli.commands import COMMANDS
 
 MODULE = "python -m s2f_jax.main"
 # Whatever a name is for, asking the system about it may fail like this.
@@ -26,9 +26,9 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}: see `{self.prog} --help`")
 
 
-def run(arguments: Sequence[str]) -> int:
+def dispatch(arguments: Sequence[str]) -> int:
     """-> exit code: 2 for a person's mistake, 1 for a run that failed, told in one sentence."""
-    listing = "\n".join(f"  {name:10}{command.what}" for name, command in COMMANDS.items())
+    listing = "\n".join(f"  {name:10}{command.summary}" for name, command in COMMANDS.items())
     usage = f"usage: {MODULE} [COMMAND] --config=FILE [flags]\n{listing}"
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage, file=sys.stdout if arguments else sys.stderr)
@@ -41,15 +41,16 @@ def run(arguments: Sequence[str]) -> int:
     command = COMMANDS[name]
     parser = _Parser(
         prog=f"{MODULE} {name}",
-        description=command.what,
+        description=command.summary,
         epilog=f"example: {MODULE} {name} {command.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
     command.add_flags(parser.add_argument)
     try:
         options, rest = parser.parse_known_args(list(arguments[named:]))
-        return command.run(options, rest)
+        return command.run(vars(options), rest)
     except KeyboardInterrupt:
         left = "; nothing half-written is left" if command.atomic else ""
         print(f"s2f: stopped{left}", file=sys.stderr)
@@ -90,12 +91,12 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl's flags.
     try:
-        code = run(sys.argv[1:])
+        code = dispatch(sys.argv[1:])
     except Exception:
         traceback.print_exc()
         code = 1
     if code not in (0, STOPPED) and "jax" in sys.modules:
-        from s2f_jax import cluster
+        from s2f_jax.runs import cluster
 
         cluster.leave(code)
     if code == 0 and sys.argv[1:2] == ["generate"]:

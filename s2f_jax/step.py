@@ -18,7 +18,7 @@ Batch = Mapping[str, jax.Array]
 Networks = Mapping[str, nn.Module]
 
 
-class Clips(NamedTuple):
+class NormalizedClips(NamedTuple):
     """A batch as the networks take it."""
 
     frames: jax.Array  # [B, T, H, W, 3] in [-1, 1].
@@ -27,9 +27,9 @@ class Clips(NamedTuple):
     mask: jax.Array  # bool [B, T]; True: a frame of the clip, not padding.
 
 
-def normalise(batch: Batch) -> Clips:
+def normalize(batch: Batch) -> NormalizedClips:
     """The loader's integers to [-1, 1]."""
-    return Clips(
+    return NormalizedClips(
         frames=batch["frames"].astype(float) / 127.5 - 1,
         still=batch["still"].astype(float) / 127.5 - 1,
         audio=batch["audio"].astype(float) / 32768,
@@ -55,7 +55,7 @@ def pick(key: jax.Array, batch: Batch, frames: int, moments: int) -> Picks:
 
     def draw(name: str, *shape: int) -> jax.Array:
         return jax.vmap(lambda key: jax.random.uniform(key, shape))(
-            rngs.of_places(key, name, places)
+            rngs.per_example_keys(key, name, places)
         )
 
     of_frames = (draw("frames", frames) * count).astype(jnp.int32)
@@ -69,18 +69,20 @@ def pick(key: jax.Array, batch: Batch, frames: int, moments: int) -> Picks:
     return Picks(of_frames, middles, jnp.argmax(score, axis=-1).astype(jnp.int32))
 
 
-def _frame_inputs(frames: jax.Array, clips: Clips, picks: Picks) -> tuple[jax.Array, ...]:
+def _frame_inputs(frames: jax.Array, clips: NormalizedClips, picks: Picks) -> tuple[jax.Array, ...]:
     """The frames picked, each beside its clip's still."""
     frames = jnp.take_along_axis(frames, picks.frames[:, :, None, None, None], axis=1)
     stills = jnp.broadcast_to(clips.still[:, None], frames.shape)
     return frames.reshape(-1, *frames.shape[2:]), stills.reshape(-1, *frames.shape[2:])
 
 
-def _sequence_inputs(frames: jax.Array, clips: Clips, picks: Picks) -> tuple[jax.Array, ...]:
+def _sequence_inputs(
+    frames: jax.Array, clips: NormalizedClips, picks: Picks
+) -> tuple[jax.Array, ...]:
     return frames, clips.audio, clips.mask
 
 
-def _sync_inputs(frames: jax.Array, clips: Clips, picks: Picks) -> tuple[jax.Array, ...]:
+def _sync_inputs(frames: jax.Array, clips: NormalizedClips, picks: Picks) -> tuple[jax.Array, ...]:
     """Five frames around every moment picked, and where their sound is."""
     five = picks.moments[:, :, None] + np.arange(-2, 3)[None, None]
     last = clips.mask.sum(axis=1) - 1  # Of a clip of fewer than five frames, it repeats.
@@ -91,7 +93,7 @@ def _sync_inputs(frames: jax.Array, clips: Clips, picks: Picks) -> tuple[jax.Arr
     return windows.reshape(*five.shape, *frames.shape[2:]), clips.audio, picks.moments
 
 
-def _out_of_sync_inputs(clips: Clips, picks: Picks) -> tuple[jax.Array, ...]:
+def _out_of_sync_inputs(clips: NormalizedClips, picks: Picks) -> tuple[jax.Array, ...]:
     """Real frames with sound of another moment of their clip."""
     windows, audio, _ = _sync_inputs(clips.frames, clips, picks)
     return windows, audio, picks.others
@@ -111,7 +113,7 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
     generator: Any = networks["generator"]
     still = jnp.zeros((1, generator.height, generator.width_px, 3))
     audio = jnp.zeros((1, generator.window))
-    clips = Clips(still[:, None], still, audio, jnp.ones((1, 1), bool))
+    clips = NormalizedClips(still[:, None], still, audio, jnp.ones((1, 1), bool))
     noise = jnp.zeros((1, 1, generator.noise_features))
     picks = Picks(*(jnp.zeros((1, 1), jnp.int32) for _ in Picks._fields))
     params, batch_stats = {}, {}
@@ -145,7 +147,7 @@ APPLY = {
 }
 
 
-def _per_clip(values: jax.Array, clips: Clips) -> jax.Array:
+def _per_clip(values: jax.Array, clips: NormalizedClips) -> jax.Array:
     """[B * n] -> [B]."""
     return values.reshape(clips.mask.shape[0], -1).mean(axis=1)
 
@@ -172,8 +174,8 @@ def objective(
     Returns the sum, and every term and accuracy per clip [B] with the new batch statistics.
     """
     generator: Any = networks["generator"]
-    clips, apply = normalise(batch), APPLY[keep_activations]
-    keys = rngs.of_places(key, "noise", batch["place"])
+    clips, apply = normalize(batch), APPLY[keep_activations]
+    keys = rngs.per_example_keys(key, "noise", batch["place"])
     noise_shape = (clips.mask.shape[1], generator.noise_features)
     noise = generator.noise_std * jax.vmap(lambda key: jax.random.normal(key, noise_shape))(keys)
     picks = pick(key, batch, frames_per_clip, moments_per_clip)

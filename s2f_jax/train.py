@@ -13,16 +13,20 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from data_pipelines import loader, stored
-from data_pipelines.errors import STOPPED, TrainingFailed, UserError
+from data_pipelines.common.errors import STOPPED, TrainingFailed, UserError
+from data_pipelines.loading import dataset, loader
 from data_pipelines.prepare import data_dir as shards_dir
-from s2f_jax import cost, optim, rngs, runs, sharding, starting, tasks
-from s2f_jax.checkpoint import Checkpoints, any_in
-from s2f_jax.profiling import Profile, span
-from s2f_jax.progress import Log, Meter
-from s2f_jax.runs import Config
+from s2f_jax import optim, rngs, sharding
+from s2f_jax.config.schema import Config, parse_profile
+from s2f_jax.runs import cost, warm_start
+from s2f_jax.runs.checkpoint import Checkpoints, any_in
+from s2f_jax.runs.early_stopping import EarlyStopping
+from s2f_jax.runs.log import Log, Meter
+from s2f_jax.runs.profile import Profile
+from s2f_jax.runs.signals import StopSignal
+from s2f_jax.runs.workdir import open_workdir, write_config, write_provenance
 from s2f_jax.state import TrainState
-from s2f_jax.stopping import EarlyStopping, StopSignal
+from s2f_jax.tasks.task import Validation, build
 
 COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
     # Without it some gradients add up in another order each time, and a resumed run drifts.
@@ -36,7 +40,7 @@ class Trainer:
     def __init__(self, config: Config, examples: int):
         """examples: of one epoch."""
         self.steps_per_epoch = max(1, examples // config.batch_size)
-        self.task = task = tasks.build(config)
+        self.task = task = build(config)
         self.key = jax.random.key(config.seed)
         # The first network trains from the first step on.
         self.starts = {name: task.start if i else 0 for i, name in enumerate(task.networks)}
@@ -132,7 +136,7 @@ def check_devices(config: Config) -> None:
         )
 
 
-def with_clip_frames(config: Config, clips: stored.Clips) -> Config:
+def with_clip_frames(config: Config, clips: dataset.ClipDataset) -> Config:
     """The config with the length of the training clips in place of a 0."""
     config = copy.deepcopy(config)
     config.clip_frames = config.clip_frames or clips.longest
@@ -166,11 +170,11 @@ def _train(
 ) -> int:
     signals = StopSignal()
     closing.callback(signals.close)
-    folder = runs.open_workdir(config, workdir)
+    folder = open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
-    features = tasks.build(config).features
+    features = build(config).features
     clips, others = (
-        stored.open_clips(config.data, split, shards, features) for split in ("train", "val")
+        dataset.open_dataset(config.data, split, shards, features) for split in ("train", "val")
     )
     asked, config = config, with_clip_frames(config, clips)
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
@@ -193,8 +197,8 @@ def _train(
     # 3. a fresh state.
     begun = None
     if start_from and not any_in(folder):
-        begun = starting.begin(trainer.fresh(), start_from, config.data)
-    runs.write_config(asked, folder)  # Only now: this can be a run.
+        begun = warm_start.begin(trainer.fresh(), start_from, config.data)
+    write_config(asked, folder)  # Only now: this can be a run.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
     stopping, since_log, counts = EarlyStopping(config.patience), [], [len(clips), len(others)]
@@ -211,7 +215,7 @@ def _train(
         since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
         number, (state, origin) = 0, begun or (trainer.fresh(), {})
-    runs.write_provenance(config.seed, folder, number, **origin)
+    write_provenance(config.seed, folder, number, **origin)
     total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
     log.say(
@@ -237,9 +241,9 @@ class _Run:
     folder: epath.Path
     trainer: Trainer
     counts: list[int]  # Of training and validation clips.
-    clips: stored.Clips
+    clips: dataset.ClipDataset
     batches: Any
-    validation: tasks.Validation
+    validation: Validation
     checkpoints: Checkpoints
     stopping: EarlyStopping
     since_log: list[dict[str, float]]  # The steps' values that no event has told yet.
@@ -251,7 +255,7 @@ class _Run:
         self.meter = Meter(self.config.batch_size)
         self.passed_over: set[int] = set()  # Of them, and of this process's later ones.
         # The first process's devices stand for all.
-        profiled = span("" if jax.process_index() else self.config.profile)
+        profiled = parse_profile("" if jax.process_index() else self.config.profile)
         self.profile = Profile(profiled, self.folder, self.log.say)
 
     def loop(self, state: TrainState) -> int:

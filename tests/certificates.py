@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from s2f_jax.videos.signing import Signer
+from s2f_jax.provenance.c2pa import Signer
 
 NOW = datetime.datetime.now(datetime.UTC)
 AUTHORITY = ec.generate_private_key(ec.SECP256R1())

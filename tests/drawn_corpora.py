@@ -14,10 +14,10 @@ import av
 import cv2
 import numpy as np
 
-from data_pipelines import media
 from data_pipelines.crema_d.sentences import SENTENCES
 from data_pipelines.demo import draw, face, motion, speech
-from data_pipelines.demo.speech import Span
+from data_pipelines.demo.speech import PhoneSpan
+from data_pipelines.media.sound import fit_length, resample
 
 NTSC = fractions.Fraction(30000, 1001)  # 29.97 frames/s.
 _ZOOM = 4  # Times 128x96, where the picture is large enough.
@@ -52,8 +52,8 @@ class Take:
     heads: np.ndarray  # uint8 [T, 128, 96, 3], RGB.
     fps: fractions.Fraction
     audio: np.ndarray  # float32 [S] at speech.RATE.
-    words: list[Span]
-    phones: list[Span]  # In IPA.
+    words: list[PhoneSpan]
+    phones: list[PhoneSpan]  # In IPA.
 
 
 class Actor:
@@ -62,7 +62,7 @@ class Actor:
     def __init__(self, name: str):
         self.rng = np.random.default_rng(zlib.crc32(name.encode()))
         who = dataclasses.replace(face.random_face(self.rng), glasses=0.0)
-        self.painter = draw.Painter(who, 128, 96, int(self.rng.integers(2**31)))
+        self.painter = draw.FacePainter(who, 128, 96, int(self.rng.integers(2**31)))
         voice = speech.VOICES[self.rng.integers(len(speech.VOICES))]
         self.voice = speech.Voice(voice, pitch=int(self.rng.integers(30, 71)))
 
@@ -77,12 +77,12 @@ class Actor:
         parts, words, phones, now = [np.zeros(round(pause * speech.RATE))], [], [], pause
         for sentence in sentences:
             samples, own_words, own_phones = speech.speak(tuple(sentence), self.voice)
-            words += [Span(w.text, w.start + now, w.end + now) for w in own_words]
-            phones += [Span(p.text, p.start + now, p.end + now) for p in own_phones]
+            words += [PhoneSpan(w.text, w.start + now, w.end + now) for w in own_words]
+            phones += [PhoneSpan(p.text, p.start + now, p.end + now) for p in own_phones]
             parts += [samples / 32768, np.zeros(round(pause * speech.RATE))]
             now = sum(map(len, parts)) / speech.RATE
         count = round((seconds or now) * fps)
-        audio = media.fit_length(np.concatenate(parts), round(count / fps * speech.RATE))
+        audio = fit_length(np.concatenate(parts), round(count / fps * speech.RATE))
         audio += self.rng.normal(0, 3e-4, len(audio))  # No room is silent.
         drawn = [dataclasses.replace(p, text=_DRAWN_AS.get(p.text, p.text)) for p in phones]
         moves = motion.perform(self.rng, drawn, count, float(fps), amplitude=1.0)
@@ -114,9 +114,9 @@ def tcd_timit(folder: pathlib.Path, speakers: Sequence[str], clips_per_speaker: 
         (folder / name).write_text("#!MLF!#\n" + "".join(blocks))
 
 
-def htk(path: str, spans: Sequence[Span], end: float) -> str:
+def htk(path: str, spans: Sequence[PhoneSpan], end: float) -> str:
     """A block of an .mlf, with silence at both ends."""
-    silence = Span("sil", 0, spans[0].start), Span("sil", spans[-1].end, end)
+    silence = PhoneSpan("sil", 0, spans[0].start), PhoneSpan("sil", spans[-1].end, end)
     rows = [silence[0], *spans, silence[1]]
     lines = [f"{round(1e7 * s.start)} {round(1e7 * s.end)} {s.text}\n" for s in rows]
     return f'"{path}"\n{"".join(lines)}.\n'
@@ -190,7 +190,7 @@ def write(
             frame = av.VideoFrame.from_ndarray(_staged(head, *size), format="rgb24")
             container.mux(picture.encode(frame))
         container.mux(picture.encode(None))
-        samples = media.resample(take.audio, speech.RATE, rate)
+        samples = resample(take.audio, speech.RATE, rate)
         pcm = np.rint(32767 * np.clip(samples, -1, 1)).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
         frame.sample_rate, frame.pts = rate, 0

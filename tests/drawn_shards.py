@@ -5,10 +5,12 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import corpus, media, stored
-from data_pipelines.errors import CorruptRecord
+from data_pipelines import contract
+from data_pipelines.common.errors import CorruptRecord
+from data_pipelines.loading import dataset
+from data_pipelines.media.images import encode_jpeg
 
-FORM = corpus.CorpusConfig(height=16, width=12, audio_rate=1000, fps=25)
+FORM = contract.CorpusConfig(height=16, width=12, audio_rate=1000, fps=25)
 
 
 class Drawn(tfds.core.GeneratorBasedBuilder):
@@ -25,7 +27,7 @@ class Drawn(tfds.core.GeneratorBasedBuilder):
         longest = {split: max(lengths) for split, lengths in self.lengths.items()}
         return tfds.core.DatasetInfo(
             builder=self,
-            features=corpus.features(),
+            features=contract.features(),
             metadata=tfds.core.MetadataDict({"longest": longest}),
         )
 
@@ -52,12 +54,12 @@ def example(name, speaker, frames, seed):
         "words": [],
         "phones": [],
         "blink": np.zeros(frames, np.float32),
-        "frames": [media.encode_jpeg(image) for image in images],
+        "frames": [encode_jpeg(image) for image in images],
         "landmarks": landmarks,
         "audio": rng.integers(-9999, 9999, frames * 40).astype(np.int16),
         "audio_rate": FORM.audio_rate,
     }
-    corpus.check(made, FORM)
+    contract.check(made, FORM)
     return made
 
 
@@ -83,7 +85,7 @@ def flip(path, *places):
 
 def unreadable(data_dir, split="train"):
     """The clips that cannot be read."""
-    clips, lost = stored.Clips("drawn", FORM, split, data_dir), []
+    clips, lost = dataset.ClipDataset("drawn", FORM, split, data_dir), []
     for i in range(len(clips)):
         try:
             clips[i]

@@ -11,16 +11,19 @@ import av
 import cv2
 import numpy as np
 
-from data_pipelines import clips, corpus, faces, media
+from data_pipelines import contract
+from data_pipelines.aligning import align_clip
+from data_pipelines.faces import alignment, landmarks
+from data_pipelines.media.images import decode_jpeg
 
-FORM = corpus.CorpusConfig(height=64, width=48, audio_rate=16000, fps=25)
+FORM = contract.CorpusConfig(height=64, width=48, audio_rate=16000, fps=25)
 SIZE = (96, 72)  # Height and width of a picture.
 DISC = (36.0, 48.0, 24.0)  # Centre (x, y) and radius of the face in it, pixels.
 GROUND, LIT, SKIN = 60, 110, 220
 
 # Of a disc of radius 1: what lies where in an aligned image, whose half height is the radius.
 _LANDMARKS = np.array([(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, 68)]) * 0.9
-_LANDMARKS[list(faces.STABLE)] = (faces.CANONICAL + 0.5 - (48, 64)) / 64
+_LANDMARKS[list(alignment.STABLE)] = (alignment.CANONICAL + 0.5 - (48, 64)) / 64
 
 
 def picture(lit=False, discs=((*DISC, 0),), size=SIZE):
@@ -63,7 +66,9 @@ class Discs:
             if down[1] < 0.5:  # As the model, it finds no face that is turned by far.
                 continue
             turned = _LANDMARKS @ np.array([[down[1], -down[0]], [down[0], down[1]]])
-            found.append(faces.Face((turned * radius + (x, y)).astype(np.float32), radius / 100))
+            found.append(
+                landmarks.DetectedFace((turned * radius + (x, y)).astype(np.float32), radius / 100)
+            )
         return sorted(found, key=lambda face: -face.blink)[: self.max_faces]
 
     def close(self):
@@ -151,16 +156,16 @@ def mux_sound(file, stream, samples, sound_format="fltp", layout="mono", start=0
 
 
 def raw_clip(path, **fields):
-    return clips.RawClip(path.stem, "s1", path, "1", **fields)
+    return align_clip.RawClip(path.stem, "s1", path, "1", **fields)
 
 
 def aligned(path, form=FORM, **fields):
-    return clips.align_clip(raw_clip(path, **fields), form, Discs())
+    return align_clip.align_clip(raw_clip(path, **fields), form, Discs())
 
 
 def images(clip):
     """The aligned frames, grey, float64 [T, H, W]."""
-    return np.array([media.decode_jpeg(jpeg).mean(axis=2) for jpeg in clip.jpegs])
+    return np.array([decode_jpeg(jpeg).mean(axis=2) for jpeg in clip.jpegs])
 
 
 def lit_frames(clip):

@@ -5,9 +5,9 @@ import pathlib
 import av
 import numpy as np
 
-from data_pipelines import media
-from s2f_jax.animate import Animator
-from s2f_jax.generate import generate
+from data_pipelines.media import images
+from s2f_jax.inference.animator import Animator
+from s2f_jax.render.generate import generate
 from tests.wav_files import wav
 
 RNG = np.random.default_rng(0)
@@ -26,7 +26,7 @@ def compiled_once(monkeypatch, run_folder, animator):
 def with_good_files(run_folder, tmp_path):
     """generate of one still and one sound, with good files in tmp_path for whatever is not given
     -> the video."""
-    (tmp_path / "still.png").write_bytes(media.encode_png(STILL))
+    (tmp_path / "still.png").write_bytes(images.encode_png(STILL))
     good = {
         "checkpoint": run_folder,
         "image": tmp_path / "still.png",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from data_pipelines import faces
+from data_pipelines.faces import alignment
+from data_pipelines.faces.landmarks import DetectedFace
 
 # A face about (0, 0), of one pixel from eye to eye.
 SHAPE = np.random.default_rng(0).uniform(-1, 1, (68, 2)).astype(np.float32)
@@ -17,8 +18,8 @@ class Finder:
 
     def __call__(self, image):
         landmarks = np.full((68, 2), 20.0, np.float32)
-        landmarks[list(faces.STABLE)] = 2 * faces.canonical(32, 24) + 5
-        return [faces.Face(landmarks, blink=0.25)]
+        landmarks[list(alignment.STABLE)] = 2 * alignment.canonical(32, 24) + 5
+        return [DetectedFace(landmarks, blink=0.25)]
 
     def close(self):
         pass
@@ -40,7 +41,7 @@ class SpotFinder:
                 y, x = np.nonzero(channel)
                 width = np.sqrt(4 / np.pi * channel.sum())
                 landmarks = SHAPE * width + (x.mean(), y.mean())
-                found.append(faces.Face(landmarks.astype(np.float32), blink=0.0))
+                found.append(DetectedFace(landmarks.astype(np.float32), blink=0.0))
         return sorted(found, key=lambda face: -np.prod(np.ptp(face.landmarks, axis=0)))
 
     def close(self):

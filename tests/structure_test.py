@@ -1,54 +1,144 @@
-"""The shape of the code: which way imports go, and that every config builds."""
+"""The shape of the code: imports go down one list of layers, names are one thing's, configs build."""
 
 import ast
+import collections
+import graphlib
 import importlib.util
-import pathlib
 
 import jax
 import pytest
 
-from s2f_jax import networks, optim, step
+from s2f_jax import optim, step
+from s2f_jax.models import networks
+from tests.programs import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
+# From the ground up. What a line names may import what the lines above it name, and itself; two rooms
+# of one line know nothing of each other. A room is a folder, or a module beside the folders.
+LAYERS = {
+    "data_pipelines": """
+        common
+        contract splits
+        media
+        faces
+        aligning loading
+        crema_d demo folder grid tcd_timit
+        prepare
+        quality
+    """,
+    "s2f_jax": """
+        losses optim state rngs sharding ops
+        models
+        config
+        step metrics runs
+        tasks reports sda bundle
+        train inference
+        provenance
+        render evaluation export diagnostics
+        apps
+        cli
+        main
+    """,
+}
+AT_MOST = {"data_pipelines": 4, "s2f_jax": 12}  # Modules beside the folders.
 CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "__init__.py")
 
 
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(p): p for top in (*LAYERS, "configs") for p in (ROOT / top).rglob("*.py")}
+
+
 def imports(path):
-    """The modules a file names in its imports, as 'a.b' for `from a import b` too."""
+    """The modules that a file imports, anywhere in it: within functions and for type checkers too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else node.module
 
 
-def offenders(folder, *forbidden):
-    return [
-        (path.relative_to(ROOT).as_posix(), name)
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        for name in imports(path)
-        if any(name == f or name.startswith(f + ".") for f in forbidden)
-        if not path.name.endswith("_test.py")
+GRAPH = {name: set(imports(path)) - {name} for name, path in MODULES.items()}
+
+
+def room(module):
+    """a.b.c -> b; the package itself is its own."""
+    return (module.split(".") + [""])[1]
+
+
+@pytest.mark.parametrize("top", LAYERS)
+def test_imports_go_down_the_list_of_layers(top):
+    floors = [line.split() for line in LAYERS[top].strip().splitlines()]
+    floor_of = {name: floor for floor, names in enumerate(floors) for name in names}
+    own = {name for name in MODULES if name.startswith(f"{top}.")}
+    assert {room(name) for name in own} == set(floor_of)
+    wrong = [
+        f"{name} imports {other}"
+        for name in sorted(own)
+        for other in sorted(GRAPH[name] & own)
+        if room(name) != room(other) and floor_of[room(name)] <= floor_of[room(other)]
     ]
+    assert wrong == []
 
 
-def test_models_know_jax_and_flax_and_nothing_else():
-    own = [
-        (path, name)
-        for path, name in offenders("s2f_jax/models", "s2f_jax", "data_pipelines", "ml_collections")
-        if not name.startswith("s2f_jax.models")
+def test_no_module_imports_itself_by_a_detour():
+    own = {name: others & MODULES.keys() for name, others in GRAPH.items()}
+    list(graphlib.TopologicalSorter(own).static_order())  # Raises CycleError.
+
+
+def test_the_packages_know_only_what_is_below_them():
+    forbidden = {
+        "data_pipelines": ("jax", "flax", "s2f_jax", "configs", "tests", "launch"),
+        "s2f_jax": ("configs", "tests", "launch"),
+        "configs": ("s2f_jax", "data_pipelines", "tests", "launch"),
+    }
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in GRAPH.items()
+        for other in others
+        if other.split(".")[0] in forbidden[name.split(".")[0]]
     ]
-    assert own == []
+    assert wrong == []
 
 
-def test_data_pipelines_know_no_jax_and_no_models():
-    assert offenders("data_pipelines", "jax", "flax", "s2f_jax", "configs") == []
+def test_ops_know_no_networks_and_models_no_configs_files():
+    for name, others in GRAPH.items():
+        if name.startswith(("s2f_jax.ops.", "s2f_jax.models.")):
+            assert not {other for other in others if other.startswith("ml_collections")}, name
 
 
-def test_nothing_imports_main_configs_tests_or_launch():
-    for folder in ("s2f_jax", "data_pipelines"):
-        assert offenders(folder, "s2f_jax.main", "configs", "tests", "launch") == []
-    assert offenders("configs", "s2f_jax", "data_pipelines") == []
+@pytest.mark.parametrize("top", AT_MOST)
+def test_few_modules_lie_beside_the_folders(top):
+    assert len(list((ROOT / top).glob("*.py"))) <= AT_MOST[top]
+
+
+def test_no_two_public_classes_have_one_name():
+    """But for `Builder`, which TFDS asks every corpus's to be called."""
+    places = collections.defaultdict(list)
+    for name, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(name)
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert set(twice) == {"Builder"}, twice
+
+
+def test_tests_mirror_the_code():
+    """Each folder of tests is one of the code's."""
+    for top in LAYERS:
+        for folder in (ROOT / "tests" / top).rglob("*"):
+            if folder.is_dir() and any(folder.glob("*_test.py")):
+                assert (ROOT / folder.relative_to(ROOT / "tests")).is_dir(), folder
+
+
+def test_no_file_is_longer_than_400_lines():
+    long = {name: path for name, path in MODULES.items() if path.read_text().count("\n") > 400}
+    assert long == {}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.relative_to(ROOT).as_posix())

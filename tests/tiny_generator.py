@@ -5,8 +5,9 @@ import numpy as np
 from etils import epath
 
 from configs import base
-from s2f_jax import networks, runs
-from s2f_jax.checkpoint import Checkpoints
+from s2f_jax.models import networks
+from s2f_jax.runs import workdir
+from s2f_jax.runs.checkpoint import Checkpoints
 from s2f_jax.state import TrainState
 
 
@@ -47,7 +48,7 @@ def tiny_state(config, seed=0):
 def tiny_run(folder, config=None, state=None):
     """The workdir of a run, with one checkpoint at step 3."""
     config, folder = config or tiny_config(), epath.Path(folder)
-    runs.write_config(config, folder)
+    workdir.write_config(config, folder)
     checkpoints = Checkpoints(folder)
     checkpoints.save(state or tiny_state(config), {}, {}, 20.0)
     checkpoints.close()

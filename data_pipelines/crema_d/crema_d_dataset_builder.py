@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import recorded
+from data_pipelines.aligning import base_builder
+from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.crema_d import sentences, sources
-from data_pipelines.errors import BadClip, UserError
 
 
-class Builder(recorded.RecordedBuilder):
+class Builder(base_builder.RecordedBuilder):
     """91 actors, 7442 clips of some seconds."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
 
-    def find(self, download_dir: epath.Path) -> recorded.Found:
+    def find(self, download_dir: epath.Path) -> base_builder.Found:
         """The clips in manual_dir."""
         if not self.form.manual_dir:
             raise UserError(
@@ -58,7 +58,7 @@ def builder(
             raise UserError(
                 f"CREMA-D has no actor {actor!r}; --config.data.speakers takes 1001 to 1091."
             )
-    form = recorded.RecordedConfig(
+    form = base_builder.RecordedConfig(
         height=height,
         width=width,
         audio_rate=audio_rate,

@@ -2,8 +2,8 @@
 
 import re
 
-from data_pipelines import corpus
-from data_pipelines.errors import BadClip
+from data_pipelines import contract
+from data_pipelines.common.errors import BadClip
 
 SENTENCES = {
     "IEO": "It's eleven o'clock",
@@ -28,4 +28,4 @@ def parse(name: str) -> tuple[str, str]:
     match = _NAME.fullmatch(name)
     if not match:
         raise BadClip(f"{name} is not the name of a CREMA-D clip")
-    return match[1], corpus.normal_text(SENTENCES[match[2]])
+    return match[1], contract.normal_text(SENTENCES[match[2]])

@@ -3,11 +3,12 @@
 import pathlib
 from collections.abc import Collection
 
-from data_pipelines import clips, splits
-from data_pipelines.clips import RawClip
+from data_pipelines import splits
+from data_pipelines.aligning import align_clip
+from data_pipelines.aligning.align_clip import RawClip
+from data_pipelines.aligning.base_builder import Found
+from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.crema_d import sentences
-from data_pipelines.errors import BadClip, UserError
-from data_pipelines.recorded import Found
 
 ACTORS = sorted(actor for part in splits.CREMA_D.values() for actor in part)
 LAYOUT = "a clone of github.com/CheyneyComputerScience/CREMA-D, with VideoFlash/*.flv"
@@ -29,7 +30,7 @@ def find(folder: pathlib.Path, actors: Collection[str]) -> Found:
         raise UserError(f"There is no folder {folder}; --manual_dir should hold {LAYOUT}.")
     found: dict[str, RawClip] = {}
     unusable: dict[str, str] = {}
-    for path in clips.files_below(folder, ".flv"):
+    for path in align_clip.files_below(folder, ".flv"):
         try:
             actor, said = sentences.parse(path.stem)
             if actor in actors:
@@ -62,6 +63,6 @@ def _clip(path: pathlib.Path, actor: str, said: str) -> RawClip:
         with path.open("rb") as f:
             if f.read(len(_POINTER)) == _POINTER:
                 raise BadClip(_POINTER_FOUND)
-        return RawClip(path.stem, actor, path, clips.file_stamp(path), transcript=said)
+        return RawClip(path.stem, actor, path, align_clip.file_stamp(path), transcript=said)
     except OSError as e:
         raise BadClip(f"cannot be read ({e.strerror})") from e

@@ -11,15 +11,18 @@ import numpy as np
 import soxr
 import tensorflow_datasets as tfds
 
-from data_pipelines import corpus, errors, media, shards
+from data_pipelines import contract
+from data_pipelines.aligning import shards
+from data_pipelines.common import errors
 from data_pipelines.demo import draw, face, motion, speech
+from data_pipelines.media.images import encode_jpeg
 
 SECONDS = 3  # Of every clip, as in GRID.
 _SPLITS = ("train", "val", "test")
 
 
 @dataclasses.dataclass(kw_only=True)
-class DemoConfig(corpus.CorpusConfig):
+class DemoConfig(contract.CorpusConfig):
     """How much is drawn; of these, only the form of the examples is in the folder's name."""
 
     train_speakers: int = 320
@@ -51,7 +54,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def __init__(self, *, config=None, file_format="array_record", **kwargs):
         if not isinstance(config, DemoConfig):
-            form = config or corpus.CorpusConfig()
+            form = config or contract.CorpusConfig()
             names = ("height", "width", "audio_rate", "fps")
             config = DemoConfig(**{name: getattr(form, name) for name in names})
         super().__init__(config=config, file_format=file_format, **kwargs)
@@ -64,7 +67,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         longest = {split: SECONDS * self.demo_config.fps for split in _SPLITS}  # Frames.
         return self.dataset_info_from_configs(
-            features=corpus.features(),
+            features=contract.features(),
             metadata=tfds.core.MetadataDict(self.demo_config.content() | {"longest": longest}),
         )
 
@@ -135,7 +138,7 @@ def _speaker(job: tuple[DemoConfig, str, int]) -> list[tuple[str, dict]]:
         pitch_range=int(rng.integers(30, 71)),
     )
     amplitude = rng.uniform(0.88, 1.12)
-    painter = draw.Painter(who, config.height, config.width, int(rng.integers(2**31)))
+    painter = draw.FacePainter(who, config.height, config.width, int(rng.integers(2**31)))
     examples = {}
     while len(examples) < getattr(config, f"{split}_clips"):
         sentence = speech.random_sentence(rng)
@@ -149,7 +152,7 @@ def _speaker(job: tuple[DemoConfig, str, int]) -> list[tuple[str, dict]]:
 def _clip(
     config: DemoConfig,
     rng: np.random.Generator,
-    painter: draw.Painter,
+    painter: draw.FacePainter,
     voice: speech.Voice,
     amplitude: float,
     sentence: tuple[str, ...],
@@ -164,14 +167,16 @@ def _clip(
         "words": [dataclasses.asdict(word) for word in words],
         "phones": [dataclasses.asdict(phone) for phone in phones],
         "blink": performance.blink.astype(np.float32),
-        "frames": [media.encode_jpeg(image) for image in images],
+        "frames": [encode_jpeg(image) for image in images],
         "landmarks": landmarks,
         "audio": audio,
         "audio_rate": config.audio_rate,
     }
 
 
-def _sound(config, rng, voice, sentence) -> tuple[np.ndarray, list[speech.Span], list[speech.Span]]:
+def _sound(
+    config, rng, voice, sentence
+) -> tuple[np.ndarray, list[speech.PhoneSpan], list[speech.PhoneSpan]]:
     """-> int16 [S] with silence around the speech, words, phones; onset and pace vary."""
     pace = int(rng.integers(105, 160))
     samples, words, phones = speech.speak(sentence, dataclasses.replace(voice, rate=pace))
@@ -190,5 +195,5 @@ def _sound(config, rng, voice, sentence) -> tuple[np.ndarray, list[speech.Span],
     return audio, _later(words, onset), _later(phones, onset)
 
 
-def _later(spans: list[speech.Span], onset: float) -> list[speech.Span]:
-    return [speech.Span(span.text, span.start + onset, span.end + onset) for span in spans]
+def _later(spans: list[speech.PhoneSpan], onset: float) -> list[speech.PhoneSpan]:
+    return [speech.PhoneSpan(span.text, span.start + onset, span.end + onset) for span in spans]

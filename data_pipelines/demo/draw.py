@@ -3,18 +3,27 @@
 import cv2
 import numpy as np
 
-from data_pipelines.demo import face as faces
 from data_pipelines.demo import layers
-from data_pipelines.demo.face import Face
+from data_pipelines.demo.face import (
+    EYE_CORNERS,
+    MIDDLE,
+    MOUTH_ROW,
+    DrawnFace,
+    Eye,
+    Lips,
+    brow,
+    jaw_stretch,
+    landmarks,
+)
 from data_pipelines.demo.motion import Motion
 
-_PIVOT = (faces.MIDDLE, 100.0)  # About which the head turns; at 128x96.
+_PIVOT = (MIDDLE, 100.0)  # About which the head turns; at 128x96.
 
 
-class Painter:
+class FacePainter:
     """Draws one speaker at one size."""
 
-    def __init__(self, face: Face, height: int, width: int, seed: int = 0):
+    def __init__(self, face: DrawnFace, height: int, width: int, seed: int = 0):
         self.face, self.height, self.width = face, height, width
         self.scale = height / 128  # Pixels of the frame per pixel of the 128x96 crop.
         self.fine = 3 if height <= 64 else 2  # Painted pixels per pixel of the frame.
@@ -37,13 +46,13 @@ class Painter:
     def __call__(self, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
         """-> RGB uint8 [T, H, W, 3], landmarks float32 [T, 68, 2] in pixels of the frame."""
         turn = _turns(motion)
-        marks = faces.landmarks(self.face, motion)
+        marks = landmarks(self.face, motion)
         marks = np.einsum("tij,tnj->tni", turn[:, :, :2], marks) + turn[:, None, :, 2]
         strokes = [
             (layers.fixed(self.pixels(points)), _per_frame(colour, len(turn)), thickness)
             for points, colour, thickness in self._strokes(motion)
         ]
-        stretch = faces.jaw_stretch(motion, self.face)
+        stretch = jaw_stretch(motion, self.face)
         frames = np.empty((len(turn), self.height, self.width, 3), np.uint8)
         for t in range(len(turn)):
             head = self._drop_jaw(stretch[t])
@@ -61,7 +70,7 @@ class Painter:
         """What is drawn anew in every frame, back to front: points, RGBA, 0 to fill or thickness."""
         f = self.face
         line = max(1, round(0.55 * self.fine * self.scale * 2))
-        mouth = faces.Lips(f, motion)
+        mouth = Lips(f, motion)
         lips, light = mouth.polygons(), np.clip((mouth.gap - 0.5) / 4.5, 0, 1)
         seam, dark = np.array(_shade(f.lips, 0.5)), np.array((62, 22, 24, 255))
         strokes = [
@@ -75,7 +84,7 @@ class Painter:
             (lips["teeth"], dark + light * ((232, 226, 216, 255) - dark), 0),
         ]
         for side in range(2):
-            eye = faces.Eye(f, motion, side).polygons()
+            eye = Eye(f, motion, side).polygons()
             strokes += [
                 (eye["lid"], _shade(f.skin, 0.84), 0),
                 (eye["white"], (240, 238, 236, 255), 0),
@@ -84,7 +93,7 @@ class Painter:
                 (eye["glint"], (250, 250, 250, 255), 0),
                 (eye["rim"], _shade(f.skin, 0.7), 1),
                 (eye["lash"], (38, 26, 24, 255), line),
-                (faces.brow(f, motion, side)[0], _shade(f.brow, 1), 0),
+                (brow(f, motion, side)[0], _shade(f.brow, 1), 0),
             ]
         if f.glasses:
             strokes += self._glasses(len(motion.opening))
@@ -94,21 +103,21 @@ class Painter:
         thickness = max(1, round(self.face.glasses * self.fine * self.scale))
         around = np.linspace(0, 2 * np.pi, 25)
         rings = []
-        for left, right in faces.EYE_CORNERS:
+        for left, right in EYE_CORNERS:
             middle = (np.asarray(left) + right) / 2 + (0, 1)
             cos, sin = np.cos(around), np.sin(around)
             ring = np.stack(
                 [np.sign(cos) * np.abs(cos) ** 0.7, np.sign(sin) * np.abs(sin) ** 0.7], 1
             )
             rings.append(middle + ring * (11.5, 8.5))
-        bridge = np.array([rings[0][0], (faces.MIDDLE, 41), rings[1][12]])
+        bridge = np.array([rings[0][0], (MIDDLE, 41), rings[1][12]])
         curves = [*rings, bridge]
         return [(np.repeat(c[None], frames, 0), (34, 30, 32, 255), thickness) for c in curves]
 
     def _drop_jaw(self, stretch: float) -> np.ndarray:
         """A copy of the head, the part below the mouth stretched downwards."""
         head = self.head.copy()
-        row = int(self.pixels(faces.MOUTH_ROW))
+        row = int(self.pixels(MOUTH_ROW))
         below = np.array([[1, 0, 0], [0, stretch, 0]], np.float32)
         size = head.shape[1], head.shape[0] - row
         head[row:] = cv2.warpAffine(head[row:], below, size, borderMode=cv2.BORDER_REPLICATE)

@@ -23,7 +23,7 @@ Colour = tuple[float, ...]  # RGB, 0 .. 255.
 
 
 @dataclasses.dataclass(frozen=True)
-class Face:
+class DrawnFace:
     """What tells one speaker from another; lengths at 128x96."""
 
     skin: Colour
@@ -63,7 +63,7 @@ _HAIRS = ((28, 22, 20), (62, 42, 30), (105, 70, 42), (168, 122, 70), (214, 178, 
 _EYES = ((84, 54, 34), (112, 78, 44), (70, 104, 130), (96, 132, 150), (84, 110, 70))
 
 
-def random_face(rng: np.random.Generator) -> Face:
+def random_face(rng: np.random.Generator) -> DrawnFace:
     """A speaker nobody has seen before."""
     feminine = rng.random() < 0.5
     grey = rng.random() < 0.12
@@ -81,7 +81,7 @@ def random_face(rng: np.random.Generator) -> Face:
         else (BALD, SHORT, SHORT, SIDE, SIDE, CURLY)
     )
     hue = rng.random()
-    return Face(
+    return DrawnFace(
         skin=_jitter(rng, skin, 0.03),
         cheek_width=rng.uniform(36.5, 40.5) - feminine,
         chin_row=rng.uniform(113.5, 118) - feminine,
@@ -149,7 +149,7 @@ def _points(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 class Lips:
     """The four curves of the mouth, as functions of u = -1 (left corner) .. 1 (right)."""
 
-    face: Face
+    face: DrawnFace
     motion: Motion
 
     def __post_init__(self):
@@ -246,7 +246,7 @@ class Lips:
 class Eye:
     """One eye, as functions of u = -1 (its left corner in the picture) .. 1."""
 
-    face: Face
+    face: DrawnFace
     motion: Motion
     side: int  # 0 left in the picture, 1 right.
 
@@ -306,7 +306,7 @@ class Eye:
         return np.concatenate(parts, 1)
 
 
-def brow(face: Face, motion: Motion, side: int) -> tuple[np.ndarray, np.ndarray]:
+def brow(face: DrawnFace, motion: Motion, side: int) -> tuple[np.ndarray, np.ndarray]:
     """-> outline [T, N, 2], centre line at five points [T, 5, 2] (iBUG 17 .. 21 or 22 .. 26)."""
     left, right = np.asarray(EYE_CORNERS[side]) + face.eye_shift[side]
     reach = (3.5, 1.5) if side == 0 else (1.5, 3.5)
@@ -328,7 +328,7 @@ def brow(face: Face, motion: Motion, side: int) -> tuple[np.ndarray, np.ndarray]
     return outline, _points(*line(np.linspace(0, 1, 5)))
 
 
-def nose(face: Face) -> np.ndarray:
+def nose(face: DrawnFace) -> np.ndarray:
     """iBUG 27 .. 35 [9, 2]: bridge, then base."""
     base = np.asarray(NOSE_BASE) + face.nose_shift
     steps = np.linspace(0, 1, 4)[:, None]
@@ -338,7 +338,7 @@ def nose(face: Face) -> np.ndarray:
     return np.concatenate([bridge, np.stack([base[0] + face.nose_width * u, row], -1)])
 
 
-def outline(face: Face, angles: np.ndarray) -> np.ndarray:
+def outline(face: DrawnFace, angles: np.ndarray) -> np.ndarray:
     """The resting face's edge [N, 2]; 0 right temple, pi / 2 chin, pi left temple, on to the top."""
     cos, sin = np.cos(angles), np.sin(angles)
     power = 2 / np.where(sin > 0, face.squareness, 2.5)
@@ -347,12 +347,12 @@ def outline(face: Face, angles: np.ndarray) -> np.ndarray:
     return np.stack([x, 46 + height * np.sign(sin) * np.abs(sin) ** power], -1)
 
 
-def jaw_stretch(motion: Motion, face: Face) -> np.ndarray:
+def jaw_stretch(motion: Motion, face: DrawnFace) -> np.ndarray:
     """[T] how much taller the part below the mouth gets."""
     return 1 + 0.42 * OPENING * motion.opening / (face.chin_row - MOUTH_ROW)
 
 
-def landmarks(face: Face, motion: Motion) -> np.ndarray:
+def landmarks(face: DrawnFace, motion: Motion) -> np.ndarray:
     """[T, 68, 2], before the head moves."""
     frames = len(motion.opening)
     jaw = outline(face, np.linspace(np.pi - 0.02, 0.02, 17))

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from data_pipelines.demo import face as faces
-from data_pipelines.demo.face import Face
+from data_pipelines.demo import face
+from data_pipelines.demo.face import DrawnFace
 
 SHIFT = 4  # OpenCV takes points in sixteenths of a pixel.
 
@@ -40,7 +40,7 @@ def _ellipse(centre, radii, count: int = 32) -> np.ndarray:
     return np.asarray(centre) + np.stack([np.cos(around), np.sin(around)], -1) * radii
 
 
-def backdrop(f: Face, canvas: np.ndarray, pixels) -> np.ndarray:
+def backdrop(f: DrawnFace, canvas: np.ndarray, pixels) -> np.ndarray:
     """Wall, neck and clothes, which do not move."""
     unit = float(pixels((1, 0))[0] - pixels((0, 0))[0])
     rows = np.linspace(0, 1, len(canvas), dtype=np.float32)[:, None, None]
@@ -49,7 +49,7 @@ def backdrop(f: Face, canvas: np.ndarray, pixels) -> np.ndarray:
     glow = _mask(canvas, pixels(_ellipse((48 + 40 * f.light, 40), (30, 40))), 12 * unit)
     _tint(canvas, glow, 1.12)
     neck = 0.6 * f.cheek_width
-    middle = faces.MIDDLE
+    middle = face.MIDDLE
     shoulders = [(-20, 140), (-14, 122), (14, 117), (middle - neck, 110)]
     body = np.array(shoulders + [(2 * middle - x, y) for x, y in shoulders[::-1]])
     _cover(canvas, _mask(canvas, pixels(body), 0.5), f.shirt)
@@ -71,12 +71,12 @@ def backdrop(f: Face, canvas: np.ndarray, pixels) -> np.ndarray:
     return np.clip(canvas, 0, 255)
 
 
-def head(f: Face, canvas: np.ndarray, pixels, rng: np.random.Generator) -> np.ndarray:
+def head(f: DrawnFace, canvas: np.ndarray, pixels, rng: np.random.Generator) -> np.ndarray:
     """The resting head without mouth, eyes and brows: premultiplied RGBA uint8."""
     unit = float(pixels((1, 0))[0] - pixels((0, 0))[0])
-    middle, cheek = faces.MIDDLE, f.cheek_width
-    if f.hair_style in (faces.LONG, faces.BOB, faces.CURLY):
-        bottom = {faces.LONG: 140, faces.BOB: 98, faces.CURLY: 84}[f.hair_style]
+    middle, cheek = face.MIDDLE, f.cheek_width
+    if f.hair_style in (face.LONG, face.BOB, face.CURLY):
+        bottom = {face.LONG: 140, face.BOB: 98, face.CURLY: 84}[f.hair_style]
         _hair_mass(f, canvas, pixels, bottom, unit, rng)
     for side in (-1, 1):
         ear = _ellipse((middle + side * (cheek + 1), 55), (4.5, 10))
@@ -84,13 +84,13 @@ def head(f: Face, canvas: np.ndarray, pixels, rng: np.random.Generator) -> np.nd
         inner = _ellipse((middle + side * (cheek + 2), 55), (2, 6))
         _tint(canvas, _mask(canvas, pixels(inner), 1 * unit), 0.8)
     shape = _mask(
-        canvas, pixels(faces.outline(f, np.linspace(0, 2 * np.pi, 72, endpoint=False))), 0.5
+        canvas, pixels(face.outline(f, np.linspace(0, 2 * np.pi, 72, endpoint=False))), 0.5
     )
     _cover(canvas, shape, f.skin)
     _shading(f, canvas, pixels, shape, unit)
     _nose(f, canvas, pixels, unit)
     _beard(f, canvas, pixels, shape, unit)
-    if f.hair_style == faces.BALD:  # Shaved: a hint of hair.
+    if f.hair_style == face.BALD:  # Shaved: a hint of hair.
         crown = _ellipse((middle, -24), (1.1 * cheek, f.hairline + 26))
         _cover(canvas, np.float32(0.22) * shape * _mask(canvas, pixels(crown), 3 * unit), f.hair)
     else:
@@ -98,14 +98,14 @@ def head(f: Face, canvas: np.ndarray, pixels, rng: np.random.Generator) -> np.nd
     return np.clip(np.round(canvas), 0, 255).astype(np.uint8)
 
 
-def _shading(f: Face, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) -> None:
+def _shading(f: DrawnFace, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) -> None:
     """Light from one side, darker edges, sockets, cheeks."""
-    middle, cheek = faces.MIDDLE, f.cheek_width
+    middle, cheek = face.MIDDLE, f.cheek_width
     inner = _ellipse((middle + 5 * f.light, 58), (cheek * 0.8, 48))
     _tint(canvas, shape * (1 - _mask(canvas, pixels(inner), 9 * unit)), 0.8)
     forehead = _ellipse((middle + 8 * f.light, 24), (20, 9))
     _tint(canvas, shape * _mask(canvas, pixels(forehead), 5 * unit), 1.06)
-    for side, corners in enumerate(faces.EYE_CORNERS):
+    for side, corners in enumerate(face.EYE_CORNERS):
         centre = np.mean(corners, 0)
         _tint(canvas, _mask(canvas, pixels(_ellipse(centre, (11, 7))), 3 * unit), 0.93)
         blush = _ellipse((centre[0] + (2 * side - 1) * 3, 70), (8, 7))
@@ -115,8 +115,8 @@ def _shading(f: Face, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float
     np.minimum(canvas, 255, out=canvas)
 
 
-def _nose(f: Face, canvas: np.ndarray, pixels, unit: float) -> None:
-    marks = faces.nose(f)
+def _nose(f: DrawnFace, canvas: np.ndarray, pixels, unit: float) -> None:
+    marks = face.nose(f)
     bridge, base = marks[:4], marks[4:]
     side = -1 if f.light > 0 else 1
     edge = np.concatenate([bridge[:, :] + (side * 2.5, 0), [base[2] + (side * f.nose_width, -3)]])
@@ -136,18 +136,18 @@ def _nose(f: Face, canvas: np.ndarray, pixels, unit: float) -> None:
     np.minimum(canvas, 255, out=canvas)
 
 
-def _beard(f: Face, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) -> None:
+def _beard(f: DrawnFace, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) -> None:
     hair = np.asarray(f.hair) * 0.9
     if f.beard:
-        edge = faces.outline(f, np.linspace(0.1, np.pi - 0.1, 30))
-        centre = np.array((faces.MIDDLE, 86.0))
+        edge = face.outline(f, np.linspace(0.1, np.pi - 0.1, 30))
+        centre = np.array((face.MIDDLE, 86.0))
         inside = centre + (edge - centre) * (0.66, 0.5)
         mask = _mask(canvas, pixels(np.concatenate([edge + (0, 2), inside[::-1]])), 3 * unit)
         _cover(canvas, np.float32(0.8 * f.beard) * mask * shape, hair)
     if f.moustache:
         x = np.linspace(-1, 1, 15)
-        top = faces.MOUTH_ROW - 11.5 + 2.5 * x**2
-        band = np.stack([faces.MIDDLE + 0.5 + 15 * x, top], -1)
+        top = face.MOUTH_ROW - 11.5 + 2.5 * x**2
+        band = np.stack([face.MIDDLE + 0.5 + 15 * x, top], -1)
         low = np.stack([band[:, 0], top + 6.2 - 1.5 * x**2], -1)
         mask = _mask(canvas, pixels(np.concatenate([band, low[::-1]])), 0.8 * unit)
         _cover(canvas, np.float32(0.85 * f.moustache) * mask, hair)
@@ -162,11 +162,11 @@ def _strands(canvas, mask, curves, colour, pixels, rng: np.random.Generator) -> 
         _cover(canvas, mask * lines[..., None] / np.float32(510), np.minimum(255, shade))
 
 
-def _hair_mass(f: Face, canvas, pixels, bottom: float, unit: float, rng) -> None:
+def _hair_mass(f: DrawnFace, canvas, pixels, bottom: float, unit: float, rng) -> None:
     """Hair behind the face, down to `bottom`."""
-    middle, reach = faces.MIDDLE, f.cheek_width + (9 if f.hair_style == faces.CURLY else 6)
+    middle, reach = face.MIDDLE, f.cheek_width + (9 if f.hair_style == face.CURLY else 6)
     rows = np.linspace(-20, bottom, 24)
-    waves = 1.6 if f.hair_style == faces.CURLY else 0.5
+    waves = 1.6 if f.hair_style == face.CURLY else 0.5
     left = middle - reach * np.minimum(1, 0.75 + 0.25 * np.sqrt((rows + 20) / 60))
     left = left + waves * np.sin(rows / 2.5 + rng.uniform(0, 6)) - 0.03 * np.maximum(rows - 60, 0)
     left = left + 8 * np.clip((rows - bottom + 14) / 14, 0, 1) ** 2
@@ -183,22 +183,22 @@ def _hair_mass(f: Face, canvas, pixels, bottom: float, unit: float, rng) -> None
     _strands(canvas, mask, curves, f.hair, pixels, rng)
 
 
-def _fringe(f: Face, canvas, pixels, shape, unit: float, rng) -> None:
+def _fringe(f: DrawnFace, canvas, pixels, shape, unit: float, rng) -> None:
     """Hair over the forehead and the temples."""
-    middle, cheek, line = faces.MIDDLE, f.cheek_width, f.hairline
+    middle, cheek, line = face.MIDDLE, f.cheek_width, f.hairline
     x = np.linspace(-1, 1, 41)
-    reach = cheek * (1.04 if f.hair_style in (faces.SHORT, faces.SIDE) else 1.12)
+    reach = cheek * (1.04 if f.hair_style in (face.SHORT, face.SIDE) else 1.12)
     columns = middle + reach * x
-    temple = {faces.SHORT: 34, faces.SIDE: 36, faces.LONG: 60, faces.BOB: 62, faces.CURLY: 40}
+    temple = {face.SHORT: 34, face.SIDE: 36, face.LONG: 60, face.BOB: 62, face.CURLY: 40}
     drop = temple[f.hair_style] - line
-    edge = line + drop * np.abs(x) ** (6 if f.hair_style in (faces.LONG, faces.BOB) else 5)
-    if f.hair_style in (faces.SIDE, faces.LONG):  # Swept to both sides of the parting.
+    edge = line + drop * np.abs(x) ** (6 if f.hair_style in (face.LONG, face.BOB) else 5)
+    if f.hair_style in (face.SIDE, face.LONG):  # Swept to both sides of the parting.
         away = np.abs(columns - f.parting)
         swept = np.sign(columns - f.parting) == np.sign(middle - f.parting)
         edge = np.maximum(edge, line - 5 + np.where(swept, 0.32, 0.5) * away)
-    elif f.hair_style == faces.BOB:
+    elif f.hair_style == face.BOB:
         edge += 7 * (1 - x**2)
-    elif f.hair_style == faces.CURLY:
+    elif f.hair_style == face.CURLY:
         edge += 1.8 * np.sin(columns / 2.6 + rng.uniform(0, 6))
     else:
         edge += 0.5 * np.sin(columns / 1.7)
@@ -211,7 +211,7 @@ def _fringe(f: Face, canvas, pixels, shape, unit: float, rng) -> None:
     curves = []
     for start in rng.uniform(-1, 1, 26):
         down = np.linspace(-20, 66, 20)
-        root = f.parting if f.hair_style in (faces.SIDE, faces.LONG) else middle
+        root = f.parting if f.hair_style in (face.SIDE, face.LONG) else middle
         fall = 0.55 + 0.45 * np.clip((down + 10) / 60, 0, 1)
         curves.append(np.stack([root + (middle + 1.2 * cheek * start - root) * fall, down], -1))
     _strands(canvas, mask, curves, f.hair, pixels, rng)

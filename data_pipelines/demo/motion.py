@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from data_pipelines.demo.speech import Span
+from data_pipelines.demo.speech import PhoneSpan
 
 # Per sound: opening 0..1, spread -1 (rounded) .. 1 (wide), tongue 0..1 raised, and dominance, how
 # much it imposes itself on its neighbours (Cohen and Massaro 1993). Diphthongs have two targets.
@@ -89,7 +89,7 @@ def visemes(phone: str) -> list[tuple[float, float, float, float]]:
     return _VISEMES[_SAME.get(phone, phone)]
 
 
-def mouth(phones: list[Span], frames: int, fps: float) -> dict[str, np.ndarray]:
+def mouth(phones: list[PhoneSpan], frames: int, fps: float) -> dict[str, np.ndarray]:
     """Phones -> opening, spread, press, bite, tongue, each [T], at the middle of every frame."""
     times = np.arange(-0.2, frames / fps + 0.2, _STEP)
     targets = np.tile(_REST, (len(times), 1))
@@ -118,7 +118,7 @@ def _kernel(at: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
 
 
 def perform(
-    rng: np.random.Generator, phones: list[Span], frames: int, fps: float, amplitude: float
+    rng: np.random.Generator, phones: list[PhoneSpan], frames: int, fps: float, amplitude: float
 ) -> Motion:
     """The whole performance of a clip; amplitude scales the speaker's mouth opening."""
     path = mouth(phones, frames, fps)

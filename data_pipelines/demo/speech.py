@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from data_pipelines import errors
+from data_pipelines.common import errors
 
 RATE = 22050  # Hz, of eSpeak's own voices.
 VOICES = tuple(
@@ -41,7 +41,7 @@ class Voice:
 
 
 @dataclasses.dataclass(frozen=True)
-class Span:
+class PhoneSpan:
     """A word or a sound, in seconds."""
 
     text: str
@@ -83,7 +83,9 @@ def code(sentence: tuple[str, ...]) -> str:
     return command[0] + colour[0] + preposition[0] + letter + number + adverb[0]
 
 
-def speak(sentence: tuple[str, ...], voice: Voice) -> tuple[np.ndarray, list[Span], list[Span]]:
+def speak(
+    sentence: tuple[str, ...], voice: Voice
+) -> tuple[np.ndarray, list[PhoneSpan], list[PhoneSpan]]:
     """Words -> (int16 [S] at RATE, words, phones in IPA), the same on every call.
 
     eSpeak carries its phase from one sentence to the next in variables that its own
@@ -159,7 +161,7 @@ def _synthesize(
     return np.concatenate(chunks), events
 
 
-def _spans(sentence, events, duration: float) -> tuple[list[Span], list[Span]]:
+def _spans(sentence, events, duration: float) -> tuple[list[PhoneSpan], list[PhoneSpan]]:
     """Events -> words and phones. A sound ends where the next begins, a word with its last sound."""
     timed = [event for event in events if event[0] == _EVENT_PHONEME]
     starts = [sample / RATE for _, _, sample, _ in timed] + [duration]
@@ -169,12 +171,12 @@ def _spans(sentence, events, duration: float) -> tuple[list[Span], list[Span]]:
     phones, owners = [], []
     for (_, position, _, text), start, end in zip(timed, starts, starts[1:], strict=False):
         if text.strip("ˈˌ") and end > start:  # The rest are the pauses at the end.
-            phones.append(Span(text.strip("ˈˌ"), start, end))
+            phones.append(PhoneSpan(text.strip("ˈˌ"), start, end))
             owners.append(positions.index(max(p for p in positions if p <= position)))
     words = []
     for index, text in enumerate(sentence):
         own = [phone for phone, owner in zip(phones, owners, strict=True) if owner == index]
         if not own:
             raise RuntimeError(f"eSpeak NG swallowed {text!r} in {' '.join(sentence)!r}")
-        words.append(Span(text, own[0].start, own[-1].end))
+        words.append(PhoneSpan(text, own[0].start, own[-1].end))
     return words, phones

@@ -23,7 +23,7 @@ _LEFT_OUT = 1.0  # Seconds; a longer pause is in no clip but for the margins.
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Segment:
     """Frames `first` to `last` (the one after the end) of a video."""
 
     first: int
@@ -50,7 +50,7 @@ def spoken(levels: np.ndarray, fps: float) -> np.ndarray:
     return np.stack([starts[kept], ends[kept]], axis=1)
 
 
-def parts(levels: np.ndarray, fps: float, min_seconds: float, max_seconds: float) -> list[Part]:
+def parts(levels: np.ndarray, fps: float, min_seconds: float, max_seconds: float) -> list[Segment]:
     """Levels [T], a frame each -> the clips, in order.
 
     They do not overlap, are of min_seconds to max_seconds, and hold every stretch of speech, each
@@ -76,7 +76,7 @@ def parts(levels: np.ndarray, fps: float, min_seconds: float, max_seconds: float
                 first, last = max(lo, start - around), min(hi, end + around)
                 last = min(hi, max(last, first + shortest))
                 first = max(lo, min(first, last - shortest))
-                result.append(Part(first, last, last in cuts_in_speech))
+                result.append(Segment(first, last, last in cuts_in_speech))
                 continue
             earliest, latest = start + longest // 2, start + longest
             cut = _quietest(levels, max(lo + shortest, earliest), min(hi - shortest, latest))

@@ -9,17 +9,26 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import clips, corpus, recorded
-from data_pipelines.clips import RawClip
-from data_pipelines.errors import UserError
-from data_pipelines.folder import kept, listening, naming, sharing, sources, subtitles, table
-from data_pipelines.folder.sources import Cut, Video
+from data_pipelines import contract
+from data_pipelines.aligning import align_clip, base_builder
+from data_pipelines.aligning.align_clip import RawClip
+from data_pipelines.common.errors import UserError
+from data_pipelines.folder import (
+    naming,
+    pause_detection,
+    retained,
+    sources,
+    split_by_speaker,
+    subtitles,
+    table,
+)
+from data_pipelines.folder.sources import Cut, SourceVideo
 
 _LISTED = 5  # Names in a sentence.
 
 
 @dataclasses.dataclass(kw_only=True)
-class FolderConfig(recorded.RecordedConfig):
+class FolderConfig(base_builder.RecordedConfig):
     """What is a speaker, a clip and a split; of these, only the form names the folder on disk."""
 
     csv: str = ""  # Who is in which file; empty: the folders say so.
@@ -67,7 +76,7 @@ class FolderConfig(recorded.RecordedConfig):
         return super().content() | options | {"csv": table.digest(self.table) if self.table else ""}
 
 
-class Builder(recorded.RecordedBuilder):
+class Builder(base_builder.RecordedBuilder):
     """Your own videos."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -82,19 +91,19 @@ class Builder(recorded.RecordedBuilder):
         assert isinstance(self.builder_config, FolderConfig)
         return self.builder_config
 
-    def find(self, download_dir: epath.Path) -> recorded.Found:
+    def find(self, download_dir: epath.Path) -> base_builder.Found:
         """The clips of the videos in form.manual_dir; there is nothing to download."""
         form = self.form
         if not form.manual_dir:
             raise UserError("The corpus folder is your own videos: give --manual_dir=FOLDER.")
         folder = pathlib.Path(form.manual_dir)
         if csv := form.table:
-            videos = table.read(csv, folder)
+            videos = table.read_table(csv, folder)
         else:
             videos = sources.find(folder, form.speaker_level)
         videos, absent = _of_speakers(videos, form.speakers)
         raws, unusable = self._clips(videos)
-        share = sharing.by_video if form.within_speaker else sharing.by_speaker
+        share = split_by_speaker.by_video if form.within_speaker else split_by_speaker.by_speaker
         usable = [video for video in videos if video.name not in unusable] or videos
         splits = share(usable, form.val_share, form.test_share, form.split_seed)
         if form.within_speaker:
@@ -110,14 +119,14 @@ class Builder(recorded.RecordedBuilder):
                 f"Only {in_train} of {len(raws)} clips are for training, since a speaker is in one "
                 "split whole: another --config.data.options.split_seed may suit, or a CSV's splits."
             )
-        return recorded.Found(raws, unusable, absent, splits, by)
+        return base_builder.Found(raws, unusable, absent, splits, by)
 
-    def _clips(self, videos: Sequence[Video]) -> tuple[list[RawClip], dict[str, str]]:
+    def _clips(self, videos: Sequence[SourceVideo]) -> tuple[list[RawClip], dict[str, str]]:
         """The clips of the videos, and why those without any have none."""
         form = self.form
-        lengths = listening.Lengths(form.fps, form.min_seconds, form.max_clip_seconds)
+        lengths = pause_detection.Lengths(form.fps, form.min_seconds, form.max_clip_seconds)
         whole = [video for video in videos if not video.cuts]
-        heard = kept.find_all(whole, lengths, self.form_path / "cuts", form.workers)
+        heard = retained.find_all(whole, lengths, self.form_path / "cuts", form.workers)
         raws, unusable = [], {}
         for video in videos:
             cuts = video.cuts or heard[video.name].cuts
@@ -181,8 +190,8 @@ def builder(
 
 
 def _of_speakers(
-    videos: Sequence[Video], speakers: Sequence[str]
-) -> tuple[Sequence[Video], list[str]]:
+    videos: Sequence[SourceVideo], speakers: Sequence[str]
+) -> tuple[Sequence[SourceVideo], list[str]]:
     """The videos of the speakers asked for, by their own names or ours; those that are not there."""
     if not speakers:
         return videos, []
@@ -197,7 +206,7 @@ def _of_speakers(
     return [video for video in videos if video.speaker in asked], absent
 
 
-def _raw(video: Video, number: int, cut: Cut) -> RawClip:
+def _raw(video: SourceVideo, number: int, cut: Cut) -> RawClip:
     """A part of a video as a clip."""
     said = cut.transcript or (video.transcript if cut == Cut() else "")
     said = said or subtitles.beside(video.path, cut.start, cut.end)
@@ -205,10 +214,10 @@ def _raw(video: Video, number: int, cut: Cut) -> RawClip:
         id=f"{video.name}_{number:04d}",
         speaker=video.speaker,
         path=video.path,
-        stamp=clips.file_stamp(video.path),
+        stamp=align_clip.file_stamp(video.path),
         start=cut.start,
         end=cut.end,
-        transcript=corpus.normal_text(said),
+        transcript=contract.normal_text(said),
     )
 
 

@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from data_pipelines.folder import naming
 
 SUFFIXES = frozenset(
@@ -23,7 +23,7 @@ class Cut:
 
 
 @dataclasses.dataclass(frozen=True)
-class Video:
+class SourceVideo:
     """A file with one speaker in it."""
 
     path: pathlib.Path
@@ -34,7 +34,7 @@ class Video:
     cuts: tuple[Cut, ...] = ()  # Made by hand; none: to be found.
 
 
-def find(folder: pathlib.Path, speaker_level: int) -> list[Video]:
+def find(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
     """The videos under a folder, by path; hidden files and folders are left out.
 
     A video's speaker is the folder at `speaker_level` below the root on the way to it (1: the first
@@ -66,7 +66,7 @@ def find(folder: pathlib.Path, speaker_level: int) -> list[Video]:
         folders = [root.name or "root", *relative.parent.parts]
         speaker = folders[min(speaker_level, len(folders) - 1)]
         speaker = naming.speaker_name(speaker) if speaker_level else name
-        videos.append(Video(path, name, speaker))
+        videos.append(SourceVideo(path, name, speaker))
     return videos
 
 

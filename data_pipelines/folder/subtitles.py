@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from data_pipelines.clips import Span
+from data_pipelines.aligning.align_clip import TimedText
 
 _TIME = r"(?:(\d+):)?(\d\d?):(\d\d)[.,](\d{1,3})"
 _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
@@ -28,7 +28,7 @@ def beside(video: pathlib.Path, start: float, end: float | None) -> str:
     return ""
 
 
-def parse(text: str) -> list[Span]:
+def parse(text: str) -> list[TimedText]:
     """SubRip or WebVTT -> its cues, without markup and what is in brackets."""
     cues = []
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
@@ -38,7 +38,7 @@ def parse(text: str) -> list[Span]:
                 start, end = _seconds(found.groups()[:4]), _seconds(found.groups()[4:])
                 said = " ".join(_NOT_SAID.sub("", " ".join(lines[i + 1 :])).split())
                 if said and start <= end:
-                    cues.append(Span(said, start, end))
+                    cues.append(TimedText(said, start, end))
                 break
     return cues
 

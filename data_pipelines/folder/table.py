@@ -6,9 +6,9 @@ import io
 import pathlib
 from collections.abc import Mapping
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from data_pipelines.folder import naming
-from data_pipelines.folder.sources import Cut, Video
+from data_pipelines.folder.sources import Cut, SourceVideo
 
 _NEEDED = ("file", "speaker")
 _OPTIONAL = ("split", "transcript", "start", "end")
@@ -32,7 +32,7 @@ def digest(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def read(path: pathlib.Path, folder: pathlib.Path) -> list[Video]:
+def read_table(path: pathlib.Path, folder: pathlib.Path) -> list[SourceVideo]:
     """The videos that a CSV lists, a row for each or for each of its cuts; others are left out.
 
     Files are looked for in `folder`, then beside the CSV.
@@ -107,7 +107,7 @@ def _video(
     file: pathlib.Path,
     lines: list[tuple[int, Mapping[str, str]]],
     folder: pathlib.Path,
-) -> Video:
+) -> SourceVideo:
     """The rows of one file."""
     first, row = lines[0]
     for name in ("speaker", "split"):
@@ -133,7 +133,7 @@ def _video(
     root = folder.resolve()
     relative = file.relative_to(root) if file.is_relative_to(root) else file
     speaker = naming.speaker_name(row["speaker"])
-    return Video(file, naming.video_name(relative), speaker, split, transcript, tuple(cuts))
+    return SourceVideo(file, naming.video_name(relative), speaker, split, transcript, tuple(cuts))
 
 
 def _cut(path: pathlib.Path, line: int, row: Mapping[str, str]) -> Cut:

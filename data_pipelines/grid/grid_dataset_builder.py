@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import recorded
-from data_pipelines.errors import BadClip, UserError
+from data_pipelines.aligning import base_builder
+from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.grid import sentences, sources, zenodo
 
 
-class Builder(recorded.RecordedBuilder):
+class Builder(base_builder.RecordedBuilder):
     """33 speakers, 1000 sentences of 3 s each."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
 
-    def find(self, download_dir: epath.Path) -> recorded.Found:
+    def find(self, download_dir: epath.Path) -> base_builder.Found:
         """The clips of the speakers asked for."""
         speakers = self.form.speakers or sources.SPEAKERS
         if self.form.manual_dir:
@@ -59,7 +59,7 @@ def builder(
                 f"GRID has no video of a speaker {speaker!r}; --config.data.speakers takes s1 to "
                 "s34 without s21."
             )
-    form = recorded.RecordedConfig(
+    form = base_builder.RecordedConfig(
         height=height,
         width=width,
         audio_rate=audio_rate,

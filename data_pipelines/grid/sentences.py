@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from data_pipelines.clips import Span
-from data_pipelines.errors import BadClip
+from data_pipelines.aligning.align_clip import TimedText
+from data_pipelines.common.errors import BadClip
 
 GRAMMAR = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
@@ -27,11 +27,13 @@ def words(name: str) -> list[str]:
         raise BadClip(f"{name} is not the name of a GRID sentence") from e
 
 
-def times(align: str, spoken: Sequence[str]) -> tuple[Span, ...]:
+def times(align: str, spoken: Sequence[str]) -> tuple[TimedText, ...]:
     """The lines "start end word" of an .align file -> the words, or none if it has others."""
     try:
         rows = [line.split() for line in align.splitlines() if line.strip()]
-        spans = [Span(word, int(start) / _TICKS, int(end) / _TICKS) for start, end, word in rows]
+        spans = [
+            TimedText(word, int(start) / _TICKS, int(end) / _TICKS) for start, end, word in rows
+        ]
     except ValueError:
         return ()
     spans = tuple(span for span in spans if span.text not in _SILENCE)

@@ -5,11 +5,12 @@ import pathlib
 import zipfile
 from collections.abc import Iterable, Sequence
 
-from data_pipelines import clips, splits
-from data_pipelines.clips import RawClip
-from data_pipelines.errors import BadClip, UserError
+from data_pipelines import splits
+from data_pipelines.aligning import align_clip
+from data_pipelines.aligning.align_clip import RawClip
+from data_pipelines.aligning.base_builder import Found
+from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.grid import sentences
-from data_pipelines.recorded import Found
 
 SPEAKERS = sorted((s for part in splits.GRID.values() for s in part), key=lambda s: int(s[1:]))
 _FRAMES = 75  # Of every clip; those that broke off have fewer.
@@ -62,7 +63,7 @@ def _clips(folder: pathlib.Path, speaker: str) -> list[RawClip]:
             sources[pathlib.PurePosixPath(member.filename).stem] = archive, stamp, member.filename
     for path in (folder / speaker).rglob("*.mpg"):  # An unpacked clip goes before a packed one.
         if not path.name.startswith("."):
-            sources[path.stem] = path, clips.file_stamp(path), ""
+            sources[path.stem] = path, align_clip.file_stamp(path), ""
     return [
         RawClip(f"{speaker}_{name}", speaker, path, stamp, member, frame_count=_FRAMES)
         for name, (path, stamp, member) in sorted(sources.items())

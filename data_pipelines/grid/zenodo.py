@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import tqdm
 
-from data_pipelines.download import download
-from data_pipelines.errors import UserError
+from data_pipelines.common.download import download
+from data_pipelines.common.errors import UserError
 
 RECORD_URL = "https://zenodo.org/api/records/3625687"
 FILE_URL = "https://zenodo.org/record/3625687/files/{name}?download=1"

@@ -6,9 +6,9 @@ import pathlib
 import re
 from collections.abc import Iterable, Iterator
 
-from data_pipelines import corpus
-from data_pipelines.clips import Span
-from data_pipelines.errors import UserError
+from data_pipelines import contract
+from data_pipelines.aligning.align_clip import TimedText
+from data_pipelines.common.errors import UserError
 
 Key = tuple[str, str]  # Speaker and sentence: 01M, sa1.
 
@@ -28,8 +28,8 @@ _SPEAKER = re.compile(r"(\d\d[MF])|lipspkr(\d)", re.IGNORECASE)
 class Labels:
     """Of one clip, without its silences; either may be empty."""
 
-    words: tuple[Span, ...] = ()
-    phones: tuple[Span, ...] = ()
+    words: tuple[TimedText, ...] = ()
+    phones: tuple[TimedText, ...] = ()
 
 
 def speaker_of(parts: Iterable[str]) -> str | None:
@@ -54,13 +54,13 @@ def text_of(path: pathlib.Path) -> str:
     return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
 
-def read(paths: Iterable[pathlib.Path]) -> dict[Key, Labels]:
+def read_labels(paths: Iterable[pathlib.Path]) -> dict[Key, Labels]:
     """The labels in .mlf files; a clip whose blocks are broken or contradict each other has none.
 
     A block is of phones if most of its labels are ARPAbet's, else of words: the files' names tell
     nothing that can be relied upon.
     """
-    blocks: dict[str, dict[Key, set[tuple[Span, ...]]]]
+    blocks: dict[str, dict[Key, set[tuple[TimedText, ...]]]]
     blocks = {name: collections.defaultdict(set) for name in ("words", "phones")}
     for path in paths:
         for key, rows in _blocks(text_of(path)):
@@ -79,7 +79,7 @@ def read(paths: Iterable[pathlib.Path]) -> dict[Key, Labels]:
             words=tuple(
                 dataclasses.replace(span, text=text)
                 for span in sure["words"].get(key, ())
-                if (text := corpus.normal_text(span.text))
+                if (text := contract.normal_text(span.text))
             ),
             phones=sure["phones"].get(key, ()),
         )
@@ -110,7 +110,7 @@ def _key(path: str) -> Key | None:
     return speaker, name.rpartition(".")[0].lower()
 
 
-def _spans(rows: list[list[str]]) -> tuple[Span, ...]:
+def _spans(rows: list[list[str]]) -> tuple[TimedText, ...]:
     """Lines "start end label [score]" -> the spans without silences; () if a line is broken."""
     spans, last = [], 0
     for row in rows:
@@ -121,5 +121,5 @@ def _spans(rows: list[list[str]]) -> tuple[Span, ...]:
             return ()
         last = start
         if label not in _SILENCE:
-            spans.append(Span(label, start / _TICKS, end / _TICKS))
+            spans.append(TimedText(label, start / _TICKS, end / _TICKS))
     return tuple(spans)

@@ -4,10 +4,11 @@ import pathlib
 import re
 from collections.abc import Callable, Collection, Mapping
 
-from data_pipelines import clips, corpus, splits
-from data_pipelines.clips import RawClip
-from data_pipelines.errors import UserError
-from data_pipelines.recorded import Found
+from data_pipelines import contract, splits
+from data_pipelines.aligning import align_clip
+from data_pipelines.aligning.align_clip import RawClip
+from data_pipelines.aligning.base_builder import Found
+from data_pipelines.common.errors import UserError
 from data_pipelines.tcd_timit import labels
 from data_pipelines.tcd_timit.labels import Key, Labels
 
@@ -43,7 +44,7 @@ def find(
     if not videos:
         whose = f" of {', '.join(speakers)}" if speakers else ""
         raise UserError(f"No TCD-TIMIT clips{whose} in {folder}; it should hold {LAYOUT}.")
-    labelled = labels.read(clips.files_below(folder, ".mlf"))
+    labelled = labels.read_labels(align_clip.files_below(folder, ".mlf"))
     found = [_spoken(key, path, labelled.get(key, Labels())) for key, path in videos.items()]
     if bare := sum(not (raw.words or raw.phones) for raw in found):
         print(f"{bare} of {len(found)} clips have no labels of words or phones.")
@@ -54,7 +55,7 @@ def find(
 def _videos(folder: pathlib.Path) -> tuple[dict[Key, pathlib.Path], dict[str, str]]:
     """Every clip's file, by speaker and sentence; and what cannot be used, with the reason."""
     videos, unusable = {}, {}
-    for path in clips.files_below(folder, ".mp4"):
+    for path in align_clip.files_below(folder, ".mp4"):
         place = path.relative_to(folder)
         speaker = labels.speaker_of(place.parts[:-1])
         if speaker is None or _CAMERA not in (part.lower() for part in place.parts[:-1]):
@@ -86,7 +87,7 @@ def _spoken(key: Key, path: pathlib.Path, labelled: Labels) -> RawClip:
         id="_".join(key),
         speaker=key[0],
         path=path,
-        stamp=clips.file_stamp(path),
+        stamp=align_clip.file_stamp(path),
         transcript=transcript,
         words=words,
         phones=labelled.phones,
@@ -98,4 +99,4 @@ def _prompt(video: pathlib.Path) -> str:
     path = video.with_suffix(".txt")
     if not path.is_file():
         return ""
-    return corpus.normal_text(re.sub(r"^\s*\d+\s+\d+\s", "", labels.text_of(path)))
+    return contract.normal_text(re.sub(r"^\s*\d+\s+\d+\s", "", labels.text_of(path)))

@@ -9,13 +9,14 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import recorded, splits
-from data_pipelines.errors import UserError
+from data_pipelines import splits
+from data_pipelines.aligning import base_builder
+from data_pipelines.common.errors import UserError
 from data_pipelines.tcd_timit import labels, sources
 
 
 @dataclasses.dataclass(kw_only=True)
-class TcdTimitConfig(recorded.RecordedConfig):
+class TcdTimitConfig(base_builder.RecordedConfig):
     """Which speakers train, as splits.tcd_timit explains; the defaults are the paper's split."""
 
     with_left_out: bool = False
@@ -38,7 +39,7 @@ class TcdTimitConfig(recorded.RecordedConfig):
         return splits.tcd_timit(speakers, **self.choice())
 
 
-class Builder(recorded.RecordedBuilder):
+class Builder(base_builder.RecordedBuilder):
     """59 volunteers and 3 lipspeakers, some 100 sentences of any length each."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -47,7 +48,7 @@ class Builder(recorded.RecordedBuilder):
     def __init__(self, *, config=None, **kwargs):
         super().__init__(config=config or TcdTimitConfig(), **kwargs)
 
-    def find(self, download_dir: epath.Path) -> recorded.Found:
+    def find(self, download_dir: epath.Path) -> base_builder.Found:
         """The clips in manual_dir."""
         assert isinstance(self.form, TcdTimitConfig)
         if not self.form.manual_dir:

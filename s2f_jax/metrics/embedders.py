@@ -10,8 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data_pipelines import download, faces
-from data_pipelines.errors import UserError
+from data_pipelines.common import download
+from data_pipelines.common.errors import UserError
+from data_pipelines.faces import alignment
 
 SFACE = download.Model(
     "face_recognition_sface_2021dec.onnx",
@@ -141,7 +142,9 @@ class OnnxEmbedder(Embedder):
         target = (_CROP + 0.5) * size / _CROP_SIDE - 0.5
         crops = np.stack(
             [
-                faces.align(np.ascontiguousarray(image), faces.similarity(five, target), size, size)
+                alignment.align(
+                    np.ascontiguousarray(image), alignment.similarity(five, target), size, size
+                )
                 for image, five in zip(images, points, strict=True)
             ]
         )

@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 from etils import epath
 
-from data_pipelines import download, faces, files, processes, track
-from data_pipelines.errors import UserError
+from data_pipelines.common import download, files, processes
+from data_pipelines.common.errors import UserError
+from data_pipelines.faces import tracking
+from data_pipelines.faces.landmarks import DetectedFace, FaceFinder, model_path
 
 NO_MODEL = "no face landmark model"
 TOO_FEW = "the face is seen in too few frames"
@@ -48,12 +50,12 @@ class FacesInVideos:
         Without a working landmark model `problem` says why, and no face is found.
         """
         self.problem = ""
-        self._pool = processes.Pool(workers)
+        self._pool = processes.WorkerPool(workers)
         self._cache = None if cache is None else epath.Path(cache)
         self._remembered: dict[str, np.ndarray] = {}
         try:
-            faces.FaceFinder(track.MAX_FACES).close()  # One that does not load is said once, here.
-            self._model = download.file_digest(faces.model_path(), "sha256")
+            FaceFinder(tracking.MAX_FACES).close()  # One that does not load is said once, here.
+            self._model = download.file_digest(model_path(), "sha256")
         except UserError as error:
             self.problem = str(error)
 
@@ -91,13 +93,13 @@ class FacesInVideos:
             for i, first in enumerate(firsts)
             for piece in np.split(np.flatnonzero(first), range(_FRAMES, first.sum(), _FRAMES))
         ]
-        found: list[list[list[faces.Face]]] = [[] for _ in pieces]
+        found: list[list[list[DetectedFace]]] = [[] for _ in pieces]
         tasks = [videos[i][piece] for i, piece in pieces]
         for number, result in self._pool.each(find_in_frames, tasks):
             if isinstance(result, Exception):
                 raise result
             found[number] = result
-        of_videos: list[list[list[faces.Face]]] = [[] for _ in videos]
+        of_videos: list[list[list[DetectedFace]]] = [[] for _ in videos]
         for (i, _), of_piece in zip(pieces, found, strict=True):
             of_videos[i] += of_piece
         return [
@@ -137,10 +139,10 @@ class FacesInVideos:
         return self._cache / f"{key}.npz"
 
 
-def find_in_frames(frames: np.ndarray) -> list[list[faces.Face]]:
+def find_in_frames(frames: np.ndarray) -> list[list[DetectedFace]]:
     """uint8 [T, H, W, 3] -> the faces of each frame, largest first, in pixels of the frame."""
     cv2.setNumThreads(1)  # There is a process per core already.
-    find = faces.FaceFinder(track.MAX_FACES)
+    find = FaceFinder(tracking.MAX_FACES)
     try:
         found = [find(large) for large in map(enlarged, frames)]
     finally:
@@ -168,12 +170,12 @@ def _firsts(video: np.ndarray) -> np.ndarray:
     return ~np.array([False, *repeats])
 
 
-def _follow(found: Sequence[Sequence[faces.Face]]) -> np.ndarray:
+def _follow(found: Sequence[Sequence[DetectedFace]]) -> np.ndarray:
     """The faces of each frame -> float32 [T, 68, 2] of one of them, NaN where it is unseen."""
     landmarks = np.full((len(found), 68, 2), np.nan, np.float32)
     last, empty = None, 0
     for t, of_frame in enumerate(found):
-        face = track.nearest(of_frame, last, empty)
+        face = tracking.nearest(of_frame, last, empty)
         if face is None:
             empty += not of_frame
         else:

@@ -21,7 +21,7 @@ NO_VECTOR = "the embedder gives no vector"
 _FIVE = np.array([[30.4, 43.4], [66.3, 42.2], [49.0, 62.7], [36.1, 85.1], [63.3, 84.3]])
 
 
-class Identity:
+class IdentityScorer:
     """An Instrument: acd_l2, acd_mse and acd_cos.
 
     Aligned frames are all cropped alike, by the still's landmarks. In others the face is looked for

@@ -12,11 +12,6 @@ _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
 _MOUTH_ROWS, _MOUTH_COLUMNS = (72 / 128, 112 / 128), (28 / 96, 72 / 96)
 
 
-def to_uint8(x: jax.Array) -> jax.Array:
-    """float in [-1, 1] -> uint8, rounded; values outside are clipped."""
-    return jnp.clip(jnp.round((x + 1) * 127.5), 0, 255).astype(jnp.uint8)
-
-
 def mouth_box(height: int, width: int) -> tuple[slice, slice]:
     """Rows and columns of the mouth in an aligned face of that size."""
     rows = slice(*(round(edge * height) for edge in _MOUTH_ROWS))

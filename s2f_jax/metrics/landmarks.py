@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_pipelines import faces
-from data_pipelines.measures import eye_aspect_ratio, mouth_opening
+from data_pipelines.faces import alignment
+from data_pipelines.faces.measures import eye_aspect_ratio, mouth_opening
 from s2f_jax.metrics import blinks, motion
 from s2f_jax.metrics.faces_in_videos import FacesInVideos, Track
 from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
@@ -29,12 +29,12 @@ def read_mouths(height: int, width: int) -> bool:
 
     If not, motion.MouthProbe reads them better.
     """
-    _, outer_right, inner_right, inner_left, outer_left = faces.canonical(height, width)
+    _, outer_right, inner_right, inner_left, outer_left = alignment.canonical(height, width)
     apart = (inner_left + outer_left) / 2 - (inner_right + outer_right) / 2
     return float(np.linalg.norm(apart)) >= _LARGE_ENOUGH
 
 
-class Landmarks:
+class LandmarkScorer:
     """An Instrument: lmd, jitter, blinks_per_s and blink_s; of the mouth, motion.METRICS, if asked.
 
     Curves: eye_opening [T], blinks int [n, 3], brow_height [T], and, of the mouth, mouth_opening

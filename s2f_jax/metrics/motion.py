@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from data_pipelines.measures import loudness, mouth_opening
+from data_pipelines.faces.measures import loudness, mouth_opening
 from s2f_jax.metrics.image import mouth_box
 from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
 
@@ -95,7 +95,7 @@ def fit_probe(clips: Sequence, max_clips: int = 240, seed: int = 0) -> Probe:
     )
 
 
-class MouthProbe:
+class MouthProbeScorer:
     """An Instrument: METRICS of aligned faces of any size, by a probe fitted on training clips.
 
     Curves: mouth_opening and mouth_opening_real [T].

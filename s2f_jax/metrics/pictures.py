@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from data_pipelines import loader
+from data_pipelines.loading import loader
 from s2f_jax.metrics import image, sharpness
 from s2f_jax.metrics.scoring import Pair, Score, Scores
 
@@ -15,7 +15,7 @@ _OF_BOTH = {name: jax.jit(getattr(image, name)) for name in ("psnr", "psnr_mouth
 _OF_VIDEO = {name: jax.jit(getattr(sharpness, name)) for name in ("cpbd", "fdbm")}
 
 
-class Pictures:
+class ImageScorer:
     """Scores videos of any size by their pixels.
 
     Videos of one size and of like lengths go through as one batch, of at most `pixels` pixels
@@ -63,7 +63,7 @@ def _score(pairs: Sequence[Pair]) -> list[Scores]:
         of_pair: dict[str, Score] = {name: float(of[i]) for name, of in values.items()} | none
         if not pair.aligned:
             of_pair["psnr_mouth"] = "not an aligned face"
-        scores.append(Scores({name: of_pair[name] for name in Pictures.metrics}))
+        scores.append(Scores({name: of_pair[name] for name in ImageScorer.metrics}))
     return scores
 
 

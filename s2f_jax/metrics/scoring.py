@@ -26,7 +26,7 @@ class Pair:
 
 
 def pair_of(clip: Any, video: np.ndarray, audio: np.ndarray | None = None) -> Pair:
-    """A clip of the shards (data_pipelines.stored) as the real side; audio: another than its own."""
+    """A clip of the shards (data_pipelines.loading.dataset) as the real side; audio: another than its own."""
     return Pair(
         name=clip.id,
         speaker=clip.speaker,
@@ -52,7 +52,7 @@ class Scores:
     curves: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
-class Instrument(Protocol):
+class Scorer(Protocol):
     """Scores videos in some metrics."""
 
     @property

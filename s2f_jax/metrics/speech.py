@@ -7,7 +7,7 @@ from typing import Protocol
 import jiwer
 import numpy as np
 
-from data_pipelines import letters
+from data_pipelines.loading import charset
 from s2f_jax.metrics.scoring import Pair, Scores, unscored
 
 CONVENTIONS = {
@@ -59,7 +59,7 @@ def cer(pairs: Iterable[tuple[str, str]]) -> float:
     return sum(c.letter_edits for c in counts) / sum(c.letters for c in counts)
 
 
-class Reader(Protocol):
+class LipReaderProtocol(Protocol):
     """Reads lips, as s2f_jax.reading.Reader."""
 
     height: int  # Pixels, of the aligned faces that it knows.
@@ -70,7 +70,7 @@ class Reader(Protocol):
     def read(self, videos: Sequence[np.ndarray]) -> list[str]: ...
 
 
-class Reading:
+class SpeechScorer:
     """An Instrument: WER and CER of a lip reader, against the real clip's transcript.
 
     A row's mean, weighted by words (letters), is the corpus level rate.
@@ -78,7 +78,7 @@ class Reading:
 
     metrics = ("wer", "cer")
 
-    def __init__(self, reader: Reader):
+    def __init__(self, reader: LipReaderProtocol):
         self._reader = reader
         self.about: Mapping[str, str] = {
             "lip_reader": reader.about,
@@ -99,7 +99,7 @@ class Reading:
         if not pair.transcript.strip():
             return "no transcript"
         try:
-            letters.clean(pair.transcript)
+            charset.clean(pair.transcript)
         except ValueError:
             return "the transcript has signs that the lip reader has no letters for"
         if not pair.aligned:
@@ -113,7 +113,7 @@ class Reading:
 
 def scores(transcript: str, read: str) -> Scores:
     """One reading's; a transcript in letters that the alphabet lacks raises ValueError."""
-    counted = errors(letters.clean(transcript), read)
+    counted = errors(charset.clean(transcript), read)
     return Scores(
         {"wer": counted.wer, "cer": counted.cer},
         {"wer": float(counted.words), "cer": float(counted.letters)},

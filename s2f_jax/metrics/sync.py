@@ -5,19 +5,14 @@ later than it should has an offset of k, and so has a sound that comes k frames 
 """
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from etils import epath
 
-from data_pipelines import loader, media, transforms
-from data_pipelines.errors import UserError
-from s2f_jax import networks, runs
-from s2f_jax.animate import find_checkpoint
-from s2f_jax.checkpoint import restore_variables
+from data_pipelines.loading import loader, training_examples
+from data_pipelines.media.sound import resample, to_mono_float
 from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
@@ -57,7 +52,7 @@ def confidence(curve: np.ndarray) -> float:
     return float(np.median(curve) - np.min(curve))
 
 
-class Synchrony:
+class SyncScorer:
     """An instrument: the lips of aligned faces against the sound, by a trained sync network."""
 
     metrics = METRICS
@@ -91,41 +86,6 @@ class Synchrony:
             "sync_network": f"{name}; 1 is {unit:.2f} of its own distance",
         }
 
-    @classmethod
-    def load(cls, path: epath.PathLike) -> "Synchrony":
-        """From a workdir (its best checkpoint) or a checkpoint step's folder, of a run of
-        configs/syncnet_*.py or of one with a sync discriminator, whose towers serve.
-
-        Raises UserError where there is none, or one of another schema, or a damaged one.
-        """
-        workdir, step = find_checkpoint(path)
-        config = runs.read_config(workdir)
-        try:
-            name, network = _network(config, workdir)
-            init = functools.partial(networks.sync_params, network, config.data)
-            shapes = jax.tree.map(np.shape, jax.eval_shape(init, jax.random.key(0)))
-        except (AttributeError, KeyError) as error:
-            raise UserError(
-                f"{workdir}/config.json lacks a field ({error}): use the version of s2f_jax in"
-                " the run's run.json"
-            ) from error
-        params = restore_variables(workdir, step, name)["params"]
-        params = params.get("towers", params)
-        if jax.tree.map(np.shape, params) != shapes:
-            raise UserError(
-                f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
-                " other sizes: restore it"
-            )
-        unit, figures = _own_figures(workdir, step)
-        return cls(
-            network,
-            {"params": params},
-            size=(config.data.height, config.data.width),
-            fps=config.data.fps,
-            unit=unit,
-            name=f"{name} of {workdir.name}, step {step}; {figures}",
-        )
-
     def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
         return [self._score(pair) for pair in pairs]
 
@@ -140,16 +100,16 @@ class Synchrony:
         """int16 or float32 in [-1, 1] at the network's rate, as long as that many video frames ->
         the codes of the same moments as `see`, [frames - 4, features]."""
         window, stride = sound_window(self.rate), self.rate // self.fps
-        sound = media.to_mono_float(sound)
+        sound = to_mono_float(sound)
         moments = loader.padded(frames)
-        padded = transforms.cut_audio(sound, FRAMES // 2, moments, window, stride)
+        padded = training_examples.cut_audio(sound, FRAMES // 2, moments, window, stride)
         windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
         return np.asarray(self._hear(windows))[: frames - FRAMES + 1]
 
     def _score(self, pair: Pair) -> Scores:
         if reason := self._unfit(pair):
             return unscored(METRICS, reason)
-        sound = media.resample(media.to_mono_float(pair.audio), pair.audio_rate, self.rate)
+        sound = resample(to_mono_float(pair.audio), pair.audio_rate, self.rate)
         heard = self.hear(sound, len(pair.video))
         curve = distances(self.see(pair.video), heard).mean(axis=0) / self._unit
         sure = confidence(curve)
@@ -176,39 +136,3 @@ class Synchrony:
         if len(pair.video) < SHORTEST:
             return f"fewer than {SHORTEST} frames, too short for {LAGS} on either side"
         return ""
-
-
-def _network(config: runs.Config, workdir: epath.Path) -> tuple[str, SyncNetwork]:
-    """The name that its parameters have in a run of this config, and the network."""
-    if config.task == "sync":
-        sizes = config.sync_network
-        return "sync_network", networks.sync_network(config.data, sizes, config.model.dtype)
-    if config.task != "animate" or not config.loss.sync:
-        raise UserError(
-            f"{workdir} holds neither a sync network nor a sync discriminator: give the workdir of"
-            " a run of configs/syncnet_*.py, or of one with --config.loss.sync above 0"
-        )
-    model = config.model
-    sizes = {name: model[f"sync_{name}"] for name in ("features", "width", "audio_width")}
-    return "sync_discriminator", networks.sync_network(config.data, sizes, model.dtype)
-
-
-def _own_figures(workdir: epath.Path, step: int) -> tuple[float, str]:
-    """What a run's validation said of this step: the unit of its distances, and how good it was.
-
-    The unit is the confidence that 95 % of the validation clips stay below with another clip's
-    sound, so that an offset of a confidence above 1 is hardly one of chance.
-    """
-    log = workdir / "metrics.jsonl"
-    lines = log.read_text().splitlines() if log.exists() else []
-    events = [json.loads(line) for line in lines if line.endswith("}")]
-    keys = [f"validation/{name}" for name in ("chance_confidence", "clips_right", "windows_right")]
-    for event in reversed(events):
-        chance, clips, windows = (event.get(key) for key in keys)
-        if event["step"] == step and chance:
-            return chance, (
-                f"on its validation clips it found {clips:.1%} of the clips' offsets to a frame,"
-                f" {windows:.1%} from five frames alone, and with another clip's sound 95 % had a"
-                " confidence below 1"
-            )
-    return 1.0, "what it does on real clips was not measured"

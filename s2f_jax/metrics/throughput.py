@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from data_pipelines import faces, processes, track
+from data_pipelines.common import processes
+from data_pipelines.faces import tracking
+from data_pipelines.faces.landmarks import FaceFinder
 from s2f_jax.metrics.faces_in_videos import FacesInVideos, enlarged
-from s2f_jax.metrics.landmarks import Landmarks
+from s2f_jax.metrics.landmarks import LandmarkScorer
 from s2f_jax.metrics.scoring import Pair
 
 _LEAST = 3  # Timed rounds; one before them starts the processes.
@@ -26,9 +28,9 @@ def landmarks(
 
     Raises UserError where there is no landmark model.
     """
-    faces.FaceFinder(track.MAX_FACES).close()
-    find, pool = FacesInVideos(workers), processes.Pool(workers)
-    instrument = Landmarks(find, mouth=True)
+    FaceFinder(tracking.MAX_FACES).close()
+    find, pool = FacesInVideos(workers), processes.WorkerPool(workers)
+    instrument = LandmarkScorer(find, mouth=True)
     frames = np.concatenate(videos)
     whole, alone, started = [], [], time.perf_counter()
     while len(whole) <= _LEAST or time.perf_counter() - started < 2 * seconds:
@@ -53,7 +55,7 @@ def _new_pair(video: np.ndarray, number: int) -> Pair:
     return Pair("", "", "", video, real, 25, audio, 16000, aligned=False)
 
 
-def _results(pool: processes.Pool, tasks: Sequence[np.ndarray]) -> list[float]:
+def _results(pool: processes.WorkerPool, tasks: Sequence[np.ndarray]) -> list[float]:
     results = []
     for _, result in pool.each(_detector_alone, tasks):
         if isinstance(result, Exception):
@@ -66,7 +68,7 @@ def _detector_alone(frames: np.ndarray) -> float:
     """Frames/s of one process, while the others do the same."""
     cv2.setNumThreads(1)
     images = [np.ascontiguousarray(enlarged(frame)) for frame in frames]
-    find = faces.FaceFinder(track.MAX_FACES)
+    find = FaceFinder(tracking.MAX_FACES)
     start = time.perf_counter()
     for image in images:
         find(image)

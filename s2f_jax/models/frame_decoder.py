@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from s2f_jax.models.convolutions import conv
 from s2f_jax.models.layers import CONVOLUTION, BatchNorm, DoubleConv, Dtype, conv_init
+from s2f_jax.ops.convolutions import conv
 
 
 class SkipConv(nn.Module):

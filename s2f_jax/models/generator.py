@@ -13,7 +13,7 @@ from s2f_jax.models.layers import Dtype
 from s2f_jax.models.noise_generator import NoiseGenerator
 
 
-class Identity(NamedTuple):
+class IdentityFeatures(NamedTuple):
     """What a still contributes, computed once per clip."""
 
     still: jax.Array  # [B, H, W, 3] in [-1, 1].
@@ -70,14 +70,14 @@ class Generator(nn.Module):
             (context, context) if self.recurrent else (), (noise,) if self.noise_features else ()
         )
 
-    def identify(self, still: jax.Array, train: bool = False) -> Identity:
+    def identify(self, still: jax.Array, train: bool = False) -> IdentityFeatures:
         """still [B, H, W, 3] in [-1, 1] -> Identity."""
         z_id, skips = self.identity_encoder(still, train)
-        return Identity(still, z_id, self.frame_decoder.of_skips(skips))
+        return IdentityFeatures(still, z_id, self.frame_decoder.of_skips(skips))
 
     def animate(
         self,
-        identity: Identity,
+        identity: IdentityFeatures,
         windows: jax.Array,
         noise: jax.Array,
         carry: Carry,

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from s2f_jax.models.convolutions import conv, double
+from s2f_jax.ops.convolutions import conv, conv_transpose4x4_stride2
 
 Array = jax.Array
 Dtype = Any
@@ -61,7 +61,7 @@ class DoubleConv(nn.Module):
     def __call__(self, x: Array) -> Array:
         """x [N, H, W, C] -> [N, 2H, 2W, features]."""
         kernel = self.param("kernel", conv_init, (4, 4, x.shape[-1], self.features))
-        x = double(x.astype(self.dtype), kernel.astype(self.dtype))
+        x = conv_transpose4x4_stride2(x.astype(self.dtype), kernel.astype(self.dtype))
         return checkpoint_name(x, CONVOLUTION)
 
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from s2f_jax.models import convolutions
 from s2f_jax.models.layers import BatchNorm, Dtype
+from s2f_jax.ops import convolutions
 
 
 def _plain_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 from etils import epath
 
-from data_pipelines import files, media
-from s2f_jax.report import Sample
+from data_pipelines.common import files
+from data_pipelines.media import images
 from s2f_jax.reports.expressions import Expressions
+from s2f_jax.reports.scores import Sample
 
 # stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
 Generate = Callable[[np.ndarray, list[np.ndarray], int], list[np.ndarray]]
@@ -100,7 +101,7 @@ def write(
     samples = []
     for name, title, picture, note in pictures:
         path = epath.Path(output) / "figures" / f"{name}.png"
-        files.write_atomically(path, media.encode_png(picture))
+        files.write_atomically(path, images.encode_png(picture))
         samples.append(Sample(title, note, path))
     return samples
 

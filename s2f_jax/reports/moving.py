@@ -7,7 +7,7 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from data_pipelines import files
+from data_pipelines.common import files
 from s2f_jax.reports.figures import GAP, enlarged
 
 _QUALITY = 80  # Of 100.

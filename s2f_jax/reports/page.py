@@ -71,10 +71,12 @@ def html(
     )
 
 
-def environment() -> jinja2.Environment:
-    """For the templates of pages."""
+def environment(*packages: str) -> jinja2.Environment:
+    """For the templates of reports' pages, and of other packages whose pages look alike."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("s2f_jax"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(package) for package in ("s2f_jax.reports", *packages)]
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

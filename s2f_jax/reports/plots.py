@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from s2f_jax.progress import DISCRIMINATORS
+from s2f_jax.runs.log import DISCRIMINATORS
 
 WIDTH, HEIGHT = 360, 190  # Of a plot; a card is about as wide, so that its text has one size.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 8, 30  # Around the lines.

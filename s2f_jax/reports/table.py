@@ -7,10 +7,9 @@ from typing import Any
 
 from etils import epath
 
-from data_pipelines.errors import UserError
-from s2f_jax import report
-from s2f_jax.report import ClipScores, Evaluation
+from data_pipelines.common.errors import UserError
 from s2f_jax.reports import labels, page, plots, verdicts
+from s2f_jax.reports.scores import ClipScores, Evaluation, read_report, write_files
 from s2f_jax.reports.verdicts import BASELINE, MODEL, SANITY
 
 # Conventions that may differ between runs.
@@ -45,7 +44,7 @@ def write(
         if row in failed:
             unfinished[row] = "its training failed"
         elif (folder / "report.json").exists():
-            done[row] = report.read(folder)
+            done[row] = read_report(folder)
         else:
             unfinished[row] = _progress(folder.parent.parent)
     if not done:
@@ -74,7 +73,7 @@ def write(
     logs = {row: epath.Path(runs[row]).parent.parent / "metrics.jsonl" for row in done}
     training = {row: log for row, log in logs.items() if log.exists()}
     together = Evaluation(one.corpus, one.split, conventions, scores)
-    return report.write_files(output, together, training, _videos(done), one.figures, more)
+    return write_files(output, together, training, _videos(done), one.figures, more)
 
 
 def _progress(workdir: epath.Path) -> str:

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from s2f_jax import report
-from s2f_jax.report import ClipScores
-from s2f_jax.reports import labels, paper
+from s2f_jax.reports import labels, paper, scores
 from s2f_jax.reports.intervals import paired_interval, percentiles, resampled_means
+from s2f_jax.reports.scores import ClipScores
 
 MODEL, BASELINE = "model", "static_baseline"
 SANITY = ("ground_truth", "frozen_still", "shuffled_audio")
@@ -30,7 +29,7 @@ def difference(
     cell = {"mean": None, "low": None, "high": None, "clips": len(both), "better": None}
     if not both:
         return cell
-    found = [report.columns([side[name] for name in both], metric) for side in sides]
+    found = [scores.columns([side[name] for name in both], metric) for side in sides]
     values, weights = (np.stack([side[i] for side in found]) for i in (0, 1))
     means = (values * weights).sum(axis=1) / weights.sum(axis=1)
     cell["mean"] = float(means[0] - means[1])
@@ -74,7 +73,7 @@ def _model_against_baseline(
     ordering: paper.Ordering, by_row: Mapping[str, Sequence[ClipScores]]
 ) -> dict[str, Any]:
     metric = ordering.metric
-    cells = report.summarise([*by_row[MODEL], *by_row[BASELINE]])
+    cells = scores.summarise([*by_row[MODEL], *by_row[BASELINE]])
     ours, others = (cells[row].get(metric) for row in (MODEL, BASELINE))
     if ours is None or others is None:
         return {"unknown": f"no {labels.shown(metric).label} in this evaluation"}
@@ -134,7 +133,7 @@ def _mean_rate(
     rates = []
     for row in rows:
         chosen = [clip for clip in by_row[row] if clip.clip in clips]
-        values, weights, speakers = report.columns(chosen, _BLINKS)
+        values, weights, speakers = scores.columns(chosen, _BLINKS)
         mean = (values * weights).sum() / weights.sum()
         rates.append(np.append(mean, resampled_means(values, weights, speakers)))
     return np.mean(rates, axis=0)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from configs import base
-from data_pipelines import clips, corpus, prepare, splits, stored
-from data_pipelines.errors import UserError
+from data_pipelines import contract, prepare, splits
+from data_pipelines.aligning import align_clip
+from data_pipelines.common.errors import UserError
 from data_pipelines.grid import grid_dataset_builder
+from data_pipelines.loading import dataset
 from tests import drawn_corpora
 
 VOLUNTEERS = [f"{i:02d}{'MF'[i % 2]}" for i in range(1, 60)]
@@ -103,8 +105,8 @@ def test_every_field_reaches_the_builder(name, tmp_path):
     ],
 )
 def test_transcripts_are_words_in_lower_case(text, said):
-    assert corpus.normal_text(text) == said
-    assert corpus.normal_text(said) == said
+    assert contract.normal_text(text) == said
+    assert contract.normal_text(said) == said
 
 
 def test_files_are_found_in_order_in_linked_folders_and_loops_end(tmp_path):
@@ -116,10 +118,10 @@ def test_files_are_found_in_order_in_linked_folders_and_loops_end(tmp_path):
     (tmp_path / "root" / "c").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "root" / "a" / "loop").symlink_to(tmp_path / "root")
     root = tmp_path / "root"
-    found = [path.relative_to(root).as_posix() for path in clips.files_below(root, ".mp4")]
+    found = [path.relative_to(root).as_posix() for path in align_clip.files_below(root, ".mp4")]
     assert found == ["a/3.mp4", "b/1.MP4", "b/2.mp4", "c/5.mp4"]
     with pytest.raises(UserError, match="Cannot read the folder .*nowhere"):
-        clips.files_below(tmp_path / "nowhere", ".mp4")
+        align_clip.files_below(tmp_path / "nowhere", ".mp4")
 
 
 def test_grid_s_names_say_what_is_spoken(tmp_path):
@@ -148,7 +150,7 @@ def test_a_drawn_corpus_comes_out_whole_and_in_step(name, speakers, tmp_path):
     assert summary["clips"] == {"train": 2, "val": 2, "test": 2} and not summary["quarantined"]
     by_lag = []
     for split in ("train", "val", "test"):
-        opened = stored.open_clips(data, split, tmp_path / "data")
+        opened = dataset.open_dataset(data, split, tmp_path / "data")
         for clip in (opened[i] for i in range(len(opened))):
             gap = clip.landmarks[:, 66, 1] - clip.landmarks[:, 62, 1]
             power = np.square(clip.audio.astype(float).reshape(len(clip), -1)).mean(1)

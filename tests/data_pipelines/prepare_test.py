@@ -2,7 +2,7 @@ import pytest
 
 from configs import base
 from data_pipelines import prepare, splits
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 
 
 def test_the_flag_goes_before_the_config_before_the_environment(monkeypatch):

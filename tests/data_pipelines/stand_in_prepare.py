@@ -8,7 +8,10 @@ import time
 
 import numpy as np
 
-from data_pipelines import faces, media, prepare, shards
+from data_pipelines import prepare
+from data_pipelines.aligning import shards
+from data_pipelines.faces import landmarks
+from data_pipelines.media import writer
 from tests import stand_in_faces
 
 PITCHES = {f"{speaker}/{name}": pitch for pitch, (speaker, name) in enumerate(
@@ -31,7 +34,7 @@ def write_corpus(folder):
         frames = rng.integers(0, 255, (1, 12, 8, 3)).repeat(75, 0).repeat(8, 1).repeat(8, 2)
         tone = 0.3 * np.sin(np.arange(48000) / (5 + k))
         path = folder / f"{clip}.mp4"
-        media.write_video(path, frames.astype(np.uint8), 25, tone, 16000)
+        writer.write_video(path, frames.astype(np.uint8), 25, tone, 16000)
         path.rename(path.with_suffix(".mpg"))
 
 
@@ -44,8 +47,8 @@ def data(**fields):
 
 
 if __name__ in ("__main__", "__mp_main__"):  # Also in its workers.
-    faces.FaceFinder = Finder
-    faces.model_path = lambda: None
+    landmarks.FaceFinder = Finder
+    landmarks.model_path = lambda: None
     shards.SHARD_BYTES = 200_000  # Several a split.
 
 if __name__ == "__main__":

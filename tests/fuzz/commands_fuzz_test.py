@@ -3,9 +3,10 @@
 import shlex
 import shutil
 
-import fuzz_cases
 import pytest
-from fuzz_verdicts import faults, snapshot
+
+from tests.fuzz import fuzz_cases
+from tests.fuzz.fuzz_verdicts import faults, snapshot
 
 _QUICK = 12  # Every so many-th case is in `make test`; all of them in `make fuzz`.
 NUMBERS = [

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
-from fuzz_process import Worker
 
-from s2f_jax.export import export
+from s2f_jax.export.export import export_bundle
+from tests.fuzz.fuzz_process import Worker
 from tests.tiny_generator import tiny_config, tiny_run, tiny_state
 
 
@@ -17,7 +17,7 @@ def materials(tmp_path_factory):
     run = tiny_run(folder / "run", state=state)
     params = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), state.params)
     nan_run = tiny_run(folder / "nan_run", state=state.replace(params=params))
-    export(str(run), str(folder / "bundle"))
+    export_bundle(str(run), str(folder / "bundle"))
     return {"run": run, "nan_run": nan_run, "bundle": folder / "bundle"}
 
 

@@ -7,12 +7,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import hostile_models
-import hostile_pickles
-import hostile_pictures
-import hostile_sounds
 import numpy as np
-from hostile_made import Made, drawn
+
+from tests.fuzz import hostile_models, hostile_pickles, hostile_pictures, hostile_sounds
+from tests.fuzz.hostile_made import Made, drawn
 
 COUNT = 500
 # Of each hundred.

@@ -13,7 +13,8 @@ import time
 
 import psutil
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+from tests.programs import ROOT
+
 SECONDS = 60.0  # Of a case, on a machine that is busy.
 MEMORY = 3 << 30  # Bytes that a case may take beyond what the process had.
 

@@ -10,8 +10,9 @@ import re
 import av
 import numpy as np
 
-from s2f_jax import animate
-from s2f_jax.bundles import bundle, bundle_runtime
+from s2f_jax.bundle import bundle, bundle_runtime
+from s2f_jax.inference import animator
+from s2f_jax.runs import restore
 
 FPS = 25  # Of the tiny model.
 # What a command says on the standard error beside its sentence: its own words, no library's.
@@ -132,8 +133,8 @@ def _converted(case, outcome, folder):
     output = pathlib.Path(_output(case, folder))
     if "checkpoint" in case.made:
         return [] if output.stat().st_size > 10_000 else ["the file is small"]
-    trained = animate.restore(output)
-    every = [np.asarray(leaf) for leaf in animate.jax.tree.leaves(trained.variables)]
+    trained = restore.restore_generator(output)
+    every = [np.asarray(leaf) for leaf in animator.jax.tree.leaves(trained.variables)]
     return [] if all(np.isfinite(leaf).all() for leaf in every) else ["it is not finite"]
 
 
@@ -167,7 +168,7 @@ def _exported(case, outcome, folder):
     if outcome.code:
         return []
     output = pathlib.Path(_output(case, folder))
-    config, weights = bundle.read(output)
+    config, weights = bundle.read_bundle(output)
     for line in (output / bundle_runtime.SUMS).read_text().splitlines():
         digest, name = line.split("  ")
         if hashlib.sha256((output / name).read_bytes()).hexdigest() != digest:
@@ -201,7 +202,7 @@ def _animated(case, outcome, folder):
 
 
 def _seconds(case):
-    from fuzz_cases import seconds_of
+    from tests.fuzz.fuzz_cases import seconds_of
 
     return None if "flag" in case.made else seconds_of(case)
 

@@ -21,13 +21,18 @@ os.environ["XLA_FLAGS"] = (
 
 from absl import flags, logging
 
-from data_pipelines import download, faces
-from s2f_jax import animate, convert, export, generate, main, stream
-from s2f_jax.checks import inputs
+from data_pipelines.common import download
+from data_pipelines.faces import landmarks
+from s2f_jax import main
+from s2f_jax.diagnostics import inputs
+from s2f_jax.export import export
+from s2f_jax.inference import animator
+from s2f_jax.render import generate, stream
+from s2f_jax.sda import convert
 from tests import stand_in_faces
 
 # Imported here, once, and not in the first case's time.
-COMMANDS = animate, convert, inputs, export, generate, stream
+COMMANDS = animator, convert, inputs, export, generate, stream
 
 
 def run(job, standard):
@@ -41,7 +46,7 @@ def run(job, standard):
     tempfile.tempdir = os.environ["TMPDIR"] = job["temporary"]
     answer = {"code": None, "traceback": ""}
     try:
-        answer["code"] = main.run(job["arguments"])
+        answer["code"] = main.dispatch(job["arguments"])
     except SystemExit as end:  # Of --help.
         answer["code"] = end.code or 0
     except BaseException:
@@ -61,8 +66,8 @@ def loop():
     sys.stdout.reconfigure(errors="backslashreplace")  # As main.main has it.
     flags.FLAGS.mark_as_parsed()
     logging.set_verbosity(logging.ERROR)
-    if download.local_model(faces.MODEL) is None:
-        faces.FaceFinder = stand_in_faces.Finder
+    if download.local_model(landmarks.MODEL) is None:
+        landmarks.FaceFinder = stand_in_faces.Finder
     print("ready", file=answers, flush=True)
     for line in jobs:
         print(json.dumps(run(json.loads(line), standard)), file=answers, flush=True)

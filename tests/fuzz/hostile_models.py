@@ -7,7 +7,8 @@ import shutil
 import struct
 
 import numpy as np
-from hostile_made import ODD_VALUES, Made, a_folder, a_loop, a_pipe, damage, endless
+
+from tests.fuzz.hostile_made import ODD_VALUES, Made, a_folder, a_loop, a_pipe, damage, endless
 
 
 def files(folder):

@@ -9,9 +9,18 @@ import zipfile
 
 import numpy as np
 import torch
-from hostile_made import ODD_VALUES, Made, a_folder, a_loop, a_pipe, damaged, endless, written
 
-from tests.s2f_jax import torch_generator
+from tests.fuzz.hostile_made import (
+    ODD_VALUES,
+    Made,
+    a_folder,
+    a_loop,
+    a_pipe,
+    damaged,
+    endless,
+    written,
+)
+from tests.s2f_jax.sda import torch_generator
 
 
 class Evil:

@@ -4,9 +4,12 @@ import io
 import struct
 import zlib
 
-import hostile_made
 import numpy as np
-from hostile_made import (
+from PIL import Image
+
+from data_pipelines.media import images, writer
+from tests.fuzz import hostile_made
+from tests.fuzz.hostile_made import (
     Made,
     a_folder,
     a_loop,
@@ -17,9 +20,6 @@ from hostile_made import (
     sparse,
     written,
 )
-from PIL import Image
-
-from data_pipelines import media
 
 SIZE = 16, 12  # Height and width of the tiny model.
 
@@ -98,7 +98,7 @@ def odd_size(rng, folder):
     """One pixel, one line, a size that no model has."""
     sizes = ((1, 1), (1, 12), (16, 1), (2, 2), (12, 16), (17, 12), (128, 96), (1, 20000), (3000, 3))
     size = sizes[rng.integers(len(sizes))]
-    data = media.encode_png(_pixels(rng, size))
+    data = images.encode_png(_pixels(rng, size))
     return _write(folder, data, "png", False, f"odd_size {size}", size)
 
 
@@ -179,7 +179,7 @@ def no_picture(rng, folder):
     kind = int(rng.integers(9))
     if kind == 8:
         path = folder / "picture.png"
-        media.write_video(path.with_suffix(".mp4"), np.zeros((3, 16, 12, 3), np.uint8), 25)
+        writer.write_video(path.with_suffix(".mp4"), np.zeros((3, 16, 12, 3), np.uint8), 25)
         path.with_suffix(".mp4").rename(path)
         return Made(str(path), False, path.name, "no_picture mp4")
     data = (
@@ -229,4 +229,4 @@ PICTURES = {
 
 def good(rng, folder):
     """A plain one of the model's size."""
-    return _write(folder, media.encode_png(_pixels(rng)), "png", True, "good", SIZE)
+    return _write(folder, images.encode_png(_pixels(rng)), "png", True, "good", SIZE)

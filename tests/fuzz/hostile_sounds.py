@@ -4,11 +4,21 @@ import fractions
 import struct
 
 import av
-import hostile_made
 import numpy as np
-from hostile_made import Made, a_folder, a_loop, a_pipe, endless, full, missing, nowhere, written
 
-from data_pipelines import media
+from data_pipelines.media import images, writer
+from tests.fuzz import hostile_made
+from tests.fuzz.hostile_made import (
+    Made,
+    a_folder,
+    a_loop,
+    a_pipe,
+    endless,
+    full,
+    missing,
+    nowhere,
+    written,
+)
 
 _PCM, _FLOAT, _ALAW, _EXTENSIBLE = 1, 3, 6, 0xFFFE
 
@@ -192,7 +202,7 @@ def film(rng, folder):
     path, kind = folder / "sound.mp4", int(rng.integers(4))
     sound = None if kind == 0 else _wave(rng, 8000)[:, 0].astype("f4")
     pictures = np.zeros((12, 16, 12, 3), np.uint8)
-    media.write_video(path, pictures, 25, sound, 16000)
+    writer.write_video(path, pictures, 25, sound, 16000)
     good = (False, True, None, None)[kind]
     if kind > 1:
         hostile_made.damage(path, rng)
@@ -207,7 +217,7 @@ def no_sound(rng, folder):
         rng.bytes(5000),
         bytes(5000),
         b"\xff" * 5000,
-        media.encode_png(rng.integers(0, 256, (16, 12, 3), np.uint8)),
+        images.encode_png(rng.integers(0, 256, (16, 12, 3), np.uint8)),
         _wav(_wave(rng, 0), 16000),
         b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///dev/zero\n",
         b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n",

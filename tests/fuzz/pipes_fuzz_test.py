@@ -6,11 +6,10 @@ import signal
 import subprocess
 import threading
 
-import hostile_pictures
-import hostile_sounds
 import numpy as np
 import pytest
 
+from tests.fuzz import hostile_pictures, hostile_sounds
 from tests.programs import running
 
 pytestmark = pytest.mark.slow  # A process each, some seconds.

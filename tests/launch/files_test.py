@@ -1,7 +1,6 @@
 """What is written in launch/ fits the program, its packages, and the schemas it is read by."""
 
 import math
-import pathlib
 import re
 import shlex
 import subprocess
@@ -11,9 +10,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from s2f_jax import cluster, commands, config_file, main
+from s2f_jax import main
+from s2f_jax.cli import commands
+from s2f_jax.config.read import load_config
+from s2f_jax.runs import cluster
+from tests.programs import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
 LAUNCH = ROOT / "launch"
 DOCKERFILE = (LAUNCH / "Dockerfile").read_text()
 SCRIPTS = sorted(LAUNCH.glob("*.sh"))
@@ -93,12 +95,12 @@ def test_a_jobset_s_arguments_are_accepted_and_fit_its_devices(job, container, m
 
     def train(options, rest):
         assert options.data_dir and options.workdir
-        read.append(config_file.read(options.config, rest))
+        read.append(load_config(options.config, rest))
         return 0
 
     monkeypatch.setitem(commands.COMMANDS, "train", commands.COMMANDS["train"]._replace(run=train))
     assert "command" not in container  # The image's entry point is the program.
-    assert main.run(container["args"]) == 0
+    assert main.dispatch(container["args"]) == 0
     assert job["parallelism"] == job["completions"]
     (chips,) = container["resources"]["limits"].values()
     devices = job["parallelism"] * chips
@@ -161,4 +163,4 @@ def test_a_script_s_own_arguments_are_accepted(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     (default,) = re.findall(r's2f_jax\.main "\$\{@:-(.*)\}"', (LAUNCH / name).read_text())
     (argument,) = shlex.split(default)
-    assert config_file.read(argument.removeprefix("--config="), []).name == "grid"
+    assert load_config(argument.removeprefix("--config="), []).name == "grid"

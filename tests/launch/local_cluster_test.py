@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+from tests.programs import ROOT
+
 # A flag --I=... says what process I does; each says its pid, and what it has been given.
 STAND_IN = f"""#!{sys.executable} -IS
 import os, signal, subprocess, sys, time

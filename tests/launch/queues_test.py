@@ -1,7 +1,6 @@
 """launch/slurm.sh and launch/tpu_vm.sh, with stand-ins for the cluster's commands on the PATH."""
 
 import os
-import pathlib
 import shlex
 import signal
 import subprocess
@@ -9,9 +8,10 @@ import time
 
 import pytest
 
-from s2f_jax import commands, config_file, main
-
-ROOT = pathlib.Path(__file__).parent.parent.parent
+from s2f_jax import main
+from s2f_jax.cli import commands
+from s2f_jax.config.read import load_config
+from tests.programs import ROOT
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def accepted(monkeypatch):
 
     def read(options, rest):
         assert options.data_dir and options.workdir
-        config_file.read(options.config, rest)
+        load_config(options.config, rest)
         return 0
 
     monkeypatch.setitem(commands.COMMANDS, "train", commands.COMMANDS["train"]._replace(run=read))
-    return lambda arguments: main.run(arguments) == 0
+    return lambda arguments: main.dispatch(arguments) == 0
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ shards to train on."""
 import pytest
 
 from data_pipelines import prepare
-from s2f_jax.animate import Animator
-from s2f_jax.export import export
+from s2f_jax.export.export import export_bundle
+from s2f_jax.inference.animator import Animator
 from tests import tiny
 from tests.tiny_generator import tiny_config, tiny_run
 
@@ -30,7 +30,7 @@ def animator(run_folder):
 def bundle_folder(run_folder, tmp_path_factory):
     """That run exported in every format; not to be written to."""
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    export(str(run_folder), str(folder), formats="stablehlo,onnx")
+    export_bundle(str(run_folder), str(folder), formats="stablehlo,onnx")
     return folder
 
 

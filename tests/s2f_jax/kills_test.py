@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import pathlib
 import random
 import re
 import signal
@@ -15,7 +14,8 @@ import numpy as np
 import pytest
 from orbax.checkpoint import PyTreeCheckpointer
 
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.programs import ROOT
+
 CONFIG = ["--config=configs/demo.py", "--config.max_epochs=2", "--config.loss.adversarial_from=240"]
 OFTEN = ["--config.checkpoint_every=20", "--config.log_every=1", "--config.sample_clips=1"]
 SAVED = re.compile(r"SIGTERM: saved at step (\d+)")

@@ -8,8 +8,8 @@ import pytest
 
 from configs import base
 from s2f_jax import losses, optim
-from s2f_jax.adversarial import Adversarial
-from s2f_jax.stopping import EarlyStopping
+from s2f_jax.runs.early_stopping import EarlyStopping
+from s2f_jax.tasks.animate import AnimateTask
 
 LOG2, NAN = np.log(2), float("nan")
 
@@ -50,7 +50,7 @@ def test_the_paper_schedules():
 def test_each_network_moves_at_the_papers_rate_of_the_epoch():
     """Adam's update under a constant gradient is its rate; one step an epoch here."""
     config = base.get_config()
-    rates = Adversarial(config).schedules(steps_per_epoch=1)
+    rates = AnimateTask(config).schedules(steps_per_epoch=1)
     tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
     params = {name: jnp.zeros(()) for name in rates}
     state, moves = tx.init(params), []

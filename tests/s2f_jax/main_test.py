@@ -1,18 +1,23 @@
 """The command line: whatever a person types ends in the right result or in one sentence."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
 from etils import epath
 
-from data_pipelines import check, media, prepare
+from data_pipelines import prepare
 from data_pipelines.grid import zenodo
-from s2f_jax import commands, config_file, main, runs, train
-from s2f_jax.checkpoint import Checkpoints
+from data_pipelines.media import decode, images, writer
+from data_pipelines.quality import check
+from s2f_jax import main, train
+from s2f_jax.cli import commands
+from s2f_jax.config import read
+from s2f_jax.runs import workdir
+from s2f_jax.runs.checkpoint import Checkpoints
+from tests.programs import ROOT
 
-CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs"
+CONFIGS = ROOT / "configs"
 DEMO, GRID = f"--config={CONFIGS}/demo.py", f"--config={CONFIGS}/grid.py"
 
 
@@ -24,7 +29,7 @@ def told(capsys, tmp_path, monkeypatch):
 
     def told(*arguments):
         before = sorted(tmp_path.rglob("*"))
-        assert main.run([str(argument) for argument in arguments]) == 2
+        assert main.dispatch([str(argument) for argument in arguments]) == 2
         error = capsys.readouterr().err
         assert error.startswith("s2f: ") and error.count("\n") == 1, error
         assert sorted(tmp_path.rglob("*")) == before
@@ -34,16 +39,16 @@ def told(capsys, tmp_path, monkeypatch):
 
 
 def test_no_arguments_are_answered_with_the_usage(capsys):
-    assert main.run([]) == 2
+    assert main.dispatch([]) == 2
     assert capsys.readouterr().err.startswith("usage: python -m s2f_jax.main [COMMAND]")
-    assert main.run(["--help"]) == 0
+    assert main.dispatch(["--help"]) == 0
     assert "generate" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", commands.COMMANDS)
 def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, monkeypatch):
     with pytest.raises(SystemExit) as end:
-        main.run([command, "--help"])
+        main.dispatch([command, "--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
     example = shown[shown.index(f"example: python -m s2f_jax.main {command} ") :].split()[4:]
@@ -52,7 +57,7 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
         run=lambda options, rest: accepted.append((options, rest)) or 0
     )
     monkeypatch.setitem(commands.COMMANDS, command, replaced)
-    assert main.run(example) == 0
+    assert main.dispatch(example) == 0
     assert accepted[0][1] == []
 
 
@@ -155,7 +160,7 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
         "--config.data.speakers=s2",
         "--config.name=mine",
     ]
-    assert main.run([f"{DEMO}:sda", *overrides, "--data_dir=d"]) == 0
+    assert main.dispatch([f"{DEMO}:sda", *overrides, "--data_dir=d"]) == 0
     config, *where = seen[0]
     assert where == ["runs/mine", "d", None]
     assert (config.batch_size, config.loss.frame, config.mirror) == (16, 2.0, False)
@@ -164,7 +169,7 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
 
 
 def test_what_is_left_alone_is_the_file_s():
-    assert config_file.read(f"{CONFIGS}/grid.py", []).batch_size == 16
+    assert read.load_config(f"{CONFIGS}/grid.py", []).batch_size == 16
 
 
 # What the corpora say.
@@ -209,8 +214,8 @@ def test_a_check_without_shards_says_what_makes_them(told):
 @pytest.mark.parametrize(("errors", "code"), [(0, 0), (2, 1)])
 def test_a_check_fails_on_errors_and_not_on_warnings(errors, code, monkeypatch):
     found = {"errors": errors, "warnings": 3}
-    monkeypatch.setattr(check, "check", lambda data, manual_dir, data_dir: found)
-    assert main.run(["prepare", "--check", GRID, "--data_dir=any"]) == code
+    monkeypatch.setattr(check, "check_shards", lambda data, manual_dir, data_dir: found)
+    assert main.dispatch(["prepare", "--check", GRID, "--data_dir=any"]) == code
 
 
 def _generate(builder, **kwargs):
@@ -228,7 +233,7 @@ def test_without_shards_prepare_is_named(told):
 def shards(tmp_path_factory):
     """One clip a split."""
     folder = tmp_path_factory.mktemp("shards")
-    config = config_file.read(f"{CONFIGS}/demo.py", SMALL)
+    config = read.load_config(f"{CONFIGS}/demo.py", SMALL)
     prepare.prepare(config.data, None, folder)
     return folder
 
@@ -248,7 +253,9 @@ def test_evaluate_says_what_it_cannot_find(told, shards, tmp_path):
     where = ["evaluate", DEMO, *SMALL, f"--data_dir={shards}"]
     assert "no split 'dev' (it has: train, val, test)" in told(*where, "--split=dev")
     assert "there is no checkpoint at runs/demo: give a run's workdir" in told(*where)
-    runs.write_config(config_file.read(f"{CONFIGS}/demo.py", SMALL), epath.Path(tmp_path / "run"))
+    workdir.write_config(
+        read.load_config(f"{CONFIGS}/demo.py", SMALL), epath.Path(tmp_path / "run")
+    )
     assert "run holds no checkpoint: give the workdir" in told(*where, "--workdir=run")
     Checkpoints(tmp_path / "run").close()  # As of a run that has not saved yet.
     assert "run holds no checkpoint: give the workdir" in told(*where, "--workdir=run")
@@ -282,16 +289,16 @@ def test_generate_writes_a_video_under_the_names_of_other_tools(
     run_folder, tmp_path, capsys, names
 ):
     still = np.random.default_rng(0).integers(0, 256, (16, 12, 3), np.uint8)
-    (tmp_path / "still.png").write_bytes(media.encode_png(still))
-    media.write_video(tmp_path / "talk.mp4", still[None], 25, np.zeros(640), 16000)
+    (tmp_path / "still.png").write_bytes(images.encode_png(still))
+    writer.write_video(tmp_path / "talk.mp4", still[None], 25, np.zeros(640), 16000)
     files = [tmp_path / name for name in ("still.png", "talk.mp4", "out.mp4")]
     flags = [f"--{name}={file}" for name, file in zip(names, files, strict=True)]
     arguments = ["generate", f"--checkpoint={run_folder}", *flags, "--aligned", "--seed=3"]
-    assert main.run(arguments) == 0
+    assert main.dispatch(arguments) == 0
     shown = capsys.readouterr()
     assert shown.out == f"{tmp_path}/out.mp4: 1 frames, 0.04 s, 12x16\n" and shown.err == ""
-    assert len(media.decode_clip(tmp_path / "out.mp4").frames) == 1
-    assert main.run([*arguments, "--fast"]) == 2
+    assert len(decode.decode_clip(tmp_path / "out.mp4").frames) == 1
+    assert main.dispatch([*arguments, "--fast"]) == 2
     assert "'--fast' is not a flag of this command: see --help" in capsys.readouterr().err
 
 
@@ -300,8 +307,8 @@ def test_generate_says_what_is_wrong(told, tmp_path, run_folder):
     (tmp_path / "run" / "config.json").write_text("{")
     (tmp_path / "run" / "checkpoints").symlink_to(run_folder / "checkpoints")
     still = np.zeros((16, 12, 3), np.uint8)
-    (tmp_path / "still.png").write_bytes(media.encode_png(still))
-    media.write_video(tmp_path / "talk.mp4", still[None], 25, np.zeros(640), 16000)
+    (tmp_path / "still.png").write_bytes(images.encode_png(still))
+    writer.write_video(tmp_path / "talk.mp4", still[None], 25, np.zeros(640), 16000)
     rest = ["--image=still.png", "--audio=talk.mp4", "--output=out.mp4"]
     assert "no checkpoint at none: give a run's workdir" in told(
         "generate", "--checkpoint=none", *rest

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -11,8 +10,7 @@ import pytest
 
 from data_pipelines import prepare
 from tests import tiny
-
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.programs import ROOT
 
 
 @pytest.mark.slow

@@ -9,10 +9,11 @@ import optax
 import pytest
 
 from configs import base
-from s2f_jax import networks as nets
 from s2f_jax import optim, rngs, step
-from s2f_jax.adversarial import Adversarial
 from s2f_jax.metrics import image
+from s2f_jax.models import pixels
+from s2f_jax.models.networks import build
+from s2f_jax.tasks.animate import AnimateTask
 
 RATES = (1e-3, 2e-3, 4e-3)
 WEIGHTS = {"reconstruction": 400.0, "frame_discriminator": 1.0, "sequence_discriminator": 1.0}
@@ -52,7 +53,7 @@ def batch_of(clips=2, frames=5, height=16, width=12, window=60, stride=40):
 @functools.cache
 def set_up(rates=RATES, **model):
     config = tiny_config(**model)
-    networks = nets.build(config.data, config.model, config.loss)
+    networks = build(config.data, config.model, config.loss)
     schedules = {
         name: optim.epoch_decay(rate, 10, 20, 0.9)
         for name, rate in zip(networks, rates, strict=True)
@@ -359,7 +360,7 @@ def test_two_clips_can_be_overfitted():
     run = compiled(**fields)
     for i in range(1500):
         state, metrics, _ = run(state, batch, jax.random.key(i))
-    clips = step.normalise(batch)
+    clips = step.normalize(batch)
     generated, _ = networks["generator"].apply(
         state.variables("generator"),
         clips.still,
@@ -370,20 +371,20 @@ def test_two_clips_can_be_overfitted():
     )
     half = slice(8, None)  # What the reconstruction loss sees.
     psnr = image.psnr(
-        image.to_uint8(generated)[:, :, half], batch["frames"][:, :, half], batch["mask"]
+        pixels.to_uint8(generated)[:, :, half], batch["frames"][:, :, half], batch["mask"]
     )
     assert float(psnr.min()) > 35, (psnr, metrics)
 
 
 def test_a_discriminator_without_a_weight_does_not_exist():
     config = tiny_config()
-    assert list(nets.build(config.data, config.model, config.loss)) == [
+    assert list(build(config.data, config.model, config.loss)) == [
         "generator", "frame_discriminator", "sequence_discriminator"
     ]  # fmt: skip
     config.loss.frame = config.loss.sequence = 0.0
-    assert list(nets.build(config.data, config.model, config.loss)) == ["generator"]
+    assert list(build(config.data, config.model, config.loss)) == ["generator"]
     config.loss.sync = 1.0
-    assert list(nets.build(config.data, config.model, config.loss)) == [
+    assert list(build(config.data, config.model, config.loss)) == [
         "generator", "sync_discriminator"
     ]  # fmt: skip
 
@@ -392,7 +393,7 @@ def test_without_discriminators_every_step_is_of_l1():
     config = tiny_config()
     config.loss.frame = config.loss.sequence = 0.0
     config.batch_size, config.clip_frames = 2, 5
-    task = Adversarial(config)
+    task = AnimateTask(config)
     tx = optim.multi_adam(task.schedules(10), 0.5, 0.999)
     state = jax.jit(functools.partial(task.init, tx))(jax.random.key(0))
     _, metrics, _ = jax.jit(task.step(tx, True))(state, batch_of(), jax.random.key(1))

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s2f_jax import networks as nets
 from s2f_jax import optim, step
+from s2f_jax.models.networks import build
 from tests.s2f_jax.step_test import batch_of, reached, tiny_config
 
 FRAMES = 24  # Room for moments that are 3 to 15 frames apart.
@@ -27,7 +27,7 @@ def set_up():
     config = tiny_config(sync_width=4, sync_audio_width=2, sync_features=8)
     config.loss.frame = config.loss.sequence = 0.0
     config.loss.sync = 1.0
-    networks = nets.build(config.data, config.model, config.loss)
+    networks = build(config.data, config.model, config.loss)
     tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks}, 0.5, 0.999)
     return networks, tx, jax.jit(functools.partial(step.init, networks, tx))(jax.random.key(0))
 
@@ -35,7 +35,7 @@ def set_up():
 def test_it_exists_only_where_it_has_a_weight():
     assert list(set_up()[0]) == ["generator", "sync_discriminator"]
     config = tiny_config()
-    assert "sync_discriminator" not in nets.build(config.data, config.model, config.loss)
+    assert "sync_discriminator" not in build(config.data, config.model, config.loss)
 
 
 @functools.cache
@@ -145,7 +145,7 @@ def test_a_clip_too_short_for_others_gives_what_it_has():
 def test_it_is_shown_the_frames_of_a_moment_its_sound_and_sound_of_another_one():
     batch = batch_of(frames=FRAMES)
     batch["mask"] = batch["mask"].at[1, 3:].set(False)
-    clips = step.normalise(batch)
+    clips = step.normalize(batch)
     middles, others = jnp.array([[2, 9], [2, 2]]), jnp.array([[14, 3], [0, 0]])
     picks = step.Picks(middles, middles, others)
     windows, audio, moments = step.INPUTS["sync_discriminator"](clips.frames, clips, picks)

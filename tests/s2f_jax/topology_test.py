@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
@@ -15,8 +14,8 @@ import pytest
 
 from data_pipelines import prepare
 from tests import tiny
+from tests.programs import ROOT
 
-ROOT = pathlib.Path(__file__).parents[2]
 SPLIT = "--config.split_state=True"
 # Large enough for some leaves to be split, and for the CPU's own forms of convolutions.
 WIDE = [

@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from data_pipelines import stored
-from data_pipelines.errors import TrainingFailed
-from s2f_jax import runs, train
-from s2f_jax.validation import Validation
+from data_pipelines.common.errors import TrainingFailed
+from data_pipelines.loading import dataset
+from s2f_jax import train
+from s2f_jax.runs import workdir
+from s2f_jax.tasks.animate_validation import AnimateValidation
 from tests import drawn_shards
 from tests.logged import events
 from tests.tiny import get_config as tiny
@@ -46,7 +47,7 @@ def test_clips_of_any_length_train_and_a_damaged_one_is_told_and_counted(
     assert all(np.isfinite(e["generator/reconstruction"]) for e in logged if "clips_per_s" in e)
     shown = capsys.readouterr().out
     assert len(re.findall(rf"record {lost} of .*drawn-train.* is damaged", shown)) == 1
-    assert runs.read_config(tmp_path / "run").clip_frames == 0
+    assert workdir.read_config(tmp_path / "run").clip_frames == 0
 
 
 def test_more_damaged_records_than_allowed_end_the_run(any_lengths, tmp_path):
@@ -64,12 +65,12 @@ def test_validation_scores_do_not_depend_on_the_batches(any_lengths, tmp_path):
     """Each clip by itself, or side by side with others of another length."""
     root, _ = any_lengths
     config = of_any_lengths()
-    clips = stored.open_clips(config.data, "val", root)
+    clips = dataset.open_dataset(config.data, "val", root)
     trainer = train.Trainer(train.with_clip_frames(config, clips), examples=8)
     state = trainer.fresh()
     alone = [
-        Validation([clip], trainer.task.generator, 4, 0, trainer.key).scores(state)["psnr"]
+        AnimateValidation([clip], trainer.task.generator, 4, 0, trainer.key).scores(state)["psnr"]
         for clip in clips
     ]
-    together = Validation(clips, trainer.task.generator, 4, 0, trainer.key).scores(state)
+    together = AnimateValidation(clips, trainer.task.generator, 4, 0, trainer.key).scores(state)
     np.testing.assert_allclose(together["psnr"], np.mean(alone), rtol=1e-5)

@@ -16,18 +16,23 @@ import numpy as np
 import pytest
 
 from configs import demo
-from data_pipelines import files, stored
-from data_pipelines.errors import TrainingFailed, UserError
-from s2f_jax import checkpoint, networks, runs, step, train
-from s2f_jax.animate import Animator
-from s2f_jax.checkpoint import Checkpoints
-from s2f_jax.validation import Validation
+from data_pipelines.common import files
+from data_pipelines.common.errors import TrainingFailed, UserError
+from data_pipelines.loading import dataset
+from s2f_jax import step, train
+from s2f_jax.config import schema
+from s2f_jax.inference.animator import Animator
+from s2f_jax.models import networks
+from s2f_jax.runs import checkpoint
+from s2f_jax.runs.checkpoint import Checkpoints
+from s2f_jax.runs.workdir import read_config
+from s2f_jax.tasks.animate_validation import AnimateValidation
 from tests.logged import events
 from tests.tiny import get_config as tiny
 
 
 def final_state(workdir):
-    config = runs.read_config(workdir)
+    config = read_config(workdir)
     trainer = train.Trainer(config, examples=8)
     checkpoints = Checkpoints(workdir, read_only=True)
     state, position, _ = checkpoints.restore(checkpoints.latest(), trainer.like())
@@ -44,7 +49,7 @@ def run_through(shards, tmp_path_factory):
 
 def test_a_run_leaves_what_the_design_lists(run_through, shards):
     config = json.loads((run_through / "config.json").read_text())
-    assert config["schema"] == runs.SCHEMA
+    assert config["schema"] == schema.SCHEMA
     made = json.loads((run_through / "run.json").read_text())
     assert made["versions"]["jax"] == jax.__version__
     logged = events(run_through)
@@ -90,7 +95,7 @@ def test_stop_and_resume_equals_running_through(run_through, shards, tmp_path, m
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(run_through, tmp_path, capsys):
     """A flipped byte in any file of the newest; or the first file of one of its parts gone."""
-    trainer = train.Trainer(runs.read_config(run_through), examples=8)
+    trainer = train.Trainer(read_config(run_through), examples=8)
     newest = run_through / "checkpoints/6"
     files = [p.relative_to(run_through) for p in newest.rglob("*") if p.is_file()]
     like = trainer.like()
@@ -142,7 +147,7 @@ def test_a_run_with_a_limited_validation_goes_on(shards, tmp_path):
 
 def test_shards_and_workdir_at_an_address(run_through, shards, tmp_path, monkeypatch):
     """As on gs://, through the same calls: what is read is copied once, nothing is appended to."""
-    monkeypatch.setattr(stored, "is_remote", lambda path: True)
+    monkeypatch.setattr(dataset, "is_remote", lambda path: True)
     monkeypatch.setattr(files, "is_remote", lambda path: True)
     monkeypatch.setattr(checkpoint, "is_remote", lambda path: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -163,7 +168,7 @@ def test_shards_and_workdir_at_an_address(run_through, shards, tmp_path, monkeyp
 def test_shards_of_another_size_are_refused(run_through, shards, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
     shutil.copytree(run_through, workdir)
-    monkeypatch.setattr(stored.Clips, "__len__", lambda self: 3)
+    monkeypatch.setattr(dataset.ClipDataset, "__len__", lambda self: 3)
     with pytest.raises(UserError, match=r"trained on \[4, 2\] .* has \[3, 3\]"):
         train.train(tiny(), str(workdir), shards)
 
@@ -194,7 +199,7 @@ def test_early_stopping_fires_and_survives_resumption(pieces, shards, tmp_path, 
         psnr = {1: 20.0, 2: 21.0, 3: 20.5, 4: 20.9}[int(state.step) // 2]
         return {"psnr": psnr, "ssim": 0.5, "psnr_mouth": psnr}
 
-    monkeypatch.setattr(Validation, "scores", scores)
+    monkeypatch.setattr(AnimateValidation, "scores", scores)
     for epochs in pieces:
         config = tiny()
         config.max_epochs, config.patience, config.sample_clips = epochs, 2, 0
@@ -211,7 +216,7 @@ def test_the_best_is_of_those_that_all_networks_have_trained_for(shards, tmp_pat
         psnr = {1: 24.0, 2: 25.0, 3: 21.0, 4: 20.0}[int(state.step) // 2]
         return {"psnr": psnr, "ssim": 0.5, "psnr_mouth": psnr}
 
-    monkeypatch.setattr(Validation, "scores", scores)
+    monkeypatch.setattr(AnimateValidation, "scores", scores)
     config = tiny()
     config.loss.adversarial_from, config.max_epochs, config.sample_clips = 4, 4, 0
     assert train.train(config, str(tmp_path / "run"), shards) == 0
@@ -238,7 +243,7 @@ def test_a_workdir_of_schema_1_goes_on(run_through, shards, tmp_path):
     assert train.train(longer, str(workdir), shards) == 0
     steps = [event["step"] for event in events(workdir)]
     assert max(steps) > max(event["step"] for event in events(run_through))
-    assert json.loads((workdir / "config.json").read_text()) == runs.as_json(longer)
+    assert json.loads((workdir / "config.json").read_text()) == schema.as_json(longer)
 
 
 def test_another_config_is_refused_with_the_difference(run_through, shards):
@@ -262,7 +267,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(shards, tmp
 
 
 def test_an_animator_of_the_run_speaks(run_through, shards):
-    clip = stored.open_clips(tiny().data, "test", shards)[0]
+    clip = dataset.open_dataset(tiny().data, "test", shards)[0]
     video = Animator.load(run_through)(clip.frames[0], clip.audio, clip.audio_rate, aligned=True)
     assert video.shape == clip.frames.shape
     assert video.dtype == np.uint8

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.demo import face, motion
-from data_pipelines.measures import eye_aspect_ratio
+from data_pipelines.faces.measures import eye_aspect_ratio
 from s2f_jax.metrics import blinks
 
 OPEN = 0.3

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import faces
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
+from data_pipelines.faces import landmarks
 from s2f_jax.metrics import faces_in_videos
 from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FacesInVideos
 from tests.stand_in_faces import SpotFinder
@@ -16,8 +16,8 @@ WIDTH = 12  # Of a spot, in pixels.
 def spot_finder(monkeypatch, tmp_path):
     model = tmp_path / "model.task"
     model.write_bytes(b"any")
-    monkeypatch.setattr(faces, "FaceFinder", SpotFinder)
-    monkeypatch.setattr(faces, "model_path", lambda: model)
+    monkeypatch.setattr(landmarks, "FaceFinder", SpotFinder)
+    monkeypatch.setattr(landmarks, "model_path", lambda: model)
     monkeypatch.setattr(SpotFinder, "images", 0)
 
 
@@ -127,7 +127,7 @@ def test_without_a_model_there_is_a_reason(monkeypatch):
     def refuse():
         raise UserError("The model is not here; fetch it.")
 
-    monkeypatch.setattr(faces, "FaceFinder", lambda max_faces: refuse())
+    monkeypatch.setattr(landmarks, "FaceFinder", lambda max_faces: refuse())
     find = FacesInVideos(1)
     assert find.problem == "The model is not here; fetch it."
     assert find([video([[]])] * 2, [True, False]) == [NO_MODEL] * 2

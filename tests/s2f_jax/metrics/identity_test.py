@@ -8,12 +8,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from data_pipelines import download
-from data_pipelines.errors import UserError
+from data_pipelines.common import download
+from data_pipelines.common.errors import UserError
 from s2f_jax.metrics import embedders, identity
 from s2f_jax.metrics.embedders import Embedder, OnnxEmbedder, OnnxForm, SFace
 from s2f_jax.metrics.faces_in_videos import Track
-from s2f_jax.metrics.identity import Identity
+from s2f_jax.metrics.identity import IdentityScorer
 from s2f_jax.metrics.scoring import Pair
 
 LANDMARKS = np.zeros((2, 68, 2), np.float32)
@@ -86,7 +86,7 @@ def _noise(seed=0, frames=3, size=(128, 96)):
 
 
 def test_acd_by_hand():
-    instrument = Identity(Vectors([(3, 0), (0, 2), (4, 0)]), Tracks())
+    instrument = IdentityScorer(Vectors([(3, 0), (0, 2), (4, 0)]), Tracks())
     (scores,) = instrument([_pair([0, 1, 2, 1])])
     root = 2**0.5  # Between unit vectors at a right angle; the lengths do not count.
     assert scores.values == pytest.approx({"acd_l2": root / 2, "acd_mse": 0.5, "acd_cos": 0.5})
@@ -98,20 +98,20 @@ def test_a_frozen_still_scores_exactly_0_and_is_embedded_once(sface):
     still = _noise()[:1]
     for embedder in (SFace(), Vectors(np.random.default_rng(0).normal(size=(256, 128)))):
         pair = dataclasses.replace(_pair([0]), video=np.repeat(still, 9, axis=0), real=still)
-        assert set(Identity(embedder, Tracks())([pair])[0].values.values()) == {0.0}
+        assert set(IdentityScorer(embedder, Tracks())([pair])[0].values.values()) == {0.0}
     assert embedder.pictures == 1
 
 
 def test_equal_frames_count_each_time():
     embedder = Vectors([(1, 0), (0, 1)])
-    (scores,) = Identity(embedder, Tracks())([_pair([1, 0, 1, 1])])
+    (scores,) = IdentityScorer(embedder, Tracks())([_pair([1, 0, 1, 1])])
     assert scores.values["acd_mse"] == pytest.approx(3 / 4)
     assert embedder.pictures == 2
 
 
 def test_a_vector_without_a_direction_is_no_score():
     for vector in ((0, 0), (np.nan, 1), (np.inf, 1)):
-        (scores,) = Identity(Vectors([(1, 0), vector]), Tracks())([_pair([0, 1])])
+        (scores,) = IdentityScorer(Vectors([(1, 0), vector]), Tracks())([_pair([0, 1])])
         assert set(scores.values.values()) == {identity.NO_VECTOR}
 
 
@@ -175,7 +175,7 @@ def test_aligned_frames_are_all_cropped_by_the_still_s_landmarks():
 
     pairs = [_pair([0, 1, 2]), _pair([0], landmarks=None, size=(64, 48))]
     pairs.append(_pair([0], landmarks=np.full((1, 68, 2), np.nan), size=(64, 48)))
-    Identity(Looking(np.eye(3)), Tracks())(pairs)
+    IdentityScorer(Looking(np.eye(3)), Tracks())(pairs)
     np.testing.assert_allclose(seen[0], np.repeat(identity.five_points(LANDMARKS)[:1], 3, axis=0))
     np.testing.assert_allclose(
         seen[1], [[[14.95, 21.45], [32.9, 20.85], [24.25, 31.1], [17.8, 42.3], [31.4, 41.9]]]
@@ -187,7 +187,7 @@ def test_faces_are_looked_for_in_videos_that_are_not_aligned():
     track = Track(LANDMARKS, 0)
     pairs = [_pair([0, 1], (0, 2)), *(_pair([0, 1], (0, 2), aligned=False) for _ in range(3))]
     find = Tracks(track, track, "no face", track, track, "too few")
-    scores = Identity(Vectors(np.eye(3)), find)(pairs)
+    scores = IdentityScorer(Vectors(np.eye(3)), find)(pairs)
     assert [of.values["acd_l2"] for of in scores] == [2**-0.5, 2**-0.5, "no face", "too few"]
 
 

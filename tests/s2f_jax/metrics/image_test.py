@@ -4,6 +4,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from s2f_jax.metrics import image
+from s2f_jax.models import pixels
 
 _psnr, _psnr_mouth, _ssim = jax.jit(image.psnr), jax.jit(image.psnr_mouth), jax.jit(image.ssim)
 
@@ -102,7 +103,7 @@ def test_psnr_mouth_sees_the_mouth_box_and_nothing_else():
 
 def test_to_uint8_rounds_and_clips():
     x = np.array([-1.2, -1, 0.5 / 127.5 - 1 + 1e-5, 0.4 / 127.5 - 1, 1, 7], np.float32)
-    values = image.to_uint8(x)
+    values = pixels.to_uint8(x)
     assert values.dtype == np.uint8
     np.testing.assert_array_equal(values, [0, 0, 1, 0, 255, 255])
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from data_pipelines import faces
+from data_pipelines.faces import landmarks
 from s2f_jax.metrics import throughput
 from tests.stand_in_faces import Finder
 
@@ -8,8 +8,8 @@ from tests.stand_in_faces import Finder
 def test_both_rates_are_of_the_same_work(monkeypatch, tmp_path):
     model = tmp_path / "model.task"
     model.write_bytes(b"any")
-    monkeypatch.setattr(faces, "FaceFinder", Finder)
-    monkeypatch.setattr(faces, "model_path", lambda: model)
+    monkeypatch.setattr(landmarks, "FaceFinder", Finder)
+    monkeypatch.setattr(landmarks, "model_path", lambda: model)
     videos = list(np.random.default_rng(0).integers(0, 255, (2, 20, 64, 48, 3)).astype(np.uint8))
     figures = throughput.landmarks(videos, seconds=0, workers=1)
     whole = figures["metrics.landmarks_frames_per_s"]

@@ -3,11 +3,11 @@ import os
 import numpy as np
 import pytest
 
-from data_pipelines import faces
+from data_pipelines.common.errors import UserError
 from data_pipelines.demo import draw
-from data_pipelines.demo import face as drawn_face
 from data_pipelines.demo import motion as drawn_motion
-from data_pipelines.errors import UserError
+from data_pipelines.demo.face import random_face
+from data_pipelines.faces import landmarks as landmarks_module
 from s2f_jax.metrics import landmarks, motion
 from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FacesInVideos, Track
 from s2f_jax.metrics.scoring import Pair
@@ -63,7 +63,7 @@ def pair(known, generated, real, **fields):
 
 def score(generated, real, mouth=True, **fields):
     known = Known()
-    (scored,) = landmarks.Landmarks(known, mouth)([pair(known, generated, real, **fields)])
+    (scored,) = landmarks.LandmarkScorer(known, mouth)([pair(known, generated, real, **fields)])
     assert scored.values.keys() == set(METRICS if mouth else METRICS[:4])
     return scored
 
@@ -147,7 +147,7 @@ def test_a_mouth_that_is_misread_is_not_scored():
 
 def test_the_report_says_how_many_frames_were_filled_in():
     known = Known()
-    instrument = landmarks.Landmarks(known, mouth=False)
+    instrument = landmarks.LandmarkScorer(known, mouth=False)
     instrument([pair(known, face(unseen=3), face(unseen=9))] * 2)
     assert f"6 of {2 * T} frames" in instrument.about["faces_unseen"]
 
@@ -156,8 +156,8 @@ def test_without_a_model_evaluation_goes_on(monkeypatch):
     def refuse():
         raise UserError("The model is not here; fetch it.")
 
-    monkeypatch.setattr(faces, "model_path", refuse)
-    instrument = landmarks.Landmarks(FacesInVideos(1), mouth=True)
+    monkeypatch.setattr(landmarks_module, "model_path", refuse)
+    instrument = landmarks.LandmarkScorer(FacesInVideos(1), mouth=True)
     (scored,) = instrument([pair(Known(), face(), face())])
     assert scored.values == dict.fromkeys(METRICS, NO_MODEL)
     assert instrument.about["faces_unseen"] == "The model is not here; fetch it."
@@ -174,16 +174,16 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
     pairs, blink = [], []
     for seed in range(24):
         rng = np.random.default_rng(seed)
-        who = drawn_face.random_face(rng)
+        who = random_face(rng)
         performance = drawn_motion.perform(rng, [], 75, 25, amplitude=1.0)
-        frames, _ = draw.Painter(who, 64, 48, seed)(performance)
+        frames, _ = draw.FacePainter(who, 64, 48, seed)(performance)
         still = np.repeat(frames[:1], 75, axis=0)
         silence = np.zeros(0, np.int16)
         pairs += [
             Pair("", "", "", video, frames, 25, silence, 0, True) for video in (frames, still)
         ]
         blink.append(performance.blink)
-    scored = landmarks.Landmarks(FacesInVideos(), mouth=False)(pairs)
+    scored = landmarks.LandmarkScorer(FacesInVideos(), mouth=False)(pairs)
     true = hits = found = 0
     for closure, of_video in zip(blink, scored[::2], strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], closure > 0, [False]])))
@@ -198,7 +198,7 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
 
 def test_the_frames_without_a_face_are_counted_from_one_run_to_the_next():
     known = Known()
-    judge = landmarks.Landmarks(known, mouth=False)
+    judge = landmarks.LandmarkScorer(known, mouth=False)
     judge([pair(known, face(unseen=3), face())])
     assert judge.about["faces_unseen"].startswith(f"3 of {T} frames")
     judge.begin()
@@ -216,6 +216,6 @@ def test_what_others_need_of_a_video_again_is_remembered():
             return super().__call__(videos, come_again)
 
     known = Noting()
-    judge = landmarks.Landmarks(known, mouth=False)
+    judge = landmarks.LandmarkScorer(known, mouth=False)
     judge([pair(known, face(), face()), pair(known, face(), face(), aligned=False)])
     assert asked == [[True, True, False, True]]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import measures
+from data_pipelines.faces import measures
 from s2f_jax.metrics import motion
 from s2f_jax.metrics.scoring import Pair
 
@@ -153,7 +153,7 @@ def _pair(clip, video=None, **fields):
 
 @pytest.fixture(scope="module")
 def instrument():
-    return motion.MouthProbe([_drawn_clip(i // 2, i) for i in range(24)], max_clips=20)
+    return motion.MouthProbeScorer([_drawn_clip(i // 2, i) for i in range(24)], max_clips=20)
 
 
 def test_the_probe_s_instrument_scores_truth_and_still(instrument):
@@ -179,7 +179,7 @@ def test_the_probe_s_instrument_refuses_what_it_cannot_read(instrument):
     }
     for reason, pair in refused.items():
         assert instrument([pair])[0].values == dict.fromkeys(motion.METRICS, reason)
-    without = motion.MouthProbe([])
+    without = motion.MouthProbeScorer([])
     assert without([_pair(clip)])[0].values == dict.fromkeys(motion.METRICS, motion.NO_PROBE)
     assert without.about["mouth_opening"].startswith("not measured: 0 of 0 clips")
 

@@ -5,7 +5,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from s2f_jax.metrics import sharpness
-from s2f_jax.metrics.pictures import Pictures
+from s2f_jax.metrics.pictures import ImageScorer
 from s2f_jax.metrics.scoring import Pair
 
 
@@ -18,7 +18,7 @@ def _pair(frames, height, width, seed=0, aligned=True):
 
 @pytest.fixture(scope="module")
 def pictures():
-    return Pictures()
+    return ImageScorer()
 
 
 def test_every_pair_has_its_own_scores_whatever_comes_with_it(pictures):
@@ -44,7 +44,7 @@ def test_every_pair_has_its_own_scores_whatever_comes_with_it(pictures):
 def test_the_batch_is_as_large_as_its_pixels_allow():
     pairs = [_pair(2, 16, 12, seed) for seed in range(5)]
     for pixels in (1, 2 * 25 * 16 * 12):
-        for one, other in zip(Pictures(pixels)(pairs), Pictures()(pairs), strict=True):
+        for one, other in zip(ImageScorer(pixels)(pairs), ImageScorer()(pairs), strict=True):
             assert one.values["psnr"] == pytest.approx(other.values["psnr"])
 
 

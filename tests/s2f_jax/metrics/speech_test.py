@@ -6,8 +6,8 @@ import jiwer
 import numpy as np
 import pytest
 
-from s2f_jax import report
 from s2f_jax.metrics import scoring, speech
+from s2f_jax.reports.scores import ClipScores, summarise
 
 SAID = ["bin blue at f two now", "lay red in z nine again", "set white by a one soon"]
 READ = ["bin blue f too now please", "lay red in z nine again", ""]
@@ -34,9 +34,8 @@ def test_corpus_rates_equal_jiwers():
     assert speech.cer(pairs) == pytest.approx(jiwer.cer(said, read), abs=1e-12)
     # And so does a report's row, whose mean is weighted.
     scores = [speech.scores(*pair) for pair in pairs]
-    rows = report.summarise(
-        report.ClipScores("row", str(i), "speaker", s.values, s.weights)
-        for i, s in enumerate(scores)
+    rows = summarise(
+        ClipScores("row", str(i), "speaker", s.values, s.weights) for i, s in enumerate(scores)
     )
     assert rows["row"]["wer"]["mean"] == pytest.approx(jiwer.wer(said, read), abs=1e-12)
     assert rows["row"]["cer"]["mean"] == pytest.approx(jiwer.cer(said, read), abs=1e-12)
@@ -76,7 +75,7 @@ def test_the_instrument_scores_what_it_can_and_says_why_not_the_rest():
         _pair(1, transcript="Lay red, in Z nine again."),
         _pair(2),
     ]
-    found = speech.Reading(reader)(pairs)
+    found = speech.SpeechScorer(reader)(pairs)
     assert [scored.values["wer"] for scored in found] == [
         0.5,
         "no transcript",
@@ -89,11 +88,11 @@ def test_the_instrument_scores_what_it_can_and_says_why_not_the_rest():
     ]
     assert all(isinstance(s.values["cer"], str) == isinstance(s.values["wer"], str) for s in found)
     assert found[0].weights == {"wer": 6, "cer": 21} and reader.seen == 3
-    assert speech.Reading(reader).about["lip_reader"] == "an oracle"
+    assert speech.SpeechScorer(reader).about["lip_reader"] == "an oracle"
 
 
 def test_nothing_to_read_asks_the_reader_nothing():
     reader = _Reader(READ)
-    [scored] = speech.Reading(reader)([_pair(0, transcript=" ")])
+    [scored] = speech.SpeechScorer(reader)([_pair(0, transcript=" ")])
     assert scored.values == {"wer": "no transcript", "cer": "no transcript"}
-    assert speech.Reading(reader)([]) == []
+    assert speech.SpeechScorer(reader)([]) == []

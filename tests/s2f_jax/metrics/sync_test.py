@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_pipelines import media, transforms
+from data_pipelines.loading import training_examples
+from data_pipelines.media.sound import resample, to_mono_float
 from s2f_jax.metrics import sync
 from s2f_jax.metrics.scoring import Pair
-from s2f_jax.metrics.sync import Synchrony
+from s2f_jax.metrics.sync import SyncScorer
 from s2f_jax.models.sync_network import frame_windows, lower_half
 
 RATE, FPS, STRIDE = 16000, 25, 640
@@ -33,7 +34,7 @@ class Levels(nn.Module):
 
 @functools.cache
 def synchrony():
-    return Synchrony(Levels(), {}, size=(16, 12), fps=FPS, unit=1.0, name="by hand")
+    return SyncScorer(Levels(), {}, size=(16, 12), fps=FPS, unit=1.0, name="by hand")
 
 
 def pair(frames=60, seed=0, **fields):
@@ -51,7 +52,7 @@ def pair(frames=60, seed=0, **fields):
 def early(audio, frames):
     """The sound so many frames early, silence moved in."""
     count = len(audio) // STRIDE
-    return transforms.cut_audio(audio, frames, count, STRIDE, STRIDE)
+    return training_examples.cut_audio(audio, frames, count, STRIDE, STRIDE)
 
 
 def score(made):
@@ -116,7 +117,7 @@ def test_another_clips_sound_lowers_the_confidence():
 
 
 def test_a_sound_of_another_rate_is_resampled():
-    slow = media.resample(media.to_mono_float(pair().audio), RATE, 8000)
+    slow = resample(to_mono_float(pair().audio), RATE, 8000)
     half = score(pair(audio=np.round(32767 * slow).astype(np.int16), audio_rate=8000))
     assert half.values["sync_offset"] == 0
 
@@ -165,7 +166,7 @@ def test_about_says_sign_and_network():
 
 
 def test_distances_are_in_the_given_unit():
-    half = Synchrony(Levels(), {}, size=(16, 12), fps=FPS, unit=2.0, name="by hand")
+    half = SyncScorer(Levels(), {}, size=(16, 12), fps=FPS, unit=2.0, name="by hand")
     (scores,), whole = half([pair()]), score(pair())
     for name in ("sync_distance", "sync_confidence"):
         assert scores.values[name] == pytest.approx(whole.values[name] / 2)

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s2f_jax.models import convolutions, layers
+from s2f_jax.models import layers
+from s2f_jax.ops import convolutions
 
 RNG = np.random.default_rng(0)
 
@@ -52,20 +53,27 @@ def test_double_is_flax_conv_transpose(space, features):
     x, kernel = normal(2, *space, 5), normal(4, 4, 5, features)
     transpose = nn.ConvTranspose(features, (4, 4), (2, 2), padding="SAME", use_bias=False)
     assert_same_with_gradients(
-        convolutions.double, lambda x, k: transpose.apply({"params": {"kernel": k}}, x), x, kernel
+        convolutions.conv_transpose4x4_stride2,
+        lambda x, k: transpose.apply({"params": {"kernel": k}}, x),
+        x,
+        kernel,
     )
 
 
 def test_double_is_the_adjoint_of_halve():
     x, y, kernel = normal(2, 8, 6, 5), normal(2, 4, 3, 7), normal(4, 4, 5, 7)
-    forward = jnp.vdot(convolutions.halve(x, kernel), y)
-    back = jnp.vdot(x, convolutions.double(y, convolutions.transpose_kernel(kernel)))
+    forward = jnp.vdot(convolutions.conv4x4_stride2(x, kernel), y)
+    back = jnp.vdot(
+        x, convolutions.conv_transpose4x4_stride2(y, convolutions.transpose_kernel(kernel))
+    )
     np.testing.assert_allclose(forward, back, rtol=1e-5)
 
 
 def test_other_platforms_get_plain_convolutions():
     x, kernel = jnp.zeros((1, 4, 3, 8)), jnp.zeros((4, 4, 8, 8))
-    exported = jax.export.export(jax.jit(convolutions.double), platforms=["tpu"])(x, kernel)
+    exported = jax.export.export(
+        jax.jit(convolutions.conv_transpose4x4_stride2), platforms=["tpu"]
+    )(x, kernel)
     assert "dot_general" not in exported.mlir_module()
     assert "stablehlo.convolution" in exported.mlir_module()
 
@@ -73,14 +81,14 @@ def test_other_platforms_get_plain_convolutions():
 @pytest.mark.parametrize(
     ("layer", "shape", "kernel"),
     [
-        (convolutions.keep, (1, 4, 3, 8), (3, 3, 8, 6)),
-        (convolutions.double, (1, 4, 3, 8), (4, 4, 8, 6)),  # A matrix.
-        (convolutions.double, (1, 8, 6, 8), (4, 4, 8, 6)),  # Four phases.
+        (convolutions.conv3x3, (1, 4, 3, 8), (3, 3, 8, 6)),
+        (convolutions.conv_transpose4x4_stride2, (1, 4, 3, 8), (4, 4, 8, 6)),  # A matrix.
+        (convolutions.conv_transpose4x4_stride2, (1, 8, 6, 8), (4, 4, 8, 6)),  # Four phases.
     ],
 )
 def test_other_platforms_get_an_arranged_kernel_back(layer, shape, kernel):
     given = normal(*kernel)
-    ready = convolutions.arranged(layer, given, shape)
+    ready = convolutions.pack_kernel(layer, given, shape)
     np.testing.assert_array_equal(ready.form.restore(ready.parts), given)
 
 

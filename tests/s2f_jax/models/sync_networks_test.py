@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipelines import transforms
+from data_pipelines.loading import training_examples
 from s2f_jax.models.sync_discriminator import SyncDiscriminator
 from s2f_jax.models.sync_network import SyncNetwork
 
@@ -77,10 +77,10 @@ def discriminator(video, audio, centres):
 
 def test_the_logit_falls_with_the_distance_of_frames_and_sound_of_one_moment():
     video, sound = clip()
-    padded = transforms.cut_audio(sound, 0, FRAMES, WINDOW, STRIDE) / 32768
+    padded = training_examples.cut_audio(sound, 0, FRAMES, WINDOW, STRIDE) / 32768
     centres = np.array([[2, 6, FRAMES - 3]])
     variables, windows, judge = discriminator(video, padded[None], centres)
-    heard = [transforms.cut_audio(sound, c, 1, 200, STRIDE) / 32768 for c in centres[0]]
+    heard = [training_examples.cut_audio(sound, c, 1, 200, STRIDE) / 32768 for c in centres[0]]
     # At 25 frames/s these are the five frames' own samples.
     np.testing.assert_array_equal(heard[1] * 32768, sound[4 * STRIDE : 9 * STRIDE])
     towers = SyncNetwork(RATE, **SMALL)
@@ -97,7 +97,7 @@ def test_sound_elsewhere_does_not_reach_the_logit():
     centres = np.array([[6]])
 
     def padded(sound):
-        return transforms.cut_audio(sound, 0, FRAMES, WINDOW, STRIDE)[None] / 32768
+        return training_examples.cut_audio(sound, 0, FRAMES, WINDOW, STRIDE)[None] / 32768
 
     _, windows, judge = discriminator(video, padded(sound), centres)
     for sample, heard in ((4 * STRIDE - 1, False), (4 * STRIDE, True), (9 * STRIDE - 1, True)):
@@ -114,7 +114,7 @@ def test_sound_before_and_after_the_clip_is_silence():
     centres = np.array([[0, FRAMES - 1]])
     windows = jnp.zeros((1, 2, 5, 16, 12, 3))
     variables = initialised(module, windows, sound[None] / 32768, centres)
-    heard = [transforms.cut_audio(sound, c, 1, 200, STRIDE) / 32768 for c in (0, FRAMES - 1)]
+    heard = [training_examples.cut_audio(sound, c, 1, 200, STRIDE) / 32768 for c in (0, FRAMES - 1)]
     of_towers = {"params": variables["params"]["towers"]}
     distance = SyncNetwork(RATE, **SMALL).apply(of_towers, windows[0], jnp.asarray(heard))
     logit = module.apply(variables, windows, sound[None] / 32768, centres, train=False)

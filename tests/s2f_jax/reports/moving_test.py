@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from s2f_jax.reports import moving
 from s2f_jax.reports.figures import GAP
 from tests import moving_pictures

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from s2f_jax.report import ClipScores
 from s2f_jax.reports import page, plots
+from s2f_jax.reports.scores import ClipScores
 
 
 def _points(svg, row_class):

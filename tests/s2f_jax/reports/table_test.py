@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from etils import epath
 
-from data_pipelines import media
-from data_pipelines.errors import UserError
-from s2f_jax import report
-from s2f_jax.report import ClipScores
+from data_pipelines.common.errors import UserError
+from data_pipelines.media import writer
 from s2f_jax.reports import table, verdicts
+from s2f_jax.reports.scores import ClipScores, Sample, read_report, summarise, write_report
 from tests.pages import outside_addresses
 
 _SAID = {"size": "32x24 pixels", "lip_reader": "reader, step 10", "seed": 0}
@@ -50,9 +49,9 @@ def _evaluate(
         )
     scores = [clip for clip in scores if int(clip.clip[1:]) < clips]
     folder = epath.Path(root) / run / "evaluation" / split
-    media.write_video(folder / "samples" / "c0.mp4", np.full((3, 16, 24, 3), 90, np.uint8), 25)
-    sample = report.Sample("c0: bin blue", "", folder / "samples" / "c0.mp4")
-    report.write(folder, corpus, split, said, scores, [sample])
+    writer.write_video(folder / "samples" / "c0.mp4", np.full((3, 16, 24, 3), 90, np.uint8), 25)
+    sample = Sample("c0: bin blue", "", folder / "samples" / "c0.mp4")
+    write_report(folder, corpus, split, said, scores, [sample])
     (folder.parent.parent / "config.json").write_text("{}")
     (folder.parent.parent / "metrics.jsonl").write_text(
         '{"step": 10, "epoch": 1, "generator/reconstruction": 0.5}\n'
@@ -194,8 +193,8 @@ def test_the_formats_agree(written):
         assert number == (cell and cell["mean"])
         assert float(line["mean"]) == found["rows"][line["row"]][line["metric"]]["mean"]
     assert r"$^{*}$" in (folder / "report.tex").read_text()
-    again = report.read(folder)
-    assert report.summarise(again.scores) == found["rows"]
+    again = read_report(folder)
+    assert summarise(again.scores) == found["rows"]
 
 
 def test_the_page_stands_alone_with_its_plots_and_all_variants_of_a_clip(written):
@@ -231,9 +230,9 @@ def test_another_split_is_refused(tmp_path, runs):
 
 
 def test_another_speaker_is_another_clip(tmp_path, runs):
-    one = report.read(runs["no_noise"])
+    one = read_report(runs["no_noise"])
     scores = [dataclasses.replace(clip, speaker="x") for clip in one.scores]
-    report.write(runs["no_noise"], one.corpus, one.split, one.conventions, scores, one.samples)
+    write_report(runs["no_noise"], one.corpus, one.split, one.conventions, scores, one.samples)
     with pytest.raises(UserError, match="no_noise .*different clips"):
         table.write(tmp_path / "table", runs)
 
@@ -255,7 +254,7 @@ def test_no_run_at_all_is_refused(tmp_path):
 
 
 def test_an_evaluation_of_videos_is_no_run(tmp_path, runs):
-    report.write(tmp_path / "v", "demo", "test", _SAID, _clips("videos", {"psnr": [1.0] * 12}))
+    write_report(tmp_path / "v", "demo", "test", _SAID, _clips("videos", {"psnr": [1.0] * 12}))
     with pytest.raises(UserError, match="evaluation of videos has no row 'model'"):
         table.write(tmp_path / "table", runs | {"videos": tmp_path / "v"})
 

@@ -1,0 +1,138 @@
+"""A config from its file, with the fields that the command line changes; checked."""
+
+import difflib
+import math
+import os
+import re
+import runpy
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from data_pipelines.common.errors import UserError
+from s2f_jax.config import schema
+from s2f_jax.models import networks
+
+# Every other whole number counts something there must be one of.
+_MAY_BE_ZERO = {
+    "seed",
+    "data.prepare_workers",
+    "data.max_corrupt",
+    "clip_frames",
+    "data.options.speaker_level",
+    "data.options.split_seed",
+    "loader_workers",
+    "loss.adversarial_from",
+    "model.noise_features",
+    "optim.decay_after",
+    "validation_clips",
+    "sample_clips",
+}
+_CHOICES = {
+    "model.dtype": ("float32", "bfloat16", "float64"),
+    "model.sequence_fusion": ("last", "step"),
+    "embedder.channels": ("RGB", "BGR"),
+    "keep_activations": ("all", "convolutions", "none"),
+    "best_by": ("psnr", "ssim", "psnr_mouth", "words_right", "letters_right", "windows_right"),
+}
+
+
+def load_config(name: str | None, overrides: Sequence[str]) -> Any:
+    """FILE or FILE:PRESET, and any --config.FIELD=VALUE -> the config, its fields locked.
+
+    Raises UserError for a file that gives no config, for anything but its fields, and for values
+    that no run can have.
+    """
+    if not name:
+        raise UserError("--config is missing: give e.g. --config=configs/demo.py")
+    config = _load(name)
+    fields = dict(schema.fields(config))
+    for argument in overrides:
+        field = _overridden(argument)
+        if field is not None and field not in fields:
+            near = difflib.get_close_matches(field, fields, n=1)
+            cure = f"did you mean --config.{near[0]}?" if near else "configs/base.py has them all"
+            raise UserError(f"{argument}: the config has no field {field!r}; {cure}")
+    values, arguments = flags.FlagValues(), ["s2f", *overrides]
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
+        rest = values(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(f"there is no flag --{error.flagname}: see --help") from error
+    except flags.IllegalFlagValueError as error:
+        given = str(error).removeprefix("flag ").split(": ")[0]
+        value = fields[_overridden(given) or ""]
+        kind = type(value).__name__
+        raise UserError(f"{given} is no {kind}: give one, e.g. {value!r}") from error
+    except flags.Error as error:  # A flag without its value.
+        raise UserError(f"{error}: give it as --config.FIELD=VALUE") from error
+    if rest:
+        raise UserError(f"{rest[0]!r} is neither a command nor a flag: see --help")
+    check_config(config)
+    return config
+
+
+def check_config(config: Any) -> None:
+    """Raises UserError for a value that no run can have, whatever its data and its devices."""
+    for field, value in schema.fields(config):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            least = int(isinstance(value, int) and field not in _MAY_BE_ZERO)
+            if not least <= value < math.inf:
+                raise UserError(f"--config.{field}={value} is out of range: give {least} or more")
+        if value not in _CHOICES.get(field, (value,)):
+            choices = ", ".join(_CHOICES[field])
+            raise UserError(f"--config.{field}={value} is not one of {choices}: give one of them")
+    if (top := config.loss.reconstruction_top) >= 1:
+        raise UserError(f"--config.loss.reconstruction_top={top} leaves no row: give less than 1")
+    for name in ("b1", "b2"):
+        if (beta := config.optim[name]) >= 1:
+            raise UserError(f"--config.optim.{name}={beta} is out of range: give less than 1")
+    snr = config.augment.snr_db
+    numbers = all(isinstance(db, (int, float)) and math.isfinite(db) for db in snr)
+    if len(snr) not in (0, 2) or not numbers or sorted(snr) != list(snr):
+        raise UserError(
+            f"--config.augment.snr_db={snr} is no range: give (LOWEST,HIGHEST) in dB, or () for none"
+        )
+    half = 500 / config.data.fps
+    if (shift := config.augment.shift_ms) > half:
+        raise UserError(
+            f"--config.augment.shift_ms={shift} is more than half a frame: give {half:g} or less, so"
+            " that sound and lips stay together"
+        )
+    if config.seed >= 2**32:
+        raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
+    schema.parse_profile(config.profile)
+    networks.face(config.model)
+
+
+def _load(name: str) -> ConfigDict:
+    path, _, preset = name.partition(":")
+    if not os.path.isfile(path):
+        raise UserError(f"--config={path} is not a file: give e.g. --config=configs/demo.py")
+    try:
+        get_config = runpy.run_path(path).get("get_config")
+        config = get_config and (get_config(preset) if preset else get_config())
+    except Exception as error:  # Whatever a config file does wrong is for its author to mend.
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f" ({last.filename}, line {last.lineno})"
+        if isinstance(error, SyntaxError):  # Which says itself where it is.
+            where = ""
+        cure = "give another preset, or none" if preset else "mend it there"
+        raise UserError(
+            f"--config={name} cannot be used: {type(error).__name__}, {error}{where}; {cure}"
+        ) from error
+    if not isinstance(config, ConfigDict) or "schema" not in config:
+        raise UserError(
+            f"--config={path} has no get_config() that returns a config built on configs/base.py:"
+            " write it like configs/demo.py"
+        )
+    return config
+
+
+def _overridden(argument: str) -> str | None:
+    """--config.optim.b1=0 -> optim.b1; None for any other argument."""
+    found = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+    return found and found[1]

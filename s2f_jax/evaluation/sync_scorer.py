@@ -1,0 +1,82 @@
+"""A trained sync network as a scorer of videos."""
+
+import functools
+import json
+
+import jax
+from etils import epath
+
+from data_pipelines.common.errors import UserError
+from s2f_jax.config.schema import Config
+from s2f_jax.metrics.sync import SyncScorer
+from s2f_jax.models import networks
+from s2f_jax.models.sync_network import SyncNetwork
+from s2f_jax.runs.restore import all_fields_of, find_checkpoint, restore_network
+from s2f_jax.runs.workdir import read_config
+
+
+def load_sync_scorer(path: epath.PathLike) -> SyncScorer:
+    """Restores a sync network, or the towers of a sync discriminator.
+
+    Args:
+      path: A workdir (its best checkpoint) or a checkpoint step's folder, of a run of
+        configs/syncnet_*.py or of one with a sync discriminator.
+
+    Returns:
+      The scorer, whose unit of confidence is what the run's own validation measured.
+
+    Raises:
+      UserError: There is none, or one of another schema, or a damaged one.
+    """
+    workdir, step = find_checkpoint(path)
+    config = read_config(workdir)
+    with all_fields_of(workdir):
+        name, network = _network(config, workdir)
+        init = functools.partial(networks.sync_params, network, config.data)
+        expected = {"params": jax.eval_shape(init, jax.random.key(0))}
+    variables = restore_network(workdir, step, name, expected, part="towers")
+    unit, figures = _own_figures(workdir, step)
+    return SyncScorer(
+        network,
+        {"params": variables["params"]},
+        size=(config.data.height, config.data.width),
+        fps=config.data.fps,
+        unit=unit,
+        name=f"{name} of {workdir.name}, step {step}; {figures}",
+    )
+
+
+def _network(config: Config, workdir: epath.Path) -> tuple[str, SyncNetwork]:
+    """The name that its parameters have in a run of this config, and the network."""
+    if config.task == "sync":
+        sizes = config.sync_network
+        return "sync_network", networks.sync_network(config.data, sizes, config.model.dtype)
+    if config.task != "animate" or not config.loss.sync:
+        raise UserError(
+            f"{workdir} holds neither a sync network nor a sync discriminator: give the workdir of"
+            " a run of configs/syncnet_*.py, or of one with --config.loss.sync above 0"
+        )
+    model = config.model
+    sizes = {name: model[f"sync_{name}"] for name in ("features", "width", "audio_width")}
+    return "sync_discriminator", networks.sync_network(config.data, sizes, model.dtype)
+
+
+def _own_figures(workdir: epath.Path, step: int) -> tuple[float, str]:
+    """What a run's validation said of this step: the unit of its distances, and how good it was.
+
+    The unit is the confidence that 95 % of the validation clips stay below with another clip's
+    sound, so that an offset of a confidence above 1 is hardly one of chance.
+    """
+    log = workdir / "metrics.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    events = [json.loads(line) for line in lines if line.endswith("}")]
+    keys = [f"validation/{name}" for name in ("chance_confidence", "clips_right", "windows_right")]
+    for event in reversed(events):
+        chance, clips, windows = (event.get(key) for key in keys)
+        if event["step"] == step and chance:
+            return chance, (
+                f"on its validation clips it found {clips:.1%} of the clips' offsets to a frame,"
+                f" {windows:.1%} from five frames alone, and with another clip's sound 95 % had a"
+                " confidence below 1"
+            )
+    return 1.0, "what it does on real clips was not measured"

@@ -1,0 +1,271 @@
+"""What a run shows: metrics.jsonl, TensorBoard, a bar on a terminal or plain lines elsewhere."""
+
+import contextlib
+import io
+import json
+import math
+import sys
+import time
+import wave
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import psutil
+import tensorboardX
+import tqdm
+from etils import epath
+from PIL import Image
+from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
+
+from data_pipelines.common import files
+from s2f_jax.runs.early_stopping import EarlyStopping
+
+DISCRIMINATORS = {  # A short name, and the fields that set its pace and its weight.
+    "frame_discriminator": ("D_frame", "optim.frame_rate", "loss.frame"),
+    "sequence_discriminator": ("D_seq", "optim.sequence_rate", "loss.sequence"),
+    "sync_discriminator": ("D_sync", "optim.sync_rate", "loss.sync"),
+}
+
+
+def gif(frames: np.ndarray, fps: float) -> bytes:
+    """uint8 [T, H, W, 3] -> an endless GIF."""
+    images = [Image.fromarray(frame) for frame in frames]
+    file = io.BytesIO()
+    images[0].save(
+        file, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0
+    )
+    return file.getvalue()
+
+
+def wav(audio: np.ndarray, rate: int) -> bytes:
+    """int16 mono [n] -> a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, rate, len(audio), "NONE", ""))
+        writer.writeframes(audio.astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no infinity and no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def memory_gb() -> float:
+    """1e9 bytes: the most in use so far on the fullest of this process's devices; where they do not
+    tell, as CPUs do not, the process's resident set now."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    peaks = [each["peak_bytes_in_use"] for each in stats if each]
+    return (max(peaks) if peaks else psutil.Process().memory_info().rss) / 1e9
+
+
+class Watch:
+    """Notices discriminators that have nothing to teach the generator.
+
+    At chance: the mean of both accuracies is at most CHANCE. Not each by itself, since one that
+    calls everything real has 1 and 0, and knows no more than a coin. At certainty: both accuracies
+    are above CERTAINTY; the generator's gradient then comes from where it never wins.
+    """
+
+    CHANCE, CERTAINTY = 0.6, 0.98
+    EVENTS = 20  # Log events in a row; a few are nothing, as the two sides take turns.
+
+    def __init__(self):
+        self._spells: dict[str, tuple[str, int]] = {}  # By network: where it sits, how long.
+
+    def event(self, values: Mapping[str, float]) -> list[str]:
+        """The means of one more log event -> what to say; each spell is told once."""
+        told = []
+        for name, (short, rate, weight) in DISCRIMINATORS.items():
+            if f"{name}/loss" not in values:
+                continue
+            real, fake = values[f"{name}/accuracy_real"], values[f"{name}/accuracy_fake"]
+            at = "chance" if (real + fake) / 2 <= self.CHANCE else ""
+            at = "certainty" if min(real, fake) > self.CERTAINTY else at
+            before, events = self._spells.get(name, ("", 0))
+            events = events + 1 if at == before else 1
+            self._spells[name] = at, events
+            if at and events == self.EVENTS:
+                faster, heavier = ("higher", "lower") if at == "chance" else ("lower", "higher")
+                told.append(
+                    f"{short} has been at {at} for {events} log events, so that the generator"
+                    f" learns little from it: consider a {faster} --config.{rate} or a {heavier}"
+                    f" --config.{weight} in another run"
+                )
+        return told
+
+
+class _Events:
+    """metrics.jsonl, one line an event: appended to, or rewritten now and then in a store like
+    gs://, which cannot append."""
+
+    PAUSE = 60  # Seconds between two rewritings.
+
+    def __init__(self, path: epath.Path, first_step: int):
+        self._path = path
+        # What a stopped run logged past its last checkpoint is made again.
+        before = path.read_text().splitlines(keepends=True) if path.exists() else []
+        self._lines = [
+            line
+            for line in before
+            if line.endswith("\n") and json.loads(line)["step"] <= first_step
+        ]
+        self._appends = not files.is_remote(path)
+        self._write()
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        line = json.dumps(event) + "\n"
+        if self._appends:
+            with self._path.open("a") as file:
+                file.write(line)
+            return
+        self._lines.append(line)
+        if time.monotonic() - self._written > self.PAUSE:
+            self._write()
+
+    def _write(self) -> None:
+        files.write_atomically(self._path, "".join(self._lines).encode())
+        self._written = time.monotonic()
+
+    def flush(self) -> None:
+        if not self._appends:
+            self._write()
+
+
+class Log:
+    """Everything a run writes about itself; on processes other than the first, nothing."""
+
+    def __init__(self, workdir: epath.PathLike, first_step: int, steps: int, enabled: bool):
+        self._enabled = enabled
+        self._start, self._first_step, self._steps = time.monotonic(), first_step, steps
+        self._watch = Watch()
+        if not enabled:
+            return
+        self._events = _Events(epath.Path(workdir) / "metrics.jsonl", first_step)
+        self._board = tensorboardX.SummaryWriter(str(workdir), purge_step=first_step + 1)
+        self._bar = tqdm.tqdm(
+            total=steps, initial=first_step, unit="step", disable=not sys.stderr.isatty()
+        )
+
+    def training(self, step: int, epoch: int, values: Mapping[str, float], text: str) -> None:
+        """The terms, rates and accuracies since the last event, the most telling ones in words, and
+        where the run stands."""
+        if not self._enabled:
+            return
+        self._scalars(step, epoch, values)
+        text += f", {values['clips_per_s']:.2f} clips/s"
+        text += f", data wait {values['data_wait_percent']:.1f}%, {values['memory_gb']:.1f} GB"
+        if self._bar.disable:
+            rate = (step - self._first_step) / (time.monotonic() - self._start)
+            left = tqdm.tqdm.format_interval((self._steps - step) / max(rate, 1e-9))
+            at = (
+                f"step {step}/{self._steps}, epoch {epoch}, {rate:.2f} steps/s, {left} left at most"
+            )
+            print(f"{at}, {text}", flush=True)
+        else:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(step - self._bar.n)
+        for sentence in self._watch.event(values):
+            self.say(sentence)
+
+    def validation(
+        self,
+        step: int,
+        epoch: int,
+        scores: Mapping[str, float],
+        text: str,
+        stopping: EarlyStopping,
+    ) -> None:
+        """The scores of an epoch, and in words."""
+        if not self._enabled:
+            return
+        self._scalars(step, epoch, {f"validation/{name}": x for name, x in scores.items()})
+        self.say(
+            f"epoch {epoch}: validation {text}; {stopping.epochs_without} of {stopping.patience} epochs without a better one"
+        )
+
+    def _scalars(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
+        """One line of metrics.jsonl, the same for TensorBoard."""
+        self._events.add({"step": step, "epoch": epoch, **finite_or_none(values)})
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """What is logged by now survives this process."""
+        if self._enabled:
+            self._events.flush()
+
+    def say(self, text: str) -> None:
+        """A sentence that stays on the screen."""
+        if self._enabled:
+            tqdm.tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
+
+    def video(self, name: str, frames: np.ndarray, fps: float, audio: np.ndarray, rate: int, step):
+        """frames uint8 [T, H, W, 3] as stills and a GIF, audio int16 [n] as sound."""
+        if not self._enabled:
+            return
+        strip = np.concatenate(list(frames[:: max(len(frames) // 8, 1)][:8]), axis=1)
+        self._board.add_image(f"{name}/frames", strip, step, dataformats="HWC")
+        # tensorboardX's own add_video and add_audio need moviepy and soundfile.
+        moving = Summary.Image(
+            height=frames.shape[1],
+            width=frames.shape[2],
+            colorspace=3,
+            encoded_image_string=gif(frames, fps),
+        )
+        sound = Summary.Audio(
+            sample_rate=rate,
+            num_channels=1,
+            length_frames=len(audio),
+            encoded_audio_string=wav(audio, rate),
+            content_type="audio/wav",
+        )
+        writer: Any = self._board.file_writer
+        values = [
+            Summary.Value(tag=f"{name}/moving", image=moving),
+            Summary.Value(tag=f"{name}/sound", audio=sound),
+        ]
+        writer.add_summary(Summary(value=values), step)
+
+    def close(self) -> None:
+        if self._enabled:
+            self._bar.close()
+            self._events.flush()
+            self._board.close()
+
+
+class Meter:
+    """Rates since they were last read: clips/s, the share of time spent waiting for data; and the
+    memory in use."""
+
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
+        self.restart()
+
+    def restart(self) -> None:
+        self._start, self._waited, self._steps = time.monotonic(), 0.0, 0
+
+    @contextlib.contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Around the wait for one batch."""
+        entered = time.monotonic()
+        yield
+        self._waited += time.monotonic() - entered
+
+    def step(self) -> None:
+        """One more step is done."""
+        self._steps += 1
+
+    def read(self) -> dict[str, float]:
+        elapsed = max(time.monotonic() - self._start, 1e-9)
+        rates = {
+            "clips_per_s": self._steps * self._batch_size / elapsed,
+            "steps_per_s": self._steps / elapsed,
+            "data_wait_percent": 100 * self._waited / elapsed,
+            "memory_gb": memory_gb(),
+        }
+        self.restart()
+        return rates

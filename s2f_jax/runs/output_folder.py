@@ -1,0 +1,64 @@
+"""A folder that a command writes: whole or not at all."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+
+from etils import epath
+
+from data_pipelines.common import files
+from data_pipelines.common.errors import UserError
+
+
+def require_empty_output_dir(output: epath.PathLike) -> epath.Path:
+    """The folder that --output names, which is not there yet or empty.
+
+    Raises UserError where it is neither.
+    """
+    if not os.fspath(output):
+        raise UserError("--output= is empty: give a folder that is not there yet")
+    if files.is_remote(output):
+        raise UserError(f"--output={output} is remote: give a local folder, and copy it then")
+    target = epath.Path(output).resolve()
+    if target.exists() and not target.is_dir():
+        raise UserError(f"--output={output} is a file: give a folder that is not there yet")
+    if target.exists() and any(target.iterdir()):
+        raise UserError(f"--output={output} is not empty: give a folder that is not there yet")
+    return target
+
+
+@contextlib.contextmanager
+def atomic_directory(target: epath.Path) -> Iterator[epath.Path]:
+    """A folder to write into, which is renamed to `target` once all is there.
+
+    Raises UserError where it cannot be made; nothing is left of it if anything fails.
+    """
+    # As much of the name as always leaves room in the system's 255 bytes.
+    part = target.parent / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part"
+    made: list[epath.Path] = []
+    try:
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.lstat(part)  # Too long a name, before folders are made for it.
+            for folder in (*reversed(part.parents), part):  # Python's own way recurses.
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
+        except OSError as error:
+            raise _not_written(target, error) from error
+        yield part
+        try:
+            os.replace(part, target)
+        except OSError as error:
+            raise _not_written(target, error) from error
+    finally:
+        if part.exists():
+            part.rmtree()
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):  # What is not empty, or gone, is as it should be.
+                folder.rmdir()
+
+
+def _not_written(target: epath.Path, error: OSError) -> UserError:
+    return UserError(f"--output={target} cannot be written ({error.strerror}): choose another")

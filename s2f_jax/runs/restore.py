@@ -1,0 +1,130 @@
+"""What a checkpoint holds, restored and held against its config."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from etils import epath
+
+from data_pipelines.common.errors import UserError
+from s2f_jax.config.schema import Config
+from s2f_jax.models import networks
+from s2f_jax.models.generator import Generator
+from s2f_jax.runs.checkpoint import Checkpoints, check_files, restore_variables
+from s2f_jax.runs.workdir import read_config
+
+
+def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
+    """A workdir (its best checkpoint) or a checkpoint step's folder -> workdir, step.
+
+    Raises UserError where there is no checkpoint.
+    """
+    folder = epath.Path(path).resolve()
+    if folder.parent.name == "checkpoints" and folder.name.isdigit() and folder.exists():
+        return folder.parent.parent, int(folder.name)
+    if not folder.exists():
+        raise UserError(f"there is no checkpoint at {path}: give a run's workdir")
+    if (folder / "checkpoints").exists():
+        check_files(folder)
+        checkpoints = Checkpoints(folder, read_only=True)
+        step = checkpoints.best()
+        checkpoints.close()
+        if step is not None:
+            return folder, step
+    if (folder / "config.json").exists():
+        read_config(folder)  # Which says so where it is an exported bundle's.
+    raise UserError(f"{path} holds no checkpoint: give the workdir of a run that has saved one")
+
+
+class Trained(NamedTuple):
+    """A generator as a checkpoint has it."""
+
+    workdir: epath.Path
+    step: int
+    config: Config
+    generator: Generator
+    variables: dict[str, Any]
+
+    @property
+    def folder(self) -> epath.Path:
+        """The checkpoint's own, whichever of the run becomes the best one meanwhile."""
+        return self.workdir / "checkpoints" / str(self.step)
+
+
+@contextlib.contextmanager
+def all_fields_of(workdir: epath.PathLike) -> Iterator[None]:
+    """Says of a field that a run's config lacks where it lacks it.
+
+    Args:
+      workdir: The run's folder.
+
+    Raises:
+      UserError: What is done meanwhile asks for a field that is not there.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError) as error:
+        raise UserError(
+            f"{workdir}/config.json lacks a field ({error}): use the version of s2f_jax in the"
+            " run's run.json"
+        ) from error
+
+
+def restore_network(
+    workdir: epath.PathLike, step: int, name: str, expected: Any, part: str = ""
+) -> dict[str, Any]:
+    """One network of a checkpoint, held against what its config says.
+
+    Args:
+      workdir: The run's folder.
+      step: Of the checkpoint.
+      name: Of the network.
+      expected: Its variables, or their shapes.
+      part: A module of it, in place of the whole, where it has one of that name.
+
+    Returns:
+      Its variables, {"params": ..., "batch_stats": ...}.
+
+    Raises:
+      UserError: There is none, or a damaged one, or one of other sizes.
+    """
+    variables = restore_variables(workdir, step, name)
+    if part:
+        variables = {kind: tree.get(part, tree) for kind, tree in variables.items()}
+    expected = {kind: expected.get(kind, {}) for kind in variables}
+    if jax.tree.map(np.shape, variables) != jax.tree.map(np.shape, expected):
+        raise UserError(
+            f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
+            " other sizes: restore it"
+        )
+    return variables
+
+
+def restore_generator(path: epath.PathLike) -> Trained:
+    """From a workdir (its best checkpoint) or a checkpoint step's folder.
+
+    Raises UserError where there is none, or one of another schema, or a damaged one.
+    """
+    workdir, step = find_checkpoint(path)
+    config = read_config(workdir)
+    if config.get("task") not in (None, "animate"):
+        raise UserError(
+            f"{path} holds a run of the task {config.task!r}, which has no generator: give a run"
+            " of the task 'animate'"
+        )
+    try:
+        with all_fields_of(workdir):
+            generator = networks.generator(config.data, config.model)
+            networks.face(config.model)
+    except UserError as error:
+        raise UserError(f"{workdir}/config.json is of no generator: {error}") from error
+    variables = restore_network(workdir, step, "generator", networks.variables(generator))
+    for at, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        if not np.isfinite(leaf).all():
+            name = jax.tree_util.keystr(at, simple=True, separator=".")
+            raise UserError(
+                f"{path} has weights that are not finite ({name}): give another checkpoint"
+            )
+    return Trained(workdir, step, config, generator, variables)

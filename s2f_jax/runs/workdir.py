@@ -1,0 +1,129 @@
+"""A run's folder: which config it holds, and what made it."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import ml_collections
+from etils import epath
+
+from data_pipelines.common import files
+from data_pipelines.common.errors import UserError
+from s2f_jax.config.schema import SCHEMA, Config, as_json, fixed_fields, migrate
+
+PACKAGES = ("s2f_jax", "jax", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain")
+
+
+def read_config(workdir: epath.PathLike) -> Config:
+    """The config a run was made with, migrated to this version's fields.
+
+    Raises UserError where there is no run, or one of a schema that this version does not know.
+    """
+    path = epath.Path(workdir) / "config.json"
+    if not path.is_file():
+        raise UserError(f"{workdir} holds no run (it has no config.json): give a run's workdir")
+    try:
+        config = json.loads(path.read_text())
+        if "format_version" in config:
+            raise UserError(
+                f"{workdir} is an exported bundle: give the workdir of the run it is from"
+            )
+        schema = config["schema"]
+        if known := type(schema) is int and 1 <= schema <= SCHEMA:
+            migrate(config)
+        fields_ = ml_collections.ConfigDict(config | {"schema": SCHEMA})
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}, {str(error)[:200]}): restore it, or give another"
+            " run's workdir"
+        ) from error
+    if not known:
+        raise UserError(
+            f"{path} has schema {schema!r:.40} and this version reads 1 to {SCHEMA}:"
+            " use the version of s2f_jax in the run's run.json"
+        )
+    return fields_
+
+
+def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:
+    """The folder of a run, refused where it holds a run of another config."""
+    folder = epath.Path(workdir)
+    if (folder / "config.json").exists():
+        before, now = (fixed_fields(each, config.task) for each in (read_config(folder), config))
+        names = sorted(before.keys() | now.keys())
+        differ = [
+            f"{name}: {before.get(name)} there, {now.get(name)} now"
+            for name in names
+            if before.get(name) != now.get(name)
+        ]
+        if differ:
+            raise UserError(
+                f"{folder} holds a run of another config ({'; '.join(differ)}):"
+                " choose another --workdir"
+            )
+    elif folder.exists() and not folder.is_dir():
+        raise UserError(f"--workdir={folder} is a file, not a folder: choose another")
+    return folder
+
+
+def _git(*arguments: str) -> str:
+    folder = epath.Path(__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # Installed without its history.
+    return result.stdout.strip()
+
+
+def version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # A checkout that is run in place.
+
+
+def describe(seed: int) -> dict[str, Any]:
+    """What made a run: versions, git commit and dirty flag, devices, seed."""
+    return {
+        "versions": {name: version(name) for name in PACKAGES},
+        "python": sys.version.split()[0],
+        "git": {"commit": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))},
+        "devices": [device.device_kind for device in jax.devices()],
+        "processes": jax.process_count(),
+        "seed": seed,
+    }
+
+
+def write_config(config: Config, folder: epath.Path) -> None:
+    """config.json, by the first process.
+
+    Raises UserError where the folder cannot be written to.
+    """
+    if jax.process_index():
+        return
+    try:
+        _write_json(folder / "config.json", as_json(config))
+    except UserError as error:
+        reason = getattr(error.__cause__, "strerror", error)
+        raise UserError(
+            f"--workdir={folder} cannot be written ({reason}): choose another"
+        ) from error
+
+
+def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> None:
+    """run.json, by the first process: what goes on from this step, and what went before."""
+    path = folder / "run.json"
+    if jax.process_index():
+        return
+    before = json.loads(path.read_text()) if path.exists() else None
+    earlier = before.pop("earlier", []) + [before] if before else []
+    _write_json(path, describe(seed) | more | {"from_step": step, "earlier": earlier})
+
+
+def _write_json(path: epath.Path, value: Any) -> None:
+    files.write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())

@@ -1,0 +1,107 @@
+"""The validation set after each epoch: scores, and samples to look at."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from data_pipelines.loading import dataset, loader
+from data_pipelines.media import writer
+from s2f_jax import rngs, sharding, step
+from s2f_jax.metrics import image
+from s2f_jax.models import pixels
+from s2f_jax.models.generator import Generator
+from s2f_jax.runs.log import Log
+from s2f_jax.state import TrainState
+
+
+def generate(variables: Any, batch: step.Batch, key: jax.Array, *, generator: Any) -> jax.Array:
+    """What the model makes of a batch's stills and sound, uint8 [B, T, H, W, 3]."""
+    clips = step.normalize(batch)
+    frames = clips.mask.shape[1]
+    noise = rngs.frame_noise(key, frames, generator.noise_features, generator.noise_std)
+    noise = jnp.broadcast_to(noise, (clips.mask.shape[0], *noise.shape))
+    return pixels.to_uint8(generator.apply(variables, clips.still, clips.audio, noise))
+
+
+METRICS = {"psnr": image.psnr, "ssim": image.ssim, "psnr_mouth": image.psnr_mouth}
+
+
+def score(
+    variables: Any, batch: step.Batch, key: jax.Array, *, generator: Any
+) -> dict[str, jax.Array]:
+    """-> each metric per clip, [B]."""
+    generated = generate(variables, batch, key, generator=generator)
+    scored = (generated, batch["frames"], batch["mask"])
+    return {name: metric(*scored) for name, metric in METRICS.items()}
+
+
+class AnimateValidation:
+    """The validation clips and the compiled functions over them; the same noise every time."""
+
+    def __init__(
+        self,
+        clips: dataset.ClipDataset,
+        generator: Generator,
+        batch_size: int,
+        limit: int,
+        key: jax.Array,
+    ):
+        self._clips, self._window, self._batch_size = clips, generator.window, batch_size
+        self._count = min(len(clips), limit or len(clips))
+        self._key = rngs.key(key, "validation")
+        self._lengths: list[int] = []  # Of the clips; read when they are first needed.
+        mesh = sharding.mesh()
+        self._everywhere, self._by_example = sharding.replicated(mesh), sharding.by_example(mesh)
+        self._score, self._generate = (
+            jax.jit(functools.partial(f, generator=generator), out_shardings=self._everywhere)
+            for f in (score, generate)
+        )
+
+    def scores(
+        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+    ) -> dict[str, float] | None:
+        """The means over the clips, each process decoding its share; None if interrupted."""
+        size, values = self._batch_size, {name: np.empty(self._count) for name in METRICS}
+        mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
+        self._lengths = self._lengths or [len(self._clips[i]) for i in range(self._count)]
+        for indices in loader.by_length(self._lengths, size):
+            if interrupted():
+                return None
+            rows = indices + indices[-1:] * (size - len(indices))  # Always whole batches.
+            frames = loader.padded(max(self._lengths[i] for i in rows))
+            batch = loader.whole_clips(self._clips, rows[mine], self._window, frames)
+            scored = self._score(
+                state.variables("generator"), sharding.put(batch, self._by_example), self._key
+            )
+            for name, of_batch in jax.device_get(scored).items():
+                values[name][indices] = of_batch[: len(indices)]
+        return {name: float(each.mean()) for name, each in values.items()}
+
+    def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
+        """Generated beside real, with sound, for clips spread over the speakers.
+
+        Every process generates them, since the parameters may be split over all; the first writes.
+        """
+        if not count:
+            return
+        number = int(state.step)
+        folder = workdir / "samples" / str(number)
+        for index in np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int):
+            clip = self._clips[index]
+            batch = loader.whole_clips(self._clips, [index], self._window)
+            share = sharding.put(batch, self._everywhere)
+            frames = self._generate(state.variables("generator"), share, self._key)
+            if jax.process_index():
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            generated = np.asarray(frames.addressable_data(0))[0, : len(clip)]
+            pair = np.concatenate([generated, clip.frames], axis=2)
+            writer.write_video(
+                folder / f"{clip.id}.mp4", pair, clip.fps, clip.audio, clip.audio_rate
+            )
+            log.video(f"samples/{clip.id}", pair, clip.fps, clip.audio, clip.audio_rate, number)

@@ -1,0 +1,121 @@
+"""From a letter's logits per frame to text: connectionist temporal classification (Graves 2006)."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import log_softmax
+
+from data_pipelines.loading.charset import BLANK, decode
+
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # Odd, so that a product modulo 2^64 loses nothing.
+
+
+def greedy(logits: np.ndarray, lengths: np.ndarray) -> list[str]:
+    """logits [B, T, 28], lengths [B] -> the text of each clip's likeliest path."""
+    texts = []
+    for of_clip, length in zip(logits, lengths, strict=True):
+        path = of_clip[:length].argmax(axis=-1)
+        new = np.diff(path, prepend=BLANK) != 0
+        texts.append(decode(path[new & (path != BLANK)]))
+    return texts
+
+
+def beam(logits: np.ndarray, lengths: np.ndarray, width: int = 200) -> list[str]:
+    """logits [B, T, 28], lengths [B] -> the likeliest text of each clip, summed over its paths."""
+    prefixes, scores = beam_prefixes(logits, lengths, width)
+    return [
+        decode(row[(best := np.argmax(score))][row[best] >= 0])
+        for row, score in zip(prefixes, scores, strict=True)
+    ]
+
+
+class _Beams(NamedTuple):
+    """The beginnings of a text that are still followed; [B, width] unless noted."""
+
+    prefixes: np.ndarray  # [B, width, T], -1 after the last letter.
+    size: np.ndarray  # Letters.
+    last: np.ndarray  # The last letter; the blank, where there is none.
+    own: np.ndarray  # A hash, by which a prefix is known,
+    parent: np.ndarray  # and that of the prefix which it extends.
+    ends_blank: np.ndarray  # Log probability of its paths so far that end in the blank,
+    ends_letter: np.ndarray  # and of those that end in its last letter.
+
+
+def beam_prefixes(
+    logits: np.ndarray, lengths: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Prefix beam search: at each frame the `width` likeliest beginnings live on.
+
+    logits [B, T, C], the blank last, lengths [B] -> prefixes int [B, width, T], -1 after the last
+    letter, and the log of each one's probability [B, width], -inf where there are fewer. Exact
+    where no beginning was dropped.
+    """
+    logs = log_softmax(logits.astype(np.float64), axis=-1)
+    batch, time, classes = logs.shape
+    nothing = np.full((batch, width), -np.inf)
+    beams = _Beams(
+        prefixes=np.full((batch, width, time), -1, np.int16),
+        size=np.zeros((batch, width), np.int64),
+        last=np.full((batch, width), classes - 1),
+        own=np.zeros((batch, width), np.uint64),
+        parent=np.zeros((batch, width), np.uint64),
+        ends_blank=nothing.copy(),
+        ends_letter=nothing,
+    )
+    beams.own[:, 0], beams.ends_blank[:, 0] = 1, 0  # The empty text.
+    for t in range(time):
+        running = t < lengths
+        after = _step(beams, logs[:, t])
+        beams = _Beams(
+            *(
+                np.where(running.reshape(-1, *(1,) * (x.ndim - 1)), new, x)
+                for x, new in zip(beams, after, strict=True)
+            )
+        )
+    return beams.prefixes, np.logaddexp(beams.ends_blank, beams.ends_letter)
+
+
+def _step(beams: _Beams, log: np.ndarray) -> _Beams:
+    """One more frame, with the log probabilities [B, C] of its classes."""
+    batch, width = beams.last.shape
+    blank, rows = log.shape[1] - 1, np.arange(batch)[:, None]
+    either = np.logaddexp(beams.ends_blank, beams.ends_letter)
+    stay_blank = either + log[:, blank:]
+    stay_letter = beams.ends_letter + np.take_along_axis(log, beams.last, axis=1)
+    # A letter is new after itself only where a blank lies in between.
+    doubled = beams.last[..., None] == np.arange(blank)
+    extended = np.where(doubled, beams.ends_blank[..., None], either[..., None])
+    extended = extended + log[:, None, :blank]
+    _join(beams, np.isfinite(either), stay_letter, extended)
+
+    stay = np.logaddexp(stay_blank, stay_letter)
+    scores = np.concatenate([stay, extended.reshape(batch, -1)], axis=1)
+    kept = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+    grown = kept >= width
+    source = np.where(grown, (kept - width) // blank, kept)
+    letter = (kept - width) % blank
+    own, prefixes, size = (x[rows, source] for x in (beams.own, beams.prefixes, beams.size))
+    clip, slot = np.nonzero(grown)
+    prefixes[clip, slot, size[clip, slot]] = letter[clip, slot]
+    return _Beams(
+        prefixes=prefixes,
+        size=size + grown,
+        last=np.where(grown, letter, beams.last[rows, source]),
+        own=np.where(grown, own * _FACTOR + letter.astype(np.uint64) + np.uint64(1), own),
+        parent=np.where(grown, own, beams.parent[rows, source]),
+        ends_blank=np.where(grown, -np.inf, stay_blank[rows, source]),
+        ends_letter=np.where(grown, scores[rows, kept], stay_letter[rows, source]),
+    )
+
+
+def _join(beams: _Beams, alive: np.ndarray, stay_letter: np.ndarray, extended: np.ndarray) -> None:
+    """Where a prefix extended is another one that is there, its paths go to that one, in place.
+
+    alive bool, stay_letter [B, width], extended [B, width, letters].
+    """
+    same = (beams.own[:, :, None] == beams.parent[:, None, :]) & alive[:, :, None]
+    clip, child = np.nonzero(same.any(axis=1) & alive)
+    parent, letter = same.argmax(axis=1)[clip, child], beams.last[clip, child]
+    paths = extended[clip, parent, letter]
+    stay_letter[clip, child] = np.logaddexp(stay_letter[clip, child], paths)
+    extended[clip, parent, letter] = -np.inf

@@ -1,0 +1,262 @@
+"""The task "lipread": LipNet learns to read the mouths of a corpus's training speakers."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from etils import epath
+
+from data_pipelines.common import files
+from data_pipelines.common.errors import UserError
+from data_pipelines.loading import charset, lipreading_examples, loader
+from data_pipelines.loading.dataset import ClipDataset
+from s2f_jax import optim, rngs, sharding
+from s2f_jax.config.schema import Config
+from s2f_jax.metrics.speech import cer, wer
+from s2f_jax.models.lipnet import LipNet
+from s2f_jax.runs.log import Log
+from s2f_jax.state import TrainState
+from s2f_jax.tasks import ctc
+
+NAME = "lipreader"  # Of the network.
+_WARM_UP = 60  # Steps, over which the learning rate rises to its value.
+_LEAST = 15  # Pixels of a side, which one stride and three poolings halve.
+Batch = Mapping[str, jax.Array]
+
+
+def crop(config: Config) -> lipreading_examples.MouthCrop:
+    """What the reader of a config sees of a face."""
+    r = config.lipreader
+    return lipreading_examples.MouthCrop(r.height, r.width, r.mouth)
+
+
+def network(config: Config) -> LipNet:
+    r = config.lipreader
+    return LipNet(
+        labels=charset.BLANK + 1,
+        widths=tuple(r.widths),
+        features=r.features,
+        dropout=r.dropout,
+        dtype=jnp.dtype(config.model.dtype),
+    )
+
+
+def initial(config: Config, key: jax.Array) -> Any:
+    """A fresh network's variables."""
+    r = config.lipreader
+    frames = jnp.zeros((1, 1, r.height, r.width, 3))
+    return network(config).init(key, frames, jnp.ones((1, 1), bool), False)
+
+
+def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
+    """The CTC loss of each clip, in nats, [B].
+
+    logits [B, T, 28], mask bool [B, T], letters int [B, L], -1 after the last.
+    """
+    absent = spelled < 0
+    return optax.ctc_loss(
+        logits, 1.0 - mask, jnp.where(absent, 0, spelled), 1.0 * absent, blank_id=charset.BLANK
+    )
+
+
+def objective(
+    params: Any, batch_stats: Any, batch: Batch, key: jax.Array, *, network: LipNet
+) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+    """-> the mean loss, and the loss of each clip [B] with the new batch statistics."""
+    logits, new = network.apply(
+        {"params": params, "batch_stats": batch_stats},
+        batch["frames"].astype(float) / 255,
+        batch["mask"],
+        True,
+        rngs.per_example_keys(key, "dropout", batch["place"]),
+        mutable=["batch_stats"],
+    )
+    of_clips = losses(logits, batch["mask"], batch["letters"])
+    return of_clips.mean(), (of_clips, new["batch_stats"])
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    key: jax.Array,
+    *,
+    network: LipNet,
+    tx: optax.GradientTransformation,
+    clip_norm: float,
+) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
+    """One update -> the new state, the means of what is logged, the terms per clip [B]."""
+    gradient = jax.grad(objective, has_aux=True)
+    params, stats = state.params[NAME], state.batch_stats[NAME]
+    grads, (ctc_loss, stats) = gradient(params, stats, batch, key, network=network)
+    norm = optax.tree.norm(grads)
+    grads = jax.tree.map(lambda leaf: leaf * jnp.minimum(1, clip_norm / norm), grads)
+    updates, opt_state = tx.update({NAME: grads}, state.opt_state, state.params)
+    updated: Any = optax.apply_updates(state.params, updates)
+    new = TrainState(state.step + 1, updated, {NAME: stats}, opt_state)
+    terms = {f"{NAME}/ctc": ctc_loss}
+    metrics = {name: values.mean() for name, values in terms.items()}
+    return new, metrics | {f"{NAME}/gradient_norm": norm}, terms
+
+
+def read(variables: Any, frames: jax.Array, mask: jax.Array, *, network: LipNet) -> jax.Array:
+    """Mouths uint8 [B, T, H, W, 3] -> logits [B, T, 28]."""
+    logits: Any = network.apply(variables, frames.astype(float) / 255, mask, False)
+    return logits
+
+
+class LipReadValidation:
+    """The validation clips, read greedily after each epoch."""
+
+    def __init__(self, clips: ClipDataset, config: Config):
+        self._clips, self._crop, self._size = clips, crop(config), config.eval_batch_size
+        self._count = min(len(clips), config.validation_clips or len(clips))
+        mesh = sharding.mesh()
+        self._by_example = sharding.by_example(mesh)
+        self._read = jax.jit(
+            functools.partial(read, network=network(config)),
+            out_shardings=sharding.replicated(mesh),
+        )
+
+    @functools.cached_property
+    def _said(self) -> list[str]:
+        return [charset.clean(self._clips[i].transcript) for i in range(self._count)]
+
+    @functools.cached_property
+    def _lengths(self) -> list[int]:
+        return [len(self._clips[i]) for i in range(self._count)]
+
+    def scores(
+        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+    ) -> dict[str, float] | None:
+        """1 - WER and 1 - CER over the clips, the same on every process; None if interrupted."""
+        found = self.readings(state, range(self._count), interrupted)
+        if found is None:
+            return None
+        pairs = list(zip(self._said, found, strict=True))
+        return {"words_right": 1 - wer(pairs), "letters_right": 1 - cer(pairs)}
+
+    def readings(
+        self,
+        state: TrainState,
+        chosen: Sequence[int],
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> list[str] | None:
+        """What is read in these clips; each process decodes its share of their pictures."""
+        size, texts = self._size, {}
+        mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
+        for batch in loader.by_length([self._lengths[i] for i in chosen], size):
+            if interrupted():
+                return None
+            rows = [chosen[i] for i in batch] + [chosen[batch[-1]]] * (size - len(batch))
+            lengths = np.array([self._lengths[i] for i in rows])
+            videos = [self._crop(self._clips[i].frames) for i in rows[mine]]
+            frames, mask = side_by_side(videos, loader.padded(lengths.max()))
+            share = sharding.put({"frames": frames, "mask": mask}, self._by_example)
+            logits = self._read(state.variables(NAME), share["frames"], share["mask"])
+            texts |= zip(batch, ctc.greedy(np.asarray(logits), lengths), strict=False)
+        return [texts[i] for i in range(len(chosen))]
+
+    def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
+        """What was said and what is read in `count` clips, as a table."""
+        if not count:
+            return
+        chosen = np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int)
+        found = self.readings(state, chosen.tolist())
+        if jax.process_index() or found is None:
+            return
+        lines = ["| clip | said | read |", "|---|---|---|"] + [
+            f"| {self._clips[i].id} | {self._said[i]} | {text} |"
+            for i, text in zip(chosen, found, strict=True)
+        ]
+        path = workdir / "samples" / str(int(state.step)) / "readings.md"
+        files.write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+
+def side_by_side(videos: Sequence[np.ndarray], frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Videos uint8 [T_i, H, W, 3] -> one batch [B, frames, H, W, 3] and its mask bool [B, frames]."""
+    batch = np.zeros((len(videos), frames, *videos[0].shape[1:]), np.uint8)
+    for row, video in zip(batch, videos, strict=True):
+        row[: len(video)] = video
+    return batch, np.arange(frames) < np.array([len(video) for video in videos])[:, None]
+
+
+class LipReadTask:
+    """A Task, as s2f_jax.tasks.task says."""
+
+    features = lipreading_examples.FEATURES
+    watched = ("words_right", "letters_right")
+    start = 0
+
+    def __init__(self, config: Config):
+        if config.best_by not in self.watched:
+            raise UserError(
+                f"--config.best_by={config.best_by} is no score of a lip reader: give"
+                f" {' or '.join(self.watched)}"
+            )
+        least = min(config.lipreader.height, config.lipreader.width)
+        if least < _LEAST:
+            raise UserError(
+                f"--config.lipreader.height and width: {least} pixels are halved four times to"
+                f" nothing; give {_LEAST} or more"
+            )
+        if len(config.lipreader.widths) != 3:
+            raise UserError(
+                f"--config.lipreader.widths={tuple(config.lipreader.widths)}: LipNet has three"
+                " convolutions; give (32,64,96), say"
+            )
+        self.config = config
+        self.networks = {NAME: network(config)}
+        r = config.lipreader
+        self.example = functools.partial(
+            lipreading_examples.reading_example,
+            crop=crop(config),
+            frames=config.clip_frames,
+            letters_room=r.letters,
+            jitter=r.jitter,
+            shift=r.shift,
+        )
+
+    def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:
+        o, rate = self.config.optim, self.config.lipreader.rate
+        decayed = optim.epoch_decay(rate, steps_per_epoch, o.decay_after, o.decay)
+
+        def schedule(step: jax.typing.ArrayLike) -> jax.Array:
+            return decayed(step) * jnp.minimum(1, (jnp.asarray(step) + 1) / _WARM_UP)
+
+        return {NAME: schedule}
+
+    def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
+        variables = initial(self.config, rngs.key(key, NAME))
+        variables = jax.tree.map(lambda leaf: leaf.astype(float), variables)
+        params, stats = ({NAME: variables[kind]} for kind in ("params", "batch_stats"))
+        return TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params))
+
+    def step(self, tx: optax.GradientTransformation, begun: bool) -> Callable[..., Any]:
+        return functools.partial(
+            train_step,
+            network=self.networks[NAME],
+            tx=tx,
+            clip_norm=self.config.lipreader.clip_norm,
+        )
+
+    def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        clips, frames, r = self.config.batch_size, self.config.clip_frames, self.config.lipreader
+        return {
+            "frames": jax.ShapeDtypeStruct((clips, frames, r.height, r.width, 3), np.uint8),
+            "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
+            "letters": jax.ShapeDtypeStruct((clips, r.letters), np.int32),
+            "place": jax.ShapeDtypeStruct((clips,), np.uint32),
+        }
+
+    def validation(self, clips: ClipDataset, key: jax.Array) -> LipReadValidation:
+        return LipReadValidation(clips, self.config)
+
+    def progress(self, values: Mapping[str, float]) -> str:
+        return f"CTC {values[f'{NAME}/ctc']:.2f} nats a clip"
+
+    def verdict(self, scores: Mapping[str, float]) -> str:
+        return f"WER {1 - scores['words_right']:.3f}, CER {1 - scores['letters_right']:.3f}"

@@ -1,0 +1,218 @@
+"""The task "sync": which sound goes with which lips, learnt from real clips (SyncNet)."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from etils import epath
+
+from data_pipelines.common import files
+from data_pipelines.common.errors import UserError
+from data_pipelines.loading import dataset, loader, training_examples
+from data_pipelines.loading.dataset import ClipDataset
+from s2f_jax import optim, rngs, sharding
+from s2f_jax.config.schema import Config
+from s2f_jax.metrics import sync
+from s2f_jax.models import networks
+from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
+from s2f_jax.runs.log import Log
+from s2f_jax.state import TrainState
+
+NAME = "sync_network"
+Batch = Mapping[str, jax.Array]
+
+
+def losses(seen: jax.Array, heard: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """InfoNCE within each clip: every picture finds its sound among the clip's others, and every
+    sound its picture. The others of one clip are of one voice and face: only time tells them apart.
+
+    seen, heard [B, n, features], valid bool [B, n] -> the mean over a clip's moments of the loss,
+    and the share of its pictures that are nearest to a sound within a frame of theirs, [B] each.
+    """
+    squares = jnp.sum(seen**2, axis=-1)[:, :, None] + jnp.sum(heard**2, axis=-1)[:, None]
+    squares = squares - 2 * jnp.einsum("bif,bjf->bij", seen, heard)
+    logits = -jnp.sqrt(jnp.maximum(squares, 0) + 1e-6)
+    logits = jnp.where(valid[:, :, None] & valid[:, None], logits, -1e9)
+    moments = np.arange(valid.shape[1])
+    normalisers = jax.nn.logsumexp(logits, axis=1) + jax.nn.logsumexp(logits, axis=2)
+    of_each = normalisers / 2 - logits[:, moments, moments]
+    near = jnp.abs(jnp.argmax(logits, axis=2) - moments[None]) <= 1
+
+    def mean(values: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.where(valid, values, 0), axis=1) / jnp.maximum(valid.sum(axis=1), 1)
+
+    return mean(of_each), mean(near)
+
+
+def encode(
+    params: Any, batch: Batch, *, network: SyncNetwork, stride: int
+) -> tuple[jax.Array, jax.Array]:
+    """A batch of integers -> the codes of pictures and of sound, [B, T - 4, features] each."""
+    frames = batch["frames"].astype(float) / 127.5 - 1
+    audio = batch["audio"].astype(float) / 32768
+    codes: Any = network.apply({"params": params}, frames, audio, stride, method="encode")
+    return codes
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    key: jax.Array,
+    *,
+    network: SyncNetwork,
+    stride: int,
+    tx: optax.GradientTransformation,
+) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
+    """One update -> the new state, the means of what is logged, the terms per clip [B]."""
+    del key  # Nothing is drawn here.
+
+    def objective(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        seen, heard = encode(params[NAME], batch, network=network, stride=stride)
+        loss, right = losses(seen, heard, batch["mask"][:, FRAMES - 1 :])
+        return loss.mean(), {f"{NAME}/loss": loss, f"{NAME}/windows_right": right}
+
+    grads, terms = jax.grad(objective, has_aux=True)(state.params)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params: Any = optax.apply_updates(state.params, updates)
+    metrics = {name: values.mean() for name, values in terms.items()}
+    metrics[f"{NAME}/gradient_norm"] = optax.tree.norm(grads)
+    return TrainState(state.step + 1, params, state.batch_stats, opt_state), metrics, terms
+
+
+class SyncValidation:
+    """The validation clips' offsets, found by SyncNet's protocol."""
+
+    def __init__(self, clips: ClipDataset, config: Config, network: SyncNetwork):
+        self._clips, self._size = clips, config.eval_batch_size
+        self._window = sound_window(network.audio_rate)
+        count = min(len(clips), config.validation_clips or len(clips))
+        lengths = [len(clips[i]) for i in range(count)]
+        self._chosen = [i for i in range(count) if lengths[i] >= sync.SHORTEST]
+        self._lengths = [lengths[i] for i in self._chosen]
+        if not self._chosen:
+            raise UserError(
+                f"no validation clip has the {sync.SHORTEST} frames that an offset takes: give a"
+                " corpus of longer clips"
+            )
+        mesh = sharding.mesh()
+        self._by_example = sharding.by_example(mesh)
+        stride = config.data.audio_rate // config.data.fps
+        self._encode = jax.jit(
+            functools.partial(encode, network=network, stride=stride),
+            out_shardings=sharding.replicated(mesh),
+        )
+
+    def scores(
+        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+    ) -> dict[str, float] | None:
+        """Shares of clips, and of windows of five frames alone, whose offset is found to a frame;
+        the mean confidence, and the one that 95 % of the clips stay below with another's sound."""
+        distances = self.distances(state, interrupted)
+        if distances is None:
+            return None
+        windows = np.concatenate([abs(of.argmin(axis=1) - sync.LAGS) <= 1 for of, _ in distances])
+        curves = [own.mean(axis=0) for own, _ in distances]
+        of_others = [sync.confidence(other.mean(axis=0)) for _, other in distances]
+        return {
+            "windows_right": float(windows.mean()),
+            "clips_right": float(np.mean([abs(sync.offset(curve)) <= 1 for curve in curves])),
+            "confidence": float(np.mean([sync.confidence(curve) for curve in curves])),
+            "chance_confidence": float(np.percentile(of_others, 95)),
+        }
+
+    def distances(
+        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+    ) -> list[tuple[np.ndarray, np.ndarray]] | None:
+        """Of each clip, sync.distances to its own sound, and to that of the one before it, of those
+        of about its length; each process decodes its share of the pictures."""
+        size, found, before = self._size, {}, None
+        mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
+        for batch in loader.by_length(self._lengths, size):
+            if interrupted():
+                return None
+            rows = batch + batch[-1:] * (size - len(batch))  # Always whole batches.
+            room = loader.padded(max(self._lengths[i] for i in rows))
+            indices = [self._chosen[i] for i in rows]
+            share = loader.whole_clips(self._clips, indices[mine], self._window, room)
+            codes = self._encode(state.params[NAME], sharding.put(share, self._by_example))
+            for i, seen, heard in zip(batch, *map(np.asarray, codes), strict=False):
+                moments = self._lengths[i] - FRAMES + 1
+                seen, heard = seen[:moments], heard[:moments]
+                # The longest come first; the first has none before it, and hears itself backwards.
+                other = heard[::-1] if before is None else before[:moments]
+                found[i] = sync.distances(seen, heard), sync.distances(seen, other)
+                before = heard
+        return [found[i] for i in range(len(self._lengths))]
+
+    def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
+        """The offsets and confidences of `count` clips, as a table."""
+        if not count or (distances := self.distances(state)) is None or jax.process_index():
+            return
+        lines = ["| clip | offset, frames | confidence |", "|---|---|---|"]
+        shown = np.linspace(0, len(distances) - 1, min(count, len(distances)))
+        for i in shown.round().astype(int):
+            clip, curve = self._clips[self._chosen[i]], distances[i][0].mean(axis=0)
+            lines.append(f"| {clip.id} | {sync.offset(curve)} | {sync.confidence(curve):.2f} |")
+        path = workdir / "samples" / str(int(state.step)) / "offsets.md"
+        files.write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+
+class SyncTask:
+    """A Task, as s2f_jax.tasks.task says."""
+
+    features = dataset.TRAINED_ON
+    watched = ("windows_right",)
+    start = 0
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.network = networks.sync_network(config.data, config.sync_network, config.model.dtype)
+        self.networks = {NAME: self.network}
+        self.stride = config.data.audio_rate // config.data.fps
+        self.window = sound_window(config.data.audio_rate)
+        self.example = functools.partial(
+            training_examples.training_example,
+            frames=config.clip_frames,
+            window=self.window,
+            augment=training_examples.Augmentation(**config.augment),
+        )
+
+    def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:
+        o, rate = self.config.optim, self.config.sync_network.rate
+        return {NAME: optim.epoch_decay(rate, steps_per_epoch, o.decay_after, o.decay)}
+
+    def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
+        params = networks.sync_params(self.network, self.config.data, rngs.key(key, NAME))
+        params = {NAME: jax.tree.map(lambda leaf: leaf.astype(float), params)}
+        return TrainState(jnp.zeros((), jnp.int32), params, {NAME: {}}, tx.init(params))
+
+    def step(self, tx: optax.GradientTransformation, begun: bool) -> Callable[..., Any]:
+        return functools.partial(train_step, network=self.network, stride=self.stride, tx=tx)
+
+    def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        clips, frames, data = self.config.batch_size, self.config.clip_frames, self.config.data
+        samples = (frames - 1) * self.stride + self.window
+        return {
+            "frames": jax.ShapeDtypeStruct((clips, frames, data.height, data.width, 3), np.uint8),
+            "audio": jax.ShapeDtypeStruct((clips, samples), np.int16),
+            "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
+            "place": jax.ShapeDtypeStruct((clips,), np.uint32),
+        }
+
+    def validation(self, clips: ClipDataset, key: jax.Array) -> SyncValidation:
+        return SyncValidation(clips, self.config, self.network)
+
+    def progress(self, values: Mapping[str, float]) -> str:
+        loss, right = (values[f"{NAME}/{name}"] for name in ("loss", "windows_right"))
+        return f"loss {loss:.3f}, {right:.0%} of the windows found"
+
+    def verdict(self, scores: Mapping[str, float]) -> str:
+        return (
+            f"offset found to a frame in {scores['clips_right']:.1%} of the clips and from"
+            f" {scores['windows_right']:.1%} of the windows, confidence {scores['confidence']:.2f}"
+            f" (95 % below {scores['chance_confidence']:.2f} with another clip's sound)"
+        )

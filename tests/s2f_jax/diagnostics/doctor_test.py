@@ -1,0 +1,341 @@
+"""What is wrong is found and told with its cure, and what is right is not complained about."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from data_pipelines.common import download
+from data_pipelines.common.errors import UserError
+from data_pipelines.faces import landmarks as landmarks_module
+from data_pipelines.media import images, writer
+from s2f_jax import main
+from s2f_jax.diagnostics import doctor, inputs, machine
+from s2f_jax.diagnostics.findings import ERROR, OK, WARNING
+from s2f_jax.provenance import marks
+from tests.data_pipelines.demo.draw_test import picture, speaker
+from tests.wav_files import wav
+
+TONE = 0.3 * np.sin(np.arange(48000) / 5) * (np.arange(48000) % 8000 < 5000)
+
+
+@pytest.fixture
+def face(monkeypatch, tmp_path):
+    """A drawn portrait, found by what stands for the landmark model."""
+    image, landmarks = picture(speaker(0, glasses=0.0), 128)
+    (tmp_path / "face.png").write_bytes(images.encode_png(image.astype(np.uint8)))
+    (tmp_path / "model").write_bytes(b"")
+    monkeypatch.setenv("S2F_FACE_LANDMARKER", str(tmp_path / "model"))
+    found = [landmarks]
+    monkeypatch.setattr(landmarks_module, "find_faces", lambda image: found)
+    return SimpleNamespace(path=str(tmp_path / "face.png"), found=found, landmarks=landmarks)
+
+
+@pytest.fixture
+def examine(monkeypatch, tmp_path, capsys):
+    """doctor of what is given, not of the machine -> exit code and its findings."""
+    monkeypatch.setattr(machine, "checks", lambda folder: {})
+
+    def examine(**given):
+        output = tmp_path / "out"
+        output.mkdir(exist_ok=True)
+        file = tmp_path / "findings.json"
+        code = doctor.examine(output=str(output), json_file=str(file), **given)
+        contents = json.loads(file.read_text())
+        lines = capsys.readouterr().out.splitlines()
+        assert contents["exit_code"] == code and len(lines) == len(contents["findings"]) + 1
+        assert code == (2 if any(f["level"] == ERROR for f in contents["findings"]) else 0)
+        return code, [SimpleNamespace(**finding) for finding in contents["findings"]]
+
+    return examine
+
+
+def warnings(findings):
+    return [finding.said for finding in findings if finding.level == WARNING]
+
+
+def machine_finds(name, folder="."):
+    return list(machine.checks(pathlib.Path(folder))[name]())
+
+
+def test_all_that_is_right_is_said_with_its_numbers(examine, face, run_folder, tmp_path):
+    sound = wav(tmp_path / "a.wav", TONE)
+    code, found = examine(image=face.path, audio=str(sound), checkpoint=str(run_folder))
+    assert code == 0 and {f.level for f in found} == {OK}
+    by = {finding.about: finding for finding in found}
+    checkpoint = by["checkpoint"].values
+    assert (checkpoint["run"], checkpoint["step"]) == ("tiny", 3)
+    assert (checkpoint["width"], checkpoint["height"], checkpoint["fps"]) == (12, 16, 25)
+    assert by["audio"].values["seconds"] == 3 and by["audio"].values["rate"] == 16000
+    speed = by["speed"].values
+    assert speed["frames"] == 75
+    assert speed["expected_s"] == pytest.approx(75 / speed["frames_per_s"])
+    assert speed["real_time_factor"] == pytest.approx(speed["expected_s"] / 3)
+    (image,) = [f for f in found if f.about == "image" and "eyes" in f.values]
+    assert image.values["faces"] == 1
+    assert image.values["enlarged"] == pytest.approx(1 / 8, rel=0.03)  # Of a model of 16x12.
+
+
+def test_the_overlay_is_named_after_the_picture(examine, face, tmp_path):
+    examine(image=face.path)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["doctor_face.png"]
+    assert images.read_image(tmp_path / "out" / "doctor_face.png").shape[0] == 512
+
+
+def test_a_bad_input_is_a_finding_and_the_others_are_looked_at(examine, face, tmp_path):
+    (tmp_path / "a.wav").write_text("no sound")
+    code, found = examine(image=face.path, audio=str(tmp_path / "a.wav"), checkpoint="nowhere")
+    assert code == 2
+    assert [f.about for f in found if f.level == ERROR] == ["checkpoint", "audio"]
+    assert [f.about for f in found if f.level == OK] == ["image", "image"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("missing.png", None, "There is no image file .*missing.png; check"),
+        ("text.png", b"a face", "text.png is not an image that can be read; give"),
+        ("cut.png", images.encode_png(np.zeros((9, 9, 3), np.uint8))[:40], "breaks off"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_told(examine, face, tmp_path, name, content, said):
+    if content:
+        (tmp_path / name).write_bytes(content)
+    code, (found,) = examine(image=str(tmp_path / name))
+    assert code == 2 and found.level == ERROR and found.about == "image"
+    assert re.search(said, found.said)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_no_face_and_no_model_are_told(examine, face, monkeypatch, tmp_path):
+    face.found.clear()
+    code, (found,) = examine(image=face.path)
+    assert code == 2 and "96x128 pixels and no face that can be found: give" in found.said
+    monkeypatch.delenv("S2F_FACE_LANDMARKER")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    code, (found,) = examine(image=face.path)
+    assert code == 2 and "no face is looked for: see faces above" in found.said
+
+
+def test_several_faces_and_what_is_odd_of_one_are_warned_about(examine, face):
+    face.found.append(face.landmarks + 5)
+    code, found = examine(image=face.path)
+    assert code == 0 and "shows 2 faces: the largest is taken" in warnings(found)[0]
+    face.found[:] = [0.5 * face.landmarks]
+    assert "the face is small" in warnings(examine(image=face.path)[1])[0]
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "said"),
+    [
+        (np.clip(8 * TONE, -1, 1), 16000, r"clipped [\d.]+ % \(over 0.1 %\): record it again"),
+        (0.001 * TONE, 16000, r"level -[\d.]+ dBFS \(under -40 dBFS\): make it louder"),
+        (TONE + 0.1, 16000, r"dc offset 1[\d.]+ % \(over 1 %\): take the offset out"),
+        (TONE * (np.arange(48000) < 3000), 16000, r"silence [\d.]+ % \(over 80 %\): cut"),
+        (TONE, 8000, "nothing above 4000 Hz, and the model was trained on 16000 Hz: give"),
+        (np.zeros(16000), 16000, "digital silence: give one with speech"),
+    ],
+)
+def test_what_is_wrong_with_a_sound_is_told(examine, tmp_path, samples, rate, said):
+    code, found = examine(audio=str(wav(tmp_path / "a.wav", samples, rate)))
+    assert code == 0
+    assert any(re.search(said, each) for each in warnings(found)), warnings(found)
+
+
+def test_a_sound_is_measured_before_it_is_resampled(examine, tmp_path):
+    square = np.sign(np.sin(np.arange(44100) / 20)) * (np.arange(44100) % 9000 < 5000)
+    _, found = examine(audio=str(wav(tmp_path / "a.wav", square, 44100, channels=1)))
+    assert found[0].values["rate"] == 44100
+    assert found[0].values["clipped"] == pytest.approx(100 * np.abs(square).mean(), abs=0.1)
+
+
+@pytest.mark.parametrize("samples", [1, 7, 100])
+def test_the_shortest_sound_is_measured(examine, tmp_path, samples):
+    code, found = examine(audio=str(wav(tmp_path / "a.wav", TONE[1 : samples + 1])))
+    assert code == 0 and found[0].values["seconds"] == samples / 16000
+
+
+def test_a_long_sound_is_measured_in_part_and_timed_whole(examine, tmp_path, monkeypatch):
+
+    monkeypatch.setattr(inputs, "_MEASURED", 1.0)
+    _, found = examine(audio=str(wav(tmp_path / "a.wav", TONE)))
+    assert found[0].values["measured_s"] == pytest.approx(1, abs=0.1)
+    assert found[0].values["seconds"] == 3
+
+
+def test_a_bundle_is_a_checkpoint_too(examine, bundle_folder):
+    code, found = examine(checkpoint=str(bundle_folder))
+    checkpoint, speed = found
+    assert code == 0 and "tiny, step 3, exported as float32 is whole" in checkpoint.said
+    assert speed.values["frames_per_s"] > 0
+
+
+def test_a_damaged_checkpoint_is_told(examine, run_folder, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    sums = copy / "checkpoints" / "3" / "sums" / "metadata"
+    others = {name: value + 1 for name, value in json.loads(sums.read_text()).items()}
+    sums.write_text(json.dumps(others))
+    code, (found,) = examine(checkpoint=str(copy))
+    assert code == 2 and "checkpoints/3 is damaged" in found.said
+
+
+def test_a_video_is_asked_what_it_says_of_itself(examine, run_folder, tmp_path):
+    frames = np.zeros((5, 16, 16, 3), np.uint8)
+    path = tmp_path / "talk.mp4"
+    writer.write_video(path, frames, 25)
+    _, (nothing,) = examine(video=str(path))
+    assert nothing.level == OK and "no mark of being synthetic" in nothing.said
+    marks.mark(run_folder, 7, {}).sidecar(path, 5, 25.0)
+    _, (made,) = examine(video=str(path))
+    assert "is synthetic, made by s2f_jax " in made.said
+    assert made.values["facts"]["seed"] == 7 and made.values["unchanged"] is True
+    writer.write_video(path, frames + 1, 25)
+    code, (_, changed) = examine(video=str(path))
+    assert (
+        code == 0 and changed.level == WARNING and "not the file that its sidecar" in changed.said
+    )
+
+
+def test_a_sound_in_a_codec_that_nobody_knows_is_told(examine, tmp_path):
+    path = tmp_path / "a.mp4"
+    writer.write_video(path, np.zeros((5, 16, 16, 3), np.uint8), 25, TONE[:3200], 16000)
+    data = path.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"free")
+    path.write_bytes(data)
+    code, (found,) = examine(audio=str(path))
+    assert code == 2 and "has no sound that can be decoded: give" in found.said
+
+
+def test_the_results_need_a_place(tmp_path):
+    for given in ({"output": tmp_path / "no"}, {"json_file": tmp_path / "no" / "a.json"}):
+        with pytest.raises(UserError, match=r"there is no folder .*no; make it first"):
+            doctor.examine(**{name: str(path) for name, path in given.items()})
+
+
+def test_a_machine_that_can_be_used_is_found_fit(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "xla"))
+    for name in ("python", "codecs", "disk", "cache"):
+        assert {finding.level for finding in machine_finds(name, tmp_path)} == {OK}, name
+    assert machine_finds("memory")[0].values["available_bytes"] > 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "xla"]
+
+
+def test_packages_out_of_their_ranges_are_named(monkeypatch):
+    wanted = ["numpy<1", "no_such_package>=2", "pytest>=9; extra == 'dev'", "jax>99; extra == 'x'"]
+    monkeypatch.setattr(machine, "_requirements", lambda: (">=3.99", wanted, ["dev", "x"]))
+    (python,) = machine_finds("python")
+    assert python.level == ERROR and "is not >=3.99: install" in python.said
+    old, missing, extra = machine_finds("packages")
+    assert old.level == WARNING and "is not <1" in old.said and "pip install 'numpy<1'" in old.said
+    assert missing.level == ERROR and "pip install 'no_such_package>=2'" in missing.said
+    assert extra.level == WARNING and "'jax>99'" in extra.said
+
+
+def test_a_checkout_s_own_ranges_are_read_where_it_is_not_installed(monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "metadata", absent)
+    python, texts, extras = machine._requirements()
+    assert python.startswith(">=3.") and "cuda" in extras
+    assert any(text.startswith("jax>=") for text in texts)
+    assert any(text.endswith('extra == "cuda"') for text in texts)
+
+
+def test_a_gpu_that_jax_does_not_see_is_told(monkeypatch):
+    monkeypatch.setattr(machine, "_gpus", lambda: "NVIDIA H100")
+    monkeypatch.delenv("JAX_PLATFORMS")
+    _, warning = machine_finds("devices")
+    assert warning.level == WARNING and "(NVIDIA H100)" in warning.said
+    assert "pip install 's2f_jax[cuda]'" in warning.said
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert "unset JAX_PLATFORMS, which is 'cpu'" in machine_finds("devices")[1].said
+    monkeypatch.setattr(machine, "_gpus", lambda: "")
+    assert len(machine_finds("devices")) == 1
+
+
+def test_gpus_are_asked_of_their_driver(monkeypatch, tmp_path):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho NVIDIA H100\necho NVIDIA H100\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert machine._gpus() == "NVIDIA H100"
+
+
+def test_a_face_model_that_is_missing_or_another_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(socket, "socket", None)  # Nothing is fetched.
+    monkeypatch.delenv("S2F_FACE_LANDMARKER", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (missing,) = machine_finds("faces")
+    assert missing.level == WARNING and "set S2F_FACE_LANDMARKER" in missing.said
+    (embedder,) = machine_finds("embedder")
+    assert embedder.level == OK
+    monkeypatch.setenv("S2F_FACE_LANDMARKER", str(tmp_path / "own"))
+    with pytest.raises(UserError, match="own is not a file; set it to"):
+        machine_finds("faces")
+    (tmp_path / "own").write_bytes(b"other")
+    monkeypatch.setattr(
+        landmarks_module, "FaceFinder", lambda max_faces: SimpleNamespace(close=lambda: None)
+    )
+    (other,) = machine_finds("faces")
+    assert other.level == WARNING and "has the sha256" in other.said
+    right = landmarks_module.MODEL._replace(sha256=download.file_digest(tmp_path / "own", "sha256"))
+    monkeypatch.setattr(landmarks_module, "MODEL", right)
+    assert machine_finds("faces")[0].level == OK
+
+
+@pytest.mark.parametrize(("free", "level"), [(5e9, OK), (5e8, WARNING), (1e6, ERROR)])
+def test_little_room_is_told(monkeypatch, free, level):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    assert [finding.level for finding in machine_finds("disk")] == [level] * 2
+
+
+def test_a_cache_that_cannot_be_written_to_is_told(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "file"))
+    (found,) = machine_finds("cache")
+    assert found.level == WARNING and "set JAX_COMPILATION_CACHE_DIR" in found.said
+
+
+def test_a_library_that_does_not_work_is_a_finding(monkeypatch, capsys):
+    def broken():
+        raise ImportError("libGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(machine, "checks", lambda folder: {"faces": broken})
+    assert doctor.examine() == 2
+    assert "faces      cannot be looked at (ImportError: libGL.so.1" in capsys.readouterr().out
+
+
+def test_the_command_ends_with_the_code_of_what_it_found(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "checks", lambda folder: {})
+    assert main.dispatch(["doctor", f"--audio={wav(tmp_path / 'a.wav', TONE)}"]) == 0
+    assert main.dispatch(["doctor", "--driven_audio=missing.wav", "--json=found.json"]) == 2
+    assert json.loads((tmp_path / "found.json").read_text())["exit_code"] == 2
+    assert "missing.wav cannot be opened as sound" in capsys.readouterr().out
+
+
+def test_without_a_part_that_is_missing_the_rest_is_told():
+    """Nothing heavy is imported before it is looked at."""
+    code = (
+        "import sys; sys.modules['jax'] = None; sys.modules['mediapipe'] = None\n"
+        "from s2f_jax import doctor\n"
+        "from s2f_jax.checks import machine\n"
+        "wanted = machine.checks\n"
+        "machine.checks = lambda f: {n: wanted(f)[n] for n in ('devices', 'faces', 'disk')}\n"
+        "sys.exit(doctor.run(image='a.png'))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 2 and result.stderr == ""
+    levels = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert levels[:2] == [["error", "devices"], ["error", "faces"]]
+    assert ["error", "inputs"] in levels
