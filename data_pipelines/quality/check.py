@@ -89,7 +89,7 @@ def check_shards(
     """
     begun = time.monotonic()
     builder = prepare.prepared(data, manual_dir, data_dir)
-    folder = builder.data_path.parent / "check_shards"
+    folder = builder.data_path.parent / "check"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:

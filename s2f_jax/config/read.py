@@ -1,8 +1,10 @@
 """A config from its file, with the fields that the command line changes; checked."""
 
 import difflib
+import importlib.util
 import math
 import os
+import pathlib
 import re
 import runpy
 import traceback
@@ -108,10 +110,30 @@ def check_config(config: Any) -> None:
     networks.face(config.model)
 
 
+def packaged_configs() -> pathlib.Path:
+    """The folder of the configs that come with this package."""
+    package = importlib.util.find_spec("configs")
+    assert package is not None and package.submodule_search_locations
+    return pathlib.Path(next(iter(package.submodule_search_locations)))
+
+
+def config_path(path: str) -> str:
+    """A config's file, given as a path, or as the name of one that comes with this package."""
+    if os.path.isfile(path):
+        return path
+    packaged = packaged_configs() / f"{path}.py"
+    if re.fullmatch(r"[a-z]\w*(/[a-z]\w*)?", path) and packaged.is_file():
+        return str(packaged)
+    names = ", ".join(sorted(file.stem for file in packaged.parent.glob("[a-z]*.py")))
+    raise UserError(
+        f"--config={path}: must be a file, e.g. configs/demo.py, or the name of a config of this"
+        f" package, one of {names}"
+    )
+
+
 def _load(name: str) -> ConfigDict:
     path, _, preset = name.partition(":")
-    if not os.path.isfile(path):
-        raise UserError(f"--config={path} is not a file: give e.g. --config=configs/demo.py")
+    path = config_path(path)
     try:
         get_config = runpy.run_path(path).get("get_config")
         config = get_config and (get_config(preset) if preset else get_config())

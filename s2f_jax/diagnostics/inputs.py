@@ -16,7 +16,7 @@ from data_pipelines.common import files
 from data_pipelines.common.download import local_model
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import alignment, measures, overlay, portrait_quality
-from data_pipelines.faces.landmarks import MODEL, find_faces
+from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.media import decode, images, video
 from data_pipelines.media.sound import check_rate
 from data_pipelines.quality import clip_checks
@@ -87,9 +87,9 @@ class Inputs:
         """Finds the face, judges it, and draws what was found."""
         pixels = images.read_image(path)
         size = f"{pixels.shape[1]}x{pixels.shape[0]} pixels"
-        if local_model(MODEL) is None:  # Nothing is fetched here.
+        if local_model(face_landmarks.MODEL) is None:  # Nothing is fetched here.
             raise UserError(f"{path} has {size}; no face is looked for: see faces above")
-        found = find_faces(pixels)
+        found = face_landmarks.find_faces(pixels)
         if not found:
             raise UserError(
                 f"{path} has {size} and no face that can be found: give a frontal photograph, or"

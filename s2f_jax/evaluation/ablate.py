@@ -58,6 +58,7 @@ def variants(config: str, workdir: epath.PathLike, chosen: str | None) -> list[V
     Raises UserError for a name that is none, and where there are no variants beside the config.
     """
     file, _, preset = config.partition(":")
+    file = read.config_path(file)
     folder = pathlib.Path(file).parent / "ablations"
     if not (folder / "__init__.py").is_file():
         raise UserError(

@@ -31,7 +31,7 @@ _PARTS = {
     "tflite": ("identify", "step"),
 }
 _NEEDS = {  # Packages, and the extra that brings them.
-    "onnx": (("onnx", "onnxruntime"), "export_bundle"),
+    "onnx": (("onnx", "onnxruntime"), "export"),
     "savedmodel": (("tensorflow",), "tensorflow"),
     "tflite": (("tensorflow", "ai_edge_litert"), "tensorflow"),
 }
@@ -193,7 +193,9 @@ def _write_runners(folder: epath.Path, formats: list[str]) -> None:
     if any(FORMATS[name] in run_tensorflow.RUNTIMES for name in formats):
         runners.append("run_tensorflow.py")
     for name in runners:
-        (folder / name).write_text((pathlib.Path(__file__).parent / "bundles" / name).read_text())
+        (folder / name).write_text(
+            (pathlib.Path(bundle_runtime.__file__).parent / name).read_text()
+        )
 
 
 def _write_flatbuffers(folder: epath.Path) -> None:

@@ -17,8 +17,8 @@ from etils import epath
 
 from data_pipelines.common import download, files, processes
 from data_pipelines.common.errors import UserError
+from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.faces import tracking
-from data_pipelines.faces.landmarks import DetectedFace, FaceFinder, model_path
 
 NO_MODEL = "no face landmark model"
 TOO_FEW = "the face is seen in too few frames"
@@ -54,8 +54,10 @@ class FacesInVideos:
         self._cache = None if cache is None else epath.Path(cache)
         self._remembered: dict[str, np.ndarray] = {}
         try:
-            FaceFinder(tracking.MAX_FACES).close()  # One that does not load is said once, here.
-            self._model = download.file_digest(model_path(), "sha256")
+            face_landmarks.FaceFinder(
+                tracking.MAX_FACES
+            ).close()  # One that does not load is said once, here.
+            self._model = download.file_digest(face_landmarks.model_path(), "sha256")
         except UserError as error:
             self.problem = str(error)
 
@@ -93,13 +95,13 @@ class FacesInVideos:
             for i, first in enumerate(firsts)
             for piece in np.split(np.flatnonzero(first), range(_FRAMES, first.sum(), _FRAMES))
         ]
-        found: list[list[list[DetectedFace]]] = [[] for _ in pieces]
+        found: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in pieces]
         tasks = [videos[i][piece] for i, piece in pieces]
         for number, result in self._pool.each(find_in_frames, tasks):
             if isinstance(result, Exception):
                 raise result
             found[number] = result
-        of_videos: list[list[list[DetectedFace]]] = [[] for _ in videos]
+        of_videos: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in videos]
         for (i, _), of_piece in zip(pieces, found, strict=True):
             of_videos[i] += of_piece
         return [
@@ -139,10 +141,10 @@ class FacesInVideos:
         return self._cache / f"{key}.npz"
 
 
-def find_in_frames(frames: np.ndarray) -> list[list[DetectedFace]]:
+def find_in_frames(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:
     """uint8 [T, H, W, 3] -> the faces of each frame, largest first, in pixels of the frame."""
     cv2.setNumThreads(1)  # There is a process per core already.
-    find = FaceFinder(tracking.MAX_FACES)
+    find = face_landmarks.FaceFinder(tracking.MAX_FACES)
     try:
         found = [find(large) for large in map(enlarged, frames)]
     finally:
@@ -170,7 +172,7 @@ def _firsts(video: np.ndarray) -> np.ndarray:
     return ~np.array([False, *repeats])
 
 
-def _follow(found: Sequence[Sequence[DetectedFace]]) -> np.ndarray:
+def _follow(found: Sequence[Sequence[face_landmarks.DetectedFace]]) -> np.ndarray:
     """The faces of each frame -> float32 [T, 68, 2] of one of them, NaN where it is unseen."""
     landmarks = np.full((len(found), 68, 2), np.nan, np.float32)
     last, empty = None, 0

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from data_pipelines.common import processes
+from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.faces import tracking
-from data_pipelines.faces.landmarks import FaceFinder
 from s2f_jax.metrics.faces_in_videos import FacesInVideos, enlarged
 from s2f_jax.metrics.landmarks import LandmarkScorer
 from s2f_jax.metrics.scoring import Pair
@@ -28,7 +28,7 @@ def landmarks(
 
     Raises UserError where there is no landmark model.
     """
-    FaceFinder(tracking.MAX_FACES).close()
+    face_landmarks.FaceFinder(tracking.MAX_FACES).close()
     find, pool = FacesInVideos(workers), processes.WorkerPool(workers)
     instrument = LandmarkScorer(find, mouth=True)
     frames = np.concatenate(videos)
@@ -68,7 +68,7 @@ def _detector_alone(frames: np.ndarray) -> float:
     """Frames/s of one process, while the others do the same."""
     cv2.setNumThreads(1)
     images = [np.ascontiguousarray(enlarged(frame)) for frame in frames]
-    find = FaceFinder(tracking.MAX_FACES)
+    find = face_landmarks.FaceFinder(tracking.MAX_FACES)
     start = time.perf_counter()
     for image in images:
         find(image)

@@ -44,8 +44,7 @@ _LANDMARKS = (68, 2)
 
 def config_of(path: str) -> str:
     """The config of a file as the command line takes it: of its corpus, if its name tells that."""
-    folder = pathlib.Path(__file__).parent.parent / "configs"
-    return f"{folder / _CONFIGS.get(pathlib.Path(path).stem, 'base')}.py:sda"
+    return f"{_CONFIGS.get(pathlib.Path(path).stem, 'base')}:sda"
 
 
 def from_sda(path: str, output: str, config: Config) -> None:

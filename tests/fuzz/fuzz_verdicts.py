@@ -11,7 +11,6 @@ import av
 import numpy as np
 
 from s2f_jax.bundle import bundle, bundle_runtime
-from s2f_jax.inference import animator
 from s2f_jax.runs import restore
 
 FPS = 25  # Of the tiny model.
@@ -134,7 +133,7 @@ def _converted(case, outcome, folder):
     if "checkpoint" in case.made:
         return [] if output.stat().st_size > 10_000 else ["the file is small"]
     trained = restore.restore_generator(output)
-    every = [np.asarray(leaf) for leaf in animator.jax.tree.leaves(trained.variables)]
+    every = [np.asarray(leaf) for leaf in restore.jax.tree.leaves(trained.variables)]
     return [] if all(np.isfinite(leaf).all() for leaf in every) else ["it is not finite"]
 
 

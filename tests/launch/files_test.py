@@ -93,9 +93,9 @@ def test_a_jobset_s_arguments_are_accepted_and_fit_its_devices(job, container, m
     read = []
     monkeypatch.chdir(ROOT)
 
-    def train(options, rest):
-        assert options.data_dir and options.workdir
-        read.append(load_config(options.config, rest))
+    def train(given, rest):
+        assert given["data_dir"] and given["workdir"]
+        read.append(load_config(given["config"], rest))
         return 0
 
     monkeypatch.setitem(commands.COMMANDS, "train", commands.COMMANDS["train"]._replace(run=train))

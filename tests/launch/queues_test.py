@@ -19,9 +19,9 @@ def accepted(monkeypatch):
     """Does the command line take these arguments of `train`, up to the training itself?"""
     monkeypatch.chdir(ROOT)
 
-    def read(options, rest):
-        assert options.data_dir and options.workdir
-        load_config(options.config, rest)
+    def read(given, rest):
+        assert given["data_dir"] and given["workdir"]
+        load_config(given["config"], rest)
         return 0
 
     monkeypatch.setitem(commands.COMMANDS, "train", commands.COMMANDS["train"]._replace(run=read))

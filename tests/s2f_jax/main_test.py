@@ -214,7 +214,7 @@ def test_a_check_without_shards_says_what_makes_them(told):
 @pytest.mark.parametrize(("errors", "code"), [(0, 0), (2, 1)])
 def test_a_check_fails_on_errors_and_not_on_warnings(errors, code, monkeypatch):
     found = {"errors": errors, "warnings": 3}
-    monkeypatch.setattr(check, "check_shards", lambda data, manual_dir, data_dir: found)
+    monkeypatch.setattr(check, "check", lambda data, manual_dir, data_dir: found)
     assert main.dispatch(["prepare", "--check", GRID, "--data_dir=any"]) == code
 
 

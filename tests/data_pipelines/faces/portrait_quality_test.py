@@ -45,7 +45,7 @@ def with_glasses(image, landmarks, passing, one=False):
 def turned(landmarks, **angles):
     """The points that tell where a head looks, of one that is turned."""
     points = landmarks.copy()
-    places = list(head_pose_test.pose._HEAD)
+    places = list(head_pose_test.head_pose._HEAD)
     points[places] = head_pose_test.seen(**angles)[0, places]
     return points
 

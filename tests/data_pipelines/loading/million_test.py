@@ -18,7 +18,7 @@ MEASURE = """
 import functools, json, sys, time
 import psutil
 from absl import flags
-from data_pipelines import loader, stored, transforms
+from data_pipelines.loading import dataset, loader, training_examples
 from tests import drawn_shards
 
 flags.FLAGS.mark_as_parsed()
@@ -26,8 +26,8 @@ small, large = (
     dict(batch_size=4, mirror=True, seed=0) | {"threads": n} for n in (0, 2)
 )
 def batches(root, options):
-    clips = stored.Clips("drawn", drawn_shards.FORM, "train", root)
-    example = functools.partial(transforms.training_example, frames=1, window=60)
+    clips = dataset.ClipDataset("drawn", drawn_shards.FORM, "train", root)
+    example = functools.partial(training_examples.training_example, frames=1, window=60)
     return loader.training_batches(clips, example, **options)
 next(batches(sys.argv[1], small))  # What is imported and started once.
 process = psutil.Process()

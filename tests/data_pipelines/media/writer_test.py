@@ -103,10 +103,10 @@ def test_an_exception_leaves_the_file_that_was_there(tmp_path):
 FULL = """
 import resource, sys
 import numpy as np
-from data_pipelines import media
+from data_pipelines.media import writer
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 frames = np.random.default_rng(0).integers(0, 256, (50, 32, 48, 3), np.uint8)
-media.write_video(sys.argv[1], frames, 25, np.zeros(32000), 16000)
+writer.write_video(sys.argv[1], frames, 25, np.zeros(32000), 16000)
 """
 
 

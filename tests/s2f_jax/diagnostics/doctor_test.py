@@ -328,11 +328,11 @@ def test_without_a_part_that_is_missing_the_rest_is_told():
     """Nothing heavy is imported before it is looked at."""
     code = (
         "import sys; sys.modules['jax'] = None; sys.modules['mediapipe'] = None\n"
-        "from s2f_jax import doctor\n"
-        "from s2f_jax.checks import machine\n"
+        "from s2f_jax.diagnostics import doctor\n"
+        "from s2f_jax.diagnostics import machine\n"
         "wanted = machine.checks\n"
         "machine.checks = lambda f: {n: wanted(f)[n] for n in ('devices', 'faces', 'disk')}\n"
-        "sys.exit(doctor.run(image='a.png'))"
+        "sys.exit(doctor.examine(image='a.png'))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 2 and result.stderr == ""

@@ -255,7 +255,7 @@ def test_what_is_there_is_left_alone(run_folder, bundle_folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "package", "extra"),
     [
-        ("onnx", "onnx", "export_bundle"),
+        ("onnx", "onnx", "export"),
         ("savedmodel", "tensorflow", "tensorflow"),
         ("tflite", "ai_edge_litert", "tensorflow"),
     ],

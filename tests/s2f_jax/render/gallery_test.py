@@ -55,7 +55,7 @@ def made(run_folder, tmp_path, monkeypatch):
     """Makes the gallery of some clips and gives its folder."""
 
     def made(clips=CLIPS, name="gallery", faces=NoFaces, **options):
-        monkeypatch.setattr(gallery.stored, "open_clips", lambda *_: clips)
+        monkeypatch.setattr(gallery.dataset, "open_dataset", lambda *_: clips)
         monkeypatch.setattr(gallery, "FacesInVideos", faces)
         gallery.gallery(str(run_folder), str(tmp_path / name), str(tmp_path), **options)
         return tmp_path / name

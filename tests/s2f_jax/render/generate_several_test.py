@@ -9,6 +9,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.media.images import encode_png
 from s2f_jax.render import video_job
 from s2f_jax.render.generate import _groups, generate
+from s2f_jax.render.jobs import JobSpec
 from tests.generating import SOUND, STILL, compiled_once, streams
 from tests.wav_files import float_wav, wav
 

@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_the_video_that_was_there(call, tmp_path, monkeypatch
         disks.append(FullDisk(path, room))
         return opened(disks[0], mode, **options)
 
-    monkeypatch.setattr("data_pipelines.media.decode.writer.av.open", on_full_disk)
+    monkeypatch.setattr("data_pipelines.media.writer.av.open", on_full_disk)
     with pytest.raises(UserError, match=r"Cannot write .*out\.mp4 \(No space left .*\); make room"):
         call(seed=1)
     disks[0].close()

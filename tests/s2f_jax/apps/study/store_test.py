@@ -20,8 +20,8 @@ from tests.s2f_jax.apps.study import made_up
 # People who vote until they are stopped; each line is a vote that was confirmed.
 _VOTERS = """
 import os, sys
-from s2f_jax.study import document, store
-made = document.read(sys.argv[1])
+from s2f_jax.apps.study import document, store
+made = document.read_study(sys.argv[1])
 opened = store.Store(made)
 while True:
     who = opened.register()
