@@ -99,7 +99,7 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("data=3", "has no field 'data'"),
         ("batch_size=abc", "--config.batch_size=abc is no int: give one, e.g. 8"),
         ("batch_size=1.5", "--config.batch_size=1.5 is no int: give one, e.g. 8"),
-        ("loss.frame=x", "--config.loss.frame=x is no float: give one"),
+        ("discriminators.frame.weight=x", "--config.discriminators.frame.weight=x is no float: give one"),
         ("mirror=maybe", "--config.mirror=maybe is no bool: give one, e.g. True"),
         ("batch_size", "--config.batch_size: give it as --config.FIELD=VALUE"),
         ("batch_size=0", "--config.batch_size=0 is out of range: give 1 or more"),
@@ -115,7 +115,7 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("model.window=0.02", "window=0.02 is not a whole number of milliseconds that covers"),
         ("model.window=0.1605", "window=0.1605 is not a whole number of milliseconds"),
         ("model.dtype=float16", "float16 is not one of float32, bfloat16"),
-        ("model.sequence_fusion=first", "first is not one of last, step"),
+        ("discriminators.sequence.fusion=first", "first is not one of last, step"),
         ("profile=11", "--config.profile=11 is not FIRST:LAST, steps counted from 1: give e.g."),
         ("profile=0:2", "--config.profile=0:2 is not FIRST:LAST"),
         ("profile=3:2", "--config.profile=3:2 is not FIRST:LAST"),
@@ -154,7 +154,7 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
     overrides = [
         "--config.batch_size=4",
         "--config.batch_size=16",  # The last one counts.
-        "--config.loss.frame=2",
+        "--config.discriminators.frame.weight=2",
         "--noconfig.mirror",
         "--config.data.speakers=s1",
         "--config.data.speakers=s2",
@@ -163,8 +163,8 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
     assert main.dispatch([f"{DEMO}:sda", *overrides, "--data_dir=d"]) == 0
     config, *where = seen[0]
     assert where == ["runs/mine", "d", None]
-    assert (config.batch_size, config.loss.frame, config.mirror) == (16, 2.0, False)
-    assert isinstance(config.loss.frame, float) and config.data.speakers == ("s1", "s2")
+    assert (config.batch_size, config.discriminators.frame.weight, config.mirror) == (16, 2.0, False)
+    assert isinstance(config.discriminators.frame.weight, float) and config.data.speakers == ("s1", "s2")
     assert config.data.audio_rate == 50000  # Of the preset.
 
 

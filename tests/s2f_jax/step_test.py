@@ -381,9 +381,9 @@ def test_a_discriminator_without_a_weight_does_not_exist():
     assert list(build(config.data, config.model, config.loss)) == [
         "generator", "frame_discriminator", "sequence_discriminator"
     ]  # fmt: skip
-    config.loss.frame = config.loss.sequence = 0.0
+    config.discriminators.frame.weight = config.discriminators.sequence.weight = 0.0
     assert list(build(config.data, config.model, config.loss)) == ["generator"]
-    config.loss.sync = 1.0
+    config.discriminators.sync.weight = 1.0
     assert list(build(config.data, config.model, config.loss)) == [
         "generator", "sync_discriminator"
     ]  # fmt: skip
@@ -391,7 +391,7 @@ def test_a_discriminator_without_a_weight_does_not_exist():
 
 def test_without_discriminators_every_step_is_of_l1():
     config = tiny_config()
-    config.loss.frame = config.loss.sequence = 0.0
+    config.discriminators.frame.weight = config.discriminators.sequence.weight = 0.0
     config.batch_size, config.clip_frames = 2, 5
     task = AnimateTask(config)
     tx = optim.multi_adam(task.schedules(10), 0.5, 0.999)

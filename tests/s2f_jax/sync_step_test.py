@@ -25,8 +25,8 @@ FIELDS = {
 @functools.cache
 def set_up():
     config = tiny_config(sync_width=4, sync_audio_width=2, sync_features=8)
-    config.loss.frame = config.loss.sequence = 0.0
-    config.loss.sync = 1.0
+    config.discriminators.frame.weight = config.discriminators.sequence.weight = 0.0
+    config.discriminators.sync.weight = 1.0
     networks = build(config.data, config.model, config.loss)
     tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks}, 0.5, 0.999)
     return networks, tx, jax.jit(functools.partial(step.init, networks, tx))(jax.random.key(0))

@@ -29,7 +29,7 @@ def trainer(**loss):
 def source(shards, tmp_path_factory):
     """A run with every network, of one epoch."""
     config = tiny()
-    config.max_epochs, config.sample_clips, config.loss.sync = 1, 0, 1.0
+    config.max_epochs, config.sample_clips, config.discriminators.sync.weight = 1, 0, 1.0
     workdir = tmp_path_factory.mktemp("run") / "source"
     assert train.train(config, str(workdir), shards) == 0
     return workdir

@@ -221,7 +221,7 @@ def test_a_generators_run_without_a_sync_discriminator_is_refused(run_folder):
 
 def test_the_towers_of_a_runs_own_discriminator_serve(tmp_path):
     config = gan_config(sync_width=4, sync_audio_width=2, sync_features=8)
-    config.loss.sync = 1.0
+    config.discriminators.sync.weight = 1.0
     networks_ = networks.build(config.data, config.model, config.loss)
     tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks_}, 0.5, 0.999)
     state = jax.jit(functools.partial(step.init, networks_, tx))(jax.random.key(0))
