@@ -15,6 +15,7 @@ from s2f_jax.models.layers import CONVOLUTION
 from s2f_jax.models.networks import Networks
 from s2f_jax.state import TrainState
 
+
 def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
     """Makes a fresh state.
 
@@ -129,7 +130,10 @@ def objective(
             network, params[name], batch_stats[name], *network.inputs(clips.frames, clips, sample)
         )
         fake, stats[name] = apply(
-            network, params[name], after_real, *network.inputs(stop_gradient(generated), clips, sample)
+            network,
+            params[name],
+            after_real,
+            *network.inputs(stop_gradient(generated), clips, sample),
         )
         judged, _ = apply(network, fixed, after_real, *network.inputs(generated, clips, sample))
         terms[f"generator/{name}"] = _per_clip(losses.generator(judged), clips)

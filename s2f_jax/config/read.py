@@ -9,7 +9,6 @@ import re
 import runpy
 import traceback
 from collections.abc import Sequence
-from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -17,6 +16,9 @@ from ml_collections import ConfigDict, config_flags
 from data_pipelines.common.errors import UserError
 from s2f_jax.config import schema
 from s2f_jax.config.schema import Config
+
+_KINDS = {int: "an integer", float: "a number", bool: "true or false"}
+
 
 def load_config(name: str | None, overrides: Sequence[str]) -> Config:
     """Reads a config, and changes fields of it.
@@ -52,9 +54,8 @@ def load_config(name: str | None, overrides: Sequence[str]) -> Config:
     except flags.IllegalFlagValueError as error:
         given = str(error).removeprefix("flag ").split(": ")[0]
         value = fields[_overridden(given) or ""]
-        kind = type(value).__name__
-        article = "an" if kind[0] in "aeiou" else "a"
-        raise UserError(f"{given}: must be {article} {kind}, e.g. {value!r}") from error
+        kind = _KINDS.get(type(value), f"a {type(value).__name__}")
+        raise UserError(f"{given}: must be {kind}, e.g. {value!r}") from error
     except flags.Error as error:  # A flag without its value.
         raise UserError(f"{error}: give it as --config.FIELD=VALUE") from error
     if rest:

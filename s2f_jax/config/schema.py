@@ -105,7 +105,7 @@ def _field(name: str) -> Field:
     return FIELDS.get(name) or FIELDS.get(next(patterns, ""), Field())
 
 
-def fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def fields(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Lists all fields of a config.
 
     Args:
@@ -152,15 +152,15 @@ def check_field(name: str, value: Any) -> None:
             choices = ", ".join(map(str, field.choices))
             raise UserError(f"--config.{name}={shown}: must be one of {choices}")
         return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number and field.least is None:
+    if field.least is None and (isinstance(value, bool) or not isinstance(value, (int, float))):
         return
     integer = isinstance(field.least if field.least is not None else value, int)
     least = field.least if field.least is not None else int(integer)
     most = math.inf if field.most is None else field.most
     below = field.below or most == math.inf
-    fits = number and (isinstance(value, int) or not integer)
-    if not fits or not least <= value or not (value < most if below else value <= most):
+    kinds = (int,) if integer else (int, float)
+    number = value if isinstance(value, kinds) and not isinstance(value, bool) else math.nan
+    if not least <= number or not (number < most if below else number <= most):
         what = "an integer" if integer else "a number"
         raise UserError(
             f"--config.{name}={shown}: must be {what} in [{least}, {most}{')' if below else ']'}"
@@ -198,12 +198,15 @@ def fixed_fields(config: Config, task: str) -> dict[str, Any]:
     Returns:
       Their values, as JSON keeps them, by their names.
     """
-    free = {section for section, other in SECTION_OF.items() if other != task}
-    return {
-        name: value
-        for name, value in fields(as_json(config))
-        if not _field(name).resumable and name.split(".")[0] not in free
+    kept = as_json(config)
+    for section, other in SECTION_OF.items():
+        if other != task:
+            kept.pop(section, None)
+    # What has no weight is not there, whatever else is said of it.
+    kept["discriminators"] = {
+        name: section for name, section in kept["discriminators"].items() if section["weight"]
     }
+    return {name: value for name, value in fields(kept) if not _field(name).resumable}
 
 
 def parse_profile(profile: str) -> range:
@@ -275,6 +278,8 @@ _MIGRATIONS: list[Callable[[dict[str, Any]], None]] = [  # From schema 1 to 2, a
     _add_discriminators,
 ]
 SCHEMA = 1 + len(_MIGRATIONS)  # Of config.json.
+# Whose sections `data` and `model` are as today's to a generator: a bundle holds no others.
+GENERATOR_SCHEMAS = range(2, SCHEMA + 1)
 
 
 def migrate(config: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from s2f_jax.models import pixels
 
@@ -34,7 +35,7 @@ def normalize(batch: Batch) -> ClipBatch:
 
     Args:
       batch: `frames` uint8 [B, T, H, W, 3], `still` uint8 [B, H, W, 3], `audio` int16 [B, S], `mask`
-        bool [B, T], `example_index` uint32 [B].
+        bool [B, T], `example_index` uint32 [B], which may be absent where nothing is drawn.
 
     Returns:
       The same clips in floating point.
@@ -44,5 +45,5 @@ def normalize(batch: Batch) -> ClipBatch:
         still=pixels.from_uint8(batch["still"]),
         audio=batch["audio"].astype(float) / 32768,
         mask=batch["mask"],
-        example_index=batch["example_index"],
+        example_index=batch.get("example_index", jnp.zeros(len(batch["mask"]), jnp.uint32)),
     )

@@ -16,19 +16,20 @@ from s2f_jax.models.discriminators import DISCRIMINATORS, network_name
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
+
 def _check_sizes(data: Mapping[str, Any]) -> None:
     """Raises UserError for sizes and rates that no network here can have."""
     height, width = data["height"], data["width"]
     halvings = int(math.log2(max(height, width))) - 2
     if halvings < 2 or height % 2**halvings or width % 2**halvings:
         raise UserError(
-            f"--config.data.height={height} and --config.data.width={width} cannot be halved"
-            f" {halvings} times: give e.g. 128 and 96, or 64 and 48"
+            f"--config.data.height={height} and --config.data.width={width}: must be divisible by"
+            f" {2 ** max(halvings, 2)}, e.g. 128 and 96, or 64 and 48"
         )
     if (rate := data["audio_rate"]) % 1000:
         raise UserError(
-            f"--config.data.audio_rate={rate} is not a multiple of 1000: give 16000, 25000, 48000 or"
-            " 50000"
+            f"--config.data.audio_rate={rate}: must be a multiple of 1000, e.g. 16000, 25000, 48000"
+            " or 50000"
         )
 
 
@@ -47,8 +48,8 @@ def check_form(data: Mapping[str, Any]) -> None:
     rate, fps = data["audio_rate"], data["fps"]
     if rate % fps:
         raise UserError(
-            f"--config.data.audio_rate={rate} is not a multiple of"
-            f" --config.data.fps={fps}: give 16000, 25000, 48000 or 50000"
+            f"--config.data.audio_rate={rate}: must be a multiple of --config.data.fps={fps}, e.g."
+            " 16000, 25000, 48000 or 50000"
         )
 
 
@@ -86,8 +87,8 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
     window = round(1000 * model["window"])  # Milliseconds, the step of the first audio layer.
     if window < 1000 / fps or not math.isclose(window, 1000 * model["window"]):
         raise UserError(
-            f"--config.model.window={model['window']} is not a whole number of milliseconds that"
-            f" covers a frame, 1/{fps} s: give e.g. 0.16 or 0.2"
+            f"--config.model.window={model['window']}: must be a whole number of milliseconds that"
+            f" covers a frame, 1/{fps} s, e.g. 0.16 or 0.2"
         )
     return Generator(
         height=data["height"],

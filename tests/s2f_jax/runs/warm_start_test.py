@@ -18,9 +18,11 @@ from tests.logged import events
 from tests.tiny import get_config as tiny
 
 
-def trainer(**loss):
+def trainer(**weights):
+    """weights: of discriminators."""
     config = tiny()
-    config.loss.update(loss)
+    for name, weight in weights.items():
+        config.discriminators[name].weight = weight
     config.seed = 1  # Fresh networks are others than the source's.
     return train.Trainer(config, examples=8)
 
