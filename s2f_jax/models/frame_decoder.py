@@ -28,7 +28,8 @@ class SkipConv(nn.Module):
     skips: bool = True
     dtype: Dtype = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
+        """Makes the layers."""
         shape = (3, 3, (2 if self.skips else 1) * self.features, self.features)
         self.kernel = self.param("kernel", conv_init, shape)
 
@@ -83,7 +84,8 @@ class FrameDecoder(nn.Module):
     skips: bool = True
     dtype: Dtype = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
+        """Makes the layers."""
         stages = int(math.log2(max(self.height, self.width_px))) - 3
         self.maps = [self.width * 2**i for i in range(stages, -1, -1)]
         first = self.maps[0]

@@ -76,7 +76,8 @@ class Generator(nn.Module):
     skips: bool = True
     dtype: Dtype = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
+        """Makes the layers."""
         self.identity_encoder = IdentityEncoder(self.id_features, self.width, self.dtype)
         self.context_encoder = ContextEncoder(
             self.audio_rate, self.context_features, self.audio_width, self.recurrent, self.dtype

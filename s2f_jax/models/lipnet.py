@@ -12,7 +12,7 @@ from s2f_jax.ops import convolutions
 
 
 def _plain_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """x [B, T, H, W, C], kernel [3, k, k, C, F] -> [B, T, H', W', F]; padding k // 2 and, in time, 1."""
+    """X [B, T, H, W, C], kernel [3, k, k, C, F] -> [B, T, H', W', F]; padding k // 2 and, in time, 1."""
     time, *space = ((size // 2, size // 2) for size in kernel.shape[:3])
     return lax.conv_general_dilated(
         x,
@@ -24,10 +24,8 @@ def _plain_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """_plain_conv with the frames before and after as further channels of a frame, in 2-D.
-
-    XLA's three-dimensional convolution on a CPU takes four to eight times as long.
-    """
+    """_plain_conv in 2-D, with the frames before and after as further channels of a frame."""
+    # XLA's three-dimensional convolution on a CPU takes four to eight times as long.
     _, size, _, channels, features = kernel.shape
     edge = jnp.zeros_like(x[:, :1])
     before = jnp.concatenate([edge, x[:, :-1]], axis=1)
@@ -193,7 +191,7 @@ class LipNet(nn.Module):
         return nn.Dense(self.labels, dtype=self.dtype, name="letters")(x).astype(float)
 
     def _drop(self, x: jax.Array, place: int, train: bool, keys: jax.Array | None) -> jax.Array:
-        """x [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""
+        """X [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""
         if not train or not self.dropout or keys is None:
             return x
         keep = 1 - self.dropout

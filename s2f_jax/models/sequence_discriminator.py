@@ -75,6 +75,9 @@ class SequenceDiscriminator(Discriminator):
 
         Returns:
           Logits [B].
+
+        Raises:
+          ValueError: `fusion` is neither "last" nor "step".
         """
         batch, time = mask.shape
         flat = mask.reshape(-1)
@@ -101,7 +104,7 @@ class SequenceDiscriminator(Discriminator):
         return logit[:, 0].astype(float)
 
     def _sound(self, audio: jax.Array, train: bool, mask: jax.Array) -> jax.Array:
-        """audio as in __call__, mask [B * T] -> codes [B * T, features]."""
+        """Audio as in __call__, mask [B * T] -> codes [B * T, features]."""
         audio_cnn = AudioFrameEncoder(
             self.audio_rate,
             self.features,

@@ -71,10 +71,7 @@ class SyncDiscriminator(Discriminator):
 
     @override
     def sample(self, key: jax.Array, clips: ClipBatch) -> SyncSample:
-        """Draws windows uniformly, and for each a mismatched one at MISMATCH_DISTANCE.
-
-        A clip too short for that distance gives its farthest window.
-        """
+        """Draws windows uniformly, and for each a mismatched one, the farthest in a short clip."""
         lengths = clips.mask.sum(axis=1, keepdims=True)
         uniform = uniform_per_example(key, "moments", clips.example_index, self.windows_per_clip)
         # Those whose five frames are all of the clip.

@@ -1,4 +1,4 @@
-"""Sync network: do these lips and this sound belong together? (SyncNet, Chung & Zisserman 2016)"""
+"""Sync network (SyncNet, Chung & Zisserman 2016): do these lips and this sound belong together?"""
 
 import math
 
@@ -86,7 +86,8 @@ class SyncNetwork(nn.Module):
     audio_width: int = 16
     dtype: Dtype = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
+        """Makes the layers."""
         # With BatchNorm others saw the sync discriminator collapse.
         self.image = ImageEncoder(
             self.features, self.width, slope=_SLOPE, dtype=self.dtype, bare=True

@@ -184,9 +184,8 @@ def _matrix_conv_transpose(x: Array, matrix: Array) -> Array:
 
 
 def _winograd_transforms(x: ArrayOrShape, taps: int, channels: int) -> winograd.Transforms2D | None:
-    """For outputs of x's size [N, H, W, ...] on a CPU; None where Winograd's algorithm does not pay,
-    or where that cannot be known: in an exported program N is a symbol."""
-    if export.is_symbolic_dim(x.shape[0]):
+    """For outputs of x's size [N, H, W, ...] on a CPU; None where Winograd's does not pay."""
+    if export.is_symbolic_dim(x.shape[0]):  # In an exported program it cannot be known.
         return None
     if math.prod(x.shape[:3]) < MANY_POSITIONS or channels < FEW_CHANNELS:
         return None

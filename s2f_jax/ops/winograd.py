@@ -153,7 +153,7 @@ def _chunks(x: Array, tiles: int) -> Array:
 
 
 def _map_chunks(function: MapsFunction, x: Array, tiles: int) -> Array:
-    """function over a few frames at a time."""
+    """Function over a few frames at a time."""
     out = lax.map(function, _chunks(x, tiles))
     return out.reshape(x.shape[0], *out.shape[2:])
 
