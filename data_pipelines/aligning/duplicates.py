@@ -47,7 +47,7 @@ class Fingerprint:
 
 
 def fingerprint(audio: np.ndarray, rate: int, jpegs: Sequence[bytes]) -> Fingerprint:
-    """Audio int16 [S] at `rate` Hz and a clip's frames -> what pairs() compares."""
+    """audio int16 [S] at `rate` Hz and a clip's frames -> what pairs() compares."""
     chosen = np.linspace(0, len(jpegs) - 1, min(_PICTURES, len(jpegs))).round().astype(int)
     grey = [images.decode_jpeg(jpegs[t]).mean(axis=-1).astype(np.float32) for t in chosen]
     picture = cv2.resize(np.mean(grey, axis=0), _THUMBNAIL, interpolation=cv2.INTER_AREA)
@@ -69,7 +69,7 @@ def pairs(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int, float]]:
 
 
 def _words(samples: np.ndarray) -> np.ndarray:
-    """Float [S] at _RATE, 32768 full scale -> uint32 [N]."""
+    """float [S] at _RATE, 32768 full scale -> uint32 [N]."""
     samples = np.pad(samples, (_WINDOW // 2, _WINDOW // 2 + _LAG * _HOP))
     windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
     power = np.abs(np.fft.rfft(windows * np.hanning(_WINDOW))) ** 2

@@ -21,6 +21,5 @@ class CorruptRecord(UserError):
 
 def printable(text: object) -> str:
     """As a terminal may be given it: the name of a file can hold what moves the cursor or begins
-    a new line, or bytes of no encoding.
-    """
+    a new line, or bytes of no encoding."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

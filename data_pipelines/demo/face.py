@@ -228,7 +228,7 @@ class Lips:
         }
 
     def landmarks(self) -> np.ndarray:
-        """IBUG 48 .. 67."""
+        """iBUG 48 .. 67."""
         upper, lower = np.array([-1, -0.63, -0.27, 0, 0.27, 0.63, 1]), np.array([0.63, 0.27, 0])
         lower = np.concatenate([lower, -lower[1::-1]])
         inner, centre = np.array([-1, -0.42, 0, 0.42, 1]) * self.inner_share, np.array([0.42, 0])
@@ -329,7 +329,7 @@ def brow(face: DrawnFace, motion: Motion, side: int) -> tuple[np.ndarray, np.nda
 
 
 def nose(face: DrawnFace) -> np.ndarray:
-    """IBUG 27 .. 35 [9, 2]: bridge, then base."""
+    """iBUG 27 .. 35 [9, 2]: bridge, then base."""
     base = np.asarray(NOSE_BASE) + face.nose_shift
     steps = np.linspace(0, 1, 4)[:, None]
     bridge = (1 - steps) * (MIDDLE, 45.5) + steps * (base - (0.2, 6.5))

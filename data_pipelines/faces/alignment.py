@@ -41,8 +41,7 @@ def face_transform(
     landmarks: np.ndarray, height: int, width: int, face: Sequence[Sequence[float]] = ()
 ) -> np.ndarray:
     """Landmarks [68, 2] of an image -> its transform [2, 3] to the canonical face, or to another
-    one, given by its five stable points (x, y).
-    """
+    one, given by its five stable points (x, y)."""
     target = np.array(face) if len(face) else canonical(height, width)
     return similarity(landmarks[list(STABLE)], target)
 

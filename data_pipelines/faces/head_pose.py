@@ -26,13 +26,13 @@ _DISTANCE = 1000.0  # mm, of the camera; alignment hides it, and it matters litt
 
 
 def residual(landmarks: np.ndarray, height: int, width: int) -> float:
-    """Landmarks [T, 68, 2] -> how far a stable point is off its place at most, % of the height."""
+    """landmarks [T, 68, 2] -> how far a stable point is off its place at most, % of the height."""
     off = landmarks[:, list(alignment.STABLE)] - alignment.canonical(height, width)
     return 100 * float(np.linalg.norm(off, axis=-1).max()) / height
 
 
 def jump(landmarks: np.ndarray, height: int) -> float:
-    """Landmarks [T, 68, 2] -> the largest move from one frame to the next, % of the height.
+    """landmarks [T, 68, 2] -> the largest move from one frame to the next, % of the height.
 
     Of the median point, so that neither mouth nor eyes count.
     """
@@ -41,7 +41,7 @@ def jump(landmarks: np.ndarray, height: int) -> float:
 
 
 def angles(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Landmarks [T, 68, 2] -> yaw, pitch and roll in degrees, [T, 3].
+    """landmarks [T, 68, 2] -> yaw, pitch and roll in degrees, [T, 3].
 
     Positive is to the right of the image, up, and clockwise. Roll is what the alignment leaves.
     """

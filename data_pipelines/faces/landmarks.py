@@ -22,8 +22,7 @@ from data_pipelines.common.silenced import silenced_stderr
 @contextlib.contextmanager
 def _without_extras() -> Iterator[None]:
     """MediaPipe imports pyplot for drawings and sounddevice for microphones, which nobody asks it
-    for here and which take most of its own import's second.
-    """
+    for here and which take most of its own import's second."""
     extras = ("matplotlib", "matplotlib.pyplot", "sounddevice")
     names = [name for name in extras if name not in sys.modules]
     sys.modules.update({name: types.ModuleType(name) for name in names})

@@ -23,7 +23,7 @@ _FROZEN = 0.3
 
 
 def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
-    """Landmarks [T, 68, 2] -> m [T], float64."""
+    """landmarks [T, 68, 2] -> m [T], float64."""
     points = np.asarray(landmarks, np.float64)
     lips = points[:, _LOWER_LIP] - points[:, _UPPER_LIP]
     eyes = points[:, _LEFT_EYE].mean(1) - points[:, _RIGHT_EYE].mean(1)
@@ -31,7 +31,7 @@ def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
 
 
 def eye_aspect_ratio(landmarks: np.ndarray) -> np.ndarray:
-    """Landmarks [T, 68, 2] -> (|p2 p6| + |p3 p5|) / (2 |p1 p4|), mean of both eyes, [T]."""
+    """landmarks [T, 68, 2] -> (|p2 p6| + |p3 p5|) / (2 |p1 p4|), mean of both eyes, [T]."""
     points = np.asarray(landmarks, np.float64)
     ratios = []
     for eye in (_RIGHT_EYE, _LEFT_EYE):
@@ -79,7 +79,7 @@ def sound(audio: np.ndarray, frames: int, fps: int) -> dict[str, float]:
 
 
 def offset(opening: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
-    """M [T] and loudness [T] -> by how many frames the sound is late, and how strongly they agree.
+    """m [T] and loudness [T] -> by how many frames the sound is late, and how strongly they agree.
 
     The lag within 15 frames at which their changes correlate best, and that correlation; changes,
     since they are sharper in time than what changes. Both NaN where the mouth does not move, the

@@ -21,7 +21,7 @@ def video_name(relative: pathlib.PurePath) -> str:
 
 
 def speaker_name(name: str) -> str:
-    """Anna -> anna; Zoë Müller -> zoë-müller-12ab34cd, since case and blanks are lost."""
+    """anna -> anna; Zoë Müller -> zoë-müller-12ab34cd, since case and blanks are lost."""
     return name if _PLAIN_SPEAKER.fullmatch(name) else f"{_slug(name)}-{_digest(name)}"
 
 

@@ -51,8 +51,7 @@ class MouthCrop:
 
 def jittered(count: int, most: int, share: float, rng: np.random.Generator) -> np.ndarray:
     """Which of `count` frames are seen, in order: each is left out, or seen twice, with a
-    probability of share / 2. No more than `most` in all; then some are not seen twice.
-    """
+    probability of share / 2. No more than `most` in all; then some are not seen twice."""
     seen = rng.choice(3, count, p=(share / 2, 1 - share, share / 2))
     twice = np.flatnonzero(seen == 2)
     excess = min(max(seen.sum() - most, 0), len(twice))

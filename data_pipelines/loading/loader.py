@@ -76,8 +76,7 @@ def training_batches(
 
 class _Batches(grain.DatasetIterator):
     """Like Grain's ElasticIterator, whose state it keeps, but that a batch is loaded as one, so that
-    its frames are decoded where they stay.
-    """
+    its frames are decoded where they stay."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ def audio_margins(window: int, stride: int) -> tuple[int, int]:
 
 
 def cut_audio(audio: np.ndarray, first: int, frames: int, window: int, stride: int) -> np.ndarray:
-    """Audio int16 [n] -> [frames * stride + window - stride] for frames first, first + 1, ...
+    """audio int16 [n] -> [frames * stride + window - stride] for frames first, first + 1, ...
 
     What lies outside the clip is silence; what lies inside it and outside the frames is kept.
     """

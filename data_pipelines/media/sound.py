@@ -52,8 +52,7 @@ class SoundFile:
 
     def __init__(self, path: str | os.PathLike, data: bytes | None = None):
         """data: what the file holds, from somebody whom one does not know; it is not looked for
-        then, and only formats that name no other files are taken.
-        """
+        then, and only formats that name no other files are taken."""
         self._path, self.heard = path, 0
         if data is None:
             # A relative path with a colon would be an address.

@@ -57,8 +57,7 @@ class VideoWriter:
     ):
         """file: a path, or an object with `write`, and with `seek` unless growing; sound_rate: Hz, or
         0 for no sound; metadata: tags of the container, by the names that mp4 has; growing: can be
-        played, from a pipe too, while it is written.
-        """
+        played, from a pipe too, while it is written."""
         self._shape, self._fps, self._rate = (height, width, 3), fps, sound_rate
         self._odd = height % 2, width % 2
         options = _GROWING if growing else _FILE if isinstance(file, str) else _IN_ORDER

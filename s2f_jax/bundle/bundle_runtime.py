@@ -133,7 +133,7 @@ class JaxRuntime:
     def animate(
         self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
     ) -> tuple[Arrays, np.ndarray]:
-        """Windows float32 [B, T, window], noise [B, T, codes] -> state, frames [B, T, H, W, 3]."""
+        """windows float32 [B, T, window], noise [B, T, codes] -> state, frames [B, T, H, W, 3]."""
         if windows.shape[1] == 1:
             state, frame = self._step(self._ready, identity, windows[:, 0], noise[:, 0], state)
             return state, np.asarray(frame)[:, None]
@@ -200,18 +200,16 @@ class Bundle:
             ) from error
 
     def __call__(self, still: np.ndarray, sound: np.ndarray, seed: int = 0) -> np.ndarray:
-        """Still uint8 [H, W, 3], sound float32 [S] in [-1, 1] at the model's rate
-        -> uint8 [ceil(S / stride), H, W, 3], the frames of s2f_jax's Animator.
-        """
+        """still uint8 [H, W, 3], sound float32 [S] in [-1, 1] at the model's rate
+        -> uint8 [ceil(S / stride), H, W, 3], the frames of s2f_jax's Animator."""
         parts = list(self.draw(still[None], sound[None], (seed,)))
         return np.clip(np.round((np.concatenate(parts, 1)[0] + 1) * 127.5), 0, 255).astype("u1")
 
     def draw(
         self, stills: np.ndarray, sounds: np.ndarray, seeds: Sequence[int], at_once: int = CHUNK
     ) -> Iterator[np.ndarray]:
-        """Stills uint8 [B, H, W, 3], sounds float32 [B, S], a seed each -> pieces of at most so many
-        frames, float32 [B, k, H, W, 3] in [-1, 1].
-        """
+        """stills uint8 [B, H, W, 3], sounds float32 [B, S], a seed each -> pieces of at most so many
+        frames, float32 [B, k, H, W, 3] in [-1, 1]."""
         c = self.config
         check_size(stills.shape[1:], (c["height"], c["width"], 3))
         if not sounds.size or not np.isfinite(sounds).all():

@@ -117,8 +117,7 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 def write_frames(path: str, frames: np.ndarray, fps: float, *said: str) -> None:
     """uint8 [T, H, W, 3] -> a .npy file, or a .y4m video that says that it is synthetic and, in words
-    without spaces, what more there is to say; whole or not at all.
-    """
+    without spaces, what more there is to say; whole or not at all."""
     part = pathlib.Path(f"{path}.part")
     try:
         with open(part, "wb") as file:

@@ -84,8 +84,7 @@ def scorers_of_run(
 
 def scorers_of_videos(config: Config | None) -> tuple[MetricSuite, MetricSuite]:
     """For videos that come from elsewhere: what takes them as they are, and what takes them once
-    they are aligned to a config's size, the readers.
-    """
+    they are aligned to a config's size, the readers."""
     faces = FacesInVideos()
     as_they_are = [ImageScorer(), LandmarkScorer(faces, mouth=True), _identity(config, faces)]
     return MetricSuite(as_they_are, faces), MetricSuite(_readers(config) if config else [])

@@ -124,8 +124,7 @@ def _result(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _reports(workdir: epath.Path, step: int) -> list[dict[str, Any]]:
     """Of each split that the run's model was scored on: names, its scores, tables, and whether they
-    are of another checkpoint.
-    """
+    are of another checkpoint."""
     found = []
     for path in sorted(workdir.glob("evaluation/*/report.json")):
         report = json.loads(path.read_text())

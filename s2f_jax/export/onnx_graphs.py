@@ -115,20 +115,20 @@ class Graph:
         return self("Reshape", x, self.constant(sizes))
 
     def like(self, x: str, of: str, *sizes: int) -> str:
-        """X with the first two sizes of another, b and t, and these after them."""
+        """x with the first two sizes of another, b and t, and these after them."""
         batch_and_frames = self("Shape", of, start=0, end=2)
         shape = self("Concat", batch_and_frames, self.constant(sizes), axis=0)
         return self("Reshape", x, shape)
 
     def grus(self, x: str, group: str, state: str, shapes: Shapes) -> str:
-        """X [b, t, in] through a network's GRUs, as many as it has -> [b, t, features]."""
+        """x [b, t, in] through a network's GRUs, as many as it has -> [b, t, features]."""
         x = self("Transpose", x, perm=[1, 0, 2])
         for i, layer in enumerate(_layers(shapes, group)):
             x = self._gru(x, layer, f"{state}_{i}", *shapes[f"{layer}.hidden_bias"])
         return self("Transpose", x, perm=[1, 0, 2])
 
     def _gru(self, x: str, layer: str, state: str, size: int) -> str:
-        """X [t, b, in] -> [t, b, size]; adds the state's input and output."""
+        """x [t, b, in] -> [t, b, size]; adds the state's input and output."""
 
         def gates(name: str, axis: int) -> str:
             """r, z, n -> z, r, n, as ONNX has them."""

@@ -87,8 +87,7 @@ def _save(
     batch: int | None = None,
 ) -> None:
     """Programs as the signatures of a SavedModel, their weights as its variables; batch: None for
-    any.
-    """
+    any."""
     module: Any = tf.Module()
     module.weights = {name: tf.Variable(value, name=name) for name, value in weights.items()}
     signatures = {}

@@ -62,8 +62,7 @@ class Animator:
         origin: epath.Path | None = None,
     ):
         """face: where a portrait's stable points go, as in the field model.face; origin: the
-        checkpoint's or the bundle's folder, where the weights are from one.
-        """
+        checkpoint's or the bundle's folder, where the weights are from one."""
         self.generator, self.face, self._origin = generator, face, origin
         self.painter = CompiledGenerator(generator, weights)
         self.rate, self.size = generator.audio_rate, (generator.height, generator.width_px)
@@ -132,8 +131,7 @@ class Animator:
 
     def portrait(self, image: Image) -> tuple[np.ndarray, int]:
         """Any portrait -> its largest face as the model takes it, uint8 [H, W, 3], and how many
-        there are.
-        """
+        there are."""
         from data_pipelines.faces.landmarks import find_largest_face  # MediaPipe takes a second.
 
         pixels = _pixels(image)
@@ -142,8 +140,7 @@ class Animator:
 
     def placement(self, landmarks: np.ndarray) -> np.ndarray:
         """A face's landmarks [68, 2] in a picture -> the similarity [2, 3] that takes the picture
-        to the crop that the model takes.
-        """
+        to the crop that the model takes."""
         return alignment.face_transform(landmarks, *self.size, self.face)
 
     def still(self, image: Image) -> np.ndarray:
@@ -169,9 +166,8 @@ class Animator:
     def generate_clips(
         self, stills: np.ndarray, audios: Sequence[np.ndarray], seed: int | Sequence[int] = 0
     ) -> list[np.ndarray]:
-        """Stills uint8 [B, H, W, 3], audios int16 [S_i] at the model's rate, one seed or B -> B of
-        uint8 [T_i, H, W, 3], computed side by side.
-        """
+        """stills uint8 [B, H, W, 3], audios int16 [S_i] at the model's rate, one seed or B -> B of
+        uint8 [T_i, H, W, 3], computed side by side."""
         sounds = [to_mono_float(audio) for audio in audios]
         lengths = [-(-len(sound) // self.generator.stride) for sound in sounds]
         padded = np.zeros((len(sounds), max(map(len, sounds))), np.float32)
@@ -189,10 +185,9 @@ class Animator:
         noise_std: float | None = None,
         raw: bool = False,
     ) -> Iterator[np.ndarray]:
-        """Stills uint8 [B, H, W, 3], pieces of their sounds at the model's rate float32 [B, n], a
+        """stills uint8 [B, H, W, 3], pieces of their sounds at the model's rate float32 [B, n], a
         seed each -> pieces of their frames [B, k, H, W, 3]: an hour takes no more memory than a
-        second.
-        """
+        second."""
         drawing = GenerationSession(self.painter, stills, seeds, noise_std, raw)
         for sound in sounds:
             yield drawing.push(sound)

@@ -41,8 +41,7 @@ class CompiledGenerator:
 
     def arranged(self, frames: int) -> fused_generator.Weights:
         """The weights for so many frames at a time; made once, by any thread, since that takes a
-        second the first time.
-        """
+        second the first time."""
         if jax.default_backend() != "cpu":
             return self.weights  # The plain forms are the right ones.
         with self._arranging:
@@ -62,9 +61,8 @@ class CompiledGenerator:
         carry: Carry,
         raw: bool,
     ) -> tuple[Carry, np.ndarray]:
-        """Windows float32 [B, T, window], one root key a clip, the first frame's number -> carry,
-        frames [B, T, H, W, 3], uint8, or float32 in [-1, 1] with raw.
-        """
+        """windows float32 [B, T, window], one root key a clip, the first frame's number -> carry,
+        frames [B, T, H, W, 3], uint8, or float32 in [-1, 1] with raw."""
         weights = self.arranged(windows.shape[1])
         carry, frames = self._draw(
             weights, identity, windows, roots, first, noise_std, carry, raw=raw
@@ -96,9 +94,8 @@ class GenerationSession:
         raw: bool = False,
         sizes: Sequence[int] = (CHUNK,),
     ):
-        """Stills uint8 [B, H, W, 3], a seed each; sizes: of the chunks that may be drawn, largest
-        first. Raises UserError for a seed out of range.
-        """
+        """stills uint8 [B, H, W, 3], a seed each; sizes: of the chunks that may be drawn, largest
+        first. Raises UserError for a seed out of range."""
         check_seeds(*seeds)
         self.generator = g = painter.generator
         self._painter, self._sizes, self._raw = painter, sizes, raw

@@ -44,7 +44,7 @@ class IdentityScorer:
         ]
 
     def _score(self, pair: Pair, points: np.ndarray | str) -> Scores:
-        """Points [1 + T, 5, 2]: those in the still and in each frame."""
+        """points [1 + T, 5, 2]: those in the still and in each frame."""
         if isinstance(points, str):
             return unscored(self.metrics, points)
         pictures = [pair.real[0], *pair.video]

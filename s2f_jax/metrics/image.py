@@ -32,7 +32,7 @@ def psnr(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def psnr_mouth(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
-    """Psnr inside the mouth box; the same shapes."""
+    """psnr inside the mouth box; the same shapes."""
     rows, columns = mouth_box(*real.shape[2:4])
     return psnr(generated[:, :, rows, columns], real[:, :, rows, columns], mask)
 
@@ -86,5 +86,5 @@ def _band(n: int) -> np.ndarray:
 
 
 def mean_over_frames(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """Values [B, T], mask bool [B, T] -> the mean over each clip's valid frames [B]."""
+    """values [B, T], mask bool [B, T] -> the mean over each clip's valid frames [B]."""
     return jnp.sum(jnp.where(mask, values, 0), axis=1) / jnp.sum(mask, axis=1)

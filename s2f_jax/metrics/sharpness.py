@@ -108,7 +108,7 @@ def _edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     padded = jnp.pad(grey, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
 
     def at(x: jax.Array, down: int, right: int) -> jax.Array:
-        """X of the pixel so far down and right of each pixel of the blocks."""
+        """x of the pixel so far down and right of each pixel of the blocks."""
         top, left = reach + down, reach + right
         return x[:, top : top + height, left : left + width]
 
@@ -155,7 +155,7 @@ def _edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def _inside(shape: tuple[int, ...], height: int, width: int) -> np.ndarray:
-    """Bool [height, width]: the pixels that are not on the border of an image of that shape."""
+    """bool [height, width]: the pixels that are not on the border of an image of that shape."""
     inside = np.zeros(shape, bool)
     inside[1:-1, 1:-1] = True
     return inside[:height, :width]
@@ -263,7 +263,7 @@ def _filtered(x: jax.Array, rows: np.ndarray, columns: np.ndarray) -> jax.Array:
 
 
 def _count(x: jax.Array) -> jax.Array:
-    """Bool [B, H, W] -> how many are true in each block."""
+    """bool [B, H, W] -> how many are true in each block."""
     return _over_blocks(x, jnp.count_nonzero)
 
 

@@ -68,8 +68,7 @@ class SyncScorer:
         name: str,
     ):
         """size: height and width of the faces; unit: the confidence, in the network's own distance,
-        that is called 1; name: of the network, for the report.
-        """
+        that is called 1; name: of the network, for the report."""
         self.size, self.fps, self.rate = size, fps, network.audio_rate
         self._unit = unit
         self._see, self._hear = (
@@ -99,8 +98,7 @@ class SyncScorer:
 
     def hear(self, sound: np.ndarray, frames: int) -> np.ndarray:
         """int16 or float32 in [-1, 1] at the network's rate, as long as that many video frames ->
-        the codes of the same moments as `see`, [frames - 4, features].
-        """
+        the codes of the same moments as `see`, [frames - 4, features]."""
         window, stride = sound_window(self.rate), self.rate // self.fps
         sound = to_mono_float(sound)
         moments = loader.padded(frames)

@@ -130,7 +130,7 @@ def _layer(layer: Any, x: Array, kernel: Any) -> Array:
 
 
 def _gru(layers: list[Weights], x: Array, carry: tuple[Array, ...]) -> tuple[Any, Array]:
-    """X [B, T, C], carry one [B, features] a layer -> new carry, [B, T, features]."""
+    """x [B, T, C], carry one [B, features] a layer -> new carry, [B, T, features]."""
     last = []
     for layer, h in zip(layers, carry, strict=True):
 
@@ -150,7 +150,7 @@ def _gru(layers: list[Weights], x: Array, carry: tuple[Array, ...]) -> tuple[Any
 
 
 def encode_identity(weights: Weights, still: Array) -> IdentityFeatures:
-    """Still [B, H, W, 3] in [-1, 1] -> Identity."""
+    """still [B, H, W, 3] in [-1, 1] -> Identity."""
     encoder, x, maps = weights["identity_encoder"], still, []
     x = x.astype(encoder["code"]["kernel"].dtype)
     for layer in encoder["layers"]:
@@ -169,7 +169,7 @@ def encode_identity(weights: Weights, still: Array) -> IdentityFeatures:
 def _context(
     generator: Generator, weights: Weights, windows: Array, carry: Any
 ) -> tuple[Any, Array]:
-    """Windows [B, T, window] -> new carry, z_c [B, T, features]."""
+    """windows [B, T, window] -> new carry, z_c [B, T, features]."""
     batch, frames, window = windows.shape
     x = windows.reshape(batch * frames, window, 1).astype(weights["code"]["kernel"].dtype)
     layers, _ = audio_layers(generator.audio_rate, window)
@@ -183,7 +183,7 @@ def _context(
 
 
 def _decode(generator: Generator, weights: Weights, z: Array, identity: IdentityFeatures) -> Array:
-    """Z [B, T, Z] -> frames [B, T, H, W, 3] in [-1, 1]."""
+    """z [B, T, Z] -> frames [B, T, H, W, 3] in [-1, 1]."""
     batch, frames, codes = z.shape
     start, pixels = weights["start"], weights["pixels"]
     x = _relu(z.reshape(-1, codes) @ start["kernel"], start["bias"])
@@ -215,9 +215,8 @@ def animate(
     noise: Array,
     carry: Carry,
 ) -> tuple[Carry, Array]:
-    """Windows [B, T, window] in [-1, 1], noise [B, T, noise_features] of the scale noise_std
-    -> new carry, frames [B, T, H, W, 3] in [-1, 1], float32.
-    """
+    """windows [B, T, window] in [-1, 1], noise [B, T, noise_features] of the scale noise_std
+    -> new carry, frames [B, T, H, W, 3] in [-1, 1], float32."""
     context, z_c = _context(generator, weights["context_encoder"], windows, carry.context)
     spontaneous, z_n = carry.noise, noise.astype(z_c.dtype)
     if generator.noise_features:

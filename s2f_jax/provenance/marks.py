@@ -124,7 +124,6 @@ class Mark:
         """Writes <video>.json for a finished (and signed) video, whole or not at all.
 
         target: where the video will be, if it is elsewhere yet.
-
         Raises:
           UserError: it cannot be written there, or the video cannot be read.
         """

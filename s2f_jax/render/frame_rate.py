@@ -28,8 +28,7 @@ def frame_rate(text: str) -> fractions.Fraction:
 
 class Retimed:
     """Which of the frames to come are those at another rate: number k is the one on show at
-    k / shown seconds, so that S seconds have exactly ceil(S * shown) of them.
-    """
+    k / shown seconds, so that S seconds have exactly ceil(S * shown) of them."""
 
     def __init__(self, own: fractions.Fraction, shown: fractions.Fraction):
         """own: the model's frames/s; shown: those of the video."""

@@ -113,8 +113,7 @@ def _groups(
     planned: Sequence[JobSpec], seconds: Mapping[str, float], side_by_side: int
 ) -> list[list[JobSpec]]:
     """What is drawn side by side, none of it much longer than the rest: it goes on to the end of
-    the longest.
-    """
+    the longest."""
     groups: list[list[JobSpec]] = []
     for job in sorted(planned, key=lambda job: seconds[job.audio]):
         longest = _UNEVEN * seconds[groups[-1][0].audio] if groups else 0.0
@@ -249,8 +248,7 @@ def _pieces(takes: Sequence[VideoJob], samples: int) -> Iterator[np.ndarray]:
 
 class _Progress:
     """Frames so far, the rate and the time left: a bar on a terminal, else lines; nothing where the
-    work takes less than a few seconds.
-    """
+    work takes less than a few seconds."""
 
     def __init__(self, total: int):
         self._total, self._done, self._first = total, 0, 0

@@ -130,8 +130,7 @@ class Live:
 
     def step(self, sink: Sink, bulk: bool = True) -> bool:
         """Draws the next frame, or with bulk those of the next second where so much sound waits;
-        whether there was any to draw.
-        """
+        whether there was any to draw."""
         size = self._next_size(bulk)
         if len(self._waiting) < size:
             return False
@@ -177,8 +176,7 @@ class Live:
 
     def _is_file(self) -> bool:
         """Whether more has been heard than anybody can have said; a second is then drawn at once,
-        which is faster.
-        """
+        which is faster."""
         return self._file or self._heard / self._rate - (time.monotonic() - self._first) > _AHEAD
 
     def _show(self, frames: np.ndarray, sink: Sink) -> None:
@@ -199,8 +197,7 @@ class Live:
 
     def report(self) -> dict[str, Any]:
         """The figures; latencies are None where no frame was written, and sound_speed where the
-        sound came in one piece.
-        """
+        sound came in one piece."""
         latencies = np.asarray(self._latencies)
         seconds, frame = self._heard / self._rate, self._stride / self._new_rate
         spread = {

@@ -16,9 +16,8 @@ class Paster:
     def __init__(
         self, picture: np.ndarray, landmarks: np.ndarray, transform: np.ndarray, still: np.ndarray
     ):
-        """Picture uint8 [H, W, 3]; of its face the landmarks [68, 2] and the transform [2, 3] to
-        the crop `still` uint8 [h, w, 3].
-        """
+        """picture uint8 [H, W, 3]; of its face the landmarks [68, 2] and the transform [2, 3] to
+        the crop `still` uint8 [h, w, 3]."""
         height, width = still.shape[:2]
         back = cv2.invertAffineTransform(transform)
         corners = np.array([[-0.5, -0.5], [width, -0.5], [-0.5, height], [width, height]])
@@ -39,8 +38,7 @@ class Paster:
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """uint8 [h, w, 3] -> the picture with this face, uint8 [H, W, 3]; the same array each
-        time.
-        """
+        time."""
         shift = np.median((self._still - frame)[self._rim], axis=0)
         frame = np.clip(frame + np.rint(shift), 0, 255).astype(np.uint8)
         face = alignment.align(frame, self._back, *self._shape)

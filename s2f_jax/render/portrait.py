@@ -1,6 +1,5 @@
 """A portrait as a person gave it, the face found in it, and whether the model can be expected to
-animate it.
-"""
+animate it."""
 
 from typing import TYPE_CHECKING, NamedTuple
 

@@ -45,8 +45,7 @@ class VideoJob:
     ):
         """mark: what made it; rate and own_fps: the model's; fps and size (height, width): the
         video's; draw: a frame of the model to one of the video; badge: to be shown on it; signer:
-        who signs the mark.
-        """
+        who signs the mark."""
         self.job, self.done = job, False
         self.error: UserError | None = None
         self._fps, self._size = fps, size

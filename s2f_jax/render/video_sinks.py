@@ -64,8 +64,7 @@ def opened(
     metadata: dict[str, str] | None = None,
 ) -> Sink:
     """form: of FORMATS; size: height, width; rate: of the sound; metadata: tags of an mp4; of
-    the others, Y4M alone has a place to say that it is synthetic.
-    """
+    the others, Y4M alone has a place to say that it is synthetic."""
     if form == "mp4":
         return _Mp4(file, size, fps, rate, metadata)
     return (_Y4m if form == "y4m" else _Raw)(file, size, fps)
@@ -139,8 +138,7 @@ class _Mp4(VideoWriter):
 
 class _Counter:
     """Counts the pictures of the fragments that pass: a `moof` box lists the samples of the `mdat`
-    box after it.
-    """
+    box after it."""
 
     def __init__(self, file: Descriptor):
         self._file, self._box, self._left, self._coming = file, b"", 0, 0

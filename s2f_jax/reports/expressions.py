@@ -23,8 +23,7 @@ class Expression:
 
     def around(self, columns: int) -> np.ndarray:
         """`columns` of its frames at equal steps, the deepest one in the middle if it can be; all of
-        a shorter video, the last one repeated.
-        """
+        a shorter video, the last one repeated."""
         first, deepest, last = self.frames
         step = max(1, -(-(max(deepest - first, last - deepest) * 2) // (columns - 1)))
         step = min(step, max(1, (len(self.video) - 1) // (columns - 1)))
@@ -83,8 +82,7 @@ class Expressions:
 
 def centred(middle: int, count: int, frames: int, step: int = 1) -> np.ndarray:
     """`count` numbers of frames, every step-th, around the middle one as far as there are so many;
-    of a shorter video its last one is repeated.
-    """
+    of a shorter video its last one is repeated."""
     start = min(middle - count // 2 * step, frames - 1 - (count - 1) * step)
     return np.minimum(max(start, 0) + step * np.arange(count), frames - 1)
 

@@ -102,8 +102,7 @@ def write_files(
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """As `write`; videos: cards for the page; pictures: for the page, from anywhere; more: further
-    parts of report.json.
-    """
+    parts of report.json."""
     folder, scores = epath.Path(output), evaluation.scores
     report = {
         "corpus": evaluation.corpus,

@@ -119,8 +119,7 @@ def _damaged(path: str | os.PathLike, error: Exception) -> UserError:
 
 def _check(path: str | os.PathLike, file: io.BufferedReader) -> None:
     """Raises UserError unless it is PyTorch's and names only what is allowed, ValueError and others
-    where it is damaged.
-    """
+    where it is damaged."""
     head = file.read(len(_GIT_LFS))
     file.seek(0)
     if not head:

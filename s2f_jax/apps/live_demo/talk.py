@@ -78,8 +78,7 @@ class Talk:
         done: Callable[["Talk"], None],
     ):
         """rate: of the sound, in Hz; file: all of it comes at once. send, done: called by the thread
-        of the steps; done once, in the end, also where it failed or was stopped.
-        """
+        of the steps; done once, in the end, also where it failed or was stopped."""
         self.face, self.mark, self.file, self.fps = face, mark, file, animator.fps
         self._animator, self._rate, self._badge = animator, rate, badge
         self._send, self._done = send, done

@@ -35,8 +35,7 @@ def visitors(crowd: Crowd) -> type[H11Protocol]:
 
 class _Visitor(H11Protocol):
     """Is cut off where it takes too long to ask for something, or where it has asked for nothing yet
-    and its place is needed: the earliest first, of its own address if that has too many.
-    """
+    and its place is needed: the earliest first, of its own address if that has too many."""
 
     bounds: Crowd
     _timer: asyncio.TimerHandle | None = None

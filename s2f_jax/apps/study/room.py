@@ -100,8 +100,7 @@ class Room:
 
     def join(self, key: str, address: str) -> Standing:
         """Somebody has agreed. key: drawn by their page; the same one again is the same person, since
-        an answer may be lost on its way. Raises Refused where the study has no slot left.
-        """
+        an answer may be lost on its way. Raises Refused where the study has no slot left."""
         _spend(self._arrived, address)
         with self._door:
             participant = self._store.joined(key)
@@ -140,8 +139,7 @@ class Room:
         self, code: str, address: str, trial: int, choice: str, plays: Sequence[int], ms: int
     ) -> Standing:
         """Stores it for good, as Store.vote does. Raises Refused for what cannot be, NotSeen where
-        the videos cannot have been played as often as it says.
-        """
+        the videos cannot have been played as often as it says."""
         person = self._of(code, address)
         with self._lock:
             number = _next(person)

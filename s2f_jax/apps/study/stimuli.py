@@ -1,6 +1,5 @@
 """The videos of a study: looked at once, held against each other, copied without a trace of whose
-they are.
-"""
+they are."""
 
 import dataclasses
 import fractions

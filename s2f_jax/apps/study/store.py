@@ -228,8 +228,7 @@ class Store:
 
     def _empty_log(self) -> None:
         """Or it would hold what was withdrawn until it is next written over. While somebody reads it,
-        that is put off rather than waited for, since votes would wait, too.
-        """
+        that is put off rather than waited for, since votes would wait, too."""
         try:
             self._db.execute("PRAGMA busy_timeout = 0")
             busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
