@@ -195,13 +195,14 @@ class Inputs:
 
     def time(self) -> Iterator[Finding]:
         """How long it will take: some chunks are drawn, after one that compiles."""
-        from s2f_jax.inference.session import CHUNK, GenerationSession
+        from s2f_jax.inference.session import CHUNK_FRAMES, GenerationSession
 
         assert self.animator is not None
         grey = np.full((*self.size, 3), 128, np.uint8)
         still = grey if self.still is None else self.still
         stride = self.animator.generator.stride
-        sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, CHUNK * stride)).astype(np.float32)
+        shape = 1, CHUNK_FRAMES * stride
+        sound = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
         drawing = GenerationSession(self.animator.painter, still[None], (0,))
         started = time.perf_counter()
         drawing.push(np.concatenate([sound, sound], axis=1))  # With what the window looks ahead to.
@@ -211,7 +212,7 @@ class Inputs:
             started = time.perf_counter()
             drawing.push(sound)
             taken.append(time.perf_counter() - started)
-        per_second = CHUNK / statistics.median(taken)
+        per_second = CHUNK_FRAMES / statistics.median(taken)
         values = {"frames_per_s": per_second, "compile_s": first}
         said = f"{per_second:.1f} frames/s here, after {first:.1f} s for the first (compiling)"
         if self.seconds is not None:

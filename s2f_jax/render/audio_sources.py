@@ -27,7 +27,7 @@ _SAMPLES = {  # By format tag and bits.
 }
 
 
-class Source:
+class AudioSource:
     """Mono sound in pieces, float32 [S] in [-1, 1], each as soon as it is there.
 
     rate: Hz, or None where nothing says it: the model's. After the last piece, or instead of one,
@@ -40,7 +40,7 @@ class Source:
         self.name, self.rate, self.pieces, self.close = name, rate, pieces, close
 
 
-def opened(audio: str, form: str | None, rate: int | None) -> Source:
+def open_audio(audio: str, form: str | None, rate: int | None) -> AudioSource:
     """audio: a file, or - for standard input; form: of FORMATS, or None to look; rate: of raw
     samples, in Hz.
 
@@ -53,7 +53,7 @@ def opened(audio: str, form: str | None, rate: int | None) -> Source:
     if audio != "-" and form is None:
         sound = SoundFile(audio)
         _check_rate(audio, sound.rate, rate)
-        return Source(audio, sound.rate, sound.parts(), sound.close)
+        return AudioSource(audio, sound.rate, sound.parts(), sound.close)
     name = "standard input" if audio == "-" else audio
     descriptor = 0
     if audio != "-":
@@ -67,9 +67,9 @@ def opened(audio: str, form: str | None, rate: int | None) -> Source:
         if wav:
             kind, channels, own, size = _wav_header(name, data)
             _check_rate(name, own, rate)
-            return Source(name, own, _samples(name, data, kind, channels, size), close)
+            return AudioSource(name, own, _samples(name, data, kind, channels, size), close)
         kind = "<f4" if form == "f32le" else "<i2"
-        return Source(name, rate, _samples(name, data, kind), close)
+        return AudioSource(name, rate, _samples(name, data, kind), close)
     except UserError:
         close()
         raise
@@ -195,7 +195,7 @@ def _mono(data: bytes, kind: str, channels: int) -> np.ndarray:
     return to_mono_float(samples.reshape(-1, channels))
 
 
-def microphone(device: str, rate: int | None) -> Source:
+def open_microphone(device: str, rate: int | None) -> AudioSource:
     """device: its number or a part of its name, or nothing for the system's own; rate: Hz, default
     the device's.
 
@@ -234,4 +234,4 @@ def microphone(device: str, rate: int | None) -> Source:
             while True:
                 yield to_mono_float(heard.get())
 
-    return Source("the microphone", rate, pieces(), stream.close)
+    return AudioSource("the microphone", rate, pieces(), stream.close)

@@ -37,7 +37,7 @@ _KINDS = ("blink", "raised brow")
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class GalleryItem:
     """A moving picture of the gallery."""
 
     name: str  # Of its file.
@@ -96,12 +96,12 @@ def _stills(clips: Sequence[dataset.DatasetClip]) -> np.ndarray:
     return np.concatenate([clip.decode(0, 1) for clip in clips])
 
 
-def _one_sound(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: int) -> Piece:
+def _one_sound(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: int) -> GalleryItem:
     speaking, *faces = chosen
     faces = faces or [speaking]
     stills = _stills(faces)
     videos = animator.generate_clips(stills, [speaking.audio] * len(faces), seed)
-    return Piece(
+    return GalleryItem(
         "one_sound",
         "One sound on several faces",
         f"The sound of {_said(speaking)}: on the left its real video, beside it"
@@ -112,12 +112,12 @@ def _one_sound(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: 
     )
 
 
-def _one_face(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: int) -> Piece:
+def _one_face(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: int) -> GalleryItem:
     face, *speaking = chosen
     speaking = speaking or [face]
     stills = _stills([face] * len(speaking))
     videos = animator.generate_clips(stills, [clip.audio for clip in speaking], seed)
-    return Piece(
+    return GalleryItem(
         "one_face",
         "One face under several sounds",
         f"The still of {face.speaker or face.id} under the sounds of"
@@ -129,10 +129,10 @@ def _one_face(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: i
 
 def _real_beside_generated(
     animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: int
-) -> Piece:
+) -> GalleryItem:
     stills = _stills(chosen)
     videos = animator.generate_clips(stills, [clip.audio for clip in chosen], seed)
-    return Piece(
+    return GalleryItem(
         "real_and_generated",
         "Real and generated",
         f"{'; '.join(map(_said, chosen))}: the real videos, and under each what the model makes of"
@@ -142,18 +142,20 @@ def _real_beside_generated(
     )
 
 
-def _expressions(animator: Animator, clips: Sequence[dataset.DatasetClip], seed: int) -> Piece:
+def _expressions(
+    animator: Animator, clips: Sequence[dataset.DatasetClip], seed: int
+) -> GalleryItem:
     """The deepest ones of the videos of at most _SEARCHED clips, each with a seed of its own."""
     with contextlib.closing(FacesInVideos()) as faces:
         if not faces.problem:
             return _found(animator, clips, seed, faces)
         told = f"Not looked for. {faces.problem}"
-        return Piece("expressions", _EXPRESSIONS, told, None, animator.fps)
+        return GalleryItem("expressions", _EXPRESSIONS, told, None, animator.fps)
 
 
 def _found(
     animator: Animator, clips: Sequence[dataset.DatasetClip], seed: int, faces: FacesInVideos
-) -> Piece:
+) -> GalleryItem:
     order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED]
     print(f"looking for expressions in {len(order)} videos", flush=True)
     found, count, seconds = Expressions(_KINDS, rows=COLUMNS), 0, 0.0
@@ -179,7 +181,7 @@ def _found(
         for of_kind in found.found.values()
         if of_kind
     ]
-    return Piece(
+    return GalleryItem(
         "expressions", _EXPRESSIONS, told, moving.beside(rows) if rows else None, animator.fps
     )
 
@@ -198,7 +200,7 @@ def _whose(clips: Sequence[dataset.DatasetClip]) -> str:
     return ", ".join(clip.speaker or clip.id for clip in clips)
 
 
-def _write(piece: Piece, folder: epath.Path, mark: Mark, rate: int) -> None:
+def _write(piece: GalleryItem, folder: epath.Path, mark: Mark, rate: int) -> None:
     """rate: of the sound."""
     if piece.frames is None:
         return
@@ -212,7 +214,7 @@ def _write(piece: Piece, folder: epath.Path, mark: Mark, rate: int) -> None:
     mark.sidecar(path, len(piece.frames), piece.fps)
 
 
-def _page(pieces: Sequence[Piece], mark: Mark, command: str) -> str:
+def _page(pieces: Sequence[GalleryItem], mark: Mark, command: str) -> str:
     """Markdown."""
     run, step = mark.model["run"], mark.model["step"]
     parts = [

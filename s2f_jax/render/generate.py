@@ -20,7 +20,7 @@ from data_pipelines.media.sound import SoundFile, fit_length
 from s2f_jax.provenance import c2pa
 from s2f_jax.render import frame_rate, jobs
 from s2f_jax.render.jobs import JobSpec
-from s2f_jax.render.portrait import Portrait, inspect_portrait
+from s2f_jax.render.portrait import Portrait, load_portrait
 from s2f_jax.render.video_job import VideoJob
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def generate(
     Each appears whole or not at all, and says what made it (provenance.py). Raises UserError for
     what a person can mend; of several videos, all that can be made are made first.
     """
-    planned = jobs.plan(images, audios, output, seed, num_samples)
-    shown = None if fps is None else frame_rate.frame_rate(fps)
+    planned = jobs.plan_jobs(images, audios, output, seed, num_samples)
+    shown = None if fps is None else frame_rate.parse_frame_rate(fps)
     if side_by_side < 1:
         raise UserError(f"--side_by_side={side_by_side} is out of range: give 1 or more")
     if paste_back and aligned:
@@ -68,11 +68,13 @@ def generate(
             looks.ahead(groups[0])
             # JAX comes while the faces are looked for.
             from s2f_jax.inference.animator import Animator
-            from s2f_jax.inference.session import CHUNK
+            from s2f_jax.inference.session import CHUNK_FRAMES
             from s2f_jax.provenance import marks
 
             animator = Animator.load(checkpoint)
-            looks.thread.submit(animator.painter.arranged, CHUNK)  # While the rest is compiled.
+            looks.thread.submit(
+                animator.painter.arranged, CHUNK_FRAMES
+            )  # While the rest is compiled.
             mark = marks.mark(animator.origin, seed, {}, composite=paste_back)
             studio = _Studio(animator, looks, shown, mark, badge, signer)
             frames = sum(math.ceil(seconds[job.audio] * studio.fps) for job in sum(groups, []))
@@ -152,7 +154,7 @@ class _Looks:
         for job in group:
             if job.image not in self._looks:
                 seen = before.get(job.image) or self.thread.submit(
-                    inspect_portrait, job.image, self._aligned
+                    load_portrait, job.image, self._aligned
                 )
                 self._looks[job.image] = seen
 

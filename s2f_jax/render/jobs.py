@@ -23,7 +23,7 @@ class JobSpec:
     output: str
 
 
-def plan(
+def plan_jobs(
     images: Sequence[str], audios: Sequence[str], output: str, seed: int, num_samples: int
 ) -> list[JobSpec]:
     """One image and N sounds, N images and one sound, or N pairs; each with seeds seed, seed + 1 ...

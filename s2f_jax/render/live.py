@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_pipelines.media.sound import Resampler
-from s2f_jax.render.video_sinks import Sink
+from s2f_jax.render.video_sinks import VideoSink
 
 _WAITING = 64  # Pieces of sound that may wait; a file would come whole otherwise.
 # Seconds of sound that no pipe holds: what is so far ahead of its time is a file's.
@@ -70,7 +70,7 @@ class TimestampedAudioReader:
             yield self.ended, piece
 
 
-class Live:
+class LiveGeneration:
     """One still under sound that comes, and how long each frame took after the last of its sound.
 
     The sound of a frame is its window at the model's rate: what the resampler holds back has not
@@ -79,10 +79,10 @@ class Live:
 
     def __init__(self, animator: Any, still: np.ndarray, rate: int, seed: int, file: bool):
         """rate: of the sound, in Hz; file: all of it is there already."""
-        from s2f_jax.inference.session import CHUNK  # JAX takes seconds to import.
+        from s2f_jax.inference.session import CHUNK_FRAMES  # JAX takes seconds to import.
 
         g = animator.generator
-        self._stride, self._bulk = g.stride, CHUNK * g.stride
+        self._stride, self._bulk = g.stride, CHUNK_FRAMES * g.stride
         self._rate, self._new_rate, self._file = rate, animator.rate, file
         self._stream = animator.stream(still, aligned=True, seed=seed)
         self.look_ahead = self._stream.look_ahead
@@ -104,7 +104,7 @@ class Live:
     def run(
         self,
         ears: TimestampedAudioReader,
-        sink: Sink,
+        sink: VideoSink,
         finish: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         """Until the sound ends; finish: what else is done to frames [k, H, W, 3].
@@ -120,7 +120,7 @@ class Live:
                 pass
         self.end(ears.ended, sink)
 
-    def hear(self, arrival: float, samples: np.ndarray, sink: Sink) -> None:
+    def hear(self, arrival: float, samples: np.ndarray, sink: VideoSink) -> None:
         """What came at a time of time.monotonic(), mono float32 [S] in [-1, 1]."""
         self._first = arrival if not self._heard else self._first
         self._last, self._latest = arrival, len(samples)
@@ -128,7 +128,7 @@ class Live:
         self._arrive(self._resample(samples), arrival)
         sink.sound(samples)
 
-    def step(self, sink: Sink, bulk: bool = True) -> bool:
+    def step(self, sink: VideoSink, bulk: bool = True) -> bool:
         """Draws the next frame, or with bulk those of the next second where so much sound waits;
         whether there was any to draw."""
         size = self._next_size(bulk)
@@ -139,7 +139,7 @@ class Live:
         self._show(self._timed(lambda: self._stream.push(piece)), sink)
         return True
 
-    def end(self, ended: float, sink: Sink) -> None:
+    def end(self, ended: float, sink: VideoSink) -> None:
         """Nothing comes after this time: the frames that are left, and the end of the video."""
         self._arrive(self._resample(np.zeros(0, np.float32), last=True), ended)
         self._arrivals.append((sys.maxsize, ended))
@@ -179,7 +179,7 @@ class Live:
         which is faster."""
         return self._file or self._heard / self._rate - (time.monotonic() - self._first) > _AHEAD
 
-    def _show(self, frames: np.ndarray, sink: Sink) -> None:
+    def _show(self, frames: np.ndarray, sink: VideoSink) -> None:
         for frame in frames:
             self._frames += 1
             needed = self._frames * self._stride + self._margin

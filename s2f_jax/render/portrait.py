@@ -45,7 +45,7 @@ class Portrait(NamedTuple):
         return [f"{self.name}: {doubt}" for doubt in found]
 
 
-def inspect_portrait(image: str, aligned: bool) -> Portrait:
+def load_portrait(image: str, aligned: bool) -> Portrait:
     """aligned: it is a crop, no face is searched.
 
     Raises UserError where it cannot be read, or shows no face.

@@ -14,8 +14,8 @@ from typing import Any
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from s2f_jax.render import audio_sources, video_sinks
-from s2f_jax.render.live import Live, TimestampedAudioReader
-from s2f_jax.render.portrait import inspect_portrait
+from s2f_jax.render.live import LiveGeneration, TimestampedAudioReader
+from s2f_jax.render.portrait import load_portrait
 
 _FASTER = 1.1  # Times real time, from which on latencies say little.
 
@@ -43,16 +43,16 @@ def stream(
     to = _check(output, to, microphone, audio, pace, json_file)
     files.existing(image, "image")
     if microphone is None:
-        source = audio_sources.opened(audio, form, rate)
+        source = audio_sources.open_audio(audio, form, rate)
     else:
-        source = audio_sources.microphone(microphone, rate)
+        source = audio_sources.open_microphone(microphone, rate)
     with contextlib.ExitStack() as stack:
         stack.callback(source.close)
         from s2f_jax.inference.animator import Animator
         from s2f_jax.provenance import marks
 
         animator = Animator.load(checkpoint)
-        seen = inspect_portrait(image, aligned)
+        seen = load_portrait(image, aligned)
         still, _ = seen.still(animator)
         for doubt in seen.doubts(animator):
             _say(doubt)
@@ -60,13 +60,13 @@ def stream(
         inputs = {"image": image} | ({"audio": audio} if recorded else {})
         mark = marks.mark(animator.origin, seed, inputs)
         source_rate = source.rate or animator.rate
-        live = Live(animator, still, source_rate, seed, recorded and not pace)
+        live = LiveGeneration(animator, still, source_rate, seed, recorded and not pace)
         fps = fractions.Fraction(animator.rate, animator.generator.stride)
         file = stack.enter_context(_opened_output(output))
         ears = TimestampedAudioReader(source.pieces, source_rate if pace else None)
         with _stopped_by_signals(ears.end) as stopped, contextlib.suppress(BrokenPipeError):
             # A pipe that is closed is no mistake: who read it has seen enough.
-            sink = video_sinks.opened(to, file, animator.size, fps, source_rate, mark.metadata)
+            sink = video_sinks.open_sink(to, file, animator.size, fps, source_rate, mark.metadata)
             _say(_promise(source.name, source_rate, to, sink, live, animator))
             try:
                 live.run(ears, sink, mark.badge if badge else None)
@@ -123,7 +123,7 @@ def _check(
 
 
 @contextlib.contextmanager
-def _opened_output(output: str) -> Iterator[video_sinks.Descriptor]:
+def _opened_output(output: str) -> Iterator[video_sinks.FileDescriptor]:
     """The file, or standard output, to which nothing else is written meanwhile."""
     sys.stdout.flush()
     if output == "-":
@@ -133,7 +133,7 @@ def _opened_output(output: str) -> Iterator[video_sinks.Descriptor]:
         with files.writing(output):
             number = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        yield video_sinks.Descriptor(number)
+        yield video_sinks.FileDescriptor(number)
     finally:
         if output == "-":
             sys.stdout.flush()
@@ -168,7 +168,7 @@ def _say(text: str) -> None:
 
 
 def _promise(
-    name: str, rate: int, to: str, sink: video_sinks.Sink, live: Live, animator: Any
+    name: str, rate: int, to: str, sink: video_sinks.VideoSink, live: LiveGeneration, animator: Any
 ) -> str:
     height, width = animator.size
     parts = [f"{1000 * live.look_ahead:.0f} ms of sound after it"]

@@ -13,7 +13,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.media.sound import Resampler, SoundFile
 from data_pipelines.media.writer import VideoFile
 from s2f_jax.provenance.c2pa import Signer
-from s2f_jax.render.frame_rate import Retimed
+from s2f_jax.render.frame_rate import FrameRateConverter
 from s2f_jax.render.jobs import JobSpec
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class VideoJob:
         self.error: UserError | None = None
         self._fps, self._size = fps, size
         self._mark, self._badge, self._signer = mark, badge, signer
-        self._draw, self._retimed = draw, Retimed(own_fps, fps)
+        self._draw, self._retimed = draw, FrameRateConverter(own_fps, fps)
         self._sound = SoundFile(job.audio)
         try:
             self._video = VideoFile(

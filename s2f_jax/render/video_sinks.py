@@ -15,7 +15,7 @@ FORMATS = ("mp4", "y4m", "rgb24")
 _BOX = struct.Struct(">I4s")  # Size, kind.
 
 
-class Sink(Protocol):
+class VideoSink(Protocol):
     """delay: seconds that the format holds a picture back, at most."""
 
     delay: float
@@ -42,7 +42,7 @@ class Sink(Protocol):
         ...
 
 
-class Descriptor:
+class FileDescriptor:
     """An open file of the system, without a buffer."""
 
     def __init__(self, number: int):
@@ -55,14 +55,14 @@ class Descriptor:
         return len(data)
 
 
-def opened(
+def open_sink(
     form: str,
-    file: Descriptor,
+    file: FileDescriptor,
     size: tuple[int, int],
     fps: fractions.Fraction,
     rate: int,
     metadata: dict[str, str] | None = None,
-) -> Sink:
+) -> VideoSink:
     """form: of FORMATS; size: height, width; rate: of the sound; metadata: tags of an mp4; of
     the others, Y4M alone has a place to say that it is synthetic."""
     if form == "mp4":
@@ -75,7 +75,7 @@ class _Raw:
 
     delay = 0.0
 
-    def __init__(self, file: Descriptor, size: tuple[int, int], fps: fractions.Fraction):
+    def __init__(self, file: FileDescriptor, size: tuple[int, int], fps: fractions.Fraction):
         self._file, self._out = file, 0
 
     @property
@@ -101,7 +101,7 @@ class _Raw:
 class _Y4m(_Raw):
     """Pictures that say their size and rate; 4:4:4, which keeps lips and teeth sharp."""
 
-    def __init__(self, file: Descriptor, size: tuple[int, int], fps: fractions.Fraction):
+    def __init__(self, file: FileDescriptor, size: tuple[int, int], fps: fractions.Fraction):
         super().__init__(file, size, fps)
         rate = f"F{fps.numerator}:{fps.denominator}"
         head = (
@@ -121,7 +121,7 @@ class _Mp4(VideoWriter):
 
     def __init__(
         self,
-        file: Descriptor,
+        file: FileDescriptor,
         size: tuple[int, int],
         fps: fractions.Fraction,
         rate: int,
@@ -140,7 +140,7 @@ class _Counter:
     """Counts the pictures of the fragments that pass: a `moof` box lists the samples of the `mdat`
     box after it."""
 
-    def __init__(self, file: Descriptor):
+    def __init__(self, file: FileDescriptor):
         self._file, self._box, self._left, self._coming = file, b"", 0, 0
         self.frames = 0
 

@@ -17,7 +17,7 @@ from s2f_jax.apps.live_demo.uploads import UploadedFace
 from s2f_jax.apps.server import messages
 from s2f_jax.inference.animator import Animator
 from s2f_jax.provenance.marks import Mark
-from s2f_jax.render.live import Live
+from s2f_jax.render.live import LiveGeneration
 
 _AHEAD = 50  # Frames that may wait to be sent; who reads slowly is drawn for slowly.
 _STATUS_EVERY = 0.5  # Seconds.
@@ -87,7 +87,7 @@ class Talk:
         self._ended: float | None = None
         self.stopped = self._over = False
         self._samples = self._unsent = 0
-        self._live: Live | None = None
+        self._live: LiveGeneration | None = None
         self._screen: Screen | None = None
         self._told = time.monotonic()
         self.report: dict[str, Any] = {}  # In the end that of the whole.
@@ -142,7 +142,7 @@ class Talk:
     ) -> bool:
         if self._live is None or self._screen is None:
             self._screen = Screen(self._animator, self._rate, self.mark, self._badge, self._post)
-            self._live = Live(
+            self._live = LiveGeneration(
                 self._animator, self.face.still, self._rate, self.mark.seed, self.file
             )
         live, screen = self._live, self._screen
@@ -171,7 +171,7 @@ class Talk:
             self._unsent += 1
         self._send(self, frame)
 
-    def _tell(self, live: Live) -> None:
+    def _tell(self, live: LiveGeneration) -> None:
         now = time.monotonic()
         if now - self._told >= _STATUS_EVERY:
             self._told = now

@@ -30,7 +30,7 @@ def test_its_python_draws_several_clips_at_once(bundle_folder, animator):
 def test_its_noise_is_the_packages(seed):
     root = rngs.key(jax.random.key(seed), "noise")
     expected = rngs.frame_noise(root, 500, 10, 0.33, 3)
-    np.testing.assert_allclose(bundle_runtime.noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6)
+    np.testing.assert_allclose(bundle_runtime.frame_noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["step.stablehlo", "model.safetensors"])
@@ -39,14 +39,14 @@ def test_a_damaged_file_is_told(bundle_folder, tmp_path, name):
     data = bytearray((copy / name).read_bytes())
     data[100] ^= 4
     (copy / name).write_bytes(data)
-    with pytest.raises(bundle_runtime.Problem, match=f"{name} is damaged"):
+    with pytest.raises(bundle_runtime.BundleError, match=f"{name} is damaged"):
         bundle_runtime.Bundle(copy)
 
 
 def test_a_runtime_that_is_not_there_is_told(bundle_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
-        bundle_runtime.Problem, match="onnxruntime is not installed: choose another"
+        bundle_runtime.BundleError, match="onnxruntime is not installed: choose another"
     ):
         bundle_runtime.Bundle(bundle_folder, "onnx")
 
@@ -56,6 +56,6 @@ def test_a_format_that_was_not_exported_is_told(bundle_folder, tmp_path):
     config = json.loads((copy / "config.json").read_text())
     del config["programs"]["onnx"]
     (copy / "config.json").write_text(json.dumps(config))
-    bundle.write_sums(copy)
-    with pytest.raises(bundle_runtime.Problem, match="has no onnx: export it with --formats=onnx"):
+    bundle.write_checksums(copy)
+    with pytest.raises(bundle_runtime.BundleError, match="has no onnx: export it with --formats=onnx"):
         bundle_runtime.Bundle(copy, "onnx")

@@ -30,8 +30,8 @@ def measured(folder):
 def quick(monkeypatch):
     """Compares on next to nothing, for tests of something else."""
     monkeypatch.setattr(parity, "CASES", ((1, 2, 2),))
-    monkeypatch.setattr(parity, "FRAMES", 2)
-    monkeypatch.setattr(parity, "RUNS", 1)
+    monkeypatch.setattr(parity, "TIMED_FRAMES", 2)
+    monkeypatch.setattr(parity, "TIMED_RUNS", 1)
 
 
 @pytest.mark.parametrize("name", ["s2f_jax", "stablehlo", "onnx"])
@@ -55,14 +55,14 @@ def test_a_wrong_weight_shows_in_the_report(bundle_folder, run_folder, tmp_path)
     folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
     weights = bundle_runtime.read_weights(folder)
     name = "frame_decoder.stages.0.double.kernel"
-    wrong = bundle.serialized(weights | {name: np.float32(1.01) * weights[name]})
+    wrong = bundle.to_safetensors(weights | {name: np.float32(1.01) * weights[name]})
     (folder / "model.safetensors").write_bytes(wrong)
-    bundle.write_sums(folder)
-    found = parity.measure(
+    bundle.write_checksums(folder)
+    found = parity.measure_parity(
         folder,
         trained.generator,
         trained.variables,
-        bundle.named(fused_generator.fold(trained.generator, trained.variables)),
+        bundle.flatten_weights(fused_generator.fuse_weights(trained.generator, trained.variables)),
         {"stablehlo": "jax", "onnx": "onnx"},
         [parity.noise_example(trained.generator)],
     )
@@ -273,7 +273,7 @@ def test_a_failure_half_way_leaves_nothing(run_folder, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parity, "measure", full)
+    monkeypatch.setattr(parity, "measure_parity", full)
     with pytest.raises(OSError, match="No space left"):
         export_bundle(str(run_folder), str(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
@@ -291,7 +291,7 @@ def test_weights_that_are_not_finite_are_told(tmp_path):
 
 
 def test_a_format_that_is_off_is_told(run_folder, tmp_path, quick, monkeypatch, capsys):
-    monkeypatch.setattr(parity, "LIMIT", 1e-9)
+    monkeypatch.setattr(parity, "TOLERANCE", 1e-9)
     export_bundle(str(run_folder), str(tmp_path / "out"))
     told = capsys.readouterr().err
     assert "stablehlo differs by" in told and "more than 1e-09: see" in told

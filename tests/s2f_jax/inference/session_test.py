@@ -119,7 +119,7 @@ def test_half_precision_has_the_same_frames_to_40_decibels():
     generators = [networks.generator(config.data, config.model)]
     config.model.dtype = "bfloat16"
     generators.append(networks.generator(config.data, config.model))
-    full, half = (Animator(g, fused_generator.fold(g, variables)) for g in generators)
+    full, half = (Animator(g, fused_generator.fuse_weights(g, variables)) for g in generators)
     sound = speech(16000)
     cuts = list(pieces(sound, np.random.default_rng(0), 4000))
     offline = half(STILL, sound, 16000, aligned=True)

@@ -49,7 +49,7 @@ def read(request, tmp_path, monkeypatch):
 
     def read(data, form="wav", rate=None):
         (tmp_path / "sound").write_bytes(data)
-        source = audio_sources.opened(str(tmp_path / "sound"), form, rate)
+        source = audio_sources.open_audio(str(tmp_path / "sound"), form, rate)
         try:
             return source, np.concatenate([np.zeros(0, np.float32), *source.pieces])
         finally:
@@ -94,7 +94,7 @@ def test_standard_input_is_looked_at(monkeypatch):
         monkeypatch.setattr(
             audio_sources.os, "read", lambda fd, n, left=left: left.pop(0) if left else b""
         )
-        source = audio_sources.opened("-", None, None)
+        source = audio_sources.open_audio("-", None, None)
         heard = sum(map(len, source.pieces))
         assert source.rate == rate and heard == (500 if rate else len(data) // 2)
 
@@ -129,7 +129,7 @@ def test_sound_that_is_none_is_told(read, data, form, said):
 
 def test_what_came_before_the_mistake_was_heard(tmp_path):
     (tmp_path / "a").write_bytes(encoded(NOISE[:, :1], "<i2") + b"x")
-    source, heard = audio_sources.opened(str(tmp_path / "a"), "s16le", 16000), 0
+    source, heard = audio_sources.open_audio(str(tmp_path / "a"), "s16le", 16000), 0
     with pytest.raises(UserError):
         for piece in source.pieces:
             heard += len(piece)
@@ -177,18 +177,18 @@ def recorder(monkeypatch):
 
 
 def test_a_microphone_is_heard_block_by_block(recorder):
-    source = audio_sources.microphone("", None)
+    source = audio_sources.open_microphone("", None)
     assert source.rate == 44100
     heard = [next(source.pieces) for _ in range(3)]
     np.testing.assert_array_equal(np.concatenate(heard), np.repeat([0, 0.25, 0.5], 4))
     source.pieces.close()
     assert Recorder.closed
-    assert audio_sources.microphone("2", 16000).rate == 16000
+    assert audio_sources.open_microphone("2", 16000).rate == 16000
 
 
 def test_a_microphone_that_is_none_is_told(recorder, monkeypatch):
     with pytest.raises(UserError, match="--microphone=none: no sound can be recorded there"):
-        audio_sources.microphone("none", 16000)
+        audio_sources.open_microphone("none", 16000)
 
     class Missing:
         def find_spec(self, name, path=None, target=None):
@@ -198,4 +198,4 @@ def test_a_microphone_that_is_none_is_told(recorder, monkeypatch):
     monkeypatch.delitem(sys.modules, "sounddevice")
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
     with pytest.raises(UserError, match=r"PortAudio .*not found\): install it"):
-        audio_sources.microphone("", None)
+        audio_sources.open_microphone("", None)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.render.frame_rate import Retimed, frame_rate
+from s2f_jax.render.frame_rate import FrameRateConverter, parse_frame_rate
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ from s2f_jax.render.frame_rate import Retimed, frame_rate
     ],
 )
 def test_rates_as_people_write_them(text, rate):
-    assert frame_rate(text) == Fraction(rate)
+    assert parse_frame_rate(text) == Fraction(rate)
 
 
 @pytest.mark.parametrize("text", ["0", "-25", "0.99", "121", "1e9", "nan", "inf", "25/0", "", "x"])
 def test_what_is_no_rate_is_told(text):
     with pytest.raises(UserError, match=f"--fps={text} is (no frame rate|out of range).*: give"):
-        frame_rate(text)
+        parse_frame_rate(text)
 
 
 @pytest.mark.parametrize("own", [Fraction(25), Fraction(16000, 533)])
@@ -41,7 +41,7 @@ def test_what_is_no_rate_is_told(text):
 def test_frame_k_is_the_one_on_show_at_its_time(own, shown, samples):
     """And there are exactly ceil(seconds * shown), however much sound is known on the way."""
     shown, seconds = Fraction(shown), Fraction(samples, 16000)
-    retimed, sources = Retimed(own, shown), []
+    retimed, sources = FrameRateConverter(own, shown), []
     frames = math.ceil(seconds * own)
     for t in range(frames + 3):  # Drawing goes on in silence where others are longer.
         known = min(seconds, (t + 2) / own) if t + 2 < frames else seconds

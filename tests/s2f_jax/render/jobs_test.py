@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.render.jobs import plan
+from s2f_jax.render.jobs import plan_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def here(tmp_path, monkeypatch):
 def made(images, audios, output="out", seed=0, num_samples=1):
     return [
         (job.image, job.audio, job.seed, job.output)
-        for job in plan(images, audios, output, seed, num_samples)
+        for job in plan_jobs(images, audios, output, seed, num_samples)
     ]
 
 
@@ -72,4 +72,4 @@ def test_what_cannot_be_is_told(here, options, said):
     given = {"images": ["a.png"], "audios": ["x.wav"], "output": "o.mp4", "seed": 0}
     given |= {"num_samples": 1} | options
     with pytest.raises(UserError, match=said):
-        plan(**given)
+        plan_jobs(**given)

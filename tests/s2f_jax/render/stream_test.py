@@ -122,14 +122,14 @@ def test_the_badge_is_on_every_frame(call):
 
 def test_late_frames_are_counted(call, tmp_path, monkeypatch):
     """Each takes 60 ms to draw and comes every 40: the n-th is 20 n late, and 40 are allowed."""
-    draw = live.Live._timed
+    draw = live.LiveGeneration._timed
 
     def slow(self, of):
         frames = draw(self, of)
         time.sleep(0.06 * len(frames))
         return frames
 
-    monkeypatch.setattr(live.Live, "_timed", slow)
+    monkeypatch.setattr(live.LiveGeneration, "_timed", slow)
     call(pace=True, json_file=str(tmp_path / "r.json"))
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["frames"] == 32 and report["late_after_ms"] == 40

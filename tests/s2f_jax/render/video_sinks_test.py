@@ -23,8 +23,8 @@ def opened(tmp_path):
     number = os.open(path, os.O_WRONLY | os.O_CREAT)
     yield (
         (
-            lambda form, rate=16000: video_sinks.opened(
-                form, video_sinks.Descriptor(number), (32, 24), FPS, rate, {"comment": "drawn"}
+            lambda form, rate=16000: video_sinks.open_sink(
+                form, video_sinks.FileDescriptor(number), (32, 24), FPS, rate, {"comment": "drawn"}
             )
         ),
         path.read_bytes,
@@ -89,7 +89,7 @@ def test_fragments_are_counted_however_they_are_cut(opened, cut):
         sink.show(frame)
     sink.close()
     data, nowhere = written(), os.open(os.devnull, os.O_WRONLY)
-    counter = video_sinks._Counter(video_sinks.Descriptor(nowhere))
+    counter = video_sinks._Counter(video_sinks.FileDescriptor(nowhere))
     for start in range(0, len(data), cut):
         counter.write(data[start : start + cut])
     os.close(nowhere)
