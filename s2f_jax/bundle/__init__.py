@@ -1,0 +1,1 @@
+"""The bundle format and the programs that run a bundle."""

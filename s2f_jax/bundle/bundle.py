@@ -214,18 +214,18 @@ def model_identity(path: epath.PathLike) -> dict[str, Any]:
     except bundle_runtime.BundleError as error:
         raise UserError(str(error)) from error
     except (LookupError, TypeError) as error:
-        raise _missing_field(folder, error) from error
+        raise UserError(_missing_field(folder, error)) from error
 
 
 def _expected_shapes(
     config: schema.Config, folder: epath.Path, stored_size: int
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes of the config's networks; stored_size: how many numbers the bundle holds."""
+    # The shapes of the config's networks; stored_size: how many numbers the bundle holds.
     try:
         generator = networks.generator(config.data, config.model)
         networks.face(config.model)
     except (AttributeError, KeyError) as error:
-        raise _missing_field(folder, error) from error
+        raise UserError(_missing_field(folder, error)) from error
     except UserError as error:
         raise UserError(f"{folder / CONFIG_FILE} describes no generator: {error}") from error
     # Checked before arrays of that size are made: a config may ask for any. Unfused weights are
@@ -239,9 +239,9 @@ def _expected_shapes(
     return weight_shapes(generator)
 
 
-def _missing_field(folder: epath.Path, error: Exception) -> UserError:
+def _missing_field(folder: epath.Path, error: Exception) -> str:
     field = str(error).strip("'\"")
-    return UserError(
+    return (
         f"{folder / CONFIG_FILE} lacks the field {field}: use the version of s2f_jax that it names"
         " under made_with"
     )

@@ -453,7 +453,7 @@ def frame_noise(seed: int, first: int, frames: int, features: int, std: float) -
 
 
 def _threefry(key: tuple[Any, Any], counter: Any) -> tuple[Any, Any]:
-    """Threefry-2x32 of Salmon et al. 2011, 20 rounds: two 32-bit words for a key and a counter."""
+    # Threefry-2x32 of Salmon et al. 2011, 20 rounds: two 32-bit words for a key and a counter.
     x, y = np.uint32(0), np.asarray(counter, np.uint32)
     schedule = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
     with np.errstate(over="ignore"):  # Sums are modulo 2^32.

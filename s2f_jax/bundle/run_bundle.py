@@ -81,7 +81,7 @@ def _decode_png(data: bytes, height: int, width: int) -> np.ndarray:
 
 
 def _undo_filters(rows: np.ndarray, channels: int) -> np.ndarray:
-    """Inverts PNG's filters: rows that begin with their filter's number -> bytes of the pixels."""
+    # Inverts PNG's filters: rows that begin with their filter's number -> bytes of the pixels.
     out = np.zeros((len(rows) + 1, rows.shape[1] - 1 + channels), np.uint8)
     for y, (filter_type, *line) in enumerate(rows.tolist(), 1):
         above, row = out[y - 1].tolist(), [0] * channels
@@ -210,19 +210,23 @@ def main(
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
-        if not options.output.endswith((".npy", ".y4m")):
-            raise BundleError(f"--output={options.output}: must end in .npy or .y4m")
-        bundle = Bundle(pathlib.Path(__file__).resolve().parent, options.runtime, runtimes)
-        c = bundle.config
-        still = read_image(options.image, c["height"], c["width"])
-        frames = bundle(still, read_audio(options.audio, c["audio_rate"]), options.seed)
-        tags = ("MADE_BY=s2f_jax", f"MODEL={c['source']['sum']}", f"SEED={options.seed}")
-        write_frames(options.output, frames, c["audio_rate"] / c["stride"], *tags)
+        print(_animate(options, runtimes))
     except BundleError as error:
         print(f"run_bundle: {error}", file=sys.stderr)
         return 2
-    print(f"{options.output}: {len(frames)} frames of {c['width']}x{c['height']}")
     return 0
+
+
+def _animate(options: argparse.Namespace, runtimes: Mapping[str, Any]) -> str:
+    if not options.output.endswith((".npy", ".y4m")):
+        raise BundleError(f"--output={options.output}: must end in .npy or .y4m")
+    bundle = Bundle(pathlib.Path(__file__).resolve().parent, options.runtime, runtimes)
+    c = bundle.config
+    still = read_image(options.image, c["height"], c["width"])
+    frames = bundle(still, read_audio(options.audio, c["audio_rate"]), options.seed)
+    tags = ("MADE_BY=s2f_jax", f"MODEL={c['source']['sum']}", f"SEED={options.seed}")
+    write_frames(options.output, frames, c["audio_rate"] / c["stride"], *tags)
+    return f"{options.output}: {len(frames)} frames of {c['width']}x{c['height']}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Exporters from a checkpoint to a bundle."""

@@ -124,7 +124,7 @@ def _extra_example(
     audio: str | None,
     aligned: bool,
 ) -> list[Example]:
-    """The example to compare on beside noise; none where it cannot be made."""
+    # The example to compare on beside noise; none where it cannot be made.
     if bool(image) != bool(audio):
         raise UserError("--image and --audio go together: give both, or neither")
     if image and audio:
@@ -142,7 +142,7 @@ def _extra_example(
 def _config(
     trained: Trained, generator: Generator, formats: list[str], weights: str
 ) -> dict[str, Any]:
-    """The content of config.json: sizes for the programs, and the run's sections for Animator."""
+    # The content of config.json: sizes for the programs, and the run's sections for Animator.
     g = generator
     made_with = workdir.describe(trained.config.seed)
     return {

@@ -81,7 +81,7 @@ def render_card(
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
-    """JSON, which is YAML too."""
+    # JSON, which is YAML too.
     return json.dumps(value, indent=indent, ensure_ascii=False)
 
 
@@ -92,7 +92,7 @@ def _number(value: float) -> str:
 def _front_matter(
     config: Mapping[str, Any], licence: str, reports: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The hub's metadata fields."""
+    # The hub's metadata fields.
     front: dict[str, Any] = {"license": licence}
     if licence == UNKNOWN_LICENCE:
         front["license_name"] = "not-given"
@@ -108,7 +108,7 @@ def _front_matter(
 
 
 def _result(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of one split, an entry of the hub's model-index."""
+    # The scores of one split, an entry of the hub's model-index.
     metrics = [
         {"type": metric, "name": labels.shown(metric).label, "value": cell["mean"]}
         for metric, cell in report["model"].items()
@@ -126,8 +126,8 @@ def _result(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reports(workdir: epath.Path, step: int) -> list[dict[str, Any]]:
-    """The evaluation reports of the run: corpus, split, the model's scores, tables, and a note where
-    they are of another checkpoint."""
+    # The evaluation reports of the run: corpus, split, the model's scores, tables, and a note
+    # where they are of another checkpoint.
     reports = []
     for path in sorted(workdir.glob("evaluation/*/report.json")):
         report = json.loads(path.read_text())
@@ -149,7 +149,7 @@ def _reports(workdir: epath.Path, step: int) -> list[dict[str, Any]]:
 
 
 def _stable_points(config: Mapping[str, Any]) -> Any:
-    """The five stable points of a crop, (x, y) in pixels."""
+    # The five stable points of a crop, (x, y) in pixels.
     if face := config["model"].get("face"):
         return face
     from data_pipelines.faces import alignment  # Imports MediaPipe: 1 s.
@@ -158,7 +158,7 @@ def _stable_points(config: Mapping[str, Any]) -> Any:
 
 
 def _corpus(name: str) -> dict[str, str]:
-    """The corpus's name, the first paragraph of its README if there is one, and its licence."""
+    # The corpus's name, the first paragraph of its README if there is one, and its licence.
     about, _, _ = _corpus_file(name, "README.md").partition("\n\n")
     return {"name": name, "about": about, "licence": _CORPUS_LICENCES.get(name, "not known")}
 

@@ -253,10 +253,10 @@ class GraphBuilder:
         return self("Transpose", x, perm=[1, 0, 2])
 
     def _gru(self, x: str, layer: str, state: str, size: int) -> str:
-        """x [t, b, in] -> [t, b, size]."""
+        # x [t, b, in] -> [t, b, size].
 
         def reorder_gates(name: str, axis: int) -> str:
-            """r, z, n -> z, r, n, as ONNX has them."""
+            # r, z, n -> z, r, n, as ONNX has them.
             r, z, n = self.add_node("Split", self.weight(name), axis=axis, outputs=3)
             return self("Concat", z, r, n, axis=axis)
 
@@ -301,14 +301,14 @@ def build_graphs(generator: Generator, safetensors: bytes) -> dict[str, onnx.Mod
 
 
 def _layers(shapes: Shapes, group: str) -> list[str]:
-    """Names of the layers in a list of weights: group.0, group.1, ..."""
+    # Names of the layers in a list of weights: group.0, group.1, ...
     depth = group.count(".") + 2
     names = (name.split(".") for name in shapes if name.startswith(f"{group}."))
     return sorted({".".join(parts[:depth]) for parts in names})
 
 
 def _map_sizes(g: Generator, shapes: Shapes) -> list[tuple[int, int, int]]:
-    """Channels, height and width of the input of each stage of the decoder, smallest first."""
+    # Channels, height and width of the input of each stage of the decoder, smallest first.
     stages = _layers(shapes, "frame_decoder.stages")
     factors = [2 ** (len(stages) + 1 - i) for i in range(len(stages))]
     channels = [shapes[f"{stage}.mix.kernel"][2] for stage in stages]

@@ -160,7 +160,7 @@ def _max_difference(a: np.ndarray, b: np.ndarray) -> float:
 def _generator_inputs(
     generator: Generator, stills: np.ndarray, audios: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What Generator is called with: stills, padded audio, noise."""
+    # What Generator is called with: stills, padded audio, noise.
     g, frames = generator, audios.shape[1] // generator.stride
     padded = np.pad(audios, ((0, 0), audio_margins(g.window, g.stride)))
     roots = [rngs.key(jax.random.key(seed), "noise") for seed in range(len(stills))]
@@ -169,7 +169,7 @@ def _generator_inputs(
 
 
 def _reference(generator: Generator, variables: Mapping[str, Any]) -> GenerateFunction:
-    """The networks as they were trained, with matrix products in full float32."""
+    # The networks as they were trained, with matrix products in full float32.
     apply = jax.jit(generator.apply)
 
     def generate(stills: np.ndarray, audios: np.ndarray, chunk: int) -> np.ndarray:
@@ -209,7 +209,7 @@ def _summarize(
     generate: GenerateFunction,
     clip: tuple[np.ndarray, np.ndarray],
 ) -> dict[str, Any]:
-    """One format's largest differences, its speed on a clip, and its cases."""
+    # One format's largest differences, its speed on a clip, and its cases.
     whole = _median_seconds(functools.partial(generate, *clip, TIMED_FRAMES))
     by_frame = _median_seconds(functools.partial(generate, *clip, 1))
     return {
@@ -222,7 +222,7 @@ def _summarize(
 
 
 def _median_seconds(call: Callable[[], Any]) -> float:
-    """Of a call that was made before, so that no compilation is timed."""
+    # Of a call that was made before, so that no compilation is timed.
     times = []
     for _ in range(TIMED_RUNS):
         start = time.perf_counter()
@@ -237,7 +237,7 @@ def _compare_weight_types(
     clip: tuple[np.ndarray, np.ndarray],
     expected: np.ndarray,
 ) -> dict[str, Any]:
-    """Size and loss of every weight type, whichever the bundle has."""
+    # Size and loss of every weight type, whichever the bundle has.
     g, table = generator, {}
     still, audio, noise = map(jnp.asarray, _generator_inputs(g, *clip))
     windows = audio_windows(audio, g.stride, g.window)

@@ -90,7 +90,7 @@ def convert_to_tflite(generator: Generator, weights: bundle.NamedWeights) -> dic
 
 
 def _failure(process: subprocess.CompletedProcess[bytes]) -> str:
-    """The last line in which Python or the compiler reports an error, or the exit code."""
+    # The last line in which Python or the compiler reports an error, or the exit code.
     lines = process.stderr.decode(errors="replace").splitlines()
     errors = [line.strip()[:300] for line in lines if "rror: " in line]
     return errors[-1] if errors else f"exit code {process.returncode}"
@@ -129,7 +129,7 @@ def _save(
 def _with_named_arguments(
     program: Program,
 ) -> tuple[Callable[[Arrays, Arrays], Arrays], Arrays]:
-    """A program as a function of weights and a dict of all other arrays, and the shapes of those."""
+    # A program as a function of weights and a dict of all other arrays, and the shapes of those.
     _, *rest = program.arguments
     if len(rest) == 1:
         return lambda weights, inputs: program.function(weights, inputs["still"]), {

@@ -1,0 +1,1 @@
+"""Inference with a trained generator, offline and in pieces."""

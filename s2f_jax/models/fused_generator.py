@@ -40,7 +40,7 @@ def fuse_weights(generator: Generator, variables: Mapping[str, Any]) -> Weights:
     )
 
     def fold_norm(network: str, layer: dict[str, Any], norm: str, repeats: int = 1) -> Weights:
-        """Folds the BatchNorm after a layer into the layer's kernel and bias."""
+        # Folds the BatchNorm after a layer into the layer's kernel and bias.
         norm_params, norm_stats = params[network], stats[network]
         for name in norm.split("/"):
             norm_params, norm_stats = norm_params[name], norm_stats[name]
@@ -90,13 +90,13 @@ def fuse_weights(generator: Generator, variables: Mapping[str, Any]) -> Weights:
 
 
 def _initial_size(generator: Generator) -> tuple[int, int]:
-    """Height and width of the decoder's first maps."""
+    # Height and width of the decoder's first maps.
     factor = 2 ** (max(generator.height, generator.width_px).bit_length() - 3)
     return generator.height // factor, generator.width_px // factor
 
 
 def _stack_gates(cell: dict[str, Any]) -> Weights:
-    """A GRU cell's gates r, z, n side by side."""
+    # A GRU cell's gates r, z, n side by side.
     return {
         "input": np.concatenate([cell[f"i{gate}"]["kernel"] for gate in "rzn"], axis=1),
         "bias": np.concatenate([cell[f"i{gate}"]["bias"] for gate in "rzn"]),
@@ -151,7 +151,7 @@ def _convolve(layer: Layer, x: Array, kernel: Array | convolutions.PackedKernel)
 def _gru(
     layers: list[Weights], x: Array, carry: tuple[Array, ...]
 ) -> tuple[tuple[Array, ...], Array]:
-    """x [B, T, C], carry one [B, features] a layer -> new carry, [B, T, features]."""
+    # x [B, T, C], carry one [B, features] a layer -> new carry, [B, T, features].
     new_carry = []
     for layer, h in zip(layers, carry, strict=True):
 
@@ -199,7 +199,7 @@ def encode_identity(weights: Weights, still: Array) -> IdentityFeatures:
 def _encode_context(
     generator: Generator, weights: Weights, windows: Array, carry: tuple[Array, ...]
 ) -> tuple[tuple[Array, ...], Array]:
-    """windows [B, T, window] -> new carry, z_c [B, T, features]."""
+    # windows [B, T, window] -> new carry, z_c [B, T, features].
     batch, frames, window = windows.shape
     x = windows.reshape(batch * frames, window, 1).astype(weights["code"]["kernel"].dtype)
     layers, _ = audio_layers(generator.audio_rate, window)
@@ -212,7 +212,7 @@ def _encode_context(
 
 
 def _decode(generator: Generator, weights: Weights, z: Array, identity: IdentityFeatures) -> Array:
-    """z [B, T, Z] -> frames [B, T, H, W, 3] in [-1, 1]."""
+    # z [B, T, Z] -> frames [B, T, H, W, 3] in [-1, 1].
     batch, frames, codes = z.shape
     start, pixels = weights["start"], weights["pixels"]
     x = _bias_relu(z.reshape(-1, codes) @ start["kernel"], start["bias"])

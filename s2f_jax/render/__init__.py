@@ -1,0 +1,1 @@
+"""Videos from the command line: jobs, live audio, sinks, galleries."""

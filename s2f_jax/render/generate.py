@@ -171,7 +171,7 @@ class _PortraitLoader:
             )
 
     def __call__(self, image: str) -> Portrait:
-        """Waits for a portrait, and raises UserError where it has none or no face."""
+        # Waits for a portrait, and raises UserError where it has none or no face.
         return self._portraits[image].result()
 
 
@@ -196,7 +196,7 @@ class _Renderer:
     def render(
         self, batch: Sequence[JobSpec], frame_progress: Progress
     ) -> dict[JobSpec, UserError]:
-        """Renders a batch, and returns the jobs that failed with their errors."""
+        # Renders a batch, and returns the jobs that failed with their errors.
         errors: dict[JobSpec, UserError] = {}
         videos: list[VideoJob] = []
         stills = []

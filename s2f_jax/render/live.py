@@ -102,9 +102,7 @@ class LiveGeneration:
       file: Whether all of the audio is there already; then frames are generated in chunks.
     """
 
-    def __init__(
-        self, animator: "Animator", still: np.ndarray, rate: int, seed: int, file: bool
-    ):
+    def __init__(self, animator: "Animator", still: np.ndarray, rate: int, seed: int, file: bool):
         from s2f_jax.inference.session import CHUNK_FRAMES  # Imports JAX: seconds.
 
         stride = animator.generator.stride

@@ -57,9 +57,7 @@ class Paster:
         shift = np.median((self._still - frame)[self._rim], axis=0)
         frame = np.clip(frame + np.rint(shift), 0, 255).astype(np.uint8)
         face = alignment.align(frame, self._crop_to_box, *self._box_size)
-        self._canvas[self._box] = cv2.blendLinear(
-            face, self._background, self._opacity, self._rest
-        )
+        self._canvas[self._box] = cv2.blendLinear(face, self._background, self._opacity, self._rest)
         return self._canvas
 
 
