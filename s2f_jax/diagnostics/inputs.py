@@ -61,7 +61,7 @@ class Inputs:
         animator = Animator.load(path)
         seconds = time.perf_counter() - started
         made = mark(animator.origin, 0, {})
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.painter.weights))
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.compiled.weights))
         values = {
             **made.model,
             "height": animator.size[0],
@@ -96,7 +96,7 @@ class Inputs:
                 " `generate` --aligned if it is cropped to the face already"
             )
         height, width = self.size
-        place = self.animator.placement if self.animator else _placement
+        place = self.animator.crop_transform if self.animator else _placement
         transform = place(found[0])
         portrait = portrait_quality.measure(pixels, found[0], height, width, transform)
         self.still = alignment.align(pixels, transform, height, width)
@@ -203,7 +203,7 @@ class Inputs:
         stride = self.animator.generator.stride
         shape = 1, CHUNK_FRAMES * stride
         sound = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
-        drawing = GenerationSession(self.animator.painter, still[None], (0,))
+        drawing = GenerationSession(self.animator.compiled, still[None], (0,))
         started = time.perf_counter()
         drawing.push(np.concatenate([sound, sound], axis=1))  # With what the window looks ahead to.
         first = time.perf_counter() - started

@@ -26,7 +26,7 @@ Message = dict[str, Any] | bytes
 
 
 class Screen(VideoWriter):
-    """A sink (sinks.Sink) that gives each picture to a page and keeps it for the video."""
+    """A sink (video_sinks.VideoSink) that gives each picture to a page and keeps it for the video."""
 
     delay = 0.0
 
@@ -44,13 +44,13 @@ class Screen(VideoWriter):
         self._badge = mark.badge if badge else None
 
     @property
-    def out(self) -> int:
+    def frames_out(self) -> int:
         return self.frames
 
     def show(self, picture: np.ndarray) -> None:
         if self._badge is not None:
             picture = self._badge(picture[None])[0]
-        self._send(messages.packed(messages.FRAME, images.encode_jpeg(picture), self.out))
+        self._send(messages.packed(messages.FRAME, images.encode_jpeg(picture), self.frames_out))
         super().show(picture)
 
     @property
@@ -148,16 +148,16 @@ class Talk:
         live, screen = self._live, self._screen
         for arrival, samples in heard:
             self._samples += len(samples)
-            live.hear(arrival, samples, screen)
+            live.receive(arrival, samples, screen)
         if full:
             return False  # `sent` comes before the next one.
-        drawn = (alone and live.step(screen)) or live.step(screen, bulk=False)
+        drawn = (alone and live.step(screen)) or live.step(screen, allow_chunk=False)
         if drawn or ended is None:
             self._tell(live)
             return drawn
         if not self._samples:
             raise UserError("Nothing was heard: speak first, and end it then.")
-        live.end(ended, screen)
+        live.finish(ended, screen)
         self.report = live.report()
         return self._end()
 
@@ -175,4 +175,4 @@ class Talk:
         now = time.monotonic()
         if now - self._told >= _STATUS_EVERY:
             self._told = now
-            self._send(self, {"type": "status", "behind_s": live.behind, **live.report()})
+            self._send(self, {"type": "status", "behind_s": live.backlog, **live.report()})

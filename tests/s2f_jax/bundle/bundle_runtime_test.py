@@ -19,7 +19,7 @@ SOUND = RNG.uniform(-0.5, 0.5, 20000)
 def test_its_python_draws_several_clips_at_once(bundle_folder, animator):
     loaded = bundle_runtime.Bundle(bundle_folder)
     stills, sounds = np.stack([STILL, 255 - STILL]), SOUND.reshape(2, -1).astype(np.float32)
-    drawn = list(loaded.draw(stills, sounds, (1, 2), at_once=7))
+    drawn = list(loaded.generate_frames(stills, sounds, (1, 2), chunk_frames=7))
     assert [part.shape[:2] for part in drawn] == [(2, 7), (2, 7), (2, 2)]
     for i, clip in enumerate(np.concatenate(drawn, axis=1)):
         alone = animator(stills[i], sounds[i], 16000, seed=i + 1, aligned=True, raw=True)
@@ -30,7 +30,9 @@ def test_its_python_draws_several_clips_at_once(bundle_folder, animator):
 def test_its_noise_is_the_packages(seed):
     root = rngs.key(jax.random.key(seed), "noise")
     expected = rngs.frame_noise(root, 500, 10, 0.33, 3)
-    np.testing.assert_allclose(bundle_runtime.frame_noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        bundle_runtime.frame_noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["step.stablehlo", "model.safetensors"])
@@ -57,5 +59,7 @@ def test_a_format_that_was_not_exported_is_told(bundle_folder, tmp_path):
     del config["programs"]["onnx"]
     (copy / "config.json").write_text(json.dumps(config))
     bundle.write_checksums(copy)
-    with pytest.raises(bundle_runtime.BundleError, match="has no onnx: export it with --formats=onnx"):
+    with pytest.raises(
+        bundle_runtime.BundleError, match="has no onnx: export it with --formats=onnx"
+    ):
         bundle_runtime.Bundle(copy, "onnx")

@@ -62,8 +62,12 @@ def test_int8_is_whole_numbers_times_a_scale_a_channel():
 
 def test_no_weight_moves_further_than_its_type_rounds(weights):
     named = bundle.flatten_weights(weights)
-    half = bundle_runtime.parse_safetensors(bundle.to_safetensors(bundle.convert_weights(named, "bfloat16")))
-    whole = bundle_runtime.parse_safetensors(bundle.to_safetensors(bundle.convert_weights(named, "int8")))
+    half = bundle_runtime.parse_safetensors(
+        bundle.to_safetensors(bundle.convert_weights(named, "bfloat16"))
+    )
+    whole = bundle_runtime.parse_safetensors(
+        bundle.to_safetensors(bundle.convert_weights(named, "int8"))
+    )
     for name, value in named.items():
         assert (np.abs(half[name] - value) <= 2.0**-8 * np.abs(value)).all()
         largest = np.abs(value).max(axis=tuple(range(value.ndim - 1)))
@@ -123,7 +127,7 @@ def test_a_flipped_bit_is_told(copy, name):
 
 def test_missing_sums_are_told(copy):
     (copy / "SHA256SUMS").unlink()
-    assert "has no sum of config.json in SHA256SUMS" in said_of(copy)
+    assert "has no checksum of config.json in SHA256SUMS" in said_of(copy)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +156,7 @@ def test_a_lost_field_is_told(copy):
 def test_a_config_of_something_else_is_told(copy, text):
     (copy / "config.json").write_text(text)
     bundle.write_checksums(copy)
-    assert "config.json is no bundle's: make the bundle again" in said_of(copy)
+    assert "config.json is not a bundle's: make the bundle again" in said_of(copy)
 
 
 def test_other_sizes_are_told(copy):
@@ -160,7 +164,7 @@ def test_other_sizes_are_told(copy):
     config["model"]["id_features"] = 9
     (copy / "config.json").write_text(json.dumps(config))
     bundle.write_checksums(copy)
-    said = "frame_decoder.start.kernel is [18, 96] there and [19, 96] in them; export"
+    said = "frame_decoder.start.kernel is [18, 96] instead of [19, 96]; export"
     assert said in said_of(copy)
 
 

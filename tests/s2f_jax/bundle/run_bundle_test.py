@@ -105,7 +105,7 @@ def test_every_kind_of_png_will_do(run_bundle, tmp_path, kind):
 )
 def test_every_kind_of_wav_will_do(run_bundle, tmp_path, width, channels, rate):
     path = wav(tmp_path / "a.wav", SOUND, rate, width, channels)
-    read = run_bundle.read_sound(str(path), 16000)
+    read = run_bundle.read_audio(str(path), 16000)
     assert read.shape == (20000 // channels,) and read.dtype == np.float32
     expected = SOUND.reshape(-1, channels).mean(axis=1)
     np.testing.assert_allclose(read, expected, atol=0.02 if width == 1 else 1e-4)
@@ -160,7 +160,7 @@ def bad(tmp_path, name):
     ("what", "name", "said"),
     [
         ("image", "missing.png", "cannot be read"),
-        ("image", "text.png", "it is no PNG"),
+        ("image", "text.png", "it is not a PNG"),
         ("image", "large.png", r"is \[17, 12, 3\] and the model takes \[16, 12, 3\]"),
         ("image", "deep.png", "16 bits, colour type 2"),
         ("image", "half.png", "cannot be read"),
@@ -170,7 +170,7 @@ def bad(tmp_path, name):
         ("audio", "text.wav", "cannot be read"),
         ("audio", "empty.wav", "0 samples"),
         ("output", "no/talk.y4m", "cannot be written .No such file or directory.: choose"),
-        ("output", "talk.mp4", r"ends neither in .npy nor in .y4m: choose"),
+        ("output", "talk.mp4", r"--output=.*talk.mp4: must end in .npy or .y4m"),
         ("seed", "-1", "seed=-1 is out of range: give"),
         ("runtime", "torch", "no runtime 'torch': give jax or onnx"),
     ],

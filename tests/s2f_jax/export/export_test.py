@@ -225,10 +225,13 @@ def test_the_command_line_animates_by_a_bundle(bundle_folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"formats": "coreml"}, "has 'coreml': give some of stablehlo,onnx,savedmodel,tflite"),
-        ({"formats": "onnx,,"}, "--formats has ''"),
-        ({"weights": "int4"}, "--weights=int4 is not one of float32, bfloat16, int8"),
-        ({"licence": "my own!"}, "--license='my own!' is no identifier: give"),
+        (
+            {"formats": "coreml"},
+            "'coreml' is not a format; give some of stablehlo,onnx,savedmodel,tflite",
+        ),
+        ({"formats": "onnx,,"}, "--formats=onnx,,: '' is not a format"),
+        ({"weights": "int4"}, "--weights=int4: must be one of float32, bfloat16, int8"),
+        ({"licence": "my own!"}, "--license=my own!: must be an identifier such as"),
         ({"image": "face.png"}, "--image and --audio go together"),
         ({"checkpoint": "nowhere"}, "no checkpoint at nowhere: give"),
         ({"image": "no.png", "audio": "no.wav"}, "no image file no.png"),

@@ -143,7 +143,7 @@ def test_a_damaged_saved_model_is_told(tensorflow_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("program", "said"),
-    [("import os; os.abort()", "ended with code -6"), ("1 / 0", "ZeroDivisionError: division")],
+    [("import os; os.abort()", "exit code -6"), ("1 / 0", "ZeroDivisionError: division")],
 )
 def test_a_converter_that_fails_is_told(run_folder, tmp_path, monkeypatch, program, said):
     from s2f_jax.export import tensorflow_models

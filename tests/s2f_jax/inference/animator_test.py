@@ -24,7 +24,7 @@ def animate(animator, audio=SOUND, rate=16000, image=STILL, **options):
 def test_the_frames_are_counted_on_the_original_samples(animator, rate, extra):
     """T = ceil(S * fps / rate), exactly, also one sample around a whole number of frames."""
     samples = 2 * rate // 25 + extra
-    sound = animator.sound(np.zeros(samples, np.float32), rate)
+    sound = animator.prepare_audio(np.zeros(samples, np.float32), rate)
     assert -(-len(sound) // animator.generator.stride) == -(-samples * 25 // rate)
 
 
@@ -102,9 +102,9 @@ def nan_at(at):
 @pytest.mark.parametrize(
     ("audio", "rate", "said"),
     [
-        (SOUND, None, "rate=None is no sampling rate"),
-        (SOUND, 0, "rate=0 is no sampling rate"),
-        (SOUND, 22050.5, "rate=22050.5 is no sampling rate"),
+        (SOUND, None, "rate=None: must be the audio's sampling rate"),
+        (SOUND, 0, "rate=0: must be the audio's sampling rate"),
+        (SOUND, 22050.5, "rate=22050.5: must be the audio's sampling rate"),
         (SOUND[:0], 16000, "empty"),
         (nan_at(7), 16000, "sample 7 of the sound is nan"),
         (np.full(9, -np.inf), 16000, "sample 0 of the sound is -inf"),
@@ -145,8 +145,8 @@ def test_a_portrait_is_aligned_to_the_model(animator, monkeypatch):
     landmarks = np.zeros((68, 2), np.float32)
     landmarks[list(alignment.STABLE)] = alignment.canonical(16, 12)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [landmarks])
-    drawn, count = animator.portrait(STILL)
-    assert count == 1 and np.abs(drawn.astype(int) - STILL).max() <= 2
+    drawn = animator.prepare_still(STILL, aligned=False)
+    assert np.abs(drawn.astype(int) - STILL).max() <= 2
     video = animator(STILL, SOUND, 16000)
     assert np.abs(video.astype(int) - animate(animator, image=drawn)).max() == 0
 

@@ -144,5 +144,5 @@ def test_the_state_does_not_grow_with_the_sound(animator):
     sizes = []
     for _ in range(40):
         stream.push(speech(16000))
-        sizes.append(stream._drawing._sound.nbytes)
+        sizes.append(stream._session._samples.nbytes)
     assert max(sizes[1:]) == sizes[1] < 4 * 4000

@@ -45,7 +45,7 @@ def wav(samples, kind="<i2", rate=16000, size=None, extensible=False, before=b""
 @pytest.fixture(params=[7, 1 << 16])
 def read(request, tmp_path, monkeypatch):
     """Bytes through a file, so many at a time -> the source and all its sound."""
-    monkeypatch.setattr(audio_sources, "_READ", request.param)
+    monkeypatch.setattr(audio_sources, "_READ_BYTES", request.param)
 
     def read(data, form="wav", rate=None):
         (tmp_path / "sound").write_bytes(data)
@@ -105,13 +105,13 @@ NAN = np.array([[0.1], [0.2], [np.nan], [0.3]])
 @pytest.mark.parametrize(
     ("data", "form", "said"),
     [
-        (b"", "wav", "is no WAV .*: give its --format"),
-        (b"noise" * 20, "wav", "is no WAV"),
-        (b"RIFF\0\0\0\0AVI LIST", "wav", "begins like a WAV and is none: give"),
-        (wav(NOISE)[:20], "wav", "breaks off in its format: give"),
-        (wav(NOISE)[:38], "wav", "breaks off before its sound: give"),
-        (wav(NOISE)[:1043], "wav", "breaks off after 999 of 2000 bytes of sound: give"),
-        (wav(NOISE).replace(b"fmt ", b"frm "), "wav", "does not say its format before its sound"),
+        (b"", "wav", "is not a WAV .*: give its --format"),
+        (b"noise" * 20, "wav", "is not a WAV"),
+        (b"RIFF\0\0\0\0AVI LIST", "wav", "begins like a WAV but is not one: give"),
+        (wav(NOISE)[:20], "wav", "ends in its format: give"),
+        (wav(NOISE)[:38], "wav", "ends before its sound: give"),
+        (wav(NOISE)[:1043], "wav", "ends after 999 of 2000 bytes of sound: give"),
+        (wav(NOISE).replace(b"fmt ", b"frm "), "wav", "has its sound before its format"),
         (wav(NOISE).replace(b"\x01\0\x02\0", b"\x07\0\x02\0"), "wav", "16 bits in format 7: give"),
         (wav(NOISE, rate=0), "wav", "the 0 Hz of .*sound is no sampling rate of speech: give"),
         (wav(NOISE[:, :1], size=0)[:-1], "wav", r"ends inside a sample \(1 of 2 bytes\)"),
@@ -187,7 +187,7 @@ def test_a_microphone_is_heard_block_by_block(recorder):
 
 
 def test_a_microphone_that_is_none_is_told(recorder, monkeypatch):
-    with pytest.raises(UserError, match="--microphone=none: no sound can be recorded there"):
+    with pytest.raises(UserError, match="--microphone=none: cannot record"):
         audio_sources.open_microphone("none", 16000)
 
     class Missing:

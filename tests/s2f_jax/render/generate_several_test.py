@@ -8,7 +8,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from data_pipelines.media.images import encode_png
 from s2f_jax.render import video_job
-from s2f_jax.render.generate import _groups, generate
+from s2f_jax.render.generate import _batches, generate
 from s2f_jax.render.jobs import JobSpec
 from tests.generating import SOUND, STILL, compiled_once, streams
 from tests.wav_files import float_wav, wav
@@ -92,8 +92,8 @@ def test_what_is_drawn_together_is_of_like_lengths():
     job = JobSpec
     planned = [job("i", name, 0, name) for name in "abcdefg"]
     seconds = dict(zip("abcdefg", (9.0, 1.0, 3600.0, 1.5, 2.0, 1.2, 10.0), strict=True))
-    groups = _groups(planned, seconds, 3)
-    assert [[j.audio for j in group] for group in groups] == [
+    batches = _batches(planned, seconds, 3)
+    assert [[j.audio for j in batch] for batch in batches] == [
         ["b", "f", "d"],
         ["e"],
         ["a", "g"],

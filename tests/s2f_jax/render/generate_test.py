@@ -12,13 +12,14 @@ import numpy as np
 import psutil
 import pytest
 
+from data_pipelines.common import progress
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.faces import landmarks as landmarks_module
 from data_pipelines.media import decode, images, writer
 from s2f_jax.provenance.marks import GENERATED, mark, read_marks
 from s2f_jax.render import video_job
-from s2f_jax.render.generate import _Progress, generate, time
+from s2f_jax.render.generate import generate
 from tests import certificates, wav_files
 from tests.generating import SOUND, STILL, compiled_once, streams, with_good_files
 from tests.wav_files import wav
@@ -267,14 +268,14 @@ def test_the_frames_of_another_rate_are_counted_on_the_sound(call, tmp_path, fps
 
 def watched(monkeypatch, then):
     """Calls `then` with the bytes of the file that grows, for every second that is drawn."""
-    see = video_job.VideoJob.see
+    write_frames = video_job.VideoJob.write_frames
 
-    def seen(take, frames):
-        see(take, frames)
-        folder = pathlib.Path(take.job.output).parent
+    def written(video, frames):
+        write_frames(video, frames)
+        folder = pathlib.Path(video.spec.output).parent
         then(sum(file.stat().st_size for file in folder.glob(".*.part")))
 
-    monkeypatch.setattr(video_job.VideoJob, "see", seen)
+    monkeypatch.setattr(video_job.VideoJob, "write_frames", written)
 
 
 def test_it_is_written_as_it_is_made(call, tmp_path, monkeypatch):
@@ -324,11 +325,11 @@ def test_an_hour_takes_no_more_memory_than_a_minute(call, tmp_path, monkeypatch)
 
 def test_progress_is_a_line_now_and_then(monkeypatch, capsys):
     clock = iter(range(0, 1000, 4))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    with _Progress(1000) as progress:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.Progress("", 1000, "frame", delay=3.0) as frames:
         for _ in range(7):
-            progress.add(20)
+            frames.update(20)
     assert capsys.readouterr().err.splitlines() == [
-        "80 of 1000 frames, 5.0 frames/s, 03:04 left",
-        "140 of 1000 frames, 5.0 frames/s, 02:52 left",
+        "80 of 1000 frames, 5.00 frames/s, 03:04 left",
+        "140 of 1000 frames, 5.00 frames/s, 02:52 left",
     ]

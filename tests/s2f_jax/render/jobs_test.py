@@ -53,17 +53,20 @@ def test_commas_part_names_but_not_within_a_file_s(here):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"images": ["a", "b"], "audios": ["x", "y", "z"]}, "2 images and 3 sounds make no pairs"),
+        (
+            {"images": ["a", "b"], "audios": ["x", "y", "z"]},
+            "2 images and 3 audio files make no pairs",
+        ),
         ({"images": [""]}, "--image names no file: give one"),
         ({"audios": [","]}, "--audio names no file: give one"),
-        ({"num_samples": 0}, "--num_samples=0 is out of range: give 1 or more"),
+        ({"num_samples": 0}, "--num_samples=0: must be 1 or more"),
         ({"seed": -1}, "seed=-1 is out of range"),
         ({"seed": 2**32 - 2, "num_samples": 3}, "seed=4294967296 is out of range"),
         ({"num_samples": 2, "output": "o.mp4"}, "o.mp4 is one file for 2 videos: give a folder"),
         ({"num_samples": 2, "output": "file"}, "file is a file, and 2 videos need a folder"),
         ({"num_samples": 2, "output": "no/where"}, "there is no folder no; make it first"),
-        ({"output": "out"}, "does not end in .mp4"),
-        ({"audios": ["talk.mp4"], "output": "talk.mp4"}, "talk.mp4 is also what to read"),
+        ({"output": "out"}, "--output=out: must end in .mp4"),
+        ({"audios": ["talk.mp4"], "output": "talk.mp4"}, "talk.mp4 is also an input"),
         ({"images": ["f/A.png", "g/a.png"], "output": "out"}, "would both be out/a_x.mp4: rename"),
     ],
 )

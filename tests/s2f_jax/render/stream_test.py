@@ -13,7 +13,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import images
 from s2f_jax.inference.animator import Animator
-from s2f_jax.inference.session import Stream
+from s2f_jax.inference.session import GenerationSession
 from s2f_jax.provenance import marks
 from s2f_jax.render import live, stream
 from tests.programs import running
@@ -32,12 +32,12 @@ def call(run_folder, animator, tmp_path, monkeypatch):
     (tmp_path / "still.png").write_bytes(images.encode_png(STILL))
     (tmp_path / "sound").write_bytes(PCM.tobytes())
 
-    def call(audio="sound", form="s16le", output="out.rgb", **options):
+    def call(audio="sound", audio_format="s16le", output="out.rgb", **options):
         stream.stream(
             str(run_folder),
             str(tmp_path / "still.png"),
             str(tmp_path / audio),
-            form,
+            audio_format,
             output=str(tmp_path / output),
             aligned=True,
             **options,
@@ -79,9 +79,11 @@ def test_at_another_rate_too(call, animator, tmp_path, rate, capfd):
 def test_long_sound_that_is_there_already_is_drawn_in_bulk(call, animator, tmp_path):
     pcm = np.resize(PCM, 80000)
     (tmp_path / "long").write_bytes(pcm.tobytes())
-    sizes, push = [], Stream.push
+    sizes, push = [], GenerationSession.push
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Stream, "push", lambda self, s: sizes.append(len(s)) or push(self, s))
+        patched.setattr(
+            GenerationSession, "push", lambda self, s: sizes.append(s.shape[1]) or push(self, s)
+        )
         drawn = pictures(call("long"))
     assert differ(drawn, animator(STILL, pcm, 16000, aligned=True)) <= 1
     # The first window looks ahead; the last push has what is left.
@@ -149,8 +151,8 @@ def test_in_time_is_in_time(call, tmp_path):
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_what_resampling_holds_back_is_measured(rate):
-    assert 0.02 < live.resampling_delay(rate, 16000) < 0.14
-    assert live.resampling_delay(16000, 16000) == 0
+    assert 0.02 < live.measure_resampling_delay(rate, 16000) < 0.14
+    assert live.measure_resampling_delay(16000, 16000) == 0
 
 
 def test_of_sound_that_breaks_off_what_came_is_shown_and_the_mistake_told(call, animator, tmp_path):
@@ -165,8 +167,8 @@ def test_of_sound_that_breaks_off_what_came_is_shown_and_the_mistake_told(call, 
     ("options", "said"),
     [
         ({"audio": "none"}, "no audio file .*none; check"),
-        ({"audio": "still.png", "form": None}, "has no sound; give"),
-        ({"output": "out.gif"}, "out.gif has no ending that names a format: give e.g. --to=mp4"),
+        ({"audio": "still.png", "audio_format": None}, "has no sound; give"),
+        ({"output": "out.gif"}, "out.gif has no suffix of a video format: give e.g. --to=mp4"),
         ({"output": "no/out.mp4"}, "there is no folder .*no; make it first"),
         ({"json_file": "no/r.json"}, "--json=no/r.json: there is no folder no"),
         ({"microphone": ""}, "--microphone is the sound: leave --audio and --pace out"),

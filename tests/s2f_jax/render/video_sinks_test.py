@@ -37,7 +37,7 @@ def test_raw_pictures_are_their_bytes(opened):
     for t, frame in enumerate(FRAMES):
         sink.sound(np.zeros(640, np.float32))
         sink.show(frame)
-        assert sink.out == t + 1 and len(written()) == (t + 1) * 32 * 24 * 3
+        assert sink.frames_out == t + 1 and len(written()) == (t + 1) * 32 * 24 * 3
     sink.close()
     np.testing.assert_array_equal(np.frombuffer(written(), np.uint8), np.stack(FRAMES).ravel())
 
@@ -46,7 +46,7 @@ def test_y4m_says_its_size_and_rate(opened):
     sink, written = opened[0]("y4m"), opened[1]
     for t, frame in enumerate(FRAMES):
         sink.show(frame)
-        assert sink.out == t + 1
+        assert sink.frames_out == t + 1
     sink.close()
     assert written().startswith(b"YUV4MPEG2 W24 H32 F25:1 ")
     with av.open(io.BytesIO(written())) as container:
@@ -65,13 +65,13 @@ def test_what_is_out_of_an_mp4_can_be_seen(opened, rate):
     for t, frame in enumerate(FRAMES):
         sink.show(frame)
         sink.sound(tone[ahead + t * rate // 25 : ahead + (t + 1) * rate // 25])
-        most = max(most, t + 1 - sink.out)
-        if sink.out and t % 5 == 0:
+        most = max(most, t + 1 - sink.frames_out)
+        if sink.frames_out and t % 5 == 0:
             with av.open(io.BytesIO(written())) as container:
-                assert sum(1 for _ in container.decode(video=0)) >= sink.out - 1
+                assert sum(1 for _ in container.decode(video=0)) >= sink.frames_out - 1
     assert most / 25 <= sink.delay + 1 / 25
     sink.close()
-    assert sink.out == 30
+    assert sink.frames_out == 30
     with av.open(io.BytesIO(written())) as container:
         assert container.metadata["comment"] == "drawn"
         seen = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -89,7 +89,7 @@ def test_fragments_are_counted_however_they_are_cut(opened, cut):
         sink.show(frame)
     sink.close()
     data, nowhere = written(), os.open(os.devnull, os.O_WRONLY)
-    counter = video_sinks._Counter(video_sinks.FileDescriptor(nowhere))
+    counter = video_sinks._FrameCounter(video_sinks.FileDescriptor(nowhere))
     for start in range(0, len(data), cut):
         counter.write(data[start : start + cut])
     os.close(nowhere)

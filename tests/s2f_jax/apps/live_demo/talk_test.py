@@ -79,7 +79,7 @@ def test_a_voice_that_waits_says_by_how_much(begun, monkeypatch):
 
 
 def test_what_breaks_is_told_and_ends_this_talk_alone(begun, monkeypatch, capsys):
-    def broken(self, sink, bulk=True):
+    def broken(self, sink, allow_chunk=True):
         raise RuntimeError("nobody knows why")
 
     made, _, done = begun(file=True)
