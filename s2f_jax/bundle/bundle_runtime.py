@@ -144,16 +144,29 @@ def parse_safetensors(data: bytes) -> dict[str, np.ndarray]:
     Returns:
       float32 arrays by name; an int8 tensor multiplied by `<name>.scale`.
     """
-    (length,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8 : 8 + length])
-    header.pop("__metadata__", None)
-    body = memoryview(data)[8 + length :]
+    header, body = split_safetensors(data)
     tensors = {name: _parse_tensor(body, entry) for name, entry in header.items()}
     scales = {name: tensors.pop(f"{name}.scale") for name in header if f"{name}.scale" in header}
     return {
         name: value.astype(np.float32) * scales[name] if name in scales else value
         for name, value in tensors.items()
     }
+
+
+def split_safetensors(data: bytes) -> tuple[dict[str, Any], memoryview]:
+    """Splits a safetensors file into its header and its body.
+
+    Args:
+      data: The file's content.
+
+    Returns:
+      The header's entry (dtype, shape, data_offsets) of each tensor by name, and the body that the
+      offsets are in.
+    """
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    return header, memoryview(data)[8 + length :]
 
 
 def _parse_tensor(data: memoryview, entry: dict[str, Any]) -> np.ndarray:

@@ -13,9 +13,10 @@ import flatbuffers
 from etils import epath
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.bundle import bundle, bundle_runtime, run_tensorflow
+from s2f_jax.bundle import bundle, bundle_runtime
 from s2f_jax.config import schema
 from s2f_jax.export import model_card, parity, stablehlo
+from s2f_jax.export.formats import FORMATS
 from s2f_jax.export.parity import Example
 from s2f_jax.inference.animator import Animator
 from s2f_jax.models import fused_generator, networks
@@ -23,19 +24,6 @@ from s2f_jax.models.generator import Generator
 from s2f_jax.provenance import marks
 from s2f_jax.runs import output_folder, restore, workdir
 from s2f_jax.runs.restore import Trained
-
-# The runtime of each format, in bundle_runtime.py or run_tensorflow.py.
-FORMATS = {"stablehlo": "jax", "onnx": "onnx", "savedmodel": "tensorflow", "tflite": "litert"}
-_PROGRAMS = {
-    "stablehlo": ("arrange", "identify", "animate", "step"),
-    "onnx": ("identity", "audio_step", "decode"),
-    "tflite": ("identify", "step"),
-}
-_REQUIREMENTS = {  # Packages, and the extra that installs them.
-    "onnx": (("onnx", "onnxruntime"), "export"),
-    "savedmodel": (("tensorflow",), "tensorflow"),
-    "tflite": (("tensorflow", "ai_edge_litert"), "tensorflow"),
-}
 
 
 def export_bundle(
@@ -53,7 +41,7 @@ def export_bundle(
     Args:
       checkpoint: A workdir or a checkpoint step's folder.
       output: The folder to write, new or empty; it appears complete or not at all.
-      formats: Some of `FORMATS`, with commas.
+      formats: Some of formats.FORMATS, with commas.
       weights: One of bundle.WEIGHT_TYPES.
       image: A portrait to compare on beside noise; default a drawn face.
       audio: The audio for it; default a synthetic voice.
@@ -88,7 +76,7 @@ def export_bundle(
         _copy_runners(folder, chosen)
         bundle.write_checksums(folder)
         print("comparing each format with the checkpoint")
-        runtimes = {name: FORMATS[name] for name in chosen}
+        runtimes = {name: FORMATS[name].runtime for name in chosen}
         report = parity.measure_parity(
             folder, generator, trained.variables, fused, runtimes, examples
         )
@@ -107,12 +95,11 @@ def _parse_formats(formats: str) -> list[str]:
             f"--formats={formats}: {unknown[0]!r} is not a format; give some of {','.join(FORMATS)}"
         )
     for name in chosen:
-        packages, extra = _REQUIREMENTS.get(name, ((), ""))
-        for package in packages:
+        for package in FORMATS[name].requires:
             if not importlib.util.find_spec(package):
                 raise UserError(
                     f"--formats={name} needs {package}, which is not installed: pip install"
-                    f" 's2f_jax[{extra}]'"
+                    f" 's2f_jax[{FORMATS[name].extra}]'"
                 )
     return chosen
 
@@ -158,20 +145,12 @@ def _config(
         "noise_std": g.noise_std,
         "state": stablehlo.state_sizes(g),
         "weights": weights,
-        "programs": {name: _program_files(name) for name in formats},
+        "programs": {name: FORMATS[name].programs for name in formats},
         "source": marks.model(trained.folder),
         "made_with": {**made_with["versions"], "git": made_with["git"]},
         "data": bundle.portable_section(trained.config.data),
         "model": bundle.portable_section(trained.config.model),
     }
-
-
-def _program_files(name: str) -> dict[str, str]:
-    if name == "savedmodel":
-        from s2f_jax.export import tensorflow_models
-
-        return tensorflow_models.SAVED_MODEL_FILES
-    return {program: f"{program}.{name}" for program in _PROGRAMS[name]}
 
 
 def _write_programs(
@@ -205,10 +184,9 @@ def _write_programs(
 
 
 def _copy_runners(folder: epath.Path, formats: list[str]) -> None:
-    runners = ["bundle_runtime.py", "run_bundle.py"]
-    if any(FORMATS[name] in run_tensorflow.RUNTIMES for name in formats):
-        runners.append("run_tensorflow.py")
-    for name in runners:
+    # run_tensorflow.py imports run_bundle.py.
+    names = {"bundle_runtime.py", "run_bundle.py", *(FORMATS[name].runner for name in formats)}
+    for name in names:
         shutil.copyfile(pathlib.Path(bundle_runtime.__file__).with_name(name), folder / name)
 
 

@@ -10,6 +10,7 @@ from etils import epath
 
 import data_pipelines
 from s2f_jax.export import stablehlo
+from s2f_jax.export.formats import FORMATS
 from s2f_jax.reports import formats, labels
 
 UNKNOWN_LICENCE = "other"  # The hub's identifier for a licence that it does not list.
@@ -19,12 +20,6 @@ _CORPUS_LICENCES = {
     "crema_d": "Open Database License 1.0",
     "demo": "none is needed; drawn by code of s2f_jax (Apache-2.0), spoken by eSpeak NG",
     "folder": "not known to s2f_jax; ask who trained the model",
-}
-_RUNNERS = {  # The package, the program and its --runtime for each format.
-    "stablehlo": {"package": "jax", "file": "run_bundle.py", "runtime": "jax"},
-    "onnx": {"package": "onnxruntime", "file": "run_bundle.py", "runtime": "onnx"},
-    "savedmodel": {"package": "tensorflow", "file": "run_tensorflow.py", "runtime": "tensorflow"},
-    "tflite": {"package": "ai-edge-litert", "file": "run_tensorflow.py", "runtime": "litert"},
 }
 _TAGS = ("speech-driven-facial-animation", "talking-head", "audio-driven", "gan", "jax", "flax")
 
@@ -65,7 +60,7 @@ def render_card(
         name=config["source"]["run"],
         c=config,
         parameters=parameters,
-        runners=[_RUNNERS[name] for name in config["programs"]],
+        formats=[FORMATS[name] for name in config["programs"]],
         platforms=stablehlo.PLATFORMS,
         points=_stable_points(config),
         corpus=_corpus(config["data"]["corpus"]),

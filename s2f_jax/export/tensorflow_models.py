@@ -23,15 +23,11 @@ from jax.experimental import jax2tf
 from data_pipelines.common.errors import UserError
 from s2f_jax.bundle import bundle
 from s2f_jax.export import stablehlo
+from s2f_jax.export.formats import FORMATS
 from s2f_jax.export.stablehlo import Arrays, Program
 from s2f_jax.models.generator import Generator
 
-SAVED_MODEL_FILES = {  # Paths in the bundle.
-    "graph": "savedmodel/saved_model.pb",
-    "index": "savedmodel/variables/variables.index",
-    "variables": "savedmodel/variables/variables.data-00000-of-00001",
-}
-TFLITE_PROGRAMS = ("identify", "step")
+TFLITE_PROGRAMS = tuple(FORMATS["tflite"].programs)
 # In a process of its own: TensorFlow's converter aborts on what it cannot convert.
 _CONVERT = """
 import pathlib, sys

@@ -9,7 +9,7 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.media import images
-from data_pipelines.media.sound import read_audio, resample, to_mono_float
+from data_pipelines.media.sound import fit_length, read_audio, resample, to_mono_float
 from s2f_jax.bundle import bundle
 from s2f_jax.inference.session import (
     CHUNK_FRAMES,
@@ -267,9 +267,8 @@ class Animator:
         """
         samples = [to_mono_float(audio) for audio in audios]
         lengths = [-(-len(clip) // self.generator.stride) for clip in samples]
-        padded = np.zeros((len(samples), max(map(len, samples))), np.float32)
-        for row, clip in zip(padded, samples, strict=True):
-            row[: len(clip)] = clip
+        longest = max(map(len, samples))
+        padded = np.stack([fit_length(clip, longest) for clip in samples])
         seeds = (seed,) * len(stills) if isinstance(seed, int) else seed
         frames = np.concatenate(list(self.generate_frames(stills, [padded], seeds)), axis=1)
         return [clip[:length] for clip, length in zip(frames, lengths, strict=True)]

@@ -1,5 +1,6 @@
 """Generation in pieces: audio in as it arrives, frames out as soon as their window is complete."""
 
+import functools
 import threading
 from collections.abc import Sequence
 
@@ -69,23 +70,23 @@ class CompiledGenerator:
     def animate(
         self,
         identity: IdentityFeatures,
-        windows: np.ndarray,
         noise_keys: jax.Array,
-        first_frame: int,
         noise_std: float,
-        carry: Carry,
         raw: bool,
+        windows: np.ndarray,
+        first_frame: int,
+        carry: Carry,
     ) -> tuple[Carry, np.ndarray]:
         """Generates the next frames of each clip.
 
         Args:
           identity: From `encode_identity`.
-          windows: float32 [B, T, window] in [-1, 1].
           noise_keys: [B], the root key of each clip's noise.
-          first_frame: The index of the first of these frames, from which its noise is made.
           noise_std: Standard deviation of the noise.
-          carry: The GRU states after the frames before these.
           raw: Whether frames stay float32 in [-1, 1].
+          windows: float32 [B, T, window] in [-1, 1].
+          first_frame: The index of the first of these frames, from which its noise is made.
+          carry: The GRU states after the frames before these.
 
         Returns:
           The new carry and the frames [B, T, H, W, 3], uint8 unless `raw`.
@@ -113,6 +114,10 @@ class GenerationSession:
     Frame t is generated once its audio window is complete. The state between two pieces is the two
     GRU states, the index of the next frame, and the audio from the start of that frame's window on.
 
+    Attributes:
+      generator: The module.
+      look_ahead: Seconds of audio after its own that a frame waits for.
+
     Args:
       compiled: The generator.
       stills: uint8 [B, H, W, 3].
@@ -136,27 +141,26 @@ class GenerationSession:
     ):
         rngs.check_seeds(*seeds)
         self.generator = g = compiled.generator
-        self._compiled, self._chunk_sizes, self._raw = compiled, chunk_sizes, raw
-        self._noise_std = g.noise_std if noise_std is None else noise_std
-        self._noise_keys = jnp.stack([rngs.key(jax.random.key(seed), "noise") for seed in seeds])
-        self._identity = compiled.encode_identity(stills)
+        self._chunk_sizes = chunk_sizes
+        self._animate = functools.partial(
+            compiled.animate,
+            compiled.encode_identity(stills),
+            jnp.stack([rngs.key(jax.random.key(seed), "noise") for seed in seeds]),
+            g.noise_std if noise_std is None else noise_std,
+            raw,
+        )
         self._carry = g.initial_carry(len(stills))
         dtype = np.float32 if raw else np.uint8
         self._no_frames = np.zeros((len(stills), 0, *stills.shape[1:]), dtype)
         left, right = audio_margins(g.window, g.stride)
         self._samples = np.zeros((len(stills), left), np.float32)  # Silence before the audio.
         self._samples_pushed = self._next_frame = 0
-        self._look_ahead = right / g.audio_rate
-
-    @property
-    def look_ahead(self) -> float:
-        """Seconds of audio after its own that a frame waits for."""
-        return self._look_ahead
+        self.look_ahead = right / g.audio_rate
 
     def warm_up(self) -> None:
         """Compiles the call for the smallest chunk, so that the first frame is not late."""
         shape = len(self._samples), self._chunk_sizes[-1], self.generator.window
-        self._animate(np.zeros(shape, np.float32))
+        self._animate(np.zeros(shape, np.float32), 0, self._carry)
 
     def push(self, audios: np.ndarray) -> np.ndarray:
         """Adds audio and generates the frames whose windows are complete.
@@ -170,12 +174,7 @@ class GenerationSession:
         self._samples_pushed += audios.shape[1]
         self._samples = np.concatenate([self._samples, audios], axis=1)
         g = self.generator
-        due = (self._samples.shape[1] - g.window) // g.stride + 1
-        chunks = [self._no_frames]
-        while size := next((size for size in self._chunk_sizes if size <= due), 0):
-            chunks.append(self._next_chunk(size))
-            due -= size
-        return np.concatenate(chunks, axis=1)
+        return self._generate((self._samples.shape[1] - g.window) // g.stride + 1, last=False)
 
     def flush(self) -> np.ndarray:
         """Generates the remaining frames, with silence after the audio.
@@ -189,32 +188,24 @@ class GenerationSession:
         needed = (left + max(self._chunk_sizes)) * g.stride + g.window
         missing = max(needed - self._samples.shape[1], 0)
         self._samples = np.pad(self._samples, ((0, 0), (0, missing)))
-        chunks = [self._no_frames]
-        while left > 0:
-            sizes = self._chunk_sizes
-            size = next((size for size in sizes if size <= left), sizes[-1])
-            chunks.append(self._next_chunk(size)[:, :left])
-            left -= size
+        return self._generate(left, last=True)
+
+    def _generate(self, frames: int, last: bool) -> np.ndarray:
+        g, chunks = self.generator, [self._no_frames]
+        while frames > 0:
+            size = next((size for size in self._chunk_sizes if size <= frames), None)
+            if size is None and not last:
+                break
+            size = size or self._chunk_sizes[-1]
+            windows = sliding_window_view(self._samples, g.window, axis=1)
+            self._carry, chunk = self._animate(
+                windows[:, : size * g.stride : g.stride], self._next_frame, self._carry
+            )
+            self._samples = self._samples[:, size * g.stride :]
+            self._next_frame += size
+            chunks.append(chunk[:, :frames])
+            frames -= size
         return np.concatenate(chunks, axis=1)
-
-    def _animate(self, windows: np.ndarray) -> tuple[Carry, np.ndarray]:
-        return self._compiled.animate(
-            self._identity,
-            windows,
-            self._noise_keys,
-            self._next_frame,
-            self._noise_std,
-            self._carry,
-            self._raw,
-        )
-
-    def _next_chunk(self, size: int) -> np.ndarray:
-        g = self.generator
-        windows = sliding_window_view(self._samples, g.window, axis=1)
-        self._carry, frames = self._animate(windows[:, : size * g.stride : g.stride])
-        self._samples = self._samples[:, size * g.stride :]
-        self._next_frame += size
-        return frames
 
 
 def to_mono_samples(samples: np.ndarray) -> np.ndarray:
@@ -243,6 +234,9 @@ def to_mono_samples(samples: np.ndarray) -> np.ndarray:
 class Stream:
     """One clip whose audio arrives in pieces; its frames are those of the offline call.
 
+    Attributes:
+      look_ahead: Seconds of audio after its own that a frame waits for.
+
     Args:
       session: A session of one clip.
       rate: Hz of the audio that is pushed. Where it is not the model's, the resampler delays frames
@@ -252,12 +246,7 @@ class Stream:
     def __init__(self, session: GenerationSession, rate: int):
         self._session = session
         self._resample = Resampler(rate, session.generator.audio_rate)
-        self._flushed = False
-
-    @property
-    def look_ahead(self) -> float:
-        """Seconds of audio after its own that a frame waits for."""
-        return self._session.look_ahead
+        self._flushed, self.look_ahead = False, session.look_ahead
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Adds audio and generates the frames that are due.

@@ -1,14 +1,14 @@
 """`generate`: animates stills with audio files and writes mp4s, each as long as its audio."""
 
 import contextlib
+import dataclasses
 import fractions
 import math
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from s2f_jax.render import jobs
 from s2f_jax.render.frame_rate import parse_frame_rate
 from s2f_jax.render.jobs import JobSpec
 from s2f_jax.render.portrait import Portrait, load_portrait
+from s2f_jax.render.signals import handle_signals
 from s2f_jax.render.video_job import VideoJob
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ def generate(
     signer = _signer(certificate, key)
     seconds, errors = _audio_lengths(planned)
     batches = _batches([job for job in planned if job not in errors], seconds, side_by_side)
-    with _exit_on_sigterm(), _PortraitLoader(aligned) as portraits:
+    with (
+        handle_signals(_exit_on_signal, signal.SIGTERM),
+        contextlib.closing(_PortraitLoader(aligned)) as portraits,
+    ):
         if batches:
             portraits.prefetch(batches[0])
             # Imported while the faces are searched: each takes seconds.
@@ -90,8 +94,9 @@ def generate(
             # Packs weights while the rest is compiled.
             portraits.thread.submit(animator.compiled.packed_weights, CHUNK_FRAMES)
             mark = marks.mark(animator.origin, seed, {}, composite=paste_back)
+            video_fps = video_fps or _model_fps(animator)
             renderer = _Renderer(animator, portraits, video_fps, mark, badge, signer)
-            frames = sum(math.ceil(seconds[job.audio] * renderer.fps) for job in sum(batches, []))
+            frames = sum(math.ceil(seconds[job.audio] * video_fps) for job in sum(batches, []))
             with Progress("", frames, "frame", delay=3.0) as frame_progress:
                 for batch, next_batch in zip(batches, [*batches[1:], []], strict=True):
                     portraits.prefetch(batch + next_batch)
@@ -155,10 +160,7 @@ class _PortraitLoader:
         self._aligned, self.thread = aligned, ThreadPoolExecutor(1)
         self._portraits: dict[str, Future[Portrait]] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
+    def close(self) -> None:
         self.thread.shutdown(cancel_futures=True)
 
     def prefetch(self, batch: Sequence[JobSpec]) -> None:
@@ -175,23 +177,17 @@ class _PortraitLoader:
         return self._portraits[image].result()
 
 
+@dataclasses.dataclass
 class _Renderer:
-    """Renders batches of videos; fps: of the videos, None for the model's."""
+    """Renders batches of videos at `fps`."""
 
-    def __init__(
-        self,
-        animator: "Animator",
-        portraits: _PortraitLoader,
-        fps: fractions.Fraction | None,
-        mark: "Mark",
-        badge: bool,
-        signer: c2pa.Signer | None,
-    ):
-        self._animator, self._portraits = animator, portraits
-        self._model_fps = fractions.Fraction(animator.rate, animator.generator.stride)
-        self.fps = fps or self._model_fps
-        self._mark, self._badge, self._signer = mark, badge, signer
-        self._warned: set[str] = set()
+    animator: "Animator"
+    portraits: _PortraitLoader
+    fps: fractions.Fraction
+    mark: "Mark"
+    badge: bool
+    signer: c2pa.Signer | None
+    warned: set[str] = dataclasses.field(default_factory=set)  # Images.
 
     def render(
         self, batch: Sequence[JobSpec], frame_progress: Progress
@@ -215,32 +211,32 @@ class _Renderer:
         return errors | {video.spec: video.error for video in videos if video.error}
 
     def _open(self, spec: JobSpec) -> tuple[np.ndarray, VideoJob]:
-        portrait, animator = self._portraits(spec.image), self._animator
+        portrait, animator = self.portraits(spec.image), self.animator
         still, transform = portrait.crop(animator)
-        if spec.image not in self._warned:
-            self._warned.add(spec.image)
+        if spec.image not in self.warned:
+            self.warned.add(spec.image)
             for warning in portrait.warnings(animator):
                 progress.write(warning, sys.stderr)
         size, compose = animator.size, None
-        if self._mark.composite:
+        if self.mark.composite:
             from s2f_jax.render.paste_back import Paster
 
             assert portrait.landmarks is not None and transform is not None
             size = portrait.image.shape[:2]
             compose = Paster(portrait.image, portrait.landmarks, transform, still)
-        mark = self._mark.video(spec.seed, image=spec.image, audio=spec.audio)
+        mark = self.mark.video(spec.seed, image=spec.image, audio=spec.audio)
         video = VideoJob(
-            *(spec, mark, animator.rate, self._model_fps, self.fps, size),
+            *(spec, mark, animator.rate, _model_fps(animator), self.fps, size),
             compose=compose,
-            badge=self._badge,
-            signer=self._signer,
+            badge=self.badge,
+            signer=self.signer,
         )
         return still, video
 
     def _generate(
         self, videos: Sequence[VideoJob], stills: np.ndarray, frame_progress: Progress
     ) -> None:
-        animator, seeds = self._animator, [video.spec.seed for video in videos]
+        animator, seeds = self.animator, [video.spec.seed for video in videos]
         audio = _audio_pieces(videos, animator.rate)  # A second at a time.
         for batch in animator.generate_frames(stills, audio, seeds):
             for video, frames in zip(videos, batch, strict=True):
@@ -250,6 +246,10 @@ class _Renderer:
                     frame_progress.update(video.frames - before)
                     if video.done:
                         progress.write(video.summary())
+
+
+def _model_fps(animator: "Animator") -> fractions.Fraction:
+    return fractions.Fraction(animator.rate, animator.generator.stride)
 
 
 def _audio_pieces(videos: Sequence[VideoJob], samples: int) -> Iterator[np.ndarray]:
@@ -262,18 +262,6 @@ def _audio_pieces(videos: Sequence[VideoJob], samples: int) -> Iterator[np.ndarr
         yield np.stack([fit_length(piece, length) for piece in pieces])
 
 
-@contextlib.contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
-    # As Ctrl-C does, so that partial files are removed.
-    if threading.current_thread() is not threading.main_thread():  # Only it may set handlers.
-        yield
-        return
-
-    def exit_process(number: int, _frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, exit_process)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _exit_on_signal(number: int, _frame: Any) -> None:
+    # Unwinds the stack as Ctrl-C does, so that partial files are removed.
+    raise SystemExit(128 + number)

@@ -7,8 +7,7 @@ import os
 import pathlib
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from data_pipelines.common import files
@@ -16,6 +15,7 @@ from data_pipelines.common.errors import UserError
 from s2f_jax.render import audio_sources, video_sinks
 from s2f_jax.render.live import LiveGeneration, TimestampedAudioReader
 from s2f_jax.render.portrait import load_portrait
+from s2f_jax.render.signals import handle_signals
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
@@ -85,8 +85,19 @@ def stream(
         fps = fractions.Fraction(animator.rate, animator.generator.stride)
         file = stack.enter_context(_open_output(output))
         reader = TimestampedAudioReader(source.pieces, source_rate if pace else None)
+        signals: list[int] = []
+
+        def end_audio(number: int, _frame: Any) -> None:
+            if signals:  # A second signal interrupts at once.
+                raise KeyboardInterrupt
+            signals.append(number)
+            reader.end()
+
         # A closed pipe is no error: its reader has seen enough.
-        with _end_on_signals(reader.end) as signals, contextlib.suppress(BrokenPipeError):
+        with (
+            handle_signals(end_audio, signal.SIGINT, signal.SIGTERM),
+            contextlib.suppress(BrokenPipeError),
+        ):
             sink = video_sinks.open_sink(to, file, animator.size, fps, source_rate, mark.metadata)
             _log(_describe(source.name, source_rate, to, sink, live, animator))
             try:
@@ -161,28 +172,6 @@ def _open_output(output: str) -> Iterator[video_sinks.FileDescriptor]:
             sys.stdout.flush()
             os.dup2(number, 1)
         os.close(number)
-
-
-@contextlib.contextmanager
-def _end_on_signals(end: Callable[[], None]) -> Iterator[list[int]]:
-    # SIGINT and SIGTERM end the audio, a second one interrupts at once; yields those received.
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # Only it may set handlers.
-        yield received
-        return
-
-    def handle(number: int, _frame: Any) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        end()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _log(text: str) -> None:

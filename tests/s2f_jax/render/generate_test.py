@@ -190,7 +190,7 @@ def damaged(tmp_path, name):
         ("audio", "folder.wav", "is a folder, not an audio file; name"),
         ("audio", "missing.wav", "no audio file .*missing.wav; check"),
         ("checkpoint", "missing", "no checkpoint at .*missing: give"),
-        ("output", "out.avi", "out.avi does not end in .mp4: give"),
+        ("output", "out.avi", "out.avi: must end in .mp4"),
         ("output", "no/out.mp4", "there is no folder .*/no; make it"),
         ("output", "folder.mp4", "folder.mp4 is a folder: give"),
     ],
