@@ -171,23 +171,17 @@ def read_bundle(path: epath.PathLike) -> tuple[schema.Config, fused_generator.We
     try:
         sections = ml_collections.ConfigDict(config)
     except (ValueError, TypeError, RecursionError) as error:  # Names that no field can have.
-        raise UserError(
-            f"{folder / CONFIG_FILE} is not a bundle's ({error}): make the bundle again"
-        ) from error
+        raise UserError(f"{folder / CONFIG_FILE} is damaged ({error}): export again") from error
     for name, value in weights.items():
         if not np.isfinite(value).all():
-            raise UserError(
-                f"{folder / WEIGHTS_FILE} has weights that are not finite ({name}): make the bundle"
-                " again"
-            )
+            raise UserError(f"{folder / WEIGHTS_FILE}: {name} is not finite; export again")
     expected = _expected_shapes(sections, folder, sum(value.size for value in weights.values()))
     actual = {name: value.shape for name, value in weights.items()}
     for name in sorted(actual.keys() | expected.keys()):
         if actual.get(name) != expected.get(name):
             raise UserError(
-                f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}'s networks: {name} is"
-                f" {_format_shape(actual, name)} instead of {_format_shape(expected, name)}; export"
-                " the run again"
+                f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {name} is {actual.get(name)}"
+                f" instead of {expected.get(name)}; export again"
             )
     return sections, unflatten_weights(weights)
 
@@ -233,8 +227,8 @@ def _expected_shapes(
     size = sum(leaf.size for leaf in jax.tree.leaves(networks.variables(generator)))
     if size > 2 * stored_size:
         raise UserError(
-            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}'s networks: it has {stored_size}"
-            f" numbers instead of {size}; export the run again"
+            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: it has {stored_size} numbers"
+            f" instead of {size}; export again"
         )
     return weight_shapes(generator)
 
@@ -245,10 +239,6 @@ def _missing_field(folder: epath.Path, error: Exception) -> str:
         f"{folder / CONFIG_FILE} lacks the field {field}: use the version of s2f_jax that it names"
         " under made_with"
     )
-
-
-def _format_shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
-    return str(list(shapes[name])) if name in shapes else "missing"
 
 
 def portable_section(fields: Any) -> dict[str, Any]:

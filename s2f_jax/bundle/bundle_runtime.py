@@ -55,9 +55,7 @@ def recorded_checksum(folder: Folder, name: str) -> str:
         lines = (folder / CHECKSUMS_FILE).read_text().splitlines()
         return dict(line.split("  ")[::-1] for line in lines)[name]
     except (OSError, ValueError, KeyError) as error:
-        raise BundleError(
-            f"{folder} has no checksum of {name} in {CHECKSUMS_FILE}: copy it again"
-        ) from error
+        raise BundleError(f"{folder}: no checksum of {name}; copy the bundle again") from error
 
 
 def read_verified(folder: Folder, name: str) -> bytes:
@@ -77,14 +75,9 @@ def read_verified(folder: Folder, name: str) -> bytes:
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
-        raise BundleError(
-            f"{folder} lacks {name} ({error.strerror}): copy the bundle again"
-        ) from error
+        raise BundleError(f"{folder / name}: {error.strerror}; copy the bundle again") from error
     if hashlib.sha256(data).hexdigest() != expected:
-        raise BundleError(
-            f"{folder / name} is damaged (its checksum is not that of {CHECKSUMS_FILE}): copy it"
-            " again"
-        )
+        raise BundleError(f"{folder / name} is damaged (wrong checksum): copy the bundle again")
     return data
 
 
@@ -105,7 +98,7 @@ def read_config(folder: Folder) -> dict[str, Any]:
         config = json.loads(read_verified(folder, path.name))
         version = config["format_version"]
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise BundleError(f"{path} is not a bundle's: make the bundle again") from error
+        raise BundleError(f"{path} is not a bundle's config: export again") from error
     if version != FORMAT_VERSION:
         raise BundleError(
             f"{path} is of format {version} and this program reads {FORMAT_VERSION}: use the"
@@ -130,9 +123,7 @@ def read_weights(folder: Folder, name: str = "model.safetensors") -> dict[str, n
     try:
         return parse_safetensors(read_verified(folder, name))
     except READ_ERRORS as error:
-        raise BundleError(
-            f"{folder / name} cannot be read ({error}): make the bundle again"
-        ) from error
+        raise BundleError(f"{folder / name} cannot be read ({error}): export again") from error
 
 
 def parse_safetensors(data: bytes) -> dict[str, np.ndarray]:
@@ -329,17 +320,13 @@ class Bundle:
             raise BundleError(f"there is no runtime {runtime!r}: give {' or '.join(runtimes)}")
         program_format = runtimes[runtime].program_format
         if program_format not in self.config["programs"]:
-            raise BundleError(
-                f"{folder} has no {program_format}: export it with --formats={program_format}"
-            )
+            raise BundleError(f"{folder}: must be exported with --formats={program_format}")
         for file in self.config["programs"][program_format].values():
             read_verified(folder, file)
         try:
             self.runtime = runtimes[runtime](folder, self.config)
         except ModuleNotFoundError as error:
-            raise BundleError(
-                f"{error.name} is not installed: choose another runtime, or install it"
-            ) from error
+            raise BundleError(f"--runtime={runtime}: {error.name} is not installed") from error
 
     def __call__(self, still: np.ndarray, audio: np.ndarray, seed: int = 0) -> np.ndarray:
         """Animates a still; the frames are those of s2f_jax's Animator.
@@ -385,9 +372,7 @@ class Bundle:
         c = self.config
         check_image_shape(stills.shape[1:], (c["height"], c["width"], 3))
         if not audios.size or not np.isfinite(audios).all():
-            raise BundleError(
-                f"the sound's {audios.size} samples are none or not finite: give others"
-            )
+            raise BundleError(f"the sound has {audios.size} samples, or some that are not finite")
         identity = self.runtime.encode_identity(stills.astype(np.float32) / np.float32(127.5) - 1)
         state = {name: np.zeros((len(stills), n), np.float32) for name, n in c["state"].items()}
         count = -(-audios.shape[1] // c["stride"])
@@ -431,10 +416,7 @@ def check_image_shape(actual: tuple[int, ...], expected: tuple[int, ...]) -> Non
       BundleError: They differ.
     """
     if actual != expected:
-        raise BundleError(
-            f"the image is {list(actual)} and the model takes {list(expected)} (height, width,"
-            " channels): give a face cropped as README.md says"
-        )
+        raise BundleError(f"the image is {list(actual)}: must be {list(expected)}, see README.md")
 
 
 def frame_noise(seed: int, first: int, frames: int, features: int, std: float) -> np.ndarray:

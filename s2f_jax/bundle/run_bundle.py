@@ -49,8 +49,7 @@ def read_image(path: str, height: int, width: int) -> np.ndarray:
         return _decode_png(pathlib.Path(path).read_bytes(), height, width)
     except READ_ERRORS as error:
         raise BundleError(
-            f"the image {path} cannot be read ({error}): give a PNG of 8 bits a channel, not"
-            " interlaced, or a .npy file"
+            f"the image {path} cannot be read ({error}): give an 8-bit, non-interlaced PNG or .npy"
         ) from error
 
 
@@ -170,9 +169,7 @@ def write_frames(path: str, frames: np.ndarray, fps: float, *tags: str) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise BundleError(
-            f"--output={path} cannot be written ({error.strerror}): choose another"
-        ) from error
+        raise BundleError(f"--output={path} cannot be written: {error.strerror}") from error
 
 
 def _encode_y4m(frames: np.ndarray, fps: float, tags: Sequence[str]) -> Iterator[bytes]:

@@ -56,9 +56,7 @@ def export_bundle(
         types = ", ".join(bundle.WEIGHT_TYPES)
         raise UserError(f"--weights={weights}: must be one of {types}")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
-        raise UserError(
-            f"--license={licence}: must be an identifier such as apache-2.0 or cc-by-4.0"
-        )
+        raise UserError(f"--license={licence}: must be an identifier such as apache-2.0")
     target = output_folder.require_empty_output_dir(output)
     trained = restore.restore_generator(checkpoint)
     # Programs are float32 whatever the run computes in; a device may be asked for less.
@@ -91,16 +89,12 @@ def export_bundle(
 def _parse_formats(formats: str) -> list[str]:
     chosen = [name for name in FORMATS if name in formats.split(",")]
     if unknown := sorted(set(formats.split(",")) - set(FORMATS)):
-        raise UserError(
-            f"--formats={formats}: {unknown[0]!r} is not a format; give some of {','.join(FORMATS)}"
-        )
+        raise UserError(f"--formats: {unknown[0]!r} is not one of {', '.join(FORMATS)}")
     for name in chosen:
         for package in FORMATS[name].requires:
             if not importlib.util.find_spec(package):
-                raise UserError(
-                    f"--formats={name} needs {package}, which is not installed: pip install"
-                    f" 's2f_jax[{FORMATS[name].extra}]'"
-                )
+                install = f"pip install 's2f_jax[{FORMATS[name].extra}]'"
+                raise UserError(f"--formats={name} needs {package}: {install}")
     return chosen
 
 

@@ -100,18 +100,16 @@ def program_functions(generator: Generator, pack: bool = True) -> dict[str, Prog
       arrange, identify, animate and step.
     """
     g = generator
-    weights = _float32(bundle.weight_shapes(g))
-    batch, frames = export.symbolic_shape("b, t")
-    stills = jax.ShapeDtypeStruct((batch, g.height, g.width_px, 3), jnp.float32)
-    clips = _float32(
-        {"windows": (batch, frames, g.window), "noise": (batch, frames, g.noise_features)}
-    )
-    one_frame = _float32({"windows": (batch, g.window), "noise": (batch, g.noise_features)})
-    initial = _float32({name: (batch, size) for name, size in state_sizes(g).items()})
+    b, t = export.symbolic_shape("b, t")
+    weights = {name: _float32(*shape) for name, shape in bundle.weight_shapes(g).items()}
+    stills = _float32(b, g.height, g.width_px, 3)
+    clips = _float32(b, t, g.window), _float32(b, t, g.noise_features)
+    one_frame = _float32(b, g.window), _float32(b, g.noise_features)
+    initial = {name: _float32(b, size) for name, size in state_sizes(g).items()}
 
     def pack_weights(weights: Arrays) -> fused_generator.Weights:
         tree = bundle.unflatten_weights(weights)
-        return fused_generator.pack_kernels(g, tree, batch) if pack else tree
+        return fused_generator.pack_kernels(g, tree, b) if pack else tree
 
     structure = jax.tree.structure(jax.eval_shape(pack_weights, weights))
 
@@ -151,13 +149,13 @@ def program_functions(generator: Generator, pack: bool = True) -> dict[str, Prog
     return {
         "arrange": Program(arrange, (weights,)),
         "identify": Program(identify, (packed_weights, stills)),
-        "animate": Program(animate, (packed_weights, identity, *clips.values(), initial)),
-        "step": Program(step, (packed_weights, identity, *one_frame.values(), initial)),
+        "animate": Program(animate, (packed_weights, identity, *clips, initial)),
+        "step": Program(step, (packed_weights, identity, *one_frame, initial)),
     }
 
 
-def _float32(shapes: Mapping[str, tuple[Any, ...]]) -> Arrays:
-    return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
+def _float32(*shape: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
 @contextlib.contextmanager

@@ -98,9 +98,7 @@ def _read(descriptor: int, name: str) -> bytes:
     try:
         return os.read(descriptor, _READ_BYTES)
     except OSError as error:  # Standard input may be closed, or a folder.
-        raise UserError(
-            f"{name} cannot be read ({error.strerror}): give sound there, or --audio=FILE"
-        ) from error
+        raise UserError(f"{name}: {error.strerror}; give sound there, or --audio=FILE") from error
 
 
 class _ByteReader:
@@ -193,9 +191,8 @@ def _decode_samples(
     if size is not None and bytes_read < size:
         raise UserError(f"{name} ends after {bytes_read} of {size} bytes of sound: give all of it")
     if partial:
-        raise UserError(
-            f"{name} ends inside a sample ({len(partial)} of {width} bytes): give the format it has"
-        )
+        bytes_left = f"{len(partial)} of {width} bytes"
+        raise UserError(f"{name} ends inside a sample ({bytes_left}): give the format it has")
 
 
 def _to_mono(data: bytes, sample_type: str, channels: int) -> np.ndarray:
@@ -224,10 +221,8 @@ def open_microphone(device: str, rate: int | None) -> AudioSource:
     try:
         import sounddevice  # A dependency of MediaPipe's; PortAudio, which it needs, may be missing.
     except OSError as error:
-        raise UserError(
-            f"--microphone needs the library PortAudio ({error}): install it, e.g. apt-get install"
-            " libportaudio2"
-        ) from error
+        install = "apt-get install libportaudio2"
+        raise UserError(f"--microphone needs PortAudio ({error}): {install}") from error
     selected = int(device) if device.isdigit() else device or None
     try:
         if rate is None:
@@ -242,10 +237,8 @@ def open_microphone(device: str, rate: int | None) -> AudioSource:
             callback=lambda data, frames, time, status: blocks.put(data[:, 0].copy()),
         )
     except (ValueError, sounddevice.PortAudioError) as error:
-        raise UserError(
-            f"--microphone={device}: cannot record ({error}); `python -m sounddevice` lists the"
-            " devices"
-        ) from error
+        devices = "`python -m sounddevice` lists the devices"
+        raise UserError(f"--microphone={device}: cannot record ({error}); {devices}") from error
 
     def record() -> Iterator[np.ndarray]:
         with contextlib.closing(stream):

@@ -73,9 +73,7 @@ def generate(
     if side_by_side < 1:
         raise UserError(f"--side_by_side={side_by_side}: must be 1 or more")
     if paste_back and aligned:
-        raise UserError(
-            "--paste_back has no picture to put an --aligned crop into: leave one of them out"
-        )
+        raise UserError("--paste_back needs a whole picture: leave it or --aligned out")
     signer = _signer(certificate, key)
     seconds, errors = _audio_lengths(planned)
     batches = _batches([job for job in planned if job not in errors], seconds, side_by_side)

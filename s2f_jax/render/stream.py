@@ -135,10 +135,7 @@ def _check_arguments(
     by_suffix = {"mp4": "mp4", "y4m": "y4m", "rgb": "rgb24", "rgb24": "rgb24"}.get(suffix)
     if output == "-":
         if sys.stdout.isatty():
-            raise UserError(
-                "the video would go to the terminal: pipe it, e.g. `| ffplay -`, or give"
-                " --output=FILE"
-            )
+            raise UserError("--output=-: pipe the video, e.g. `| ffplay -`, or give a file")
     elif to is None and by_suffix is None:
         raise UserError(f"--output={output} has no suffix of a video format: give e.g. --to=mp4")
     for flag, name in (("output", output), ("json", json_file)):

@@ -48,7 +48,7 @@ def test_a_damaged_file_is_told(bundle_folder, tmp_path, name):
 def test_a_runtime_that_is_not_there_is_told(bundle_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
-        bundle_runtime.BundleError, match="onnxruntime is not installed: choose another"
+        bundle_runtime.BundleError, match="--runtime=onnx: onnxruntime is not installed"
     ):
         bundle_runtime.Bundle(bundle_folder, "onnx")
 
@@ -59,7 +59,5 @@ def test_a_format_that_was_not_exported_is_told(bundle_folder, tmp_path):
     del config["programs"]["onnx"]
     (copy / "config.json").write_text(json.dumps(config))
     bundle.write_checksums(copy)
-    with pytest.raises(
-        bundle_runtime.BundleError, match="has no onnx: export it with --formats=onnx"
-    ):
+    with pytest.raises(bundle_runtime.BundleError, match="must be exported with --formats=onnx"):
         bundle_runtime.Bundle(copy, "onnx")

@@ -114,7 +114,7 @@ def said_of(folder):
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_told(copy, name):
     (copy / name).unlink()
-    assert f"lacks {name} (No such file or directory): copy the bundle again" in said_of(copy)
+    assert f"{name}: No such file or directory; copy the bundle again" in said_of(copy)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -127,7 +127,7 @@ def test_a_flipped_bit_is_told(copy, name):
 
 def test_missing_sums_are_told(copy):
     (copy / "SHA256SUMS").unlink()
-    assert "has no checksum of config.json in SHA256SUMS" in said_of(copy)
+    assert "no checksum of config.json; copy the bundle again" in said_of(copy)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_lost_field_is_told(copy):
 def test_a_config_of_something_else_is_told(copy, text):
     (copy / "config.json").write_text(text)
     bundle.write_checksums(copy)
-    assert "config.json is not a bundle's: make the bundle again" in said_of(copy)
+    assert "config.json is not a bundle's config: export again" in said_of(copy)
 
 
 def test_other_sizes_are_told(copy):
@@ -164,7 +164,7 @@ def test_other_sizes_are_told(copy):
     config["model"]["id_features"] = 9
     (copy / "config.json").write_text(json.dumps(config))
     bundle.write_checksums(copy)
-    said = "frame_decoder.start.kernel is [18, 96] instead of [19, 96]; export"
+    said = "frame_decoder.start.kernel is (18, 96) instead of (19, 96); export"
     assert said in said_of(copy)
 
 

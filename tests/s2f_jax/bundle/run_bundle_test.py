@@ -161,7 +161,7 @@ def bad(tmp_path, name):
     [
         ("image", "missing.png", "cannot be read"),
         ("image", "text.png", "it is not a PNG"),
-        ("image", "large.png", r"is \[17, 12, 3\] and the model takes \[16, 12, 3\]"),
+        ("image", "large.png", r"is \[17, 12, 3\]: must be \[16, 12, 3\]"),
         ("image", "deep.png", "16 bits, colour type 2"),
         ("image", "half.png", "cannot be read"),
         ("image", "float.npy", "cannot be read"),
@@ -169,7 +169,7 @@ def bad(tmp_path, name):
         ("audio", "missing.wav", "cannot be read"),
         ("audio", "text.wav", "cannot be read"),
         ("audio", "empty.wav", "0 samples"),
-        ("output", "no/talk.y4m", "cannot be written .No such file or directory.: choose"),
+        ("output", "no/talk.y4m", "cannot be written: No such file or directory"),
         ("output", "talk.mp4", r"--output=.*talk.mp4: must end in .npy or .y4m"),
         ("seed", "-1", "seed=-1 is out of range: give"),
         ("runtime", "torch", "no runtime 'torch': give jax or onnx"),

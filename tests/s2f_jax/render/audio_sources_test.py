@@ -197,5 +197,5 @@ def test_a_microphone_that_is_none_is_told(recorder, monkeypatch):
 
     monkeypatch.delitem(sys.modules, "sounddevice")
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
-    with pytest.raises(UserError, match=r"PortAudio .*not found\): install it"):
+    with pytest.raises(UserError, match=r"PortAudio .*not found\): apt-get install"):
         audio_sources.open_microphone("", None)

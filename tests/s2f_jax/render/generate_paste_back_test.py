@@ -48,6 +48,8 @@ def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
 
 def test_a_crop_has_no_picture_to_be_pasted_into(call, tmp_path):
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(UserError, match="--paste_back has no picture .* --aligned crop"):
+    with pytest.raises(
+        UserError, match="--paste_back needs a whole picture: leave it or --aligned out"
+    ):
         call(paste_back=True)
     assert sorted(tmp_path.iterdir()) == before
