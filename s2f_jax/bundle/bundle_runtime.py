@@ -29,6 +29,8 @@ READ_ERRORS = (  # What parsing a damaged file may raise.
 )
 Arrays = dict[str, Any]  # By name: numpy's arrays, or the runtime's own.
 Folder = Any  # A pathlib.Path, or what has its methods.
+Array = np.ndarray
+Step = tuple[Arrays, Array]  # The state and the frames after a call.
 
 
 class BundleError(Exception):
@@ -213,9 +215,7 @@ class JaxRuntime:
         """
         return self._identify(self._packed_weights, stills)
 
-    def animate(
-        self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
-    ) -> tuple[Arrays, np.ndarray]:
+    def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
         """Generates the next frames of each clip.
 
         Args:
@@ -278,9 +278,7 @@ class OnnxRuntime:
         """
         return {"still": stills, **self._run(self._identity, {"still": stills})}
 
-    def animate(
-        self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
-    ) -> tuple[Arrays, np.ndarray]:
+    def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
         """Generates the next frames of each clip.
 
         Args:

@@ -15,6 +15,8 @@ import numpy as np
 
 Arrays = dict[str, Any]  # By name: numpy's arrays, or tensors.
 Folder = Any  # A pathlib.Path, or what has its methods.
+Array = np.ndarray
+Step = tuple[Arrays, Array]  # The state and the frames after a call.
 
 
 class TensorflowRuntime:
@@ -49,9 +51,7 @@ class TensorflowRuntime:
         """
         return self._run("identify", {"still": stills})
 
-    def animate(
-        self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
-    ) -> tuple[Arrays, np.ndarray]:
+    def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
         """Generates the next frames of each clip.
 
         Args:
@@ -104,9 +104,7 @@ class LiteRtRuntime:
         """
         return _concatenate([self._identify(still=still[None]) for still in stills])
 
-    def animate(
-        self, identity: Arrays, windows: np.ndarray, noise: np.ndarray, state: Arrays
-    ) -> tuple[Arrays, np.ndarray]:
+    def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
         """Generates the next frames of each clip.
 
         Args:

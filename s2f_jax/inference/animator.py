@@ -1,5 +1,6 @@
 """`Animator`, the Python interface to a trained generator: a still and audio in, frames out."""
 
+import fractions
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -60,6 +61,7 @@ class Animator:
       rate: The model's audio rate, Hz.
       size: Height and width of the frames, pixels.
       fps: The model's frames/s.
+      exact_fps: The same as a fraction.
 
     Args:
       generator: The module that the weights belong to.
@@ -80,7 +82,8 @@ class Animator:
         self.compiled = CompiledGenerator(generator, weights)
         self.rate, self.size = generator.audio_rate, (generator.height, generator.width_px)
         # A frame is a whole number of samples, also where fps does not divide the rate.
-        self.fps = self.rate / generator.stride
+        self.exact_fps = fractions.Fraction(self.rate, generator.stride)
+        self.fps = float(self.exact_fps)
 
     @property
     def origin(self) -> epath.Path:

@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from etils import epath
@@ -34,6 +35,10 @@ _BATCH_SIZE = 8
 _EXPRESSION_SECONDS = 2.0  # Shown around an expression.
 _MARKUP = re.compile(r"[<>&\[\]`*_\\]")
 _EXPRESSION_KINDS = ("blink", "raised brow")
+
+_Clips = Sequence[DatasetClip]
+_Videos = list[np.ndarray]  # Each uint8 [T, H, W, 3].
+_Animate = Callable[[_Clips, _Clips], _Videos]  # Faces and speech.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +87,9 @@ def gallery(
     animator = Animator.from_checkpoint(trained)
     mark = marks.mark(animator.origin, seed, {}, composite=True)
     chosen = [_cut(clip) for clip in cast(clips, COLUMNS, seed)]
-    items = [
-        _one_sound(animator, chosen, seed),
-        _one_face(animator, chosen, seed),
-        _real_and_generated(animator, chosen, seed),
-        _expressions(animator, clips, seed),
-    ]
+    animate = functools.partial(_animate, animator, seed)
+    items = [make(chosen, animate) for make in (_one_sound, _one_face, _real_and_generated)]
+    items.append(_expressions(animator, clips, seed))
     with output_folder.atomic_directory(target) as folder:
         for item in items:
             _write_item(item, folder, mark, animator.rate)
@@ -109,20 +111,17 @@ def _cut(clip: DatasetClip) -> DatasetClip:
 
 
 def _animate(
-    animator: Animator,
-    faces: Sequence[DatasetClip],
-    speech: Sequence[DatasetClip],
-    seed: int | Sequence[int],
-) -> list[np.ndarray]:
+    animator: Animator, seed: int | Sequence[int], faces: _Clips, speech: _Clips
+) -> _Videos:
     # The first frame of each face under the audio of the clip at the same position.
     stills = np.concatenate([clip.decode(0, 1) for clip in faces])
     return animator.generate_clips(stills, [clip.audio for clip in speech], seed)
 
 
-def _one_sound(animator: Animator, chosen: Sequence[DatasetClip], seed: int) -> GalleryItem:
+def _one_sound(chosen: _Clips, animate: _Animate) -> GalleryItem:
     speaking, *faces = chosen
     faces = faces or [speaking]
-    videos = _animate(animator, faces, [speaking] * len(faces), seed)
+    videos = animate(faces, [speaking] * len(faces))
     names = ", ".join(map(_speaker, faces))
     return GalleryItem(
         "one_sound",
@@ -135,10 +134,10 @@ def _one_sound(animator: Animator, chosen: Sequence[DatasetClip], seed: int) -> 
     )
 
 
-def _one_face(animator: Animator, chosen: Sequence[DatasetClip], seed: int) -> GalleryItem:
+def _one_face(chosen: _Clips, animate: _Animate) -> GalleryItem:
     face, *speaking = chosen
     speaking = speaking or [face]
-    videos = _animate(animator, [face] * len(speaking), speaking, seed)
+    videos = animate([face] * len(speaking), speaking)
     return GalleryItem(
         "one_face",
         "One face under several sounds",
@@ -149,10 +148,8 @@ def _one_face(animator: Animator, chosen: Sequence[DatasetClip], seed: int) -> G
     )
 
 
-def _real_and_generated(
-    animator: Animator, chosen: Sequence[DatasetClip], seed: int
-) -> GalleryItem:
-    videos = _animate(animator, chosen, chosen, seed)
+def _real_and_generated(chosen: _Clips, animate: _Animate) -> GalleryItem:
+    videos = animate(chosen, chosen)
     return GalleryItem(
         "real_and_generated",
         "Real and generated",
@@ -163,7 +160,7 @@ def _real_and_generated(
     )
 
 
-def _expressions(animator: Animator, clips: Sequence[DatasetClip], seed: int) -> GalleryItem:
+def _expressions(animator: Animator, clips: _Clips, seed: int) -> GalleryItem:
     # The deepest ones of at most _SEARCHED_CLIPS videos, each with a seed of its own.
     with contextlib.closing(FacesInVideos()) as faces:
         if faces.problem:
@@ -174,7 +171,7 @@ def _expressions(animator: Animator, clips: Sequence[DatasetClip], seed: int) ->
 
 
 def _search_expressions(
-    animator: Animator, clips: Sequence[DatasetClip], seed: int, faces: FacesInVideos
+    animator: Animator, clips: _Clips, seed: int, faces: FacesInVideos
 ) -> tuple[str, np.ndarray | None]:
     # -> caption, frames.
     order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED_CLIPS]
@@ -183,7 +180,7 @@ def _search_expressions(
     for first in range(0, len(order), _BATCH_SIZE):
         batch = [_cut(clips[int(i)]) for i in order[first : first + _BATCH_SIZE]]
         seeds = [(seed + first + i) % SEEDS for i in range(len(batch))]
-        videos = _animate(animator, batch, batch, seeds)
+        videos = _animate(animator, seeds, batch, batch)
         tracks = faces(videos, [False] * len(videos))
         for clip, video, track in zip(batch, videos, tracks, strict=True):
             if isinstance(track, str):
@@ -197,10 +194,7 @@ def _search_expressions(
     )
     length = round(_EXPRESSION_SECONDS * animator.fps)
     rows = [
-        [
-            expression.video[centred(expression.frames[1], length, len(expression.video))]
-            for expression in of_kind
-        ]
+        [each.video[centred(each.frames[1], length, len(each.video))] for each in of_kind]
         for of_kind in expressions.found.values()
         if of_kind
     ]

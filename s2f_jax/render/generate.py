@@ -92,7 +92,7 @@ def generate(
             # Packs weights while the rest is compiled.
             portraits.thread.submit(animator.compiled.packed_weights, CHUNK_FRAMES)
             mark = marks.mark(animator.origin, seed, {}, composite=paste_back)
-            video_fps = video_fps or _model_fps(animator)
+            video_fps = video_fps or animator.exact_fps
             renderer = _Renderer(animator, portraits, video_fps, mark, badge, signer)
             frames = sum(math.ceil(seconds[job.audio] * video_fps) for job in sum(batches, []))
             with Progress("", frames, "frame", delay=3.0) as frame_progress:
@@ -215,21 +215,20 @@ class _Renderer:
             self.warned.add(spec.image)
             for warning in portrait.warnings(animator):
                 progress.write(warning, sys.stderr)
-        size, compose = animator.size, None
+        size, paste = animator.size, None
         if self.mark.composite:
             from s2f_jax.render.paste_back import Paster
 
             assert portrait.landmarks is not None and transform is not None
             size = portrait.image.shape[:2]
-            compose = Paster(portrait.image, portrait.landmarks, transform, still)
+            paste = Paster(portrait.image, portrait.landmarks, transform, still)
         mark = self.mark.video(spec.seed, image=spec.image, audio=spec.audio)
-        video = VideoJob(
-            *(spec, mark, animator.rate, _model_fps(animator), self.fps, size),
-            compose=compose,
-            badge=self.badge,
-            signer=self.signer,
-        )
-        return still, video
+
+        def compose(frame: np.ndarray) -> np.ndarray:
+            picture = paste(frame) if paste else frame
+            return mark.badge(picture[None])[0] if self.badge else picture
+
+        return still, VideoJob(spec, mark, animator, self.fps, size, compose, self.signer)
 
     def _generate(
         self, videos: Sequence[VideoJob], stills: np.ndarray, frame_progress: Progress
@@ -244,10 +243,6 @@ class _Renderer:
                     frame_progress.update(video.frames - before)
                     if video.done:
                         progress.write(video.summary())
-
-
-def _model_fps(animator: "Animator") -> fractions.Fraction:
-    return fractions.Fraction(animator.rate, animator.generator.stride)
 
 
 def _audio_pieces(videos: Sequence[VideoJob], samples: int) -> Iterator[np.ndarray]:

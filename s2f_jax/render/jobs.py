@@ -88,12 +88,10 @@ def _file_name(folder: str, image: str, audio: str, seed: int, num_samples: int)
 
 
 def _check_file(output: str) -> None:
-    target = epath.Path(output)
-    if target.suffix.lower() != ".mp4":
+    if epath.Path(output).suffix.lower() != ".mp4":
         raise UserError(f"--output={output}: must end in .mp4")
-    if target.is_dir():
-        raise UserError(f"--output={output} is a folder: give the name of a file")
-    _check_writable(output, target.parent)
+    check_output_file("output", output)
+    _check_writable(output, epath.Path(output).parent)
 
 
 def _check_folder(output: str, jobs: Sequence[JobSpec]) -> None:
@@ -102,6 +100,8 @@ def _check_folder(output: str, jobs: Sequence[JobSpec]) -> None:
         raise UserError(f"--output={output} is one file for {len(jobs)} videos: give a folder")
     if target.exists() and not target.is_dir():
         raise UserError(f"--output={output} is a file, and {len(jobs)} videos need a folder")
+    if not target.exists():
+        check_output_file("output", output)
     _check_writable(output, target if target.exists() else target.parent)
     jobs_by_name: dict[str, JobSpec] = {}
     for job in jobs:
@@ -115,9 +115,25 @@ def _check_folder(output: str, jobs: Sequence[JobSpec]) -> None:
         jobs_by_name[name] = job
 
 
+def check_output_file(flag: str, output: str) -> None:
+    """Checks that a path can be that of a file to write.
+
+    Args:
+      flag: That names the file.
+      output: The file.
+
+    Raises:
+      UserError: It is a folder, or its folder does not exist.
+    """
+    target = epath.Path(output)
+    if target.is_dir():
+        raise UserError(f"--{flag}={output} is a folder: give the name of a file")
+    if not target.parent.is_dir():
+        raise UserError(f"--{flag}={output}: there is no folder {target.parent}; make it first")
+
+
 def _check_writable(output: str, folder: epath.Path) -> None:
-    if not folder.is_dir():
-        raise UserError(f"--output={output}: there is no folder {folder}; make it first")
+    # Videos are renamed into place, so that the folder counts, not a file in it.
     if not files.is_remote(output) and not os.access(folder, os.W_OK):
         raise UserError(f"--output={output}: the folder {folder} cannot be written to")
 

@@ -91,6 +91,7 @@ class LiveGeneration:
     model's rate, to which the resampler adds a delay of its own.
 
     Attributes:
+      rate: Of the audio, Hz.
       look_ahead: Seconds of audio after its own that a frame waits for.
       resampling_delay: Seconds of audio that the resampler holds back, at most.
 
@@ -107,7 +108,7 @@ class LiveGeneration:
 
         stride = animator.generator.stride
         self._stride, self._chunk_samples = stride, CHUNK_FRAMES * stride
-        self._rate, self._model_rate, self._file = rate, animator.rate, file
+        self.rate, self._model_rate, self._file = rate, animator.rate, file
         self._session = animator.start_session(still, seed)
         self.look_ahead = self._session.look_ahead
         self._margin = round(self.look_ahead * animator.rate)
@@ -227,7 +228,7 @@ class LiveGeneration:
 
     def _is_file(self) -> bool:
         # More audio than anybody can have spoken by now; chunks are faster then.
-        lead = self._received_count / self._rate - (time.monotonic() - self._first_arrival)
+        lead = self._received_count / self.rate - (time.monotonic() - self._first_arrival)
         return self._file or lead > _MAX_LIVE_LEAD
 
     def _write(self, frames: np.ndarray, sink: VideoSink) -> None:
@@ -253,14 +254,14 @@ class LiveGeneration:
           the audio came in one piece.
         """
         latencies = np.asarray(self._latencies)
-        seconds, frame = self._received_count / self._rate, self._stride / self._model_rate
+        seconds, frame = self._received_count / self.rate, self._stride / self._model_rate
         quantiles = {
             name: round(1000 * float(np.quantile(latencies, share)), 2) if len(latencies) else None
             for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))
         }
         # The last piece began to be spoken before it arrived.
         span = self._last_arrival - self._first_arrival
-        spoken = seconds - self._last_piece_count / self._rate
+        spoken = seconds - self._last_piece_count / self.rate
         return {
             "frames": len(latencies),
             "sound_s": seconds,

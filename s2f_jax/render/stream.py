@@ -1,7 +1,6 @@
 """`stream`: reads audio as it arrives and writes each frame as soon as it is due."""
 
 import contextlib
-import fractions
 import json
 import os
 import pathlib
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from s2f_jax.render import audio_sources, video_sinks
+from s2f_jax.render import audio_sources, jobs, video_sinks
 from s2f_jax.render.live import LiveGeneration, TimestampedAudioReader
 from s2f_jax.render.portrait import load_portrait
 from s2f_jax.render.signals import handle_signals
+from s2f_jax.render.video_sinks import VideoSink
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
@@ -82,7 +82,7 @@ def stream(
         mark = marks.mark(animator.origin, seed, inputs)
         source_rate = source.rate or animator.rate
         live = LiveGeneration(animator, still, source_rate, seed, recorded and not pace)
-        fps = fractions.Fraction(animator.rate, animator.generator.stride)
+        fps = animator.exact_fps
         file = stack.enter_context(_open_output(output))
         reader = TimestampedAudioReader(source.pieces, source_rate if pace else None)
         signals: list[int] = []
@@ -99,7 +99,7 @@ def stream(
             contextlib.suppress(BrokenPipeError),
         ):
             sink = video_sinks.open_sink(to, file, animator.size, fps, source_rate, mark.metadata)
-            _log(_describe(source.name, source_rate, to, sink, live, animator))
+            _log(_describe(source.name, to, sink, live, animator))
             try:
                 live.run(reader, sink, mark.badge if badge else None)
             except BaseException:
@@ -139,13 +139,8 @@ def _check_arguments(
     elif to is None and by_suffix is None:
         raise UserError(f"--output={output} has no suffix of a video format: give e.g. --to=mp4")
     for flag, name in (("output", output), ("json", json_file)):
-        if name in (None, "-"):
-            continue
-        path = pathlib.Path(name)
-        if path.is_dir():
-            raise UserError(f"--{flag}={name} is a folder: give another name")
-        if not path.parent.is_dir():
-            raise UserError(f"--{flag}={name}: there is no folder {path.parent}; make it first")
+        if name not in (None, "-"):
+            jobs.check_output_file(flag, name)
     if output != "-" and json_file == f"{output}.json":
         raise UserError(f"--json={json_file} is where the provenance goes: give another name")
     return to or by_suffix or "mp4"
@@ -176,13 +171,9 @@ def _log(text: str) -> None:
 
 
 def _describe(
-    name: str,
-    rate: int,
-    to: str,
-    sink: video_sinks.VideoSink,
-    live: LiveGeneration,
-    animator: "Animator",
+    name: str, to: str, sink: VideoSink, live: LiveGeneration, animator: "Animator"
 ) -> str:
+    rate = live.rate
     height, width = animator.size
     delays = [f"{1000 * live.look_ahead:.0f} ms of sound after it"]
     if live.resampling_delay:

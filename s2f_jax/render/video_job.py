@@ -17,6 +17,7 @@ from s2f_jax.render.frame_rate import FrameRateConverter
 from s2f_jax.render.jobs import JobSpec
 
 if TYPE_CHECKING:
+    from s2f_jax.inference.animator import Animator
     from s2f_jax.provenance.marks import Mark
 
 _NO_SAMPLES = np.zeros(0, np.float32)
@@ -33,12 +34,10 @@ class VideoJob:
     Args:
       spec: What to make.
       mark: Provenance to write into the video.
-      rate: The model's audio rate, Hz.
-      model_fps: The model's frames/s.
+      animator: The model.
       fps: The video's frames/s.
       size: The video's height and width, pixels.
       compose: From a frame of the model to a frame of the video, both uint8 [H, W, 3].
-      badge: Whether every frame shows the badge of synthetic media.
       signer: Who signs the video, if anyone.
 
     Raises:
@@ -49,19 +48,17 @@ class VideoJob:
         self,
         spec: JobSpec,
         mark: "Mark",
-        rate: int,
-        model_fps: fractions.Fraction,
+        animator: "Animator",
         fps: fractions.Fraction,
         size: tuple[int, int],
-        compose: Callable[[np.ndarray], np.ndarray] | None = None,
-        badge: bool = False,
-        signer: Signer | None = None,
+        compose: Callable[[np.ndarray], np.ndarray],
+        signer: Signer | None,
     ):
         self.spec, self.done = spec, False
         self.error: UserError | None = None
         self._fps, self._size = fps, size
-        self._mark, self._badge, self._signer = mark, badge, signer
-        self._compose, self._converter = compose, FrameRateConverter(model_fps, fps)
+        self._mark, self._signer = mark, signer
+        self._compose, self._converter = compose, FrameRateConverter(animator.exact_fps, fps)
         self._audio = SoundFile(spec.audio)
         try:
             self._video = VideoFile(
@@ -71,7 +68,7 @@ class VideoJob:
             self._audio.close()
             raise
         self._chunks, self._audio_ended = self._audio.parts(), False
-        self._resample, self._pending = Resampler(self._audio.rate, rate), _NO_SAMPLES
+        self._resample, self._pending = Resampler(self._audio.rate, animator.rate), _NO_SAMPLES
 
     @property
     def active(self) -> bool:
@@ -128,7 +125,7 @@ class VideoJob:
         try:
             for frame in frames:
                 repeats = self._converter.repeats(seconds)
-                picture = self._picture(frame) if repeats else frame
+                picture = self._compose(frame) if repeats else frame
                 for _ in range(repeats):
                     self._video.show(picture)
                 if self._audio_ended and self.frames == math.ceil(seconds * self._fps):
@@ -138,10 +135,6 @@ class VideoJob:
                     return
         except UserError as error:
             self._fail(error)
-
-    def _picture(self, frame: np.ndarray) -> np.ndarray:
-        picture = self._compose(frame) if self._compose else frame
-        return self._mark.badge(picture[None])[0] if self._badge else picture
 
     def _add_provenance(self, video: pathlib.Path) -> None:
         # Called with the complete file before it appears under its name.
