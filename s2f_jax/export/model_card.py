@@ -96,7 +96,7 @@ def _front_matter(
         "pipeline_tag": "image-to-video",
         "tags": [*_TAGS, *config["programs"], "safetensors"],
     }
-    results = [_result(report) for report in reports if not report["of"]]
+    results = [_result(report) for report in reports if not report["note"]]
     if results and config["weights"] == "float32":  # Lossy weights were not evaluated.
         front["model-index"] = [{"name": config["source"]["run"], "results": results}]
     return front
@@ -136,7 +136,7 @@ def _reports(workdir: epath.Path, step: int) -> list[dict[str, Any]]:
                 "corpus": report["corpus"],
                 "split": report["split"],
                 "model": report["rows"]["model"],
-                "of": "" if scored == str(step) else note,
+                "note": "" if scored == str(step) else note,
                 "text": tables.replace("\n## ", "\n#### ").strip(),
             }
         )

@@ -194,9 +194,9 @@ def _search_expressions(
     )
     length = round(_EXPRESSION_SECONDS * animator.fps)
     rows = [
-        [each.video[centred(each.frames[1], length, len(each.video))] for each in of_kind]
-        for of_kind in expressions.found.values()
-        if of_kind
+        [each.video[centred(each.frames[1], length, len(each.video))] for each in kind]
+        for kind in expressions.found.values()
+        if kind
     ]
     return caption, moving.beside(rows) if rows else None
 

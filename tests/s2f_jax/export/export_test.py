@@ -70,7 +70,7 @@ def test_a_wrong_weight_shows_in_the_report(bundle_folder, run_folder, tmp_path)
     assert found["formats"]["onnx"]["difference_same_weights"] < 1e-4
 
 
-def test_every_file_has_its_sum(bundle_folder):
+def test_every_file_has_a_checksum(bundle_folder):
     sums = dict(
         line.split("  ")[::-1] for line in (bundle_folder / "SHA256SUMS").read_text().splitlines()
     )
@@ -108,7 +108,7 @@ def test_the_config_keeps_the_runs_sections(bundle_folder):
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "int8"])
-def test_lossy_weights_are_smaller_and_their_loss_is_told(run_folder, tmp_path, quick, kind):
+def test_lossy_weights_are_smaller_and_their_loss_is_reported(run_folder, tmp_path, quick, kind):
     folder = tmp_path / kind
     export_bundle(str(run_folder), str(folder), "stablehlo,onnx", kind)
     report = measured(folder)
@@ -223,7 +223,7 @@ def test_the_command_line_animates_by_a_bundle(bundle_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (
             {"formats": "coreml"},
@@ -238,17 +238,17 @@ def test_the_command_line_animates_by_a_bundle(bundle_folder, tmp_path):
         ({"output": "gs://bucket/out"}, "is remote: give a local folder"),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_written(run_folder, tmp_path, options, said):
+def test_mistakes_are_reported_and_nothing_is_written(run_folder, tmp_path, options, message):
     given = {"checkpoint": str(run_folder), "output": str(tmp_path / "out")} | options
-    with pytest.raises(UserError, match=said) as told:
+    with pytest.raises(UserError, match=message) as error:
         export_bundle(**given)
-    assert "\n" not in str(told.value) and list(tmp_path.iterdir()) == []
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_is_left_alone(run_folder, bundle_folder, tmp_path):
+def test_existing_files_are_left_alone(run_folder, bundle_folder, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    for output, said in ((tmp_path, "is not empty"), (tmp_path / "notes.txt", "is a file")):
-        with pytest.raises(UserError, match=said):
+    for output, message in ((tmp_path, "is not empty"), (tmp_path / "notes.txt", "is a file")):
+        with pytest.raises(UserError, match=message):
             export_bundle(str(run_folder), str(output))
     with pytest.raises(UserError, match="is an exported bundle"):
         export_bundle(str(bundle_folder), str(tmp_path / "out"))
@@ -263,12 +263,12 @@ def test_what_is_there_is_left_alone(run_folder, bundle_folder, tmp_path):
         ("tflite", "ai_edge_litert", "tensorflow"),
     ],
 )
-def test_without_its_package_a_format_is_told(
+def test_without_its_package_a_format_is_reported(
     run_folder, tmp_path, monkeypatch, name, package, extra
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else True)
-    said = rf"--formats={name} needs {package}: pip install 's2f_jax\[{extra}\]'"
-    with pytest.raises(UserError, match=said):
+    message = rf"--formats={name} needs {package}: pip install 's2f_jax\[{extra}\]'"
+    with pytest.raises(UserError, match=message):
         export_bundle(str(run_folder), str(tmp_path / "out"), formats=name)
 
 
@@ -282,7 +282,7 @@ def test_a_failure_half_way_leaves_nothing(run_folder, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_that_are_not_finite_are_told(tmp_path):
+def test_weights_that_are_not_finite_are_reported(tmp_path):
     state = tiny_state(tiny_config())
     state.params["generator"]["frame_decoder"]["start"]["kernel"] *= np.nan
     folder = tiny_run(tmp_path / "run", state=state)
@@ -293,8 +293,10 @@ def test_weights_that_are_not_finite_are_told(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_format_that_is_off_is_told(run_folder, tmp_path, quick, monkeypatch, capsys):
+def test_a_format_beyond_the_tolerance_is_reported(
+    run_folder, tmp_path, quick, monkeypatch, capsys
+):
     monkeypatch.setattr(parity, "TOLERANCE", 1e-9)
     export_bundle(str(run_folder), str(tmp_path / "out"))
-    told = capsys.readouterr().err
-    assert "stablehlo differs by" in told and "more than 1e-09: see" in told
+    stderr = capsys.readouterr().err
+    assert "stablehlo differs by" in stderr and "more than 1e-09: see" in stderr

@@ -58,7 +58,7 @@ def test_the_graphs_are_the_networks(tmp_path, fields):
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 1), (3, 1), (1, 75), (3, 75)])
-def test_batch_and_length_are_free(tmp_path, batch, frames):
+def test_batch_and_length_may_be_any(tmp_path, batch, frames):
     generator, variables, (still, windows, noise), (_, expected) = tiny_example(batch, frames)
     run = Session(tmp_path, generator, variables)
     known = {"windows": windows, "noise": noise, **silence(generator, batch)}

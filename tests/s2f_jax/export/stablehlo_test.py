@@ -35,7 +35,7 @@ def test_the_programs_are_the_networks(fields):
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 1), (3, 1), (1, 75), (3, 75)])
-def test_batch_and_length_are_free(batch, frames):
+def test_batch_and_length_may_be_any(batch, frames):
     generator, variables, (still, windows, noise), (_, expected) = tiny_example(batch, frames)
     weights = bundle.flatten_weights(fused_generator.fuse_weights(generator, variables))
     made = loaded(generator)

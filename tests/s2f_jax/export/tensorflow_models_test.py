@@ -55,7 +55,9 @@ def test_the_format_is_the_checkpoint(tensorflow_folder, name):
     assert all(case["difference"] < 1e-4 for case in cases)
 
 
-def test_all_has_its_sum_and_names_no_folder_of_this_machine(tensorflow_folder, run_folder):
+def test_every_file_has_a_checksum_and_names_no_folder_of_this_machine(
+    tensorflow_folder, run_folder
+):
     sums = (tensorflow_folder / "SHA256SUMS").read_text()
     own = [str(ROOT), str(run_folder.parent)]
     for path in tensorflow_folder.rglob("*.*"):
@@ -131,7 +133,7 @@ def test_the_bundle_runs_without_jax(tensorflow_folder, run_folder, tmp_path, ru
     assert drawn.shape == expected.shape and np.abs(drawn - expected).max() <= 1
 
 
-def test_a_damaged_saved_model_is_told(tensorflow_folder, tmp_path):
+def test_a_damaged_saved_model_is_reported(tensorflow_folder, tmp_path):
     import shutil
 
     folder = shutil.copytree(tensorflow_folder, tmp_path / "bundle")
@@ -142,13 +144,13 @@ def test_a_damaged_saved_model_is_told(tensorflow_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "message"),
     [("import os; os.abort()", "exit code -6"), ("1 / 0", "ZeroDivisionError: division")],
 )
-def test_a_converter_that_fails_is_told(run_folder, tmp_path, monkeypatch, program, said):
+def test_a_converter_that_fails_is_reported(run_folder, tmp_path, monkeypatch, program, message):
     from s2f_jax.export import tensorflow_models
 
     monkeypatch.setattr(tensorflow_models, "_CONVERT", program)
-    with pytest.raises(UserError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(message)):
         export_bundle(str(run_folder), str(tmp_path / "out"), formats="tflite")
     assert list(tmp_path.iterdir()) == []

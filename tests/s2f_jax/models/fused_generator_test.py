@@ -42,7 +42,7 @@ def made(**fields):
         {"audio_rate": 50000, "window": 10000},
     ],
 )
-def test_folded_is_the_generator(fields):
+def test_fused_weights_give_the_frames_of_the_generator(fields):
     g, variables, still, windows, noise = made(**fields)
     carry = g.initial_carry(2)
     identity = g.apply(variables, still, method="identify")

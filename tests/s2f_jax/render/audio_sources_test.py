@@ -68,7 +68,7 @@ def test_every_wav_is_the_mean_of_its_channels(read, kind, channels, extensible)
     np.testing.assert_allclose(heard, samples.mean(axis=1), atol=0.02 if kind == "<i1" else 1e-4)
 
 
-def test_chunks_around_the_sound_are_none_of_it(read):
+def test_other_chunks_of_a_wav_are_skipped(read):
     extra = b"LIST" + struct.pack("<I", 5) + b"hello\0"
     _, plain = read(wav(NOISE))
     _, heard = read(wav(NOISE, before=extra, after=extra))
@@ -76,7 +76,7 @@ def test_chunks_around_the_sound_are_none_of_it(read):
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_a_wav_from_a_pipe_does_not_know_its_length(read, size):
+def test_a_wav_from_a_pipe_may_lack_its_length(read, size):
     assert len(read(wav(NOISE, size=size))[1]) == len(NOISE)
 
 
@@ -88,7 +88,7 @@ def test_raw_samples(read):
     assert source.rate is None and heard == pytest.approx(mono[:, 0], abs=1e-6)
 
 
-def test_standard_input_is_looked_at(monkeypatch):
+def test_the_format_of_standard_input_is_detected(monkeypatch):
     for data, rate in ((wav(NOISE, rate=8000), 8000), (b"RI" + bytes(100), None), (b"", None)):
         left = [data[:2], data[2:]]
         monkeypatch.setattr(
@@ -103,7 +103,7 @@ NAN = np.array([[0.1], [0.2], [np.nan], [0.3]])
 
 
 @pytest.mark.parametrize(
-    ("data", "form", "said"),
+    ("data", "form", "message"),
     [
         (b"", "wav", "is not a WAV .*: give its --format"),
         (b"noise" * 20, "wav", "is not a WAV"),
@@ -121,13 +121,13 @@ NAN = np.array([[0.1], [0.2], [np.nan], [0.3]])
         (encoded(np.array([[np.inf]]), "<f4"), "f32le", "sample 0 of .* is not finite: give"),
     ],
 )
-def test_sound_that_is_none_is_told(read, data, form, said):
-    with pytest.raises(UserError, match=said) as told:
+def test_invalid_audio_is_reported(read, data, form, message):
+    with pytest.raises(UserError, match=message) as error:
         read(data, form)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_what_came_before_the_mistake_was_heard(tmp_path):
+def test_audio_before_an_error_is_returned(tmp_path):
     (tmp_path / "a").write_bytes(encoded(NOISE[:, :1], "<i2") + b"x")
     source, heard = audio_sources.open_audio(str(tmp_path / "a"), "s16le", 16000), 0
     with pytest.raises(UserError):
@@ -137,7 +137,7 @@ def test_what_came_before_the_mistake_was_heard(tmp_path):
     assert heard == len(NOISE)
 
 
-def test_a_rate_that_contradicts_the_sound_is_told(read, tmp_path):
+def test_a_rate_that_contradicts_the_audio_is_reported(read, tmp_path):
     assert read(wav(NOISE, rate=8000), "wav", 8000)[0].rate == 8000
     with pytest.raises(UserError, match="--rate=9000, but .* says 8000 Hz: leave --rate out"):
         read(wav(NOISE, rate=8000), "wav", 9000)
@@ -176,7 +176,7 @@ def recorder(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", module)
 
 
-def test_a_microphone_is_heard_block_by_block(recorder):
+def test_a_microphone_is_read_block_by_block(recorder):
     source = audio_sources.open_microphone("", None)
     assert source.rate == 44100
     heard = [next(source.pieces) for _ in range(3)]
@@ -186,7 +186,7 @@ def test_a_microphone_is_heard_block_by_block(recorder):
     assert audio_sources.open_microphone("2", 16000).rate == 16000
 
 
-def test_a_microphone_that_is_none_is_told(recorder, monkeypatch):
+def test_a_missing_microphone_is_reported(recorder, monkeypatch):
     with pytest.raises(UserError, match="--microphone=none: cannot record"):
         audio_sources.open_microphone("none", 16000)
 

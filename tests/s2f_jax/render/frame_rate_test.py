@@ -30,7 +30,7 @@ def test_rates_as_people_write_them(text, rate):
 
 
 @pytest.mark.parametrize("text", ["0", "-25", "0.99", "121", "1e9", "nan", "inf", "25/0", "", "x"])
-def test_what_is_no_rate_is_told(text):
+def test_an_invalid_rate_is_reported(text):
     with pytest.raises(
         UserError, match=f"--fps={text}: must be (a frame rate such as|in .1, 120. frames/s)"
     ):
@@ -40,7 +40,7 @@ def test_what_is_no_rate_is_told(text):
 @pytest.mark.parametrize("own", [Fraction(25), Fraction(16000, 533)])
 @pytest.mark.parametrize("shown", ["1", "10", "24000/1001", "25", "30000/1001", "50", "60", "120"])
 @pytest.mark.parametrize("samples", [1, 640, 16000, 16001, 47999, 160001])
-def test_frame_k_is_the_one_on_show_at_its_time(own, shown, samples):
+def test_frame_k_is_the_model_frame_at_its_time(own, shown, samples):
     """And there are exactly ceil(seconds * shown), however much sound is known on the way."""
     shown, seconds = Fraction(shown), Fraction(samples, 16000)
     retimed, sources = FrameRateConverter(own, shown), []

@@ -75,7 +75,7 @@ def levels(frames, row, column):
     return frames[:, top : top + HEIGHT, left : left + WIDTH].mean(axis=(1, 2, 3))
 
 
-def test_what_is_shown_is_what_the_model_makes_of_the_clips_that_are_named(made, animator, capsys):
+def test_animations_show_what_the_model_generates_for_the_named_clips(made, animator, capsys):
     folder = made(seed=3)
     page = (folder / "README.md").read_text()
     one_sound = shown(folder / "one_sound.webp")
@@ -102,8 +102,8 @@ def test_what_is_shown_is_what_the_model_makes_of_the_clips_that_are_named(made,
     both = shown(folder / "real_and_generated.webp")
     assert both.shape == (FRAMES, 2 * HEIGHT + GAP, 5 * WIDTH + 4 * GAP, 3)
     assert levels(both, 0, 0) == pytest.approx(np.full(FRAMES, speaking.frames.mean()), abs=2)
-    told = "Blinks and raised brows: Not searched. no model"
-    assert told in capsys.readouterr().out and "Not searched. no model" in page
+    message = "Blinks and raised brows: Not searched. no model"
+    assert message in capsys.readouterr().out and "Not searched. no model" in page
     assert not (folder / "expressions.webp").exists()
 
 
@@ -117,10 +117,10 @@ def test_every_picture_says_that_it_is_synthetic_and_what_made_it(made, run_fold
         "real_and_generated.webp",
     ]
     for name in pictures:
-        said = marks.read_marks(folder / name)
-        assert said.synthetic and said.unchanged and said.sidecar["seed"] == 3
-        assert said.sidecar["digitalSourceType"] == marks.COMPOSITE
-        assert said.sidecar["video"]["frames"] == FRAMES
+        provenance = marks.read_marks(folder / name)
+        assert provenance.synthetic and provenance.unchanged and provenance.sidecar["seed"] == 3
+        assert provenance.sidecar["digitalSourceType"] == marks.COMPOSITE
+        assert provenance.sidecar["video"]["frames"] == FRAMES
         if name.endswith(".webp"):
             with Image.open(folder / name) as picture:
                 assert marks.COMPOSITE.encode() in picture.info["xmp"]
@@ -135,7 +135,7 @@ def test_every_picture_says_that_it_is_synthetic_and_what_made_it(made, run_fold
     assert command[4:] == ["--split=test", "--seed=3"]
 
 
-def test_words_are_shown_as_they_are(made):
+def test_markup_in_transcripts_is_escaped(made):
     odd = dataclasses.replace(clip(0), transcript="<img src=x> ![a](b) `c`", speaker="")
     page = (made([odd]) / "README.md").read_text()
     shown = page.split("“")[1].split("”")[0]
@@ -227,13 +227,13 @@ def test_where_nothing_moves_there_is_no_picture_of_it(made, capsys):
         def __init__(self):
             self.seen = 3
 
-    folder, told = made(faces=Still), "blinks: none was found; raised brows: none was found"
+    folder, message = made(faces=Still), "blinks: none was found; raised brows: none was found"
     assert not (folder / "expressions.webp").exists()
-    assert told in capsys.readouterr().out and told in (folder / "README.md").read_text()
+    assert message in capsys.readouterr().out and message in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
-    "wrong,said",
+    "wrong,message",
     [
         ({"clips": []}, "--split=test of demo has no clips"),
         ({"name": "full"}, "is not empty"),
@@ -241,10 +241,10 @@ def test_where_nothing_moves_there_is_no_picture_of_it(made, capsys):
         ({"seed": 2**32}, "seed=4294967296 is out of range"),
     ],
 )
-def test_mistakes_are_one_sentence_and_leave_nothing(made, tmp_path, wrong, said):
+def test_mistakes_are_one_sentence_and_leave_nothing(made, tmp_path, wrong, message):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").touch()
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         made(**wrong)
     assert [p.name for p in tmp_path.iterdir()] == ["full"]
 

@@ -34,7 +34,7 @@ def portrait(tmp_path, monkeypatch):
     return picture
 
 
-def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
+def test_paste_back_changes_the_face_alone(call, tmp_path, portrait, capsys):
     output = call(aligned=False, image=tmp_path / "portrait.png", paste_back=True)
     frames = decode.decode_clip(output).frames.astype(int)
     assert "13 frames, 0.52 s, 81x95" in capsys.readouterr().out

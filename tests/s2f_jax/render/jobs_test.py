@@ -51,7 +51,7 @@ def test_commas_part_names_but_not_within_a_file_s(here):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (
             {"images": ["a", "b"], "audios": ["x", "y", "z"]},
@@ -70,9 +70,9 @@ def test_commas_part_names_but_not_within_a_file_s(here):
         ({"images": ["f/A.png", "g/a.png"], "output": "out"}, "would both be out/a_x.mp4: rename"),
     ],
 )
-def test_what_cannot_be_is_told(here, options, said):
+def test_invalid_jobs_are_reported(here, options, message):
     (here / "file").write_text("")
     given = {"images": ["a.png"], "audios": ["x.wav"], "output": "o.mp4", "seed": 0}
     given |= {"num_samples": 1} | options
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         plan_jobs(**given)

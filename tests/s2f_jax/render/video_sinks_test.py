@@ -32,7 +32,7 @@ def opened(tmp_path):
     os.close(number)
 
 
-def test_raw_pictures_are_their_bytes(opened):
+def test_raw_frames_are_their_bytes(opened):
     sink, written = opened[0]("rgb24"), opened[1]
     for t, frame in enumerate(FRAMES):
         sink.sound(np.zeros(640, np.float32))
@@ -56,7 +56,7 @@ def test_y4m_says_its_size_and_rate(opened):
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 50000])
-def test_what_is_out_of_an_mp4_can_be_seen(opened, rate):
+def test_frames_that_are_out_of_an_mp4_can_be_decoded(opened, rate):
     sink, written = opened[0]("mp4", rate), opened[1]
     tone = np.sin(np.arange(3 * rate) / 9).astype(np.float32) / 2
     ahead = round(0.06 * rate)  # A frame's window ends after it.
