@@ -163,7 +163,7 @@ def read_bundle(path: epath.PathLike) -> tuple[schema.Config, fused_generator.We
         weights = bundle_runtime.read_weights(folder, WEIGHTS_FILE)
     except bundle_runtime.BundleError as error:
         raise UserError(str(error)) from error
-    if config.get("schema") != schema.SCHEMA:
+    if config.get("schema") not in schema.GENERATOR_SCHEMAS:
         raise UserError(
             f"{folder / CONFIG_FILE} has schema {config.get('schema')} and this version reads"
             f" {schema.SCHEMA}: use the version of s2f_jax that it names under made_with"
