@@ -25,7 +25,7 @@ class CorpusConfig(tfds.core.BuilderConfig):
         self.name = f"{self.height}x{self.width}_{self.audio_rate}hz_{self.fps}fps"
 
 
-def normal_text(text: str) -> str:
+def normalize_text(text: str) -> str:
     """What is said as transcripts have it: words in lower case, with their apostrophes, no marks.
 
     Of any script: a letter's accents and vowel signs (Unicode's M) belong to it.
@@ -57,7 +57,7 @@ def features() -> tfds.features.FeaturesDict:
     )
 
 
-def check(example: dict, form: CorpusConfig) -> None:
+def check_example(example: dict, form: CorpusConfig) -> None:
     """Raises ValueError where an example breaks the contract: TFDS would hide the reason."""
     t = len(example["frames"])
     arrays = {

@@ -27,7 +27,7 @@ def data_dir(data: Mapping[str, Any], flag: str | None = None) -> str:
     return os.path.expanduser(flag or data["dir"] or default)
 
 
-def corpora() -> list[str]:
+def corpus_names() -> list[str]:
     """The names that config.data.corpus takes: every package here that has a builder."""
     builders = pathlib.Path(__file__).parent.glob("*/*_dataset_builder.py")
     return sorted(path.parent.name for path in builders)
@@ -48,7 +48,7 @@ def prepare(
       UserError: an unknown corpus, or whatever its builder finds wrong.
     """
     corpus, start = data["corpus"], time.monotonic()
-    builder = builder_of(data, manual_dir, data_dir)
+    builder = make_builder(data, manual_dir, data_dir)
     made = builder.data_path.exists()
     if not made:
         if is_remote(data_dir):
@@ -58,7 +58,9 @@ def prepare(
             )
         beam = _beam_config(corpus, builder, beam_pipeline_options)
         with _only_one(epath.Path(data_dir), corpus):
-            builder = builder_of(data, manual_dir, data_dir)  # By another run, it may be there now.
+            builder = make_builder(
+                data, manual_dir, data_dir
+            )  # By another run, it may be there now.
             if not sys.stderr.isatty():
                 tfds.disable_progress_bar()
             # What killed runs left half-made; their aligned clips are in the cache.
@@ -84,7 +86,7 @@ def prepare(
     return summary
 
 
-def prepared(
+def prepared_builder(
     data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
 ) -> tfds.core.DatasetBuilder:
     """The builder of shards that are there.
@@ -92,7 +94,7 @@ def prepared(
     Raises:
       UserError: they are not, or they were made with other options.
     """
-    builder = builder_of(data, manual_dir, data_dir)
+    builder = make_builder(data, manual_dir, data_dir)
     if not builder.data_path.exists():
         raise UserError(
             f"there are no shards in {builder.data_path}: run `python -m s2f_jax.main prepare` "
@@ -101,14 +103,14 @@ def prepared(
     return builder
 
 
-def builder_of(
+def make_builder(
     data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
 ) -> tfds.core.DatasetBuilder:
     """The corpus's builder; a corpus that is drawn takes no manual_dir and no speakers."""
     corpus = data["corpus"]
-    if corpus not in corpora():
+    if corpus not in corpus_names():
         raise UserError(
-            f"There is no corpus {corpus!r}; config.data.corpus is one of {', '.join(corpora())}."
+            f"There is no corpus {corpus!r}; config.data.corpus is one of {', '.join(corpus_names())}."
         )
     module = importlib.import_module(f"data_pipelines.{corpus}.{corpus}_dataset_builder")
     takes = inspect.signature(module.builder).parameters

@@ -66,7 +66,7 @@ def file_stamp(path: pathlib.Path) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
-def files_below(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
+def find_files(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
     """The files of a suffix, in upper or lower case, in order; also in linked folders.
 
     Without hidden ones, such as those that a Mac adds (._x); with links that lead nowhere. Raises
@@ -100,13 +100,13 @@ def align_clip(raw: RawClip, form: CorpusConfig, find: Callable) -> AlignedClip:
       BadClip: the clip is unfit, with the reason.
     """
     source = _source(raw)
-    with decode.opened(source) as container:
+    with decode.open_video(source) as container:
         pictures = video.VideoReader(container)
         if not container.streams.audio:
             raise BadClip("no sound")
-        tracked = tracking.follow(_images(pictures, raw, form), find)
+        tracked = tracking.track_face(_images(pictures, raw, form), find)
         jpegs, landmarks, blink = [], [], []
-        for face, steadied in tracking.steady(tracked, _SMOOTHING):
+        for face, steadied in tracking.smooth_landmarks(tracked, _SMOOTHING):
             frame, points = _align(face, steadied, len(jpegs), form)
             jpegs.append(images.encode_jpeg(frame))
             landmarks.append(points)
@@ -132,7 +132,7 @@ def align_clip(raw: RawClip, form: CorpusConfig, find: Callable) -> AlignedClip:
     )
 
 
-def example(raw: RawClip, aligned: AlignedClip, form: CorpusConfig) -> dict:
+def make_example(raw: RawClip, aligned: AlignedClip, form: CorpusConfig) -> dict:
     """The two together, as corpus.features() has it."""
     return {
         "id": raw.id,
@@ -180,13 +180,13 @@ def _images(pictures: video.VideoReader, raw: RawClip, form: CorpusConfig) -> It
 
 
 def _align(
-    face: tracking.Tracked, steadied: np.ndarray, t: int, form: CorpusConfig
+    face: tracking.TrackedFace, steadied: np.ndarray, t: int, form: CorpusConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """-> uint8 [height, width, 3] and the landmarks in it, by the steadied face's transform."""
     height, width = form.height, form.width
     transform = alignment.face_transform(steadied, height, width)
     points = alignment.transform_points(transform, face.landmarks)
-    off = np.abs(points[list(alignment.STABLE)] - alignment.canonical(height, width)).max()
+    off = np.abs(points[list(alignment.STABLE)] - alignment.canonical_points(height, width)).max()
     if off > _MAX_OFF * height:  # Of GRID's good clips, none is off by 3 % of the height.
         raise BadClip(f"the face jumps at frame {t}")
     return alignment.align(face.image, transform, height, width), points

@@ -39,7 +39,7 @@ class RecordedConfig(contract.CorpusConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class CorpusContents:
     """What there is of a corpus."""
 
     clips: list[RawClip]
@@ -78,7 +78,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return result
 
     @abc.abstractmethod
-    def find(self, download_dir: epath.Path) -> Found:
+    def find(self, download_dir: epath.Path) -> CorpusContents:
         """The raw clips: those in form.manual_dir, else downloaded into `download_dir`."""
 
     def transcript_of(self, clip_id: str) -> str | None:
@@ -121,8 +121,8 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._report(found, bad)
         self._draw_contact_sheets(good, cache)
         facts = {raw.id: cache.facts(raw) for raw in good}
-        same = worker_pool.same_recordings(facts)
-        parts = shards.assign(good, found.splits, same, by=found.splits_by)
+        same = worker_pool.duplicate_recordings(facts)
+        parts = shards.assign_splits(good, found.splits, same, by=found.splits_by)
         for split, names in found.splits.items():
             if split not in parts:
                 said = ", ".join(sorted(names)) or "anyone"
@@ -139,14 +139,14 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return {
             split: [
                 functools.partial(_examples, shard, cache, progress)
-                for shard in shards.plan(raws, sizes)
+                for shard in shards.plan_shards(raws, sizes)
             ]
             # TFDS runs Beam's pipeline anew for each split, with all splits before it.
             for split, raws in sorted(parts.items(), key=lambda part: len(part[1]))
         }
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
-        return shards.Writer()
+        return shards.ShardWriter()
 
     def _align(self, raws: Sequence[RawClip], cache: Cache) -> dict[str, str]:
         """-> {id: reason} of the clips that are quarantined; the others are in the cache."""
@@ -164,7 +164,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 "GB free: make room and run the same command again; what is aligned is kept."
             )
 
-    def _report(self, found: Found, bad: dict[str, str]) -> None:
+    def _report(self, found: CorpusContents, bad: dict[str, str]) -> None:
         """Writes quarantine.json; stops the build where too much is in it."""
         count = len(found.clips) + len(found.unusable)
         report = {
@@ -190,13 +190,13 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         for raw in raws:
             by_speaker[raw.speaker].append(raw)
         for speaker, own in by_speaker.items():
-            shown = contact_sheet.spread(own, contact_sheet.CLIPS)
+            shown = contact_sheet.evenly_spaced(own, contact_sheet.ROWS)
             sheet = contact_sheet.contact_sheet([cache.load(raw).jpegs for raw in shown])
             path = self.form_path / "contact_sheets" / f"{speaker}.png"
             files.write_atomically(path, images.encode_png(sheet))
 
 
-def _check_ids(found: Found) -> None:
+def _check_ids(found: CorpusContents) -> None:
     ids = collections.Counter([*(raw.id for raw in found.clips), *found.unusable])
     twice = sorted(name for name, count in ids.items() if count > 1)
     if twice:
@@ -212,8 +212,8 @@ def _examples(
 ) -> Iterator[tuple[str, dict]]:
     """What is in a shard; here or in one of Beam's workers."""
     for raw in raws:
-        example = align_clip.example(raw, cache.load(raw), cache.form)
-        contract.check(example, cache.form)
+        example = align_clip.make_example(raw, cache.load(raw), cache.form)
+        contract.check_example(example, cache.form)
         yield raw.id, example
         if progress:
             progress.step()

@@ -22,7 +22,7 @@ _VERSION = 2  # Of what Cache.save keeps, fingerprint and all; a new one makes e
 
 
 @dataclasses.dataclass(frozen=True)
-class ClipFacts:
+class ClipSummary:
     """What a builder has to know of every aligned clip at once."""
 
     frames: int
@@ -92,14 +92,14 @@ class Cache:
                 audio=kept["audio"],
             )
 
-    def facts(self, raw: RawClip) -> ClipFacts:
+    def facts(self, raw: RawClip) -> ClipSummary:
         """What is known of a clip that was kept, without reading its frames and sound."""
         with self.path(raw, "npz").open("rb") as file, np.load(file) as kept:
             members = kept.zip.infolist()  # With the check sums of what they hold.
             sums = [(m.CRC, m.file_size) for m in members if m.filename in _CONTENT]
             size = sum(m.file_size for m in members)
             fingerprint = duplicates.Fingerprint(kept["words"], kept["picture"])
-            return ClipFacts(len(kept["sizes"]), size, tuple(sums), fingerprint)
+            return ClipSummary(len(kept["sizes"]), size, tuple(sums), fingerprint)
 
     def save_reason(self, raw: RawClip, reason: str) -> None:
         """Keeps why a clip is quarantined."""

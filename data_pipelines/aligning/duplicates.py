@@ -55,7 +55,7 @@ def fingerprint(audio: np.ndarray, rate: int, jpegs: Sequence[bytes]) -> Fingerp
     return Fingerprint(_words(samples * 32768), np.rint(picture).astype(np.uint8).ravel())
 
 
-def pairs(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int, float]]:
+def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int, float]]:
     """The pairs (i, j, share of equal bits) of the same recording, i < j, most alike first."""
     if not fingerprints:
         return []

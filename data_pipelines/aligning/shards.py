@@ -20,7 +20,7 @@ from data_pipelines.common.errors import UserError
 SHARD_BYTES = 256 << 20  # About; while a shard is written, its examples are in memory.
 
 
-class Writer(tfds.core.ExampleWriter):
+class ShardWriter(tfds.core.ExampleWriter):
     """array_record files: the same examples give the same bytes, and a file appears whole."""
 
     def __init__(self):
@@ -54,7 +54,7 @@ def _canonical(example: bytes) -> bytes:
     return message.Example.FromString(example).SerializeToString(deterministic=True)
 
 
-def assign(
+def assign_splits(
     raws: Sequence[RawClip],
     splits: Mapping[str, Collection[str]],
     same: Iterable[tuple[str, str]],
@@ -90,7 +90,7 @@ def assign(
     return {split: part for split, part in parts.items() if part}
 
 
-def plan(raws: Sequence[RawClip], sizes: Mapping[str, int]) -> list[list[RawClip]]:
+def plan_shards(raws: Sequence[RawClip], sizes: Mapping[str, int]) -> list[list[RawClip]]:
     """The clips of each shard; `sizes` {id: bytes} and the ids alone decide."""
     order = sorted(raws, key=lambda raw: hashlib.sha256(raw.id.encode()).digest())
     ends = np.cumsum([sizes[raw.id] for raw in order])

@@ -13,20 +13,20 @@ import cv2
 
 from data_pipelines.aligning import align_clip, duplicates
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.cache import Cache, ClipFacts
+from data_pipelines.aligning.cache import Cache, ClipSummary
 from data_pipelines.common.errors import BadClip
 from data_pipelines.common.progress import Progress
 from data_pipelines.faces import landmarks, tracking
 
 
-def same_recordings(facts: Mapping[str, ClipFacts]) -> Iterator[tuple[str, str]]:
+def duplicate_recordings(facts: Mapping[str, ClipSummary]) -> Iterator[tuple[str, str]]:
     """Pairs of ids: first those of equal content, then those that sound and look the same."""
     first: dict[tuple, str] = {}
     for name, fact in facts.items():
         if (other := first.setdefault(fact.content, name)) != name:
             yield name, other
     ids = list(facts)
-    for i, j, _ in duplicates.pairs([fact.fingerprint for fact in facts.values()]):
+    for i, j, _ in duplicates.find_duplicates([fact.fingerprint for fact in facts.values()]):
         yield ids[i], ids[j]
 
 

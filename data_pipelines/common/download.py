@@ -74,7 +74,7 @@ def local_copy(folder: epath.Path, names: Callable[[str], bool]) -> epath.Path:
     return epath.Path(local)
 
 
-class Model(NamedTuple):
+class ModelFile(NamedTuple):
     """A model's file, fetched on first use."""
 
     name: str
@@ -83,7 +83,7 @@ class Model(NamedTuple):
     variable: str  # Of the environment: where the file is instead.
 
 
-def local_model(model: Model) -> pathlib.Path | None:
+def local_model(model: ModelFile) -> pathlib.Path | None:
     """A model's file: where the environment variable says, else in the cache; None: in neither.
 
     Raises:
@@ -106,7 +106,7 @@ def cached_model(name: str, url: str, sha256: str, variable: str) -> pathlib.Pat
     Raises:
       UserError: it is in none of these places.
     """
-    path = local_model(Model(name, url, sha256, variable))
+    path = local_model(ModelFile(name, url, sha256, variable))
     if path is not None:
         return path
     try:

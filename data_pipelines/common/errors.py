@@ -19,7 +19,7 @@ class CorruptRecord(UserError):
     """A record of a shard that cannot be used: its number, the shard, the reason, the cure."""
 
 
-def printable(text: object) -> str:
+def make_printable(text: object) -> str:
     """As a terminal may be given it: the name of a file can hold what moves the cursor or begins
     a new line, or bytes of no encoding."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -12,7 +12,7 @@ from etils import epath
 
 from data_pipelines.common.errors import UserError
 
-VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
+VIDEO_SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 
 
 def is_remote(path: str | os.PathLike) -> bool:
@@ -20,7 +20,7 @@ def is_remote(path: str | os.PathLike) -> bool:
     return "://" in os.fspath(path)
 
 
-def existing(path: str | os.PathLike, what: str, pipe: bool = False) -> pathlib.Path:
+def require_file(path: str | os.PathLike, what: str, pipe: bool = False) -> pathlib.Path:
     """The path, if a file can be read there. pipe: what is read once, and may have no end, will do.
 
     Raises:
@@ -44,7 +44,7 @@ def existing(path: str | os.PathLike, what: str, pipe: bool = False) -> pathlib.
         raise UserError(f"Cannot read {path} ({e.strerror}); check its permissions.") from e
 
 
-def videos_in(folder: str | os.PathLike, flag: str) -> dict[str, epath.Path]:
+def list_videos(folder: str | os.PathLike, flag: str) -> dict[str, epath.Path]:
     """Name without suffix -> video file, of a folder that the flag named.
 
     Raises:
@@ -54,7 +54,7 @@ def videos_in(folder: str | os.PathLike, flag: str) -> dict[str, epath.Path]:
         raise UserError(f"{flag}={folder} is not a folder; give one with videos in it.")
     found: dict[str, epath.Path] = {}
     for path in sorted(epath.Path(folder).iterdir()):
-        if path.suffix.lower() in VIDEOS:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
             if path.stem in found:
                 raise UserError(
                     f"{flag}={folder} has both {found[path.stem].name} and {path.name};"
@@ -62,13 +62,13 @@ def videos_in(folder: str | os.PathLike, flag: str) -> dict[str, epath.Path]:
                 )
             found[path.stem] = path
     if not found:
-        kinds = ", ".join(sorted(VIDEOS))
+        kinds = ", ".join(sorted(VIDEO_SUFFIXES))
         raise UserError(f"{flag}={folder} has no video in it; give a folder of {kinds} files.")
     return found
 
 
 @contextlib.contextmanager
-def writing(target: str | os.PathLike) -> Iterator[None]:
+def explain_write_errors(target: str | os.PathLike) -> Iterator[None]:
     """Around what writes to a file that a person named.
 
     Raises:
@@ -94,7 +94,7 @@ class PartialFile:
 
     def __init__(self, target: str | os.PathLike):
         self.target, self._remote = epath.Path(target), is_remote(target)
-        with writing(target):
+        with explain_write_errors(target):
             if self.target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "it is a folder")
             with contextlib.suppress(FileNotFoundError):
@@ -106,7 +106,7 @@ class PartialFile:
         self.path = pathlib.Path(folder) / name
 
     def appear(self) -> None:
-        with writing(self.target):
+        with explain_write_errors(self.target):
             if self._remote:
                 epath.Path(self.path).copy(self.target, overwrite=True)
             else:
@@ -124,7 +124,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
     """
     part = PartialFile(path)
     try:
-        with writing(path):
+        with explain_write_errors(path):
             part.path.write_bytes(data)
         part.appear()
     finally:

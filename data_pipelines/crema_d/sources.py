@@ -6,7 +6,7 @@ from collections.abc import Collection
 from data_pipelines import splits
 from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.base_builder import Found
+from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.crema_d import sentences
 
@@ -20,7 +20,7 @@ _POINTER_FOUND = f"a git-LFS pointer instead of the video: {_PULL}"
 _UNFIT = {"1064_IEO_DIS_MD": "a minute long, with every emotion"}
 
 
-def find(folder: pathlib.Path, actors: Collection[str]) -> Found:
+def find(folder: pathlib.Path, actors: Collection[str]) -> CorpusContents:
     """The clips of the actors; sound is the video's own, which is in step with it.
 
     Raises:
@@ -30,7 +30,7 @@ def find(folder: pathlib.Path, actors: Collection[str]) -> Found:
         raise UserError(f"There is no folder {folder}; --manual_dir should hold {LAYOUT}.")
     found: dict[str, RawClip] = {}
     unusable: dict[str, str] = {}
-    for path in align_clip.files_below(folder, ".flv"):
+    for path in align_clip.find_files(folder, ".flv"):
         try:
             actor, said = sentences.parse(path.stem)
             if actor in actors:
@@ -52,7 +52,7 @@ def find(folder: pathlib.Path, actors: Collection[str]) -> Found:
         )
     there = {raw.speaker for raw in found.values()}
     absent = [actor for actor in actors if actor not in there]
-    return Found(list(found.values()), unusable, absent, splits.CREMA_D)
+    return CorpusContents(list(found.values()), unusable, absent, splits.CREMA_D)
 
 
 def _clip(path: pathlib.Path, actor: str, said: str) -> RawClip:

@@ -72,7 +72,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
-        return shards.Writer()
+        return shards.ShardWriter()
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager):
         del dl_manager

@@ -15,12 +15,12 @@ CANONICAL = np.array(
 )
 
 
-def canonical(height: int, width: int) -> np.ndarray:
+def canonical_points(height: int, width: int) -> np.ndarray:
     """The five stable points (x, y) of an aligned height x width image, [5, 2]."""
     return (CANONICAL + 0.5) * (width / 96, height / 128) - 0.5
 
 
-def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+def fit_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The rotation, scale and shift [2, 3] that takes points [N, 2] closest to target [N, 2].
 
     Least squares; never a reflection. With points as complex numbers it is z -> a z + b.
@@ -42,8 +42,8 @@ def face_transform(
 ) -> np.ndarray:
     """Landmarks [68, 2] of an image -> its transform [2, 3] to the canonical face, or to another
     one, given by its five stable points (x, y)."""
-    target = np.array(face) if len(face) else canonical(height, width)
-    return similarity(landmarks[list(STABLE)], target)
+    target = np.array(face) if len(face) else canonical_points(height, width)
+    return fit_similarity(landmarks[list(STABLE)], target)
 
 
 def align(image: np.ndarray, transform: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -27,7 +27,7 @@ _DISTANCE = 1000.0  # mm, of the camera; alignment hides it, and it matters litt
 
 def residual(landmarks: np.ndarray, height: int, width: int) -> float:
     """landmarks [T, 68, 2] -> how far a stable point is off its place at most, % of the height."""
-    off = landmarks[:, list(alignment.STABLE)] - alignment.canonical(height, width)
+    off = landmarks[:, list(alignment.STABLE)] - alignment.canonical_points(height, width)
     return 100 * float(np.linalg.norm(off, axis=-1).max()) / height
 
 
@@ -62,6 +62,6 @@ def angles(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def camera_focal(height: int, width: int) -> float:
     """Pixels: such that the head at its distance is as large as the canonical face."""
-    corners = alignment.canonical(height, width)[[1, 4]]
+    corners = alignment.canonical_points(height, width)[[1, 4]]
     eyes = np.linalg.norm(corners[1] - corners[0])
     return float(_DISTANCE * eyes / (_HEAD[45][0] - _HEAD[36][0]))

@@ -38,7 +38,7 @@ with _without_extras():
     from mediapipe.tasks.python import vision
     from mediapipe.tasks.python.core.base_options import BaseOptions
 
-MODEL = download.Model(
+MODEL = download.ModelFile(
     "face_landmarker.task",
     "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
     "face_landmarker.task",

@@ -49,7 +49,7 @@ def loudness(audio: np.ndarray, frames: int) -> np.ndarray:
     return 20 * np.log10(np.maximum(rms, _FLOOR) / 32768)
 
 
-def sound(audio: np.ndarray, frames: int, fps: int) -> dict[str, float]:
+def audio_measures(audio: np.ndarray, frames: int, fps: int) -> dict[str, float]:
     """int16 [frames * stride] -> its measures, under their names in check.MEASURES.
 
     level (dBFS, RMS of the frames with speech), peak (dBFS), dynamics (dB, loud frames over quiet
@@ -78,7 +78,7 @@ def sound(audio: np.ndarray, frames: int, fps: int) -> dict[str, float]:
     }
 
 
-def offset(opening: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
+def audio_offset(opening: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
     """m [T] and loudness [T] -> by how many frames the sound is late, and how strongly they agree.
 
     The lag within 15 frames at which their changes correlate best, and that correlation; changes,
@@ -101,13 +101,13 @@ def offset(opening: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
     return float(best - _LAGS), float(correlations[best])
 
 
-def frozen(frames: np.ndarray) -> float:
+def frozen_percent(frames: np.ndarray) -> float:
     """uint8 [T, H, W, 3] -> % of the frames that repeat the one before."""
     repeats = [np.mean(cv2.absdiff(a, b)) < _FROZEN for a, b in itertools.pairwise(frames)]
     return 100 * float(np.mean(repeats)) if repeats else 0.0
 
 
-def warmth(frames: np.ndarray) -> float:
+def color_warmth(frames: np.ndarray) -> float:
     """uint8 [T, H, W, 3] RGB -> mean red minus mean blue, -255 to 255."""
     red, _, blue, _ = np.mean([cv2.mean(frame) for frame in frames], axis=0)
     return float(red - blue)

@@ -91,7 +91,7 @@ def measure(
     )
 
 
-def judge(
+def portrait_warnings(
     image: np.ndarray,
     landmarks: np.ndarray,
     height: int,
@@ -99,10 +99,10 @@ def judge(
     transform: np.ndarray | None = None,
 ) -> list[str]:
     """The same -> in which ways it is outside what the model was trained on, a sentence each."""
-    return doubts(measure(image, landmarks, height, width, transform))
+    return quality_warnings(measure(image, landmarks, height, width, transform))
 
 
-def doubts(portrait: PortraitQuality) -> list[str]:
+def quality_warnings(portrait: PortraitQuality) -> list[str]:
     """In which ways it is outside what the model was trained on, a sentence each with its cure."""
     found, p = [], portrait
     if p.enlarged > MAX_ENLARGED:

@@ -20,7 +20,7 @@ _MAX_STEP, _MAX_STEPS = 0.15, 0.5
 _MAX_OUTSIDE = 0.25  # Of the landmarks, beyond the picture's edge.
 
 
-class Tracked(NamedTuple):
+class TrackedFace(NamedTuple):
     """The face in one image."""
 
     image: np.ndarray  # uint8 [H, W, 3].
@@ -28,7 +28,7 @@ class Tracked(NamedTuple):
     blink: float  # 0 open to 1 closed, NaN where unseen.
 
 
-def follow(images: Iterable[np.ndarray], find: Callable) -> Iterator[Tracked]:
+def track_face(images: Iterable[np.ndarray], find: Callable) -> Iterator[TrackedFace]:
     """The face that is largest when the first one appears, as long as it moves in small steps.
 
     find: a faces.FaceFinder. An image given twice is searched once. Holds the images of a gap.
@@ -39,7 +39,7 @@ def follow(images: Iterable[np.ndarray], find: Callable) -> Iterator[Tracked]:
     for t, shown in enumerate(images):
         if shown is not image:
             image, others = shown, find(shown)
-            face = nearest(others, last, empty)
+            face = nearest_face(others, last, empty)
             if face is not None and _share_outside(face, image) > _MAX_OUTSIDE:
                 raise BadClip(f"the face leaves the picture at frame {t}")
         if face is None:
@@ -50,20 +50,22 @@ def follow(images: Iterable[np.ndarray], find: Callable) -> Iterator[Tracked]:
                 raise BadClip(_gap(t - _MAX_GAP, jumped=bool(others) and last is not None))
             continue
         yield from _fill(unseen, last, face)
-        yield Tracked(shown, face.landmarks, face.blink)
+        yield TrackedFace(shown, face.landmarks, face.blink)
         unseen, empty, last = [], 0, face
     if last is None or missing > _MAX_FACELESS * (t + 1):
         raise BadClip(f"no face in {missing} of {t + 1} frames")
     yield from _fill(unseen, last, last)
 
 
-def steady(faces: Iterable[Tracked], window: int) -> Iterator[tuple[Tracked, np.ndarray]]:
+def smooth_landmarks(
+    faces: Iterable[TrackedFace], window: int
+) -> Iterator[tuple[TrackedFace, np.ndarray]]:
     """Each face and its landmarks' centred mean over `window` images; at the ends, what there is.
 
     Gives a face half a window after it was given one.
     """
     half = window // 2
-    near: collections.deque[Tracked | None] = collections.deque([None] * window, maxlen=window)
+    near: collections.deque[TrackedFace | None] = collections.deque([None] * window, maxlen=window)
     for face in itertools.chain(faces, itertools.repeat(None, half)):
         near.append(face)
         if (centre := near[half]) is not None:
@@ -71,7 +73,7 @@ def steady(faces: Iterable[Tracked], window: int) -> Iterator[tuple[Tracked, np.
             yield centre, around.mean(axis=0)
 
 
-def nearest(
+def nearest_face(
     found: Sequence[DetectedFace], last: DetectedFace | None, unseen: int
 ) -> DetectedFace | None:
     """Of the faces, largest first, the one nearest to the last; None where it is out of reach.
@@ -101,12 +103,12 @@ def _share_outside(face: DetectedFace, image: np.ndarray) -> float:
 
 def _fill(
     unseen: Sequence[np.ndarray], before: DetectedFace | None, after: DetectedFace
-) -> Iterator[Tracked]:
+) -> Iterator[TrackedFace]:
     """The images of a gap, with landmarks between those at its ends."""
     start = after.landmarks if before is None else before.landmarks
     for i, image in enumerate(unseen, 1):
         share = np.float32(i / (len(unseen) + 1))
-        yield Tracked(image, (1 - share) * start + share * after.landmarks, np.nan)
+        yield TrackedFace(image, (1 - share) * start + share * after.landmarks, np.nan)
 
 
 def _gap(start: int, jumped: bool) -> str:

@@ -91,7 +91,7 @@ class Builder(base_builder.RecordedBuilder):
         assert isinstance(self.builder_config, FolderConfig)
         return self.builder_config
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
+    def find(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """The clips of the videos in form.manual_dir; there is nothing to download."""
         form = self.form
         if not form.manual_dir:
@@ -119,7 +119,7 @@ class Builder(base_builder.RecordedBuilder):
                 f"Only {in_train} of {len(raws)} clips are for training, since a speaker is in one "
                 "split whole: another --config.data.options.split_seed may suit, or a CSV's splits."
             )
-        return base_builder.Found(raws, unusable, absent, splits, by)
+        return base_builder.CorpusContents(raws, unusable, absent, splits, by)
 
     def _clips(self, videos: Sequence[SourceVideo]) -> tuple[list[RawClip], dict[str, str]]:
         """The clips of the videos, and why those without any have none."""
@@ -217,7 +217,7 @@ def _raw(video: SourceVideo, number: int, cut: Cut) -> RawClip:
         stamp=align_clip.file_stamp(video.path),
         start=cut.start,
         end=cut.end,
-        transcript=contract.normal_text(said),
+        transcript=contract.normalize_text(said),
     )
 
 

@@ -69,7 +69,7 @@ def listen(path: str | os.PathLike, fps: int) -> np.ndarray:
     """
     totals = np.zeros((2, 1024))  # Samples of each frame: count, sum of the slope's squares.
     heard, end = 0, 0.0
-    with decode.opened(path) as container:
+    with decode.open_video(path) as container:
         start, audio = video.VideoReader(container).origin, _sound(container)
         before = np.zeros(1)  # The last sample, of which the next one's slope is taken.
         for packet in container.demux(*container.streams.video, audio):
@@ -100,7 +100,7 @@ def listen(path: str | os.PathLike, fps: int) -> np.ndarray:
 
 def _told_length(path: pathlib.Path) -> float | None:
     """Seconds, where the file says how many; raises BadClip where picture or sound is missing."""
-    with decode.opened(path) as container:
+    with decode.open_video(path) as container:
         pictures, _ = video.VideoReader(container), _sound(container)
         whole = None if container.duration is None else container.duration / av.time_base
         return pictures.seconds or whole

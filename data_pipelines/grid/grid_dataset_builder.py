@@ -18,7 +18,7 @@ class Builder(base_builder.RecordedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
+    def find(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """The clips of the speakers asked for."""
         speakers = self.form.speakers or sources.SPEAKERS
         if self.form.manual_dir:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from data_pipelines import splits
 from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.base_builder import Found
+from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.grid import sentences
 
@@ -17,7 +17,7 @@ _FRAMES = 75  # Of every clip; those that broke off have fewer.
 _LAYOUT = "s1/*.mpg or s1.zip, and so on, with alignments/ or alignments.zip beside them"
 
 
-def find(folder: pathlib.Path, speakers: Sequence[str]) -> Found:
+def find(folder: pathlib.Path, speakers: Sequence[str]) -> CorpusContents:
     """The clips of the speakers in a folder s1/*.mpg or s1.zip.
 
     The words come from a clip's name. Their times come from the .align file of that name, in
@@ -45,7 +45,7 @@ def find(folder: pathlib.Path, speakers: Sequence[str]) -> Found:
         spans = sentences.times(aligns.get(_name(raw), ""), words)
         spoken.append(dataclasses.replace(raw, transcript=" ".join(words), words=spans))
     absent = [speaker for speaker, raws in by_speaker.items() if not raws]
-    return Found(spoken, misnamed, absent, splits.GRID)
+    return CorpusContents(spoken, misnamed, absent, splits.GRID)
 
 
 def _name(raw: RawClip) -> str:

@@ -12,9 +12,9 @@ import av.error
 import numpy as np
 
 from data_pipelines.common.errors import BadClip
-from data_pipelines.common.files import existing
+from data_pipelines.common.files import require_file
 from data_pipelines.media import video
-from data_pipelines.media.sound import decoded
+from data_pipelines.media.sound import decode_chunks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DecodedClip:
 
 
 @contextlib.contextmanager
-def opened(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.InputContainer]:
+def open_video(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.InputContainer]:
     """A video file, or its bytes, to be decoded.
 
     Raises:
@@ -38,7 +38,7 @@ def opened(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.Inpu
     if isinstance(source, io.BytesIO):
         source.seek(0)
     else:  # A relative path with a colon would be an address.
-        source = str(existing(source, "video").absolute())
+        source = str(require_file(source, "video").absolute())
     try:
         # Names in other alphabets' encodings are no damage.
         with av.open(source, "r", metadata_errors="replace") as container:
@@ -54,7 +54,7 @@ def decode_clip(source: str | os.PathLike | io.BytesIO) -> DecodedClip:
       UserError: there is no such file.
       BadClip: it is not a video, or any part of it is damaged.
     """
-    with opened(source) as container:
+    with open_video(source) as container:
         pictures = video.VideoReader(container)
         frames = [pictures.rgb(frame) for _, frame in pictures.pictures()]
     if not frames:
@@ -75,13 +75,13 @@ def decode_sound(
     Raises:
       BadClip: it is damaged, or not finite.
     """
-    with opened(source) as container:
+    with open_video(source) as container:
         if not container.streams.audio:
             return np.zeros(0, np.float32), 0
         stream = video.select_stream(container.streams.audio)
         if stream is None or stream.codec_context is None:
             raise BadClip("sound in a format that nobody knows")
-        parts = list(decoded(container, start, end))
+        parts = list(decode_chunks(container, start, end))
         rate = stream.codec_context.sample_rate  # Before the first part, it may be another.
     first = parts[0][0] if parts else 0.0
     samples = np.concatenate([np.zeros(0, np.float32), *(part for _, part in parts)])

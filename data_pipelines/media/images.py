@@ -8,7 +8,7 @@ import numpy as np
 
 import data_pipelines
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.files import existing
+from data_pipelines.common.files import require_file
 from data_pipelines.common.silenced import silenced_stderr
 
 # OpenCV's own words on a damaged picture would come before ours.
@@ -26,7 +26,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
       UserError: there is no such file, or it is not a whole picture.
     """
-    file = existing(path, "image")
+    file = require_file(path, "image")
     if (size := file.stat().st_size) > _LARGEST_PICTURE:
         raise UserError(f"The file {path} has {size} bytes, more than any portrait; {_PICTURE}")
     return decode_image(file.read_bytes(), path)

@@ -24,7 +24,7 @@ _CURE = "give a sound file that plays, e.g. a WAV."
 _RATES = 1000, 768_000  # Hz: nothing of speech is left below, and nobody records above.
 
 
-def check_rate(rate: int, what: str) -> None:
+def check_sample_rate(rate: int, what: str) -> None:
     """Raises UserError for a rate in Hz that no recording of speech has; what: names it."""
     if not _RATES[0] <= rate <= _RATES[1]:
         least, most = _RATES
@@ -56,7 +56,7 @@ class SoundFile:
         self._path, self.heard = path, 0
         if data is None:
             # A relative path with a colon would be an address.
-            source, options = str(files.existing(path, "audio").absolute()), {}
+            source, options = str(files.require_file(path, "audio").absolute()), {}
         else:
             source, options = io.BytesIO(data), _SELF_CONTAINED
         with self._told():
@@ -68,12 +68,12 @@ class SoundFile:
                 raise UserError(f"The file {path} has no sound; {_CURE}")
             if stream.codec_context is None:
                 raise UserError(f"The sound of {path} is in a format that nobody knows; {_CURE}")
-            self._parts = decoded(self._container)
+            self._parts = decode_chunks(self._container)
             with self._told():
                 first = next(self._parts, None)  # Before it, the rate may be another.
             if first is None:
                 raise UserError(f"The file {path} has no sound in it (0 samples); {_CURE}")
-            check_rate(own := stream.codec_context.sample_rate, f"the {own} Hz of {path}")
+            check_sample_rate(own := stream.codec_context.sample_rate, f"the {own} Hz of {path}")
         except UserError:
             self.close()
             raise
@@ -111,7 +111,7 @@ class SoundFile:
             ) from e
 
 
-def decoded(
+def decode_chunks(
     container: av.container.InputContainer, begin: float = 0.0, end: float | None = None
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The first or default sound in parts: the time of each, in seconds of the file's own, and its
@@ -122,7 +122,7 @@ def decoded(
     stream = video.select_stream(container.streams.audio)
     assert stream is not None
     time, samples, seconds = 0.0, None, 0.0
-    for frame in video.decoded(container, stream, begin):
+    for frame in video.decode_from(container, stream, begin):
         if end is not None and frame.time is not None and frame.time > end:
             break
         if samples is not None:

@@ -27,7 +27,7 @@ def select_stream(streams: Sequence[Stream]) -> Stream | None:
     return next(iter([*default, *streams]), None)
 
 
-def decoded(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
+def decode_from(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
     """The frames of a stream from one at or before `time`, in seconds of the file's own."""
     first, unit = (stream.start_time or 0) * (stream.time_base or 0), stream.time_base
     for preroll in _PREROLLS:
@@ -98,7 +98,7 @@ class VideoReader:
             zero = self.origin = self.origin if first is None else first.time or 0.0
             self._container.seek(0)
         since = self.origin + (0.0 if from_first else start)
-        for frame in decoded(self._container, self._stream, since):
+        for frame in decode_from(self._container, self._stream, since):
             stamp = frame.pts if self._timed else frame.dts
             own = None if stamp is None else float(stamp * self._unit)
             if time is None and from_first:

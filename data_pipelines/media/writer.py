@@ -21,7 +21,7 @@ _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 6400
 _BT601 = 6  # SMPTE 170M, in the numbering of H.273: what RGB is converted with below.
 # Beyond it x264's usual look-ahead of 40 pictures takes a gigabyte, and minutes for seconds.
 _MUCH = 1920 * 1200  # Pixels.
-LARGEST = 8192  # Pixels a side, H.264's own limit.
+MAX_SIDE = 8192  # Pixels a side, H.264's own limit.
 
 # However seldom pictures come, sound stands beside its picture; a player that reads from a server
 # must have the index first.
@@ -139,14 +139,14 @@ class VideoFile:
             raise UserError(
                 f"The output {path} is not an .mp4 file; give a name that ends in .mp4."
             )
-        if max(height, width) > LARGEST:
+        if max(height, width) > MAX_SIDE:
             raise UserError(
-                f"A video of {width}x{height} pixels is larger than H.264 knows, {LARGEST} a side;"
+                f"A video of {width}x{height} pixels is larger than H.264 knows, {MAX_SIDE} a side;"
                 " make it smaller first."
             )
         self._path, self._part, self._finish = path, files.PartialFile(path), finish
         try:
-            with files.writing(path):
+            with files.explain_write_errors(path):
                 self._writer = VideoWriter(
                     str(self._part.path), height, width, fps, sound_rate, metadata
                 )
@@ -160,16 +160,16 @@ class VideoFile:
         return self._writer.frames
 
     def show(self, picture: np.ndarray) -> None:
-        with files.writing(self._path):
+        with files.explain_write_errors(self._path):
             self._writer.show(picture)
 
     def sound(self, samples: np.ndarray) -> None:
-        with files.writing(self._path):
+        with files.explain_write_errors(self._path):
             self._writer.sound(samples)
 
     def close(self) -> None:
         try:
-            with files.writing(self._path):
+            with files.explain_write_errors(self._path):
                 self._writer.close()
             if self._finish is not None:
                 self._finish(self._part.path)

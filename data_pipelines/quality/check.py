@@ -88,7 +88,7 @@ def check_shards(
       UserError: there are no such shards, or nothing can be written beside them.
     """
     begun = time.monotonic()
-    builder = prepare.prepared(data, manual_dir, data_dir)
+    builder = prepare.prepared_builder(data, manual_dir, data_dir)
     folder = builder.data_path.parent / "check"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -301,7 +301,7 @@ def _recordings(checked: Checked) -> dict[str, list[tuple[ClipLocation, str]]]:
     """The same recording twice."""
     known = [(p, f) for p, f in zip(checked.places, checked.fingerprints, strict=True) if f]
     faults = collections.defaultdict(list)
-    for i, j, alike in duplicates.pairs([print_of for _, print_of in known]):
+    for i, j, alike in duplicates.find_duplicates([print_of for _, print_of in known]):
         (a, _), (b, _) = known[i], known[j]
         kind = "recording_twice" if a.split == b.split else "recording_in_two_splits"
         for clip, other in ((a, b), (b, a)):

@@ -102,7 +102,7 @@ def _sheets(
         by_speaker[place.speaker].append(place)
     pictures = []
     for speaker in sorted(speakers, key=_natural):
-        if chosen := contact_sheet.spread(by_speaker[speaker], contact_sheet.CLIPS):
+        if chosen := contact_sheet.evenly_spaced(by_speaker[speaker], contact_sheet.ROWS):
             jpegs = [open_split(place.split)[place.index].jpegs for place in chosen]
             pictures.append((speaker, _picture(contact_sheet.contact_sheet(jpegs), _SHEET_WIDTH)))
     return pictures

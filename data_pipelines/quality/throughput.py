@@ -55,7 +55,7 @@ def measure(
 def _found(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, Sequence[RawClip]]:
     """The form to make, and the raw clips."""
     with tempfile.TemporaryDirectory() as folder:
-        builder = prepare.builder_of(data, manual_dir, folder)
+        builder = prepare.make_builder(data, manual_dir, folder)
         assert isinstance(builder, RecordedBuilder)  # As all that take a manual_dir.
         return builder.form, builder.find(epath.Path(folder)).clips
 

@@ -79,7 +79,7 @@ def read_labels(paths: Iterable[pathlib.Path]) -> dict[Key, Labels]:
             words=tuple(
                 dataclasses.replace(span, text=text)
                 for span in sure["words"].get(key, ())
-                if (text := contract.normal_text(span.text))
+                if (text := contract.normalize_text(span.text))
             ),
             phones=sure["phones"].get(key, ()),
         )

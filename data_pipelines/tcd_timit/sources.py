@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from data_pipelines import contract, splits
 from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.base_builder import Found
+from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import UserError
 from data_pipelines.tcd_timit import labels
 from data_pipelines.tcd_timit.labels import Key, Labels
@@ -24,7 +24,7 @@ def find(
     folder: pathlib.Path,
     speakers: Collection[str],
     split: Callable[[Collection[str]], Mapping[str, Collection[str]]],
-) -> Found:
+) -> CorpusContents:
     """The clips of the camera in front, of the speakers asked for that are in a split.
 
     `split` takes the speakers that there are (splits.tcd_timit). The transcript is the prompt (a
@@ -44,18 +44,18 @@ def find(
     if not videos:
         whose = f" of {', '.join(speakers)}" if speakers else ""
         raise UserError(f"No TCD-TIMIT clips{whose} in {folder}; it should hold {LAYOUT}.")
-    labelled = labels.read_labels(align_clip.files_below(folder, ".mlf"))
+    labelled = labels.read_labels(align_clip.find_files(folder, ".mlf"))
     found = [_spoken(key, path, labelled.get(key, Labels())) for key, path in videos.items()]
     if bare := sum(not (raw.words or raw.phones) for raw in found):
         print(f"{bare} of {len(found)} clips have no labels of words or phones.")
     absent = wanted - there if speakers else {*(wanted - there), *_missing_volunteers(there)}
-    return Found(found, unusable, sorted(absent), parts)
+    return CorpusContents(found, unusable, sorted(absent), parts)
 
 
 def _videos(folder: pathlib.Path) -> tuple[dict[Key, pathlib.Path], dict[str, str]]:
     """Every clip's file, by speaker and sentence; and what cannot be used, with the reason."""
     videos, unusable = {}, {}
-    for path in align_clip.files_below(folder, ".mp4"):
+    for path in align_clip.find_files(folder, ".mp4"):
         place = path.relative_to(folder)
         speaker = labels.speaker_of(place.parts[:-1])
         if speaker is None or _CAMERA not in (part.lower() for part in place.parts[:-1]):
@@ -99,4 +99,4 @@ def _prompt(video: pathlib.Path) -> str:
     path = video.with_suffix(".txt")
     if not path.is_file():
         return ""
-    return contract.normal_text(re.sub(r"^\s*\d+\s+\d+\s", "", labels.text_of(path)))
+    return contract.normalize_text(re.sub(r"^\s*\d+\s+\d+\s", "", labels.text_of(path)))

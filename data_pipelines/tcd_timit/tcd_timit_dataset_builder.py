@@ -48,7 +48,7 @@ class Builder(base_builder.RecordedBuilder):
     def __init__(self, *, config=None, **kwargs):
         super().__init__(config=config or TcdTimitConfig(), **kwargs)
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
+    def find(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """The clips in manual_dir."""
         assert isinstance(self.form, TcdTimitConfig)
         if not self.form.manual_dir:

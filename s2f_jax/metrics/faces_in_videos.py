@@ -177,7 +177,7 @@ def _follow(found: Sequence[Sequence[face_landmarks.DetectedFace]]) -> np.ndarra
     landmarks = np.full((len(found), 68, 2), np.nan, np.float32)
     last, empty = None, 0
     for t, of_frame in enumerate(found):
-        face = tracking.nearest(of_frame, last, empty)
+        face = tracking.nearest_face(of_frame, last, empty)
         if face is None:
             empty += not of_frame
         else:

@@ -56,7 +56,7 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
       UserError: it does not play to its end, or has no sound.
     """
     try:
-        with decode.opened(path) as container:
+        with decode.open_video(path) as container:
             pictures = video.VideoReader(container)
             timed = pictures.pictures()
             last, first = next(timed, (0.0, None))
@@ -128,8 +128,8 @@ def copy(of: Stimulus, target: str | os.PathLike) -> None:
     part = files.PartialFile(target)
     try:
         with (
-            decode.opened(of.path) as source,
-            files.writing(target),
+            decode.open_video(of.path) as source,
+            files.explain_write_errors(target),
             av.open(str(part.path), "w", format="mp4", options={"movflags": "faststart"}) as out,
         ):
             streams = source.streams.video[0], video.select_stream(source.streams.audio)
@@ -150,7 +150,7 @@ def freeze(of: Stimulus, target: str | os.PathLike) -> None:
 
 def _encode(of: Stimulus, target: str | os.PathLike, still: bool = False) -> None:
     fps = fractions.Fraction(of.fps).limit_denominator(65535)
-    with decode.opened(of.path) as container:
+    with decode.open_video(of.path) as container:
         pictures = video.VideoReader(container)
         frames = pictures.at_rate(of.fps)
         first = pictures.rgb(next(frames))

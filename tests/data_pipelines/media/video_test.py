@@ -170,7 +170,7 @@ def test_the_shorter_side_is_bounded_and_pixels_become_square(tmp_path):
         seconds=0.04,
         edit=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", 2),
     )
-    with decode.opened(path) as file:
+    with decode.open_video(path) as file:
         pictures = video.VideoReader(file)
         (_, frame), *_ = pictures.pictures()
         assert pictures.rgb(frame).shape == (96, 144, 3)
