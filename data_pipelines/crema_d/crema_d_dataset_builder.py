@@ -18,15 +18,15 @@ class Builder(base_builder.RecordedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
 
-    def find(self, download_dir: epath.Path) -> base_builder.CorpusContents:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """The clips in manual_dir."""
-        if not self.form.manual_dir:
+        if not self.config.manual_dir:
             raise UserError(
                 f"CREMA-D is not downloaded here: give --manual_dir, {sources.LAYOUT} fetched by "
                 "git-LFS."
             )
-        actors = self.form.speakers or sources.ACTORS
-        return sources.find(pathlib.Path(self.form.manual_dir), actors)
+        actors = self.config.speakers or sources.ACTORS
+        return sources.find(pathlib.Path(self.config.manual_dir), actors)
 
     def transcript_of(self, clip_id: str) -> str | None:
         """What the clip's name says."""

@@ -86,14 +86,14 @@ class Builder(base_builder.RecordedBuilder):
         super().__init__(config=config or FolderConfig(), **kwargs)
 
     @property
-    def form(self) -> FolderConfig:
+    def config(self) -> FolderConfig:
         """The builder's config."""
         assert isinstance(self.builder_config, FolderConfig)
         return self.builder_config
 
-    def find(self, download_dir: epath.Path) -> base_builder.CorpusContents:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """The clips of the videos in form.manual_dir; there is nothing to download."""
-        form = self.form
+        form = self.config
         if not form.manual_dir:
             raise UserError("The corpus folder is your own videos: give --manual_dir=FOLDER.")
         folder = pathlib.Path(form.manual_dir)
@@ -123,10 +123,10 @@ class Builder(base_builder.RecordedBuilder):
 
     def _clips(self, videos: Sequence[SourceVideo]) -> tuple[list[RawClip], dict[str, str]]:
         """The clips of the videos, and why those without any have none."""
-        form = self.form
+        form = self.config
         lengths = pause_detection.Lengths(form.fps, form.min_seconds, form.max_clip_seconds)
         whole = [video for video in videos if not video.cuts]
-        heard = retained.find_all(whole, lengths, self.form_path / "cuts", form.workers)
+        heard = retained.find_all(whole, lengths, self.config_dir / "cuts", form.workers)
         raws, unusable = [], {}
         for video in videos:
             cuts = video.cuts or heard[video.name].cuts

@@ -18,11 +18,11 @@ class Builder(base_builder.RecordedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
 
-    def find(self, download_dir: epath.Path) -> base_builder.CorpusContents:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """The clips of the speakers asked for."""
-        speakers = self.form.speakers or sources.SPEAKERS
-        if self.form.manual_dir:
-            return sources.find(pathlib.Path(self.form.manual_dir), speakers)
+        speakers = self.config.speakers or sources.SPEAKERS
+        if self.config.manual_dir:
+            return sources.find(pathlib.Path(self.config.manual_dir), speakers)
         folder = pathlib.Path(download_dir)
         if "://" in os.fspath(download_dir):  # Raw video stays on this machine.
             folder = pathlib.Path.home() / ".cache" / "s2f_jax" / "grid"

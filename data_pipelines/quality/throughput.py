@@ -57,7 +57,7 @@ def _found(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, Sequ
     with tempfile.TemporaryDirectory() as folder:
         builder = prepare.make_builder(data, manual_dir, folder)
         assert isinstance(builder, RecordedBuilder)  # As all that take a manual_dir.
-        return builder.form, builder.find(epath.Path(folder)).clips
+        return builder.config, builder.find_clips(epath.Path(folder)).clips
 
 
 def _in_turns(

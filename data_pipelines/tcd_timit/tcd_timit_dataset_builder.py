@@ -48,17 +48,17 @@ class Builder(base_builder.RecordedBuilder):
     def __init__(self, *, config=None, **kwargs):
         super().__init__(config=config or TcdTimitConfig(), **kwargs)
 
-    def find(self, download_dir: epath.Path) -> base_builder.CorpusContents:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """The clips in manual_dir."""
-        assert isinstance(self.form, TcdTimitConfig)
-        if not self.form.manual_dir:
+        assert isinstance(self.config, TcdTimitConfig)
+        if not self.config.manual_dir:
             raise UserError(
                 "TCD-TIMIT cannot be downloaded without its licence: ask for it at "
                 "sigmedia.tcd.ie/TCDTIMIT and give your copy as --manual_dir, a folder that holds "
                 f"{sources.LAYOUT}."
             )
-        folder = pathlib.Path(self.form.manual_dir)
-        return sources.find(folder, self.form.speakers, self.form.split)
+        folder = pathlib.Path(self.config.manual_dir)
+        return sources.find(folder, self.config.speakers, self.config.split)
 
 
 def builder(

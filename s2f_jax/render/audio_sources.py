@@ -53,11 +53,11 @@ def opened(audio: str, form: str | None, rate: int | None) -> Source:
     if audio != "-" and form is None:
         sound = SoundFile(audio)
         _check_rate(audio, sound.rate, rate)
-        return Source(audio, sound.rate, sound.parts(), sound.close)
+        return Source(audio, sound.rate, sound.chunks(), sound.close)
     name = "standard input" if audio == "-" else audio
     descriptor = 0
     if audio != "-":
-        descriptor = os.open(files.require_file(audio, "audio", pipe=True), os.O_RDONLY)
+        descriptor = os.open(files.require_file(audio, "audio", allow_pipe=True), os.O_RDONLY)
     close = (lambda: None) if audio == "-" else (lambda: os.close(descriptor))
     try:
         data = _Bytes(lambda: _read(descriptor, name))

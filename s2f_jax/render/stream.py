@@ -71,7 +71,7 @@ def stream(
             try:
                 live.run(ears, sink, mark.badge if badge else None)
             except BaseException:
-                sink.abandon()
+                sink.abort()
                 raise
         report = live.report()
         _say(_told(report))

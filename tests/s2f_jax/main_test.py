@@ -219,7 +219,7 @@ def test_a_check_fails_on_errors_and_not_on_warnings(errors, code, monkeypatch):
 
 
 def _generate(builder, **kwargs):
-    builder.find(builder.data_path)
+    builder.find_clips(builder.data_path)
 
 
 def test_without_shards_prepare_is_named(told):

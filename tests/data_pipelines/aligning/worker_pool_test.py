@@ -82,7 +82,7 @@ def test_the_facts_of_a_clip_are_those_of_what_was_kept(tmp_path):
     cache = Cache(tmp_path, FORM)
     for name, seed in (("a", 0), ("again", 0), ("b", 1)):
         cache.save(raw_clip(name), aligned_clip(seed))
-    facts = {name: cache.facts(raw_clip(name)) for name in ("a", "again", "b")}
+    facts = {name: cache.summary(raw_clip(name)) for name in ("a", "again", "b")}
     given = aligned_clip()
     assert facts["a"].frames == 2
     bare = sum(map(len, given.jpegs)) + given.landmarks.nbytes + given.audio.nbytes
@@ -120,8 +120,8 @@ def test_progress_is_told_in_plain_lines(tmp_path, work, capsys):
 @pytest.mark.slow
 def test_a_clip_that_kills_its_process_is_found_out(tmp_path, monkeypatch):
     monkeypatch.setattr(landmarks, "model_path", lambda: None)
-    monkeypatch.setattr(worker_pool, "_work", stand_in)
-    monkeypatch.setattr(worker_pool, "_start", no_start)
+    monkeypatch.setattr(worker_pool, "_align_in_worker", stand_in)
+    monkeypatch.setattr(worker_pool, "_initialize_worker", no_start)
     raws = [raw_clip(name) for name in ("a", "deadly", "bad", "b", "c", "d")]
     bad = worker_pool.align_all(raws, Cache(tmp_path, FORM), workers=2)
-    assert bad == {"s1_bad": "unfit", "s1_deadly": "the process that decoded it died"}
+    assert bad == {"s1_bad": "unfit", "s1_deadly": "the worker process died"}
