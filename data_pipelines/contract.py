@@ -2,6 +2,7 @@
 
 import dataclasses
 import unicodedata
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,11 +19,46 @@ class CorpusConfig(tfds.core.BuilderConfig):
     audio_rate: int = 16000  # Hz.
     fps: int = 25  # Frames/s; divides audio_rate.
     max_seconds: float = 30.0  # Of a recorded clip; longer ones are quarantined. Not in the name.
+    workers: int = 0  # Processes; 0 is one per core. Changes nothing in the data. Not in the name.
 
     def __post_init__(self):
         if self.audio_rate % self.fps:
             raise ValueError(f"audio_rate={self.audio_rate} is not a multiple of fps={self.fps}")
         self.name = f"{self.height}x{self.width}_{self.audio_rate}hz_{self.fps}fps"
+
+    @classmethod
+    def options(cls) -> list[str]:
+        """Names the fields that only this corpus has, which `config.data.options` sets.
+
+        Returns:
+          The fields of this class that its base class lacks, in order.
+        """
+        base: Any = cls.__base__
+        shared = {field.name for field in dataclasses.fields(base)}
+        return [field.name for field in dataclasses.fields(cls) if field.name not in shared]
+
+    def content(self) -> dict[str, Any]:
+        """Lists what, beside the folder's name, decides the examples: it is in their metadata.
+
+        Returns:
+          Value by name; JSON types only.
+        """
+        return {name: getattr(self, name) for name in self.options()}
+
+
+@dataclasses.dataclass(frozen=True)
+class TimedText:
+    """A word or a phone with its times.
+
+    Attributes:
+      text: The word, or the phone's symbol.
+      start: Seconds.
+      end: Seconds.
+    """
+
+    text: str
+    start: float
+    end: float
 
 
 def normal_text(text: str) -> str:

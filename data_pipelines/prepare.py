@@ -1,9 +1,9 @@
 """A corpus to shards: finds its builder, runs it, says what came out."""
 
 import contextlib
+import dataclasses
 import fcntl
 import importlib
-import inspect
 import json
 import os
 import pathlib
@@ -19,6 +19,7 @@ from etils import epath
 from data_pipelines.aligning import base_builder
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.files import is_remote
+from data_pipelines.contract import CorpusConfig
 
 
 def data_dir(data: Mapping[str, Any], flag: str | None = None) -> str:
@@ -104,37 +105,49 @@ def prepared(
 def builder_of(
     data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
 ) -> tfds.core.DatasetBuilder:
-    """The corpus's builder; a corpus that is drawn takes no manual_dir and no speakers."""
+    """Makes the corpus's builder: the `Builder` of its module, with its own `Builder.CONFIG`.
+
+    Args:
+      data: The config's section `data` (configs/base.py).
+      manual_dir: A copy of the corpus; None: it is downloaded or drawn.
+      data_dir: Where the shards are or will be.
+
+    Returns:
+      The TFDS builder of one form of the corpus.
+
+    Raises:
+      UserError: There is no such corpus, it takes no manual_dir, speakers or one of the options,
+        an option has no such value, or data_dir holds the corpus with other options.
+    """
     corpus = data["corpus"]
     if corpus not in corpora():
         raise UserError(
             f"There is no corpus {corpus!r}; config.data.corpus is one of {', '.join(corpora())}."
         )
     module = importlib.import_module(f"data_pipelines.{corpus}.{corpus}_dataset_builder")
-    takes = inspect.signature(module.builder).parameters
-    raw = {
-        "manual_dir": manual_dir,
-        "speakers": tuple(data["speakers"]),
-        "max_bad_share": data["max_bad_share"],
-        "max_seconds": data["max_seconds"],
-    }
+    config_class: type[CorpusConfig] = module.Builder.CONFIG
+    names = {field.name for field in dataclasses.fields(config_class)}
+    shared = {name: data[name] for name in ("height", "width", "audio_rate", "fps", "max_seconds")}
+    shared |= {"manual_dir": os.fspath(manual_dir or ""), "speakers": tuple(data["speakers"])}
+    shared |= {"max_bad_share": data["max_bad_share"], "workers": data["prepare_workers"]}
     for name in ("manual_dir", "speakers"):
-        if raw[name] and name not in takes:
-            raise UserError(f"The corpus {corpus} takes no {name}; leave out {raw[name]!r}.")
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
-    for name in data["options"]:
-        if name not in takes and not open_ended:
-            raise UserError(f"The corpus {corpus} has no option {name!r}; leave it out.")
-    return module.builder(
-        height=data["height"],
-        width=data["width"],
-        audio_rate=data["audio_rate"],
-        fps=data["fps"],
-        data_dir=data_dir,
-        workers=data["prepare_workers"],
-        **{name: value for name, value in raw.items() if name in takes},
-        **data["options"],
-    )
+        if shared[name] and name not in names:
+            raise UserError(f"The corpus {corpus} takes no {name}; leave out {shared[name]!r}.")
+    if unknown := data["options"].keys() - config_class.options():
+        raise UserError(f"The corpus {corpus} has no option {min(unknown)!r}; leave it out.")
+    shared = {name: value for name, value in shared.items() if name in names}
+    config = config_class(**shared, **data["options"])
+    builder = module.Builder(config=config, data_dir=data_dir)
+    metadata = builder.info.metadata or {}
+    for name, wanted in config.content().items():
+        if (present := metadata.get(name)) != wanted:
+            present, wanted = ("all" if value == [] else value for value in (present, wanted))
+            raise UserError(
+                f"{builder.data_path} holds the corpus with {name}={present}, not {wanted}: delete "
+                "that folder (aligned clips stay in the cache beside it) or choose another "
+                "--data_dir."
+            )
+    return builder
 
 
 def _beam_config(

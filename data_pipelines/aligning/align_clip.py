@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from data_pipelines.common.errors import BadClip, UserError
-from data_pipelines.contract import CorpusConfig
+from data_pipelines.contract import CorpusConfig, TimedText
 from data_pipelines.faces import alignment, tracking
 from data_pipelines.media import decode, images, sound, video
 
@@ -22,15 +22,6 @@ _MAX_MISSING = 0.5  # Seconds of both picture and sound, of those that the file'
 _SMOOTHING = 7  # Frames, of the transform; the landmarks are kept unsmoothed, or blinks vanish.
 # Of a zip, or of its member.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, KeyError, RuntimeError, NotImplementedError)
-
-
-@dataclasses.dataclass(frozen=True)
-class TimedText:
-    """A word or a phone."""
-
-    text: str
-    start: float  # Seconds.
-    end: float
 
 
 @dataclasses.dataclass(frozen=True)

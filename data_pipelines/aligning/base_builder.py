@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -29,13 +29,12 @@ class RecordedConfig(contract.CorpusConfig):
     """How to make it; of these, only the form of the examples is in the folder's name."""
 
     manual_dir: str = ""  # A copy of the corpus; empty: download it.
-    workers: int = 0  # Processes; 0 is one per core. Changes nothing in the data.
     speakers: tuple[str, ...] = ()  # Only these; empty: all there are.
     max_bad_share: float = 0.05  # Of the clips; more quarantined ones stop the build.
 
     def content(self) -> dict[str, Any]:
         """What, beside the folder's name, decides the examples; JSON types only."""
-        return {"speakers": list(self.speakers)}
+        return {"speakers": list(self.speakers)} | super().content()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,25 +56,12 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     cuts the shards elsewhere under Beam.
     """
 
+    CONFIG: ClassVar[type[RecordedConfig]]  # The corpus's own.
+
     def __init__(self, *, config=None, file_format="array_record", **kwargs):
-        config = config or RecordedConfig()
+        config = config or self.CONFIG()
         super().__init__(config=config, file_format=file_format, **kwargs)
         self._beam: Any = None  # Runner and options, where Apache Beam does the work.
-
-    @classmethod
-    def make(cls, data_dir: str | os.PathLike, form: RecordedConfig) -> Self:
-        """The builder, unless its folder holds the corpus with other content (UserError)."""
-        result = cls(config=form, data_dir=data_dir)
-        metadata = result.info.metadata or {}
-        for name, asked in form.content().items():
-            if (found := metadata.get(name)) != asked:
-                found, asked = ("all" if value == [] else value for value in (found, asked))
-                raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={found}, not "
-                    f"{asked}: delete it (the cache beside it stays) or choose another "
-                    "--data_dir."
-                )
-        return result
 
     @abc.abstractmethod
     def find(self, download_dir: epath.Path) -> Found:

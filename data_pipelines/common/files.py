@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from data_pipelines.common.errors import UserError
+from data_pipelines.common.errors import UserError, printable
 
 VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 
@@ -42,6 +42,22 @@ def existing(path: str | os.PathLike, what: str, pipe: bool = False) -> pathlib.
             return file
     except OSError as e:
         raise UserError(f"Cannot read {path} ({e.strerror}); check its permissions.") from e
+
+
+def require_folder(folder: pathlib.Path, layout: str) -> None:
+    """Checks that a corpus's --manual_dir is a folder.
+
+    Args:
+      folder: What --manual_dir names.
+      layout: What it should hold, for the message.
+
+    Raises:
+      UserError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder {printable(folder)}; --manual_dir should hold {layout}."
+        )
 
 
 def videos_in(folder: str | os.PathLike, flag: str) -> dict[str, epath.Path]:
