@@ -51,7 +51,7 @@ APART = (3, 15)  # Frames between a moment and the other one: more than people p
 def pick(key: jax.Array, batch: Batch, frames: int, moments: int) -> Picks:
     """So many frames and moments of each clip, uniformly; a clip too short for others that are far
     enough gets the farthest."""
-    count, places = batch["mask"].sum(axis=1, keepdims=True), batch["place"]
+    count, places = batch["mask"].sum(axis=1, keepdims=True), batch["example_index"]
 
     def draw(name: str, *shape: int) -> jax.Array:
         return jax.vmap(lambda key: jax.random.uniform(key, shape))(
@@ -175,7 +175,7 @@ def objective(
     """
     generator: Any = networks["generator"]
     clips, apply = normalize(batch), APPLY[keep_activations]
-    keys = rngs.per_example_keys(key, "noise", batch["place"])
+    keys = rngs.per_example_keys(key, "noise", batch["example_index"])
     noise_shape = (clips.mask.shape[1], generator.noise_features)
     noise = generator.noise_std * jax.vmap(lambda key: jax.random.normal(key, noise_shape))(keys)
     picks = pick(key, batch, frames_per_clip, moments_per_clip)

@@ -304,7 +304,9 @@ class _Run:
             with self.meter.fetching():
                 batch = next(self.batches)
             indices = batch.pop("clip")
-            self.passed_over |= loader.corrupt_clips(batch.pop("asked"), indices, len(self.clips))
+            self.passed_over |= loader.corrupt_clips(
+                batch.pop("requested_clip"), indices, len(self.clips)
+            )
             state, metrics, terms = self.trainer.update(state, number, batch)
             self.profile.after(number + 1, state)
             if pending:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_pipelines.common.errors import BadClip, UserError
-from data_pipelines.contract import CorpusConfig
+from data_pipelines.contract import CorpusConfig, TimedText
 from data_pipelines.faces import alignment, tracking
 from data_pipelines.media import decode, images, sound, video
 
@@ -23,21 +23,6 @@ _MAX_MISSING = 0.5  # Seconds of both video and audio, of those that the file's 
 _SMOOTHING = 7  # Frames, for the transform alone; smoothed landmarks would lose blinks.
 # What an unreadable zip, or member of one, raises.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, KeyError, RuntimeError, NotImplementedError)
-
-
-@dataclasses.dataclass(frozen=True)
-class TimedText:
-    """A word or a phone with its times.
-
-    Attributes:
-      text: The word or the phone's symbol.
-      start: Seconds from the clip's start.
-      end: Seconds from the clip's start.
-    """
-
-    text: str
-    start: float
-    end: float
 
 
 @dataclasses.dataclass(frozen=True)

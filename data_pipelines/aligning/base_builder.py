@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -28,15 +28,14 @@ from data_pipelines.media import images
 class RecordedConfig(contract.CorpusConfig):
     """Format of the examples, which alone is in the folder's name, and how to make them.
 
+
     Attributes:
       manual_dir: A copy of the corpus; empty: download it.
-      workers: Number of processes; 0 is one per core. Does not change the data.
       speakers: Only these; empty: all.
       max_bad_share: Share of quarantined clips, 0 to 1, above which the build stops.
     """
 
     manual_dir: str = ""
-    workers: int = 0
     speakers: tuple[str, ...] = ()
     max_bad_share: float = 0.05
 
@@ -44,9 +43,9 @@ class RecordedConfig(contract.CorpusConfig):
         """Collects the options that decide, beside the folder's name, what the examples are.
 
         Returns:
-          Option names and values of JSON types; they are stored with the shards and compared.
+          Option names and values, the speakers among them.
         """
-        return {"speakers": list(self.speakers)}
+        return {"speakers": list(self.speakers)} | super().content()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,15 +70,18 @@ class CorpusContents:
 class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Builds aligned faces with sound; unfit clips are quarantined, listed in quarantine.json.
 
-    A corpus implements `find_clips`: where its clips are, and which speaker is in which split.
+    A corpus sets CONFIG, its config class, and implements `find_clips`: where its clips are, and
+    which speaker is in which split.
     Which clip is in which shard is decided here: TFDS's own shuffling needs TensorFlow beyond 1 GB
     a split, and places shard boundaries differently under Beam.
 
     Args:
-      config: A RecordedConfig; None: its defaults.
+      config: Of the class CONFIG; None: its defaults.
       file_format: Format of the shards, as TFDS names it.
       **kwargs: As for TFDS's DatasetBuilder.
     """
+
+    CONFIG: ClassVar[type[RecordedConfig]]  # Of the corpus.
 
     def __init__(
         self,
@@ -88,35 +90,9 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         file_format: str = "array_record",
         **kwargs: Any,
     ):
-        config = config or RecordedConfig()
+        config = config or self.CONFIG()
         super().__init__(config=config, file_format=file_format, **kwargs)
         self._beam: Any = None  # Runner and options, where Apache Beam does the work.
-
-    @classmethod
-    def make(cls, data_dir: str | os.PathLike, config: RecordedConfig) -> Self:
-        """Creates the builder.
-
-        Args:
-          data_dir: Where TFDS keeps data sets.
-          config: Format of the examples and how to make them.
-
-        Returns:
-          The builder.
-
-        Raises:
-          UserError: The folder holds the corpus with other content.
-        """
-        result = cls(config=config, data_dir=data_dir)
-        metadata = result.info.metadata or {}
-        for name, requested in config.content().items():
-            if (stored := metadata.get(name)) != requested:
-                stored, requested = ("all" if v == [] else v for v in (stored, requested))
-                raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={stored}, not "
-                    f"{requested}: delete it (the cache beside it stays) or choose another "
-                    "--data_dir."
-                )
-        return result
 
     @abc.abstractmethod
     def find_clips(self, download_dir: epath.Path) -> CorpusContents:

@@ -75,7 +75,7 @@ class DetectedFace:
 
 def model_path() -> pathlib.Path:
     """Where the landmark model is; fetched on first use."""
-    return download.cached_model(*MODEL)
+    return download.cached_model(MODEL)
 
 
 class FaceFinder:

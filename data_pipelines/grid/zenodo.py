@@ -1,4 +1,4 @@
-"""GRID from its home, Zenodo record 3625687: resumed where it broke off, checked by its sums."""
+"""Downloads GRID from Zenodo record 3625687: resumed after an interruption, checked by MD5."""
 
 import csv
 import json
@@ -20,27 +20,34 @@ _SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
 
 
 def fetch(speakers: Sequence[str], folder: pathlib.Path) -> pathlib.Path:
-    """The zips of the speakers and the alignments, in `folder`, which it returns.
+    """Downloads the zips of the speakers and the alignments, where they are missing.
+
+    Args:
+      speakers: Names such as s1.
+      folder: Where the files are and go.
+
+    Returns:
+      The folder.
 
     Raises:
-      UserError: no network, no sum to check a file by, or a wrong sum.
+      UserError: The network is unreachable, there is no checksum of a file, or it differs.
     """
     names = ["alignments.zip", *(f"{speaker}.zip" for speaker in speakers)]
-    wanted = [name for name in names if not (folder / name).exists()]
-    sums = _sums() if wanted else {}
-    if unknown := [name for name in wanted if name not in sums]:
+    missing = [name for name in names if not (folder / name).exists()]
+    sums = _checksums() if missing else {}
+    if unknown := [name for name in missing if name not in sums]:
         raise UserError(
-            f"Cannot reach {RECORD_URL} for the sums of {', '.join(unknown)}: try again with a "
-            "network, or download the zips elsewhere and give their folder as --manual_dir."
+            f"Cannot reach {RECORD_URL} for the checksums of {', '.join(unknown)}: try again with "
+            "a network, or download the zips elsewhere and give their folder as --manual_dir."
         )
-    for name in wanted:
+    for name in missing:
         url = FILE_URL.format(name=name)
         download(url, folder / name, "md5", sums[name], progress=_progress(name))
     return folder
 
 
-def _sums() -> dict[str, str]:
-    """The md5 of every file: the record's own answer, else the pinned ones."""
+def _checksums() -> dict[str, str]:
+    """Returns the MD5 of every file: from the record, else the pinned ones."""
     try:
         with urllib.request.urlopen(RECORD_URL, timeout=30) as answer:
             files = json.load(answer)["files"]

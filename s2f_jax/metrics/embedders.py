@@ -59,7 +59,7 @@ class SFace(Embedder):
     name = "SFace (opencv_zoo, face_recognition_sface_2021dec)"
 
     def __init__(self):
-        path = download.cached_model(*SFACE)
+        path = download.cached_model(SFACE)
         found = download.file_digest(path, "sha256")
         if found != SFACE.sha256:
             raise UserError(

@@ -72,7 +72,7 @@ def objective(
         batch["frames"].astype(float) / 255,
         batch["mask"],
         True,
-        rngs.per_example_keys(key, "dropout", batch["place"]),
+        rngs.per_example_keys(key, "dropout", batch["example_index"]),
         mutable=["batch_stats"],
     )
     of_clips = losses(logits, batch["mask"], batch["letters"])
@@ -249,7 +249,7 @@ class LipReadTask:
             "frames": jax.ShapeDtypeStruct((clips, frames, r.height, r.width, 3), np.uint8),
             "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
             "letters": jax.ShapeDtypeStruct((clips, r.letters), np.int32),
-            "place": jax.ShapeDtypeStruct((clips,), np.uint32),
+            "example_index": jax.ShapeDtypeStruct((clips,), np.uint32),
         }
 
     def validation(self, clips: ClipDataset, key: jax.Array) -> LipReadValidation:

@@ -200,7 +200,7 @@ class SyncTask:
             "frames": jax.ShapeDtypeStruct((clips, frames, data.height, data.width, 3), np.uint8),
             "audio": jax.ShapeDtypeStruct((clips, samples), np.int16),
             "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
-            "place": jax.ShapeDtypeStruct((clips,), np.uint32),
+            "example_index": jax.ShapeDtypeStruct((clips,), np.uint32),
         }
 
     def validation(self, clips: ClipDataset, key: jax.Array) -> SyncValidation:

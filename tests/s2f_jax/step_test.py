@@ -46,7 +46,7 @@ def batch_of(clips=2, frames=5, height=16, width=12, window=60, stride=40):
         "still": jnp.asarray(video[:, 0]),
         "audio": jnp.asarray(rng.integers(-9999, 9999, (clips, samples)), jnp.int16),
         "mask": jnp.ones((clips, frames), bool),
-        "place": jnp.arange(clips, dtype=jnp.uint32),
+        "example_index": jnp.arange(clips, dtype=jnp.uint32),
     }
 
 

@@ -119,7 +119,7 @@ def test_the_order_of_a_batch_is_no_matter():
 def picked(frames, lengths):
     """The picks of 500 clips of each length."""
     mask = np.arange(frames) < np.repeat(lengths, 500)[:, None]
-    batch = {"mask": jnp.asarray(mask), "place": jnp.arange(len(mask), dtype=jnp.uint32)}
+    batch = {"mask": jnp.asarray(mask), "example_index": jnp.arange(len(mask), dtype=jnp.uint32)}
     drawn = jax.jit(lambda key: step.pick(key, batch, 2, 3))(jax.random.key(3))
     return jax.tree.map(lambda x: np.asarray(x).reshape(len(lengths), -1), drawn)
 

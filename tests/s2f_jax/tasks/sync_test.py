@@ -88,7 +88,7 @@ def batch_of(rng, clips, frames):
         "frames": video.astype(np.uint8),
         "audio": np.pad(20000 * audio, ((0, 0), (80, 80))).astype(np.int16),
         "mask": np.ones((clips, frames), bool),
-        "place": np.arange(clips, dtype=np.uint32),
+        "example_index": np.arange(clips, dtype=np.uint32),
     }
 
 
