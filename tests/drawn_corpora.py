@@ -14,9 +14,9 @@ import av
 import cv2
 import numpy as np
 
+from data_pipelines.contract import TimedText
 from data_pipelines.crema_d.sentences import SENTENCES
 from data_pipelines.demo import draw, face, motion, speech
-from data_pipelines.demo.speech import PhoneSpan
 from data_pipelines.media.sound import fit_length, resample
 
 NTSC = fractions.Fraction(30000, 1001)  # 29.97 frames/s.
@@ -52,8 +52,8 @@ class Take:
     heads: np.ndarray  # uint8 [T, 128, 96, 3], RGB.
     fps: fractions.Fraction
     audio: np.ndarray  # float32 [S] at speech.RATE.
-    words: list[PhoneSpan]
-    phones: list[PhoneSpan]  # In IPA.
+    words: list[TimedText]
+    phones: list[TimedText]  # In IPA.
 
 
 class Actor:
@@ -77,15 +77,15 @@ class Actor:
         parts, words, phones, now = [np.zeros(round(pause * speech.RATE))], [], [], pause
         for sentence in sentences:
             samples, own_words, own_phones = speech.speak(tuple(sentence), self.voice)
-            words += [PhoneSpan(w.text, w.start + now, w.end + now) for w in own_words]
-            phones += [PhoneSpan(p.text, p.start + now, p.end + now) for p in own_phones]
+            words += [TimedText(w.text, w.start + now, w.end + now) for w in own_words]
+            phones += [TimedText(p.text, p.start + now, p.end + now) for p in own_phones]
             parts += [samples / 32768, np.zeros(round(pause * speech.RATE))]
             now = sum(map(len, parts)) / speech.RATE
         count = round((seconds or now) * fps)
         audio = fit_length(np.concatenate(parts), round(count / fps * speech.RATE))
         audio += self.rng.normal(0, 3e-4, len(audio))  # No room is silent.
         drawn = [dataclasses.replace(p, text=_DRAWN_AS.get(p.text, p.text)) for p in phones]
-        moves = motion.perform(self.rng, drawn, count, float(fps), amplitude=1.0)
+        moves = motion.random_motion(self.rng, drawn, count, float(fps), amplitude=1.0)
         heads, _ = self.painter(moves)
         return Take(heads, fps, audio.astype(np.float32), words, phones)
 
@@ -114,9 +114,9 @@ def tcd_timit(folder: pathlib.Path, speakers: Sequence[str], clips_per_speaker: 
         (folder / name).write_text("#!MLF!#\n" + "".join(blocks))
 
 
-def htk(path: str, spans: Sequence[PhoneSpan], end: float) -> str:
+def htk(path: str, spans: Sequence[TimedText], end: float) -> str:
     """A block of an .mlf, with silence at both ends."""
-    silence = PhoneSpan("sil", 0, spans[0].start), PhoneSpan("sil", spans[-1].end, end)
+    silence = TimedText("sil", 0, spans[0].start), TimedText("sil", spans[-1].end, end)
     rows = [silence[0], *spans, silence[1]]
     lines = [f"{round(1e7 * s.start)} {round(1e7 * s.end)} {s.text}\n" for s in rows]
     return f'"{path}"\n{"".join(lines)}.\n'
@@ -142,7 +142,7 @@ def grid(folder: pathlib.Path, speakers: Sequence[str], clips_per_speaker: int) 
         for _ in range(clips_per_speaker):
             sentence = speech.random_sentence(actor.rng)
             take = actor.say([sentence], fractions.Fraction(25), seconds=3)
-            name = speech.code(sentence)
+            name = speech.sentence_code(sentence)
             write(folder / speaker / f"{name}.mpg", take, (288, 360), "mpeg1video", "mp2", 44100)
             rows = [f"{round(25000 * w.start)} {round(25000 * w.end)} {w.text}" for w in take.words]
             (aligns / f"{name}.align").write_text("\n".join(rows) + "\n")

@@ -5,7 +5,6 @@ import collections
 import dataclasses
 import functools
 import json
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast

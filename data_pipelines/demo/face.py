@@ -1,4 +1,4 @@
-"""A drawn person: how faces differ, and where every curve of a moving face lies.
+"""A drawn person: how faces differ, and the curves of a moving face.
 
 Lengths are pixels of the paper's 128x96 crop.
 """
@@ -17,54 +17,93 @@ MIDDLE = 48.9  # Column of the face's axis.
 MOUTH_ROW = 89.0  # Of the closed lips; the jaw moves what lies below.
 OPENING = 13.5  # Between the lips, in an open vowel.
 
-OUTSIDE = -50.0  # A coordinate that is not in the picture.
+OUTSIDE = -50.0  # A coordinate outside the picture.
 
 Colour = tuple[float, ...]  # RGB, 0 .. 255.
 
 
 @dataclasses.dataclass(frozen=True)
 class DrawnFace:
-    """What tells one speaker from another; lengths at 128x96."""
+    """The features of one speaker; lengths in pixels at 128x96.
+
+    Attributes:
+      skin: Colour.
+      cheek_width: Half the width, at the eyes.
+      chin_row: Row of the chin.
+      squareness: Exponent of the jaw's superellipse; 2 is round.
+      hairline: Row.
+      hair: Colour.
+      hair_style: BALD, SHORT, SIDE, LONG, CURLY or BOB.
+      parting: Column.
+      eye: Colour of the iris.
+      eye_height: Of the open eye.
+      eye_shift: (x, y) of both eyes, off their canonical position.
+      brow: Colour.
+      brow_height: Above the eye corners.
+      brow_thickness: At the inner end.
+      brow_arch: Height of the bend.
+      nose_width: Half the width.
+      nose_shift: (x, y), off its canonical position.
+      mouth_width: Half the width, at rest.
+      upper_lip: Thickness.
+      lower_lip: Thickness.
+      lips: Colour.
+      smile: How far the corners are raised.
+      beard: From 0, none, to 1, full.
+      moustache: From 0, none, to 1, full.
+      glasses: Thickness of the frame; 0: none.
+      shirt: Colour.
+      collar: 0 round, 1 a deep V, 2 wide.
+      backdrop: Colours at the top and the bottom.
+      light: From -1, from the left, to 1, from the right.
+    """
 
     skin: Colour
-    cheek_width: float  # Half the width, at the eyes.
+    cheek_width: float
     chin_row: float
-    squareness: float  # Exponent of the jaw's superellipse; 2 is round.
-    hairline: float  # Row.
+    squareness: float
+    hairline: float
     hair: Colour
-    hair_style: int  # One of HAIR_STYLES.
-    parting: float  # Column.
+    hair_style: int
+    parting: float
     eye: Colour
     eye_height: float
-    eye_shift: tuple[tuple[float, ...], ...]  # Off the canonical place.
+    eye_shift: tuple[tuple[float, ...], ...]
     brow: Colour
-    brow_height: float  # Above the eye corners.
+    brow_height: float
     brow_thickness: float
     brow_arch: float
-    nose_width: float  # Half.
+    nose_width: float
     nose_shift: tuple[float, ...]
-    mouth_width: float  # Half, at rest.
+    mouth_width: float
     upper_lip: float
     lower_lip: float
     lips: Colour
-    smile: float  # How far the corners are raised.
-    beard: float  # 0 none .. 1 full.
-    moustache: float  # 0 .. 1
-    glasses: float  # 0 none, else the frame's thickness.
+    smile: float
+    beard: float
+    moustache: float
+    glasses: float
     shirt: Colour
-    collar: int  # 0 round, 1 a deep V, 2 wide.
-    backdrop: tuple[Colour, Colour]  # Top and bottom.
-    light: float  # -1 from the left .. 1 from the right.
+    collar: int
+    backdrop: tuple[Colour, Colour]
+    light: float
 
 
-BALD, SHORT, SIDE, LONG, CURLY, BOB = range(6)  # HAIR_STYLES
+BALD, SHORT, SIDE, LONG, CURLY, BOB = range(6)
 _SKINS = ((255, 224, 200), (243, 205, 176), (226, 180, 146), (198, 146, 108), (151, 103, 72))
 _HAIRS = ((28, 22, 20), (62, 42, 30), (105, 70, 42), (168, 122, 70), (214, 178, 116), (140, 62, 32))
 _EYES = ((84, 54, 34), (112, 78, 44), (70, 104, 130), (96, 132, 150), (84, 110, 70))
 
 
 def random_face(rng: np.random.Generator) -> DrawnFace:
-    """A speaker nobody has seen before."""
+    """Draws a speaker's features at random.
+
+    Args:
+      rng: Another state is another speaker.
+
+    Returns:
+      The speaker.
+    """
     feminine = rng.random() < 0.5
     grey = rng.random() < 0.12
     shade = rng.uniform(0, len(_SKINS) - 1.001)
@@ -147,7 +186,12 @@ def _points(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass
 class Lips:
-    """The four curves of the mouth, as functions of u = -1 (left corner) .. 1 (right)."""
+    """The four curves of the mouth, as functions of u in [-1, 1], from its left to its right corner.
+
+    Attributes:
+      face: The speaker.
+      motion: Of T frames.
+    """
 
     face: DrawnFace
     motion: Motion
@@ -166,24 +210,56 @@ class Lips:
         self.column = MIDDLE + 0.5
         self.inner_share = 0.88  # Of the half width, where the lips part.
 
-    def x(self, u):
+    def x(self, u: np.ndarray) -> np.ndarray:
+        """Computes columns.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [T, N].
+        """
         return self.column + self.half * u
 
-    def _line(self, u):
-        """The closed mouth, from which the lips part."""
+    def _line(self, u: np.ndarray) -> np.ndarray:
+        # Of the closed mouth, from which the lips part.
         corners = 1 - 0.22 * self.gap / OPENING
         return self.row + 0.25 * self.gap - self.face.smile * u**2 * corners
 
-    def _parted(self, u, share):
+    def _parted(self, u: np.ndarray, share: float) -> np.ndarray:
         return share * self.gap * _lens(np.clip(u / self.inner_share, -1, 1), 0.62)
 
-    def inner_upper(self, u):
+    def inner_upper(self, u: np.ndarray) -> np.ndarray:
+        """Computes the rows of the upper lip's inner edge.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [T, N].
+        """
         return self._line(u) - self._parted(u, 0.45)
 
-    def inner_lower(self, u):
+    def inner_lower(self, u: np.ndarray) -> np.ndarray:
+        """Computes the rows of the lower lip's inner edge.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [T, N].
+        """
         return self._line(u) + self._parted(u, 0.55)
 
-    def outer_upper(self, u):
+    def outer_upper(self, u: np.ndarray) -> np.ndarray:
+        """Computes the rows of the upper lip's outer edge.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [T, N].
+        """
         bow = (
             0.86
             + 0.2 * np.exp(-(((np.abs(u) - 0.27) / 0.2) ** 2))
@@ -192,12 +268,24 @@ class Lips:
         spread = 0.45 * self.gap * _lens(u, 0.8)
         return self._line(u) - spread - self.upper_thickness * _lens(u, 0.75) * bow
 
-    def outer_lower(self, u):
+    def outer_lower(self, u: np.ndarray) -> np.ndarray:
+        """Computes the rows of the lower lip's outer edge.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [T, N].
+        """
         spread = 0.55 * self.gap * _lens(u, 0.7)
         return self._line(u) + spread + self.lower_thickness * _lens(u, 0.6)
 
     def polygons(self) -> dict[str, np.ndarray]:
-        """Closed outlines: mouth, lower lip, hole, teeth, tongue, and the open curves of both."""
+        """Computes the polygons to fill and the lines to stroke.
+
+        Returns:
+          Points [T, N, 2] by name; "line", between the lips, is an open curve.
+        """
         u, v = _U, _U * self.inner_share
         x_in, top, bottom = self.x(v), self.inner_upper(v), self.inner_lower(v)
         teeth_height = np.clip(0.38 * self.gap, 0, 3.4) + 1.6 * self.motion.bite[:, None]
@@ -211,7 +299,7 @@ class Lips:
         def closed(x, a, b):
             return np.concatenate([_points(x, a), _points(x, b)[:, ::-1]], 1)
 
-        shut = self.gap[:, :, None] < 0.5  # OpenCV strokes the edge of even an empty polygon.
+        shut = self.gap[:, :, None] < 0.5  # OpenCV draws the edge of even an empty polygon.
         return {
             "mouth": np.concatenate([_points(self.x(u), self.outer_upper(u)), lower[:, ::-1]], 1),
             "lower_lip": np.concatenate([edge, lower[:, ::-1]], 1),
@@ -228,7 +316,11 @@ class Lips:
         }
 
     def landmarks(self) -> np.ndarray:
-        """iBUG 48 .. 67."""
+        """Computes the landmarks of the mouth.
+
+        Returns:
+          iBUG points 48 to 67, [T, 20, 2].
+        """
         upper, lower = np.array([-1, -0.63, -0.27, 0, 0.27, 0.63, 1]), np.array([0.63, 0.27, 0])
         lower = np.concatenate([lower, -lower[1::-1]])
         inner, centre = np.array([-1, -0.42, 0, 0.42, 1]) * self.inner_share, np.array([0.42, 0])
@@ -244,36 +336,79 @@ class Lips:
 
 @dataclasses.dataclass
 class Eye:
-    """One eye, as functions of u = -1 (its left corner in the picture) .. 1."""
+    """One eye, as functions of u in [-1, 1], from its left to its right corner in the picture.
+
+    Attributes:
+      face: The speaker.
+      motion: Of T frames.
+      side: 0 left in the picture, 1 right.
+    """
 
     face: DrawnFace
     motion: Motion
-    side: int  # 0 left in the picture, 1 right.
+    side: int
 
     def __post_init__(self):
         corners = np.asarray(EYE_CORNERS[self.side]) + self.face.eye_shift[self.side]
         self.left, self.right = corners
         self.closed = self.motion.blink[:, None]
 
-    def x(self, u):
+    def x(self, u: np.ndarray) -> np.ndarray:
+        """Computes columns.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [N].
+        """
         return self.left[0] + (self.right[0] - self.left[0]) * (u + 1) / 2
 
-    def _axis(self, u):
+    def _axis(self, u: np.ndarray) -> np.ndarray:
         row = self.left[1] + (self.right[1] - self.left[1]) * (u + 1) / 2
         return row + np.zeros_like(self.closed)  # For every frame.
 
-    def lower(self, u):
+    def lower(self, u: np.ndarray) -> np.ndarray:
+        """Computes the rows of the lower lid.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [T, N].
+        """
         return self._axis(u) + 0.42 * self.face.eye_height * _lens(u, 0.9)
 
-    def upper(self, u):
+    def upper(self, u: np.ndarray) -> np.ndarray:
+        """Computes the rows of the upper lid, which blinks.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [T, N].
+        """
         wide = self.face.eye_height * (1 + 0.12 * self.motion.raise_brow[:, None])
         opened = self._axis(u) - wide * _lens(u, 0.75)
         return opened + self.closed * (self.lower(u) - opened)
 
-    def crease(self, u):
+    def crease(self, u: np.ndarray) -> np.ndarray:
+        """Computes the rows of the fold above the upper lid.
+
+        Args:
+          u: [N].
+
+        Returns:
+          [T, N].
+        """
         return self._axis(u) - (self.face.eye_height + 2.2) * _lens(u, 0.6)
 
     def polygons(self) -> dict[str, np.ndarray]:
+        """Computes the polygons to fill and the lines to stroke.
+
+        Returns:
+          Points [T, N, 2] by name; "lash" and "rim" are open curves.
+        """
         x, upper, lower = self.x(_U), self.upper(_U), self.lower(_U)
         upper_curve, lower_curve = _points(x, upper), _points(x, lower)
         centre = (self.left + self.right) / 2 + self.motion.gaze - (0, 0.25 * self.face.eye_height)
@@ -297,7 +432,11 @@ class Eye:
         }
 
     def landmarks(self) -> np.ndarray:
-        """Six points, as iBUG 36 .. 41 and 42 .. 47."""
+        """Computes the landmarks of the eye.
+
+        Returns:
+          iBUG points 36 to 41 or 42 to 47, [T, 6, 2].
+        """
         upper, lower = np.array([-1, -1 / 3, 1 / 3, 1]), np.array([1 / 3, -1 / 3])
         parts = [
             _points(self.x(upper), self.upper(upper)),
@@ -307,12 +446,21 @@ class Eye:
 
 
 def brow(face: DrawnFace, motion: Motion, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """-> outline [T, N, 2], centre line at five points [T, 5, 2] (iBUG 17 .. 21 or 22 .. 26)."""
+    """Computes an eyebrow.
+
+    Args:
+      face: The speaker.
+      motion: Of T frames.
+      side: 0 left in the picture, 1 right.
+
+    Returns:
+      Its outline [T, N, 2] and its centre line, iBUG points 17 to 21 or 22 to 26, [T, 5, 2].
+    """
     left, right = np.asarray(EYE_CORNERS[side]) + face.eye_shift[side]
     reach = (3.5, 1.5) if side == 0 else (1.5, 3.5)
     raised, frown = motion.raise_brow[:, None], motion.frown[:, None]
 
-    def line(s):  # s = 0 at the left end .. 1
+    def line(s):  # s from 0 at the left end to 1.
         inner = s if side == 0 else 1 - s
         x = (left[0] - reach[0]) * (1 - s) + (right[0] + reach[1]) * s
         x = x + (1.6 if side == 0 else -1.6) * frown * inner
@@ -329,7 +477,14 @@ def brow(face: DrawnFace, motion: Motion, side: int) -> tuple[np.ndarray, np.nda
 
 
 def nose(face: DrawnFace) -> np.ndarray:
-    """iBUG 27 .. 35 [9, 2]: bridge, then base."""
+    """Computes the landmarks of the nose.
+
+    Args:
+      face: The speaker.
+
+    Returns:
+      iBUG points 27 to 35, bridge and base, [9, 2].
+    """
     base = np.asarray(NOSE_BASE) + face.nose_shift
     steps = np.linspace(0, 1, 4)[:, None]
     bridge = (1 - steps) * (MIDDLE, 45.5) + steps * (base - (0.2, 6.5))
@@ -339,7 +494,15 @@ def nose(face: DrawnFace) -> np.ndarray:
 
 
 def outline(face: DrawnFace, angles: np.ndarray) -> np.ndarray:
-    """The resting face's edge [N, 2]; 0 right temple, pi / 2 chin, pi left temple, on to the top."""
+    """Computes the edge of the resting face.
+
+    Args:
+      face: The speaker.
+      angles: [N]; 0 is the right temple, pi / 2 the chin, pi the left temple, 3 pi / 2 the top.
+
+    Returns:
+      Points [N, 2].
+    """
     cos, sin = np.cos(angles), np.sin(angles)
     power = 2 / np.where(sin > 0, face.squareness, 2.5)
     height = np.where(sin > 0, face.chin_row - 46, 68)
@@ -348,12 +511,28 @@ def outline(face: DrawnFace, angles: np.ndarray) -> np.ndarray:
 
 
 def jaw_stretch(motion: Motion, face: DrawnFace) -> np.ndarray:
-    """[T] how much taller the part below the mouth gets."""
+    """Computes how much the part below the mouth is stretched.
+
+    Args:
+      motion: Of T frames.
+      face: The speaker.
+
+    Returns:
+      Factors, 1 or more, [T].
+    """
     return 1 + 0.42 * OPENING * motion.opening / (face.chin_row - MOUTH_ROW)
 
 
 def landmarks(face: DrawnFace, motion: Motion) -> np.ndarray:
-    """[T, 68, 2], before the head moves."""
+    """Computes all landmarks, before the head moves.
+
+    Args:
+      face: The speaker.
+      motion: Of T frames.
+
+    Returns:
+      iBUG points, [T, 68, 2].
+    """
     frames = len(motion.opening)
     jaw = outline(face, np.linspace(np.pi - 0.02, 0.02, 17))
     jaw = np.repeat(jaw[None], frames, 0)

@@ -100,7 +100,9 @@ def _members(archive: pathlib.Path, suffix: str) -> list[zipfile.ZipInfo]:
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
     except zipfile.BadZipFile as e:
-        raise UserError(f"{archive} is not a complete zip ({e}); delete it and download it again.") from e
+        raise UserError(
+            f"{archive} is not a complete zip ({e}); delete it and download it again."
+        ) from e
     names = [(member, pathlib.PurePosixPath(member.filename)) for member in members]
     return [m for m, name in names if name.suffix == suffix and not name.name.startswith(".")]
 

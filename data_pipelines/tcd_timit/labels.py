@@ -67,7 +67,9 @@ def read_text(path: pathlib.Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as e:
-        raise UserError(f"Cannot read {path} ({e.strerror}); check its permissions, or remove it.") from e
+        raise UserError(
+            f"Cannot read {path} ({e.strerror}); check its permissions, or remove it."
+        ) from e
     utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # As PowerShell writes.
     return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
@@ -95,7 +97,7 @@ def read_labels(paths: Iterable[pathlib.Path]) -> dict[ClipKey, ClipLabels]:
             if spans:
                 blocks[name][key].add(spans)
     unique = {
-        name: {key: min(versions) for key, versions in by_key.items() if len(versions) == 1}
+        name: {key: next(iter(versions)) for key, versions in by_key.items() if len(versions) == 1}
         for name, by_key in blocks.items()
     }
     keys = sorted(unique["words"].keys() | unique["phones"].keys())

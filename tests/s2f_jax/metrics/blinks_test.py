@@ -118,7 +118,7 @@ def test_blinks_of_drawn_faces_are_found_by_their_landmarks():
     true, hits, found_at_all = 0, 0, 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        performance = motion.perform(rng, [], 75, 25, amplitude=1.0)
+        performance = motion.random_motion(rng, [], 75, 25, amplitude=1.0)
         drawn = face.landmarks(face.random_face(rng), performance)
         found = blinks.blinks(eye_aspect_ratio(drawn), 25)
         blink = performance.blink
