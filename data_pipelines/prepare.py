@@ -176,7 +176,7 @@ def make_builder(
 def _beam_config(
     corpus: str, builder: tfds.core.DatasetBuilder, options: str
 ) -> tfds.download.DownloadConfig | None:
-    """--beam_pipeline_options in TFDS's form; None: no Beam."""
+    # --beam_pipeline_options as TFDS takes it; None: no Beam.
     if not options:
         return None
     if not isinstance(builder, base_builder.RecordedBuilder):
@@ -199,7 +199,7 @@ def _beam_config(
 
 @contextlib.contextmanager
 def _exclusive(data_dir: epath.Path, corpus: str) -> Iterator[None]:
-    """Locks the corpus for this process; the system releases the lock however it ends."""
+    # Locks the corpus for this process; the system releases the lock however it ends.
     path = pathlib.Path(data_dir) / f".{corpus}.lock"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -235,6 +235,6 @@ def _remove_partial_files(folder: pathlib.Path) -> None:
 
 
 def _quarantined_count(builder: tfds.core.DatasetBuilder) -> int:
-    """Number of clips in the corpus's report; a corpus that is drawn has none."""
+    """Returns the number of clips in the corpus's report; a corpus that is drawn has none."""
     report = builder.data_path.parent / "quarantine.json"
     return len(json.loads(report.read_text())["quarantined"]) if report.exists() else 0

@@ -185,7 +185,7 @@ def make_example(clip: RawClip, aligned: AlignedClip, config: CorpusConfig) -> d
 
 
 def _source(clip: RawClip) -> pathlib.Path | io.BytesIO:
-    """The clip's file, or its bytes out of a zip; an error there concerns that clip alone."""
+    # The clip's file, or its bytes out of a zip; an error there concerns that clip alone.
     try:
         if clip.member:
             with zipfile.ZipFile(clip.path) as archive:
@@ -200,7 +200,7 @@ def _source(clip: RawClip) -> pathlib.Path | io.BytesIO:
 
 
 def _images(reader: video.VideoReader, clip: RawClip, config: CorpusConfig) -> Iterator[np.ndarray]:
-    """Frames at config.fps, uint8 [H, W, 3]; one that is shown twice is the same array."""
+    # Frames at config.fps, uint8 [H, W, 3]; one that is shown twice is the same array.
     too_long = f"longer than {config.max_seconds:g} s: cut it, or raise config.data.max_seconds"
     declared = reader.seconds if clip.end is None else clip.end
     if declared - clip.start > config.max_seconds + 1:  # Some headers give an estimate.
@@ -217,7 +217,7 @@ def _images(reader: video.VideoReader, clip: RawClip, config: CorpusConfig) -> I
 def _align(
     face: tracking.TrackedFace, smoothed: np.ndarray, t: int, config: CorpusConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [height, width, 3] and the landmarks in it, by the smoothed landmarks' transform."""
+    # The frame, uint8 [height, width, 3], and the landmarks in it.
     height, width = config.height, config.width
     transform = alignment.face_transform(smoothed, height, width)
     points = alignment.transform_points(transform, face.landmarks)
@@ -235,7 +235,7 @@ def _audio(
     config: CorpusConfig,
     frames: int,
 ) -> np.ndarray:
-    """The sound of so many frames, int16 [frames * audio_rate / fps]."""
+    # The sound of so many frames, int16 [frames * audio_rate / fps].
     start, seconds = reader.origin + clip.start, frames / config.fps
     audio, rate = decode.decode_sound(source, start, start + seconds + _MAX_MISSING)
     if not audio.any():

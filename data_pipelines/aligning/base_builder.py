@@ -27,7 +27,6 @@ from data_pipelines.media import images
 class RecordedConfig(contract.CorpusConfig):
     """Format of the examples, which alone is in the folder's name, and how to make them.
 
-
     Attributes:
       manual_dir: A copy of the corpus; empty: download it.
       speakers: Only these; empty: all.
@@ -181,7 +180,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return shards.ShardWriter()
 
     def _align(self, clips: Sequence[RawClip], cache: Cache) -> dict[str, str]:
-        """{id: reason} of the quarantined clips; the others are in the cache."""
+        """Returns {id: reason} of the quarantined clips; the others are in the cache."""
         if self._beam:
             from data_pipelines.aligning import beam  # An extra, and slow to import.
 
@@ -197,7 +196,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             )
 
     def _report(self, contents: CorpusContents, bad: dict[str, str]) -> None:
-        """Writes quarantine.json; stops the build where too many clips are in it."""
+        # Writes quarantine.json; stops the build where too many clips are in it.
         clips, count = contents.clips, len(contents.clips) + len(contents.unusable)
         report = {
             "clips": count,
@@ -242,7 +241,7 @@ def _check_ids(contents: CorpusContents) -> None:
 def _examples(
     clips: Sequence[RawClip], cache: Cache, progress: Progress | None
 ) -> Iterator[tuple[str, dict]]:
-    """The examples of a shard; runs here or in one of Beam's workers."""
+    """Yields the examples of a shard; runs here or in one of Beam's workers."""
     for clip in clips:
         example = align_clip.make_example(clip, cache.load(clip), cache.config)
         contract.check_example(example, cache.config)

@@ -90,7 +90,7 @@ def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int,
 
 
 def _words(samples: np.ndarray) -> np.ndarray:
-    """Fingerprint words, uint32 [N], of samples [S] at _RATE, full scale 32768."""
+    """Returns fingerprint words, uint32 [N], of samples [S] at _RATE, full scale 32768."""
     samples = np.pad(samples, (_WINDOW // 2, _WINDOW // 2 + _LAG * _HOP))
     windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
     power = np.abs(np.fft.rfft(windows * np.hanning(_WINDOW))) ** 2
@@ -107,7 +107,7 @@ def _words(samples: np.ndarray) -> np.ndarray:
 
 
 def _candidates(words: Sequence[np.ndarray]) -> Iterator[tuple[int, int, int]]:
-    """(i, j, shift), i < j, of clips that share words, in j `shift` positions before those in i."""
+    """Yields (i, j, shift), i < j, of clips that share words, in j `shift` positions before those in i."""
     lengths = [len(w) for w in words]
     all_words = np.concatenate(words)
     clip = np.repeat(np.arange(len(words)), lengths)
@@ -136,9 +136,9 @@ def _candidates(words: Sequence[np.ndarray]) -> Iterator[tuple[int, int, int]]:
 
 
 def _similarity(a: np.ndarray, b: np.ndarray, shift: int) -> float:
-    """Share of equal bits in the worst part of two clips' overlap; 0 for less than half a clip.
+    """Returns the share of equal bits in the worst part of two clips' overlap.
 
-    The worst part, since different sentences of the same synthetic voice are equal wherever they
+    It is 0 if the overlap is less than half of the shorter clip. The worst part, since different sentences of the same synthetic voice are equal wherever they
     share a word.
     """
     min_overlap = max(_MIN_OVERLAP, min(np.count_nonzero(a), np.count_nonzero(b)) / 2)
@@ -153,7 +153,7 @@ def _similarity(a: np.ndarray, b: np.ndarray, shift: int) -> float:
 
 
 def _same_face(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two mean frames agree, mirrored or not, but for brightness and contrast."""
+    """Returns whether two mean frames agree, mirrored or not, but for brightness and contrast."""
     a = a.reshape(_THUMBNAIL) - a.mean()
     b = b.reshape(_THUMBNAIL) - b.mean()
     correlation = max(np.sum(a * b), np.sum(a * b[:, ::-1]))

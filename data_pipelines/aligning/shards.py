@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module  # pyright: ignore # A C extension.
 from etils import epath
-from tensorflow_datasets.core import file_adapters
 from tensorflow_datasets.core.utils import py_utils, type_utils
 from tensorflow_datasets.proto import tf_example_pb2
 
@@ -29,7 +28,7 @@ class ShardWriter(tfds.core.ExampleWriter):
 
     def write(
         self, path: epath.PathLike, examples: Iterable[type_utils.KeySerializedExample]
-    ) -> file_adapters.ExamplePositions | None:
+    ) -> None:
         """Writes a shard, uncompressed.
 
         Compression saves 10 % of JPEGs and sound, for six times the time to write and twice to read.
@@ -38,11 +37,9 @@ class ShardWriter(tfds.core.ExampleWriter):
           path: The shard.
           examples: Keys, which are ignored, and serialized examples, in the order to write.
 
-        Returns:
-          None, as of every format in which positions mean nothing.
-
         Raises:
-          OSError: The disk is full (array_record raises RuntimeError).
+          OSError: The disk is full.
+          RuntimeError: Any other failure of array_record, which raises it for a full disk, too.
         """
         try:
             with py_utils.incomplete_file(epath.Path(path)) as part:
@@ -122,7 +119,7 @@ def plan_shards(clips: Sequence[RawClip], sizes: Mapping[str, int]) -> list[list
 
 
 def _canonical(example: bytes) -> bytes:
-    """The same example with the entries of protobuf's maps in a fixed order.
+    """Returns the example with the entries of its maps in a fixed order.
 
     Protobuf orders a map differently in every process, unless it is told not to.
     """

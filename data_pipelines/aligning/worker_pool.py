@@ -86,7 +86,7 @@ def align_one(clip: RawClip, cache: Cache, finder: landmarks.FaceFinder) -> str 
 def _align_each(
     clips: Sequence[RawClip], cache: Cache, workers: int
 ) -> Iterator[tuple[RawClip, str | None]]:
-    """Each clip and its reason for quarantine, if any."""
+    """Yields each clip and its reason for quarantine, if any."""
     # Loaded here in any case, so that a model that is missing or damaged is reported once.
     with contextlib.closing(landmarks.FaceFinder(tracking.MAX_FACES)) as finder:
         if workers == 1:

@@ -176,7 +176,7 @@ def file_digest(path: pathlib.Path, algorithm: str) -> str:
 
 
 def _fetch(url: str, part: pathlib.Path, progress: Callable[[int, int], None]) -> None:
-    """Appends to `part` what is missing of the file."""
+    # Appends to `part` what is missing of the file.
     size = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:

@@ -29,6 +29,6 @@ def make_printable(text: object) -> str:
       text: Anything; `str` of it is used.
 
     Returns:
-      The text with escape sequences, such as \\x1b, in place of unprintable characters.
+      The text with escape sequences in place of unprintable characters.
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -27,9 +27,7 @@ def is_remote(path: str | os.PathLike) -> bool:
     return "://" in os.fspath(path)
 
 
-def require_file(
-    path: str | os.PathLike, kind: str, allow_pipe: bool = False
-) -> pathlib.Path:
+def require_file(path: str | os.PathLike, kind: str, allow_pipe: bool = False) -> pathlib.Path:
     """Checks that a file can be read.
 
     Args:
@@ -113,6 +111,9 @@ def explain_write_errors(target: str | os.PathLike) -> Iterator[None]:
 
     Args:
       target: The file that the block writes.
+
+    Yields:
+      Nothing.
 
     Raises:
       UserError: The system refused.

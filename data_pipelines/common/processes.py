@@ -67,14 +67,28 @@ class WorkerPool:
           The results.
 
         Raises:
-          Exception: What the function raised.
-          ChildProcessError: An item killed its worker.
+          Exception: What the function raised, or a ChildProcessError if an item killed its worker.
         """
-        early: dict[int, Result] = {}
-        due = 0
-        for index, result in self.map_unordered(function, items):
+        for result in self.map_with_exceptions(function, items):
             if isinstance(result, Exception):
                 raise result
+            yield result
+
+    def map_with_exceptions(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[Result | Exception]:
+        """Applies a function to every item; an exception takes the place of the item's result.
+
+        Args:
+          function: Called with one item; a module's top-level function, or a partial of one.
+          items: Its arguments.
+
+        Yields:
+          The results in the items' order; exceptions as `map_unordered` has them.
+        """
+        early: dict[int, Result | Exception] = {}
+        due = 0
+        for index, result in self.map_unordered(function, items):
             early[index] = result
             while due in early:
                 yield early.pop(due)
@@ -164,7 +178,7 @@ class WorkerPool:
 
 
 def _outcome(future: concurrent.futures.Future) -> Any:
-    """The result or the exception; raises BrokenProcessPool."""
+    # The result or the exception that the function raised.
     error = future.exception()
     if isinstance(error, BrokenProcessPool) or not isinstance(error, Exception | None):
         raise error

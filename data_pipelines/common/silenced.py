@@ -11,7 +11,11 @@ _LOCK = threading.Lock()  # A second block would take the null device for the st
 
 @contextlib.contextmanager
 def silenced_stderr() -> Iterator[None]:
-    """Discards whatever any thread of the process prints to stderr within a `with` block."""
+    """Discards whatever any thread of the process prints to stderr within a `with` block.
+
+    Yields:
+      Nothing.
+    """
     with _LOCK:
         sys.stderr.flush()
         saved = os.dup(2)

@@ -1,11 +1,8 @@
 """The demo corpus: talking heads drawn by code that speak GRID's sentences with eSpeak NG."""
 
 import dataclasses
-import multiprocessing
-import os
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import soxr
 import tensorflow_datasets as tfds
@@ -13,6 +10,7 @@ import tensorflow_datasets as tfds
 from data_pipelines import contract
 from data_pipelines.aligning import shards
 from data_pipelines.common import errors
+from data_pipelines.common.processes import WorkerPool
 from data_pipelines.contract import TimedText
 from data_pipelines.demo import draw, face, motion, speech
 from data_pipelines.media.images import encode_jpeg

@@ -36,9 +36,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     return decode_image(file.read_bytes(), path)
 
 
-def decode_image(
-    data: bytes, name: str | os.PathLike, max_pixels: int | None = None
-) -> np.ndarray:
+def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = None) -> np.ndarray:
     """Decodes the bytes of an image file of any format.
 
     Args:
@@ -123,7 +121,7 @@ def encode_png(image: np.ndarray) -> bytes:
 
 
 def _check_size(data: bytes, name: str | os.PathLike, max_pixels: int) -> None:
-    """By the header alone, of those formats whose headers Pillow and OpenCV read alike."""
+    # By the header alone, of those formats whose headers Pillow and OpenCV read alike.
     from PIL import Image
 
     try:

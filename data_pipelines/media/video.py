@@ -60,7 +60,7 @@ def decode_from(container: av.container.InputContainer, stream: Any, time: float
 
 
 def _after_seek(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
-    """Skips what cannot be decoded before `time`: a seek may land inside a packet."""
+    # Skips what cannot be decoded before `time`: a seek may land inside a packet.
     reached = False
     for packet in container.demux(stream):
         try:

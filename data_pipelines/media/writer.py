@@ -281,7 +281,7 @@ def _add_video(
     rate: fractions.Fraction,
     fragmented: bool,
 ) -> av.VideoStream:
-    """An H.264 stream for frames [H, W, 3] that every player shows in the right colors."""
+    """Returns an H.264 stream for frames [H, W, 3] whose colors every player shows right."""
     # x264's macroblock tree reads uninitialized memory: the same frames would not always give the
     # same bytes.
     options = {"crf": "17", "x264-params": "mbtree=0"}

@@ -4,34 +4,29 @@ import collections
 import dataclasses
 import functools
 import json
-import multiprocessing
 import os
-import signal
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-import tqdm
 from etils import epath
 
 from data_pipelines import prepare
 from data_pipelines.aligning import base_builder, duplicates
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.processes import WorkerPool
+from data_pipelines.common.progress import track
 from data_pipelines.loading import dataset
 from data_pipelines.quality import clip_checks
 from data_pipelines.quality.clip_checks import MEASURES, Inspected
 from data_pipelines.quality.page import html
 
-_PART = 16  # Clips that a process takes at once.
 _LISTED = 1000  # Clips of one finding in check.json, worst first; clips.jsonl has every clip.
 _SPEAKER_CLIPS = 5  # For the median of a speaker to count.
 _MAX_WARMTH = 25.0  # Levels of 255, from the speaker's median.
 _BINS = 40  # Of a histogram.
-_SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
 
 ERROR, WARNING = "error", "warning"
 FAULTS = {  # What is wrong with a clip, beside numbers beyond their limits.
@@ -102,7 +97,7 @@ def check_shards(
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
     results = _inspected(form, os.fspath(data_dir), counts, data["prepare_workers"])
     says = builder.transcript_of if isinstance(builder, base_builder.RecordedBuilder) else None
-    checked = _gather(_progress(results, sum(counts.values())), folder, says)
+    checked = _gather(track(results, "checked", "clip", sum(counts.values())), folder, says)
     together = bool((builder.info.metadata or {}).get("within_speaker"))
     report = {
         "corpus": data["corpus"],
@@ -142,40 +137,27 @@ def _inspected(
     form: tuple, data_dir: str, counts: Mapping[str, int], workers: int
 ) -> Iterator[tuple[ClipLocation, Inspected]]:
     """Every clip of every split, in order, from several processes."""
-    parts = [
-        (form, data_dir, split, first, min(first + _PART, count))
-        for split, count in counts.items()
-        for first in range(0, count, _PART)
-    ]
-    workers = min(workers or os.cpu_count() or 1, len(parts))
-    if workers == 1:
-        for part in parts:
-            yield from _inspect_part(part)
-        return
-    # Spawned, since forked processes inherit the locks of threads that they do not have.
-    with multiprocessing.get_context("spawn").Pool(workers, _start) as pool:
-        for results in pool.imap(_inspect_part, parts):
-            yield from results
+    items = [(split, index) for split, count in counts.items() for index in range(count)]
+    inspect = functools.partial(_inspect, form=form, data_dir=data_dir)
+    with WorkerPool(workers, len(items)) as pool:
+        for item, found in zip(items, pool.map_with_exceptions(inspect, items), strict=True):
+            # An exception: the clip killed the process that read it.
+            yield _unreadable(*item, found) if isinstance(found, Exception) else found
 
 
-def _start() -> None:
-    """What a worker does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act upon.
-    cv2.setNumThreads(1)  # There is a process per core already.
+def _inspect(item: tuple[str, int], form: tuple, data_dir: str) -> tuple[ClipLocation, Inspected]:
+    split, index = item
+    try:
+        found = clip_checks.inspect(_open(form, split, data_dir)[index])
+    except Exception as e:  # A damaged record, of any kind; it is named, and the others go on.
+        return _unreadable(split, index, e)
+    return ClipLocation(split, index, found.id, found.speaker), found
 
 
-def _inspect_part(part: tuple) -> list[tuple[ClipLocation, Inspected]]:
-    form, data_dir, split, first, end = part
-    clips = _open(form, split, data_dir)
-    results = []
-    for index in range(first, end):
-        try:
-            found = clip_checks.inspect(clips[index])
-        except Exception as e:  # A damaged record, of any kind; it is named, and the others go on.
-            fault = ("unreadable", f"{type(e).__name__}: {e}")
-            found = Inspected(f"{split}[{index}]", "", "", {}, [fault], None)
-        results.append((ClipLocation(split, index, found.id, found.speaker), found))
-    return results
+def _unreadable(split: str, index: int, error: Exception) -> tuple[ClipLocation, Inspected]:
+    fault = ("unreadable", f"{type(error).__name__}: {error}")
+    found = Inspected(f"{split}[{index}]", "", "", {}, [fault], None)
+    return ClipLocation(split, index, found.id, found.speaker), found
 
 
 def _gather(results: Iterable, folder: epath.Path, says) -> Checked:
@@ -345,19 +327,3 @@ def _quarantine(path: epath.Path) -> dict[str, Any] | None:
         return None
     report = json.loads(path.read_text())
     return {"clips": report["clips"], "quarantined": report["quarantined"]}
-
-
-def _progress(results: Iterable, total: int) -> Iterator:
-    """Shows rate and time left; a bar on a terminal."""
-    terminal = sys.stderr.isatty()
-    start = shown = 0.0
-    bar = tqdm.tqdm(results, total=total, desc="checking", unit="clip", disable=not terminal)
-    for done, result in enumerate(bar, 1):
-        yield result
-        now = time.monotonic()
-        if done == 1:  # Before it, the processes started.
-            start = shown = now
-        if not terminal and now - shown > _SECONDS_PER_LINE:
-            rate, shown = (done - 1) / (now - start), now
-            left = (total - done) / rate / 60
-            print(f"checked {done} of {total} clips, {rate:.0f} clips/s, {left:.1f} min left")

@@ -95,12 +95,7 @@ class FacesInVideos:
             for i, first in enumerate(firsts)
             for piece in np.split(np.flatnonzero(first), range(_FRAMES, first.sum(), _FRAMES))
         ]
-        found: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in pieces]
-        tasks = [videos[i][piece] for i, piece in pieces]
-        for number, result in self._pool.each(find_in_frames, tasks):
-            if isinstance(result, Exception):
-                raise result
-            found[number] = result
+        found = list(self._pool.map(find_in_frames, [videos[i][piece] for i, piece in pieces]))
         of_videos: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in videos]
         for (i, _), of_piece in zip(pieces, found, strict=True):
             of_videos[i] += of_piece

@@ -114,12 +114,12 @@ def test_an_error_in_one_clip_does_not_stop_the_others(tmp_path, work):
 
 def test_progress_is_told_in_plain_lines(tmp_path, work, capsys):
     worker_pool.align_all([raw_clip("a"), raw_clip("bad")], Cache(tmp_path, FORM), workers=1)
-    assert "aligned 2 of 2 clips" in capsys.readouterr().out
+    assert "aligned 2 of 2 clips, " in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_clip_that_kills_its_process_is_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(landmarks, "model_path", lambda: None)
+    monkeypatch.setattr(landmarks, "FaceFinder", NoFinder)
     monkeypatch.setattr(worker_pool, "_align_in_worker", stand_in)
     monkeypatch.setattr(worker_pool, "_initialize_worker", no_start)
     raws = [raw_clip(name) for name in ("a", "deadly", "bad", "b", "c", "d")]
