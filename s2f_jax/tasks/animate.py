@@ -21,7 +21,7 @@ from s2f_jax.tasks.animate_validation import AnimateValidation
 class AnimateTask:
     """A Task, as s2f_jax.tasks.task says."""
 
-    features = dataset.TRAINED_ON
+    features = dataset.TRAINING_FEATURES
     watched = ("psnr", "ssim")  # "The reconstruction metrics" (paper 2.3).
 
     def __init__(self, config: Config):

@@ -104,7 +104,9 @@ def test_another_seed_is_another_corpus(tmp_path):
 
 
 def test_other_options_in_the_same_folder_are_refused(built):
-    with pytest.raises(errors.UserError, match="seed=0, not 5: delete .* or choose another --data_dir"):
+    with pytest.raises(
+        errors.UserError, match="seed=0, not 5: delete .* or choose another --data_dir"
+    ):
         builder_of(built.data_path.parents[2], height=64, seed=5)
 
 
