@@ -87,16 +87,16 @@ class DatasetClip:
           CorruptRecord: A frame is not a JPEG, or its size is not that of the others.
         """
         for row, jpeg in enumerate(self.jpegs[first : first + count]):
+            name = f"frame {first + row} of {self.id}"
             try:
                 frame = images.decode_jpeg(jpeg)
-                if out is None:
-                    out = np.empty((max(count, length), *frame.shape), np.uint8)
-                if frame.shape != out.shape[1:]:
-                    raise ValueError(f"it has the shape {frame.shape}, not {out.shape[1:]}")
             except (ValueError, cv2.error) as error:
-                raise _corrupt(
-                    self.location, f"frame {first + row} of {self.id}: {error}"
-                ) from error
+                raise CorruptRecord(_damage(self.location, f"{name}: {error}")) from error
+            if out is None:
+                out = np.empty((max(count, length), *frame.shape), np.uint8)
+            if frame.shape != out.shape[1:]:
+                reason = f"{name}: it has the shape {frame.shape}, not {out.shape[1:]}"
+                raise CorruptRecord(_damage(self.location, reason))
             if mirror:
                 cv2.flip(frame, 1, out[row])  # NumPy takes four times as long.
             else:
@@ -119,7 +119,10 @@ def _spans(spans: dict[str, Any]) -> list[tuple[str, float, float]]:
     return [(text.decode(), float(start), float(end)) for text, start, end in rows]
 
 
-def _clip(example: dict[str, Any], location: str) -> DatasetClip:
+def _clip(features: Any, record: bytes | None, location: str) -> DatasetClip:
+    if record is None:  # Of a shard with a damaged index, after the first request.
+        raise ValueError("it is empty")
+    example = features.deserialize_example_np(record)
     frames = len(example["frames"])
     unread = {  # The features that TRAINING_FEATURES lacks.
         "speaker": b"",
@@ -152,10 +155,8 @@ def _clip(example: dict[str, Any], location: str) -> DatasetClip:
     return clip
 
 
-def _corrupt(location: str, reason: object) -> CorruptRecord:
-    return CorruptRecord(
-        f"{location} is damaged ({reason}): delete its folder and run `prepare` again"
-    )
+def _damage(location: str, reason: str) -> str:
+    return f"{location} is damaged ({reason}): delete its folder and run `prepare` again"
 
 
 class ClipDataset(Sequence[DatasetClip]):
@@ -228,19 +229,28 @@ class ClipDataset(Sequence[DatasetClip]):
     @overload
     def __getitem__(self, index: slice) -> list[DatasetClip]: ...
     def __getitem__(self, index: int | slice) -> DatasetClip | list[DatasetClip]:
-        """Raises CorruptRecord."""
+        """Reads a clip or several.
+
+        Args:
+          index: In [0, len(self)), or a slice.
+
+        Returns:
+          The clip, or a list of a slice's clips.
+
+        Raises:
+          CorruptRecord: The record is damaged.
+          IndexError: There is no such clip.
+        """
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         location = self.location(index)
         try:
-            record = self._source.data_source[index]
-            if record is None:  # Of a shard with a damaged index, after the first request.
-                raise ValueError("it is empty")
-            return _clip(self._features.deserialize_example_np(record), location)
+            return _clip(self._features, self._source.data_source[index], location)
         except Exception as error:  # TFDS raises errors of any kind for bytes that are no example.
-            raise _corrupt(location, f"{type(error).__name__}: {error}") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise CorruptRecord(_damage(location, reason)) from error
 
     def location(self, index: int) -> str:
         """Names the record and the shard of a clip.

@@ -10,7 +10,7 @@ from etils import epath
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading.dataset import ClipDataset
-from data_pipelines.loading.loader import Example
+from data_pipelines.loading.loader import MakeExample
 from s2f_jax.config.schema import Config
 from s2f_jax.optim import Schedule
 from s2f_jax.runs.log import Log
@@ -58,7 +58,7 @@ class Task(Protocol):
         ...
 
     @property
-    def example(self) -> Example:
+    def example(self) -> MakeExample:
         """Makes a training example of a clip: arrays whose shapes are the same for every clip. It
         goes to the loader's processes, and so refers to nothing of jax."""
         ...
