@@ -59,7 +59,7 @@ def example(name, speaker, frames, seed):
         "audio": rng.integers(-9999, 9999, frames * 40).astype(np.int16),
         "audio_rate": FORM.audio_rate,
     }
-    contract.check(made, FORM)
+    contract.check_example(made, FORM)
     return made
 
 

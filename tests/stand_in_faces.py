@@ -18,7 +18,7 @@ class Finder:
 
     def __call__(self, image):
         landmarks = np.full((68, 2), 20.0, np.float32)
-        landmarks[list(alignment.STABLE)] = 2 * alignment.canonical(32, 24) + 5
+        landmarks[list(alignment.STABLE)] = 2 * alignment.canonical_points(32, 24) + 5
         return [DetectedFace(landmarks, blink=0.25)]
 
     def close(self):

@@ -11,7 +11,7 @@ from data_pipelines.crema_d import sentences, sources
 
 
 class CremaDConfig(base_builder.RecordedConfig):
-    """The form of the examples and the speakers, the actors 1001 to 1091."""
+    """Format of the examples and the speakers, the actors 1001 to 1091."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -30,7 +30,7 @@ class Builder(base_builder.RecordedBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     CONFIG = CremaDConfig
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """Finds the raw clips in the config's manual_dir.
 
         Args:
@@ -42,13 +42,13 @@ class Builder(base_builder.RecordedBuilder):
         Raises:
           UserError: There is no manual_dir.
         """
-        if not self.form.manual_dir:
+        if not self.config.manual_dir:
             raise UserError(
                 f"CREMA-D is not downloaded: give --manual_dir, {sources.LAYOUT} fetched by "
                 "git-LFS."
             )
-        actors = self.form.speakers or sources.ACTORS
-        return sources.find_clips(pathlib.Path(self.form.manual_dir), actors)
+        actors = self.config.speakers or sources.ACTORS
+        return sources.find_clips(pathlib.Path(self.config.manual_dir), actors)
 
     def transcript_of(self, clip_id: str) -> str | None:
         """Reads the transcript from a clip's name.

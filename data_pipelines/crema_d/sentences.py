@@ -38,4 +38,4 @@ def parse_name(name: str) -> tuple[str, str]:
     match = _NAME.fullmatch(name)
     if not match:
         raise BadClip(f"{name} is not the name of a CREMA-D clip")
-    return match[1], contract.normal_text(SENTENCES[match[2]])
+    return match[1], contract.normalize_text(SENTENCES[match[2]])

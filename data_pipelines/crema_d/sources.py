@@ -6,7 +6,7 @@ from collections.abc import Collection
 from data_pipelines import splits
 from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.base_builder import Found
+from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.common.files import require_folder
 from data_pipelines.crema_d import sentences
@@ -21,7 +21,7 @@ _POINTER_FOUND = f"a git-LFS pointer instead of the video: {_PULL}"
 _UNFIT = {"1064_IEO_DIS_MD": "a minute long, with every emotion"}
 
 
-def find_clips(folder: pathlib.Path, actors: Collection[str]) -> Found:
+def find_clips(folder: pathlib.Path, actors: Collection[str]) -> CorpusContents:
     """Finds the clips of some actors; the audio is the video's own, which is in sync with it.
 
     Args:
@@ -37,7 +37,7 @@ def find_clips(folder: pathlib.Path, actors: Collection[str]) -> Found:
     require_folder(folder, LAYOUT)
     clips: dict[str, RawClip] = {}
     unusable: dict[str, str] = {}
-    for path in align_clip.files_below(folder, ".flv"):
+    for path in align_clip.find_files(folder, ".flv"):
         try:
             actor, transcript = sentences.parse_name(path.stem)
             if actor in actors and path.stem in clips:
@@ -60,7 +60,7 @@ def find_clips(folder: pathlib.Path, actors: Collection[str]) -> Found:
         )
     present = {raw.speaker for raw in clips.values()}
     absent = [actor for actor in actors if actor not in present]
-    return Found(list(clips.values()), unusable, absent, splits.CREMA_D)
+    return CorpusContents(list(clips.values()), unusable, absent, splits.CREMA_D)
 
 
 def _clip(path: pathlib.Path, actor: str, transcript: str) -> RawClip:

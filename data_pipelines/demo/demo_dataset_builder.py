@@ -1,11 +1,8 @@
 """The demo corpus: talking heads drawn by code that speak GRID's sentences with eSpeak NG."""
 
 import dataclasses
-import multiprocessing
-import os
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import soxr
 import tensorflow_datasets as tfds
@@ -13,6 +10,7 @@ import tensorflow_datasets as tfds
 from data_pipelines import contract
 from data_pipelines.aligning import shards
 from data_pipelines.common import errors
+from data_pipelines.common.processes import WorkerPool
 from data_pipelines.contract import TimedText
 from data_pipelines.demo import draw, face, motion, speech
 from data_pipelines.media.images import encode_jpeg
@@ -23,7 +21,7 @@ _SPLITS = ("train", "val", "test")
 
 @dataclasses.dataclass(kw_only=True)
 class DemoConfig(contract.CorpusConfig):
-    """The form of the examples, and how many are drawn.
+    """Format of the examples, and how many are drawn.
 
     Attributes:
       train_speakers: Speakers of the split train, 1 or more.
@@ -56,7 +54,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """Draws the corpus; no downloads, the same examples from the same seed.
 
     Args:
-      config: The form and the number of the examples; None: all defaults.
+      config: Format and number of the examples; None: all defaults.
       file_format: Of the shards.
     """
 
@@ -81,7 +79,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
-        return shards.Writer()
+        return shards.ShardWriter()
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager):
         del dl_manager
@@ -92,15 +90,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         config = self.demo_config
         speakers = range(getattr(config, f"{split}_speakers"))
         jobs = [(config, split, speaker) for speaker in speakers]
-        workers = min(config.workers or os.cpu_count() or 1, len(jobs))
-        if workers <= 1:
-            for job in jobs:
-                yield from _speaker(job)
-            return
-        context = multiprocessing.get_context("spawn")  # Forking a process with threads may hang.
-        # One OpenCV thread each: the pool has a process per core already.
-        with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            for examples in pool.imap(_speaker, jobs):
+        with WorkerPool(config.workers, len(jobs)) as pool:
+            for examples in pool.map(_speaker, jobs):
                 yield from examples
 
 

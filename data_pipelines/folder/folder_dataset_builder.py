@@ -28,7 +28,7 @@ _LISTED = 5  # Names in a message.
 
 @dataclasses.dataclass(kw_only=True)
 class FolderConfig(base_builder.RecordedConfig):
-    """The form of the examples, and how videos become speakers, clips and splits.
+    """Format of the examples, and how videos become speakers, clips and splits.
 
     Attributes:
       csv: A CSV of files and speakers (see table.read_table); empty: the folders name the speakers.
@@ -96,12 +96,12 @@ class Builder(base_builder.RecordedBuilder):
     CONFIG = FolderConfig
 
     @property
-    def form(self) -> FolderConfig:
+    def config(self) -> FolderConfig:
         """The builder's config."""
         assert isinstance(self.builder_config, FolderConfig)
         return self.builder_config
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """Finds the videos in the config's manual_dir and cuts them into clips.
 
         Args:
@@ -113,24 +113,24 @@ class Builder(base_builder.RecordedBuilder):
         Raises:
           UserError: There is no manual_dir.
         """
-        form = self.form
-        if not form.manual_dir:
+        config = self.config
+        if not config.manual_dir:
             raise UserError("The corpus folder is your own videos: give --manual_dir=FOLDER.")
-        folder = pathlib.Path(form.manual_dir)
-        if csv := form.table:
+        folder = pathlib.Path(config.manual_dir)
+        if csv := config.table:
             videos = table.read_table(csv, folder)
         else:
-            videos = sources.find_videos(folder, form.speaker_level)
-        videos, absent = _select_speakers(videos, form.speakers)
+            videos = sources.find_videos(folder, config.speaker_level)
+        videos, absent = _select_speakers(videos, config.speakers)
         clips, unusable = self._cut_into_clips(videos)
         usable = [video for video in videos if video.name not in unusable] or videos
-        if form.within_speaker:
+        if config.within_speaker:
             print("Splits are by file, within each speaker: val and test have no new faces.")
             split_by, assign = "id", split_by_speaker.split_videos
         else:
             split_by, assign = "speaker", split_by_speaker.split_speakers
-        splits = assign(usable, form.val_share, form.test_share, form.split_seed)
-        if form.within_speaker:  # From the names of videos to the ids of their clips.
+        splits = assign(usable, config.val_share, config.test_share, config.split_seed)
+        if config.within_speaker:  # From the names of videos to the ids of their clips.
             splits = {
                 split: {clip.id for clip in clips if clip.id.rpartition("_")[0] in names}
                 for split, names in splits.items()
@@ -142,16 +142,16 @@ class Builder(base_builder.RecordedBuilder):
                 "speaker are in one split: try another --config.data.options.split_seed, or give "
                 "splits in a CSV."
             )
-        return base_builder.Found(clips, unusable, absent, splits, split_by)
+        return base_builder.CorpusContents(clips, unusable, absent, splits, split_by)
 
     def _cut_into_clips(
         self, videos: Sequence[SourceVideo]
     ) -> tuple[list[RawClip], dict[str, str]]:
         """Returns the clips of the videos, and why those without any have none."""
-        form = self.form
-        limits = pause_detection.CutLimits(form.fps, form.min_seconds, form.max_clip_seconds)
+        config = self.config
+        limits = pause_detection.CutLimits(config.fps, config.min_seconds, config.max_clip_seconds)
         uncut = [video for video in videos if not video.cuts]
-        detected = retained.find_cuts(uncut, limits, self.form_path / "cuts", form.workers)
+        detected = retained.find_cuts(uncut, limits, self.config_dir / "cuts", config.workers)
         clips, unusable = [], {}
         for video in videos:
             cuts = video.cuts or detected[video.name].cuts
@@ -161,7 +161,7 @@ class Builder(base_builder.RecordedBuilder):
         if in_speech := {name: cuts.in_speech for name, cuts in detected.items() if cuts.in_speech}:
             print(
                 f"{sum(in_speech.values())} cuts are in the middle of speech, in "
-                f"{_listed(in_speech)}: there is no pause in {form.max_clip_seconds:g} s."
+                f"{_listed(in_speech)}: there is no pause in {config.max_clip_seconds:g} s."
             )
         print(f"{len(clips)} clips in {len(videos)} videos.", flush=True)
         return clips, unusable
@@ -194,7 +194,7 @@ def _raw_clip(video: SourceVideo, number: int, cut: Cut) -> RawClip:
         stamp=align_clip.file_stamp(video.path),
         start=cut.start,
         end=cut.end,
-        transcript=contract.normal_text(transcript),
+        transcript=contract.normalize_text(transcript),
     )
 
 

@@ -96,7 +96,7 @@ def speech_levels(path: str | os.PathLike, fps: int) -> np.ndarray:
     """
     totals = np.zeros((2, 1024))  # Samples of each frame: count, sum of the derivative's squares.
     measured, end = 0, 0.0  # Frames, seconds of picture.
-    with decode.opened(path) as container:
+    with decode.open_video(path) as container:
         start, audio = video.VideoReader(container).origin, _sound(container)
         before = np.zeros(1)  # The last sample, for the derivative at the next packet's first.
         for packet in container.demux(*container.streams.video, audio):
@@ -127,7 +127,7 @@ def speech_levels(path: str | os.PathLike, fps: int) -> np.ndarray:
 
 def _declared_seconds(path: pathlib.Path) -> float | None:
     # By the file's header, if it says so; reading it finds out that picture or sound is missing.
-    with decode.opened(path) as container:
+    with decode.open_video(path) as container:
         pictures, _ = video.VideoReader(container), _sound(container)
         whole = None if container.duration is None else container.duration / av.time_base
         return pictures.seconds or whole

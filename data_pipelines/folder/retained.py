@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from etils import epath
 
 from data_pipelines.aligning import align_clip
-from data_pipelines.common import files, processes
+from data_pipelines.common import files
+from data_pipelines.common.processes import WorkerPool
 from data_pipelines.common.progress import Progress
 from data_pipelines.folder import pause_detection
 from data_pipelines.folder.pause_detection import CutLimits, VideoCuts
@@ -32,23 +33,27 @@ def find_cuts(
     """
     paths = {video.name: folder / f"{video.name}.{_key(video, limits)}.json" for video in videos}
     result = {name: _load(path) for name, path in paths.items() if path.exists()}
-    missing = {video.path: video.name for video in videos if video.name not in result}
+    missing = [video for video in videos if video.name not in result]
     if result:
         print(f"{len(result)} of {len(videos)} videos were analysed before.", flush=True)
-    unusable = [name for name, cuts in result.items() if cuts.unusable]
-    progress = Progress("analysed", len(missing), unusable, "video")
+    unusable = sum(bool(cuts.unusable) for cuts in result.values())
     find = functools.partial(pause_detection.find_cuts, limits=limits)
-    for path, cuts in processes.process_map(find, list(missing), workers):
-        name = missing[path]
-        if isinstance(cuts, Exception):  # Unexpected, so not saved; it may not happen again.
-            cuts = VideoCuts(unusable=f"{type(cuts).__name__}: {cuts}")
-        else:
-            content = dataclasses.asdict(cuts)
-            content["cuts"] = [(cut.start, cut.end) for cut in cuts.cuts]
-            files.write_atomically(paths[name], json.dumps(content).encode())
-        result[name] = cuts
-        unusable += [name] if cuts.unusable else []
-        progress.step()
+    with (
+        Progress("analysed", len(missing), "video") as progress,
+        WorkerPool(workers, len(missing)) as pool,
+    ):
+        for index, cuts in pool.map_unordered(find, [video.path for video in missing]):
+            name = missing[index].name
+            if isinstance(cuts, Exception):  # Unexpected, so not saved; it may not happen again.
+                cuts = VideoCuts(unusable=f"{type(cuts).__name__}: {cuts}")
+            else:
+                content = dataclasses.asdict(cuts)
+                content["cuts"] = [(cut.start, cut.end) for cut in cuts.cuts]
+                files.write_atomically(paths[name], json.dumps(content).encode())
+            result[name] = cuts
+            unusable += bool(cuts.unusable)
+            progress.note = f"{unusable} unusable"
+            progress.update()
     return result
 
 

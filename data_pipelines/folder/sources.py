@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from data_pipelines.common.errors import UserError, printable
+from data_pipelines.common.errors import UserError, make_printable
 from data_pipelines.common.files import require_folder
 from data_pipelines.folder import naming
 
@@ -73,7 +73,7 @@ def find_videos(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
             by_file.setdefault(path.resolve(), path)
     if not by_file:
         raise UserError(
-            f"There is no video in {printable(folder)}; --manual_dir should hold files such as "
+            f"There is no video in {make_printable(folder)}; --manual_dir should hold files such as "
             "anna/holiday.mp4 (also .mov, .mkv, .webm, .avi and others), a folder per speaker."
         )
     videos = []
@@ -110,6 +110,6 @@ def _links_last(where: str, files: Sequence[str]) -> list[str]:
 
 def _unreadable(error: OSError) -> None:
     raise UserError(
-        f"Cannot read the folder {printable(error.filename)} ({error.strerror}); check its "
+        f"Cannot read the folder {make_printable(error.filename)} ({error.strerror}); check its "
         "permissions, or give another --manual_dir."
     ) from error

@@ -6,7 +6,7 @@ import io
 import pathlib
 from collections.abc import Mapping
 
-from data_pipelines.common.errors import UserError, printable
+from data_pipelines.common.errors import UserError, make_printable
 from data_pipelines.folder import naming
 from data_pipelines.folder.sources import Cut, SourceVideo
 
@@ -32,7 +32,7 @@ def locate(name: str, folder: pathlib.Path) -> pathlib.Path:
         if path.is_file():
             return path
     raise UserError(
-        f"--config.data.options.csv={name}: there is no such file, here or in {printable(folder)};"
+        f"--config.data.options.csv={name}: there is no such file, here or in {make_printable(folder)};"
         " give a CSV with the columns file, speaker and, optionally, split, transcript, start, end."
     )
 
@@ -119,7 +119,7 @@ def _file(
         if (parent / row["file"]).is_file():
             return (parent / row["file"]).resolve()
     raise UserError(
-        f"{path}, line {line}: there is no file {row['file']} in {printable(folder)} or beside "
+        f"{path}, line {line}: there is no file {row['file']} in {make_printable(folder)} or beside "
         "the CSV; give its path relative to one of these."
     )
 

@@ -13,7 +13,7 @@ from data_pipelines.grid import sentences, sources, zenodo
 
 
 class GridConfig(base_builder.RecordedConfig):
-    """The form of the examples and the speakers, s1 to s34 without s21."""
+    """Format of the examples and the speakers, s1 to s34 without s21."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -32,7 +32,7 @@ class Builder(base_builder.RecordedBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     CONFIG = GridConfig
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """Finds the raw clips, in the config's manual_dir or downloaded from Zenodo.
 
         Args:
@@ -41,9 +41,9 @@ class Builder(base_builder.RecordedBuilder):
         Returns:
           The clips of the config's speakers, all by default.
         """
-        speakers = self.form.speakers or sources.SPEAKERS
-        if self.form.manual_dir:
-            return sources.find_clips(pathlib.Path(self.form.manual_dir), speakers)
+        speakers = self.config.speakers or sources.SPEAKERS
+        if self.config.manual_dir:
+            return sources.find_clips(pathlib.Path(self.config.manual_dir), speakers)
         folder = pathlib.Path(download_dir)
         if is_remote(os.fspath(download_dir)):  # Raw video stays on this machine.
             folder = pathlib.Path.home() / ".cache" / "s2f_jax" / "grid"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from data_pipelines import splits
 from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.base_builder import Found
+from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.common.files import require_folder
 from data_pipelines.grid import sentences
@@ -18,7 +18,7 @@ _FRAMES = 75  # Of every clip; those that broke off have fewer.
 _LAYOUT = "s1/*.mpg or s1.zip, and so on, with alignments/ or alignments.zip beside them"
 
 
-def find_clips(folder: pathlib.Path, speakers: Sequence[str]) -> Found:
+def find_clips(folder: pathlib.Path, speakers: Sequence[str]) -> CorpusContents:
     """Finds the clips of some speakers in a folder of s1/*.mpg or s1.zip.
 
     The words come from a clip's name. Their times come from the .align file of that name, in
@@ -52,7 +52,7 @@ def find_clips(folder: pathlib.Path, speakers: Sequence[str]) -> Found:
         spans = sentences.word_times(aligns.get(_name(raw), ""), words)
         clips.append(dataclasses.replace(raw, transcript=" ".join(words), words=spans))
     absent = [speaker for speaker, raws in by_speaker.items() if not raws]
-    return Found(clips, misnamed, absent, splits.GRID)
+    return CorpusContents(clips, misnamed, absent, splits.GRID)
 
 
 def _name(raw: RawClip) -> str:

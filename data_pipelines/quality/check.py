@@ -4,34 +4,29 @@ import collections
 import dataclasses
 import functools
 import json
-import multiprocessing
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-import tqdm
 from etils import epath
 
 from data_pipelines import prepare
 from data_pipelines.aligning import base_builder, duplicates
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.processes import WorkerPool
+from data_pipelines.common.progress import track
 from data_pipelines.loading import dataset
 from data_pipelines.quality import clip_checks
 from data_pipelines.quality.clip_checks import MEASURES, ClipReport
 from data_pipelines.quality.page import render_page
 
-_PART = 16  # Clips of one job of a process.
 _MAX_LISTED = 1000  # Clips of one finding in check.json, worst first; clips.jsonl has every clip.
 _MIN_SPEAKER_CLIPS = 5  # For a speaker's median to be meaningful.
 _MAX_WARMTH = 25.0  # Levels of 255, from the speaker's median.
 _BINS = 40  # Of a histogram.
-_SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
 
 ERROR, WARNING = "error", "warning"
 FAULTS = {  # Severity and title of the findings that are not measures beyond their limits.
@@ -119,7 +114,7 @@ def check_shards(
       UserError: There are no such shards, or nothing can be written beside them.
     """
     start = time.monotonic()
-    builder = prepare.prepared(data, manual_dir, data_dir)
+    builder = prepare.prepared_builder(data, manual_dir, data_dir)
     folder = builder.data_path.parent / "check"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +129,8 @@ def check_shards(
     results = _inspected(form, os.fspath(data_dir), counts, data["prepare_workers"])
     recorded = isinstance(builder, base_builder.RecordedBuilder)
     transcript_of = builder.transcript_of if recorded else lambda clip_id: None
-    checked = _gather(_progress(results, sum(counts.values())), folder, transcript_of)
+    clips = track(results, "checked", "clip", sum(counts.values()))
+    checked = _gather(clips, folder, transcript_of)
     within_speaker = bool((builder.info.metadata or {}).get("within_speaker"))
     report = {
         "corpus": data["corpus"],
@@ -175,43 +171,28 @@ def _open(form: tuple, split: str, data_dir: str) -> dataset.ClipDataset:
 def _inspected(
     form: tuple, data_dir: str, counts: Mapping[str, int], workers: int
 ) -> Iterator[tuple[ClipLocation, ClipReport]]:
-    """Every clip of every split, in order, from several processes."""
-    parts = [
-        (form, data_dir, split, first, min(first + _PART, count))
-        for split, count in counts.items()
-        for first in range(0, count, _PART)
-    ]
-    workers = min(workers or os.cpu_count() or 1, len(parts))
-    if workers == 1:
-        for part in parts:
-            yield from _inspect_part(part)
-        return
-    # Spawned, since forked processes inherit the locks of threads that they do not have.
-    with multiprocessing.get_context("spawn").Pool(workers, _start) as pool:
-        for results in pool.imap(_inspect_part, parts):
-            yield from results
+    """Yields the report of every clip of every split, in order, from several processes."""
+    items = [(split, index) for split, count in counts.items() for index in range(count)]
+    inspect = functools.partial(_inspect, form=form, data_dir=data_dir)
+    with WorkerPool(workers, len(items)) as pool:
+        for item, result in zip(items, pool.map_with_exceptions(inspect, items), strict=True):
+            # An exception: the clip killed the process that read it.
+            yield _unreadable(*item, result) if isinstance(result, Exception) else result
 
 
-def _start() -> None:
-    """What a worker does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act upon.
-    cv2.setNumThreads(1)  # There is a process per core already.
+def _inspect(item: tuple[str, int], form: tuple, data_dir: str) -> tuple[ClipLocation, ClipReport]:
+    split, index = item
+    try:
+        clip = clip_checks.inspect_clip(_open(form, split, data_dir)[index])
+    except Exception as e:  # Damaged records raise errors of any kind; the others are checked.
+        return _unreadable(split, index, e)
+    return ClipLocation(split, index, clip.id, clip.speaker), clip
 
 
-def _inspect_part(part: tuple) -> list[tuple[ClipLocation, ClipReport]]:
-    form, data_dir, split, first, end = part
-    clips = _open(form, split, data_dir)
-    results = []
-    for index in range(first, end):
-        try:
-            clip = clip_checks.inspect_clip(clips[index])
-        except (
-            Exception
-        ) as e:  # A damaged record raises errors of any kind; the others are checked.
-            fault = ("unreadable", f"{type(e).__name__}: {e}")
-            clip = ClipReport(f"{split}[{index}]", "", "", {}, [fault], None)
-        results.append((ClipLocation(split, index, clip.id, clip.speaker), clip))
-    return results
+def _unreadable(split: str, index: int, error: Exception) -> tuple[ClipLocation, ClipReport]:
+    fault = ("unreadable", f"{type(error).__name__}: {error}")
+    clip = ClipReport(f"{split}[{index}]", "", "", {}, [fault], None)
+    return ClipLocation(split, index, clip.id, clip.speaker), clip
 
 
 def _gather(
@@ -346,7 +327,7 @@ def _duplicate_faults(checked: CheckedCorpus) -> Faults:
     """Returns the clips of the same recording."""
     known = [(p, f) for p, f in zip(checked.locations, checked.fingerprints, strict=True) if f]
     faults = collections.defaultdict(list)
-    for i, j, alike in duplicates.pairs([fingerprint for _, fingerprint in known]):
+    for i, j, alike in duplicates.find_duplicates([fingerprint for _, fingerprint in known]):
         (a, _), (b, _) = known[i], known[j]
         kind = "recording_twice" if a.split == b.split else "recording_in_two_splits"
         for clip, other in ((a, b), (b, a)):
@@ -390,19 +371,3 @@ def _quarantine(path: epath.Path) -> dict[str, Any] | None:
         return None
     report = json.loads(path.read_text())
     return {"clips": report["clips"], "quarantined": report["quarantined"]}
-
-
-def _progress(results: Iterable, total: int) -> Iterator:
-    """Shows rate and time left; a bar on a terminal."""
-    terminal = sys.stderr.isatty()
-    start = shown = 0.0
-    bar = tqdm.tqdm(results, total=total, desc="checking", unit="clip", disable=not terminal)
-    for done, result in enumerate(bar, 1):
-        yield result
-        now = time.monotonic()
-        if done == 1:  # Before it, the processes started.
-            start = shown = now
-        if not terminal and now - shown > _SECONDS_PER_LINE:
-            rate, shown = (done - 1) / (now - start), now
-            left = (total - done) / rate / 60
-            print(f"checked {done} of {total} clips, {rate:.0f} clips/s, {left:.1f} min left")

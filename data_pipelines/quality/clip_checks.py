@@ -134,7 +134,7 @@ def inspect_clip(clip: DatasetClip) -> ClipReport:
     frames = clip.frames
     height, width = frames.shape[1:3]
     levels = measures.loudness(clip.audio, len(clip))
-    offset, agreement = measures.offset(measures.mouth_opening(clip.landmarks), levels)
+    offset, agreement = measures.audio_offset(measures.mouth_opening(clip.landmarks), levels)
     angles = head_pose.angles(clip.landmarks, height, width)
     spread = np.ptp(np.percentile(angles, [5, 95], axis=0), axis=0)
     faceless = np.isnan(clip.blink)
@@ -146,9 +146,9 @@ def inspect_clip(clip: DatasetClip) -> ClipReport:
         **dict(zip(("yaw", "pitch", "roll"), np.median(angles, axis=0).tolist(), strict=True)),
         "yaw_range": float(spread[0]),
         "pitch_range": float(spread[1]),
-        "frozen": measures.frozen(frames),
-        "warmth": measures.warmth(frames),
-        **measures.sound(clip.audio, len(clip), clip.fps),
+        "frozen": measures.frozen_percent(frames),
+        "warmth": measures.color_warmth(frames),
+        **measures.audio_measures(clip.audio, len(clip), clip.fps),
         "offset": offset if agreement >= MIN_AGREEMENT else math.nan,
         "agreement": agreement,
     }

@@ -114,7 +114,7 @@ def _sheets(
         by_speaker[location.speaker].append(location)
     pictures = []
     for speaker in sorted(speakers, key=_natural):
-        if chosen := contact_sheet.spread(by_speaker[speaker], contact_sheet.CLIPS):
+        if chosen := contact_sheet.evenly_spaced(by_speaker[speaker], contact_sheet.ROWS):
             jpegs = [open_split(clip.split)[clip.index].jpegs for clip in chosen]
             pictures.append((speaker, _picture(contact_sheet.contact_sheet(jpegs), _SHEET_WIDTH)))
     return pictures

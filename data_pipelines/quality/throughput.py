@@ -1,8 +1,7 @@
 """Measures how fast raw clips are aligned, and how fast the landmark model alone is."""
 
-import concurrent.futures
+import contextlib
 import itertools
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
 from data_pipelines.aligning.base_builder import RecordedBuilder
 from data_pipelines.common.errors import BadClip, UserError
+from data_pipelines.common.processes import WorkerPool
 from data_pipelines.contract import CorpusConfig
 from data_pipelines.faces import landmarks, tracking
 
@@ -46,11 +46,8 @@ def measure(
         raise UserError("raw clips are needed: give --manual_dir=DIR")
     form, raws = _raw_clips(data, manual_dir)
     cv2.setNumThreads(1)  # As in a worker.
-    find = landmarks.FaceFinder(tracking.MAX_FACES)
-    try:
+    with contextlib.closing(landmarks.FaceFinder(tracking.MAX_FACES)) as find:
         whole, alone = zip(*_alternate(raws, form, find, seconds), strict=True)
-    finally:
-        find.close()
     return {
         "prepare.frames_per_s": np.array(whole[1:]),
         "prepare.detector_frames_per_s": np.array(alone[1:]),
@@ -60,9 +57,9 @@ def measure(
 
 def _raw_clips(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, Sequence[RawClip]]:
     with tempfile.TemporaryDirectory() as folder:
-        builder = prepare.builder_of(data, manual_dir, folder)
+        builder = prepare.make_builder(data, manual_dir, folder)
         assert isinstance(builder, RecordedBuilder)  # Like every corpus that takes a manual_dir.
-        return builder.form, builder.find(epath.Path(folder)).clips
+        return builder.config, builder.find_clips(epath.Path(folder)).clips
 
 
 def _alternate(
@@ -95,9 +92,8 @@ def _alternate(
 
 def _of_processes(raws: Sequence[RawClip], form: CorpusConfig, seconds: float) -> np.ndarray:
     """Frames/s of several processes together, over rounds of clips."""
-    context = multiprocessing.get_context("spawn")
     rounds, started = [], time.perf_counter()
-    with concurrent.futures.ProcessPoolExecutor(_PROCESSES, context, _start, (form,)) as pool:
+    with WorkerPool(_PROCESSES, initializer=_initialize_worker, initargs=(form,)) as pool:
         clips_of = itertools.cycle(raws)
         while len(rounds) <= _LEAST or time.perf_counter() - started < seconds:
             some = list(itertools.islice(clips_of, 4 * _PROCESSES))
@@ -107,9 +103,8 @@ def _of_processes(raws: Sequence[RawClip], form: CorpusConfig, seconds: float) -
     return np.array(rounds[1:])  # The first starts the processes.
 
 
-def _start(form: CorpusConfig) -> None:
+def _initialize_worker(form: CorpusConfig) -> None:
     global _form, _find
-    cv2.setNumThreads(1)
     _form, _find = form, landmarks.FaceFinder(tracking.MAX_FACES)
 
 

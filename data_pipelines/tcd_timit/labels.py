@@ -106,7 +106,7 @@ def read_labels(paths: Iterable[pathlib.Path]) -> dict[ClipKey, ClipLabels]:
             words=tuple(
                 dataclasses.replace(span, text=text)
                 for span in unique["words"].get(key, ())
-                if (text := contract.normal_text(span.text))
+                if (text := contract.normalize_text(span.text))
             ),
             phones=unique["phones"].get(key, ()),
         )

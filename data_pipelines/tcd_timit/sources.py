@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from data_pipelines import contract, splits
 from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.base_builder import Found
+from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.files import require_folder
 from data_pipelines.tcd_timit import labels
@@ -25,7 +25,7 @@ def find_clips(
     folder: pathlib.Path,
     speakers: Collection[str],
     split: Callable[[Collection[str]], Mapping[str, Collection[str]]],
-) -> Found:
+) -> CorpusContents:
     """Finds the clips of the front camera.
 
     The transcript is the prompt (a .txt beside the clip), else the labels' words, else their
@@ -51,18 +51,18 @@ def find_clips(
     if not videos:
         whose = f" of {', '.join(speakers)}" if speakers else ""
         raise UserError(f"No TCD-TIMIT clips{whose} in {folder}; it should hold {LAYOUT}.")
-    labelled = labels.read_labels(align_clip.files_below(folder, ".mlf"))
+    labelled = labels.read_labels(align_clip.find_files(folder, ".mlf"))
     clips = [_clip(key, path, labelled.get(key, ClipLabels())) for key, path in videos.items()]
     if unlabelled := sum(not (raw.words or raw.phones) for raw in clips):
         print(f"{unlabelled} of {len(clips)} clips have no labels of words or phones.")
     absent = wanted - present if speakers else {*(wanted - present), *_missing_volunteers(present)}
-    return Found(clips, unusable, sorted(absent), parts)
+    return CorpusContents(clips, unusable, sorted(absent), parts)
 
 
 def _videos(folder: pathlib.Path) -> tuple[dict[ClipKey, pathlib.Path], dict[str, str]]:
     """Returns every clip's file by speaker and sentence, and reasons by file that is unusable."""
     videos, unusable = {}, {}
-    for path in align_clip.files_below(folder, ".mp4"):
+    for path in align_clip.find_files(folder, ".mp4"):
         relative = path.relative_to(folder)
         speaker = labels.speaker_in_path(relative.parts[:-1])
         if speaker is None or _CAMERA not in (part.lower() for part in relative.parts[:-1]):
@@ -106,4 +106,4 @@ def _prompt(video: pathlib.Path) -> str:
     path = video.with_suffix(".txt")
     if not path.is_file():
         return ""
-    return contract.normal_text(re.sub(r"^\s*\d+\s+\d+\s", "", labels.read_text(path)))
+    return contract.normalize_text(re.sub(r"^\s*\d+\s+\d+\s", "", labels.read_text(path)))

@@ -15,7 +15,7 @@ from data_pipelines.tcd_timit import labels, sources
 
 @dataclasses.dataclass(kw_only=True)
 class TcdTimitConfig(base_builder.RecordedConfig):
-    """The form of the examples and the split; the defaults are the paper's split.
+    """Format of the examples and the split; the defaults are the paper's split.
 
     Attributes:
       with_left_out: Whether 27M, 35M and 53M, left out by the recommended split, train.
@@ -67,7 +67,7 @@ class Builder(base_builder.RecordedBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     CONFIG = TcdTimitConfig
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
         """Finds the raw clips in the config's manual_dir.
 
         Args:
@@ -79,12 +79,12 @@ class Builder(base_builder.RecordedBuilder):
         Raises:
           UserError: There is no manual_dir.
         """
-        assert isinstance(self.form, TcdTimitConfig)
-        if not self.form.manual_dir:
+        assert isinstance(self.config, TcdTimitConfig)
+        if not self.config.manual_dir:
             raise UserError(
                 "TCD-TIMIT cannot be downloaded without its licence: ask for it at "
                 "sigmedia.tcd.ie/TCDTIMIT and give your copy as --manual_dir, a folder that holds "
                 f"{sources.LAYOUT}."
             )
-        folder = pathlib.Path(self.form.manual_dir)
-        return sources.find_clips(folder, self.form.speakers, self.form.split)
+        folder = pathlib.Path(self.config.manual_dir)
+        return sources.find_clips(folder, self.config.speakers, self.config.split)

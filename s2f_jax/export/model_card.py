@@ -153,7 +153,7 @@ def _points(config: Mapping[str, Any]) -> Any:
         return face
     from data_pipelines.faces import alignment  # MediaPipe takes a second to import.
 
-    return alignment.canonical(config["height"], config["width"])
+    return alignment.canonical_points(config["height"], config["width"])
 
 
 def _corpus(name: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.media.sound import SoundFile, check_rate, to_mono_float
+from data_pipelines.media.sound import SoundFile, check_sample_rate, to_mono_float
 
 FORMATS = ("s16le", "f32le", "wav")
 _READ = 1 << 16  # Bytes at a time, at most; a pipe gives what there is.
@@ -49,15 +49,15 @@ def opened(audio: str, form: str | None, rate: int | None) -> Source:
     Raises UserError for what is none of these.
     """
     if rate is not None:
-        check_rate(rate, f"--rate={rate}")
+        check_sample_rate(rate, f"--rate={rate}")
     if audio != "-" and form is None:
         sound = SoundFile(audio)
         _check_rate(audio, sound.rate, rate)
-        return Source(audio, sound.rate, sound.parts(), sound.close)
+        return Source(audio, sound.rate, sound.chunks(), sound.close)
     name = "standard input" if audio == "-" else audio
     descriptor = 0
     if audio != "-":
-        descriptor = os.open(files.existing(audio, "audio", pipe=True), os.O_RDONLY)
+        descriptor = os.open(files.require_file(audio, "audio", allow_pipe=True), os.O_RDONLY)
     close = (lambda: None) if audio == "-" else (lambda: os.close(descriptor))
     try:
         data = _Bytes(lambda: _read(descriptor, name))
@@ -152,7 +152,7 @@ def _wav_format(name: str, chunk: bytes) -> tuple[str, int, int]:
         )
     if not channels:
         raise UserError(f"the WAV {name} has no channels: give one that plays")
-    check_rate(rate, f"the {rate} Hz of {name}")
+    check_sample_rate(rate, f"the {rate} Hz of {name}")
     return _SAMPLES[tag, bits], channels, rate
 
 

@@ -100,7 +100,7 @@ def _lengths(planned: Sequence[JobSpec]) -> tuple[dict[str, float], dict[JobSpec
     errors: dict[JobSpec, UserError] = {}
     for job in planned:
         try:
-            files.existing(job.image, "image")
+            files.require_file(job.image, "image")
             if job.audio not in seconds:
                 with contextlib.closing(SoundFile(job.audio)) as sound:
                     seconds[job.audio] = sound.seconds

@@ -126,7 +126,7 @@ class Live:
         self._last, self._latest = arrival, len(samples)
         self._heard += len(samples)
         self._arrive(self._resample(samples), arrival)
-        sink.sound(samples)
+        sink.write_audio(samples)
 
     def step(self, sink: Sink, bulk: bool = True) -> bool:
         """Draws the next frame, or with bulk those of the next second where so much sound waits;
@@ -186,7 +186,7 @@ class Live:
             while self._arrivals[0][0] < needed:
                 self._arrivals.popleft()
             self._shown.append(self._arrivals[0][1])
-            sink.show(frame)
+            sink.write_frame(frame)
             self._count(sink.out - len(self._latencies))
 
     def _count(self, frames: int) -> None:

@@ -39,7 +39,9 @@ class Portrait(NamedTuple):
         from data_pipelines.faces import portrait_quality
 
         transform = animator.placement(self.landmarks)
-        found = portrait_quality.judge(self.picture, self.landmarks, *animator.size, transform)
+        found = portrait_quality.portrait_warnings(
+            self.picture, self.landmarks, *animator.size, transform
+        )
         if self.faces > 1:
             found.insert(0, f"it shows {self.faces} faces: the largest is taken, or give one alone")
         return [f"{self.name}: {doubt}" for doubt in found]

@@ -41,7 +41,7 @@ def stream(
     Standard output carries the video alone. Raises UserError for what a person can mend.
     """
     to = _check(output, to, microphone, audio, pace, json_file)
-    files.existing(image, "image")
+    files.require_file(image, "image")
     if microphone is None:
         source = audio_sources.opened(audio, form, rate)
     else:
@@ -71,7 +71,7 @@ def stream(
             try:
                 live.run(ears, sink, mark.badge if badge else None)
             except BaseException:
-                sink.abandon()
+                sink.abort()
                 raise
         report = live.report()
         _say(_told(report))
@@ -130,7 +130,7 @@ def _opened_output(output: str) -> Iterator[video_sinks.Descriptor]:
         number = os.dup(1)
         os.dup2(2, 1)
     else:
-        with files.writing(output):
+        with files.explain_write_errors(output):
             number = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         yield video_sinks.Descriptor(number)

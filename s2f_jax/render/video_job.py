@@ -59,7 +59,7 @@ class VideoJob:
         except UserError:
             self._sound.close()
             raise
-        self._parts, self._ended = self._sound.parts(), False
+        self._parts, self._ended = self._sound.chunks(), False
         self._resample, self._waiting = Resampler(self._sound.rate, rate), _NOTHING
 
     @property
@@ -70,7 +70,7 @@ class VideoJob:
     @property
     def frames(self) -> int:
         """So many are written."""
-        return self._video.frames
+        return self._video.frame_count
 
     def told(self) -> str:
         """What was made."""
@@ -86,7 +86,7 @@ class VideoJob:
                 part = next(self._parts, None)
                 self._ended = part is None
                 part = _NOTHING if part is None else part
-                self._video.sound(part)
+                self._video.write_audio(part)
                 more = self._resample(part, last=self._ended)
                 self._waiting = np.concatenate([self._waiting, more])
         except UserError as error:
@@ -97,13 +97,13 @@ class VideoJob:
 
     def see(self, frames: np.ndarray) -> None:
         """The model's next frames, uint8 [T, H, W, 3]; those after the end of the sound are left."""
-        seconds = fractions.Fraction(self._sound.heard, self._sound.rate)
+        seconds = fractions.Fraction(self._sound.samples_decoded, self._sound.rate)
         try:
             for frame in frames:
                 copies = self._retimed.copies(seconds)
                 picture = self._picture(frame) if copies else frame
                 for _ in range(copies):
-                    self._video.show(picture)
+                    self._video.write_frame(picture)
                 if self._ended and self.frames == math.ceil(seconds * self._fps):
                     self._video.close()
                     self._sound.close()

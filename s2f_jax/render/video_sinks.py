@@ -25,11 +25,11 @@ class Sink(Protocol):
         """Pictures that have left this process."""
         ...
 
-    def show(self, picture: np.ndarray) -> None:
+    def write_frame(self, picture: np.ndarray) -> None:
         """uint8 [H, W, 3] RGB. Raises OSError where it cannot be written."""
         ...
 
-    def sound(self, samples: np.ndarray) -> None:
+    def write_audio(self, samples: np.ndarray) -> None:
         """Mono float32 [S] in [-1, 1], before the pictures of its time."""
         ...
 
@@ -37,7 +37,7 @@ class Sink(Protocol):
         """Ends the video."""
         ...
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Instead of close where nobody reads any more."""
         ...
 
@@ -82,20 +82,20 @@ class _Raw:
     def out(self) -> int:
         return self._out
 
-    def show(self, picture: np.ndarray) -> None:
+    def write_frame(self, picture: np.ndarray) -> None:
         self._file.write(self._bytes(picture))
         self._out += 1
 
     def _bytes(self, picture: np.ndarray) -> bytes:
         return picture.tobytes()
 
-    def sound(self, samples: np.ndarray) -> None:
+    def write_audio(self, samples: np.ndarray) -> None:
         """There is no place for it."""
 
     def close(self) -> None:
         """Nothing follows."""
 
-    abandon = close
+    abort = close
 
 
 class _Y4m(_Raw):
@@ -128,7 +128,7 @@ class _Mp4(VideoWriter):
         metadata: dict[str, str] | None,
     ):
         self._counter = _Counter(file)
-        super().__init__(self._counter, *size, fps, rate, metadata, growing=True)
+        super().__init__(self._counter, *size, fps, rate, metadata, fragmented=True)
         self.delay = float(1 / fps) + 2 * self._CODED / rate
 
     @property

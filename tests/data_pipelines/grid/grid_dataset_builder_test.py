@@ -77,7 +77,7 @@ def test_a_copy_becomes_shards_and_the_unfit_clips_are_reported(corpus_copy, tmp
     summary = prepare.prepare(data(), corpus_copy, tmp_path / "data")
     assert summary["clips"] == {"train": 2, "val": 1, "test": 1} and summary["quarantined"] == 2
     printed = capsys.readouterr().out
-    assert "Skipped, since not there: s4, s5" in printed and "2 of 6 clips" in printed
+    assert "Skipped speakers that were not found: s4, s5" in printed and "2 of 6 clips" in printed
 
     form = tmp_path / "data" / "grid" / "32x24_16000hz_25fps"
     report = json.loads((form / "quarantine.json").read_text())

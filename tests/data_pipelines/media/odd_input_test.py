@@ -301,7 +301,7 @@ def test_a_file_without_permission_is_named(tmp_path):
 def check(clip, frames):
     """As many frames, all of the upright face in its place, and the contract's other numbers."""
     raw = align_clip.RawClip("a", "s", None, "")
-    contract.check(align_clip.example(raw, clip, drawn_videos.FORM), drawn_videos.FORM)
+    contract.check_example(align_clip.make_example(raw, clip, drawn_videos.FORM), drawn_videos.FORM)
     assert len(clip.jpegs) == frames
     # The disc's radius is half the height, so 32 of 64 pixels; the chin 0.55 of that below.
     y, x = np.mgrid[:64, :48]

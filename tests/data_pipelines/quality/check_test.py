@@ -81,7 +81,7 @@ def checked(tmp_path, monkeypatch):
             info=types.SimpleNamespace(splits=sizes, metadata=metadata),
             version="1.0.0",
         )
-        monkeypatch.setattr(prepare, "prepared", lambda *_: builder)
+        monkeypatch.setattr(prepare, "prepared_builder", lambda *_: builder)
         monkeypatch.setattr(check, "_open", lambda form, split, data_dir: Records(splits[split]))
         form = {"corpus": "grid", "height": H, "width": W, "audio_rate": RATE, "fps": FPS}
         data = form | {"speakers": (), "prepare_workers": 1}

@@ -84,7 +84,7 @@ def test_a_seed_is_a_video(call, tmp_path):
 
 def test_of_two_faces_the_largest_is_taken_and_that_is_said(call, monkeypatch, capsys):
     landmarks = np.zeros((2, 68, 2), np.float32)
-    landmarks[:, list(alignment.STABLE)] = alignment.canonical(16, 12)
+    landmarks[:, list(alignment.STABLE)] = alignment.canonical_points(16, 12)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: list(landmarks))
     call(aligned=False)
     said = "still.png: it shows 2 faces: the largest is taken"
@@ -97,7 +97,7 @@ def test_of_two_faces_the_largest_is_taken_and_that_is_said(call, monkeypatch, c
 def test_a_face_unlike_those_of_the_training_is_told_once(run_folder, call, tmp_path, monkeypatch):
     """A face of a tenth of the crop's size, for two sounds."""
     landmarks = np.zeros((68, 2), np.float32)
-    landmarks[list(alignment.STABLE)] = alignment.canonical(16, 12) / 10 + 5
+    landmarks[list(alignment.STABLE)] = alignment.canonical_points(16, 12) / 10 + 5
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [landmarks])
     call(aligned=False)
     still, sounds = tmp_path / "still.png", [tmp_path / "good.wav", tmp_path / "b.wav"]
