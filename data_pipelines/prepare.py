@@ -156,7 +156,7 @@ def make_builder(
     for name in ("manual_dir", "speakers"):
         if shared[name] and name not in names:
             raise UserError(f"The corpus {corpus} takes no {name}; leave out {shared[name]!r}.")
-    if unknown := data["options"].keys() - config_class.options():
+    if unknown := set(data["options"]) - set(config_class.options()):
         raise UserError(f"The corpus {corpus} has no option {min(unknown)!r}; leave it out.")
     shared = {name: value for name, value in shared.items() if name in names}
     config = config_class(**shared, **data["options"])

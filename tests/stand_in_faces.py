@@ -1,4 +1,4 @@
-"""What stands for the landmark model where the picture does not matter, or only spots in it."""
+"""Stand-ins for the landmark model, for tests in which only spots in the picture matter."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ SHAPE[36:48] = np.repeat([(-0.5, 0), (0.5, 0)], 6, axis=0)
 
 
 class Finder:
-    """A face at the same place in every frame."""
+    """Finds a face at the same position in every frame."""
 
     def __init__(self, max_faces):
         pass
@@ -26,9 +26,9 @@ class Finder:
 
 
 class SpotFinder:
-    """A face for every colour of which there is a spot: SHAPE about its centre, as wide as it."""
+    """Finds a face for every colour that has a spot: SHAPE about its centre, as wide as it is."""
 
-    images = 0  # That were searched.
+    images = 0  # Number of searched images.
 
     def __init__(self, max_faces):
         pass

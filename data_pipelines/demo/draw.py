@@ -6,24 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from data_pipelines.demo import layers
-from data_pipelines.demo.face import (
-    EYE_CORNERS,
-    MIDDLE,
-    MOUTH_ROW,
-    DrawnFace,
-    Eye,
-    Lips,
-    brow,
-    jaw_stretch,
-    landmarks,
-)
+from data_pipelines.demo import curves, layers
+from data_pipelines.demo.face import EYE_CORNERS, MIDDLE, MOUTH_ROW, DrawnFace
 from data_pipelines.demo.motion import Motion
 
-_PIVOT = (MIDDLE, 100.0)  # Of the head's rotation; at 128x96.
-
-
 Stroke = tuple[np.ndarray, Any, int]  # Points, RGBA (of every frame or each), thickness; 0: filled.
+
+_PIVOT = (MIDDLE, 100.0)  # Of the head's rotation; at 128x96.
 
 
 class FacePainter:
@@ -73,13 +62,13 @@ class FacePainter:
           Frames, RGB uint8 [T, H, W, 3], and landmarks, float32 [T, 68, 2] in their pixels.
         """
         turn = _turns(motion)
-        marks = landmarks(self.face, motion)
+        marks = curves.landmarks(self.face, motion)
         marks = np.einsum("tij,tnj->tni", turn[:, :, :2], marks) + turn[:, None, :, 2]
         strokes = [
             (layers.to_fixed_point(self.pixels(points)), _per_frame(colour, len(turn)), thickness)
             for points, colour, thickness in self._strokes(motion)
         ]
-        stretch = jaw_stretch(motion, self.face)
+        stretch = curves.jaw_stretch(motion, self.face)
         frames = np.empty((len(turn), self.height, self.width, 3), np.uint8)
         for t in range(len(turn)):
             head = self._drop_jaw(stretch[t])
@@ -97,7 +86,7 @@ class FacePainter:
         """Returns what is drawn in every frame, back to front."""
         f = self.face
         line = max(1, round(0.55 * self.supersampling * self.scale * 2))
-        mouth = Lips(f, motion)
+        mouth = curves.Lips(f, motion)
         lips, light = mouth.polygons(), np.clip((mouth.gap - 0.5) / 4.5, 0, 1)
         seam, dark = np.array(_shade(f.lips, 0.5)), np.array((62, 22, 24, 255))
         strokes = [
@@ -111,7 +100,7 @@ class FacePainter:
             (lips["teeth"], dark + light * ((232, 226, 216, 255) - dark), 0),
         ]
         for side in range(2):
-            eye = Eye(f, motion, side).polygons()
+            eye = curves.Eye(f, motion, side).polygons()
             strokes += [
                 (eye["lid"], _shade(f.skin, 0.84), 0),
                 (eye["white"], (240, 238, 236, 255), 0),
@@ -120,7 +109,7 @@ class FacePainter:
                 (eye["glint"], (250, 250, 250, 255), 0),
                 (eye["rim"], _shade(f.skin, 0.7), 1),
                 (eye["lash"], (38, 26, 24, 255), line),
-                (brow(f, motion, side)[0], _shade(f.brow, 1), 0),
+                (curves.brow(f, motion, side)[0], _shade(f.brow, 1), 0),
             ]
         if f.glasses:
             strokes += self._glasses(len(motion.opening))
@@ -138,8 +127,8 @@ class FacePainter:
             )
             rings.append(middle + ring * (11.5, 8.5))
         bridge = np.array([rings[0][0], (MIDDLE, 41), rings[1][12]])
-        curves = [*rings, bridge]
-        return [(np.repeat(c[None], frames, 0), (34, 30, 32, 255), thickness) for c in curves]
+        lines = [*rings, bridge]
+        return [(np.repeat(c[None], frames, 0), (34, 30, 32, 255), thickness) for c in lines]
 
     def _drop_jaw(self, stretch: float) -> np.ndarray:
         """Returns a copy of the head, the part below the mouth stretched downwards."""

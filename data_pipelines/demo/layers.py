@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from data_pipelines.demo import face
+from data_pipelines.demo import curves, face
 from data_pipelines.demo.face import DrawnFace
 
 SHIFT = 4  # OpenCV takes points in sixteenths of a pixel.
@@ -116,7 +116,7 @@ def head(f: DrawnFace, canvas: np.ndarray, pixels: Pixels, rng: np.random.Genera
         inner = _ellipse((middle + side * (cheek + 2), 55), (2, 6))
         _tint(canvas, _mask(canvas, pixels(inner), 1 * unit), 0.8)
     shape = _mask(
-        canvas, pixels(face.outline(f, np.linspace(0, 2 * np.pi, 72, endpoint=False))), 0.5
+        canvas, pixels(curves.outline(f, np.linspace(0, 2 * np.pi, 72, endpoint=False))), 0.5
     )
     _cover(canvas, shape, f.skin)
     _shading(f, canvas, pixels, shape, unit)
@@ -150,7 +150,7 @@ def _shading(
 
 
 def _nose(f: DrawnFace, canvas: np.ndarray, pixels: Pixels, unit: float) -> None:
-    marks = face.nose(f)
+    marks = curves.nose(f)
     bridge, base = marks[:4], marks[4:]
     side = -1 if f.light > 0 else 1
     edge = np.concatenate([bridge[:, :] + (side * 2.5, 0), [base[2] + (side * f.nose_width, -3)]])
@@ -175,7 +175,7 @@ def _beard(
 ) -> None:
     hair = np.asarray(f.hair) * 0.9
     if f.beard:
-        edge = face.outline(f, np.linspace(0.1, np.pi - 0.1, 30))
+        edge = curves.outline(f, np.linspace(0.1, np.pi - 0.1, 30))
         centre = np.array((face.MIDDLE, 86.0))
         inside = centre + (edge - centre) * (0.66, 0.5)
         mask = _mask(canvas, pixels(np.concatenate([edge + (0, 2), inside[::-1]])), 3 * unit)

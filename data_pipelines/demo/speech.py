@@ -191,7 +191,7 @@ def _synthesize(
 def _spans(
     sentence: tuple[str, ...], events: list[tuple[int, int, int, str]], duration: float
 ) -> tuple[list[TimedText], list[TimedText]]:
-    """Returns words and phones; a phone ends where the next begins, a word with its last phone."""
+    # A phone ends where the next begins, a word with its last phone.
     timed = [event for event in events if event[0] == _EVENT_PHONEME]
     starts = [sample / RATE for _, _, sample, _ in timed] + [duration]
     positions = [position for kind, position, _, _ in events if kind == _EVENT_WORD]

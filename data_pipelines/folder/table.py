@@ -111,7 +111,7 @@ def _rows(path: pathlib.Path) -> list[tuple[int, dict[str, str]]]:
 def _file(
     path: pathlib.Path, line: int, row: Mapping[str, str], folder: pathlib.Path
 ) -> pathlib.Path:
-    """Returns the file of a row, by its real path, so that two spellings are one."""
+    # By its real path, so that two spellings are one.
     for name in _REQUIRED:
         if not row[name]:
             raise UserError(f"{path}, line {line}: the {name} is empty; fill it in.")
@@ -130,7 +130,6 @@ def _video(
     lines: list[tuple[int, Mapping[str, str]]],
     folder: pathlib.Path,
 ) -> SourceVideo:
-    """Returns the video that the rows of one file describe."""
     first, row = lines[0]
     for name in ("speaker", "split"):
         for line, other in lines[1:]:
@@ -159,7 +158,6 @@ def _video(
 
 
 def _cut(path: pathlib.Path, line: int, row: Mapping[str, str]) -> Cut:
-    """Returns the part of a video that a row with times describes."""
     times: dict[str, float | None] = {"start": 0.0, "end": None}
     for name in times:
         if text := row.get(name, ""):

@@ -31,8 +31,8 @@ def write_flv(path, frames=30, loudness=0.3):
     own = zlib.crc32(path.as_posix().encode())
     heads = np.full((frames, 128, 96, 3), 60 + own % 128, np.uint8)
     tone = loudness * np.sin(np.arange(speech.RATE * frames // 30) / (8 + own / 2**28))
-    take = drawn_corpora.Take(heads, fractions.Fraction(30000, 1001), tone, [], [])
-    drawn_corpora.write(path, take, (128, 96), "flv1", "libmp3lame", 44100)
+    recording = drawn_corpora.Recording(heads, fractions.Fraction(30000, 1001), tone, [], [])
+    drawn_corpora.write(path, recording, (128, 96), "flv1", "libmp3lame", 44100)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.checkpoint import Checkpoints
 from s2f_jax.runs.workdir import read_config
 from s2f_jax.state import TrainState
-from s2f_jax.tasks import ctc, lipread, task
+from s2f_jax.tasks import ctc, lipread, registry
 from tests.tiny import get_config as tiny
 
 
@@ -214,7 +214,7 @@ def test_what_is_no_reader_is_refused_with_a_sentence(run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"accumulate": 2}, "accumulate=2"),
+        ({"accumulate": 2}, "accumulate=2: must be 1"),
         ({"best_by": "psnr"}, "words_right or letters_right"),
         ({"lipreader.widths": (2, 2)}, "three convolutions"),
         ({"lipreader.height": 14}, "14 pixels"),
@@ -224,7 +224,7 @@ def test_fields_that_no_reader_can_have(change, said):
     config = get_config()
     config.update_from_flattened_dict(change)
     with pytest.raises(UserError, match=said):
-        task.build(config)
+        registry.build(config)
 
 
 @pytest.mark.slow
