@@ -1,0 +1,1 @@
+"""Turns raw clips into shards of aligned examples."""

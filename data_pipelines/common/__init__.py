@@ -1,0 +1,1 @@
+"""Errors, files, downloads, processes and progress for all other packages."""

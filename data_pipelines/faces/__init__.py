@@ -1,0 +1,1 @@
+"""Finds, tracks, aligns and measures faces."""

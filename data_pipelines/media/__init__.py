@@ -1,0 +1,1 @@
+"""Reads and writes video, sound and images."""

@@ -194,7 +194,7 @@ def _train_clips(bench: Bench, what: str) -> dataset.ClipDataset | None:
     data = bench.config.data
     try:
         shards = shards_dir(data, bench.data_dir)
-        return dataset.open_dataset(data, "train", shards, dataset.TRAINED_ON)
+        return dataset.open_dataset(data, "train", shards, dataset.TRAINING_FEATURES)
     except UserError as reason:
         print(f"no {what} figures: {reason}")
 

@@ -18,7 +18,7 @@ from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import alignment, measures, overlay, portrait_quality
 from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.media import decode, images, video
-from data_pipelines.media.sound import check_rate
+from data_pipelines.media.sound import check_sample_rate
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
 from s2f_jax.provenance.marks import mark, read_marks
@@ -113,7 +113,7 @@ class Inputs:
         if len(found) > 1:
             said = f"{path} shows {len(found)} faces: the largest is taken, or give one alone"
             yield Finding(WARNING, "image", said)
-        for doubt in portrait_quality.doubts(portrait):
+        for doubt in portrait_quality.quality_warnings(portrait):
             yield Finding(WARNING, "image", doubt)
         target = self.output / f"doctor_{pathlib.Path(path).stem}.png"
         drawn = overlay.draw(pixels, found, height, width, transform)
@@ -135,7 +135,7 @@ class Inputs:
         measured = len(samples) / rate
         self.seconds = max(measured, declared) if measured > _MEASURED - 1 else measured
         frames = min(len(samples), -(-len(samples) * _FPS // rate))
-        found = measures.sound(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
+        found = measures.audio_measures(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
         yield Finding(
             OK,
             "audio",
@@ -241,7 +241,7 @@ def _form(path: str) -> tuple[int, int, str, float]:
             context = stream and stream.codec_context  # None for a codec that nobody knows.
             if stream is None or context is None:
                 raise UserError(f"{path} has no sound that can be decoded: {cure}")
-            check_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
+            check_sample_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
             seconds = float((stream.duration or 0) * (stream.time_base or 0))
             return context.sample_rate, context.channels, context.name, seconds
     except av.error.FFmpegError as error:

@@ -149,7 +149,7 @@ def _stable_points(config: Mapping[str, Any]) -> Any:
         return face
     from data_pipelines.faces import alignment  # Imports MediaPipe: 1 s.
 
-    return alignment.canonical(config["height"], config["width"])
+    return alignment.canonical_points(config["height"], config["width"])
 
 
 def _corpus(name: str) -> dict[str, str]:

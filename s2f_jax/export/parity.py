@@ -98,7 +98,7 @@ def synthetic_example(generator: Generator) -> Example:
     g, rng = generator, np.random.default_rng(0)
     samples, _, phones = speech.speak(speech.random_sentence(rng), speech.Voice())
     painter = draw.FacePainter(face.random_face(rng), g.height, g.width_px)
-    frames, _ = painter(motion.perform(rng, phones, g.fps, g.fps, 1.0))
+    frames, _ = painter(motion.random_motion(rng, phones, g.fps, g.fps, 1.0))
     audio = resample(to_mono_float(samples), speech.RATE, g.audio_rate)
     return Example("a drawn face under a synthetic voice", frames[0], audio)
 

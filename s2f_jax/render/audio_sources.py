@@ -11,7 +11,7 @@ import numpy as np
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.media.sound import SoundFile, check_rate, to_mono_float
+from data_pipelines.media.sound import SoundFile, check_sample_rate, to_mono_float
 
 FORMATS = ("s16le", "f32le", "wav")
 _READ_BYTES = 1 << 16  # At most; a pipe returns what it has.
@@ -62,15 +62,15 @@ def open_audio(audio: str, audio_format: str | None, rate: int | None) -> AudioS
       UserError: The input cannot be read or is of another format, or the rate contradicts it.
     """
     if rate is not None:
-        check_rate(rate, f"--rate={rate}")
+        check_sample_rate(rate, f"--rate={rate}")
     if audio != "-" and audio_format is None:
         sound_file = SoundFile(audio)
         _check_given_rate(audio, sound_file.rate, rate)
-        return AudioSource(audio, sound_file.rate, sound_file.parts(), sound_file.close)
+        return AudioSource(audio, sound_file.rate, sound_file.chunks(), sound_file.close)
     name = "standard input" if audio == "-" else audio
     descriptor = 0
     if audio != "-":
-        descriptor = os.open(files.existing(audio, "audio", pipe=True), os.O_RDONLY)
+        descriptor = os.open(files.require_file(audio, "audio", allow_pipe=True), os.O_RDONLY)
     close = (lambda: None) if audio == "-" else (lambda: os.close(descriptor))
     try:
         data = _ByteReader(lambda: _read(descriptor, name))
@@ -163,7 +163,7 @@ def _parse_wav_format(name: str, chunk: bytes) -> tuple[str, int, int]:
         )
     if not channels:
         raise UserError(f"the WAV {name} has no channels: give one that plays")
-    check_rate(rate, f"the {rate} Hz of {name}")
+    check_sample_rate(rate, f"the {rate} Hz of {name}")
     return _SAMPLE_TYPES[tag, bits], channels, rate
 
 

@@ -120,7 +120,7 @@ def _audio_lengths(
     errors: dict[JobSpec, UserError] = {}
     for job in planned:
         try:
-            files.existing(job.image, "image")
+            files.require_file(job.image, "image")
             if job.audio not in seconds:
                 with contextlib.closing(SoundFile(job.audio)) as audio:
                     seconds[job.audio] = audio.seconds

@@ -165,7 +165,7 @@ class LiveGeneration:
         self._last_arrival, self._last_piece_count = arrival, len(samples)
         self._received_count += len(samples)
         self._add_resampled(self._resample(samples), arrival)
-        sink.sound(samples)
+        sink.write_audio(samples)
 
     def step(self, sink: VideoSink, allow_chunk: bool = True) -> bool:
         """Generates the next frame, or the next chunk where that much audio waits.
@@ -238,7 +238,7 @@ class LiveGeneration:
             while self._arrivals[0][0] < needed:
                 self._arrivals.popleft()
             self._in_sink.append(self._arrivals[0][1])
-            sink.show(frame)
+            sink.write_frame(frame)
             self._record_latencies(sink.frames_out - len(self._latencies))
 
     def _record_latencies(self, frames: int) -> None:

@@ -59,7 +59,9 @@ class Portrait(NamedTuple):
         from data_pipelines.faces import portrait_quality
 
         transform = animator.crop_transform(self.landmarks)
-        warnings = portrait_quality.judge(self.image, self.landmarks, *animator.size, transform)
+        warnings = portrait_quality.portrait_warnings(
+            self.image, self.landmarks, *animator.size, transform
+        )
         if self.face_count > 1:
             warnings.insert(
                 0, f"it shows {self.face_count} faces: the largest is taken, or give one alone"

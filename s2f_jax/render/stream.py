@@ -62,7 +62,7 @@ def stream(
       UserError: A mistake of the user, or damaged audio.
     """
     to = _check_arguments(output, to, microphone, audio, pace, json_file)
-    files.existing(image, "image")
+    files.require_file(image, "image")
     if microphone is None:
         source = audio_sources.open_audio(audio, audio_format, rate)
     else:
@@ -103,7 +103,7 @@ def stream(
             try:
                 live.run(reader, sink, mark.badge if badge else None)
             except BaseException:
-                sink.abandon()
+                sink.abort()
                 raise
         report = live.report()
         _log(_format_report(report))
@@ -155,7 +155,7 @@ def _open_output(output: str) -> Iterator[video_sinks.FileDescriptor]:
         number = os.dup(1)
         os.dup2(2, 1)
     else:
-        with files.writing(output):
+        with files.explain_write_errors(output):
             number = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         yield video_sinks.FileDescriptor(number)

@@ -67,7 +67,7 @@ class VideoJob:
         except UserError:
             self._audio.close()
             raise
-        self._chunks, self._audio_ended = self._audio.parts(), False
+        self._chunks, self._audio_ended = self._audio.chunks(), False
         self._resample, self._pending = Resampler(self._audio.rate, animator.rate), _NO_SAMPLES
 
     @property
@@ -78,7 +78,7 @@ class VideoJob:
     @property
     def frames(self) -> int:
         """Frames written so far."""
-        return self._video.frames
+        return self._video.frame_count
 
     def summary(self) -> str:
         """Describes the video.
@@ -106,7 +106,7 @@ class VideoJob:
                 chunk = next(self._chunks, None)
                 self._audio_ended = chunk is None
                 chunk = _NO_SAMPLES if chunk is None else chunk
-                self._video.sound(chunk)
+                self._video.write_audio(chunk)
                 resampled = self._resample(chunk, last=self._audio_ended)
                 self._pending = np.concatenate([self._pending, resampled])
         except UserError as error:
@@ -121,13 +121,13 @@ class VideoJob:
         Args:
           frames: uint8 [T, h, w, 3].
         """
-        seconds = fractions.Fraction(self._audio.heard, self._audio.rate)
+        seconds = fractions.Fraction(self._audio.samples_decoded, self._audio.rate)
         try:
             for frame in frames:
                 repeats = self._converter.repeats(seconds)
                 picture = self._compose(frame) if repeats else frame
                 for _ in range(repeats):
-                    self._video.show(picture)
+                    self._video.write_frame(picture)
                 if self._audio_ended and self.frames == math.ceil(seconds * self._fps):
                     self._video.close()
                     self._audio.close()

@@ -29,18 +29,18 @@ class VideoSink(Protocol):
         """Frames that have left this process."""
         ...
 
-    def show(self, picture: np.ndarray) -> None:
+    def write_frame(self, frame: np.ndarray) -> None:
         """Writes the next frame.
 
         Args:
-          picture: uint8 [H, W, 3] RGB.
+          frame: uint8 [H, W, 3] RGB.
 
         Raises:
           OSError: It cannot be written.
         """
         ...
 
-    def sound(self, samples: np.ndarray) -> None:
+    def write_audio(self, samples: np.ndarray) -> None:
         """Writes the next audio, before the frames of its time.
 
         Args:
@@ -52,7 +52,7 @@ class VideoSink(Protocol):
         """Completes the video."""
         ...
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Releases the video without completing it, where nobody reads any more."""
         ...
 
@@ -120,20 +120,20 @@ class _RawSink:
     def frames_out(self) -> int:
         return self._frames_out
 
-    def show(self, picture: np.ndarray) -> None:
-        self._file.write(self._encode(picture))
+    def write_frame(self, frame: np.ndarray) -> None:
+        self._file.write(self._encode(frame))
         self._frames_out += 1
 
-    def _encode(self, picture: np.ndarray) -> bytes:
-        return picture.tobytes()
+    def _encode(self, frame: np.ndarray) -> bytes:
+        return frame.tobytes()
 
-    def sound(self, samples: np.ndarray) -> None:
+    def write_audio(self, samples: np.ndarray) -> None:
         pass
 
     def close(self) -> None:
         pass
 
-    abandon = close
+    abort = close
 
 
 class _Y4mSink(_RawSink):
@@ -147,9 +147,9 @@ class _Y4mSink(_RawSink):
         )
         file.write(header.encode())
 
-    def _encode(self, picture: np.ndarray) -> bytes:
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        return b"FRAME\n" + frame.reformat(format="yuv444p").to_ndarray().tobytes()
+    def _encode(self, frame: np.ndarray) -> bytes:
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        return b"FRAME\n" + picture.reformat(format="yuv444p").to_ndarray().tobytes()
 
 
 class _Mp4Sink(VideoWriter):
@@ -167,7 +167,7 @@ class _Mp4Sink(VideoWriter):
         metadata: dict[str, str] | None,
     ):
         self._counter = _FrameCounter(file)
-        super().__init__(self._counter, *size, fps, rate, metadata, growing=True)
+        super().__init__(self._counter, *size, fps, rate, metadata, fragmented=True)
         self.delay = float(1 / fps) + 2 * self._AAC_FRAME / rate
 
     @property

@@ -45,13 +45,13 @@ class Screen(VideoWriter):
 
     @property
     def frames_out(self) -> int:
-        return self.frames
+        return self.frame_count
 
-    def show(self, picture: np.ndarray) -> None:
+    def write_frame(self, frame: np.ndarray) -> None:
         if self._badge is not None:
-            picture = self._badge(picture[None])[0]
-        self._send(messages.packed(messages.FRAME, images.encode_jpeg(picture), self.frames_out))
-        super().show(picture)
+            frame = self._badge(frame[None])[0]
+        self._send(messages.packed(messages.FRAME, images.encode_jpeg(frame), self.frames_out))
+        super().write_frame(frame)
 
     @property
     def video(self) -> bytes:
@@ -134,7 +134,7 @@ class Talk:
             traceback.print_exc()
             self.failure = "Something broke in the program; where it runs, it says what."
         if self._screen is not None:
-            self._screen.abandon()
+            self._screen.abort()
         return self._end()
 
     def _step(

@@ -87,9 +87,9 @@ def sound(upload: Upload, limits: Limits) -> UploadedSound:
     parts: list[np.ndarray] = []
     with contextlib.closing(SoundFile(upload.name, upload.data)) as file:
         most = limits.sound_seconds * file.rate
-        for part in file.parts():
+        for part in file.chunks():
             parts.append(part)
-            if file.heard > most:
+            if file.samples_decoded > most:
                 raise UserError(
                     f"The sound of {upload.name} is longer than {limits.sound_seconds} s: give a"
                     " shorter part of it."

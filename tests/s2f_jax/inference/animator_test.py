@@ -143,7 +143,7 @@ def test_a_seed_that_would_wrap_around_is_reported(animator, seed):
 def test_a_portrait_is_aligned_to_the_model(animator, monkeypatch):
     """A face at its canonical place in an image of the model's size: that very image."""
     landmarks = np.zeros((68, 2), np.float32)
-    landmarks[list(alignment.STABLE)] = alignment.canonical(16, 12)
+    landmarks[list(alignment.STABLE)] = alignment.canonical_points(16, 12)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [landmarks])
     drawn = animator.prepare_still(STILL, aligned=False)
     assert np.abs(drawn.astype(int) - STILL).max() <= 2

@@ -113,7 +113,7 @@ NAN = np.array([[0.1], [0.2], [np.nan], [0.3]])
         (wav(NOISE)[:1043], "wav", "ends after 999 of 2000 bytes of sound: give"),
         (wav(NOISE).replace(b"fmt ", b"frm "), "wav", "has its sound before its format"),
         (wav(NOISE).replace(b"\x01\0\x02\0", b"\x07\0\x02\0"), "wav", "16 bits in format 7: give"),
-        (wav(NOISE, rate=0), "wav", "the 0 Hz of .*sound is no sampling rate of speech: give"),
+        (wav(NOISE, rate=0), "wav", "the 0 Hz of .*sound is not a sampling rate of speech: give"),
         (wav(NOISE[:, :1], size=0)[:-1], "wav", r"ends inside a sample \(1 of 2 bytes\)"),
         (b"123", "s16le", r"ends inside a sample \(1 of 2 bytes\): give"),
         (b"12345", "f32le", r"ends inside a sample \(1 of 4 bytes\): give"),
@@ -141,7 +141,7 @@ def test_a_rate_that_contradicts_the_audio_is_reported(read, tmp_path):
     assert read(wav(NOISE, rate=8000), "wav", 8000)[0].rate == 8000
     with pytest.raises(UserError, match="--rate=9000, but .* says 8000 Hz: leave --rate out"):
         read(wav(NOISE, rate=8000), "wav", 9000)
-    with pytest.raises(UserError, match="--rate=0 is no sampling rate of speech: give"):
+    with pytest.raises(UserError, match="--rate=0 is not a sampling rate of speech: give"):
         read(b"", "s16le", 0)
     with pytest.raises(UserError, match="--rate=9000, but .* says 16000 Hz"):  # Decoded.
         read(wav(NOISE), None, 9000)

@@ -29,7 +29,7 @@ def portrait(tmp_path, monkeypatch):
     angles = np.linspace(np.pi, 0, 17)
     landmarks[:17] = np.stack([6 + 5 * np.cos(angles), 6 + 8 * np.sin(angles)], axis=1)
     landmarks[17:27, 0], landmarks[17:27, 1], landmarks[27] = np.linspace(2, 10, 10), 4, (6, 5)
-    landmarks[list(alignment.STABLE)] = alignment.canonical(16, 12)
+    landmarks[list(alignment.STABLE)] = alignment.canonical_points(16, 12)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [2.5 * landmarks + (20, 30)])
     return picture
 

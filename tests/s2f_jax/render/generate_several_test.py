@@ -18,13 +18,13 @@ from tests.wav_files import float_wav, wav
 def several(run_folder, animator, tmp_path, monkeypatch):
     """generate into a folder `out` -> what is drawn into each file, before it is encoded."""
     compiled_once(monkeypatch, run_folder, animator)
-    drawn, show = {}, video_job.VideoFile.show
+    drawn, show = {}, video_job.VideoFile.write_frame
 
     def shown(video, picture):
         drawn.setdefault(pathlib.Path(video._path).name, []).append(picture.astype(int))
         show(video, picture)
 
-    monkeypatch.setattr(video_job.VideoFile, "show", shown)
+    monkeypatch.setattr(video_job.VideoFile, "write_frame", shown)
 
     def several(images, audios, **options):
         drawn.clear()

@@ -85,7 +85,7 @@ def test_the_seed_determines_the_video(call, tmp_path):
 
 def test_of_two_faces_the_largest_is_taken_with_a_warning(call, monkeypatch, capsys):
     landmarks = np.zeros((2, 68, 2), np.float32)
-    landmarks[:, list(alignment.STABLE)] = alignment.canonical(16, 12)
+    landmarks[:, list(alignment.STABLE)] = alignment.canonical_points(16, 12)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: list(landmarks))
     call(aligned=False)
     message = "still.png: it shows 2 faces: the largest is taken"
@@ -100,7 +100,7 @@ def test_a_face_unlike_those_of_the_training_is_reported_once(
 ):
     """A face of a tenth of the crop's size, for two sounds."""
     landmarks = np.zeros((68, 2), np.float32)
-    landmarks[list(alignment.STABLE)] = alignment.canonical(16, 12) / 10 + 5
+    landmarks[list(alignment.STABLE)] = alignment.canonical_points(16, 12) / 10 + 5
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [landmarks])
     call(aligned=False)
     still, sounds = tmp_path / "still.png", [tmp_path / "good.wav", tmp_path / "b.wav"]

@@ -35,8 +35,8 @@ def opened(tmp_path):
 def test_raw_frames_are_their_bytes(opened):
     sink, written = opened[0]("rgb24"), opened[1]
     for t, frame in enumerate(FRAMES):
-        sink.sound(np.zeros(640, np.float32))
-        sink.show(frame)
+        sink.write_audio(np.zeros(640, np.float32))
+        sink.write_frame(frame)
         assert sink.frames_out == t + 1 and len(written()) == (t + 1) * 32 * 24 * 3
     sink.close()
     np.testing.assert_array_equal(np.frombuffer(written(), np.uint8), np.stack(FRAMES).ravel())
@@ -45,7 +45,7 @@ def test_raw_frames_are_their_bytes(opened):
 def test_y4m_says_its_size_and_rate(opened):
     sink, written = opened[0]("y4m"), opened[1]
     for t, frame in enumerate(FRAMES):
-        sink.show(frame)
+        sink.write_frame(frame)
         assert sink.frames_out == t + 1
     sink.close()
     assert written().startswith(b"YUV4MPEG2 W24 H32 F25:1 ")
@@ -60,11 +60,11 @@ def test_frames_that_are_out_of_an_mp4_can_be_decoded(opened, rate):
     sink, written = opened[0]("mp4", rate), opened[1]
     tone = np.sin(np.arange(3 * rate) / 9).astype(np.float32) / 2
     ahead = round(0.06 * rate)  # A frame's window ends after it.
-    sink.sound(tone[:ahead])
+    sink.write_audio(tone[:ahead])
     most = 0
     for t, frame in enumerate(FRAMES):
-        sink.show(frame)
-        sink.sound(tone[ahead + t * rate // 25 : ahead + (t + 1) * rate // 25])
+        sink.write_frame(frame)
+        sink.write_audio(tone[ahead + t * rate // 25 : ahead + (t + 1) * rate // 25])
         most = max(most, t + 1 - sink.frames_out)
         if sink.frames_out and t % 5 == 0:
             with av.open(io.BytesIO(written())) as container:
@@ -85,8 +85,8 @@ def test_frames_that_are_out_of_an_mp4_can_be_decoded(opened, rate):
 def test_fragments_are_counted_however_they_are_cut(opened, cut):
     sink, written = opened[0]("mp4"), opened[1]
     for frame in FRAMES:
-        sink.sound(np.zeros(640, np.float32))
-        sink.show(frame)
+        sink.write_audio(np.zeros(640, np.float32))
+        sink.write_frame(frame)
     sink.close()
     data, nowhere = written(), os.open(os.devnull, os.O_WRONLY)
     counter = video_sinks._FrameCounter(video_sinks.FileDescriptor(nowhere))
