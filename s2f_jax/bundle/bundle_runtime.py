@@ -15,7 +15,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -171,16 +171,52 @@ def _parse_tensor(data: memoryview, entry: dict[str, Any]) -> np.ndarray:
     return values
 
 
-class JaxRuntime:
-    """Runs the StableHLO programs on whatever device jax finds.
+class Runtime(Protocol):
+    """What executes a bundle's programs.
+
+    Attributes:
+      program_format: The key of config.json's `programs` that it runs.
 
     Args:
       folder: The bundle.
       config: Its config.json.
 
     Raises:
-      BundleError: This version of jax cannot read the programs.
+      BundleError: A program cannot be loaded.
     """
+
+    program_format: str
+
+    def __init__(self, folder: Folder, config: dict[str, Any]): ...
+
+    def encode_identity(self, stills: Array) -> Arrays:
+        """Encodes stills once for all of their frames.
+
+        Args:
+          stills: float32 [B, H, W, 3] in [-1, 1].
+
+        Returns:
+          What `animate` takes as `identity`.
+        """
+        ...
+
+    def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
+        """Generates the next frames of each clip.
+
+        Args:
+          identity: From `encode_identity`.
+          windows: float32 [B, T, window] in [-1, 1].
+          noise: float32 [B, T, noise_features].
+          state: The recurrent state by name; zeros at first.
+
+        Returns:
+          The new state and the frames, float32 [B, T, H, W, 3] in [-1, 1].
+        """
+        ...
+
+
+class _JaxRuntime:
+    """The StableHLO programs, on whatever device jax finds."""
 
     program_format = "stablehlo"
 
@@ -204,29 +240,10 @@ class JaxRuntime:
         self._packed_weights = load("arrange")(read_weights(folder))
         self._identify, self._animate, self._step = map(load, ("identify", "animate", "step"))
 
-    def encode_identity(self, stills: np.ndarray) -> Arrays:
-        """Encodes stills once for all of their frames.
-
-        Args:
-          stills: float32 [B, H, W, 3] in [-1, 1].
-
-        Returns:
-          What `animate` takes as `identity`.
-        """
+    def encode_identity(self, stills: Array) -> Arrays:
         return self._identify(self._packed_weights, stills)
 
     def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
-        """Generates the next frames of each clip.
-
-        Args:
-          identity: From `encode_identity`.
-          windows: float32 [B, T, window] in [-1, 1].
-          noise: float32 [B, T, noise_features].
-          state: The recurrent state by name; zeros at first.
-
-        Returns:
-          The new state and the frames, float32 [B, T, H, W, 3] in [-1, 1].
-        """
         weights = self._packed_weights
         if windows.shape[1] == 1:
             state, frame = self._step(weights, identity, windows[:, 0], noise[:, 0], state)
@@ -235,16 +252,8 @@ class JaxRuntime:
         return state, np.asarray(frames)
 
 
-class OnnxRuntime:
-    """Runs the ONNX graphs, which read model.safetensors themselves, by onnxruntime.
-
-    Args:
-      folder: The bundle.
-      config: Its config.json.
-
-    Raises:
-      BundleError: The weights are damaged.
-    """
+class _OnnxRuntime:
+    """The ONNX graphs, which read model.safetensors themselves."""
 
     program_format = "onnx"
 
@@ -267,35 +276,16 @@ class OnnxRuntime:
         names = [node.name for node in session.get_outputs()]
         return dict(zip(names, session.run(names, inputs), strict=True))
 
-    def encode_identity(self, stills: np.ndarray) -> Arrays:
-        """Encodes stills once for all of their frames.
-
-        Args:
-          stills: float32 [B, H, W, 3] in [-1, 1].
-
-        Returns:
-          What `animate` takes as `identity`.
-        """
+    def encode_identity(self, stills: Array) -> Arrays:
         return {"still": stills, **self._run(self._identity, {"still": stills})}
 
     def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
-        """Generates the next frames of each clip.
-
-        Args:
-          identity: From `encode_identity`.
-          windows: float32 [B, T, window] in [-1, 1].
-          noise: float32 [B, T, noise_features].
-          state: The recurrent state by name; zeros at first.
-
-        Returns:
-          The new state and the frames, float32 [B, T, H, W, 3] in [-1, 1].
-        """
         audio = self._run(self._audio_step, {"windows": windows, "noise": noise, **state})
         frames = self._run(self._decode, {"z": audio["z"], **identity})["frames"]
         return {name: audio[f"next_{name}"] for name in state}, frames
 
 
-RUNTIMES: dict[str, Any] = {"jax": JaxRuntime, "onnx": OnnxRuntime}
+RUNTIMES: dict[str, type[Runtime]] = {"jax": _JaxRuntime, "onnx": _OnnxRuntime}
 
 
 class Bundle:
@@ -304,14 +294,14 @@ class Bundle:
     Args:
       folder: The bundle.
       runtime: A key of `runtimes`.
-      runtimes: Classes with the interface of `JaxRuntime`, by name.
+      runtimes: By name.
 
     Raises:
       BundleError: The bundle is damaged, has no programs for the runtime, or a package is missing.
     """
 
     def __init__(
-        self, folder: Folder, runtime: str = "jax", runtimes: Mapping[str, Any] = RUNTIMES
+        self, folder: Folder, runtime: str = "jax", runtimes: Mapping[str, type[Runtime]] = RUNTIMES
     ):
         self.config = read_config(folder)
         if runtime not in runtimes:

@@ -19,13 +19,8 @@ Array = np.ndarray
 Step = tuple[Arrays, Array]  # The state and the frames after a call.
 
 
-class TensorflowRuntime:
-    """Runs the SavedModel on whatever device TensorFlow finds.
-
-    Args:
-      folder: The bundle.
-      config: Its config.json.
-    """
+class _TensorflowRuntime:
+    """A bundle_runtime.Runtime: the SavedModel, on whatever device TensorFlow finds."""
 
     program_format = "savedmodel"
 
@@ -40,29 +35,10 @@ class TensorflowRuntime:
         tensors = {name: self._to_tensor(value) for name, value in values.items()}
         return self._model.signatures[signature](**tensors)
 
-    def encode_identity(self, stills: np.ndarray) -> Arrays:
-        """Encodes stills once for all of their frames.
-
-        Args:
-          stills: float32 [B, H, W, 3] in [-1, 1].
-
-        Returns:
-          What `animate` takes as `identity`.
-        """
+    def encode_identity(self, stills: Array) -> Arrays:
         return self._run("identify", {"still": stills})
 
     def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
-        """Generates the next frames of each clip.
-
-        Args:
-          identity: From `encode_identity`.
-          windows: float32 [B, T, window] in [-1, 1].
-          noise: float32 [B, T, noise_features].
-          state: The recurrent state by name; zeros at first.
-
-        Returns:
-          The new state and the frames, float32 [B, T, H, W, 3] in [-1, 1].
-        """
         single = windows.shape[1] == 1
         inputs = {"windows": windows, "noise": noise}
         if single:
@@ -73,13 +49,8 @@ class TensorflowRuntime:
         return state, frames[:, None] if single else frames
 
 
-class LiteRtRuntime:
-    """Runs the .tflite files on the CPU, which take one still and one frame at a time.
-
-    Args:
-      folder: The bundle.
-      config: Its config.json.
-    """
+class _LiteRtRuntime:
+    """A bundle_runtime.Runtime: the .tflite files, for one still and one frame at a time, on the CPU."""
 
     program_format = "tflite"
 
@@ -93,29 +64,10 @@ class LiteRtRuntime:
 
         self._identify, self._step = map(load, ("identify", "step"))
 
-    def encode_identity(self, stills: np.ndarray) -> Arrays:
-        """Encodes stills once for all of their frames.
-
-        Args:
-          stills: float32 [B, H, W, 3] in [-1, 1].
-
-        Returns:
-          What `animate` takes as `identity`.
-        """
+    def encode_identity(self, stills: Array) -> Arrays:
         return _concatenate([self._identify(still=still[None]) for still in stills])
 
     def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
-        """Generates the next frames of each clip.
-
-        Args:
-          identity: From `encode_identity`.
-          windows: float32 [B, T, window] in [-1, 1].
-          noise: float32 [B, T, noise_features].
-          state: The recurrent state by name; zeros at first.
-
-        Returns:
-          The new state and the frames, float32 [B, T, H, W, 3] in [-1, 1].
-        """
         frames = []
         for t in range(windows.shape[1]):
             inputs = identity | {"windows": windows[:, t], "noise": noise[:, t]} | state
@@ -134,7 +86,7 @@ def _concatenate(clips: list[Arrays]) -> Arrays:
     return {name: np.concatenate([clip[name] for clip in clips]) for name in clips[0]}
 
 
-RUNTIMES = {"tensorflow": TensorflowRuntime, "litert": LiteRtRuntime}
+RUNTIMES = {"tensorflow": _TensorflowRuntime, "litert": _LiteRtRuntime}
 
 if __name__ == "__main__":
     import run_bundle
