@@ -160,7 +160,7 @@ def read_bundle(path: epath.PathLike) -> tuple[schema.Config, fused_generator.We
     folder = epath.Path(path)
     try:
         config = bundle_runtime.read_config(folder)
-        weights = bundle_runtime.read_weights(folder, WEIGHTS_FILE)
+        weights = bundle_runtime.read_weights(folder)
     except bundle_runtime.BundleError as error:
         raise UserError(str(error)) from error
     if config.get("schema") not in schema.GENERATOR_SCHEMAS:

@@ -14,7 +14,7 @@ import math
 import struct
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,19 +60,7 @@ def recorded_checksum(folder: Folder, name: str) -> str:
         raise BundleError(f"{folder}: no checksum of {name}; copy the bundle again") from error
 
 
-def read_verified(folder: Folder, name: str) -> bytes:
-    """Reads a file of the bundle and verifies its checksum.
-
-    Args:
-      folder: The bundle.
-      name: The file's path in it.
-
-    Returns:
-      The file's content.
-
-    Raises:
-      BundleError: The file is missing or damaged.
-    """
+def _read_verified(folder: Folder, name: str) -> bytes:
     expected = recorded_checksum(folder, name)
     try:
         data = (folder / name).read_bytes()
@@ -97,7 +85,7 @@ def read_config(folder: Folder) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        config = json.loads(read_verified(folder, path.name))
+        config = json.loads(_read_verified(folder, path.name))
         version = config["format_version"]
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise BundleError(f"{path} is not a bundle's config: export again") from error
@@ -109,12 +97,11 @@ def read_config(folder: Folder) -> dict[str, Any]:
     return config
 
 
-def read_weights(folder: Folder, name: str = "model.safetensors") -> dict[str, np.ndarray]:
+def read_weights(folder: Folder) -> dict[str, np.ndarray]:
     """Reads a bundle's weights.
 
     Args:
       folder: The bundle.
-      name: The file in it.
 
     Returns:
       float32 arrays by name.
@@ -122,10 +109,11 @@ def read_weights(folder: Folder, name: str = "model.safetensors") -> dict[str, n
     Raises:
       BundleError: The file is missing, damaged, or not one of weights.
     """
+    path = folder / "model.safetensors"
     try:
-        return parse_safetensors(read_verified(folder, name))
+        return parse_safetensors(_read_verified(folder, path.name))
     except READ_ERRORS as error:
-        raise BundleError(f"{folder / name} cannot be read ({error}): export again") from error
+        raise BundleError(f"{path} cannot be read ({error}): export again") from error
 
 
 def parse_safetensors(data: bytes) -> dict[str, np.ndarray]:
@@ -137,29 +125,16 @@ def parse_safetensors(data: bytes) -> dict[str, np.ndarray]:
     Returns:
       float32 arrays by name; an int8 tensor multiplied by `<name>.scale`.
     """
-    header, body = split_safetensors(data)
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    body = memoryview(data)[8 + length :]
     tensors = {name: _parse_tensor(body, entry) for name, entry in header.items()}
     scales = {name: tensors.pop(f"{name}.scale") for name in header if f"{name}.scale" in header}
     return {
         name: value.astype(np.float32) * scales[name] if name in scales else value
         for name, value in tensors.items()
     }
-
-
-def split_safetensors(data: bytes) -> tuple[dict[str, Any], memoryview]:
-    """Splits a safetensors file into its header and its body.
-
-    Args:
-      data: The file's content.
-
-    Returns:
-      The header's entry (dtype, shape, data_offsets) of each tensor by name, and the body that the
-      offsets are in.
-    """
-    (length,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8 : 8 + length])
-    header.pop("__metadata__", None)
-    return header, memoryview(data)[8 + length :]
 
 
 def _parse_tensor(data: memoryview, entry: dict[str, Any]) -> np.ndarray:
@@ -176,18 +151,9 @@ class Runtime(Protocol):
 
     Attributes:
       program_format: The key of config.json's `programs` that it runs.
-
-    Args:
-      folder: The bundle.
-      config: Its config.json.
-
-    Raises:
-      BundleError: A program cannot be loaded.
     """
 
     program_format: str
-
-    def __init__(self, folder: Folder, config: dict[str, Any]): ...
 
     def encode_identity(self, stills: Array) -> Arrays:
         """Encodes stills once for all of their frames.
@@ -260,7 +226,7 @@ class _OnnxRuntime:
     def __init__(self, folder: Folder, config: dict[str, Any]):
         import onnxruntime
 
-        read_verified(folder, "model.safetensors")
+        _read_verified(folder, "model.safetensors")
 
         def load(name: str) -> Any:
             file = folder / config["programs"][self.program_format][name]
@@ -285,7 +251,7 @@ class _OnnxRuntime:
         return {name: audio[f"next_{name}"] for name in state}, frames
 
 
-RUNTIMES: dict[str, type[Runtime]] = {"jax": _JaxRuntime, "onnx": _OnnxRuntime}
+RUNTIMES: dict[str, Any] = {"jax": _JaxRuntime, "onnx": _OnnxRuntime}
 
 
 class Bundle:
@@ -294,15 +260,13 @@ class Bundle:
     Args:
       folder: The bundle.
       runtime: A key of `runtimes`.
-      runtimes: By name.
+      runtimes: Classes with the interface of `Runtime`, by name.
 
     Raises:
       BundleError: The bundle is damaged, has no programs for the runtime, or a package is missing.
     """
 
-    def __init__(
-        self, folder: Folder, runtime: str = "jax", runtimes: Mapping[str, type[Runtime]] = RUNTIMES
-    ):
+    def __init__(self, folder: Folder, runtime: str = "jax", runtimes: dict[str, Any] = RUNTIMES):
         self.config = read_config(folder)
         if runtime not in runtimes:
             raise BundleError(f"there is no runtime {runtime!r}: give {' or '.join(runtimes)}")
@@ -310,9 +274,9 @@ class Bundle:
         if program_format not in self.config["programs"]:
             raise BundleError(f"{folder}: must be exported with --formats={program_format}")
         for file in self.config["programs"][program_format].values():
-            read_verified(folder, file)
+            _read_verified(folder, file)
         try:
-            self.runtime = runtimes[runtime](folder, self.config)
+            self.runtime: Runtime = runtimes[runtime](folder, self.config)
         except ModuleNotFoundError as error:
             raise BundleError(f"--runtime={runtime}: {error.name} is not installed") from error
 
@@ -328,8 +292,7 @@ class Bundle:
           uint8 [ceil(S / stride), H, W, 3].
 
         Raises:
-          BundleError: The still has another size, the audio is empty or not finite, or the seed is
-            out of range.
+          BundleError: The still, the audio or the seed is invalid.
         """
         chunks = list(self.generate_frames(still[None], audio[None], (seed,)))
         frames = np.concatenate(chunks, axis=1)[0]
@@ -354,8 +317,7 @@ class Bundle:
           Consecutive frames of each clip, float32 [B, k, H, W, 3] in [-1, 1].
 
         Raises:
-          BundleError: The stills have another size, the audio is empty or not finite, or a seed is
-            out of range.
+          BundleError: The stills, the audio or a seed is invalid.
         """
         c = self.config
         check_image_shape(stills.shape[1:], (c["height"], c["width"], 3))
@@ -364,29 +326,17 @@ class Bundle:
         identity = self.runtime.encode_identity(stills.astype(np.float32) / np.float32(127.5) - 1)
         state = {name: np.zeros((len(stills), n), np.float32) for name, n in c["state"].items()}
         count = -(-audios.shape[1] // c["stride"])
-        windows = frame_windows(audios, count, c["window"], c["stride"])
+        windows = _frame_windows(audios, count, c["window"], c["stride"])
         for first in range(0, count, chunk_frames):
-            chunk = windows[:, first : first + chunk_frames]
+            chunk = np.ascontiguousarray(windows[:, first : first + chunk_frames])
             size = chunk.shape[1], c["noise_features"]
-            noise = np.stack([frame_noise(seed, first, *size, c["noise_std"]) for seed in seeds])
-            state, frames = self.runtime.animate(
-                identity, np.ascontiguousarray(chunk), noise, state
-            )
+            noise = np.stack([_frame_noise(seed, first, *size, c["noise_std"]) for seed in seeds])
+            state, frames = self.runtime.animate(identity, chunk, noise, state)
             yield frames
 
 
-def frame_windows(audios: np.ndarray, frames: int, window: int, stride: int) -> np.ndarray:
-    """Cuts audio into one window per frame, centred on the frame, with silence around the audio.
-
-    Args:
-      audios: float32 [B, S].
-      frames: Frames T of the clip; T * stride is at least S.
-      window: Samples of a window.
-      stride: Samples per frame.
-
-    Returns:
-      A read-only view [B, T, window] of the padded audio.
-    """
+def _frame_windows(audios: Array, frames: int, window: int, stride: int) -> Array:
+    # [B, S] -> a view [B, T, window]: with silence around it, window t is centred on frame t.
     left = (window - stride) // 2
     right = frames * stride + window - stride - left - audios.shape[1]
     padded = np.pad(audios, ((0, 0), (left, right)))
@@ -407,22 +357,8 @@ def check_image_shape(actual: tuple[int, ...], expected: tuple[int, ...]) -> Non
         raise BundleError(f"the image is {list(actual)}: must be {list(expected)}, see README.md")
 
 
-def frame_noise(seed: int, first: int, frames: int, features: int, std: float) -> np.ndarray:
-    """Computes the noise of s2f_jax.rngs.frame_noise, which depends on the seed and the frame alone.
-
-    Args:
-      seed: In [0, 2^32).
-      first: The index of the first frame.
-      frames: Frames T.
-      features: Features F per frame.
-      std: Standard deviation.
-
-    Returns:
-      float32 [T, F].
-
-    Raises:
-      BundleError: The seed is out of range.
-    """
+def _frame_noise(seed: int, first: int, frames: int, features: int, std: float) -> Array:
+    # [T, F], the noise of s2f_jax.rngs.frame_noise, which depends on the seed and the frame alone.
     if not 0 <= seed < 2**32:
         raise BundleError(f"seed={seed} is out of range: give 0 to 2^32 - 1")
     # As jax.random.fold_in and jax.random.normal compute it.

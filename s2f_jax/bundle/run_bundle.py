@@ -20,7 +20,7 @@ import struct
 import sys
 import wave
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -186,7 +186,7 @@ def _encode_y4m(frames: np.ndarray, fps: float, tags: Sequence[str]) -> Iterator
 def main(
     arguments: list[str] | None = None,
     description: str | None = __doc__,
-    runtimes: Mapping[str, Any] = RUNTIMES,
+    runtimes: dict[str, Any] = RUNTIMES,
 ) -> int:
     """Runs the command line.
 
@@ -214,7 +214,7 @@ def main(
     return 0
 
 
-def _animate(options: argparse.Namespace, runtimes: Mapping[str, Any]) -> str:
+def _animate(options: argparse.Namespace, runtimes: dict[str, Any]) -> str:
     if not options.output.endswith((".npy", ".y4m")):
         raise BundleError(f"--output={options.output}: must end in .npy or .y4m")
     bundle = Bundle(pathlib.Path(__file__).resolve().parent, options.runtime, runtimes)

@@ -8,6 +8,8 @@ One frame is t = 1. ONNX has channels before height and width, and so have the m
 passes to another. Weights are transposed once, when a runtime loads a graph and folds its constants.
 """
 
+import json
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +18,7 @@ import onnx
 from numpy.typing import ArrayLike, DTypeLike
 from onnx import TensorProto, helper, numpy_helper
 
-from s2f_jax.bundle import bundle, bundle_runtime
+from s2f_jax.bundle import bundle
 from s2f_jax.models.context_encoder import audio_layers
 from s2f_jax.models.generator import Generator
 
@@ -33,8 +35,9 @@ class SafetensorsIndex:
     """
 
     def __init__(self, data: bytes):
-        self._entries, body = bundle_runtime.split_safetensors(data)
-        self._body_offset = len(data) - len(body)
+        (length,) = struct.unpack_from("<Q", data)
+        self._entries = json.loads(data[8 : 8 + length])
+        self._body_offset = 8 + length
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries

@@ -31,7 +31,7 @@ def test_the_noise_equals_that_of_rngs(seed):
     root = rngs.key(jax.random.key(seed), "noise")
     expected = rngs.frame_noise(root, 500, 10, 0.33, 3)
     np.testing.assert_allclose(
-        bundle_runtime.frame_noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6
+        bundle_runtime._frame_noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6
     )
 
 

@@ -176,7 +176,7 @@ def test_truncated_audio_gives_its_frames_and_an_error(call, animator, tmp_path)
         ({"output": "no/out.mp4"}, "there is no folder .*no; make it first"),
         ({"json_file": "no/r.json"}, "--json=no/r.json: there is no folder no"),
         ({"microphone": ""}, "--microphone is the sound: leave --audio and --pace out"),
-        ({"rate": -1}, "--rate=-1 is no sampling rate"),
+        ({"rate": -1}, "--rate=-1 is not a sampling rate"),
         ({"seed": -1}, "seed=-1 is out of range"),
     ],
 )
