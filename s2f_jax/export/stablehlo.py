@@ -125,7 +125,7 @@ def program_functions(generator: Generator, pack: bool = True) -> dict[str, Prog
 
     def identify(packed: Arrays, still: jax.Array) -> Arrays:
         identity = fused_generator.encode_identity(to_tree(packed), still)
-        terms = {f"of_skip_{i}": x for i, x in enumerate(identity.of_skips) if x is not None}
+        terms = {f"of_skip_{i}": x for i, x in enumerate(identity.skip_terms) if x is not None}
         return {"still": still, "z_id": identity.z_id, **terms}
 
     def animate(

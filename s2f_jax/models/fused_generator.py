@@ -218,7 +218,7 @@ def _decode(generator: Generator, weights: Weights, z: Array, identity: Identity
     x = _bias_relu(z.reshape(-1, codes) @ start["kernel"], start["bias"])
     x = x.reshape(batch * frames, *_initial_size(generator), -1)
     upsample = convolutions.conv_transpose4x4_stride2
-    for stage, skip_term in zip(weights["stages"], identity.of_skips, strict=True):
+    for stage, skip_term in zip(weights["stages"], identity.skip_terms, strict=True):
         mix, double = stage["mix"], stage["double"]
         x = _convolve(convolutions.conv3x3, x, mix["kernel"])
         if skip_term is not None:
