@@ -17,7 +17,7 @@ from tests.programs import ROOT
 FEATURES = contract.features()
 SERIALIZE = """
 import sys
-from tests.data_pipelines import shards_test
+from tests.data_pipelines.aligning import shards_test
 shards_test.write(sys.argv[1], int(sys.argv[2]))
 """
 
