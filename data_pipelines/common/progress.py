@@ -144,6 +144,5 @@ def write(text: str, file: TextIO | None = None) -> None:
       text: The line, without its end.
       file: Where to print; None: stdout.
     """
-    file = file or sys.stdout
     tqdm.tqdm.write(text, file=file)
-    file.flush()
+    (file or sys.stdout).flush()

@@ -96,8 +96,8 @@ def test_a_folder_becomes_shards(videos, tmp_path, capsys):
         (pathlib.Path(summary["path"]).parent / "quarantine.json").read_text("utf-8")
     )
     assert list(report["quarantined"]) == ["bob_broken"] and report["clips"] == 6
-    printed = capsys.readouterr().out
-    assert "analysed 5 of 5 videos" in printed and "5 clips in 5 videos" in printed
+    printed, progress = capsys.readouterr()
+    assert "analysed 5 of 5 videos" in progress and "5 clips in 5 videos" in printed
 
 
 def test_a_second_run_analyses_nothing_and_other_options_are_refused(
@@ -172,7 +172,7 @@ def test_some_speakers_by_their_folders_names(videos, tmp_path, capsys):
     assert set(found) == {"train", "val"}  # Two speakers are too few for a test.
     names = {row["speaker"].decode() for rows in found.values() for row in rows.values()}
     assert names == {"bob", naming.speaker_name("Zoë")}
-    assert "not there: carl." in capsys.readouterr().out
+    assert "not found: carl." in capsys.readouterr().out
     with pytest.raises(UserError, match="is of carl; the speakers are anna, bob, zo"):
         prepare.prepare(data(speakers=("carl",)), videos, tmp_path / "other")
 

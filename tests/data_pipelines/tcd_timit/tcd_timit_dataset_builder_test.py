@@ -136,7 +136,7 @@ def test_the_options_choose_the_split(corpus_copy, tmp_path, options, clips):
 def test_some_speakers(corpus_copy, tmp_path, capsys):
     summary = prepare.prepare(data(speakers=("01M", "09F")), corpus_copy, tmp_path)
     assert summary["clips"] == {"train": 2}
-    assert "not there: 09F." in capsys.readouterr().out
+    assert "not found: 09F." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
