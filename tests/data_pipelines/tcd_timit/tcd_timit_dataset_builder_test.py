@@ -129,7 +129,7 @@ def test_the_options_choose_the_split(corpus_copy, tmp_path, options, clips):
     with pytest.raises(UserError, match=f"{name}={options[name]}, not {not options[name]}: delete"):
         prepare.prepare(data(), corpus_copy, tmp_path)
     assert len(dataset.open_dataset(data(options=options), "train", tmp_path)) == clips["train"]
-    with pytest.raises(UserError, match=f"made with {name}={options[name]}, .*another --data_dir"):
+    with pytest.raises(UserError, match=f"made with {name}={options[name]}; .*another --data_dir"):
         dataset.open_dataset(data(options={name: not options[name]}), "train", tmp_path)
 
 
