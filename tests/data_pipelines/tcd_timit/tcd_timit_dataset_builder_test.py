@@ -226,8 +226,8 @@ def test_the_same_block_twice_is_one_and_two_that_differ_are_none(tmp_path):
     assert read(tmp_path, GOOD + GOOD, GOOD) == read(tmp_path, GOOD)
     assert read(tmp_path, GOOD + other) == {}
     words = block("*/02F/sa2", WORDS)
-    kept = read(tmp_path, GOOD + other, words)["02F", "sa2"]
-    assert len(kept.words) == 2 and not kept.phones
+    labelled = read(tmp_path, GOOD + other, words)["02F", "sa2"]
+    assert len(labelled.words) == 2 and not labelled.phones
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
