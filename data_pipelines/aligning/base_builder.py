@@ -37,6 +37,16 @@ class RecordedConfig(contract.CorpusConfig):
     speakers: tuple[str, ...] = ()
     max_bad_share: float = 0.05
 
+    @classmethod
+    def options(cls) -> list[str]:
+        """Names the fields that only this corpus has, which `config.data.options` sets.
+
+        Returns:
+          The fields that RecordedConfig lacks, in order.
+        """
+        shared = {field.name for field in dataclasses.fields(RecordedConfig)}
+        return [name for name in super().options() if name not in shared]
+
     def content(self) -> dict[str, Any]:
         """Collects the options that decide, beside the folder's name, what the examples are.
 

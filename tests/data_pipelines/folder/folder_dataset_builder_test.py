@@ -136,16 +136,16 @@ def test_a_csv_has_speakers_splits_and_cuts(videos, tmp_path):
     )
     summary = prepare.prepare(data({"csv": "list.csv"}), videos, tmp_path / "data")
     found = examples(summary)
-    said = {
+    rows = {
         split: [(n, row["speaker"], row["transcript"], len(row["frames"])) for n, row in p.items()]
         for split, p in found.items()
     }
-    assert sorted(said["test"]) == [
+    assert sorted(rows["test"]) == [
         ("anna_long_0001", b"a", b"first", 25),
         ("anna_long_0002", b"a", b"second", 30),
     ]
-    assert said["train"] == [("bob_one_0001", b"b", b"so it is", 30)]
-    assert said["val"] == [("bob_two_0001", b"c", b"whole", 30)]
+    assert rows["train"] == [("bob_one_0001", b"b", b"so it is", 30)]
+    assert rows["val"] == [("bob_two_0001", b"c", b"whole", 30)]
     with (videos / "list.csv").open("a") as f:
         f.write("Zoë/hi there.mp4,d,train,,,\n")
     with pytest.raises(UserError, match="with csv=.*delete that folder"):
