@@ -47,11 +47,11 @@ class Screen(VideoWriter):
     def out(self) -> int:
         return self.frame_count
 
-    def write_frame(self, picture: np.ndarray) -> None:
+    def write_frame(self, frame: np.ndarray) -> None:
         if self._badge is not None:
-            picture = self._badge(picture[None])[0]
-        self._send(messages.packed(messages.FRAME, images.encode_jpeg(picture), self.out))
-        super().write_frame(picture)
+            frame = self._badge(frame[None])[0]
+        self._send(messages.packed(messages.FRAME, images.encode_jpeg(frame), self.out))
+        super().write_frame(frame)
 
     @property
     def video(self) -> bytes:
