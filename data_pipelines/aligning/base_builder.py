@@ -100,7 +100,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     ):
         config = config or self.CONFIG()
         super().__init__(config=config, file_format=file_format, **kwargs)
-        self._beam: Any = None  # Runner and options, where Apache Beam does the work.
+        self._beam: tuple[str, Any] | None = None  # Runner and options, if Beam does the work.
 
     @abc.abstractmethod
     def find_clips(self, download_dir: epath.Path) -> CorpusContents:
