@@ -1,1 +1,1 @@
-"""Turns raw clips into shards of aligned examples."""
+"""Raw clips to aligned ones, in parallel and resumable, and to shards."""

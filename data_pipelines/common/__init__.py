@@ -1,1 +1,1 @@
-"""Errors, files, downloads, processes and progress for all other packages."""
+"""Errors, files, downloads and worker processes, for everything else."""

@@ -1,1 +1,1 @@
-"""The corpus CREMA-D."""
+"""The CREMA-D corpus."""

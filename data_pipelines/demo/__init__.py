@@ -1,1 +1,1 @@
-"""The corpus drawn by code."""
+"""A corpus of talking heads drawn by code."""

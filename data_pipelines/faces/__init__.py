@@ -1,1 +1,1 @@
-"""Finds, tracks, aligns and measures faces."""
+"""Faces: landmarks, alignment, tracking, pose and quality."""

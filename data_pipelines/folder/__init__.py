@@ -1,1 +1,1 @@
-"""A corpus of your own videos."""
+"""Any folder of a person's own videos as a corpus."""

@@ -1,1 +1,1 @@
-"""The corpus GRID."""
+"""The GRID corpus."""

@@ -1,1 +1,1 @@
-"""From prepared shards to batches."""
+"""Shards to training examples and batches."""

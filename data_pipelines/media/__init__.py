@@ -1,1 +1,1 @@
-"""Reads and writes video, sound and images."""
+"""Pictures, sound and videos in and out of files."""

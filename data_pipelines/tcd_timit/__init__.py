@@ -1,1 +1,1 @@
-"""The corpus TCD-TIMIT."""
+"""The TCD-TIMIT corpus."""
