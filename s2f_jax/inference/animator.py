@@ -39,7 +39,7 @@ def _pixels(image: Image) -> np.ndarray:
 
 def _checked_rate(rate: float | None) -> int:
     if rate is None or rate < 1 or rate % 1:
-        raise UserError(f"rate={rate} is no sampling rate: give the sound's rate in Hz")
+        raise UserError(f"rate={rate} is not a sampling rate: give the sound's rate in Hz")
     return int(rate)
 
 

@@ -102,9 +102,9 @@ def nan_at(at):
 @pytest.mark.parametrize(
     ("audio", "rate", "said"),
     [
-        (SOUND, None, "rate=None is no sampling rate"),
-        (SOUND, 0, "rate=0 is no sampling rate"),
-        (SOUND, 22050.5, "rate=22050.5 is no sampling rate"),
+        (SOUND, None, "rate=None is not a sampling rate"),
+        (SOUND, 0, "rate=0 is not a sampling rate"),
+        (SOUND, 22050.5, "rate=22050.5 is not a sampling rate"),
         (SOUND[:0], 16000, "empty"),
         (nan_at(7), 16000, "sample 7 of the sound is nan"),
         (np.full(9, -np.inf), 16000, "sample 0 of the sound is -inf"),

@@ -170,7 +170,7 @@ def test_of_sound_that_breaks_off_what_came_is_shown_and_the_mistake_told(call, 
         ({"output": "no/out.mp4"}, "there is no folder .*no; make it first"),
         ({"json_file": "no/r.json"}, "--json=no/r.json: there is no folder no"),
         ({"microphone": ""}, "--microphone is the sound: leave --audio and --pace out"),
-        ({"rate": -1}, "--rate=-1 is no sampling rate"),
+        ({"rate": -1}, "--rate=-1 is not a sampling rate"),
         ({"seed": -1}, "seed=-1 is out of range"),
     ],
 )
