@@ -210,7 +210,7 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
     assert "corpus grid has no option 'heads'; leave it out" in told(
         "prepare", GRID, "--config.data.options={'heads': 3}"
     )
-    assert "demo corpus has no option 'heads'; leave it out" in told(
+    assert "corpus demo has no option 'heads'; leave it out" in told(
         "prepare", DEMO, "--config.data.options={'heads': 3}"
     )
     assert "must be divisible by" in told("prepare", GRID, "--config.data.height=100")
