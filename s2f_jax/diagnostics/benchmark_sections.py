@@ -83,7 +83,7 @@ class Bench:
     @functools.cached_property
     def animator(self) -> Animator:
         variables = jax.device_get(self.state.variables("generator"))
-        return Animator(self.generator, fused_generator.fold(self.generator, variables))
+        return Animator(self.generator, fused_generator.fuse_weights(self.generator, variables))
 
 
 def peak(bench: Bench) -> np.ndarray:

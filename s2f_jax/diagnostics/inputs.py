@@ -61,7 +61,7 @@ class Inputs:
         animator = Animator.load(path)
         seconds = time.perf_counter() - started
         made = mark(animator.origin, 0, {})
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.painter.weights))
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.compiled.weights))
         values = {
             **made.model,
             "height": animator.size[0],
@@ -96,7 +96,7 @@ class Inputs:
                 " `generate` --aligned if it is cropped to the face already"
             )
         height, width = self.size
-        place = self.animator.placement if self.animator else _placement
+        place = self.animator.crop_transform if self.animator else _placement
         transform = place(found[0])
         portrait = portrait_quality.measure(pixels, found[0], height, width, transform)
         self.still = alignment.align(pixels, transform, height, width)
@@ -195,14 +195,15 @@ class Inputs:
 
     def time(self) -> Iterator[Finding]:
         """How long it will take: some chunks are drawn, after one that compiles."""
-        from s2f_jax.inference.session import CHUNK, GenerationSession
+        from s2f_jax.inference.session import CHUNK_FRAMES, GenerationSession
 
         assert self.animator is not None
         grey = np.full((*self.size, 3), 128, np.uint8)
         still = grey if self.still is None else self.still
         stride = self.animator.generator.stride
-        sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, CHUNK * stride)).astype(np.float32)
-        drawing = GenerationSession(self.animator.painter, still[None], (0,))
+        shape = 1, CHUNK_FRAMES * stride
+        sound = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
+        drawing = GenerationSession(self.animator.compiled, still[None], (0,))
         started = time.perf_counter()
         drawing.push(np.concatenate([sound, sound], axis=1))  # With what the window looks ahead to.
         first = time.perf_counter() - started
@@ -211,7 +212,7 @@ class Inputs:
             started = time.perf_counter()
             drawing.push(sound)
             taken.append(time.perf_counter() - started)
-        per_second = CHUNK / statistics.median(taken)
+        per_second = CHUNK_FRAMES / statistics.median(taken)
         values = {"frames_per_s": per_second, "compile_s": first}
         said = f"{per_second:.1f} frames/s here, after {first:.1f} s for the first (compiling)"
         if self.seconds is not None:

@@ -190,8 +190,8 @@ def model(checkpoint: epath.PathLike) -> dict[str, Any]:
     the checkpoint had it that it was made from, and the type and sum of its own weights.
     Raises UserError where there is none, or a damaged one.
     """
-    if bundle.is_one(checkpoint):
-        return bundle.identity(checkpoint)
+    if bundle.is_bundle(checkpoint):
+        return bundle.model_identity(checkpoint)
     folder, step = find_checkpoint(checkpoint)
     return {
         "run": folder.name,

@@ -64,13 +64,13 @@ def face(upload: Upload, animator: Animator, limits: Limits) -> UploadedFace:
             " pixels, which is taken as it is."
         )
     seen = Portrait("This picture", picture, found[0], len(found))
-    still, transform = seen.still(animator)
+    still, transform = seen.crop(animator)
     height, width = animator.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
     if transform is not None:
         inverse = cv2.invertAffineTransform(transform)
         corners = corners @ inverse[:, :2].T + inverse[:, 2]
-    doubts = [f"{doubt[0].upper()}{doubt[1:]}." for doubt in seen.doubts(animator)]
+    doubts = [f"{doubt[0].upper()}{doubt[1:]}." for doubt in seen.warnings(animator)]
     told = {
         "type": "face",
         "width": picture.shape[1],

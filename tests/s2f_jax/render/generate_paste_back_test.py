@@ -34,7 +34,7 @@ def portrait(tmp_path, monkeypatch):
     return picture
 
 
-def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
+def test_paste_back_changes_the_face_alone(call, tmp_path, portrait, capsys):
     output = call(aligned=False, image=tmp_path / "portrait.png", paste_back=True)
     frames = decode.decode_clip(output).frames.astype(int)
     assert "13 frames, 0.52 s, 81x95" in capsys.readouterr().out
@@ -48,6 +48,8 @@ def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
 
 def test_a_crop_has_no_picture_to_be_pasted_into(call, tmp_path):
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(UserError, match="--paste_back has no picture .* --aligned crop"):
+    with pytest.raises(
+        UserError, match="--paste_back needs a whole picture: leave it or --aligned out"
+    ):
         call(paste_back=True)
     assert sorted(tmp_path.iterdir()) == before

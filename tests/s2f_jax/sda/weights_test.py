@@ -183,7 +183,7 @@ def test_a_portrait_is_aligned_to_the_file_s_mean_face(converted, monkeypatch):
     landmarks = contents["mean_face"].astype(np.float32)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [landmarks])
     still, _ = still_and_sound(contents)
-    drawn, _ = Animator.load(run).portrait(still)
+    drawn = Animator.load(run).prepare_still(still, aligned=False)
     assert np.abs(drawn.astype(int) - still).max() <= 2
 
 
