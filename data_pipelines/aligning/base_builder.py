@@ -37,6 +37,16 @@ class RecordedConfig(contract.CorpusConfig):
     speakers: tuple[str, ...] = ()
     max_bad_share: float = 0.05
 
+    @classmethod
+    def options(cls) -> list[str]:
+        """Names the fields that only this corpus has, which `config.data.options` sets.
+
+        Returns:
+          The fields that RecordedConfig lacks, in order.
+        """
+        shared = {field.name for field in dataclasses.fields(RecordedConfig)}
+        return [name for name in super().options() if name not in shared]
+
     def content(self) -> dict[str, Any]:
         """Collects the options that decide, beside the folder's name, what the examples are.
 
@@ -90,7 +100,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     ):
         config = config or self.CONFIG()
         super().__init__(config=config, file_format=file_format, **kwargs)
-        self._beam: Any = None  # Runner and options, where Apache Beam does the work.
+        self._beam: tuple[str, Any] | None = None  # Runner and options, if Beam does the work.
 
     @abc.abstractmethod
     def find_clips(self, download_dir: epath.Path) -> CorpusContents:

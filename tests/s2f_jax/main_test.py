@@ -197,7 +197,7 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
         assert "No GRID clips of s1 to s34 in empty; it should hold" in told(
             "prepare", GRID, "--manual_dir=empty", "--data_dir=."
         )
-        patched.setattr(zenodo, "_sums", dict)  # As without a network.
+        patched.setattr(zenodo, "_checksums", dict)  # As without a network.
         assert "try again with a network, or download the zips elsewhere" in told(
             "prepare", GRID, "--data_dir=."
         )
@@ -210,7 +210,7 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
     assert "corpus grid has no option 'heads'; leave it out" in told(
         "prepare", GRID, "--config.data.options={'heads': 3}"
     )
-    assert "demo corpus has no option 'heads'; leave it out" in told(
+    assert "corpus demo has no option 'heads'; leave it out" in told(
         "prepare", DEMO, "--config.data.options={'heads': 3}"
     )
     assert "must be divisible by" in told("prepare", GRID, "--config.data.height=100")
