@@ -79,14 +79,16 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Builds aligned faces with sound; unfit clips are quarantined, listed in quarantine.json.
 
     A corpus sets CONFIG, its config class, and implements `find_clips`: where its clips are, and
-    which speaker is in which split.
-    Which clip is in which shard is decided here: TFDS's own shuffling needs TensorFlow beyond 1 GB
+    which speaker is in which split. Which clip is in which shard is decided here: TFDS's own shuffling needs TensorFlow beyond 1 GB
     a split, and places shard boundaries differently under Beam.
 
     Args:
       config: Of the class CONFIG; None: its defaults.
       file_format: Format of the shards, as TFDS names it.
       **kwargs: As for TFDS's DatasetBuilder.
+
+    Attributes:
+      CONFIG: The corpus's config class.
     """
 
     CONFIG: ClassVar[type[RecordedConfig]]  # Of the corpus.
