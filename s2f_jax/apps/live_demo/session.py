@@ -219,9 +219,7 @@ class VisitorSession:
     async def _start_file(self, upload: uploads.Upload, seed: int) -> None:
         sound = await self._service.read_sound(upload)
         video = self._new_video(sound.rate, seed, upload)
-        self._post(
-            {"type": "sound", "rate": sound.playback_rate, "samples": len(sound.playback)}
-        )
+        self._post({"type": "sound", "rate": sound.playback_rate, "samples": len(sound.playback)})
         for part in messages.pack_parts(messages.SOUND, sound.playback.tobytes()):
             self._post(part)
         video.add_audio(sound.samples)

@@ -126,9 +126,7 @@ class DemoService:
         Raises:
           UserError: As uploads.read_face.
         """
-        return await self._in_reader(
-            lambda: uploads.read_face(upload, self.animator, self.limits)
-        )
+        return await self._in_reader(lambda: uploads.read_face(upload, self.animator, self.limits))
 
     async def read_sound(self, upload: uploads.Upload) -> uploads.UploadedSound:
         """Decodes an audio file, in the reading thread.

@@ -172,9 +172,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
-        raise UserError(
-            f"--host={host}: is not an address of this machine ({error})"
-        ) from error
+        raise UserError(f"--host={host}: is not an address of this machine ({error})") from error
     family, kind, protocol, _, sockaddr = infos[0]
     listener = socket.socket(family, kind, protocol)
     try:
@@ -199,7 +197,9 @@ def _check_tls(certificate: str | None, key: str | None) -> tuple[str, str] | No
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
-        raise UserError("--tls_certificate and --tls_key belong together: give both, or neither for http")
+        raise UserError(
+            "--tls_certificate and --tls_key belong together: give both, or neither for http"
+        )
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
     except OSError as error:  # ssl.SSLError is one.
