@@ -98,11 +98,8 @@ def create_study(
     if kind == "turing":
         _check_balance(len(names), parts)
     catch_clips = _select_catch_clips(real, names, seed, catches)
-    compared = [
-        pair
-        for pair in combinations([*([REAL] if kind == "turing" else []), *folders], 2)
-        if against is None or against in pair
-    ]
+    opponents = [REAL, *folders] if kind == "turing" else [*folders]
+    compared = [p for p in combinations(opponents, 2) if against is None or against in p]
     paths = {(method, clip): found[clip] for method, found in videos_of.items() for clip in names}
     shown_real = {*(names if kind == "turing" else ()), *catch_clips}
     paths |= {(REAL, clip): real[clip] for clip in sorted(shown_real)}
@@ -136,7 +133,7 @@ def create_study(
 
 
 def _parse_methods(methods: Sequence[str], kind: str, against: str | None) -> dict[str, str]:
-    """Returns the folder of each method."""
+    # The folder of each method.
     folders: dict[str, str] = {}
     for method in (part for argument in methods for part in argument.split(",")):
         name, _, folder = method.partition("=")
@@ -203,7 +200,7 @@ def _select_clips(
     seed: int,
     clips: int | None,
 ) -> list[str]:
-    """Returns the clips that every method has; there may be more real ones."""
+    # The clips that every method has; there may be more real ones.
     (first, expected), *rest = videos_of.items()
     for name, videos in rest:
         if different := sorted(videos.keys() ^ expected.keys()):

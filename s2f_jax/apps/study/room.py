@@ -177,6 +177,9 @@ class StudyService:
 
         Returns:
           The trial; None: all are answered.
+
+        Raises:
+          NotPlayed: The participant left meanwhile.
         """
         active = self._find_active(code, address)
         if self._progress(active).answered == len(active.trials):
@@ -214,6 +217,7 @@ class StudyService:
         Raises:
           NotPlayed: The videos cannot have been played as often as it says.
           RequestRejected: As Store.add_vote.
+          Unknown: The participant withdrew meanwhile.
         """
         active = self._find_active(code, address)
         with self._lock:
@@ -241,6 +245,9 @@ class StudyService:
         Args:
           code: The participant's code.
           address: The client's address.
+
+        Raises:
+          Unknown: There is no such participant.
         """
         try:
             participant = self._find_stored(code, address)
@@ -262,6 +269,9 @@ class StudyService:
 
         Returns:
           Path of an mp4.
+
+        Raises:
+          Unknown: There is no such video.
         """
         with self._lock:
             if name not in self._video_files:

@@ -80,7 +80,7 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
             timed = pictures.pictures()
             last_time, first = next(timed, (0.0, None))
             if first is None:
-                raise BadClip("no frames")
+                raise UserError(f"{path}: has no frames; give a video that can be played")
             for time, _ in timed:
                 last_time = time
             height, width, _ = pictures.rgb(first).shape

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from data_pipelines.media import images
 from s2f_jax.apps.live_demo.app import application
-from s2f_jax.apps.live_demo.limits import Limits
-from s2f_jax.apps.live_demo.studio import Studio
+from s2f_jax.apps.live_demo.limits import DemoLimits
+from s2f_jax.apps.live_demo.studio import DemoService
 from s2f_jax.apps.server import messages
 from s2f_jax.apps.server.serving import ListenAddress
 from s2f_jax.provenance import marks
@@ -28,20 +28,20 @@ def noise(samples, seed=0):
 
 @contextlib.contextmanager
 def pages(animator, run_folder):
-    """A function that opens a page, of limits and options of Studio -> a function that opens a
+    """A function that opens a page, of limits and options of DemoService -> a function that opens a
     socket of it, a context with its Visitor."""
     mark = marks.mark(run_folder, 0, {})
     with contextlib.ExitStack() as stack:
 
         def opened(limits=None, **options):
-            studio = Studio(animator, mark, limits or Limits(), **options)
-            stack.callback(studio.close)
-            place = ListenAddress(
+            service = DemoService(animator, mark, limits or DemoLimits(), **options)
+            stack.callback(service.close)
+            address = ListenAddress(
                 stack.enter_context(socket.socket()), "127.0.0.1", 8000, None, None
             )
             base = ORIGIN["origin"]
             opened.client = client = stack.enter_context(
-                TestClient(application(studio, place), base_url=base)
+                TestClient(application(service, address), base_url=base)
             )
 
             @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.media import images
-from s2f_jax.apps.live_demo.limits import Limits
+from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.provenance import marks
 from tests.s2f_jax.apps.visitors import PNG, STILL, noise, pages
 from tests.wav_files import wav_bytes
@@ -199,7 +199,7 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
 def test_a_mistake_is_a_sentence_and_the_visit_goes_on(opened, limits, kind, data, said):
     import re
 
-    with opened(Limits(**limits))() as visitor:
+    with opened(DemoLimits(**limits))() as visitor:
         visitor.hear()
         visitor.face(PNG)
         fields = {"seed": 0} if kind == "sound" else {}
@@ -223,7 +223,7 @@ def test_a_list_of_other_files_is_no_sound(opened, tmp_path, playlist):
 
 
 def test_a_voice_beyond_the_limit_is_cut_there(opened):
-    with opened(Limits(sound_seconds=1))() as visitor:
+    with opened(DemoLimits(sound_seconds=1))() as visitor:
         visitor.speak(*np.split(noise(32000), 8))
         *_, numbers, report, _ = visitor.result()
         assert numbers == list(range(25)) and report["sound_s"] == 1
@@ -237,7 +237,7 @@ def test_nothing_spoken_is_told(opened):
 
 
 def test_a_full_house_says_so_until_somebody_leaves(opened):
-    visit = opened(Limits(sessions=2))
+    visit = opened(DemoLimits(sessions=2))
     with visit() as one:
         one.hear()
         with visit() as two:
@@ -254,7 +254,7 @@ def test_a_full_house_says_so_until_somebody_leaves(opened):
 
 
 def test_who_says_nothing_leaves_the_place(opened):
-    visit = opened(Limits(idle_seconds=1, sessions=1))
+    visit = opened(DemoLimits(idle_seconds=1, sessions=1))
     with visit() as visitor:
         visitor.hear()
         assert "Nothing came for 1 s" in visitor.hear_of("bye")["text"]
@@ -264,7 +264,7 @@ def test_who_says_nothing_leaves_the_place(opened):
 
 
 def test_who_leaves_in_the_middle_leaves_nothing_behind(opened):
-    visit = opened(Limits(sessions=1))
+    visit = opened(DemoLimits(sessions=1))
     for _ in range(3):
         with visit() as visitor:
             visitor.speak(noise(16000))

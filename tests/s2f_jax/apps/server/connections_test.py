@@ -11,7 +11,7 @@ import time
 import pytest
 
 from s2f_jax.apps.server import connections, serving
-from s2f_jax.apps.server.connections import Crowd
+from s2f_jax.apps.server.limits import ConnectionLimits
 
 
 async def application(scope, receive, send):
@@ -33,16 +33,16 @@ async def application(scope, receive, send):
 @contextlib.contextmanager
 def serve(most=40, each=30, seconds=10):
     """The port, and the connections that the server knows."""
-    place = serving.listen("127.0.0.1", 0, None, None, None)
-    server = serving.server(application, place, Crowd(most, each, seconds))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [place.listener]})
+    address = serving.listen("127.0.0.1", 0)
+    server = serving.make_server(application, address, ConnectionLimits(most, each, seconds))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [address.listener]})
     thread.start()
     try:
-        yield place.port, server.server_state.connections
+        yield address.port, server.server_state.connections
     finally:
         server.should_exit = server.force_exit = True
         thread.join(20)
-        place.listener.close()
+        address.listener.close()
 
 
 def ask(port, path="/"):

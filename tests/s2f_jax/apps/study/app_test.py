@@ -6,13 +6,13 @@ import pytest
 
 from s2f_jax.apps.study.document import FROZEN, REAL
 from s2f_jax.apps.study.limits import StudyLimits
-from s2f_jax.apps.study.room import Room
+from s2f_jax.apps.study.room import StudyService
 from tests.s2f_jax.apps.voters import ORIGIN, SECONDS, served
 
 
 @pytest.fixture
 def visit(tmp_path):
-    with served(tmp_path, catches=2, clips=4, slots=8) as visit:
+    with served(tmp_path, catches=2, clips=4, participants=8) as visit:
         yield visit
 
 
@@ -29,7 +29,7 @@ def refused(answer, status, why):
 
 
 def stored(visit):
-    return [(vote.trial, vote.choice) for vote in visit.store.everything()[1]]
+    return [(vote.trial, vote.choice) for vote in visit.store.read_all()[1]]
 
 
 def test_somebody_votes_on_every_trial_in_order_and_has_finished(visit, page):
@@ -41,7 +41,7 @@ def test_somebody_votes_on_every_trial_in_order_and_has_finished(visit, page):
         standing = page.vote(trial, "right", (1, 1)).json()
         assert standing == {"code": page.code, "answered": trial + 1, "trials": 6}
     assert page.show() == {"finished": True}
-    (who,), votes, _ = visit.store.everything()
+    (who,), votes, _ = visit.store.read_all()
     assert who.finished is not None and len(votes) == 6
     assert {(vote.choice, vote.plays, vote.ms) for vote in votes} == {("right", (1, 1), 7000)}
 
@@ -145,7 +145,7 @@ def test_a_code_that_is_nobody_s_is_told_whatever_it_is(page, code):
 
 def test_who_agrees_twice_for_lack_of_an_answer_is_one_person(visit):
     codes = [visit().join("a" * 32)["code"] for _ in range(2)] + [visit().join("b" * 32)["code"]]
-    assert codes[0] == codes[1] != codes[2] and len(visit.store.everything()[0]) == 2
+    assert codes[0] == codes[1] != codes[2] and len(visit.store.read_all()[0]) == 2
 
 
 def test_who_withdraws_is_gone_and_so_are_their_videos(visit, page):
@@ -153,7 +153,7 @@ def test_who_withdraws_is_gone_and_so_are_their_videos(visit, page):
     visit.clock.now += 7
     page.vote(0)
     assert page.ask("withdraw", code=page.code) == {"withdrawn": True}
-    assert visit.store.everything() == ([], [], 1)
+    assert visit.store.read_all() == ([], [], 1)
     refused(page.post("resume", code=page.code), 404, "code")
     assert "or it has been deleted already" in refused(
         page.post("withdraw", code=page.code), 404, "code"
@@ -182,8 +182,8 @@ def test_a_page_is_told_neither_methods_nor_catch_pairs_nor_anybody_elses_code(v
 
 
 def test_videos_are_those_of_the_trial_from_left_to_right(visit, page):
-    who = visit.store.participant(page.code)
-    for trial in visit.made.trials(who.slot):
+    who = visit.store.find(page.code)
+    for trial in visit.made.trials(who.trial_list):
         shown = page.show()
         bodies = [page.client.get(f"/video/{name}").text for name in shown["videos"]]
         assert bodies == [f"the bytes of {video.name}" for video in trial.videos]
@@ -265,19 +265,19 @@ def test_another_origin_changes_nothing(visit, page):
     for origin in ({"origin": "http://evil.example"}, {}):
         message = {"code": page.code}
         assert page.client.post("/api/withdraw", json=message, headers=origin).status_code == 403
-    assert len(visit.store.everything()[0]) == 1
+    assert len(visit.store.read_all()[0]) == 1
     for path in ("join", "resume", "show", "vote", "withdraw"):
         assert page.client.get(f"/api/{path}").status_code in (404, 405)
 
 
 def test_a_full_house_is_told_and_the_silent_make_place(tmp_path):
-    with served(tmp_path, StudyLimits(people=2, idle_seconds=60), slots=8) as visit:
+    with served(tmp_path, StudyLimits(people=2, idle_seconds=60), participants=8) as visit:
         first, second, third = visit(), visit(), visit()
         first.join("a" * 32)
         second.join("b" * 32)
         said = refused(third.post("join", key="c" * 32), 503, "full")
         assert said.startswith("All 2 places of this study are taken now")
-        assert len(visit.store.everything()[0]) == 2  # Nobody's slot was spent.
+        assert len(visit.store.read_all()[0]) == 2  # Nobody's slot was spent.
         visit.clock.now += 40
         second.show()
         visit.clock.now += 30
@@ -298,14 +298,14 @@ def test_who_has_finished_gives_their_place_to_another(tmp_path):
 
 
 def test_a_study_without_a_free_slot_says_so(tmp_path):
-    with served(tmp_path, slots=1) as visit:
+    with served(tmp_path, participants=1) as visit:
         visit().join("a" * 32)
         said = refused(visit().post("join", key="b" * 32), 409, "refused")
     assert "this study is full: 1 people take part" in said
 
 
 def test_whose_place_was_given_on_is_told_and_may_begin_anew(tmp_path):
-    with served(tmp_path, slots=1) as visit:
+    with served(tmp_path, participants=1) as visit:
         first, second = visit(), visit()
         first.join("a" * 32)
         first.show()
@@ -322,19 +322,19 @@ def test_whose_place_was_given_on_is_told_and_may_begin_anew(tmp_path):
 
 def test_the_same_key_after_the_server_began_anew_is_the_same_person(visit):
     first = visit().join("a" * 32)
-    room = Room(visit.made, visit.store, StudyLimits())
-    assert room.join("a" * 32, "").code == first["code"] and len(visit.store.everything()[0]) == 1
+    room = StudyService(visit.made, visit.store, StudyLimits())
+    assert room.join("a" * 32, "").code == first["code"] and len(visit.store.read_all()[0]) == 1
 
 
 def test_a_class_behind_one_address_gets_in_and_a_flood_does_not(tmp_path):
-    with served(tmp_path, slots=200) as visit:
+    with served(tmp_path, participants=200) as visit:
         page = visit()
         answers = [page.post("join", key=f"{n:032}").status_code for n in range(100)]
     assert answers == [200] * 60 + [429] * 40
 
 
 def test_who_asks_too_often_waits_and_others_do_not(tmp_path):
-    with served(tmp_path, StudyLimits(requests_per_minute=10), slots=8) as visit:
+    with served(tmp_path, StudyLimits(requests_per_minute=10), participants=8) as visit:
         first, second = visit(), visit()
         first.join("a" * 32)
         second.join("b" * 32)
@@ -347,7 +347,7 @@ def test_who_asks_too_often_waits_and_others_do_not(tmp_path):
 
 
 def test_who_guesses_codes_waits_and_who_has_one_does_not(tmp_path):
-    with served(tmp_path, StudyLimits(arrivals_per_minute=10), slots=8) as visit:
+    with served(tmp_path, StudyLimits(arrivals_per_minute=10), participants=8) as visit:
         page = visit()
         page.join()
         guesses = [page.post("resume", code="AAAA-BBBB-CCCC-DDDD") for _ in range(10)]
@@ -358,7 +358,7 @@ def test_who_guesses_codes_waits_and_who_has_one_does_not(tmp_path):
 
 
 def test_a_turing_test_shows_one_video(tmp_path):
-    with served(tmp_path, kind="turing", clips=2, slots=8) as visit:
+    with served(tmp_path, kind="turing", clips=2, participants=8) as visit:
         page = visit()
         page.join()
         shown = page.show()

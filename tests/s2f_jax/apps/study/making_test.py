@@ -81,7 +81,9 @@ def test_a_preference_study(new, tmp_path, videos, capsys, brightness):
         2,
         ("ours", "base"),
     )
-    assert made.exclusion == document.Exclusion(1, True, False)  # One side of five may be chance.
+    assert made.exclusion == document.ExclusionRule(
+        1, True, False
+    )  # One side of five may be chance.
     assert "5 pairs of videos" in made.consent and "about a minute" in made.consent
     assert "not" in made.consent and made.question.endswith("?")
     pairs = [pair for pair in made.pairs.values() if not pair.catch]

@@ -31,12 +31,14 @@ def guessing(person, trial):
 
 @pytest.fixture
 def preference(tmp_path):
-    return made_up.voted(tmp_path / "study", mixed, 16, clips=10, catches=2)
+    return made_up.study_with_votes(tmp_path / "study", mixed, 16, clips=10, catches=2)
 
 
 @pytest.fixture
 def turing(tmp_path):
-    return made_up.voted(tmp_path / "test", guessing, 16, kind="turing", clips=8, parts=2)
+    return made_up.study_with_votes(
+        tmp_path / "test", guessing, 16, kind="turing", clips=8, parts=2
+    )
 
 
 def test_the_command_writes_three_files_and_prints_the_table(preference, capsys):
@@ -57,7 +59,7 @@ def test_the_command_writes_three_files_and_prints_the_table(preference, capsys)
 
 def test_the_page_fetches_nothing_and_shows_every_figure(preference, turing, tmp_path):
     for made in (preference, turing):
-        report = publishing.publish(made.folder, tmp_path / "out")
+        report = publishing.write_report(made.folder, tmp_path / "out")
         page = (tmp_path / "out" / "report.html").read_text()
         assert outside_addresses(page) == []
         assert report["methods"] in html.unescape(page)
@@ -70,7 +72,7 @@ def test_the_page_fetches_nothing_and_shows_every_figure(preference, turing, tmp
 
 
 def test_the_methods_paragraph_says_what_was_done(preference):
-    report = publishing.publish(preference.folder)
+    report = publishing.write_report(preference.folder)
     text = report["methods"]
     of = report["main"]["comparisons"][0]
     for said in (
@@ -91,7 +93,7 @@ def test_the_methods_paragraph_says_what_was_done(preference):
 
 
 def test_the_methods_paragraph_of_a_turing_test(turing):
-    report = publishing.publish(turing.folder)
+    report = publishing.write_report(turing.folder)
     of, text = report["main"]["correct"], report["methods"]
     d = report["main"]["d_prime"]
     for said in (
@@ -107,15 +109,15 @@ def test_the_methods_paragraph_of_a_turing_test(turing):
 
 def test_a_report_of_one_voter_or_of_none_that_counts_is_still_one(tmp_path):
     for name, choose, people in (("one", mixed, 1), ("left", lambda p, t: "left", 3)):
-        made = made_up.voted(tmp_path / name, choose, people)
-        report = publishing.publish(made.folder)
+        made = made_up.study_with_votes(tmp_path / name, choose, people)
+        report = publishing.write_report(made.folder)
         page = (made.folder / "report" / "report.html").read_text()
         assert "–" in page and "None" not in page
         json.dumps(report, allow_nan=False)
     made = made_up.study(tmp_path / "stopped", "turing", clips=4)
     with store.Store(made) as opened:
         made_up.answer(opened, made, guessing, 2, upto=1)
-    assert publishing.publish(made.folder)["main"]["correct"]["share"] is None
+    assert publishing.write_report(made.folder)["main"]["correct"]["share"] is None
 
 
 @pytest.mark.parametrize(
@@ -128,15 +130,17 @@ def test_a_report_of_one_voter_or_of_none_that_counts_is_still_one(tmp_path):
     ],
 )
 def test_a_question_in_the_text_is_a_line_that_shows_it(tmp_path, question, shown):
-    report = publishing.publish(made_up.voted(tmp_path, mixed, 8, question=question).folder)
+    report = publishing.write_report(
+        made_up.study_with_votes(tmp_path, mixed, 8, question=question).folder
+    )
     lines = (tmp_path / "report" / "report.md").read_text().splitlines()
     assert lines[2] == shown and report["study"]["question"] == question
 
 
 def test_whatever_a_study_is_called_is_shown_and_not_run(tmp_path):
     question = "Which | <script>alert(1)</script> & “one”?"
-    made = made_up.voted(tmp_path, mixed, 8, question=question, methods=("a|b", "<i>c"))
-    publishing.publish(made.folder)
+    made = made_up.study_with_votes(tmp_path, mixed, 8, question=question, methods=("a|b", "<i>c"))
+    publishing.write_report(made.folder)
     page = (made.folder / "report" / "report.html").read_text()
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
     assert "<i>c" not in page and "&lt;i&gt;c" in page
@@ -152,27 +156,27 @@ def test_the_csv_has_every_vote_and_no_code(preference, tmp_path, capsys):
     text = (preference.folder / "export" / "votes.csv").read_text()
     lines = list(csv.DictReader(io.StringIO(text)))
     with store.Store(preference) as opened:
-        people, votes, _ = opened.everything()
+        people, votes, _ = opened.read_all()
     assert len(lines) == len(votes) == 16 * 12
     assert not any(who.code in text for who in people)
     for line, vote in zip(lines, votes, strict=True):
-        entry = preference.slots[int(line["slot"])][int(line["trial"]) - 1]
+        entry = preference.trial_lists[int(line["slot"])][int(line["trial"]) - 1]
         videos = preference.trial(entry).videos
         assert (line["left"], line["right"]) == tuple(video.method for video in videos)
         assert (line["pair"], line["catch"]) == (entry[:-1], str(int(entry[0] == "c")))
         assert line["chosen"] == line[vote.choice] and line["choice"] == vote.choice
         assert (line["plays_left"], line["ms"], line["at"]) == ("1", "1000", vote.at)
-    of = publishing.publish(preference.folder)["main"]["comparisons"][0]
+    of = publishing.write_report(preference.folder)["main"]["comparisons"][0]
     assert sum(line["chosen"] == "ours" for line in lines if line["catch"] == "0") == of["wins"]
     assert readme_columns(preference.folder / "export") == list(lines[0])
 
 
 def test_the_csv_of_a_turing_test(turing, tmp_path):
-    folder = exporting.export(turing.folder, tmp_path / "out")
+    folder = exporting.export_votes(turing.folder, tmp_path / "out")
     lines = list(csv.DictReader(io.StringIO((folder / "votes.csv").read_text())))
     for line in lines:
         assert line["correct"] == str(int((line["method"] == "real") == (line["choice"] == "real")))
-    correct = publishing.publish(turing.folder)["main"]["correct"]
+    correct = publishing.write_report(turing.folder)["main"]["correct"]
     assert sum(line["correct"] == "1" for line in lines) == correct["wins"]
     assert readme_columns(folder) == list(lines[0])
 
@@ -182,8 +186,8 @@ def readme_columns(folder):
 
 
 def test_why_somebody_is_left_out_is_in_the_csv(tmp_path):
-    made = made_up.voted(tmp_path, lambda person, trial: "left", 1)
-    text = (exporting.export(made.folder) / "votes.csv").read_text()
+    made = made_up.study_with_votes(tmp_path, lambda person, trial: "left", 1)
+    text = (exporting.export_votes(made.folder) / "votes.csv").read_text()
     assert text.splitlines()[1].endswith(",always chose the same side")
 
 

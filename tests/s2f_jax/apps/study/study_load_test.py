@@ -75,7 +75,7 @@ def test_fifty_people_at_once_are_answered_at_once_and_every_vote_is_there(tmp_p
         for attempt in range(TRIES):
             times, first = [], attempt * PEOPLE
             together(PEOPLE, lambda n: takes_part(address, first + n, confirmed, times))  # noqa: B023
-            assert len(confirmed) == (first + PEOPLE) * len(made.slots[0])
+            assert len(confirmed) == (first + PEOPLE) * len(made.trial_lists[0])
             assert held(made) == confirmed
             p95 = np.percentile(times, 95)
             print(f"{len(times)} answers, p50 {np.median(times):.4f} s, p95 {p95:.4f} s")

@@ -114,8 +114,8 @@ def test_somebody_votes_with_the_mouse_closes_the_page_and_goes_on(made, address
     page.wait_for_selector("#thanks:visible")
     assert page.inner_text("#last-code") == code and page.title() == "A study of videos"
     with store.Store(document.read_study(made.folder)) as now:
-        who = now.participant(code)
-        plays = [v.plays for v in now.everything()[1] if v.participant == who.number]
+        who = now.find(code)
+        plays = [v.plays for v in now.read_all()[1] if v.participant == who.number]
     assert who.finished is not None and plays == [(1, 2), (1, 1), (1, 1)]
 
 
