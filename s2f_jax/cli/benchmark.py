@@ -1,38 +1,54 @@
-"""`benchmark`: how fast a config runs on this machine."""
+"""`benchmark`: measures how fast a config runs on this machine."""
 
 from collections.abc import Sequence
 
-from s2f_jax.cli.command import AddFlag, Command, Given, load_config
+from s2f_jax.cli.command import AddFlag, Command, Flags, load_config
 from s2f_jax.cli.flags import add_config
 
 
 def add_flags(add: AddFlag) -> None:
-    """Its flags."""
+    """Adds the command's flags.
+
+    Args:
+      add: argparse's add_argument.
+    """
     add_config(add)
-    add("--json", dest="json_file", metavar="FILE", help="the figures to a file")
-    add("--compare", metavar="FILE", help="figures of before, to print beside these")
+    add("--json", dest="json_file", metavar="FILE", help="write the figures to a file")
+    add("--compare", metavar="FILE", help="earlier figures of --json, to print beside these")
     add(
         "--only",
-        metavar="SECTIONS",
-        help="train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare",
+        metavar="SECTION,...",
+        help="some of train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare; default:"
+        " all",
     )
-    add("--manual_dir", help="a copy of the corpus, whose raw clips `prepare` is timed on")
-    add("--seconds", type=float, help="for each figure; slow ones take longer")
+    add("--manual_dir", metavar="DIR", help="copy of the corpus, to measure `prepare` on")
+    add(
+        "--seconds",
+        type=float,
+        help="measuring time of each figure, at least 0; slow ones take longer; default: 5",
+    )
 
 
-def run(given: Given, rest: Sequence[str]) -> int:
-    """Measures, and prints the figures."""
+def run(flags: Flags, extra: Sequence[str]) -> int:
+    """Measures, and prints the figures.
+
+    Args:
+      flags: The flags that were given.
+      extra: --config.FIELD=VALUE arguments.
+
+    Returns:
+      Exit code.
+    """
     from s2f_jax.diagnostics.benchmark import benchmark
 
-    config = load_config(given, rest)
-    given = {name: value for name, value in given.items() if name != "config"}
-    benchmark(config, given.pop("data_dir", None), **given)
+    config = load_config(flags, extra)
+    benchmark(config, **{name: value for name, value in flags.items() if name != "config"})
     return 0
 
 
 COMMAND = Command(
     run=run,
     add_flags=add_flags,
-    summary="how fast a config runs here",
+    summary="measure how fast a config runs on this machine",
     example="--config=configs/demo.py --json=before.json",
 )

@@ -1,27 +1,44 @@
-"""What a command of the command line is made of."""
+"""What a command of the command line consists of, and its argument parser."""
 
+import argparse
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from data_pipelines.common.errors import UserError
 
-AddFlag = Callable[..., Any]  # argparse's add_argument.
-Given = dict[str, Any]  # The flags that were given; those that were not have no entry.
-Run = Callable[[Given, Sequence[str]], int]
+PROGRAM, MODULE = "s2f", "python -m s2f_jax.main"
+AddFlag = Callable[..., object]  # argparse's add_argument.
+Flags = dict[str, Any]  # The flags that were given, by name; the others have no entry.
+Run = Callable[[Flags, Sequence[str]], int]
+
+# argparse's messages to ours.
+_MESSAGES = (
+    (r"(--\w+)(?:/--\w+)+", r"\1"),  # The aliases of a flag.
+    (r"argument (\S+): invalid int value: '(.*)'", r"\1=\2: must be an integer"),
+    (r"argument (\S+): invalid float value: '(.*)'", r"\1=\2: must be a number"),
+    (
+        r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)",
+        lambda match: f"{match[1]}={match[2]}: must be one of {match[3]}".replace("'", ""),
+    ),
+    (r"argument (\S+): expected (?:one|at least one) argument", r"\1: needs a value"),
+    (r"argument (\S+): ", r"\1: "),
+    (r"the following arguments are required: ", "required flags are missing: "),
+)
 
 
 class Command(NamedTuple):
-    """One word of the command line.
+    """One command.
 
     Attributes:
-      run: Does it. Takes the flags that were given and the arguments that are no flags of its own
-        (such as --config.FIELD=VALUE), returns the exit code.
-      add_flags: Adds its flags to a parser. Flags have no defaults here: those of the function that
-        `run` calls are the only ones.
+      run: Runs it. Takes the flags that were given and the other arguments (such as
+        --config.FIELD=VALUE); returns the exit code.
+      add_flags: Adds its flags to a parser. Flags have no defaults: those of the function that `run`
+        calls are the only ones.
       summary: What it does, for the listing.
-      example: Of its flags, for --help.
-      atomic: Stopped, it leaves nothing half-written.
+      example: Flags for the example in --help.
+      atomic: Whether it leaves no partial output when it is interrupted.
     """
 
     run: Run
@@ -30,49 +47,102 @@ class Command(NamedTuple):
     example: str
     atomic: bool = False
 
+    def parse(self, name: str, arguments: Sequence[str]) -> tuple[Flags, list[str]]:
+        """Parses the arguments of the command; --help prints and exits.
+
+        Args:
+          name: The command's name.
+          arguments: What follows the name.
+
+        Returns:
+          The flags that were given, and the arguments that are not flags of the command.
+
+        Raises:
+          UserError: A flag is missing or has an invalid value.
+        """
+        parser = _Parser(
+            prog=f"{PROGRAM} {name}",
+            description=f"{self.summary[0].upper()}{self.summary[1:]}.",
+            epilog=f"example: {PROGRAM} {name} {self.example}\n\n"
+            f"`{PROGRAM} {name}` is the same as `{MODULE} {name}`.",
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+                prog, max_help_position=28
+            ),
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+        )
+        self.add_flags(parser.add_argument)
+        flags, extra = parser.parse_known_args(list(arguments))
+        return vars(flags), extra
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        for pattern, replacement in _MESSAGES:
+            message = re.sub(pattern, replacement, message)
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
 
 def call(module: str, function: str) -> Run:
-    """The `run` of a command whose flags are the arguments of a function.
+    """Makes the `run` of a command whose flags are the arguments of a function.
 
     Args:
-      module: Its full name; imported only when the command runs.
-      function: Its name there. Returning nothing means exit code 0.
+      module: The function's module, imported when the command runs.
+      function: Its name there; it returns an exit code, or nothing for 0.
 
     Returns:
       A function as `Command.run`.
     """
 
-    def run(given: Given, rest: Sequence[str]) -> int:
-        refuse_rest(rest)
-        return getattr(importlib.import_module(module), function)(**given) or 0
+    def run(flags: Flags, extra: Sequence[str]) -> int:
+        reject_extra(extra)
+        return getattr(importlib.import_module(module), function)(**flags) or 0
 
     return run
 
 
-def refuse_rest(rest: Sequence[str]) -> None:
-    """Refuses arguments of a command that takes none beside its flags.
+def reject_extra(extra: Sequence[str]) -> None:
+    """Rejects arguments that are not flags of the command.
+
+    Args:
+      extra: Such arguments.
 
     Raises:
       UserError: There is one.
     """
-    if rest:
-        raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
+    if extra:
+        raise UserError(f"{extra[0]}: is not a flag of this command; see --help")
 
 
-def load_config(given: Mapping[str, Any], overrides: Sequence[str]) -> Any:
-    """The config of --config, changed by --config.FIELD=VALUE, checked for its task.
+def load_config(flags: Mapping[str, Any], overrides: Sequence[str]) -> Any:
+    """Loads the config of --config and checks it for its task.
+
+    Args:
+      flags: The flags that were given.
+      overrides: --config.FIELD=VALUE arguments.
+
+    Returns:
+      The config.
 
     Raises:
-      UserError: It cannot be used.
+      UserError: There is none, or it is invalid.
     """
     from s2f_jax.config import read
     from s2f_jax.tasks import task
 
-    config = read.load_config(given.get("config"), overrides)
+    config = read.load_config(flags.get("config"), overrides)
     task.build(config)
     return config
 
 
-def default_workdir(given: Mapping[str, Any], config: Any) -> str:
-    """--workdir, or where a run of this config is without it."""
-    return given.get("workdir") or f"runs/{config.name}"
+def workdir_of(flags: Mapping[str, Any], config: Any) -> str:
+    """Finds the workdir of a run.
+
+    Args:
+      flags: The flags that were given.
+      config: The run's config.
+
+    Returns:
+      --workdir, or its default.
+    """
+    return flags.get("workdir") or f"runs/{config.name}"

@@ -1,52 +1,57 @@
-"""`stream`: sound in as it comes, frames out as they are due."""
+"""`stream`: makes a video while its audio arrives."""
 
 from s2f_jax.cli.command import AddFlag, Command, call
-from s2f_jax.cli.flags import AUDIO, IMAGE, MODEL, OUTPUT, add_drawing
+from s2f_jax.cli.flags import AUDIO, IMAGE, MODEL, OUTPUT, add_generation
 
 
 def add_flags(add: AddFlag) -> None:
-    """Its flags."""
+    """Adds the command's flags.
+
+    Args:
+      add: argparse's add_argument.
+    """
     from s2f_jax.render import audio_sources, video_sinks
 
-    add("--checkpoint", required=True, help=MODEL)
-    add(*IMAGE, required=True, help="any portrait")
+    add("--checkpoint", required=True, metavar="DIR", help=MODEL)
+    add(*IMAGE, required=True, metavar="FILE", help="portrait")
     add(
         *AUDIO,
         metavar="FILE|-",
-        help="any file with sound; default -, standard input",
+        help="audio file, or video with sound; default: -, standard input",
     )
-    add("--rate", type=int, metavar="HZ", help="of raw samples; default the model's")
+    add("--rate", type=int, metavar="HZ", help="sample rate of raw audio; default: the model's")
     add(
         "--format",
         dest="form",
         choices=audio_sources.FORMATS,
-        help="of standard input, or of a raw file; default what it is: a WAV, else s16le; mono",
+        help="format of standard input or of a raw file, mono; default: detected, WAV or else s16le",
     )
     add(
         "--microphone",
         nargs="?",
         const="",
         metavar="DEVICE",
-        help="listen to this one, by its number or a part of its name; without, the system's own",
+        help="record a microphone, by its number or part of its name; without DEVICE the default one",
     )
     add(
         *OUTPUT,
         metavar="FILE|-",
-        help="where the video goes, as it is made; default -, standard output",
+        help="where the video is written as it is made; default: -, standard output",
     )
     add(
         "--to",
         choices=video_sinks.FORMATS,
-        help="an mp4 in fragments, with sound; Y4M; raw RGB; default by the output's ending, or mp4",
+        help="video format: fragmented mp4 with sound, Y4M, or raw RGB; default: by the file name, else"
+        " mp4",
     )
-    add_drawing(add)
-    add("--pace", action="store_true", help="play the sound in real time, as if it were live")
-    add("--json", dest="json_file", metavar="FILE", help="the latencies to a file")
+    add_generation(add)
+    add("--pace", action="store_true", help="read the audio in real time, as if it were live")
+    add("--json", dest="json_file", metavar="FILE", help="write the latencies to a file")
 
 
 COMMAND = Command(
     run=call("s2f_jax.render.stream", "stream"),
     add_flags=add_flags,
-    summary="a still and sound that comes, to a video as it is due",
+    summary="make a video while its audio arrives, with low latency",
     example="--checkpoint=runs/grid --image=face.png --microphone --output=live.mp4",
 )

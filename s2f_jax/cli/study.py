@@ -1,140 +1,173 @@
-"""`study`: asks people which of two videos looks real, or whether one is."""
+"""`study`: runs a user study: which of two videos looks more real, or whether one is real."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.cli.command import AddFlag, Command, Given, refuse_rest
-from s2f_jax.cli.flags import add_address, add_limits
+from s2f_jax.apps.study.limits import StudyLimits
+from s2f_jax.cli.command import AddFlag, Command, Flags, reject_extra
+from s2f_jax.cli.flags import add_limits, add_listen_options, pop_limits
 
 
 def add_flags(add: AddFlag) -> None:
-    """Its flags; those of one action alone begin with its name in the help."""
+    """Adds the command's flags; the help of an action's own ones begins with its name.
+
+    Args:
+      add: argparse's add_argument.
+    """
     add(
         "action",
         choices=("new", "serve", "report", "export"),
-        help="make one, let people vote, evaluate it, votes to CSV",
+        help="new: make a study; serve: let people take part; report: analyze the votes; export: write"
+        " the votes as CSV",
     )
-    add("--study", required=True, metavar="DIR", help="the study's folder; for new, not there yet")
+    add("--study", required=True, metavar="DIR", help="folder of the study; for new, a new folder")
     add(
-        "--output", metavar="DIR", help="of report or export; default report/ or export/ in --study"
+        "--output",
+        metavar="DIR",
+        help="folder to write for report and export; default: report/ or export/ in --study",
     )
-    for action, flags in _OF_ACTION.items():
-        flags(_of_action(add, action))
+    for action, add_own_flags in _OWN_FLAGS.items():
+        add_own_flags(_prefixed(add, action))
 
 
-def _add_new(add: AddFlag) -> None:
-    flags = {
-        "--kind": {"choices": ("preference", "turing"), "help": "which of two, or real or not"},
-        "--methods": {
-            "nargs": "+",
-            "action": "extend",
-            "metavar": "NAME=DIR",
-            "help": "folders of equally named videos; two or more, or one for a Turing test",
-        },
-        "--truth": {"metavar": "DIR", "help": "the real videos, equally named; more of them make"
-                    " catch pairs"},
-        "--seed": {"type": int, "help": "of all that is drawn; default 0"},
-        "--clips": {"type": int, "metavar": "N", "help": "so many, drawn by the seed; default all"},
-        "--parts": {"type": int, "metavar": "N", "help": "1, 2 or 4: each person sees one of so"
-                    " many parts; default 1"},
-        "--against": {"metavar": "NAME", "help": "only pairs with this method"},
-        "--catches": {"type": int, "metavar": "N", "help": "pairs of a real video and its frozen"
-                      " first frame; default 3, none in a Turing test"},
-        "--failed_catches": {"type": int, "metavar": "N", "help": "who fails so many is left out;"
-                             " default 1; 0: nobody for that"},
-        "--participants": {"type": int, "metavar": "N", "help": "at most; default 240"},
-        "--question": {"metavar": "TEXT", "help": "that people are asked of each pair or video"},
-        "--consent": {"metavar": "FILE", "help": "the text that people agree to, instead of ours"},
-    }  # fmt: skip
-    for name, fields in flags.items():
-        add(name, **fields)
-
-
-def _add_serve(add: AddFlag) -> None:
-    from s2f_jax.apps.study.limits import StudyLimits
-
-    add_address(add)
-    add("--tls_certificate", metavar="PEM", help="for https")
-    limits = {
-        "people": "at once",
-        "idle_seconds": "without a word, after which a place is given to whoever waits",
-        "requests_per_minute": "of a participant",
-        "arrivals_per_minute": "of people who begin or mistype their code, from one address",
-        "body_bytes": "of what a page says",
-        "body_seconds": "that it may take to say it",
-        "request_seconds": "that a connection may take to ask for something",
-    }
-    add_limits(add, StudyLimits, limits)
-
-
-_OF_ACTION = {"new": _add_new, "serve": _add_serve}
-
-
-def _own_flags(action: str) -> set[str]:
-    """The flags that are an action's own, beside --study and --output."""
-    names: set[str] = set()
-    if action in _OF_ACTION:
-        _OF_ACTION[action](lambda name, **_: names.add(name.removeprefix("--")))
-    return names
-
-
-def _of_action(add: AddFlag, action: str) -> AddFlag:
-    def add_to_action(name: str, **fields: Any) -> None:
-        add(name, **fields | {"help": f"{action}: {fields['help']}"})
+def _prefixed(add: AddFlag, action: str) -> AddFlag:
+    def add_to_action(name: str, *, help: str, **options: object) -> None:
+        add(name, help=f"{action}: {help}", **options)
 
     return add_to_action
 
 
-def run(given: Given, rest: Sequence[str]) -> int:
-    """One action of a study, with the flags that are its own."""
-    refuse_rest(rest)
-    action, folder, output = given.pop("action"), given.pop("study"), given.pop("output", None)
-    if others := sorted(set(given) - _own_flags(action)):
-        where = next(a for a in _OF_ACTION if others[0] in _own_flags(a))
-        fixed = ": a study is fixed once it is made" if where == "new" else ""
-        raise UserError(f"--{others[0]} is for `study {where}`{fixed}")
-    if action in _OF_ACTION:
-        if output is not None:
-            raise UserError(f"--output={output} is not for `study {action}`: leave it out")
-        return _new(folder, given) if action == "new" else _serve(folder, given)
-    if action == "export":
+def _add_new(add: AddFlag) -> None:
+    add(
+        "--kind",
+        choices=("preference", "turing"),
+        help="which of two videos looks more real, or whether one is real",
+    )
+    add(
+        "--methods",
+        nargs="+",
+        action="extend",
+        metavar="NAME=DIR",
+        help="folders of equally named videos: two or more, or one for a Turing test",
+    )
+    add(
+        "--truth",
+        metavar="DIR",
+        help="folder of the real videos, equally named; further ones serve as catch pairs",
+    )
+    add("--seed", type=int, help="of all that is shuffled, at least 0; default: 0")
+    add("--clips", type=int, metavar="N", help="number of clips, drawn by the seed; default: all")
+    add(
+        "--parts",
+        type=int,
+        metavar="N",
+        help="1, 2 or 4: divide the pairs into parts, of which each participant sees one; default: 1",
+    )
+    add("--against", metavar="NAME", help="only pairs with this method; default: all pairs")
+    add(
+        "--catches",
+        type=int,
+        metavar="N",
+        help="number of catch pairs, a real video and its frozen first frame; default: 3, none in a"
+        " Turing test",
+    )
+    add(
+        "--failed_catches",
+        type=int,
+        metavar="N",
+        help="exclude who fails N catch pairs or more; 0: nobody; default: 1",
+    )
+    add(
+        "--participants",
+        type=int,
+        metavar="N",
+        help="most participants, at least 1; default: 240",
+    )
+    add("--question", metavar="TEXT", help="question asked in each trial")
+    add("--consent", metavar="FILE", help="text that participants agree to; default: ours")
+
+
+def _add_serve(add: AddFlag) -> None:
+    add_listen_options(add)
+    descriptions = {
+        "people": "most participants at once",
+        "idle_seconds": "seconds without a request after which a place is given to whoever waits",
+        "requests_per_minute": "most requests of a participant a minute",
+        "arrivals_per_minute": "most new participants and mistyped codes a minute from one address",
+        "body_bytes": "most bytes of a request",
+        "body_seconds": "seconds that a request's body may take to arrive",
+        "request_seconds": "seconds that a connection may take to send a request",
+    }
+    add_limits(add, StudyLimits, descriptions)
+
+
+_OWN_FLAGS: dict[str, Callable[[AddFlag], None]] = {"new": _add_new, "serve": _add_serve}
+
+
+def _own_flag_names(action: str) -> set[str]:
+    names: set[str] = set()
+    if action in _OWN_FLAGS:
+        _OWN_FLAGS[action](lambda name, **_: names.add(name.removeprefix("--")))
+    return names
+
+
+def run(flags: Flags, extra: Sequence[str]) -> int:
+    """Runs one action of a study.
+
+    Args:
+      flags: The flags that were given.
+      extra: Must be empty.
+
+    Returns:
+      Exit code.
+
+    Raises:
+      UserError: A flag belongs to another action, or is missing.
+    """
+    reject_extra(extra)
+    action, folder, output = flags.pop("action"), flags.pop("study"), flags.pop("output", None)
+    if wrong := sorted(set(flags) - _own_flag_names(action)):
+        owner = next(a for a in _OWN_FLAGS if wrong[0] in _own_flag_names(a))
+        fixed = "; a study cannot be changed once it is made" if owner == "new" else ""
+        raise UserError(f"--{wrong[0]}: is a flag of `study {owner}`{fixed}")
+    if output is not None and action in _OWN_FLAGS:
+        raise UserError(f"--output={output}: is not a flag of `study {action}`; leave it out")
+    if action == "new":
+        _new(folder, flags)
+    elif action == "serve":
+        from s2f_jax.apps.study.serve import serve
+
+        serve(folder, pop_limits(flags, StudyLimits), **flags)
+    elif action == "export":
         from s2f_jax.apps.study import exporting
 
-        print(f"{exporting.export(folder, output)}/votes.csv")
+        print(f"{exporting.export_votes(folder, output)}/votes.csv")
     else:
         from s2f_jax.apps.study import publishing
 
-        print(publishing.markdown(publishing.publish(folder, output)))
+        print(publishing.markdown(publishing.write_report(folder, output)))
         print(f"{output or f'{folder}/report'}/report.html")
     return 0
 
 
-def _new(folder: str, given: Given) -> int:
+def _new(folder: str, flags: Flags) -> None:
     from s2f_jax.apps.study import making
 
-    if missing := [name for name in ("kind", "methods", "truth") if name not in given]:
-        raise UserError(f"`study new` needs --{missing[0]}: see --help")
-    made = making.new(folder, **given)
+    if missing := [name for name in ("kind", "methods", "truth") if name not in flags]:
+        raise UserError(f"--{missing[0]}: is required by `study new`; see --help")
+    study = making.create_study(folder, **flags)
+    pairs = len(study.scored_pairs)
     print(
-        f"{folder}: {sum(not p.catch for p in made.pairs.values())} pairs,"
-        f" {sum(p.catch for p in made.pairs.values())} catch pairs, {len(made.slots[0])} trials a person,"
-        f" {len(made.slots)} slots; all of it is in {folder}/study.json"
+        f"{folder}: {pairs} pairs, {len(study.pairs) - pairs} catch pairs,"
+        f" {len(study.trial_lists[0])} trials for each of {len(study.trial_lists)} participants; all is"
+        f" fixed in {folder}/study.json"
     )
-    return 0
-
-
-def _serve(folder: str, given: Given) -> int:
-    from s2f_jax.apps.study.serve import serve
-
-    serve(folder, **given)
-    return 0
 
 
 COMMAND = Command(
     run=run,
     add_flags=add_flags,
-    summary="ask people: which of two videos looks real, and is one real at all",
+    summary="run a user study: compare videos, or tell real from generated ones",
     example="new --study=runs/study --kind=preference --methods ours=DIR baseline=DIR --truth=DIR",
     atomic=True,
 )

@@ -52,7 +52,7 @@ def told(monkeypatch, tmp_path, capsys):
 
 def test_without_a_checkpoint_it_says_what_makes_one(told):
     said = told()
-    assert "there is no checkpoint at runs/demo: make it by `make demo`" in said
+    assert "there is no checkpoint at runs/demo: make one with `make demo`" in said
 
 
 def test_a_port_that_is_taken_is_told(told, run_folder):
@@ -60,17 +60,16 @@ def test_a_port_that_is_taken_is_told(told, run_folder):
         port = other.getsockname()[1]
         said = told(f"--checkpoint={run_folder}", f"--port={port}")
     assert said == (
-        f"s2f: --port={port} is taken by another program: give another, or --port=0 for any that is"
-        " free\n"
+        f"s2f: --port={port}: is in use by another program; give another, or --port=0 for any free port\n"
     )
 
 
 @pytest.mark.parametrize(
     ("flag", "said"),
     [
-        ("--sessions=0", "--sessions=0 is out of range: give 1 or more"),
-        ("--keep=/dev/null/x", "--keep=/dev/null/x cannot be made"),
-        ("--prot=1", "'--prot=1' is not a flag of this command"),
+        ("--sessions=0", "--sessions=0: must be at least 1"),
+        ("--keep=/dev/null/x", "--keep=/dev/null/x: cannot be created"),
+        ("--prot=1", "--prot=1: is not a flag of this command"),
         ("--checkpoint=none", "there is no checkpoint at none"),
     ],
 )

@@ -47,11 +47,11 @@ def test_a_body_without_an_end_is_cut_off(made):
 @pytest.mark.parametrize(
     ("flag", "said"),
     [
-        ("--people=0", "--people=0 is out of range: give 1 or more"),
-        ("--seed=1", "--seed is for `study new`: a study is fixed once it is made"),
-        ("--output=x", "--output=x is not for `study serve`"),
-        ("--port=70000", "--port=70000 is none"),
-        ("--token=abc", "--token=abc is too easily guessed"),
+        ("--people=0", "--people=0: must be at least 1"),
+        ("--seed=1", "--seed: is a flag of `study new`; a study cannot be changed once it is made"),
+        ("--output=x", "--output=x: is not a flag of `study serve`"),
+        ("--port=70000", "--port=70000: must be in [1, 65535]"),
+        ("--token=abc", "--token=abc: must be at least 12 letters and digits"),
     ],
 )
 def test_a_flag_that_cannot_be_is_told(made, capsys, flag, said):
@@ -62,7 +62,7 @@ def test_a_flag_that_cannot_be_is_told(made, capsys, flag, said):
 
 def test_flags_of_serving_are_not_for_others(made, capsys):
     assert main.dispatch(["study", "report", f"--study={made.folder}", "--port=80"]) == 2
-    assert "--port is for `study serve`\n" in capsys.readouterr().err
+    assert "--port: is a flag of `study serve`\n" in capsys.readouterr().err
 
 
 def test_a_video_that_was_changed_is_told(tmp_path, capsys):
