@@ -94,7 +94,7 @@ def _sentence(lines, case):
     if len(sentence) > 12_000:
         found.append(f"is {len(sentence)} characters long: {sentence[:300]}")
     if not re.search(
-        r"\b(give|see|check|make|choose|restore|fetch|leave|use|copy|name|run|download)\b", sentence
+        r"\b(must|give|see|check|make|choose|restore|fetch|leave|use|copy|name|run|download)\b", sentence
     ):
         found.append(f"has no cure: {sentence}")
     return found

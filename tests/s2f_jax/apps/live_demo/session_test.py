@@ -177,7 +177,7 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
         ({}, "face", b"no picture", "not a JPEG, PNG, WebP or BMP picture; give"),
         ({}, "face", PNG[: len(PNG) // 2], "bad.bin breaks off in the middle; give"),
         ({}, "face", b"GIF89a" + bytes(20), "not a JPEG, PNG, WebP or BMP picture; give"),
-        ({"upload_mb": 1}, "face", bytes(1_000_001), "1.0 MB, more than the 1 that are taken"),
+        ({"upload_mb": 1}, "face", bytes(1_000_001), "1.0 MB, more than the limit of 1 MB"),
         (
             {"megapixels": 1},
             "face",
@@ -191,9 +191,9 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
             {"sound_seconds": 1},
             "sound",
             wav_bytes(noise(16001)),
-            "is longer than 1 s: give a shorter",
+            "is longer than 1 s: choose a shorter",
         ),
-        ({"upload_mb": 1}, "sound", bytes(2_000_000), "2.0 MB, more than the 1 that are taken"),
+        ({"upload_mb": 1}, "sound", bytes(2_000_000), "2.0 MB, more than the limit of 1 MB"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_the_visit_goes_on(opened, limits, kind, data, said):

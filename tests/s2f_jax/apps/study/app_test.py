@@ -38,8 +38,8 @@ def test_somebody_votes_on_every_trial_in_order_and_has_finished(visit, page):
         assert told["number"] == trial and len(told["videos"]) == 2
         assert len(told["next"]) == (2 if trial < 5 else 0)
         visit.clock.now += 7
-        standing = page.vote(trial, "right", (1, 1)).json()
-        assert standing == {"code": page.code, "answered": trial + 1, "trials": 6}
+        progress = page.vote(trial, "right", (1, 1)).json()
+        assert progress == {"code": page.code, "answered": trial + 1, "trials": 6}
     assert page.show() == {"finished": True}
     (who,), votes, _ = visit.store.read_all()
     assert who.finished is not None and len(votes) == 6
@@ -78,7 +78,7 @@ def test_a_trial_that_was_not_shown_has_no_vote(visit, page):
     assert "play the videos once more" in refused(page.vote(0), 409, "again")
     page.show()
     visit.clock.now += 100
-    assert "comes after trial 1" in refused(page.vote(1), 409, "again")
+    assert "has to be answered before trial 2" in refused(page.vote(1), 409, "again")
     refused(page.vote(6), 409, "refused")
     assert stored(visit) == []
 
@@ -116,7 +116,7 @@ def test_the_same_vote_again_changes_nothing_and_another_one_is_refused(visit, p
     answers = [page.vote(0).json() for _ in range(3)]
     assert answers[0] == answers[1] == answers[2] and stored(visit) == [(0, "left")]
     said = refused(page.vote(0, "right"), 409, "refused")
-    assert "answered already, with 'left'" in said and stored(visit) == [(0, "left")]
+    assert "already answered with 'left'" in said and stored(visit) == [(0, "left")]
 
 
 def test_the_last_vote_again_is_one_vote(visit, page):
@@ -155,7 +155,7 @@ def test_who_withdraws_is_gone_and_so_are_their_videos(visit, page):
     assert page.ask("withdraw", code=page.code) == {"withdrawn": True}
     assert visit.store.read_all() == ([], [], 1)
     refused(page.post("resume", code=page.code), 404, "code")
-    assert "or it has been deleted already" in refused(
+    assert "or it was deleted already" in refused(
         page.post("withdraw", code=page.code), 404, "code"
     )
     refused(page.client.get(f"/video/{name}"), 404, "code")
@@ -276,7 +276,7 @@ def test_a_full_house_is_told_and_the_silent_make_place(tmp_path):
         first.join("a" * 32)
         second.join("b" * 32)
         said = refused(third.post("join", key="c" * 32), 503, "full")
-        assert said.startswith("All 2 places of this study are taken now")
+        assert said.startswith("All 2 places of this study are taken:")
         assert len(visit.store.read_all()[0]) == 2  # Nobody's slot was spent.
         visit.clock.now += 40
         second.show()
@@ -301,7 +301,7 @@ def test_a_study_without_a_free_slot_says_so(tmp_path):
     with served(tmp_path, participants=1) as visit:
         visit().join("a" * 32)
         said = refused(visit().post("join", key="b" * 32), 409, "refused")
-    assert "this study is full: 1 people take part" in said
+    assert "this study is full: it was planned for 1 participants" in said
 
 
 def test_whose_place_was_given_on_is_told_and_may_begin_anew(tmp_path):

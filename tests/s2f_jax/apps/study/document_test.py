@@ -20,7 +20,7 @@ def test_what_is_written_is_read(tmp_path, kind):
     assert (made.kind, made.seed, made.parts, len(made.trial_lists)) == (kind, 7, 2, 16)
     assert made.pairs["p01"].a.clip == "clip0"
     again = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
-    told = {k: again[k] for k in ("kind", "made", "version", "seed", "methods", "parts")}
+    told = {k: again[k] for k in ("kind", "created", "version", "seed", "methods", "parts")}
     told |= {k: again[k] for k in ("question", "consent", "exclusion")}
     assert document.study_json(**told, pairs=[*made.pairs.values()], participants=16) == text
 
@@ -49,10 +49,10 @@ def test_a_turing_test_has_as_many_real_as_generated_and_no_clip_twice(tmp_path)
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"seed": 7', '"seed": 8', "slots .* are not those that its seed, pairs and parts give"),
+        ('"seed": 7', '"seed": 8', "its slots are not those that its seed, pairs and parts give"),
         ('"parts": 1', '"parts": 2', "are not those that its seed"),
         ('"parts": 1', '"parts": 3', "is damaged"),
-        ('"schema": 1', '"schema": 9', "schema 9, and this version reads 1: use the s2f_jax that"),
+        ('"schema": 1', '"schema": 9', "schema 9, and this version reads 1; use the s2f_jax that"),
         ('"kind": "preference"', '"kind": "poll"', "is damaged .*kind 'poll'"),
         ('"v000"', '"v/../x"', "is damaged"),
         ('"b": "v001"', '"b": "v777"', "is damaged .KeyError, 'v777'"),
@@ -77,24 +77,24 @@ def test_a_slot_that_was_changed_is_told(tmp_path):
     swapped = made.trial_lists[3][0][:-1] + ("b" if made.trial_lists[3][0][-1] == "a" else "a")
     was = " ".join(made.trial_lists[3])
     path.write_text(path.read_text().replace(was, was.replace(made.trial_lists[3][0], swapped)))
-    with pytest.raises(UserError, match="the slots of .* put the file back"):
+    with pytest.raises(UserError, match="its slots are not those .* put back the file"):
         document.read_study(tmp_path)
 
 
 def test_a_folder_without_a_study_is_told(tmp_path):
-    with pytest.raises(UserError, match="cannot be read .*: give the folder that `study new` made"):
+    with pytest.raises(UserError, match="cannot be read .*; give the folder that `study new` made"):
         document.read_study(tmp_path)
 
 
 def test_a_video_that_is_missing_or_another_is_told(tmp_path):
     made = made_up.study(tmp_path, clips=1)
     (tmp_path / "videos").mkdir()
-    with pytest.raises(UserError, match=r"v000.mp4 cannot be read .No such file"):
+    with pytest.raises(UserError, match=r"v000.mp4: cannot be read .No such file"):
         made.check_videos()
     for pair in made.pairs.values():
         for video in (pair.a, pair.b):
             (tmp_path / video.file).write_bytes(b"another")
-    with pytest.raises(UserError, match="v000.mp4 is not the video that study.json was written"):
+    with pytest.raises(UserError, match="v000.mp4: is not the video that study.json was written"):
         made.check_videos()
 
 

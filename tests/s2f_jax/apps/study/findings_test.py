@@ -194,12 +194,12 @@ def test_the_same_side_of_few_votes_may_be_chance(tmp_path, votes, left_out):
     made = made_up.study(tmp_path, clips=10, exclusion=rule)
     with store.Store(made) as opened:
         made_up.answer(opened, made, lambda person, trial: "left", 1, votes)
-    assert len(ballots.read_results(made.folder).voters[0].reasons) == left_out
+    assert len(ballots.read_results(made.folder).participants[0].exclusion_reasons) == left_out
 
 
 def test_a_study_that_nobody_voted_in_is_told(tmp_path):
     made = made_up.study(tmp_path)
-    with pytest.raises(UserError, match="nobody has voted in .* yet: let people vote"):
+    with pytest.raises(UserError, match="has no votes yet; run `s2f study serve` first"):
         ballots.read_results(made.folder)
     assert not store.exists(made)  # To ask is not to begin.
     with store.Store(made) as opened:

@@ -194,14 +194,14 @@ def test_why_somebody_is_left_out_is_in_the_csv(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["report", "--study=none"], "none/study.json cannot be read"),
-        (["export", "--study=none"], "none/study.json cannot be read"),
-        (["report"], "required: --study"),
-        (["vote", "--study=none"], "invalid choice: 'vote'"),
-        (["report", "--study=none", "--clips=3"], "--clips is for `study new`: a study is fixed"),
-        (["new", "--study=none"], "`study new` needs --kind: see --help"),
-        (["new", "--study=none", "--output=x"], "--output=x is not for `study new`"),
-        (["report", "--study=none", "--fast"], "'--fast' is not a flag of this command"),
+        (["report", "--study=none"], "none/study.json: cannot be read"),
+        (["export", "--study=none"], "none/study.json: cannot be read"),
+        (["report"], "required flags are missing: --study"),
+        (["vote", "--study=none"], "action=vote: must be one of new, serve, report, export"),
+        (["report", "--study=none", "--clips=3"], "--clips: is a flag of `study new`; a study cannot be changed"),
+        (["new", "--study=none"], "--kind: is required by `study new`; see --help"),
+        (["new", "--study=none", "--output=x"], "--output=x: is not a flag of `study new`"),
+        (["report", "--study=none", "--fast"], "--fast: is not a flag of this command"),
     ],
 )
 def test_what_a_person_gets_wrong_is_told(arguments, said, capsys, tmp_path, monkeypatch):
@@ -213,6 +213,6 @@ def test_what_a_person_gets_wrong_is_told(arguments, said, capsys, tmp_path, mon
 
 def test_where_nothing_can_be_written_is_told(preference, tmp_path):
     (tmp_path / "file").write_text("")
-    for write in (publishing.publish, exporting.export):
+    for write in (publishing.write_report, exporting.export_votes):
         with pytest.raises(UserError, match="Cannot write .*file/out/"):
             write(preference.folder, tmp_path / "file" / "out")

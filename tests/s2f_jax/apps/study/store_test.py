@@ -58,7 +58,7 @@ def test_the_same_vote_again_changes_nothing_and_another_one_is_refused(opened):
     who = opened.register()
     assert opened.add_vote(who.code, 0, "left", [1, 1], 10)
     assert not opened.add_vote(who.code, 0, "left", [2, 2], 99)
-    with pytest.raises(store.RequestRejected, match="trial 1 is answered already, with 'left'"):
+    with pytest.raises(store.RequestRejected, match="trial 1 was already answered with 'left'"):
         opened.add_vote(who.code, 0, "right", [1, 1], 10)
     (vote,) = opened.read_all()[1]
     assert (vote.choice, vote.plays, vote.ms) == ("left", (1, 1), 10)
@@ -86,7 +86,7 @@ def test_a_code_is_taken_as_people_type_it(opened):
 )
 def test_a_code_that_is_nobody_s_is_refused(opened, code):
     opened.register()
-    with pytest.raises(store.RequestRejected, match="nobody in this study has that code"):
+    with pytest.raises(store.RequestRejected, match="no participant of this study has that code"):
         opened.add_vote(code, 0, "left", [1, 1], 0)
     assert opened.read_all()[1] == []
 
@@ -94,20 +94,20 @@ def test_a_code_that_is_nobody_s_is_refused(opened, code):
 @pytest.mark.parametrize(
     ("trial", "choice", "plays", "ms", "said"),
     [
-        (4, "left", [1, 1], 0, "there is no trial 4: there are 0 to 3"),
-        (-1, "left", [1, 1], 0, "there is no trial -1"),
-        (True, "left", [1, 1], 0, "there is no trial True"),
-        (0, "middle", [1, 1], 0, "'middle' is no answer: give left or right"),
-        (0, "real", [1, 1], 0, "'real' is no answer"),
-        (0, ["left"], [1, 1], 0, "is no answer"),
+        (4, "left", [1, 1], 0, "trial 4: must be in .0, 3."),
+        (-1, "left", [1, 1], 0, "trial -1: must be"),
+        (True, "left", [1, 1], 0, "trial True: must be"),
+        (0, "middle", [1, 1], 0, "choice 'middle': must be left or right"),
+        (0, "real", [1, 1], 0, "choice 'real': must be"),
+        (0, ["left"], [1, 1], 0, "must be left or right"),
         (0, "left", [1, 0], 0, "each video has to be played to its end before the vote"),
-        (0, "left", [1], 0, "is not how often each of 2 videos was played"),
-        (0, "left", None, 0, "None is not how often"),
-        (0, "left", [1, -1], 0, "is not how often"),
-        (0, "left", [1, float("nan")], 0, "is not how often"),
-        (0, "left", [1, 1], -1, "-1 is no time in milliseconds"),
-        (0, "left", [1, 1], 2**70, "is no time in milliseconds"),
-        (0, "left", [1, 1], 1.5, "1.5 is no time in milliseconds"),
+        (0, "left", [1], 0, "must be a number for each of 2 videos"),
+        (0, "left", None, 0, "plays None: must be a number"),
+        (0, "left", [1, -1], 0, "must be a number for each"),
+        (0, "left", [1, float("nan")], 0, "must be a number for each"),
+        (0, "left", [1, 1], -1, "ms -1: must be a time in milliseconds"),
+        (0, "left", [1, 1], 2**70, "must be a time in milliseconds"),
+        (0, "left", [1, 1], 1.5, "ms 1.5: must be a time in milliseconds"),
     ],
 )
 def test_what_is_no_vote_is_refused(opened, trial, choice, plays, ms, said):
@@ -120,7 +120,7 @@ def test_what_is_no_vote_is_refused(opened, trial, choice, plays, ms, said):
 def test_a_full_study_says_so_and_a_withdrawn_slot_is_free_again(opened):
     people = [opened.register() for _ in range(8)]
     assert [who.trial_list for who in people] == list(range(8))
-    with pytest.raises(store.RequestRejected, match="this study is full: 8 people take part"):
+    with pytest.raises(store.RequestRejected, match="this study is full: it was planned for 8 participants"):
         opened.register()
     opened.withdraw(people[5].code)
     new = opened.register()
@@ -141,9 +141,9 @@ def test_a_slot_in_which_nobody_voted_for_an_hour_is_given_again_once_none_is_fr
     agreed_long_ago(opened, people[1], people[4], people[5])
     assert opened.register().trial_list == 7  # Which is free.
     assert [opened.register().trial_list for _ in range(2)] == [4, 5]
-    with pytest.raises(store.RequestRejected, match="this study is full: 8 people take part"):
+    with pytest.raises(store.RequestRejected, match="this study is full: it was planned for 8 participants"):
         opened.register()
-    with pytest.raises(store.UnknownCode, match="nobody in this study has that code"):
+    with pytest.raises(store.UnknownCode, match="no participant of this study has that code"):
         opened.add_vote(people[4].code, 0, "left", [1, 1], 0)
     assert opened.find_by_key("key 4") is None and opened.find_by_key("key 1").trial_list == 1
 
@@ -174,7 +174,7 @@ def test_of_who_withdraws_nothing_but_their_count_is_kept(made, opened):
     people, votes, withdrawn = opened.read_all()
     assert [p.code for p in people] == [stays.code] and withdrawn == 1
     assert [vote.participant for vote in votes] == [stays.number]
-    with pytest.raises(store.RequestRejected, match="nobody in this study has that code"):
+    with pytest.raises(store.RequestRejected, match="no participant of this study has that code"):
         opened.withdraw(goes.code)
     assert opened.read_all()[2] == 1
     files = b"".join(path.read_bytes() for path in made.folder.glob("votes.sqlite*"))
@@ -234,11 +234,11 @@ def test_a_study_that_was_changed_is_told_once_somebody_takes_part(tmp_path):
 
 def test_a_file_that_is_no_store_is_told(made):
     (made.folder / "votes.sqlite").write_bytes(b"no database at all" * 100)
-    with pytest.raises(UserError, match="votes.sqlite cannot be opened .file is not a database"):
+    with pytest.raises(UserError, match="votes.sqlite: cannot be opened .file is not a database"):
         store.Store(made)
     (made.folder / "votes.sqlite").unlink()
     (made.folder / "votes.sqlite").mkdir()
-    with pytest.raises(UserError, match="votes.sqlite cannot be opened .unable to open"):
+    with pytest.raises(UserError, match="votes.sqlite: cannot be opened .unable to open"):
         store.Store(made)
 
 
@@ -248,7 +248,7 @@ def test_a_full_disk_is_told_and_what_was_confirmed_stays(tmp_path):
         pages = opened._db.execute("PRAGMA page_count").fetchone()[0]
         opened._db.execute(f"PRAGMA max_page_count = {pages + 2}")
         confirmed = []
-        with pytest.raises(UserError, match="is full.*; nothing was stored: see whether the disk"):
+        with pytest.raises(UserError, match="is full.*, nothing was stored; check whether the disk"):
             for _ in range(500):
                 confirmed.append(opened.register())
         assert 10 < len(confirmed) < 500 and opened.read_all()[0] == confirmed

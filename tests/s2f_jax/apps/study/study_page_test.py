@@ -9,7 +9,7 @@ from tests.s2f_jax.apps.study_served import held, served, study
 
 pytestmark = browsers.MARKS
 MARKUP = "<img src=x onerror='document.title=1'> Which one?"
-PARTLY = "It was not played in full, with sound: play it again."
+INCOMPLETE = "The video was not played in full with sound: play it again."
 SKIP = """async () => {
   const video = document.querySelector('video');
   while (video.currentTime < 0.05) await new Promise((done) => setTimeout(done, 5));
@@ -146,7 +146,7 @@ def test_a_play_whose_middle_is_skipped_does_not_count(made, address, opened):
     for again in (False, True):  # What an earlier play has shown changes nothing.
         page.click(".video:nth-child(1) button")
         page.evaluate(SKIP)
-        page.wait_for_selector(f"#state:text-is('{PARTLY}')")
+        page.wait_for_selector(f"#state:text-is('{INCOMPLETE}')")
         page.wait_for_timeout(700)
         assert page.get_attribute(".video:nth-child(1)", "data-played") == str(again).lower()
         if not again:
@@ -179,7 +179,7 @@ def test_who_withdraws_leaves_nothing(made, address, opened):
     page.click("footer a")
     page.fill("#code", "AAAA-BBBB-CCCC-DDDD")
     page.click("#delete")
-    page.wait_for_selector("text=Nobody in this study has that code")
+    page.wait_for_selector("text=No participant of this study has that code")
     page.fill("#code", code.lower().replace("-", ""))
     page.click("#delete")
     page.wait_for_selector("text=All your answers have been deleted")
@@ -189,7 +189,7 @@ def test_who_withdraws_leaves_nothing(made, address, opened):
     page.fill("#code", code)
     page.keyboard.press("Enter")
     page.wait_for_selector("#banner:visible")
-    assert "Nobody in this study has that code" in page.inner_text("#banner")
+    assert "No participant of this study has that code" in page.inner_text("#banner")
 
 
 def test_a_turing_test_asks_real_or_generated(tmp_path, opened):
