@@ -2,31 +2,8 @@
 
 from collections.abc import Sequence
 
-from s2f_jax.cli.command import AddFlag, Command, Flags, load_config
-from s2f_jax.cli.flags import add_config
-
-
-def add_flags(add: AddFlag) -> None:
-    """Adds the command's flags.
-
-    Args:
-      add: argparse's add_argument.
-    """
-    add_config(add)
-    add("--json", dest="json_file", metavar="FILE", help="write the figures to a file")
-    add("--compare", metavar="FILE", help="earlier figures of --json, to print beside these")
-    add(
-        "--only",
-        metavar="SECTION,...",
-        help="some of train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare; default:"
-        " all",
-    )
-    add("--manual_dir", metavar="DIR", help="copy of the corpus, to measure `prepare` on")
-    add(
-        "--seconds",
-        type=float,
-        help="measuring time of each figure, at least 0; slow ones take longer; default: 5",
-    )
+from s2f_jax.cli.command import Command, Flags, flag, load_config
+from s2f_jax.cli.flags import CONFIG, DATA_DIR, JSON
 
 
 def run(flags: Flags, extra: Sequence[str]) -> int:
@@ -48,7 +25,20 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
+    flags=(
+        *(CONFIG, DATA_DIR),
+        flag(JSON, "write the figures to a file", dest="json_file"),
+        flag("--compare FILE", "earlier figures of --json, to print beside these"),
+        flag(
+            "--only SECTION,...",
+            "some of train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare; default:"
+            " all",
+        ),
+        flag("--manual_dir DIR", "copy of the corpus, to measure `prepare` on"),
+        flag(
+            "--seconds S", "least measuring time of each figure, at least 0; default: 5", type=float
+        ),
+    ),
     summary="measure how fast a config runs on this machine",
     example="--config=configs/demo.py --json=before.json",
 )

@@ -1,7 +1,7 @@
 """What a command of the command line consists of, and its argument parser."""
 
 import argparse
-import importlib
+import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, NoReturn
 from data_pipelines.common.errors import UserError
 
 PROGRAM, MODULE = "s2f", "python -m s2f_jax.main"
-AddFlag = Callable[..., object]  # argparse's add_argument.
 Flags = dict[str, Any]  # The flags that were given, by name; the others have no entry.
 Run = Callable[[Flags, Sequence[str]], int]
 
@@ -28,21 +27,55 @@ _MESSAGES = (
 )
 
 
+class Flag(NamedTuple):
+    """A flag of a command; it has no default: that of the function behind it is the only one.
+
+    Attributes:
+      names: The flag and its aliases.
+      options: Keyword arguments of argparse's add_argument.
+    """
+
+    names: Sequence[str]
+    options: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The flag without dashes."""
+        return self.names[0].removeprefix("--")
+
+
+def flag(spec: str, help: str, **options: Any) -> Flag:
+    """Declares a flag.
+
+    Args:
+      spec: Its name, aliases after |, and what stands for its value in the help: "--image|--face FILE".
+        Without the latter, it is a switch.
+      help: What it does, with unit, range and default.
+      **options: Further arguments of argparse's add_argument. choices may be the name of a constant,
+        "module:NAME", which is imported when the command runs.
+
+    Returns:
+      The flag.
+    """
+    names, _, metavar = spec.partition(" ")
+    value = {"metavar": metavar} if metavar else {} if options else {"action": "store_true"}
+    return Flag(names.split("|"), {"help": help, **value, **options})
+
+
 class Command(NamedTuple):
     """One command.
 
     Attributes:
       run: Runs it. Takes the flags that were given and the other arguments (such as
         --config.FIELD=VALUE); returns the exit code.
-      add_flags: Adds its flags to a parser. Flags have no defaults: those of the function that `run`
-        calls are the only ones.
+      flags: Its flags.
       summary: What it does, for the listing.
       example: Flags for the example in --help.
       atomic: Whether it leaves no partial output when it is interrupted.
     """
 
     run: Run
-    add_flags: Callable[[AddFlag], None]
+    flags: Sequence[Flag]
     summary: str
     example: str
     atomic: bool = False
@@ -65,13 +98,14 @@ class Command(NamedTuple):
             description=f"{self.summary[0].upper()}{self.summary[1:]}.",
             epilog=f"example: {PROGRAM} {name} {self.example}\n\n"
             f"`{PROGRAM} {name}` is the same as `{MODULE} {name}`.",
-            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-                prog, max_help_position=28
-            ),
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=100),
             allow_abbrev=False,
             argument_default=argparse.SUPPRESS,
         )
-        self.add_flags(parser.add_argument)
+        for names, options in self.flags:
+            if isinstance(options.get("choices"), str):
+                options = options | {"choices": pkgutil.resolve_name(options["choices"])}
+            parser.add_argument(*names, **options)
         flags, extra = parser.parse_known_args(list(arguments))
         return vars(flags), extra
 
@@ -83,12 +117,12 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see `{self.prog} --help`")
 
 
-def call(module: str, function: str) -> Run:
+def call(function: str) -> Run:
     """Makes the `run` of a command whose flags are the arguments of a function.
 
     Args:
-      module: The function's module, imported when the command runs.
-      function: Its name there; it returns an exit code, or nothing for 0.
+      function: The function as "module:name", imported when the command runs. It returns an exit code,
+        or nothing for 0.
 
     Returns:
       A function as `Command.run`.
@@ -96,7 +130,7 @@ def call(module: str, function: str) -> Run:
 
     def run(flags: Flags, extra: Sequence[str]) -> int:
         reject_extra(extra)
-        return getattr(importlib.import_module(module), function)(**flags) or 0
+        return pkgutil.resolve_name(function)(**flags) or 0
 
     return run
 

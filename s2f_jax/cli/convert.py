@@ -3,29 +3,8 @@
 from collections.abc import Sequence
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.cli.command import AddFlag, Command, Flags, load_config, reject_extra
+from s2f_jax.cli.command import Command, Flags, flag, load_config, reject_extra
 from s2f_jax.cli.flags import RUN
-
-
-def add_flags(add: AddFlag) -> None:
-    """Adds the command's flags.
-
-    Args:
-      add: argparse's add_argument.
-    """
-    add("--sda", metavar="FILE", help="released weights: grid.dat, timit.dat or crema.dat")
-    add("--checkpoint", metavar="DIR", help=f"model to convert back: {RUN}")
-    add(
-        "--output",
-        required=True,
-        metavar="DIR|FILE",
-        help="workdir of the new run; or the .dat file, if a model is converted back",
-    )
-    add(
-        "--config",
-        metavar="FILE|NAME[:PRESET]",
-        help="for what the file does not hold; default: that of its corpus, else configs/base.py:sda",
-    )
 
 
 def run(flags: Flags, extra: Sequence[str]) -> int:
@@ -56,7 +35,19 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
+    flags=(
+        flag("--sda FILE", "released weights: grid.dat, timit.dat or crema.dat"),
+        flag("--checkpoint DIR", f"model to convert back: {RUN}"),
+        flag(
+            "--output DIR|FILE",
+            "workdir of the new run; or the .dat file, if a model is converted back",
+            required=True,
+        ),
+        flag(
+            "--config FILE|NAME[:PRESET]",
+            "for what the file does not hold; default: that of its corpus, else configs/base.py:sda",
+        ),
+    ),
     summary="convert the authors' released weights to a run, or back",
     example="--sda=grid.dat --output=runs/sda_grid",
 )

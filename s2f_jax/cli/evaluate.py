@@ -4,32 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.cli.command import AddFlag, Command, Flags, load_config, reject_extra, workdir_of
-from s2f_jax.cli.flags import add_config, add_split, add_workdir
-
-
-def add_flags(add: AddFlag) -> None:
-    """Adds the command's flags.
-
-    Args:
-      add: argparse's add_argument.
-    """
-    add_config(add)
-    add_workdir(add)
-    add_split(add)
-    add(
-        "--rows",
-        metavar="ROW,...",
-        help="rows of the report; default: all. ground_truth and frozen_still need no run",
-    )
-    add("--videos", metavar="DIR", help="score this folder of videos instead of a run")
-    add("--reference", metavar="DIR", help="with --videos: the real videos, equally named")
-    add("--output", metavar="DIR", help="with --videos: folder for the report")
-    add(
-        "--aligned",
-        action="store_true",
-        help="with --videos: frames are aligned face crops already, as those of the shards",
-    )
+from s2f_jax.cli.command import Command, Flags, flag, load_config, reject_extra, workdir_of
+from s2f_jax.cli.flags import CONFIG, DATA_DIR, SPLIT, WORKDIR
 
 
 def run(flags: Flags, extra: Sequence[str]) -> int:
@@ -49,8 +25,7 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
     config = load_config(flags, extra)
     rows = tuple(flags["rows"].split(",")) if flags.get("rows") else ()
     workdir, split = workdir_of(flags, config), flags.get("split", "test")
-    _print_report(*evaluate(config, workdir, flags.get("data_dir"), split, rows))
-    return 0
+    return _print(*evaluate(config, workdir, flags.get("data_dir"), split, rows))
 
 
 def _compare(flags: Flags, extra: Sequence[str]) -> int:
@@ -63,20 +38,30 @@ def _compare(flags: Flags, extra: Sequence[str]) -> int:
     config = load_config(flags, extra) if "config" in flags else None
     options = {name: flags[name] for name in ("aligned",) if name in flags}
     report = compare(flags["videos"], flags["reference"], flags["output"], config, **options)
-    _print_report(report, flags["output"])
-    return 0
+    return _print(report, flags["output"])
 
 
-def _print_report(report: Mapping[str, Any], folder: object) -> None:
+def _print(report: Mapping[str, Any], folder: object) -> int:
     from s2f_jax.reports import scores
 
     print(scores.markdown(report))
     print(f"{folder}/report.html")
+    return 0
 
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
+    flags=(
+        *(CONFIG, DATA_DIR, WORKDIR, SPLIT),
+        flag(
+            "--rows ROW,...",
+            "rows of the report; default: all. ground_truth and frozen_still need no run",
+        ),
+        flag("--videos DIR", "score this folder of videos instead of a run"),
+        flag("--reference DIR", "with --videos: the real videos, equally named"),
+        flag("--output DIR", "with --videos: folder for the report"),
+        flag("--aligned", "with --videos: frames are face crops already, like those of the shards"),
+    ),
     summary="score a run, or a folder of videos against real ones",
     example="--config=configs/grid.py --workdir=runs/grid",
 )

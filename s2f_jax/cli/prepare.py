@@ -2,29 +2,8 @@
 
 from collections.abc import Sequence
 
-from s2f_jax.cli.command import AddFlag, Command, Flags, load_config
-from s2f_jax.cli.flags import add_config
-
-
-def add_flags(add: AddFlag) -> None:
-    """Adds the command's flags.
-
-    Args:
-      add: argparse's add_argument.
-    """
-    add_config(add)
-    add("--manual_dir", metavar="DIR", help="local copy of the corpus; default: download it")
-    add(
-        "--beam_pipeline_options",
-        metavar="runner=RUNNER,NAME=VALUE,...",
-        help="run on Apache Beam with these options, as `tfds build` takes them",
-    )
-    add(
-        "--check",
-        action="store_true",
-        help="check existing shards: write a page and check.json beside them; exit code 1 on errors, 0"
-        " on warnings alone",
-    )
+from s2f_jax.cli.command import Command, Flags, flag, load_config
+from s2f_jax.cli.flags import CONFIG, DATA_DIR
 
 
 def run(flags: Flags, extra: Sequence[str]) -> int:
@@ -45,14 +24,25 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
         from data_pipelines.quality.check import check_shards
 
         return 1 if check_shards(*corpus)["errors"] else 0
-    options = {name: flags[name] for name in ("beam_pipeline_options",) if name in flags}
-    prepare(*corpus, **options)
+    prepare(*corpus, *(flags[name] for name in ("beam_pipeline_options",) if name in flags))
     return 0
 
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
+    flags=(
+        *(CONFIG, DATA_DIR),
+        flag("--manual_dir DIR", "local copy of the corpus; default: download it"),
+        flag(
+            "--beam_pipeline_options runner=RUNNER,NAME=VALUE,...",
+            "run on Apache Beam with these options, as `tfds build` takes them",
+        ),
+        flag(
+            "--check",
+            "check existing shards: write a page and check.json beside them; exit code 1 on errors, 0 on"
+            " warnings alone",
+        ),
+    ),
     summary="make the shards of a corpus: align faces, resample, split",
     example="--config=configs/grid.py --manual_dir=GRID",
 )

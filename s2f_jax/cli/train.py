@@ -2,35 +2,8 @@
 
 from collections.abc import Sequence
 
-from s2f_jax.cli.command import AddFlag, Command, Flags, load_config, workdir_of
-from s2f_jax.cli.flags import RUN, add_config, add_workdir
-
-
-def add_flags(add: AddFlag) -> None:
-    """Adds the command's flags.
-
-    Args:
-      add: argparse's add_argument.
-    """
-    add_config(add)
-    add_workdir(add)
-    add(
-        "--start_from",
-        metavar="DIR",
-        help=f"initialize a new run with the networks of another: {RUN}, also of a converted run",
-    )
-    add(
-        "--coordinator",
-        metavar="HOST:PORT",
-        help="address of process 0, if several processes train together",
-    )
-    add(
-        "--processes",
-        type=int,
-        metavar="N",
-        help="number of processes; Slurm, Open MPI and Cloud TPU set it themselves",
-    )
-    add("--process", type=int, metavar="I", help="index of this process, in [0, N - 1]")
+from s2f_jax.cli.command import Command, Flags, flag, load_config, workdir_of
+from s2f_jax.cli.flags import CONFIG, DATA_DIR, RUN, WORKDIR
 
 
 def run(flags: Flags, extra: Sequence[str]) -> int:
@@ -54,7 +27,20 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
+    flags=(
+        *(CONFIG, DATA_DIR, WORKDIR),
+        flag(
+            "--start_from DIR",
+            f"run, also a converted one, whose networks a new run begins with: {RUN}",
+        ),
+        flag("--coordinator HOST:PORT", "address of process 0, if several train together"),
+        flag(
+            "--processes N",
+            "number of processes; Slurm, Open MPI and Cloud TPU set it themselves",
+            type=int,
+        ),
+        flag("--process I", "index of this process, in [0, N - 1]", type=int),
+    ),
     summary="train a model; a run that was interrupted resumes",
     example="--config=configs/grid.py",
 )
