@@ -78,8 +78,8 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
         ([DEMO, "nope"], "'nope' is neither a command nor a flag: see --help"),
         ([DEMO, "--work=x"], "no flag --work: see --help"),  # No abbreviations.
         ([DEMO, "--manual_dir=x"], "no flag --manual_dir: see --help"),
-        (["--config=no/such.py"], "--config=no/such.py is not a file: give"),
-        ([f"--config={CONFIGS}"], "configs is not a file: give"),
+        (["--config=no/such.py"], "--config=no/such.py: must be a file, e.g. configs/demo.py"),
+        ([f"--config={CONFIGS}"], "configs: must be a file, e.g. configs/demo.py"),
         ([f"{GRID}:foo"], "'foo' is not one of cvprw2019, sda"),
         (["generate"], "required flags are missing: --checkpoint, --image, --audio, --output;"),
         (["generate", "--image=a.png", "--audio=a.wav", "--output=a.mp4"], "--checkpoint"),
@@ -218,7 +218,7 @@ def test_a_check_without_shards_says_what_makes_them(told):
 @pytest.mark.parametrize(("errors", "code"), [(0, 0), (2, 1)])
 def test_a_check_fails_on_errors_and_not_on_warnings(errors, code, monkeypatch):
     found = {"errors": errors, "warnings": 3}
-    monkeypatch.setattr(check, "check", lambda data, manual_dir, data_dir: found)
+    monkeypatch.setattr(check, "check_shards", lambda data, manual_dir, data_dir: found)
     assert main.dispatch(["prepare", "--check", GRID, "--data_dir=any"]) == code
 
 

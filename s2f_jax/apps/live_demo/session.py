@@ -208,7 +208,10 @@ class VisitorSession:
     async def _use(self, kind: str, upload: uploads.Upload, seed: int) -> None:
         try:
             if kind == "face":
-                self._face = await self._service.read_face(upload)
+                service = self._service
+                self._face = await service.in_reader(
+                    lambda: uploads.read_face(upload, service.animator, service.limits)
+                )
                 self._post(self._face.message)
                 self._post(messages.pack(messages.CROP, images.encode_png(self._face.still)))
             else:
@@ -217,7 +220,8 @@ class VisitorSession:
             self._post_error(kind, str(error))
 
     async def _start_file(self, upload: uploads.Upload, seed: int) -> None:
-        sound = await self._service.read_sound(upload)
+        limits = self._service.limits
+        sound = await self._service.in_reader(lambda: uploads.read_sound(upload, limits))
         video = self._new_video(sound.rate, seed, upload)
         self._post({"type": "sound", "rate": sound.playback_rate, "samples": len(sound.playback)})
         for part in messages.pack_parts(messages.SOUND, sound.playback.tobytes()):

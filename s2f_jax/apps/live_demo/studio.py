@@ -114,33 +114,16 @@ class DemoService:
             "files_only": self._files_only,
         }
 
-    async def read_face(self, upload: uploads.Upload) -> uploads.UploadedFace:
-        """Finds and crops the face of a picture, in the reading thread.
+    async def in_reader(self, read: Callable[[], Result]) -> Result:
+        """Runs a function in the reading thread.
 
         Args:
-          upload: The picture's file.
+          read: Reads a file.
 
         Returns:
-          The picture and its crop.
-
-        Raises:
-          UserError: As uploads.read_face.
+          What it returns.
         """
-        return await self._in_reader(lambda: uploads.read_face(upload, self.animator, self.limits))
-
-    async def read_sound(self, upload: uploads.Upload) -> uploads.UploadedSound:
-        """Decodes an audio file, in the reading thread.
-
-        Args:
-          upload: The file.
-
-        Returns:
-          Its audio.
-
-        Raises:
-          UserError: As uploads.read_sound.
-        """
-        return await self._in_reader(lambda: uploads.read_sound(upload, self.limits))
+        return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
     async def read_example(self, kind: str) -> uploads.Upload:
         """Reads the example that comes with the model.
@@ -157,7 +140,7 @@ class DemoService:
         if self._example is None:
             raise UserError("This model comes without an example: choose a file of your own.")
         path = self._example[kind == "sound"]
-        return uploads.Upload(path.name, await self._in_reader(path.read_bytes))
+        return uploads.Upload(path.name, await self.in_reader(path.read_bytes))
 
     def new_video(
         self,
@@ -205,9 +188,6 @@ class DemoService:
         if self._keep is not None:
             await asyncio.to_thread(_write, self._keep, video)
 
-    async def _in_reader(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._reader, work)
-
 
 def warm_up(animator: Animator) -> None:
     """Compiles the programs for one frame and for a second of frames before the first visit.
@@ -230,7 +210,7 @@ def _write(folder: pathlib.Path, video: LiveVideo) -> None:
     stem = folder / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     path = f"{stem}.mp4"
     files.write_atomically(path, video.video)
-    video.mark.sidecar(path, video.report["frames"], video.fps)
+    video.mark.sidecar(path, video.report["frames"], video.animator.fps)
     with Image.open(io.BytesIO(video.face.upload.data)) as picture:
         extension = str(picture.format).lower()
     files.write_atomically(f"{stem}.{extension}", video.face.upload.data)

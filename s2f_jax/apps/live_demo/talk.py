@@ -1,5 +1,6 @@
 """One video of one visitor: frames as they are due, and an mp4 in the end."""
 
+import dataclasses
 import fractions
 import io
 import threading
@@ -73,10 +74,11 @@ class FrameSender(VideoWriter):
         return self._file.getvalue()
 
 
+@dataclasses.dataclass(eq=False)
 class LiveVideo:
     """A video in the making, a job (turns.Job): any thread adds audio, one thread does the steps.
 
-    Args:
+    Attributes:
       animator: The model.
       face: The picture that is animated.
       rate: Of the audio, in Hz.
@@ -85,42 +87,32 @@ class LiveVideo:
       badge: Whether frames carry a small visible mark that they are synthetic.
       send: Called by the thread of the steps with each message to the page.
       done: Called by that thread once, in the end, also if it failed or was stopped.
-
-    Attributes:
-      face: The picture that is animated.
-      mark: Provenance.
-      from_file: Whether all audio comes at once.
-      fps: Frames per second.
       stopped: Whether it was cancelled.
       report: Figures of the whole video (live.Live.report), once it is done.
       failure: Why it failed, a sentence; empty: it did not.
     """
 
-    def __init__(
-        self,
-        animator: Animator,
-        face: UploadedFace,
-        rate: int,
-        mark: Mark,
-        *,
-        from_file: bool,
-        badge: bool,
-        send: Callable[["LiveVideo", Message], None],
-        done: Callable[["LiveVideo"], None],
-    ):
-        self.face, self.mark, self.from_file, self.fps = face, mark, from_file, animator.fps
-        self._animator, self._rate, self._badge = animator, rate, badge
-        self._send, self._done = send, done
+    animator: Animator
+    face: UploadedFace
+    rate: int
+    mark: Mark
+    from_file: bool
+    badge: bool
+    send: Callable[["LiveVideo", Message], None]
+    done: Callable[["LiveVideo"], None]
+    stopped: bool = False
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)
+    failure: str = ""
+
+    def __post_init__(self):
         self._lock = threading.Lock()
         self._arrived: list[tuple[float, np.ndarray]] = []  # Audio that no step has taken yet.
         self._audio_ended: float | None = None
-        self.stopped = self._finished = False
+        self._finished = False
         self._samples = self._unsent = 0
         self._live: Live | None = None
         self._sender: FrameSender | None = None
         self._last_status = time.monotonic()
-        self.report: dict[str, Any] = {}
-        self.failure = ""
 
     def add_audio(self, samples: np.ndarray) -> None:
         """Adds audio that arrives now.
@@ -187,10 +179,10 @@ class LiveVideo:
     ) -> bool:
         if self._live is None or self._sender is None:
             self._sender = FrameSender(
-                self._animator, self._rate, self.mark, self._badge, self._send_frame
+                self.animator, self.rate, self.mark, self.badge, self._send_frame
             )
             self._live = Live(
-                self._animator, self.face.still, self._rate, self.mark.seed, self.from_file
+                self.animator, self.face.still, self.rate, self.mark.seed, self.from_file
             )
         live, sender = self._live, self._sender
         for arrival, samples in arrived:
@@ -210,16 +202,16 @@ class LiveVideo:
 
     def _finish(self) -> bool:
         self._finished = True
-        self._done(self)
+        self.done(self)
         return False
 
     def _send_frame(self, frame: Message) -> None:
         with self._lock:
             self._unsent += 1
-        self._send(self, frame)
+        self.send(self, frame)
 
     def _send_status(self, live: Live) -> None:
         now = time.monotonic()
         if now - self._last_status >= _STATUS_SECONDS:
             self._last_status = now
-            self._send(self, {"type": "status", "behind_s": live.behind, **live.report()})
+            self.send(self, {"type": "status", "behind_s": live.behind, **live.report()})

@@ -173,24 +173,20 @@ def _bind(host: str, port: int) -> socket.socket:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise UserError(f"--host={host}: is not an address of this machine ({error})") from error
-    family, kind, protocol, _, sockaddr = infos[0]
-    listener = socket.socket(family, kind, protocol)
+    family, _, _, _, address = infos[0]
+    dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:
-        if os.name == "posix":  # On Windows it would let two programs share a port.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(sockaddr)
-        listener.listen(_BACKLOG)
+        return socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=dual)
     except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise UserError(
                 f"--port={port}: is in use by another program; give another, or --port=0 for any free"
                 " port"
             ) from error
+        reason = os.strerror(error.errno or 0)
         raise UserError(
-            f"--host={host} --port={port}: cannot be bound ({error.strerror}); give others"
+            f"--host={host} --port={port}: cannot be bound ({reason}); give others"
         ) from error
-    return listener
 
 
 def _check_tls(certificate: str | None, key: str | None) -> tuple[str, str] | None:

@@ -1,12 +1,13 @@
 """study.json: all that is fixed before the first vote, and the trials of each participant."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from etils import epath
@@ -190,65 +191,36 @@ class Study:
                 )
 
 
-def study_json(
-    *,
-    kind: str,
-    created: str,
-    version: str,
-    seed: int,
-    methods: Sequence[str],
-    parts: int,
-    question: str,
-    consent: str,
-    exclusion: ExclusionRule,
-    pairs: Sequence[VideoPair],
-    participants: int,
-) -> str:
+def study_json(study: Study) -> str:
     """Writes the text of study.json.
 
     Args:
-      kind: preference or turing.
-      created: Date and time, UTC.
-      version: Version of s2f_jax.
-      seed: Of all that is shuffled.
-      methods: Names of the methods.
-      parts: Number of parts of the pairs; one of design.PARTS.
-      question: Asked in each trial.
-      consent: Text that participants agree to.
-      exclusion: Who is excluded from the main analysis.
-      pairs: The pairs, catch pairs included.
-      participants: Number of trial lists to make.
+      study: The study; its folder and digest are not used.
 
     Returns:
       JSON with a pair, a video or a trial list a line.
     """
     contents = {
         "schema": SCHEMA,
-        "kind": kind,
-        "made": created,
-        "version": version,
-        "question": question,
-        "consent": consent,
-        "exclusion": dataclasses.asdict(exclusion),
-        "methods": list(methods),
-        "seed": seed,
-        "parts": parts,
+        "kind": study.kind,
+        "made": study.created,
+        **{key: getattr(study, key) for key in ("version", "question", "consent")},
+        "exclusion": dataclasses.asdict(study.exclusion),
+        **{key: getattr(study, key) for key in ("methods", "seed", "parts")},
         "rule": design.RULE,
         "letters": "a: the pair's a is on the left; b: its b is"
-        if kind == "preference"
+        if study.kind == "preference"
         else "a: the pair's a, the real video, is shown; b: its b, the generated one",
         "pairs": {
-            pair.name: {
-                "clip": pair.a.clip, "a": pair.a.name, "b": pair.b.name, "catch": pair.catch
-            }
-            for pair in pairs
+            name: {"clip": pair.a.clip, "a": pair.a.name, "b": pair.b.name, "catch": pair.catch}
+            for name, pair in study.pairs.items()
         },
         "videos": {
-            name: {"file": video.file} | _without_name(video)
-            for name, video in _videos(pairs).items()
+            name: {"file": video.file, **_without_name(video)}
+            for name, video in _videos(study.pairs.values()).items()
         },
-        "slots": [" ".join(entries) for entries in _trial_lists(seed, pairs, parts, participants)],
-    }  # fmt: skip
+        "slots": [" ".join(entries) for entries in study.trial_lists],
+    }
     return "{\n" + ",\n".join(_format_entry(key, of) for key, of in contents.items()) + "\n}\n"
 
 
@@ -298,15 +270,15 @@ def read_study(folder: epath.PathLike) -> Study:
                 f" s2f_jax that made it ({contents['version']})"
             )
         study = _parse(folder, hashlib.sha256(data).hexdigest(), contents)
-        trial_lists = _trial_lists(
-            study.seed, [*study.pairs.values()], study.parts, len(study.trial_lists)
+        trial_lists = make_trial_lists(
+            study.seed, study.pairs.values(), study.parts, len(study.trial_lists)
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: is damaged ({type(error).__name__}, {error}); put back the file that `study new`"
             " wrote"
         ) from error
-    if not study.trial_lists or trial_lists != list(study.trial_lists):
+    if not study.trial_lists or trial_lists != study.trial_lists:
         raise UserError(
             f"{path}: its slots are not those that its seed, pairs and parts give; put back the file"
             " that `study new` wrote"
@@ -360,15 +332,25 @@ def _videos(pairs: Iterable[VideoPair]) -> dict[str, StudyVideo]:
     return {video.name: video for pair in pairs for video in (pair.a, pair.b)}
 
 
-def _trial_lists(
-    seed: int, pairs: Sequence[VideoPair], parts: int, count: int
-) -> list[tuple[str, ...]]:
-    comparisons: dict[tuple[str, str], list[str]] = {}
+def make_trial_lists(
+    seed: int, pairs: Iterable[VideoPair], parts: int, count: int
+) -> tuple[tuple[str, ...], ...]:
+    """Makes the trial lists of all participants.
+
+    Args:
+      seed: Of the study.
+      pairs: The pairs, catch pairs included.
+      parts: Number of parts of the pairs; one of design.PARTS.
+      count: Number of participants.
+
+    Returns:
+      `Study.trial_lists`.
+    """
+    comparisons: dict[tuple[str, str] | None, list[str]] = collections.defaultdict(list)
     for pair in pairs:
-        if not pair.catch:
-            comparisons.setdefault((pair.a.method, pair.b.method), []).append(pair.name)
-    catch_pairs = [pair.name for pair in pairs if pair.catch]
-    return [
+        comparisons[None if pair.catch else (pair.a.method, pair.b.method)].append(pair.name)
+    catch_pairs = comparisons.pop(None, [])
+    return tuple(
         tuple(design.trial_list(seed, [*comparisons.values()], catch_pairs, parts, index))
         for index in range(count)
-    ]
+    )

@@ -111,12 +111,15 @@ def create_study(
     longest = max(stimulus.seconds for stimulus in inspected.values())
     with _atomic_folder(target) as folder:
         videos = _copy(folder, inspected, catch_clips, seed)
-        text = document.study_json(
+        pairs = _make_pairs(videos, names, compared, catch_clips)
+        new = document.Study(
+            folder,
+            sha256="",
             kind=kind,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             version=importlib.metadata.version("s2f_jax"),
             seed=seed,
-            methods=[*folders],
+            methods=(*folders,),
             parts=parts,
             question=question or _QUESTIONS[kind],
             consent=consent_text or _default_consent(kind, trials, longest),
@@ -125,10 +128,10 @@ def create_study(
                 unfinished=True,
                 one_side=kind == "preference" and trials >= document.MIN_TRIALS_ONE_SIDE,
             ),
-            pairs=_make_pairs(videos, names, compared, catch_clips),
-            participants=participants,
+            pairs={pair.name: pair for pair in pairs},
+            trial_lists=document.make_trial_lists(seed, pairs, parts, participants),
         )
-        files.write_atomically(folder / document.FILE, text.encode())
+        files.write_atomically(folder / document.FILE, document.study_json(new).encode())
     return document.read_study(target)
 
 

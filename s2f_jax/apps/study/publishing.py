@@ -50,8 +50,7 @@ def methods_paragraph(report: Mapping[str, Any]) -> str:
     Returns:
       A paragraph of plain text.
     """
-    text = _plain_environment().get_template("study_methods.txt").render(_context(report))
-    return " ".join(text.split())
+    return " ".join(_render_text("study_methods.txt", report).split())
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -66,7 +65,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     study = dict(report["study"], question=_escaped(report["study"]["question"]))
     report = dict(report, study=study)
     report["methods"] = methods_paragraph(report)
-    return _plain_environment().get_template("study.md").render(_context(report))
+    return _render_text("study.md", report)
 
 
 def html(report: Mapping[str, Any]) -> str:
@@ -78,18 +77,24 @@ def html(report: Mapping[str, Any]) -> str:
     Returns:
       HTML.
     """
-    environment = page.environment("s2f_jax.apps.study")
-    environment.filters |= _FILTERS
     main = report["main"]
     comparisons = main.get("comparisons", [])
-    return environment.get_template("study.html").render(
-        **_context(report),
-        by_clip=[_by_clip(of["pairs"], f"{of['a']} over {of['b']}") for of in comparisons]
-        or [_labels_by_clip(main["clips"])],
-        plots=[
-            *(_sorted_shares(of["voters"], f"votes for {of['a']}") for of in comparisons),
-            *([_sorted_shares(main["voters"], "labelled correctly")] if not comparisons else []),
-        ],
+    return (
+        _environment()
+        .get_template("study.html")
+        .render(
+            **_context(report),
+            by_clip=[_by_clip(of["pairs"], f"{of['a']} over {of['b']}") for of in comparisons]
+            or [_labels_by_clip(main["clips"])],
+            plots=[
+                *(_sorted_shares(of["voters"], f"votes for {of['a']}") for of in comparisons),
+                *(
+                    [_sorted_shares(main["voters"], "labelled correctly")]
+                    if not comparisons
+                    else []
+                ),
+            ],
+        )
     )
 
 
@@ -197,13 +202,14 @@ _FILTERS = {
 }
 
 
-def _plain_environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("s2f_jax.apps.study"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
+def _environment(**options: Any) -> jinja2.Environment:
+    environment = page.environment("s2f_jax.apps.study").overlay(**options)
     environment.filters |= _FILTERS
     return environment
+
+
+def _render_text(template: str, report: Mapping[str, Any]) -> str:
+    environment = _environment(
+        autoescape=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(template).render(_context(report))

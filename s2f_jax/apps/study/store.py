@@ -118,25 +118,25 @@ class Store:
     def __init__(self, study: Study):
         self._study, self._lock = study, threading.Lock()
         self._path = pathlib.Path(study.folder) / FILE_NAME
-        self._db = _connect(self._path)
         self._retry: threading.Timer | None = None  # Of truncating the log.
         try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.execute("PRAGMA secure_delete = ON")  # Withdrawn data is overwritten.
-            self._db.executescript(_SCHEMA)
+            self._db = sqlite3.connect(
+                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            with contextlib.ExitStack() as stack:
+                stack.callback(self.close)  # Unless all goes well.
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+                self._db.execute("PRAGMA secure_delete = ON")  # Withdrawn data is overwritten.
+                self._db.executescript(_SCHEMA)
+                self._bind()
+                stack.pop_all()
         except sqlite3.Error as error:
-            self.close()
             raise UserError(
                 f"{self._path}: cannot be opened ({error}); check that it is the study's own file and"
                 " that its folder can be written to"
             ) from error
-        try:
-            self._bind()
-        except UserError:
-            self.close()
-            raise
 
     def close(self) -> None:
         """Closes the database."""
@@ -169,7 +169,7 @@ class Store:
         """
         groups = ("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
         code = "-".join(groups)
-        with self._writing() as db:
+        with self._transaction("IMMEDIATE") as db:
             if key is not None and (known := _by_key(db, key)) is not None:
                 return known
             number = db.execute(
@@ -189,7 +189,7 @@ class Store:
         Returns:
           The participant; None: there is none.
         """
-        with self._reading() as db:
+        with self._transaction() as db:
             return _by_key(db, key)
 
     def find(self, code: str) -> Participant:
@@ -204,7 +204,7 @@ class Store:
         Raises:
           UnknownCode: There is none.
         """
-        with self._reading() as db:
+        with self._transaction() as db:
             return _by_code(db, code)
 
     def add_vote(self, code: str, trial: int, choice: str, plays: Sequence[int], ms: int) -> bool:
@@ -224,7 +224,7 @@ class Store:
           RequestRejected: The code is unknown, a value is invalid, a video was not played to its end,
             or the trial has another answer already.
         """
-        with self._writing() as db:
+        with self._transaction("IMMEDIATE") as db:
             participant = _by_code(db, code)
             self._check(participant, trial, choice, plays, ms)
             stored = db.execute(
@@ -262,7 +262,7 @@ class Store:
         Raises:
           UnknownCode: There is no such participant.
         """
-        with self._reading() as db:
+        with self._transaction() as db:
             number = _by_code(db, code).number
             rows = db.execute("SELECT trial FROM votes WHERE participant = ?", (number,))
             return sorted(trial for (trial,) in rows)
@@ -276,7 +276,7 @@ class Store:
         Raises:
           UnknownCode: There is no such participant, such as one who has withdrawn before.
         """
-        with self._writing() as db:
+        with self._transaction("IMMEDIATE") as db:
             participant = _by_code(db, code)
             db.execute("DELETE FROM participants WHERE number = ?", (participant.number,))
             db.execute("UPDATE study SET withdrawn = withdrawn + 1")
@@ -290,7 +290,7 @@ class Store:
           The participants by number, their votes by participant and trial, and the number of
           participants who have withdrawn.
         """
-        with self._reading() as db:
+        with self._transaction() as db:
             participants = [
                 Participant(*row)
                 for row in db.execute(
@@ -346,7 +346,7 @@ class Store:
 
     def _bind(self) -> None:
         # study.json may be changed until somebody takes part.
-        with self._writing() as db:
+        with self._transaction("IMMEDIATE") as db:
             sha256, withdrawn = db.execute("SELECT sha256, withdrawn FROM study").fetchone()
             if sha256 == self._study.sha256:
                 return
@@ -376,21 +376,11 @@ class Store:
             raise RequestRejected("each video has to be played to its end before the vote")
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        # Exclusive of other writers; on the disk when the block has ended.
-        with self._transaction("BEGIN IMMEDIATE") as db:
-            yield db
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._transaction("BEGIN") as db:
-            yield db
-
-    @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, mode: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
+        # IMMEDIATE: excludes other writers. On the disk when the block has ended.
         try:
             with self._lock:
-                self._db.execute(begin)
+                self._db.execute(f"BEGIN {mode}")
                 try:
                     yield self._db
                     self._db.execute("COMMIT")
@@ -402,17 +392,6 @@ class Store:
                 f"{self._path}: cannot be read or written ({error}), nothing was stored; check whether"
                 " the disk is full or the file damaged"
             ) from error
-
-
-def _connect(path: pathlib.Path) -> sqlite3.Connection:
-    try:
-        return sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-    except sqlite3.Error as error:
-        raise UserError(
-            f"{path}: cannot be opened ({error}); give a study in a folder you can write to"
-        ) from error
 
 
 def exists(study: Study) -> bool:

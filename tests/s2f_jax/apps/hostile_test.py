@@ -69,7 +69,7 @@ def test_what_no_page_says_closes_its_socket_alone(opened, messages):
         while told["type"] != "bye":
             assert told["type"] == "go"
             told = visitor.hear()
-        assert told["text"].startswith("This page sent what it never should (")
+        assert told["text"].startswith("The page sent an invalid message (")
         assert visitor.hear() == {"type": "closed", "code": 1008}
         other.face(PNG)
 
@@ -94,7 +94,7 @@ def test_a_voice_that_is_none(opened, fields, data):
             visitor.socket.send_bytes(data[start : start + 20000])
         while (told := visitor.hear()) and (isinstance(told, tuple) or told["type"] != "bye"):
             pass
-        assert "never should" in told["text"]
+        assert "invalid message" in told["text"]
 
 
 def test_two_videos_at_once_are_one_too_many(opened):
@@ -114,7 +114,7 @@ def test_who_never_stops_talking_is_told_so_and_keeps_nobody_waiting(opened, kin
             visitor.say(kind)
         while (told := visitor.hear())["type"] == "stopped":
             pass
-        assert "more messages than any should" in told["text"]
+        assert "too many messages" in told["text"]
         assert visitor.hear() == {"type": "closed", "code": 1008}
         other.face(PNG)
 
@@ -140,7 +140,7 @@ class Deaf:
 
 
 def test_who_asks_and_does_not_listen_takes_no_memory(animator, run_folder, monkeypatch):
-    monkeypatch.setattr(session, "_PER_MINUTE", 10_000)
+    monkeypatch.setattr(session, "_MAX_PER_MINUTE", 10_000)
     service = DemoService(animator, marks.mark(run_folder, 0, {}), DemoLimits(stalled_seconds=30))
 
     async def visit(socket):

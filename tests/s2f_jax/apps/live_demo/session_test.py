@@ -233,7 +233,7 @@ def test_nothing_spoken_is_told(opened):
     with opened()() as visitor:
         visitor.speak()
         visitor.say("end")
-        assert "Nothing was heard" in visitor.hear_of("error")["text"]
+        assert "No audio was recorded" in visitor.hear_of("error")["text"]
 
 
 def test_a_full_house_says_so_until_somebody_leaves(opened):
@@ -245,7 +245,7 @@ def test_a_full_house_says_so_until_somebody_leaves(opened):
             with visit() as three:
                 assert three.hear() == {
                     "type": "full",
-                    "text": "All 2 places are taken: wait here until one is free.",
+                    "text": "All 2 places are taken. This page connects as soon as one is free.",
                 }
                 assert three.hear() == {"type": "closed", "code": 1013}
             two.face(PNG)  # The others notice nothing.
@@ -257,7 +257,7 @@ def test_who_says_nothing_leaves_the_place(opened):
     visit = opened(DemoLimits(idle_seconds=1, sessions=1))
     with visit() as visitor:
         visitor.hear()
-        assert "Nothing came for 1 s" in visitor.hear_of("bye")["text"]
+        assert "You were inactive for 1 s" in visitor.hear_of("bye")["text"]
         assert visitor.hear() == {"type": "closed", "code": 1000}
     with visit() as visitor:
         assert visitor.hear()["type"] == "welcome"

@@ -78,7 +78,7 @@ def test_a_voice_that_waits_says_by_how_much(start, monkeypatch):
     assert status["frames"] == 1
 
 
-def test_what_breaks_is_told_and_ends_this_talk_alone(start, monkeypatch, capsys):
+def test_what_breaks_is_told_and_ends_this_video_alone(start, monkeypatch, capsys):
     def broken(self, sink, bulk=True):
         raise RuntimeError("nobody knows why")
 
@@ -86,11 +86,11 @@ def test_what_breaks_is_told_and_ends_this_talk_alone(start, monkeypatch, capsys
     other, sent, finished = start(from_file=True)
     for each in (made, other):
         each.add_audio(sound(1))
-        each.end()
+        each.end_audio()
     with monkeypatch.context() as patched:
         patched.setattr(Live, "step", broken)
         assert made.step(only_job=True) is False
-    assert done == [made] and "Something broke" in made.failure
+    assert done == [made] and "The server failed" in made.failure
     assert "nobody knows why" in capsys.readouterr().err
     made.step(only_job=True)
     assert done == [made]  # Once.

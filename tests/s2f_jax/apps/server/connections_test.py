@@ -118,7 +118,7 @@ def test_who_is_one_too_many_is_told_so_in_a_sentence():
 
 
 def test_a_socket_that_is_not_read_ends_with_its_session(monkeypatch):
-    monkeypatch.setattr(connections, "_UNREAD", 1)
+    monkeypatch.setattr(connections, "_CLOSE_SECONDS", 1)
     with serve() as (port, known), contextlib.ExitStack() as stack:
         key = base64.b64encode(bytes(16))
         opened(

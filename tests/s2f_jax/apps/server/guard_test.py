@@ -76,7 +76,7 @@ def test_the_host_is_a_name_of_this_machine(listening, host, known):
     visitor = client(listening)
     answer = visitor.get("/", headers={"host": host})
     assert answer.status_code == (200 if known else 403)
-    assert known or "use the address that was printed" in answer.text
+    assert known or "use the printed address" in answer.text
     origin = {"host": host, "origin": f"http://{host}"}
     assert talks(visitor, "ws://127.0.0.1:8000", **origin) is known
 

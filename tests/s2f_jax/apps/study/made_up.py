@@ -29,7 +29,8 @@ def study(folder, kind="preference", clips=4, catches=0, parts=1, participants=1
     for clip in range(catches):
         sides = video(900 + 2 * clip, REAL, f"x{clip}"), video(901 + 2 * clip, FROZEN, f"x{clip}")
         pairs.append(VideoPair(f"c{clip + 1}", *sides, catch=True))
-    told = {
+    settings = {
+        "sha256": "",
         "kind": kind,
         "created": "2026-01-02T03:04:05+00:00",
         "version": "0.1.0",
@@ -39,10 +40,11 @@ def study(folder, kind="preference", clips=4, catches=0, parts=1, participants=1
         "question": "Which one?",
         "consent": "I agree.",
         "exclusion": ExclusionRule(1 if catches else 0, True, kind == "preference"),
-        "pairs": pairs,
-        "participants": participants,
-    }
-    (folder / document.FILE).write_text(document.study_json(**(told | fields)))
+        "pairs": {pair.name: pair for pair in pairs},
+    } | fields
+    trial_lists = document.make_trial_lists(settings["seed"], pairs, parts, participants)
+    made = document.Study(folder, trial_lists=trial_lists, **settings)
+    (folder / document.FILE).write_text(document.study_json(made))
     return document.read_study(folder)
 
 

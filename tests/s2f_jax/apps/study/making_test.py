@@ -197,7 +197,7 @@ def test_stopped_in_the_middle_it_leaves_nothing(new, tmp_path, monkeypatch, cap
     def stop(of, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stimuli, "freeze", stop)
+    monkeypatch.setattr(stimuli, "freeze_stimulus", stop)
     assert new() == 130
     assert "interrupted; no partial output was left" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -241,19 +241,28 @@ def test_question_and_consent_of_one_s_own(new, tmp_path):
         ({"methods": "ours={ours},base=none"}, "--methods=none is not a folder; give one with"),
         ({"methods": "ours={ours},base={empty}"}, "has no video in it; give a folder of .avi"),
         ({"truth": "{empty}"}, "empty has no video in it"),
-        ({"truth": "{ours}", "methods": "ours={real},base={real}"}, "--truth: has no video 's4' (2"),
+        (
+            {"truth": "{ours}", "methods": "ours={real},base={real}"},
+            "--truth: has no video 's4' (2",
+        ),
         (
             {"methods": "ours={ours},base={real}"},
             "base has a video 's4' and ours has none (2 names",
         ),
         ({"kind": "turing"}, "a Turing test compares one method with the real videos; make"),
-        ({"kind": "turing", "methods": "ours={ours}", "parts": 4}, "cannot be divided into 4 parts with as many"),
+        (
+            {"kind": "turing", "methods": "ours={ours}", "parts": 4},
+            "cannot be divided into 4 parts with as many",
+        ),
         ({"kind": "turing", "methods": "ours={ours}", "clips": 3}, "give --clips=2"),
         ({"kind": "turing", "methods": "ours={ours}", "catches": 2}, "a Turing test has none"),
         ({"kind": "turing", "methods": "ours={ours}", "against": "ours"}, "leave it out of a"),
         ({"kind": "poll"}, "--kind=poll: must be one of preference, turing"),
         ({"truth": None}, "--truth: is required by `study new`; see --help"),
-        ({"against": "theirs"}, "--against=theirs: is not a method to compare with; give ours, base"),
+        (
+            {"against": "theirs"},
+            "--against=theirs: is not a method to compare with; give ours, base",
+        ),
         ({"parts": 3}, "--parts=3: must be one of 1, 2, 4"),
         ({"seed": -1}, "--seed=-1: must be at least 0"),
         ({"clips": 5}, "--clips=5: must be in [1, 4]"),
@@ -317,7 +326,10 @@ def _soft(path):
         (_of_zeros, "base/s1.mp4: is silent; give a video with sound"),
         (_damaged, "base/s1.mp4: cannot be played ("),
         (lambda path: path.write_text("no video"), "base/s1.mp4: cannot be played ("),
-        (_longer, "48x64 pixels, 0.48 s, {base}/s1.mp4 has 48x64 pixels, 0.52 s: cut both to the same"),
+        (
+            _longer,
+            "48x64 pixels, 0.48 s, {base}/s1.mp4 has 48x64 pixels, 0.52 s: cut both to the same",
+        ),
         (_larger, "{base}/s1.mp4 has 50x64 pixels, 0.48 s: give both the same size"),
         (_of_another_clip, "s1.mp4 have different sound (correlation"),
         (_soft, "the sound of {base}/s1.mp4 is 6.0 dB quieter than that of"),

@@ -198,7 +198,10 @@ def test_why_somebody_is_left_out_is_in_the_csv(tmp_path):
         (["export", "--study=none"], "none/study.json: cannot be read"),
         (["report"], "required flags are missing: --study"),
         (["vote", "--study=none"], "action=vote: must be one of new, serve, report, export"),
-        (["report", "--study=none", "--clips=3"], "--clips: is a flag of `study new`; a study cannot be changed"),
+        (
+            ["report", "--study=none", "--clips=3"],
+            "--clips: is a flag of `study new`; a study cannot be changed",
+        ),
         (["new", "--study=none"], "--kind: is required by `study new`; see --help"),
         (["new", "--study=none", "--output=x"], "--output=x: is not a flag of `study new`"),
         (["report", "--study=none", "--fast"], "--fast: is not a flag of this command"),

@@ -120,7 +120,9 @@ def test_what_is_no_vote_is_refused(opened, trial, choice, plays, ms, said):
 def test_a_full_study_says_so_and_a_withdrawn_slot_is_free_again(opened):
     people = [opened.register() for _ in range(8)]
     assert [who.trial_list for who in people] == list(range(8))
-    with pytest.raises(store.RequestRejected, match="this study is full: it was planned for 8 participants"):
+    with pytest.raises(
+        store.RequestRejected, match="this study is full: it was planned for 8 participants"
+    ):
         opened.register()
     opened.withdraw(people[5].code)
     new = opened.register()
@@ -141,7 +143,9 @@ def test_a_slot_in_which_nobody_voted_for_an_hour_is_given_again_once_none_is_fr
     agreed_long_ago(opened, people[1], people[4], people[5])
     assert opened.register().trial_list == 7  # Which is free.
     assert [opened.register().trial_list for _ in range(2)] == [4, 5]
-    with pytest.raises(store.RequestRejected, match="this study is full: it was planned for 8 participants"):
+    with pytest.raises(
+        store.RequestRejected, match="this study is full: it was planned for 8 participants"
+    ):
         opened.register()
     with pytest.raises(store.UnknownCode, match="no participant of this study has that code"):
         opened.add_vote(people[4].code, 0, "left", [1, 1], 0)
@@ -248,7 +252,9 @@ def test_a_full_disk_is_told_and_what_was_confirmed_stays(tmp_path):
         pages = opened._db.execute("PRAGMA page_count").fetchone()[0]
         opened._db.execute(f"PRAGMA max_page_count = {pages + 2}")
         confirmed = []
-        with pytest.raises(UserError, match="is full.*, nothing was stored; check whether the disk"):
+        with pytest.raises(
+            UserError, match="is full.*, nothing was stored; check whether the disk"
+        ):
             for _ in range(500):
                 confirmed.append(opened.register())
         assert 10 < len(confirmed) < 500 and opened.read_all()[0] == confirmed
