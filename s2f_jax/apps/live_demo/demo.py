@@ -65,7 +65,7 @@ def demo(
             mark,
             limits,
             example=(picture, audio) if picture.is_file() and audio.is_file() else None,
-            keep=keep_folder,
+            keep_folder=keep_folder,
             badge=badge,
             files_only=files_only,
         )

@@ -27,38 +27,29 @@ from s2f_jax.provenance.marks import Mark
 Result = TypeVar("Result")
 
 
+@dataclasses.dataclass(eq=False)
 class DemoService:
     """The model and the threads that serve all visitors, until `close`.
 
-    Args:
+    Attributes:
       animator: The model.
       mark: Provenance of videos from this model.
       limits: How much visitors may take.
       example: A picture and an audio file to try the model with; None: there are none.
-      keep: Folder to keep every video and its picture in; None: none is kept.
+      keep_folder: Folder to keep every video and its picture in; None: none is kept.
       badge: Whether videos carry a small visible mark that they are synthetic.
       files_only: Whether pages ask for no microphone and no camera.
-
-    Attributes:
-      animator: The model.
-      limits: How much visitors may take.
-      scheduler: Runs the videos in the making.
     """
 
-    def __init__(
-        self,
-        animator: Animator,
-        mark: Mark,
-        limits: DemoLimits,
-        *,
-        example: tuple[pathlib.Path, pathlib.Path] | None = None,
-        keep: pathlib.Path | None = None,
-        badge: bool = False,
-        files_only: bool = False,
-    ):
-        self.animator, self.limits = animator, limits
-        self._mark, self._example, self._keep, self._badge = mark, example, keep, badge
-        self._files_only = files_only
+    animator: Animator
+    mark: Mark
+    limits: DemoLimits
+    example: tuple[pathlib.Path, pathlib.Path] | None = None
+    keep_folder: pathlib.Path | None = None
+    badge: bool = False
+    files_only: bool = False
+
+    def __post_init__(self):
         self.scheduler = RoundRobinScheduler()
         # One thread: the face model must not be shared, and a large picture takes memory.
         self._reader = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="reading")
@@ -101,17 +92,17 @@ class DemoService:
         height, width = animator.size
         return {
             "type": "welcome",
-            "model": str(self._mark.model["run"]),
-            "step": int(self._mark.model["step"]),
+            "model": str(self.mark.model["run"]),
+            "step": int(self.mark.model["step"]),
             "width": width,
             "height": height,
             "fps": animator.fps,
             "rate": animator.rate,
             "look_ahead_s": _look_ahead_samples(animator) / animator.rate,
             "limits": dataclasses.asdict(self.limits),
-            "example": self._example is not None,
-            "kept": self._keep is not None,
-            "files_only": self._files_only,
+            "example": self.example is not None,
+            "kept": self.keep_folder is not None,
+            "files_only": self.files_only,
         }
 
     async def in_reader(self, read: Callable[[], Result]) -> Result:
@@ -137,9 +128,9 @@ class DemoService:
         Raises:
           UserError: The model comes without one.
         """
-        if self._example is None:
+        if self.example is None:
             raise UserError("This model comes without an example: choose a file of your own.")
-        path = self._example[kind == "sound"]
+        path = self.example[kind == "sound"]
         return uploads.Upload(path.name, await self.in_reader(path.read_bytes))
 
     def new_video(
@@ -169,9 +160,9 @@ class DemoService:
             self.animator,
             face,
             rate,
-            dataclasses.replace(self._mark, seed=seed, inputs=inputs),
+            dataclasses.replace(self.mark, seed=seed, inputs=inputs),
             from_file=sound is not None,
-            badge=self._badge,
+            badge=self.badge,
             send=send,
             done=done,
         )
@@ -185,8 +176,8 @@ class DemoService:
         Raises:
           UserError: It cannot be written.
         """
-        if self._keep is not None:
-            await asyncio.to_thread(_write, self._keep, video)
+        if self.keep_folder is not None:
+            await asyncio.to_thread(_write, self.keep_folder, video)
 
 
 def warm_up(animator: Animator) -> None:

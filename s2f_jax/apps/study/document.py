@@ -315,13 +315,13 @@ def _parse(folder: epath.Path, sha256: str, contents: Mapping[str, Any]) -> Stud
 
 def _format_entry(key: str, value: Any) -> str:
     dump = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False)
-    if key in ("pairs", "videos"):  # A study has hundreds: one a line.
-        inner = ",\n".join(f"  {dump(name)}: {dump(of)}" for name, of in value.items())
-        return f" {dump(key)}: {{\n{inner}\n }}"
-    if key == "slots":
-        inner = ",\n".join(f"  {dump(of)}" for of in value)
-        return f" {dump(key)}: [\n{inner}\n ]"
-    return f" {dump(key)}: {dump(value)}"
+    if key not in ("pairs", "videos", "slots"):
+        return f" {dump(key)}: {dump(value)}"
+    # A study has hundreds of these: one a line.
+    if isinstance(value, list):
+        return f" {dump(key)}: [\n" + ",\n".join(f"  {dump(of)}" for of in value) + "\n ]"
+    lines = (f"  {dump(name)}: {dump(of)}" for name, of in value.items())
+    return f" {dump(key)}: {{\n" + ",\n".join(lines) + "\n }"
 
 
 def _without_name(video: StudyVideo) -> dict[str, Any]:

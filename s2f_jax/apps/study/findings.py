@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -122,18 +123,16 @@ def _comparison(
     def won(response: TrialResponse) -> bool:
         return response.chosen.method == a
 
-    def compares(response: TrialResponse) -> bool:
-        return _methods(response) == (a, b)
-
-    def a_is_at(position: int) -> Predicate:
-        return lambda one: compares(one) and one.trial.videos[position].method == a
+    def compares(response: TrialResponse, position: int | None = None) -> bool:
+        a_is_there = position is None or response.trial.videos[position].method == a
+        return a_is_there and _methods(response) == (a, b)
 
     return {
         "a": a,
         "b": b,
         **_share(participants, won, compares),
         "sides": {
-            side: _share(participants, won, a_is_at(position))
+            side: _share(participants, won, lambda one, p=position: compares(one, p))
             for position, side in enumerate(("left", "right"))
         },
         "pairs": [
@@ -146,14 +145,10 @@ def _comparison(
 
 
 def _analyze_turing(study: Study, participants: Participants) -> dict[str, Any]:
-    def correct(response: TrialResponse) -> bool:
-        return response.correct
+    correct, real = operator.attrgetter("correct"), operator.attrgetter("showed_real")
 
     def says_real(response: TrialResponse) -> bool:
         return response.vote.choice == "real"
-
-    def real(response: TrialResponse) -> bool:
-        return response.showed_real
 
     def generated(response: TrialResponse) -> bool:
         return not response.showed_real

@@ -136,7 +136,7 @@ def test_nothing_is_kept_unless_that_was_asked_for(opened, tmp_path, monkeypatch
     for keep in (None, tmp_path / "kept"):
         if keep:
             keep.mkdir()
-        with opened(keep=keep)() as visitor:
+        with opened(keep_folder=keep)() as visitor:
             assert visitor.hear()["kept"] is bool(keep)
             visitor.face(PNG, "../escape.png")
             *_, video = visitor.spoken_file(wav_bytes(noise(3200)), name="/etc/passwd")
