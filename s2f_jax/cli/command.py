@@ -162,10 +162,10 @@ def load_config(flags: Mapping[str, Any], overrides: Sequence[str]) -> Any:
       UserError: There is none, or it is invalid.
     """
     from s2f_jax.config import read
-    from s2f_jax.tasks import task
+    from s2f_jax.tasks import registry
 
     config = read.load_config(flags.get("config"), overrides)
-    task.build(config)
+    registry.build(config)
     return config
 
 
