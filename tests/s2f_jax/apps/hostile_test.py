@@ -65,11 +65,11 @@ def test_what_no_page_says_closes_its_socket_alone(opened, messages):
         visitor.hear()
         for message in messages:
             send(visitor, message)
-        told = visitor.hear()
-        while told["type"] != "bye":
-            assert told["type"] == "go"
-            told = visitor.hear()
-        assert told["text"].startswith("The page sent an invalid message (")
+        reply = visitor.hear()
+        while reply["type"] != "bye":
+            assert reply["type"] == "go"
+            reply = visitor.hear()
+        assert reply["text"].startswith("The page sent an invalid message (")
         assert visitor.hear() == {"type": "closed", "code": 1008}
         other.face(PNG)
 
@@ -92,9 +92,9 @@ def test_a_voice_that_is_none(opened, fields, data):
         visitor.say("speak", **fields)
         for start in range(0, len(data), 20001):
             visitor.socket.send_bytes(data[start : start + 20000])
-        while (told := visitor.hear()) and (isinstance(told, tuple) or told["type"] != "bye"):
+        while (reply := visitor.hear()) and (isinstance(reply, tuple) or reply["type"] != "bye"):
             pass
-        assert "invalid message" in told["text"]
+        assert "invalid message" in reply["text"]
 
 
 def test_two_videos_at_once_are_one_too_many(opened):
@@ -112,9 +112,9 @@ def test_who_never_stops_talking_is_told_so_and_keeps_nobody_waiting(opened, kin
         visitor.hear()
         for _ in range(1000):
             visitor.say(kind)
-        while (told := visitor.hear())["type"] == "stopped":
+        while (reply := visitor.hear())["type"] == "stopped":
             pass
-        assert "too many messages" in told["text"]
+        assert "too many messages" in reply["text"]
         assert visitor.hear() == {"type": "closed", "code": 1008}
         other.face(PNG)
 
@@ -157,8 +157,8 @@ def test_text_of_a_visitor_is_given_back_as_text(opened):
     name = '<img src=x onerror="alert(1)">.png'
     with opened()() as visitor:
         visitor.hear()
-        told = visitor.upload("face", b"none", name)
-        assert name in told["text"]  # The page puts it where nothing is markup.
+        reply = visitor.upload("face", b"none", name)
+        assert name in reply["text"]  # The page puts it where nothing is markup.
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Visitor:
         self.times.append(time.perf_counter() - begun)
         return answer.status, data
 
-    def told(self, path, message):
+    def reply(self, path, message):
         status, data = self.ask(f"/api/{path}", message)
         return status, json.loads(data)
 

@@ -90,11 +90,11 @@ class Visitor:
         return heard
 
     def face(self, png, name="face.png"):
-        told = self.upload("face", png, name)
-        assert told["type"] == "face", told
+        reply = self.upload("face", png, name)
+        assert reply["type"] == "face", reply
         kind, _, crop = self.hear()
         assert kind == messages.CROP
-        return told, crop
+        return reply, crop
 
     def speak(self, *pieces, rate=16000):
         """Comes, shows a face and begins to speak."""
@@ -106,10 +106,10 @@ class Visitor:
 
     def spoken_file(self, wav, seed=0, name="speech.wav"):
         """-> the sound as it is played [S] of int16, and what `result` returns."""
-        told = self.upload("sound", wav, name, seed=seed)
-        assert told["type"] == "sound", told
+        reply = self.upload("sound", wav, name, seed=seed)
+        assert reply["type"] == "sound", reply
         played = b""
-        while len(played) < 2 * told["samples"]:
+        while len(played) < 2 * reply["samples"]:
             kind, _, part = self.hear()
             assert kind == messages.SOUND
             played += part

@@ -71,9 +71,9 @@ class Page:
         return answer.json()
 
     def join(self, key="k" * 32):
-        told = self.ask("join", key=key)
-        self.code = told["code"]
-        return told
+        reply = self.ask("join", key=key)
+        self.code = reply["code"]
+        return reply
 
     def show(self):
         """As a page does, which loads the videos, and those that come next."""

@@ -66,12 +66,12 @@ def browser(folder):
 @pytest.fixture
 def page(browser, address):
     """A page that is connected, and in the end has said nothing of errors."""
-    page = browsers.new_page(browser, told := [])
+    page = browsers.new_page(browser, messages := [])
     page.goto(address)
     page.wait_for_selector("#connection[data-state=open]", timeout=30_000)
     yield page
     page.context.close()
-    assert told == []
+    assert messages == []
 
 
 def choose_face(page, run, folder):

@@ -50,13 +50,13 @@ def test_a_sound_at_any_rate_is_one_that_browsers_play(opened, rate, played_at):
         visitor.hear()
         visitor.face(PNG)
         sound = (9000 * np.sin(2 * np.pi * 200 * t)).astype(np.int16)
-        told = visitor.upload("sound", wav_bytes(sound, rate), seed=0)
+        reply = visitor.upload("sound", wav_bytes(sound, rate), seed=0)
         played = b""
-        while len(played) < 2 * told["samples"]:
+        while len(played) < 2 * reply["samples"]:
             played += visitor.hear()[2]
         _, _, report, _ = visitor.result()
-    assert told["rate"] == played_at
-    assert -(-told["samples"] * 25 // played_at) <= report["frames"]
+    assert reply["rate"] == played_at
+    assert -(-reply["samples"] * 25 // played_at) <= report["frames"]
     heard = np.frombuffer(played, "<i2")[played_at // 8 : played_at // 4]
     expected = 9000 * np.sin(
         2 * np.pi * 200 * np.arange(played_at // 8, played_at // 4) / played_at
@@ -143,10 +143,10 @@ def test_nothing_is_kept_unless_that_was_asked_for(opened, tmp_path, monkeypatch
         files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
         assert [path.suffix for path in files] == ([".mp4", ".json", ".png"] if keep else [])
     assert files[0].read_bytes() == video and files[2].read_bytes() == PNG
-    said = marks.read_marks(files[0])
-    assert said.unchanged and json.loads(files[1].read_text())["video"]["frames"] == 5
-    assert said.sidecar["inputs"]["image"]["file"] == "escape.png"
-    assert said.sidecar["inputs"]["audio"]["file"] == "passwd"
+    stated = marks.read_marks(files[0])
+    assert stated.unchanged and json.loads(files[1].read_text())["video"]["frames"] == 5
+    assert stated.sidecar["inputs"]["image"]["file"] == "escape.png"
+    assert stated.sidecar["inputs"]["audio"]["file"] == "passwd"
 
 
 def test_what_is_not_wanted_stops_and_the_next_one_is_whole(opened):
@@ -172,7 +172,7 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
 
 
 @pytest.mark.parametrize(
-    ("limits", "kind", "data", "said"),
+    ("limits", "kind", "data", "expected"),
     [
         ({}, "face", b"no picture", "not a JPEG, PNG, WebP or BMP picture; give"),
         ({}, "face", PNG[: len(PNG) // 2], "bad.bin breaks off in the middle; give"),
@@ -196,16 +196,16 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
         ({"upload_mb": 1}, "sound", bytes(2_000_000), "2.0 MB, more than the limit of 1 MB"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_the_visit_goes_on(opened, limits, kind, data, said):
+def test_a_mistake_is_a_sentence_and_the_visit_goes_on(opened, limits, kind, data, expected):
     import re
 
     with opened(DemoLimits(**limits))() as visitor:
         visitor.hear()
         visitor.face(PNG)
         fields = {"seed": 0} if kind == "sound" else {}
-        told = visitor.upload(kind, data, "bad.bin", **fields)
-        assert told["type"] == "error" and told["about"] == kind
-        assert re.search(said, told["text"]), told
+        reply = visitor.upload(kind, data, "bad.bin", **fields)
+        assert reply["type"] == "error" and reply["about"] == kind
+        assert re.search(expected, reply["text"]), reply
         *_, report, _ = visitor.spoken_file(wav_bytes(noise(8000)))
         assert report["frames"] == 13
 
@@ -218,8 +218,8 @@ def test_a_list_of_other_files_is_no_sound(opened, tmp_path, playlist):
     with opened()() as visitor:
         visitor.hear()
         visitor.face(PNG)
-        told = visitor.upload("sound", playlist.format(tmp_path / "private.wav").encode(), seed=0)
-        assert told["type"] == "error" and "cannot be decoded" in told["text"]
+        reply = visitor.upload("sound", playlist.format(tmp_path / "private.wav").encode(), seed=0)
+        assert reply["type"] == "error" and "cannot be decoded" in reply["text"]
 
 
 def test_a_voice_beyond_the_limit_is_cut_there(opened):

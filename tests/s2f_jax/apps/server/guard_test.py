@@ -153,7 +153,7 @@ def test_a_place_that_others_reach_has_a_token():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("127.0.0.1", 70000, None, None, None), "--port=70000: must be in .1, 65535."),
         (
@@ -167,6 +167,6 @@ def test_a_place_that_others_reach_has_a_token():
         (("127.0.0.1", 0, None, "c.pem", "k.pem"), "c.pem --tls_key=k.pem: cannot be read"),
     ],
 )
-def test_what_cannot_be_listened_on_is_told(arguments, said):
-    with pytest.raises(UserError, match=said):
+def test_what_cannot_be_listened_on_is_told(arguments, expected):
+    with pytest.raises(UserError, match=expected):
         serving.listen(*arguments)

@@ -34,9 +34,9 @@ def stored(visit):
 
 def test_somebody_votes_on_every_trial_in_order_and_has_finished(visit, page):
     for trial in range(6):
-        told = page.show()
-        assert told["number"] == trial and len(told["videos"]) == 2
-        assert len(told["next"]) == (2 if trial < 5 else 0)
+        reply = page.show()
+        assert reply["number"] == trial and len(reply["videos"]) == 2
+        assert len(reply["next"]) == (2 if trial < 5 else 0)
         visit.clock.now += 7
         progress = page.vote(trial, "right", (1, 1)).json()
         assert progress == {"code": page.code, "answered": trial + 1, "trials": 6}
@@ -115,8 +115,8 @@ def test_the_same_vote_again_changes_nothing_and_another_one_is_refused(visit, p
     visit.clock.now += 7
     answers = [page.vote(0).json() for _ in range(3)]
     assert answers[0] == answers[1] == answers[2] and stored(visit) == [(0, "left")]
-    said = refused(page.vote(0, "right"), 409, "refused")
-    assert "already answered with 'left'" in said and stored(visit) == [(0, "left")]
+    error = refused(page.vote(0, "right"), 409, "refused")
+    assert "already answered with 'left'" in error and stored(visit) == [(0, "left")]
 
 
 def test_the_last_vote_again_is_one_vote(visit, page):
@@ -164,7 +164,7 @@ def test_who_withdraws_is_gone_and_so_are_their_videos(visit, page):
 def test_a_page_is_told_neither_methods_nor_catch_pairs_nor_anybody_elses_code(visit, page):
     other = visit()
     other.join("o" * 32)
-    told, names = [page.client.get("/api/study").text], set()
+    texts, names = [page.client.get("/api/study").text], set()
     for trial in range(6):
         answer = page.post("show", code=page.code)
         assert answer.json().keys() == {"number", "videos", "next"}
@@ -172,8 +172,8 @@ def test_a_page_is_told_neither_methods_nor_catch_pairs_nor_anybody_elses_code(v
         names |= {*answer.json()["videos"]}
         page.show()
         visit.clock.now += 7
-        told += [answer.text, page.vote(trial).text]
-    text = "".join(told)
+        texts += [answer.text, page.vote(trial).text]
+    text = "".join(texts)
     assert len(names) == 12 and other.code not in text
     secrets = {"ours", "base", REAL, FROZEN, "catch", "clip", "x0", "sha256", visit.made.sha256}
     secrets |= {*visit.made.pairs} | {v.name for p in visit.made.pairs.values() for v in (p.a, p.b)}
@@ -192,14 +192,14 @@ def test_videos_are_those_of_the_trial_from_left_to_right(visit, page):
 
 
 def test_a_video_comes_in_ranges_and_tells_nothing_of_its_file(visit, page):
-    told = []
+    headers = []
     for name in page.show()["videos"]:
         answer = page.client.get(f"/video/{name}", headers={"range": "bytes=4-8"})
         assert answer.status_code == 206 and answer.content == b"bytes"
         assert answer.headers["content-type"] == "video/mp4"
         assert answer.headers.pop("etag") == f'"{name}"'
-        told.append(dict(answer.headers))
-    assert told[0] == told[1]
+        headers.append(dict(answer.headers))
+    assert headers[0] == headers[1]
 
 
 def test_the_same_video_has_other_names_for_others_and_old_names_end(visit, page):
@@ -275,8 +275,8 @@ def test_a_full_house_is_told_and_the_silent_make_place(tmp_path):
         first, second, third = visit(), visit(), visit()
         first.join("a" * 32)
         second.join("b" * 32)
-        said = refused(third.post("join", key="c" * 32), 503, "full")
-        assert said.startswith("All 2 places of this study are taken:")
+        error = refused(third.post("join", key="c" * 32), 503, "full")
+        assert error.startswith("All 2 places of this study are taken:")
         assert len(visit.store.read_all()[0]) == 2  # Nobody's slot was spent.
         visit.clock.now += 40
         second.show()
@@ -300,8 +300,8 @@ def test_who_has_finished_gives_their_place_to_another(tmp_path):
 def test_a_study_without_a_free_slot_says_so(tmp_path):
     with served(tmp_path, participants=1) as visit:
         visit().join("a" * 32)
-        said = refused(visit().post("join", key="b" * 32), 409, "refused")
-    assert "this study is full: it was planned for 1 participants" in said
+        error = refused(visit().post("join", key="b" * 32), 409, "refused")
+    assert "this study is full: it was planned for 1 participants" in error
 
 
 def test_whose_place_was_given_on_is_told_and_may_begin_anew(tmp_path):

@@ -43,7 +43,7 @@ def test_a_turing_test_has_as_many_real_as_generated_and_no_clip_twice(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         ('"seed": 7', '"seed": 8', "its slots are not those that its seed, pairs and parts give"),
         ('"parts": 1', '"parts": 2', "are not those that its seed"),
@@ -57,13 +57,13 @@ def test_a_turing_test_has_as_many_real_as_generated_and_no_clip_twice(tmp_path)
         ("{", "[", "is damaged .JSONDecodeError"),
     ],
 )
-def test_a_file_that_does_not_fit_is_told(tmp_path, old, new, said):
+def test_a_file_that_does_not_fit_is_told(tmp_path, old, new, expected):
     made_up.study(tmp_path)
     path = tmp_path / "study.json"
     changed = path.read_text().replace(old, new, 2 if "v0" in old else 1)
     assert changed != path.read_text()
     path.write_text(changed)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=expected):
         document.read_study(tmp_path)
 
 

@@ -48,13 +48,13 @@ def study(folder, kind="preference", clips=4, catches=0, parts=1, participants=1
     return document.read_study(folder)
 
 
-def answer(opened, made, choose, people=1, upto=None, ms=1000):
+def answer(opened, made, choose, people=1, max_trials=None, ms=1000):
     """Lets people vote -> their codes; choose(person, trial) gives the answer."""
     codes = []
     for person in range(people):
         who = opened.register()
         codes.append(who.code)
-        for number, trial in enumerate(made.trials(who.trial_list)[:upto]):
+        for number, trial in enumerate(made.trials(who.trial_list)[:max_trials]):
             plays = [1] * len(trial.videos)
             opened.add_vote(who.code, number, choose(person, trial), plays, ms)
     return codes

@@ -35,10 +35,10 @@ def new(tmp_path, videos):
 
 
 @pytest.fixture
-def told(new, tmp_path, capsys):
+def error_of(new, tmp_path, capsys):
     """Runs it where it must fail -> its one sentence."""
 
-    def told(**flags):
+    def error_of(**flags):
         before = sorted(tmp_path.rglob("*"))
         assert new(**flags) == 2
         error = capsys.readouterr().err
@@ -46,7 +46,7 @@ def told(new, tmp_path, capsys):
         assert sorted(tmp_path.rglob("*")) == before
         return error
 
-    return told
+    return error_of
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def copied(tmp_path, videos):
 
 
 @pytest.mark.parametrize("task", ["serve", "report", "export"])
-def test_a_remote_study_is_refused(told, capsys, task):
+def test_a_remote_study_is_refused(error_of, capsys, task):
     cure = "--study=gs://bucket/study: must be a local folder"
-    assert cure in told(study="gs://bucket/study")
+    assert cure in error_of(study="gs://bucket/study")
     assert main.dispatch(["study", task, "--study=gs://bucket/study"]) == 2
     assert cure in capsys.readouterr().err
 
@@ -186,8 +186,12 @@ def test_no_name_and_no_tag_tells_whose_a_video_is(new, tmp_path, videos, copied
 
 def test_a_sidecar_s_mark_is_kept_without_names_of_files(new, tmp_path, videos, copied):
     ours = copied("ours")
-    told = {"synthetic": True, "seed": 3, "inputs": {"audio": {"file": "ada.wav", "sha256": "5"}}}
-    (ours / "s0.mp4.json").write_text(json.dumps(told | {"video": {"file": "s0.mp4"}}))
+    sidecar = {
+        "synthetic": True,
+        "seed": 3,
+        "inputs": {"audio": {"file": "ada.wav", "sha256": "5"}},
+    }
+    (ours / "s0.mp4.json").write_text(json.dumps(sidecar | {"video": {"file": "s0.mp4"}}))
     assert new(methods=f"ours={ours},base={videos.base}") == 0
     mark = document.read_study(tmp_path / "study").pairs["p1"].a.mark
     assert mark == {"synthetic": True, "seed": 3, "inputs": {"audio": {"sha256": "5"}}}
@@ -231,7 +235,7 @@ def test_question_and_consent_of_one_s_own(new, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "expected"),
     [
         ({"methods": "ours={ours}"}, "must be two methods or more to compare"),
         ({"methods": "ours={ours},ours={base}"}, "--methods: names ours twice"),
@@ -275,11 +279,11 @@ def test_question_and_consent_of_one_s_own(new, tmp_path):
         ({"study": "{empty}"}, "empty: exists already; give the name of a new folder"),
     ],
 )
-def test_what_does_not_fit_is_told(told, tmp_path, videos, flags, said):
+def test_what_does_not_fit_is_told(error_of, tmp_path, videos, flags, expected):
     (tmp_path / "empty").mkdir()
     places = {**vars(videos), "empty": tmp_path / "empty"}
     filled = {k: v.format(**places) if isinstance(v, str) else v for k, v in flags.items()}
-    assert said in told(**filled)
+    assert expected in error_of(**filled)
 
 
 def _silent(path):
@@ -320,7 +324,7 @@ def _soft(path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (_silent, "base/s1.mp4: has no sound; give a video with sound"),
         (_of_zeros, "base/s1.mp4: is silent; give a video with sound"),
@@ -336,23 +340,23 @@ def _soft(path):
         (_late, "the sound of {base}/s1.mp4 is 100 ms late relative to that of"),
     ],
 )
-def test_a_video_that_does_not_fit_is_told(told, videos, copied, spoil, said):
+def test_a_video_that_does_not_fit_is_told(error_of, videos, copied, spoil, expected):
     base = copied("base")
     spoil(base / "s1.mp4")
-    assert said.format(base=base) in told(methods=f"ours={videos.ours},base={base}")
+    assert expected.format(base=base) in error_of(methods=f"ours={videos.ours},base={base}")
 
 
-def test_a_truth_that_says_it_is_synthetic_is_told(told, copied, videos):
+def test_a_truth_that_says_it_is_synthetic_is_told(error_of, copied, videos):
     real = copied("real")
     (real / "s2.mpg.json").write_text(json.dumps({"synthetic": True}))
-    sentence = told(kind="turing", methods=f"ours={videos.ours}", truth=real)
+    sentence = error_of(kind="turing", methods=f"ours={videos.ours}", truth=real)
     assert "s2.mpg: is marked as synthetic; give recordings as --truth" in sentence
 
 
-def test_a_consent_that_is_no_text_is_told(told, tmp_path):
+def test_a_consent_that_is_no_text_is_told(error_of, tmp_path):
     (tmp_path / "consent").write_bytes(b"\xff\xfe\x00")
-    assert "must be a text file in UTF-8" in told(consent=tmp_path / "consent")
+    assert "must be a text file in UTF-8" in error_of(consent=tmp_path / "consent")
     (tmp_path / "consent").write_text(" \n")
-    assert "is empty; give the text that participants agree to" in told(
+    assert "is empty; give the text that participants agree to" in error_of(
         consent=tmp_path / "consent"
     )

@@ -92,7 +92,7 @@ def test_a_code_that_is_nobody_s_is_refused(opened, code):
 
 
 @pytest.mark.parametrize(
-    ("trial", "choice", "plays", "ms", "said"),
+    ("trial", "choice", "plays", "ms", "expected"),
     [
         (4, "left", [1, 1], 0, "trial 4: must be in .0, 3."),
         (-1, "left", [1, 1], 0, "trial -1: must be"),
@@ -110,9 +110,9 @@ def test_a_code_that_is_nobody_s_is_refused(opened, code):
         (0, "left", [1, 1], 1.5, "ms 1.5: must be a time in milliseconds"),
     ],
 )
-def test_what_is_no_vote_is_refused(opened, trial, choice, plays, ms, said):
+def test_what_is_no_vote_is_refused(opened, trial, choice, plays, ms, expected):
     who = opened.register()
-    with pytest.raises(store.RequestRejected, match=said):
+    with pytest.raises(store.RequestRejected, match=expected):
         opened.add_vote(who.code, trial, choice, plays, ms)
     assert opened.read_all()[1] == []
 

@@ -37,10 +37,10 @@ def browser():
 @pytest.fixture
 def opened(browser):
     """A function that opens an address in a browser of its own; none has said anything of errors."""
-    contexts, told = [], []
+    contexts, messages = [], []
 
     def opened(address, size=WIDE):
-        page = browsers.new_page(browser, told, size)
+        page = browsers.new_page(browser, messages, size)
         contexts.append(page.context)
         page.goto(address)
         return page
@@ -50,7 +50,7 @@ def opened(browser):
         context.close()
     # Browsers tell what a server refuses, and that it is not there.
     expected = ("status of 40", "ERR_INTERNET_DISCONNECTED")
-    assert [line for line in told if not any(part in line for part in expected)] == []
+    assert [line for line in messages if not any(part in line for part in expected)] == []
 
 
 def agree(page):
