@@ -6,16 +6,6 @@ from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.cli.command import Command, Flags, flag, reject_extra
 from s2f_jax.cli.flags import BADGE, LISTEN, MODEL, limit_flags, pop_limits
 
-_LIMITS = {
-    "upload_mb": "most megabytes of a picture or an audio file",
-    "megapixels": "most megapixels of a picture",
-    "sound_seconds": "longest video, in seconds",
-    "sessions": "most visitors at once",
-    "idle_seconds": "seconds without a message after which a visitor's place is free",
-    "stalled_seconds": "seconds that a visitor may take to read what is sent",
-    "request_seconds": "seconds that a connection may take to send a request",
-}
-
 
 def run(flags: Flags, extra: Sequence[str]) -> int:
     """Serves the page.
@@ -42,7 +32,7 @@ COMMAND = Command(
         flag("--keep DIR", "keep every video and its picture there; default: none"),
         BADGE,
         flag("--files_only", "do not ask for microphone and camera"),
-        *limit_flags(DemoLimits, _LIMITS),
+        *limit_flags(DemoLimits),
     ),
     summary="serve a web page where a picture speaks with the visitor's voice",
     example="--checkpoint=runs/grid --port=8000",

@@ -1,7 +1,7 @@
 """Flags that several commands share."""
 
 import dataclasses
-from collections.abc import Mapping
+import re
 from typing import TypeVar
 
 from s2f_jax.apps.server.limits import PageLimits
@@ -42,19 +42,20 @@ LISTEN = (
 Limits = TypeVar("Limits", bound=PageLimits)
 
 
-def limit_flags(limits: type[PageLimits], descriptions: Mapping[str, str]) -> list[Flag]:
+def limit_flags(limits: type[PageLimits]) -> list[Flag]:
     """Declares a flag for each field of a dataclass of limits.
 
     Args:
-      limits: The dataclass, whose defaults the help shows.
-      descriptions: What each field limits.
+      limits: The dataclass; its defaults and the Attributes of its docstring are shown in the help.
 
     Returns:
       The flags.
     """
+    documentation = "\n".join(kind.__doc__ or "" for kind in reversed(limits.__mro__))
+    descriptions = dict(re.findall(r"^ +(\w+): (.+)\.$", documentation, re.MULTILINE))
     return [
-        flag(f"--{name} N", f"{description}; default: {getattr(limits, name)}", type=int)
-        for name, description in descriptions.items()
+        flag(f"--{f.name} N", f"{descriptions[f.name]}; default: {f.default}", type=int)
+        for f in dataclasses.fields(limits)
     ]
 
 

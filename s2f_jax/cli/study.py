@@ -7,15 +7,6 @@ from s2f_jax.apps.study.limits import StudyLimits
 from s2f_jax.cli.command import Command, Flag, Flags, flag, reject_extra
 from s2f_jax.cli.flags import LISTEN, limit_flags, pop_limits
 
-_LIMITS = {
-    "people": "most participants at once",
-    "idle_seconds": "seconds without a request after which a place is given to whoever waits",
-    "requests_per_minute": "most requests of a participant a minute",
-    "arrivals_per_minute": "most new participants and mistyped codes a minute from one address",
-    "body_bytes": "most bytes of a request",
-    "body_seconds": "seconds that a request's body may take to arrive",
-    "request_seconds": "seconds that a connection may take to send a request",
-}
 # The flags of one action alone.
 _OWN_FLAGS: dict[str, Sequence[Flag]] = {
     "new": (
@@ -57,7 +48,7 @@ _OWN_FLAGS: dict[str, Sequence[Flag]] = {
         flag("--question TEXT", "question asked in each trial"),
         flag("--consent FILE", "text that participants agree to; default: ours"),
     ),
-    "serve": (*LISTEN, *limit_flags(StudyLimits, _LIMITS)),
+    "serve": (*LISTEN, *limit_flags(StudyLimits)),
     "report": (),
     "export": (),
 }

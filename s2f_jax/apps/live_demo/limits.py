@@ -12,11 +12,11 @@ class DemoLimits(PageLimits):
     """How much of this machine the visitors of the live demo may take; each at least 1.
 
     Attributes:
-      upload_mb: Megabytes of a picture or an audio file.
-      megapixels: Of a picture; each takes 6 MB while it is decoded, 30 if it is transparent.
-      sound_seconds: Seconds of one video.
-      sessions: Visitors at once.
-      stalled_seconds: Seconds that a visitor may take to read what is sent.
+      upload_mb: most megabytes of a picture or an audio file.
+      megapixels: most megapixels of a picture; decoding takes 6 MB for each, 30 if transparent.
+      sound_seconds: longest video, in seconds.
+      sessions: most visitors at once.
+      stalled_seconds: seconds that a visitor may take to read what is sent.
     """
 
     upload_mb: int = 25

@@ -10,9 +10,11 @@ from data_pipelines.common.errors import UserError
 class PageLimits:
     """Limits that every page has; those of one page are fields of a subclass, each at least 1.
 
+    The help of the command line shows the descriptions below.
+
     Attributes:
-      idle_seconds: Seconds without a message after which a visitor's place is free for another.
-      request_seconds: Seconds that a connection may take to send a request.
+      idle_seconds: seconds without a message after which a visitor's place is free for another.
+      request_seconds: seconds that a connection may take to send a request.
 
     Raises:
       UserError: A limit is less than 1.
