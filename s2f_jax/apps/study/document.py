@@ -221,7 +221,9 @@ def study_json(study: Study) -> str:
         },
         "slots": [" ".join(entries) for entries in study.trial_lists],
     }
-    return "{\n" + ",\n".join(_format_entry(key, of) for key, of in contents.items()) + "\n}\n"
+    return (
+        "{\n" + ",\n".join(_format_entry(key, entry) for key, entry in contents.items()) + "\n}\n"
+    )
 
 
 def local_folder(folder: epath.PathLike) -> epath.Path:
@@ -288,8 +290,8 @@ def read_study(folder: epath.PathLike) -> Study:
 
 def _parse(folder: epath.Path, sha256: str, contents: Mapping[str, Any]) -> Study:
     videos = {
-        name: StudyVideo(name=name, **{k: v for k, v in of.items() if k != "file"})
-        for name, of in contents["videos"].items()
+        name: StudyVideo(name=name, **{k: v for k, v in entry.items() if k != "file"})
+        for name, entry in contents["videos"].items()
     }
     if not all(re.fullmatch(r"v\d+", name) for name in videos):
         raise ValueError("a video's name is not v and a number")  # It becomes a path.
@@ -305,8 +307,8 @@ def _parse(folder: epath.Path, sha256: str, contents: Mapping[str, Any]) -> Stud
         methods=tuple(contents["methods"]),
         exclusion=exclusion,
         pairs={
-            name: VideoPair(name, videos[of["a"]], videos[of["b"]], of["catch"])
-            for name, of in contents["pairs"].items()
+            name: VideoPair(name, videos[entry["a"]], videos[entry["b"]], entry["catch"])
+            for name, entry in contents["pairs"].items()
         },
         trial_lists=tuple(tuple(entries.split()) for entries in contents["slots"]),
         **{k: contents[k] for k in ("kind", "version", "seed", "parts", "question", "consent")},
@@ -319,8 +321,8 @@ def _format_entry(key: str, value: Any) -> str:
         return f" {dump(key)}: {dump(value)}"
     # A study has hundreds of these: one a line.
     if isinstance(value, list):
-        return f" {dump(key)}: [\n" + ",\n".join(f"  {dump(of)}" for of in value) + "\n ]"
-    lines = (f"  {dump(name)}: {dump(of)}" for name, of in value.items())
+        return f" {dump(key)}: [\n" + ",\n".join(f"  {dump(entry)}" for entry in value) + "\n ]"
+    lines = (f"  {dump(name)}: {dump(entry)}" for name, entry in value.items())
     return f" {dump(key)}: {{\n" + ",\n".join(lines) + "\n }"
 
 

@@ -84,10 +84,12 @@ def html(report: Mapping[str, Any]) -> str:
         .get_template("study.html")
         .render(
             **_context(report),
-            by_clip=[_by_clip(of["pairs"], f"{of['a']} over {of['b']}") for of in comparisons]
+            by_clip=[
+                _by_clip(item["pairs"], f"{item['a']} over {item['b']}") for item in comparisons
+            ]
             or [_labels_by_clip(main["clips"])],
             plots=[
-                *(_sorted_shares(of["voters"], f"votes for {of['a']}") for of in comparisons),
+                *(_sorted_shares(item["voters"], f"votes for {item['a']}") for item in comparisons),
                 *(
                     [_sorted_shares(main["voters"], "labelled correctly")]
                     if not comparisons
@@ -127,29 +129,30 @@ def _rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             for key, (title, short) in titles.items()
         ]
     rows = []
-    for ours, all_of in zip(main["comparisons"], everyone["comparisons"], strict=True):
-        title = f"{ours['a']} over {ours['b']}"
-        rows.append({"title": title, "lead": True, "main": ours, "everyone": all_of})
+    for included, unfiltered in zip(main["comparisons"], everyone["comparisons"], strict=True):
+        title = f"{included['a']} over {included['b']}"
+        rows.append({"title": title, "lead": True, "main": included, "everyone": unfiltered})
         for side in ("left", "right"):
-            on_side = {"main": ours["sides"][side], "everyone": all_of["sides"][side]}
-            short = f"with {ours['a']} {side}"
+            on_side = {"main": included["sides"][side], "everyone": unfiltered["sides"][side]}
+            short = f"with {included['a']} {side}"
             rows.append({"title": f"{title}, {short}", "short": short, "lead": False, **on_side})
     sides = {"main": main["left"], "everyone": everyone["left"]}
     return [*rows, {"title": "the left video", "lead": False, **sides}]
 
 
 def _by_clip(pairs: Sequence[Mapping[str, Any]], title: str) -> dict[str, Any]:
-    ordered = sorted(pairs, key=lambda of: (of["share"] is None, -(of["share"] or 0)))
-    rows = [{"title": of["clip"], **of} for of in ordered]
+    ordered = sorted(pairs, key=lambda item: (item["share"] is None, -(item["share"] or 0)))
+    rows = [{"title": item["clip"], **item} for item in ordered]
     return {"title": title, "rows": rows[:_MAX_CLIPS], "more": max(len(rows) - _MAX_CLIPS, 0)}
 
 
 def _labels_by_clip(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     # First the generated videos that are most often called real.
     chart = _by_clip(
-        [{"clip": of["clip"], **of["generated"]} for of in clips], "generated videos called real"
+        [{"clip": item["clip"], **item["generated"]} for item in clips],
+        "generated videos called real",
     )
-    real = {of["clip"]: of["real"] for of in clips}
+    real = {item["clip"]: item["real"] for item in clips}
     return chart | {"rows": [row | {"other": real[row["title"]]} for row in chart["rows"]]}
 
 
