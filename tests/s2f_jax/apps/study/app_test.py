@@ -322,8 +322,8 @@ def test_whose_place_was_given_on_is_told_and_may_begin_anew(tmp_path):
 
 def test_the_same_key_after_the_server_began_anew_is_the_same_person(visit):
     first = visit().join("a" * 32)
-    room = StudyService(visit.made, visit.store, StudyLimits())
-    assert room.join("a" * 32, "").code == first["code"] and len(visit.store.read_all()[0]) == 1
+    service = StudyService(visit.made, visit.store, StudyLimits())
+    assert service.join("a" * 32, "").code == first["code"] and len(visit.store.read_all()[0]) == 1
 
 
 def test_a_class_behind_one_address_gets_in_and_a_flood_does_not(tmp_path):
