@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl import flags, logging
 
 from data_pipelines.common.download import user_cache
-from data_pipelines.common.errors import STOPPED, TrainingFailed, UserError, printable
+from data_pipelines.common.errors import STOPPED, TrainingFailed, UserError, make_printable
 from s2f_jax.cli import commands
 
 # Errors that any system call with a file name of the user may raise.
@@ -43,7 +43,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     name = arguments[0] if has_name else "train"
     if name not in commands.COMMANDS:
         known = ", ".join(commands.COMMANDS)
-        return _report(f"{printable(name)}: is not a command; give one of {known}", 2)
+        return _report(f"{make_printable(name)}: is not a command; give one of {known}", 2)
     command = commands.COMMANDS[name]
     try:
         return command.run(*command.parse(name, arguments[has_name:]))
@@ -51,12 +51,12 @@ def dispatch(arguments: Sequence[str]) -> int:
         partial = "; no partial output was left" if command.atomic else ""
         return _report(f"interrupted{partial}", _INTERRUPTED)
     except UserError as error:
-        return _report(printable(error), 2)
+        return _report(make_printable(error), 2)
     except TrainingFailed as error:
         return _report(f"{error}", 1)
     except OSError as error:
         if error.errno in _BAD_NAME and error.filename is not None:
-            path = printable(os.fsdecode(error.filename))
+            path = make_printable(os.fsdecode(error.filename))
             return _report(f"{path}: cannot be used ({error.strerror}); give another name", 2)
         if error.errno in _NO_SPACE:
             path = error.filename or "the disk"

@@ -13,7 +13,7 @@ COMMAND = Command(
         flag(
             "--format",
             "format of standard input or of a raw file, mono; default: detected, WAV or else s16le",
-            dest="form",
+            dest="audio_format",
             choices="s2f_jax.render.audio_sources:FORMATS",
         ),
         flag(

@@ -18,7 +18,7 @@ from s2f_jax.apps.live_demo.uploads import UploadedFace
 from s2f_jax.apps.server import messages
 from s2f_jax.inference.animator import Animator
 from s2f_jax.provenance.marks import Mark
-from s2f_jax.render.live import Live
+from s2f_jax.render.live import LiveGeneration
 
 _MAX_UNSENT = 50  # Frames: generation waits for a visitor who reads slowly.
 _STATUS_SECONDS = 0.5
@@ -27,7 +27,7 @@ Message = dict[str, Any] | bytes
 
 
 class FrameSender(VideoWriter):
-    """A sink (video_sinks.Sink) that sends each frame to a page and encodes it into an mp4.
+    """A sink (video_sinks.VideoSink) that sends each frame to a page and encodes it into an mp4.
 
     Args:
       animator: The model, which fixes size and frame rate.
@@ -53,20 +53,20 @@ class FrameSender(VideoWriter):
         self._badge = mark.badge if badge else None
 
     @property
-    def out(self) -> int:
+    def frames_out(self) -> int:
         """Number of frames sent."""
-        return self.frames
+        return self.frame_count
 
-    def show(self, picture: np.ndarray) -> None:
+    def write_frame(self, frame: np.ndarray) -> None:
         """Sends and encodes a frame.
 
         Args:
-          picture: uint8 [H, W, 3] RGB.
+          frame: uint8 [H, W, 3] RGB.
         """
         if self._badge is not None:
-            picture = self._badge(picture[None])[0]
-        self._send(messages.pack(messages.FRAME, images.encode_jpeg(picture), self.out))
-        super().show(picture)
+            frame = self._badge(frame[None])[0]
+        self._send(messages.pack(messages.FRAME, images.encode_jpeg(frame), self.frames_out))
+        super().write_frame(frame)
 
     @property
     def video(self) -> bytes:
@@ -88,7 +88,7 @@ class LiveVideo:
       send: Called by the thread of the steps with each message to the page.
       done: Called by that thread once, in the end, also if it failed or was stopped.
       stopped: Whether it was cancelled.
-      report: Figures of the whole video (live.Live.report), once it is done.
+      report: Figures of the whole video (live.LiveGeneration.report), once it is done.
       failure: Why it failed, a sentence; empty: it did not.
     """
 
@@ -110,7 +110,7 @@ class LiveVideo:
         self._audio_ended: float | None = None
         self._finished = False
         self._samples = self._unsent = 0
-        self._live: Live | None = None
+        self._live: LiveGeneration | None = None
         self._sender: FrameSender | None = None
         self._last_status = time.monotonic()
 
@@ -167,7 +167,7 @@ class LiveVideo:
             traceback.print_exc()
             self.failure = "The server failed; its console shows the error."
         if self._sender is not None:
-            self._sender.abandon()
+            self._sender.abort()
         return self._finish()
 
     def _generate(
@@ -181,22 +181,22 @@ class LiveVideo:
             self._sender = FrameSender(
                 self.animator, self.rate, self.mark, self.badge, self._send_frame
             )
-            self._live = Live(
+            self._live = LiveGeneration(
                 self.animator, self.face.still, self.rate, self.mark.seed, self.from_file
             )
         live, sender = self._live, self._sender
         for arrival, samples in arrived:
             self._samples += len(samples)
-            live.hear(arrival, samples, sender)
+            live.receive(arrival, samples, sender)
         if full:
             return False  # `frame_sent` is followed by the next step.
-        generated = (only_job and live.step(sender)) or live.step(sender, bulk=False)
+        generated = (only_job and live.step(sender)) or live.step(sender, allow_chunk=False)
         if generated or ended is None:
             self._send_status(live)
             return generated
         if not self._samples:
             raise UserError("No audio was recorded: speak before you finish.")
-        live.end(ended, sender)
+        live.finish(ended, sender)
         self.report = live.report()
         return self._finish()
 
@@ -210,8 +210,8 @@ class LiveVideo:
             self._unsent += 1
         self.send(self, frame)
 
-    def _send_status(self, live: Live) -> None:
+    def _send_status(self, live: LiveGeneration) -> None:
         now = time.monotonic()
         if now - self._last_status >= _STATUS_SECONDS:
             self._last_status = now
-            self.send(self, {"type": "status", "behind_s": live.behind, **live.report()})
+            self.send(self, {"type": "status", "behind_s": live.backlog, **live.report()})

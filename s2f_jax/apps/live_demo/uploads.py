@@ -93,7 +93,7 @@ def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> Uploade
             " pixels, which is used as it is."
         )
     portrait = Portrait("This picture", picture, faces[0], len(faces))
-    still, transform = portrait.still(animator)
+    still, transform = portrait.crop(animator)
     height, width = animator.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
     if transform is not None:
@@ -105,7 +105,7 @@ def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> Uploade
         "height": picture.shape[0],
         "corners": (corners + 0.5).round(2).tolist(),
         "aligned": aligned,
-        "doubts": [f"{doubt[0].upper()}{doubt[1:]}." for doubt in portrait.doubts(animator)],
+        "doubts": [f"{doubt[0].upper()}{doubt[1:]}." for doubt in portrait.warnings(animator)],
     }
     return UploadedFace(upload, still, message)
 
@@ -125,9 +125,9 @@ def read_sound(upload: Upload, limits: DemoLimits) -> UploadedSound:
     """
     parts: list[np.ndarray] = []
     with contextlib.closing(SoundFile(upload.name, upload.data)) as file:
-        for part in file.parts():
+        for part in file.chunks():
             parts.append(part)
-            if file.heard > limits.sound_seconds * file.rate:
+            if file.samples_decoded > limits.sound_seconds * file.rate:
                 raise UserError(
                     f"The audio of {upload.name} is longer than {limits.sound_seconds} s: choose a"
                     " shorter file."

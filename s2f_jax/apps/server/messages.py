@@ -20,7 +20,7 @@ To the page:
   go        about: the server is ready for its bytes
   sound     rate, samples: of the file, as a browser plays it; its PCM comes in parts
   frame     a JPEG, as soon as it is generated
-  status    live.Live.report, and behind_s: seconds of audio that wait
+  status    live.LiveGeneration.report, and behind_s: seconds of audio that wait
   done      the final report; bytes: of the mp4, which comes in parts
   stopped   the cancelled video has ended
   error     text, about: face, sound, or keep; a mistake that the visitor can fix

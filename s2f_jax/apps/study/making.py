@@ -92,8 +92,8 @@ def create_study(
     catches = catches if catches is not None else 3 if kind == "preference" else 0
     _check_numbers(kind, seed, parts, catches, participants, failed_catches)
     consent_text = _read_text(consent) if consent is not None else None
-    videos_of = {name: files.videos_in(folder, "--methods") for name, folder in folders.items()}
-    real = files.videos_in(truth, "--truth")
+    videos_of = {name: files.list_videos(folder, "--methods") for name, folder in folders.items()}
+    real = files.list_videos(truth, "--truth")
     names = _select_clips(videos_of, real, seed, clips)
     if kind == "turing":
         _check_balance(len(names), parts)
@@ -252,12 +252,12 @@ def _inspect(paths: Mapping[VideoKey, epath.Path]) -> dict[VideoKey, Stimulus]:
 @contextlib.contextmanager
 def _atomic_folder(target: epath.Path) -> Iterator[epath.Path]:
     # Renamed to the target if the block ends well, removed if it does not.
-    with files.writing(target):
+    with files.explain_write_errors(target):
         part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
         (part / document.VIDEOS).mkdir(parents=True)
     try:
         yield part
-        with files.writing(target):
+        with files.explain_write_errors(target):
             part.rename(target)
     finally:
         if part.exists():
@@ -326,7 +326,7 @@ def _default_consent(kind: str, trials: int, longest: float) -> str:
 
 def _read_text(path: str) -> str:
     try:
-        text = files.existing(path, "text").read_text().strip()
+        text = files.require_file(path, "text").read_text().strip()
     except UnicodeDecodeError as error:
         raise UserError(f"--consent={path}: must be a text file in UTF-8") from error
     if not text:

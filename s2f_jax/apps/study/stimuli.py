@@ -75,15 +75,15 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
       UserError: It does not play to its end, or has no sound.
     """
     try:
-        with decode.opened(path) as container:
+        with decode.open_video(path) as container:
             pictures = video.VideoReader(container)
-            timed = pictures.pictures()
+            timed = pictures.frames()
             last_time, first = next(timed, (0.0, None))
             if first is None:
                 raise UserError(f"{path}: has no frames; give a video that can be played")
             for time, _ in timed:
                 last_time = time
-            height, width, _ = pictures.rgb(first).shape
+            height, width, _ = pictures.to_rgb(first).shape
             plays_everywhere = _plays_everywhere(container, first)
         samples, rate = decode.decode_sound(path, pictures.origin)
     except BadClip as error:
@@ -95,7 +95,7 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
     return Stimulus(
         path=path,
         sha256=download.file_digest(pathlib.Path(path), "sha256"),
-        frames=pictures.count,
+        frames=pictures.frame_count,
         fps=pictures.fps,
         seconds=last_time + 1 / pictures.fps,
         width=width,
@@ -156,8 +156,8 @@ def copy_stimulus(stimulus: Stimulus, target: str | os.PathLike) -> None:
     part = files.PartialFile(target)
     try:
         with (
-            decode.opened(stimulus.path) as source,
-            files.writing(target),
+            decode.open_video(stimulus.path) as source,
+            files.explain_write_errors(target),
             av.open(str(part.path), "w", format="mp4", options={"movflags": "faststart"}) as out,
         ):
             streams = source.streams.video[0], video.select_stream(source.streams.audio)
@@ -166,7 +166,7 @@ def copy_stimulus(stimulus: Stimulus, target: str | os.PathLike) -> None:
                 if packet.dts is not None:  # Each stream ends with an empty packet.
                     packet.stream = outputs[packet.stream.index]
                     out.mux(packet)
-        part.appear()
+        part.commit()
     finally:
         part.discard()
 
@@ -183,16 +183,16 @@ def freeze_stimulus(stimulus: Stimulus, target: str | os.PathLike) -> None:
 
 def _encode(stimulus: Stimulus, target: str | os.PathLike, still: bool = False) -> None:
     fps = fractions.Fraction(stimulus.fps).limit_denominator(65535)
-    with decode.opened(stimulus.path) as container:
+    with decode.open_video(stimulus.path) as container:
         pictures = video.VideoReader(container)
         frames = pictures.at_rate(stimulus.fps)
-        first = pictures.rgb(next(frames))
+        first = pictures.to_rgb(next(frames))
         sound, rate = decode.decode_sound(stimulus.path, pictures.origin)
         with VideoFile(target, stimulus.height, stimulus.width, fps, rate) as out:
-            out.sound(fit_length(sound, round(stimulus.seconds * rate)))
-            out.show(first)
+            out.write_audio(fit_length(sound, round(stimulus.seconds * rate)))
+            out.write_frame(first)
             for frame in frames:
-                out.show(first if still else pictures.rgb(frame))
+                out.write_frame(first if still else pictures.to_rgb(frame))
 
 
 def _plays_everywhere(container: av.container.InputContainer, frame: av.VideoFrame) -> bool:

@@ -7,7 +7,7 @@ from s2f_jax.apps.live_demo import talk, uploads
 from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.apps.server import messages
 from s2f_jax.provenance import marks
-from s2f_jax.render.live import Live
+from s2f_jax.render.live import LiveGeneration
 from tests.s2f_jax.apps.visitors import PNG, noise
 
 
@@ -79,7 +79,7 @@ def test_a_voice_that_waits_says_by_how_much(start, monkeypatch):
 
 
 def test_what_breaks_is_told_and_ends_this_video_alone(start, monkeypatch, capsys):
-    def broken(self, sink, bulk=True):
+    def broken(self, sink, allow_chunk=True):
         raise RuntimeError("nobody knows why")
 
     made, _, done = start(from_file=True)
@@ -88,7 +88,7 @@ def test_what_breaks_is_told_and_ends_this_video_alone(start, monkeypatch, capsy
         each.add_audio(sound(1))
         each.end_audio()
     with monkeypatch.context() as patched:
-        patched.setattr(Live, "step", broken)
+        patched.setattr(LiveGeneration, "step", broken)
         assert made.step(only_job=True) is False
     assert done == [made] and "The server failed" in made.failure
     assert "nobody knows why" in capsys.readouterr().err
