@@ -204,7 +204,7 @@ def test_a_sound_that_cannot_be_played_is_told(page, run, folder):
     )
     page.set_input_files("#sound-file", folder / "speech.wav")
     page.wait_for_selector("#sound-message:visible")
-    assert "cannot play the sound (no such rate)" in page.inner_text("#sound-message")
+    assert "cannot play the audio (no such rate)" in page.inner_text("#sound-message")
     page.wait_for_selector("#choose-sound:enabled")
 
 
