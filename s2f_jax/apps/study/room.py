@@ -72,7 +72,7 @@ class ActiveParticipant:
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
+class StudyProgress:
     """How far a participant is; the response of the API.
 
     Attributes:
@@ -132,7 +132,7 @@ class StudyService:
         self._requests = RateLimiter(limits.requests_per_minute, clock)
         self._arrivals = RateLimiter(limits.arrivals_per_minute, clock)
 
-    def join(self, key: str, address: str) -> Progress:
+    def join(self, key: str, address: str) -> StudyProgress:
         """Registers somebody who has agreed.
 
         Args:
@@ -156,7 +156,7 @@ class StudyService:
             self._activate(participant)
         return self._progress(self._find_active(participant.code, address))
 
-    def resume(self, code: str, address: str) -> Progress:
+    def resume(self, code: str, address: str) -> StudyProgress:
         """Returns a participant who has begun before to the study.
 
         Args:
@@ -200,7 +200,7 @@ class StudyService:
 
     def vote(
         self, code: str, address: str, trial: int, choice: str, plays: Sequence[int], ms: int
-    ) -> Progress:
+    ) -> StudyProgress:
         """Stores a vote permanently.
 
         Args:
@@ -363,12 +363,12 @@ class StudyService:
         with self._lock:
             active.answered.update(answered)
 
-    def _progress(self, active: ActiveParticipant) -> Progress:
+    def _progress(self, active: ActiveParticipant) -> StudyProgress:
         with self._lock:
             answered = len(active.answered)
         if answered == len(active.trials):  # They need no place any more.
             self._deactivate(active)
-        return Progress(active.participant.code, answered, len(active.trials))
+        return StudyProgress(active.participant.code, answered, len(active.trials))
 
     def _check_played(
         self, active: ActiveParticipant, trial: int, plays: Sequence[int], ms: int
