@@ -5,7 +5,6 @@ they agreed and finished. Any number of processes may have a store open at once.
 """
 
 import contextlib
-import dataclasses
 import datetime
 import hashlib
 import json
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.apps.study.document import FILE, Study
+from s2f_jax.apps.study.records import Participant, RequestRejected, UnknownCode, Vote
 
 FILE_NAME = "votes.sqlite"
 _BUSY_SECONDS = 30  # To wait for another process's write.
@@ -53,54 +53,6 @@ CREATE TABLE IF NOT EXISTS joins ( -- Apart, since older studies have none.
 INSERT INTO study SELECT '', 0 WHERE NOT EXISTS (SELECT * FROM study);
 COMMIT;
 """
-
-
-class RequestRejected(UserError):
-    """A participant's request that cannot be fulfilled; nothing was stored."""
-
-
-class UnknownCode(RequestRejected):
-    """No participant has such a code."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Participant:
-    """Somebody who agreed to take part.
-
-    Attributes:
-      number: 1, 2, ...; not given again after a withdrawal.
-      code: Their secret, to resume or to withdraw.
-      trial_list: Index of their trial list in the study ("slot" in the database).
-      consented: Date and time, UTC.
-      finished: When they gave their last vote; None: they have not.
-    """
-
-    number: int
-    code: str
-    trial_list: int
-    consented: str
-    finished: str | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Vote:
-    """A participant's answer to a trial.
-
-    Attributes:
-      participant: Number of the participant.
-      trial: Index in their trial list, from 0.
-      choice: One of the study's choices.
-      plays: How often each video of the trial was played to its end.
-      ms: Milliseconds from showing the trial to the vote.
-      at: Date and time, UTC.
-    """
-
-    participant: int
-    trial: int
-    choice: str
-    plays: tuple[int, ...]
-    ms: int
-    at: str
 
 
 class Store:
