@@ -1,4 +1,4 @@
-"""Whatever a folder of videos may hold: the right example, or a reason that a person understands."""
+"""Any file in a folder of videos gives the right example or an understandable reason."""
 
 import dataclasses
 import os
@@ -207,8 +207,8 @@ CASES = {
     "really an mp4.mpg": (written(container="mp4"), 25),
     "as grid.mpg": (mpg, 25),
     "mute.mp4": (written(sound=None), "no sound"),
-    "sound only.mp4": (sound_only, "no picture"),
-    "song.m4a": (song, "no picture"),
+    "sound only.mp4": (sound_only, "no video"),
+    "song.m4a": (song, "no video"),
     "two tracks, two pictures.mkv": (two_tracks, 25),
     "sound shorter.mp4": (written(sound_seconds=0.6), 25),
     "sound longer.mp4": (written(sound_seconds=3.0), 25),
@@ -262,7 +262,7 @@ CASES = {
         written(sound_seconds=1, seconds=600, times=[0.5 * t for t in range(1200)]),
         "longer than 30 s",
     ),
-    "stands still.mkv": (mkv(times=[0, 0.04, 2]), "stands still for 2.0 s at 0.04 s"),
+    "stands still.mkv": (mkv(times=[0, 0.04, 2]), "no new frame for 2.0 s at 0.04 s"),
     "name with ünïcode, 火 and\na new line.mp4": (written(), 25),
     "12:30 %d ?.mp4": (written(), 25),
     "link.mp4": (linked, 25),
@@ -301,7 +301,7 @@ def test_a_file_without_permission_is_named(tmp_path):
 def check(clip, frames):
     """As many frames, all of the upright face in its place, and the contract's other numbers."""
     raw = align_clip.RawClip("a", "s", None, "")
-    contract.check(align_clip.example(raw, clip, drawn_videos.FORM), drawn_videos.FORM)
+    contract.check_example(align_clip.make_example(raw, clip, drawn_videos.FORM), drawn_videos.FORM)
     assert len(clip.jpegs) == frames
     # The disc's radius is half the height, so 32 of 64 pixels; the chin 0.55 of that below.
     y, x = np.mgrid[:64, :48]
@@ -332,21 +332,21 @@ def test_a_member_of_a_zip(tmp_path, damage):
             drawn_videos.aligned(path, member="s1/a.mp4")
 
 
-def test_among_all_of_them_the_good_clips_are_unharmed(tmp_path, monkeypatch, capsys):
+def test_bad_files_do_not_harm_good_clips(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(landmarks, "FaceFinder", drawn_videos.Discs)
     monkeypatch.setattr(landmarks, "model_path", lambda: None)
     (tmp_path / "raw").mkdir()
-    raws = []
+    clips = []
     for number, (name, (write, _)) in enumerate(CASES.items()):
         write(tmp_path / "raw" / name)
         raw = drawn_videos.raw_clip(tmp_path / "raw" / name)
-        raws.append(dataclasses.replace(raw, id=f"s1_{number}"))
+        clips.append(dataclasses.replace(raw, id=f"s1_{number}"))
     cache = Cache(tmp_path / "cache", drawn_videos.FORM)
-    bad = worker_pool.align_all(raws, cache, workers=1)
-    for raw, (_, expected) in zip(raws, CASES.values(), strict=True):
+    bad = worker_pool.align_all(clips, cache, workers=1)
+    for raw, (_, expected) in zip(clips, CASES.values(), strict=True):
         if isinstance(expected, str):
             assert re.search(expected, bad.pop(raw.id)), raw.path.name
         else:
             check(cache.load(raw), expected)
     assert not bad and "Error" not in capsys.readouterr().out
-    assert cache.missing(raws) == []  # All was foreseen.
+    assert cache.missing(clips) == []  # No unexpected error.
