@@ -5,7 +5,7 @@ which is what a transposed convolution, the input gradient of a strided one and 
 of a transposed one become. So the two 4x4, stride 2 layers below state each other as gradients.
 On the CPU a layer with many positions and channels takes Winograd's form; without them, the dilated
 form is replaced by four plain phase convolutions or, where the maps are small or the channels few,
-by one matrix product. GPU and TPU get the plain forms. SPEED.md has what each form brought.
+by one matrix product. GPU and TPU get the plain forms. docs/explanations/speed.md has what each brought.
 
 Some forms first arrange the kernel. Training does that in each step; who uses the same weights again
 and again does it once (`arranged`).
