@@ -1,6 +1,6 @@
 """Every field there is, with its unit or constraint; the values are the paper's where it has one.
 
-Each departure is in the README's table "paper says / we chose", under the field's name.
+Each departure is in docs/explanations/paper-and-choices.md, under the field's name.
 """
 
 from typing import Any

@@ -196,11 +196,18 @@ def draw(theme: str) -> Figure:
 def main() -> None:
     """Writes both files beside this one; with --png, a picture of each to look at, too."""
     # The same bytes each time: fixed identifiers, no date.
-    plt.rcParams |= {"svg.hashsalt": "s2f_jax", "font.family": "DejaVu Sans"}
+    plt.rcParams |= {
+        "svg.hashsalt": "s2f_jax",
+        "svg.fonttype": "none",
+        "font.family": ["DejaVu Sans"],
+    }
     for theme in THEMES:
         figure = draw(theme).figure
         path = FOLDER / f"architecture-{theme}.svg"
         figure.savefig(path, transparent=True, metadata={"Date": None})
+        # Text stays text; where the font is missing, Verdana has the same widths.
+        svg = path.read_text().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+        path.write_text("".join(f"{line.rstrip()}\n" for line in svg.splitlines()))
         if "--png" in sys.argv:
             background = "white" if theme == "light" else "#0d1117"
             figure.savefig(f"/tmp/{path.stem}.png", dpi=110, facecolor=background)
