@@ -9,6 +9,7 @@ import importlib
 import logging
 import pathlib
 import re
+import sys
 import tokenize
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +33,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     Returns:
       The same, changed.
     """
+    sys.path.insert(0, str(ROOT))
     for entry in config.nav or []:
         if "Python API" in entry:
             entry["Python API"] = [f"{API}/index.md", *map(_nav_of, PACKAGES)]
@@ -81,6 +83,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return (
         markdown.replace("<!-- metrics -->", _metrics()) if "<!-- metrics" in markdown else markdown
     )
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Marks short code spans, which are not to be broken at a hyphen.
+
+    Args:
+      html: Of a page's text.
+      page: The page.
+      config: As mkdocs.yml has it.
+      files: Of the site.
+
+    Returns:
+      The same, with the class `short` on these spans.
+    """
+    del page, config, files
+    return re.sub(r"<code>([^<\n]{1,40})</code>", r'<code class="short">\1</code>', html)
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
@@ -280,19 +298,23 @@ def _comments_of(path: pathlib.Path) -> dict[str, str]:
             if token.type == tokenize.COMMENT:
                 alone = not source[token.start[0] - 1][: token.start[1]].strip()
                 (whole if alone else trailing)[token.start[0]] = token.string.lstrip("# ")
-    comments = {}
+    comments: dict[str, str] = {}
+    sections = {"c": ""}  # What a variable stands for: d = c.discriminators.frame = ConfigDict().
     nodes = [n for n in ast.walk(ast.parse("\n".join(source))) if isinstance(n, ast.Assign)]
     for node in sorted(nodes, key=lambda node: node.lineno):
-        name = ast.unparse(node.targets[0])
+        *names, target = map(ast.unparse, node.targets)
+        variable, _, field = target.partition(".")
+        if not field or variable not in sections:
+            continue
+        field = f"{sections[variable]}{field}"
+        sections |= dict.fromkeys(names, f"{field}.")
         lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
         found = [trailing[line] for line in lines if line in trailing]
         above = node.lineno - 1
         while above in whole:
             found.insert(0, whole[above])
             above -= 1
-        field = name.partition(".")[2]
-        if field and name.startswith("c.") and field not in comments:
-            comments[field] = " ".join(filter(None, found))
+        comments.setdefault(field, " ".join(filter(None, found)))
     return comments
 
 

@@ -190,10 +190,13 @@ def test_a_page_s_commands_have_flags_that_are_there(page):
         name = "train" if words[0].startswith("-") else words[0]
         if name not in COMMANDS:
             continue
-        flags = set()
-        COMMANDS[name].add_flags(lambda *names, **_: flags.update(names))  # noqa: B023
-        used = re.findall(r"(?<![\w-])(--\w+)", line)
-        assert set(used) <= flags | {"--help", "--config"}, f"s2f {line}"
+        choices = {"--help": None, "--config": None}
+        COMMANDS[name].add_flags(
+            lambda *names, **fields: choices.update(dict.fromkeys(names, fields.get("choices")))  # noqa: B023
+        )
+        for flag, value in re.findall(r"(?<![\w-])(--\w+)(?:=(\w+))?", line):
+            assert flag in choices, f"s2f {line}"
+            assert not value or value in (choices[flag] or [value]), f"s2f {line}"
 
 
 def test_the_readme_is_short_and_links_to_what_is_there():
