@@ -13,6 +13,7 @@ import sys
 import tokenize
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -155,9 +156,11 @@ def _nav_of(package: str) -> dict[str, list]:
             continue
         _, *inside = name.split(".")
         is_package = path.name == "__init__.py"
-        folder = inside[0] if len(inside) > 1 or (inside and is_package) else ""
-        label = "package" if is_package else ".".join(inside[1:] or inside)
-        (sections.setdefault(folder, []) if folder else pages).append({label: _page_of(name)})
+        folder = inside.pop(0) if len(inside) > (0 if is_package else 1) else ""
+        label = ".".join(inside) + " (package)" * is_package
+        (sections.setdefault(folder, []) if folder else pages).append(
+            {label.strip(): _page_of(name)}
+        )
     return {package: [*pages, *({name: inner} for name, inner in sections.items())]}
 
 
@@ -208,8 +211,7 @@ def _command_line() -> str:
         *(f"| [`{name}`](#{name}) | {_cell(c.summary)} |" for name, c in commands.items()),
     ]
     for name, command in commands.items():
-        parser = argparse.ArgumentParser(add_help=False)
-        command.add_flags(parser.add_argument)
+        actions = (a for a in parser_of(name)._actions if a.dest != "help")
         invoked = "s2f" if name == "train" else f"s2f {name}"
         lines += [
             "",
@@ -223,9 +225,38 @@ def _command_line() -> str:
             "",
             "| flag | | |",
             "|---|---|---|",
-            *map(_flag_row, parser._actions),
+            *map(_flag_row, actions),
         ]
     return "\n".join(lines) + "\n"
+
+
+class _Caught(BaseException):
+    """Carries the parser out of the program, past what it handles."""
+
+    def __init__(self, parser: argparse.ArgumentParser):
+        self.parser = parser
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser with which the program reads a command's flags.
+
+    Args:
+      command: Its name.
+
+    Returns:
+      The program's own, caught when it is about to parse.
+    """
+
+    def catch(parser: argparse.ArgumentParser, *_: Any) -> None:
+        raise _Caught(parser)
+
+    main = importlib.import_module("s2f_jax.main")
+    with mock.patch.object(argparse.ArgumentParser, "parse_known_args", catch):
+        try:
+            main.dispatch([command])
+        except _Caught as caught:
+            return caught.parser
+    raise RuntimeError(f"the command {command} has no parser")
 
 
 def _flag_row(action: argparse.Action) -> str:

@@ -1,6 +1,7 @@
 """What docs/ says can be done: the pages' code runs as it is written, and names what is there."""
 
 import functools
+import importlib.util
 import json
 import os
 import re
@@ -20,6 +21,9 @@ from tests import drawn_videos, tiny
 from tests.programs import ROOT
 
 DOCS = ROOT / "docs"
+HOOKS = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+hooks = importlib.util.module_from_spec(HOOKS)
+HOOKS.loader.exec_module(hooks)
 PAGES = sorted(DOCS.rglob("*.md"))
 COPIED = ("s2f_jax", "data_pipelines", "configs", "tests", "pyproject.toml")
 # The program with discs for faces, which need no landmark model; also in the workers it starts.
@@ -190,10 +194,9 @@ def test_a_page_s_commands_have_flags_that_are_there(page):
         name = "train" if words[0].startswith("-") else words[0]
         if name not in COMMANDS:
             continue
-        choices = {"--help": None, "--config": None}
-        COMMANDS[name].add_flags(
-            lambda *names, **fields: choices.update(dict.fromkeys(names, fields.get("choices")))  # noqa: B023
-        )
+        actions = hooks.parser_of(name)._actions
+        choices = {flag: action.choices for action in actions for flag in action.option_strings}
+        choices.setdefault("--config", None)
         for flag, value in re.findall(r"(?<![\w-])(--\w+)(?:=(\w+))?", line):
             assert flag in choices, f"s2f {line}"
             assert not value or value in (choices[flag] or [value]), f"s2f {line}"
