@@ -6,6 +6,7 @@ A new module, command, flag, config field, corpus or finding appears on the site
 import argparse
 import ast
 import importlib
+import itertools
 import logging
 import pathlib
 import re
@@ -377,28 +378,19 @@ def _findings() -> str:
     lines = [
         "# Findings",
         "",
-        "Surprises about public packages that this project met, one script each, in `findings/`."
-        " They run by themselves, outside of the tests.",
-        "",
-        "| script | |",
-        "|---|---|",
+        "Surprising behavior of public packages that this project met. Each is a script in `findings/`"
+        " that shows it with the released packages alone; none is part of the tests.",
     ]
-    scripts = sorted((ROOT / "findings").glob("*.sh"))
-    lines += [f"| `{path.name}` | {_cell(_first_comment(path))} |" for path in scripts]
-    if not scripts:
-        lines.append("| | none yet |")
+    for path in sorted((ROOT / "findings").glob("*.sh")):
+        first, _, rest = _first_comment(path).partition("\n")
+        lines += ["", f"## {path.stem}", "", _cell(first)]
+        if rest.strip():
+            lines += ["", "```", rest.strip("\n"), "```"]
     return "\n".join(lines) + "\n"
 
 
 def _first_comment(path: pathlib.Path) -> str:
     """The first block of comment lines of a shell script, below its `#!`."""
-    block = []
-    for line in path.read_text().splitlines():
-        if line.startswith("#!"):
-            continue
-        if not line.startswith("#"):
-            if block:
-                break
-            continue
-        block.append(line.lstrip("# "))
-    return " ".join(filter(None, block))
+    lines = path.read_text().splitlines()[1:]
+    block = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in block)
