@@ -82,8 +82,10 @@ def follow(page, folder):
 
 
 def run(commands, folder):
+    one_device = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ["XLA_FLAGS"])
     environment = os.environ | {
         "PYTHONPATH": str(folder),
+        "XLA_FLAGS": one_device,  # Which compiles faster.
         "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),
         "S2F_FACE_EMBEDDER": str(folder / "none"),  # Or it would be downloaded.
     }
