@@ -1,0 +1,1 @@
+"""Metrics of videos: arrays in, numbers out."""

@@ -73,7 +73,7 @@ class SyncScorer:
         self._unit = unit
         self._see, self._hear = (
             jax.jit(functools.partial(network.apply, variables, method=method))
-            for method in ("see", "hear")
+            for method in ("encode_frames", "encode_sound")
         )
         self.about = {
             "sync": (

@@ -1,0 +1,1 @@
+"""Scores of clips to the files and pages of a report."""
