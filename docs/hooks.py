@@ -5,6 +5,7 @@ A new module, command, flag, config field, corpus or finding appears on the site
 
 import argparse
 import ast
+import dataclasses
 import importlib
 import itertools
 import logging
@@ -359,8 +360,12 @@ def _metrics() -> str:
     better = {"higher": "higher", "lower": "lower", "one": "nearer to 1", "": ""}
     lines = ["| key | label | | unit | better |", "|---|---|---|---|---|"]
     for key, metric in labels.METRICS.items():
-        unit, wanted = metric.unit, better[metric.better]
-        lines.append(f"| `{key}` | {metric.label} | {_cell(metric.what)} | {unit} | {wanted} |")
+        shown = dataclasses.asdict(metric)
+        title, text = (
+            shown.get(a, shown.get(b)) for a, b in (("title", "label"), ("description", "what"))
+        )
+        wanted = better[metric.better]
+        lines.append(f"| `{key}` | {title} | {_cell(text)} | {metric.unit} | {wanted} |")
     return "\n".join(lines)
 
 
