@@ -14,7 +14,7 @@ from data_pipelines.common import download
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 
-SFACE = download.Model(
+SFACE = download.ModelFile(
     "face_recognition_sface_2021dec.onnx",
     "https://github.com/opencv/opencv_zoo/raw/main/models/face_recognition_sface/"
     "face_recognition_sface_2021dec.onnx",
@@ -59,7 +59,7 @@ class SFace(Embedder):
     name = "SFace (opencv_zoo, face_recognition_sface_2021dec)"
 
     def __init__(self):
-        path = download.cached_model(*SFACE)
+        path = download.cached_model(SFACE)
         found = download.file_digest(path, "sha256")
         if found != SFACE.sha256:
             raise UserError(
@@ -143,7 +143,7 @@ class OnnxEmbedder(Embedder):
         crops = np.stack(
             [
                 alignment.align(
-                    np.ascontiguousarray(image), alignment.similarity(five, target), size, size
+                    np.ascontiguousarray(image), alignment.fit_similarity(five, target), size, size
                 )
                 for image, five in zip(images, points, strict=True)
             ]

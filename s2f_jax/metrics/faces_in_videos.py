@@ -95,12 +95,7 @@ class FacesInVideos:
             for i, first in enumerate(firsts)
             for piece in np.split(np.flatnonzero(first), range(_FRAMES, first.sum(), _FRAMES))
         ]
-        found: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in pieces]
-        tasks = [videos[i][piece] for i, piece in pieces]
-        for number, result in self._pool.each(find_in_frames, tasks):
-            if isinstance(result, Exception):
-                raise result
-            found[number] = result
+        found = list(self._pool.map(find_in_frames, [videos[i][piece] for i, piece in pieces]))
         of_videos: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in videos]
         for (i, _), of_piece in zip(pieces, found, strict=True):
             of_videos[i] += of_piece
@@ -177,7 +172,7 @@ def _follow(found: Sequence[Sequence[face_landmarks.DetectedFace]]) -> np.ndarra
     landmarks = np.full((len(found), 68, 2), np.nan, np.float32)
     last, empty = None, 0
     for t, of_frame in enumerate(found):
-        face = tracking.nearest(of_frame, last, empty)
+        face = tracking.nearest_face(of_frame, last, empty)
         if face is None:
             empty += not of_frame
         else:

@@ -29,7 +29,7 @@ def read_mouths(height: int, width: int) -> bool:
 
     If not, motion.MouthProbe reads them better.
     """
-    _, outer_right, inner_right, inner_left, outer_left = alignment.canonical(height, width)
+    _, outer_right, inner_right, inner_left, outer_left = alignment.canonical_points(height, width)
     apart = (inner_left + outer_left) / 2 - (inner_right + outer_right) / 2
     return float(np.linalg.norm(apart)) >= _LARGE_ENOUGH
 

@@ -44,8 +44,8 @@ class ImageScorer:
         scores: dict[int, Scores] = {}
         for size, indices in by_size.items():
             lengths = [len(pairs[i].real) for i in indices]
-            of_longest = loader.padded(max(lengths)) * int(np.prod(size[:2]))
-            for batch in loader.by_length(lengths, max(1, self._pixels // of_longest)):
+            of_longest = loader.padded_length(max(lengths)) * int(np.prod(size[:2]))
+            for batch in loader.batch_by_length(lengths, max(1, self._pixels // of_longest)):
                 chosen = [indices[i] for i in batch]
                 scores |= zip(chosen, _score([pairs[i] for i in chosen]), strict=True)
         return [scores[i] for i in range(len(pairs))]
@@ -79,7 +79,7 @@ def _impossible(side: int) -> dict[str, Score]:
 
 def _batch(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """uint8 [B, T, H, W, 3] twice, mask bool [B, T]; B a power of two, since each is compiled."""
-    frames = loader.padded(max(len(pair.real) for pair in pairs))
+    frames = loader.padded_length(max(len(pair.real) for pair in pairs))
     rows = 1 << (len(pairs) - 1).bit_length()
     videos = np.zeros((2, rows, frames, *pairs[0].real.shape[1:]), np.uint8)
     mask = np.zeros((rows, frames), bool)

@@ -92,7 +92,7 @@ class SyncScorer:
     def see(self, video: np.ndarray) -> np.ndarray:
         """Aligned faces uint8 [T, H, W, 3] -> the code of every five in a row, [T - 4, features]."""
         # Few lengths, since each is compiled.
-        frames = np.zeros((1, loader.padded(len(video)), *video.shape[1:]), np.float32)
+        frames = np.zeros((1, loader.padded_length(len(video)), *video.shape[1:]), np.float32)
         frames[0, : len(video)] = video / np.float32(127.5) - 1
         return np.asarray(self._see(frames))[0, : len(video) - FRAMES + 1]
 
@@ -101,7 +101,7 @@ class SyncScorer:
         the codes of the same moments as `see`, [frames - 4, features]."""
         window, stride = sound_window(self.rate), self.rate // self.fps
         sound = to_mono_float(sound)
-        moments = loader.padded(frames)
+        moments = loader.padded_length(frames)
         padded = training_examples.cut_audio(sound, FRAMES // 2, moments, window, stride)
         windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
         return np.asarray(self._hear(windows))[: frames - FRAMES + 1]

@@ -56,12 +56,7 @@ def _new_pair(video: np.ndarray, number: int) -> Pair:
 
 
 def _results(pool: processes.WorkerPool, tasks: Sequence[np.ndarray]) -> list[float]:
-    results = []
-    for _, result in pool.each(_detector_alone, tasks):
-        if isinstance(result, Exception):
-            raise result
-        results.append(result)
-    return results
+    return list(pool.map(_detector_alone, tasks))
 
 
 def _detector_alone(frames: np.ndarray) -> float:
