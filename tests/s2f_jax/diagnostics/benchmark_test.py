@@ -97,7 +97,7 @@ def test_figures_are_compared_with_saved_ones(measured, tmp_path, capsys):
         (["--only=train,tests"], "there is no section 'tests'; give train, networks, generate"),
         (["--json=no/such.json"], "--json=no/such.json cannot be a file there"),
         (["--seconds=-1"], "--seconds=-1.0 is out of range: give 0 or more"),
-        (["--seconds=soon"], "invalid float value: 'soon'"),
+        (["--seconds=soon"], "--seconds=soon: must be a number"),
     ],
 )
 def test_what_cannot_be_used_is_told_before_any_work(flags, said, tmp_path, capsys, monkeypatch):
