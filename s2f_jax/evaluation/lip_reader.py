@@ -107,7 +107,7 @@ class LipReader:
         return [" ".join(map(self._spell, text.split())) for text in texts]
 
     def _nearest(self, word: str) -> str:
-        return min(self.vocabulary, key=lambda known: speech.errors(known, word).letter_edits)
+        return min(self.vocabulary, key=lambda known: speech.count_edits(known, word).letter_edits)
 
 
 def evaluate_lip_reader(
@@ -154,7 +154,7 @@ def evaluate(
         for i, clip, texts in zip(some, batch, _readings(reader, batch), strict=True):
             heard.append({"clip": clip.id, "speaker": clip.speaker, "said": said[i], **texts})
             for row, text in texts.items():
-                of_clip = speech.scores(said[i], text)
+                of_clip = speech.error_rate_scores(said[i], text)
                 rows[row].append(
                     ClipScores(row, clip.id, clip.speaker, of_clip.values, of_clip.weights)
                 )

@@ -91,6 +91,6 @@ def _shift_found(synchrony: SyncScorer, clip: dataset.DatasetClip, scored: Score
     seen, right = synchrony.see(clip.frames), 0
     for shift in SHIFTS:
         early = training_examples.cut_audio(clip.audio, shift, len(clip), clip.stride, clip.stride)
-        curve = sync.distances(seen, synchrony.hear(early, len(clip))).mean(axis=0)
+        curve = sync.lag_distances(seen, synchrony.hear(early, len(clip))).mean(axis=0)
         right += sync.offset(curve) == shift
     return right / len(SHIFTS)

@@ -10,11 +10,11 @@ _APART = 0.16  # Seconds between two blinks' fastest moments: 4 frames of 25.
 # A change within a step that is no rise yet. With none, a brow's slow rise after a blink, or noise
 # of the landmarks, makes drawn blinks 1.4 frames too long.
 _LEVEL = 0.01
-CORNERS = ((36, 39), (42, 45))  # Of the right eye, and the left one.
+EYE_CORNERS = ((36, 39), (42, 45))  # Of the right eye, and the left one.
 _BROWS = slice(17, 27)
 
 
-def blinks(opening: np.ndarray, fps: float) -> np.ndarray:
+def find_blinks(opening: np.ndarray, fps: float) -> np.ndarray:
     """Eye aspect ratio [T] -> start, deepest and end frame of each blink, int [n, 3].
 
     A blink is where the eye closes fastest, at least by 0.072 in 40 ms; it lasts from the maximum
@@ -30,7 +30,7 @@ def blinks(opening: np.ndarray, fps: float) -> np.ndarray:
     return np.array(sorted(once.values()), int).reshape(-1, 3)
 
 
-def durations(opening: np.ndarray, found: np.ndarray, fps: float) -> np.ndarray:
+def blink_durations(opening: np.ndarray, found: np.ndarray, fps: float) -> np.ndarray:
     """What `blinks` was given and found -> seconds of those that are whole, [m]."""
     ends = found[:, [0, 2]]
     whole = (opening[ends] > _middle(opening)).all(axis=1)
@@ -46,7 +46,7 @@ def brow_height(landmarks: np.ndarray, found: np.ndarray) -> np.ndarray:
     to eye, however the head is tilted.
     """
     points = np.asarray(landmarks, np.float64)
-    right, left = (points[:, corners].mean(axis=1) for corners in CORNERS)
+    right, left = (points[:, corners].mean(axis=1) for corners in EYE_CORNERS)
     x, y = (points[:, _BROWS].mean(axis=1) - (right + left) / 2).T
     across_x, across_y = (left - right).T
     # In pictures y points downwards.

@@ -44,7 +44,7 @@ class Embedder(abc.ABC):
         Raises:
           UserError: it is missing, damaged, or wants something else.
         """
-        return OnnxEmbedder(OnnxForm(file, **form)) if file else SFace()
+        return OnnxEmbedder(OnnxInputFormat(file, **form)) if file else SFace()
 
 
 class SFace(Embedder):
@@ -87,7 +87,7 @@ class SFace(Embedder):
 
 
 @dataclasses.dataclass(frozen=True)
-class OnnxForm:
+class OnnxInputFormat:
     """Which ONNX file is the embedder, and how it wants to be given a face."""
 
     file: str
@@ -107,7 +107,7 @@ class OnnxEmbedder(Embedder):
       UserError: the file is missing, damaged, or wants something else; onnxruntime is missing.
     """
 
-    def __init__(self, form: OnnxForm):
+    def __init__(self, form: OnnxInputFormat):
         self._form, path = form, pathlib.Path(form.file)
         if not path.is_file():
             raise UserError(f"--config.embedder.file={form.file} is not a file: give an ONNX file")

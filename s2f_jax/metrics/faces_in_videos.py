@@ -34,14 +34,14 @@ _REMEMBERED = 512  # Videos, at 41 kB for 75 frames.
 
 
 @dataclasses.dataclass(frozen=True)
-class Track:
+class FaceTrack:
     """One face through a video."""
 
     landmarks: np.ndarray  # float32 [T, 68, 2], (x, y) in pixels; the first one's centre is (0, 0).
     unseen: int  # Frames without it; their landmarks are those between, linear in time.
 
 
-class FacesInVideos:
+class FaceTracker:
     """Finds the face in videos, and remembers it for those that will come again."""
 
     def __init__(self, workers: int = 0, cache: epath.PathLike | None = None):
@@ -63,7 +63,7 @@ class FacesInVideos:
 
     def __call__(
         self, videos: Sequence[np.ndarray], come_again: Sequence[bool]
-    ) -> list[Track | str]:
+    ) -> list[FaceTrack | str]:
         """Videos uint8 [T_i, H_i, W_i, 3] -> the face of each, or the reason why there is none.
 
         come_again: those worth remembering, by their content.
@@ -97,7 +97,7 @@ class FacesInVideos:
         ]
         found: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in pieces]
         tasks = [videos[i][piece] for i, piece in pieces]
-        for number, result in self._pool.each(find_in_frames, tasks):
+        for number, result in self._pool.each(detect_faces, tasks):
             if isinstance(result, Exception):
                 raise result
             found[number] = result
@@ -141,12 +141,12 @@ class FacesInVideos:
         return self._cache / f"{key}.npz"
 
 
-def find_in_frames(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:
+def detect_faces(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:
     """uint8 [T, H, W, 3] -> the faces of each frame, largest first, in pixels of the frame."""
     cv2.setNumThreads(1)  # There is a process per core already.
     find = face_landmarks.FaceFinder(tracking.MAX_FACES)
     try:
-        found = [find(large) for large in map(enlarged, frames)]
+        found = [find(large) for large in map(upscale_for_detector, frames)]
     finally:
         find.close()
     k = _enlargement(frames)
@@ -156,7 +156,7 @@ def find_in_frames(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]
     ]
 
 
-def enlarged(frame: np.ndarray) -> np.ndarray:
+def upscale_for_detector(frame: np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3] -> the same, as large as the model should see it."""
     k = _enlargement(frame[None])
     return cv2.resize(frame, None, fx=k, fy=k, interpolation=cv2.INTER_CUBIC) if k > 1 else frame
@@ -185,7 +185,7 @@ def _follow(found: Sequence[Sequence[face_landmarks.DetectedFace]]) -> np.ndarra
     return landmarks
 
 
-def _track(landmarks: np.ndarray) -> Track | str:
+def _track(landmarks: np.ndarray) -> FaceTrack | str:
     """float32 [T, 68, 2], NaN where unseen -> without gaps, or the reason why not."""
     seen = np.isfinite(landmarks[:, 0, 0])
     if seen.mean() < _LEAST_SEEN:
@@ -195,4 +195,4 @@ def _track(landmarks: np.ndarray) -> Track | str:
     for point in np.ndindex(landmarks.shape[1:]):
         path = landmarks[(slice(None), *point)]
         filled[(slice(None), *point)] = np.interp(times, times[seen], path[seen])
-    return Track(filled, int((~seen).sum()))
+    return FaceTrack(filled, int((~seen).sum()))

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from s2f_jax.metrics.embedders import Embedder
-from s2f_jax.metrics.faces_in_videos import FacesInVideos
-from s2f_jax.metrics.scoring import Pair, Scores, unscored
+from s2f_jax.metrics.faces_in_videos import FaceTracker
+from s2f_jax.metrics.scoring import Scores, VideoPair, missing_scores
 
 NO_VECTOR = "the embedder gives no vector"
 
@@ -30,23 +30,23 @@ class IdentityScorer:
 
     metrics = ("acd_l2", "acd_mse", "acd_cos")
 
-    def __init__(self, embedder: Embedder, find: FacesInVideos):
+    def __init__(self, embedder: Embedder, find: FaceTracker):
         """find: for videos that are not aligned."""
         self._embed, self._find = embedder, find
         self.about: Mapping[str, str] = {
             "acd": f"vectors of length 1 by {embedder.name}; each frame's against the real frame 0's"
         }
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
         return [
             self._score(pair, points)
             for pair, points in zip(pairs, self._points(pairs), strict=True)
         ]
 
-    def _score(self, pair: Pair, points: np.ndarray | str) -> Scores:
+    def _score(self, pair: VideoPair, points: np.ndarray | str) -> Scores:
         """points [1 + T, 5, 2]: those in the still and in each frame."""
         if isinstance(points, str):
-            return unscored(self.metrics, points)
+            return missing_scores(self.metrics, points)
         pictures = [pair.real[0], *pair.video]
         # Equal ones go through once, so that a frozen still costs next to nothing, and scores 0.
         content = [_content(*picture) for picture in zip(pictures, points, strict=True)]
@@ -55,7 +55,7 @@ class IdentityScorer:
         found = self._embed([pictures[i] for i in chosen], points[chosen]).astype(np.float64)
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         if not (np.isfinite(lengths).all() and (lengths > 0).all()):
-            return unscored(self.metrics, NO_VECTOR)
+            return missing_scores(self.metrics, NO_VECTOR)
         row = {key: number for number, key in enumerate(firsts)}
         still, *frames = (found / lengths)[[row[key] for key in content]]
         squares = np.sum((frames - still) ** 2, axis=1)
@@ -67,7 +67,7 @@ class IdentityScorer:
             }
         )
 
-    def _points(self, pairs: Sequence[Pair]) -> list[np.ndarray | str]:
+    def _points(self, pairs: Sequence[VideoPair]) -> list[np.ndarray | str]:
         """Five points in the still and each frame [1 + T, 5, 2] of each pair, or why there are none."""
         found = [pair for pair in pairs if not pair.aligned]
         videos = [video for pair in found for video in (pair.real, pair.video)]
@@ -95,7 +95,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([*eyes, *(landmarks[:, i] for i in (30, 48, 54))], axis=1)
 
 
-def _five_of_aligned(pair: Pair) -> np.ndarray:
+def _five_of_aligned(pair: VideoPair) -> np.ndarray:
     """[5, 2]: of the still's landmarks where they are known, else of any aligned face."""
     if pair.landmarks is not None and np.isfinite(pair.landmarks[0]).all():
         return five_points(pair.landmarks[:1])[0]

@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 
 _PEAK = 255.0
-WINDOW, _SIGMA = 11, 1.5  # The Gaussian window of Wang et al. 2004.
+SSIM_WINDOW, _SIGMA = 11, 1.5  # The Gaussian window of Wang et al. 2004.
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
 # The mouth of an aligned face: rows 72-111, columns 28-71 of a 128x96 image.
 _MOUTH_ROWS, _MOUTH_COLUMNS = (72 / 128, 112 / 128), (28 / 96, 72 / 96)
@@ -76,12 +76,14 @@ def _blur(x: jax.Array) -> jax.Array:
 
 def _band(n: int) -> np.ndarray:
     """[n - 10, n]: row i holds the Gaussian's taps from column i on."""
-    if n < WINDOW:
-        raise ValueError(f"an image side of {n} pixels is smaller than SSIM's window of {WINDOW}")
-    taps = np.exp(-0.5 * (np.arange(WINDOW) - WINDOW // 2) ** 2 / _SIGMA**2)
-    band = np.zeros((n - WINDOW + 1, n), np.float32)
+    if n < SSIM_WINDOW:
+        raise ValueError(
+            f"an image side of {n} pixels is smaller than SSIM's window of {SSIM_WINDOW}"
+        )
+    taps = np.exp(-0.5 * (np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2) ** 2 / _SIGMA**2)
+    band = np.zeros((n - SSIM_WINDOW + 1, n), np.float32)
     for i, row in enumerate(band):
-        row[i : i + WINDOW] = taps / taps.sum()
+        row[i : i + SSIM_WINDOW] = taps / taps.sum()
     return band
 
 

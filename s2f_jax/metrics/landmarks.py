@@ -7,8 +7,8 @@ import numpy as np
 from data_pipelines.faces import alignment
 from data_pipelines.faces.measures import eye_aspect_ratio, mouth_opening
 from s2f_jax.metrics import blinks, motion
-from s2f_jax.metrics.faces_in_videos import FacesInVideos, Track
-from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
+from s2f_jax.metrics.faces_in_videos import FaceTrack, FaceTracker
+from s2f_jax.metrics.scoring import Score, Scores, VideoPair, missing_scores
 
 TOO_SMALL = "the face is too small for its landmarks"
 NO_BLINK = "no blink"
@@ -24,7 +24,7 @@ _LARGE_ENOUGH = 24.0
 _METRICS = ("lmd", "jitter", "blinks_per_s", "blink_s")
 
 
-def read_mouths(height: int, width: int) -> bool:
+def resolves_mouth(height: int, width: int) -> bool:
     """Whether landmarks, where there is a model, read the mouths of aligned faces of this size.
 
     If not, motion.MouthProbe reads them better.
@@ -41,8 +41,8 @@ class LandmarkScorer:
     and mouth_opening_real [T].
     """
 
-    def __init__(self, find: FacesInVideos, mouth: bool):
-        self.metrics = _METRICS + (motion.METRICS if mouth else ())
+    def __init__(self, find: FaceTracker, mouth: bool):
+        self.metrics = _METRICS + (motion.MOUTH_METRICS if mouth else ())
         self._find, self._mouth = find, mouth
         self.about = {
             "landmarks": "MediaPipe's Face Landmarker, frame by frame",
@@ -60,7 +60,7 @@ class LandmarkScorer:
         self._frames = self._unseen = 0
         self._tell()
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
         """The scores of each pair."""
         videos = [pair.real for pair in pairs] + [pair.video for pair in pairs]
         # So do unaligned videos: who judges them once they are aligned needs their landmarks too.
@@ -72,7 +72,7 @@ class LandmarkScorer:
             pairs, faces_of[: len(pairs)], faces_of[len(pairs) :], strict=True
         ):
             if isinstance(generated, str):
-                scored.append(unscored(self.metrics, generated))
+                scored.append(missing_scores(self.metrics, generated))
                 continue
             self._frames += len(generated.landmarks)
             self._unseen += generated.unseen
@@ -80,9 +80,9 @@ class LandmarkScorer:
         self._tell()
         return scored
 
-    def _score(self, pair: Pair, points: np.ndarray, real: Track | str) -> Scores:
+    def _score(self, pair: VideoPair, points: np.ndarray, real: FaceTrack | str) -> Scores:
         """points: the video's landmarks [T, 68, 2]."""
-        values, weights, curves = blinks_and_brows(points, pair.fps)
+        values, weights, curves = score_blinks(points, pair.fps)
         if isinstance(real, str):
             needing_real = [metric for metric in self.metrics if metric not in values]
             return Scores(values | dict.fromkeys(needing_real, real), weights, curves)
@@ -100,22 +100,22 @@ class LandmarkScorer:
         self.about["faces_unseen"] = self._find.problem or unseen
 
 
-def _readable(found: Track | str) -> Track | str:
+def _readable(found: FaceTrack | str) -> FaceTrack | str:
     """As it is, or the reason why it is of no use."""
     if isinstance(found, str):
         return found
-    right, left = (found.landmarks[:, corners].mean(axis=1) for corners in blinks.CORNERS)
+    right, left = (found.landmarks[:, corners].mean(axis=1) for corners in blinks.EYE_CORNERS)
     apart = np.linalg.norm(left - right, axis=-1)
     return found if np.median(apart) >= _READABLE else TOO_SMALL
 
 
-def blinks_and_brows(
+def score_blinks(
     points: np.ndarray, fps: float
 ) -> tuple[dict[str, Score], dict[str, float], dict[str, np.ndarray]]:
     """Landmarks [T, 68, 2] -> values, weights and curves of what the eyes and brows do."""
     opening, seconds = eye_aspect_ratio(points), len(points) / fps
-    found = blinks.blinks(opening, fps)
-    lengths = blinks.durations(opening, found, fps)
+    found = blinks.find_blinks(opening, fps)
+    lengths = blinks.blink_durations(opening, found, fps)
     values: dict[str, Score] = {
         "blinks_per_s": len(found) / seconds,
         "blink_s": float(lengths.mean()) if len(lengths) else NO_BLINK,

@@ -14,9 +14,9 @@ import numpy as np
 
 from data_pipelines.faces.measures import loudness, mouth_opening
 from s2f_jax.metrics.image import mouth_box
-from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
+from s2f_jax.metrics.scoring import Score, Scores, VideoPair, missing_scores
 
-METRICS = ("mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion")
+MOUTH_METRICS = ("mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion")
 NO_SOUND = "no sound"
 NO_PROBE = "no training clips to fit the mouth's probe on"
 NOT_ALIGNED = "not aligned to the canonical face"
@@ -34,7 +34,7 @@ _LIPS = slice(48, 68)
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe:
+class MouthProbe:
     """Reads the mouth's opening off the pixels around it."""
 
     weights: np.ndarray  # float64 [cells].
@@ -51,7 +51,7 @@ class Probe:
         return _cells(frames) @ self.weights + self.bias
 
 
-def fit_probe(clips: Sequence, max_clips: int = 240, seed: int = 0) -> Probe:
+def fit_mouth_probe(clips: Sequence, max_clips: int = 240, seed: int = 0) -> MouthProbe:
     """Ridge regression of m on the mouth's pixels, on at most `max_clips` clips of `clips`.
 
     A clip has `speaker`, `frames` uint8 [T, H, W, 3] and `landmarks` [T, 68, 2]. The ridge is the
@@ -83,7 +83,7 @@ def fit_probe(clips: Sequence, max_clips: int = 240, seed: int = 0) -> Probe:
                 correlations[ridge, i] = _pearson(x @ weights + bias, m)
     best = int(np.argmax(correlations.mean(axis=1)))
     weights, bias = _ridge_solutions(data)[best]
-    return Probe(
+    return MouthProbe(
         weights=weights,
         bias=bias,
         ridge=float(_RIDGES[best]),
@@ -101,12 +101,12 @@ class MouthProbeScorer:
     Curves: mouth_opening and mouth_opening_real [T].
     """
 
-    metrics = METRICS
+    metrics = MOUTH_METRICS
 
     def __init__(self, train_clips: Sequence, max_clips: int = 240):
         """Clips as fit_probe takes them; none are no mistake, but then nothing is scored."""
         try:
-            probe = fit_probe(train_clips, max_clips)
+            probe = fit_mouth_probe(train_clips, max_clips)
         except ValueError as error:
             self._probe, about = None, f"not measured: {error}"
         else:
@@ -121,22 +121,22 @@ class MouthProbeScorer:
             )
         self.about = {"mouth_opening": about}
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
         """The scores of each pair."""
         return [self._score(pair) for pair in pairs]
 
-    def _score(self, pair: Pair) -> Scores:
+    def _score(self, pair: VideoPair) -> Scores:
         if self._probe is None:
-            return unscored(METRICS, NO_PROBE)
+            return missing_scores(MOUTH_METRICS, NO_PROBE)
         if not pair.aligned:
-            return unscored(METRICS, NOT_ALIGNED)
+            return missing_scores(MOUTH_METRICS, NOT_ALIGNED)
         generated, real = self._probe(pair.video), self._probe(pair.real)
         values = mouth_scores(pair, generated, real, MISREAD)
         return Scores(values, curves={"mouth_opening": generated, "mouth_opening_real": real})
 
 
 def mouth_scores(
-    pair: Pair, generated: np.ndarray, real: np.ndarray, misread: str
+    pair: VideoPair, generated: np.ndarray, real: np.ndarray, misread: str
 ) -> dict[str, Score]:
     """METRICS of a pair from m [T] of its video and its real side, read in the same way.
 
@@ -146,7 +146,7 @@ def mouth_scores(
     if pair.landmarks is not None:
         trust = mouth_correlation(real, mouth_opening(pair.landmarks))
         if not isinstance(trust, str) and not trust > _TRUSTED:
-            return dict.fromkeys(METRICS, misread)
+            return dict.fromkeys(MOUTH_METRICS, misread)
     values: dict[str, Score] = {
         "mouth_correlation": mouth_correlation(generated, real),
         "mouth_loudness": NO_SOUND,

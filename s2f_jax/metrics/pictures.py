@@ -8,7 +8,7 @@ import numpy as np
 
 from data_pipelines.loading import loader
 from s2f_jax.metrics import image, sharpness
-from s2f_jax.metrics.scoring import Pair, Score, Scores
+from s2f_jax.metrics.scoring import Score, Scores, VideoPair
 
 # Of the video and the real clip, and of the video alone.
 _OF_BOTH = {name: jax.jit(getattr(image, name)) for name in ("psnr", "psnr_mouth", "ssim")}
@@ -37,7 +37,7 @@ class ImageScorer:
     def __init__(self, pixels: int = 8 * 75 * 128 * 96):
         self._pixels = pixels
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
         by_size = collections.defaultdict(list)
         for i, pair in enumerate(pairs):
             by_size[pair.real.shape[1:]].append(i)
@@ -51,7 +51,7 @@ class ImageScorer:
         return [scores[i] for i in range(len(pairs))]
 
 
-def _score(pairs: Sequence[Pair]) -> list[Scores]:
+def _score(pairs: Sequence[VideoPair]) -> list[Scores]:
     """Pairs of one size -> their scores, computed as one batch."""
     none = _impossible(min(pairs[0].real.shape[1:3]))
     generated, real, mask = jax.device_put(_batch(pairs))
@@ -70,14 +70,14 @@ def _score(pairs: Sequence[Pair]) -> list[Scores]:
 def _impossible(side: int) -> dict[str, Score]:
     """Metric -> why there is none of images whose smaller side has so many pixels."""
     none: dict[str, Score] = {}
-    if side < image.WINDOW:
+    if side < image.SSIM_WINDOW:
         none["ssim"] = "smaller than SSIM's 11x11 window"
     if side < sharpness.BLOCK:
         none["cpbd"] = "smaller than CPBD's 64x64 blocks"
     return none
 
 
-def _batch(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _batch(pairs: Sequence[VideoPair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """uint8 [B, T, H, W, 3] twice, mask bool [B, T]; B a power of two, since each is compiled."""
     frames = loader.padded(max(len(pair.real) for pair in pairs))
     rows = 1 << (len(pairs) - 1).bit_length()

@@ -10,7 +10,7 @@ Score = float | str  # A number, or the reason why there is none.
 
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
+class VideoPair:
     """A video, and the real clip that it is held against. The still is the real clip's frame 0."""
 
     name: str
@@ -25,9 +25,9 @@ class Pair:
     landmarks: np.ndarray | None = None  # float32 [T, 68, 2], the real clip's, where known.
 
 
-def pair_of(clip: Any, video: np.ndarray, audio: np.ndarray | None = None) -> Pair:
+def pair_of(clip: Any, video: np.ndarray, audio: np.ndarray | None = None) -> VideoPair:
     """A clip of the shards (data_pipelines.loading.dataset) as the real side; audio: another than its own."""
-    return Pair(
+    return VideoPair(
         name=clip.id,
         speaker=clip.speaker,
         transcript=clip.transcript,
@@ -65,10 +65,10 @@ class Scorer(Protocol):
         """For the report's conventions: how, with what, by whom."""
         ...
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]: ...
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]: ...
 
 
-def together(parts: Iterable[Scores]) -> Scores:
+def merge_scores(parts: Iterable[Scores]) -> Scores:
     """What several instruments say of one video."""
     values, weights, curves = {}, {}, {}
     for part in parts:
@@ -78,6 +78,6 @@ def together(parts: Iterable[Scores]) -> Scores:
     return Scores(values, weights, curves)
 
 
-def unscored(metrics: Sequence[str], reason: str) -> Scores:
+def missing_scores(metrics: Sequence[str], reason: str) -> Scores:
     """No number in any of these, and why."""
     return Scores(dict.fromkeys(metrics, reason))

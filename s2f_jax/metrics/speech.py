@@ -8,7 +8,7 @@ import jiwer
 import numpy as np
 
 from data_pipelines.loading import charset
-from s2f_jax.metrics.scoring import Pair, Scores, unscored
+from s2f_jax.metrics.scoring import Scores, VideoPair, missing_scores
 
 CONVENTIONS = {
     "wer": "substitutions, deletions and insertions of words over words said, over all clips together",
@@ -17,7 +17,7 @@ CONVENTIONS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Errors:
+class EditCounts:
     """Of one reading against what was said."""
 
     words: int  # Said.
@@ -34,12 +34,12 @@ class Errors:
         return self.letter_edits / self.letters
 
 
-def errors(said: str, read: str) -> Errors:
+def count_edits(said: str, read: str) -> EditCounts:
     """Both in letters.clean's form; nothing said raises ValueError, since no rate is defined then."""
     if not said:
         raise ValueError("nothing was said")
     words, characters = jiwer.process_words(said, read), jiwer.process_characters(said, read)
-    return Errors(
+    return EditCounts(
         words=words.hits + words.substitutions + words.deletions,
         word_edits=words.substitutions + words.deletions + words.insertions,
         letters=characters.hits + characters.substitutions + characters.deletions,
@@ -49,13 +49,13 @@ def errors(said: str, read: str) -> Errors:
 
 def wer(pairs: Iterable[tuple[str, str]]) -> float:
     """Word error rate of pairs (said, read): all edits / all words said, as jiwer has it."""
-    counts = [errors(*pair) for pair in pairs]
+    counts = [count_edits(*pair) for pair in pairs]
     return sum(c.word_edits for c in counts) / sum(c.words for c in counts)
 
 
 def cer(pairs: Iterable[tuple[str, str]]) -> float:
     """Character error rate, likewise."""
-    counts = [errors(*pair) for pair in pairs]
+    counts = [count_edits(*pair) for pair in pairs]
     return sum(c.letter_edits for c in counts) / sum(c.letters for c in counts)
 
 
@@ -85,16 +85,18 @@ class SpeechScorer:
             **CONVENTIONS,
         }
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
         reasons = [self._unfit(pair) for pair in pairs]
         fit = [pair for pair, reason in zip(pairs, reasons, strict=True) if not reason]
         texts = iter(self._reader.read([pair.video for pair in fit]))
         return [
-            unscored(self.metrics, reason) if reason else scores(pair.transcript, next(texts))
+            missing_scores(self.metrics, reason)
+            if reason
+            else error_rate_scores(pair.transcript, next(texts))
             for pair, reason in zip(pairs, reasons, strict=True)
         ]
 
-    def _unfit(self, pair: Pair) -> str:
+    def _unfit(self, pair: VideoPair) -> str:
         """Why a video cannot be scored; empty: it can."""
         if not pair.transcript.strip():
             return "no transcript"
@@ -111,9 +113,9 @@ class SpeechScorer:
         return ""
 
 
-def scores(transcript: str, read: str) -> Scores:
+def error_rate_scores(transcript: str, read: str) -> Scores:
     """One reading's; a transcript in letters that the alphabet lacks raises ValueError."""
-    counted = errors(charset.clean(transcript), read)
+    counted = count_edits(charset.clean(transcript), read)
     return Scores(
         {"wer": counted.wer, "cer": counted.cer},
         {"wer": float(counted.words), "cer": float(counted.letters)},

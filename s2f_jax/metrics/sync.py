@@ -13,17 +13,17 @@ import numpy as np
 
 from data_pipelines.loading import loader, training_examples
 from data_pipelines.media.sound import resample, to_mono_float
-from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
+from s2f_jax.metrics.scoring import Score, Scores, VideoPair, missing_scores
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
-LAGS = 15  # Frames, to either side.
-SHORTEST = FRAMES + 2 * LAGS  # Frames of a clip, one of whose windows has all the lags.
-CONFIDENT = 1.0  # Up to it an offset is arbitrary.
+MAX_LAG = 15  # Frames, to either side.
+MIN_FRAMES = FRAMES + 2 * MAX_LAG  # Frames of a clip, one of whose windows has all the lags.
+MIN_CONFIDENCE = 1.0  # Up to it an offset is arbitrary.
 
 METRICS = ("sync_offset", "sync_distance", "sync_confidence")
 
 
-def distances(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
+def lag_distances(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
     """Codes of a clip's pictures and of the same moments' sound, [n, features] each -> [n - 30, 31].
 
     Of the pictures that have 15 moments on either side, each against the sound of all 31: column
@@ -32,10 +32,10 @@ def distances(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
 
     Raises ValueError for fewer than 31 moments.
     """
-    if len(seen) <= 2 * LAGS:
-        raise ValueError(f"{len(seen)} moments have no {LAGS} on either side of any")
-    moments = np.arange(LAGS, len(seen) - LAGS)
-    lags = moments[:, None] - np.arange(-LAGS, LAGS + 1)
+    if len(seen) <= 2 * MAX_LAG:
+        raise ValueError(f"{len(seen)} moments have no {MAX_LAG} on either side of any")
+    moments = np.arange(MAX_LAG, len(seen) - MAX_LAG)
+    lags = moments[:, None] - np.arange(-MAX_LAG, MAX_LAG + 1)
     return np.linalg.norm(seen[moments, None] - heard[lags], axis=-1)
 
 
@@ -44,7 +44,7 @@ def offset(curve: np.ndarray) -> int:
 
     SyncNet counts columns the other way, by the sound's lag, and has 15 - argmin.
     """
-    return int(np.argmin(curve)) - LAGS
+    return int(np.argmin(curve)) - MAX_LAG
 
 
 def confidence(curve: np.ndarray) -> float:
@@ -77,16 +77,16 @@ class SyncScorer:
         )
         self.about = {
             "sync": (
-                f"SyncNet's protocol: {FRAMES} frames against 0.2 s of sound, {LAGS} frames earlier"
-                f" to {LAGS} later, every lag over the same frames; the distance is the least of the"
+                f"SyncNet's protocol: {FRAMES} frames against 0.2 s of sound, {MAX_LAG} frames earlier"
+                f" to {MAX_LAG} later, every lag over the same frames; the distance is the least of the"
                 " lags' mean distances, the confidence the median minus the least, the offset by how"
                 " many frames the sound is early, reported where the confidence is above"
-                f" {CONFIDENT:g}"
+                f" {MIN_CONFIDENCE:g}"
             ),
             "sync_network": f"{name}; 1 is {unit:.2f} of its own distance",
         }
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
         return [self._score(pair) for pair in pairs]
 
     def see(self, video: np.ndarray) -> np.ndarray:
@@ -106,14 +106,16 @@ class SyncScorer:
         windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
         return np.asarray(self._hear(windows))[: frames - FRAMES + 1]
 
-    def _score(self, pair: Pair) -> Scores:
+    def _score(self, pair: VideoPair) -> Scores:
         if reason := self._unfit(pair):
-            return unscored(METRICS, reason)
+            return missing_scores(METRICS, reason)
         sound = resample(to_mono_float(pair.audio), pair.audio_rate, self.rate)
         heard = self.hear(sound, len(pair.video))
-        curve = distances(self.see(pair.video), heard).mean(axis=0) / self._unit
+        curve = lag_distances(self.see(pair.video), heard).mean(axis=0) / self._unit
         sure = confidence(curve)
-        found: Score = float(offset(curve)) if sure > CONFIDENT else "a confidence of 1 or less"
+        found: Score = (
+            float(offset(curve)) if sure > MIN_CONFIDENCE else "a confidence of 1 or less"
+        )
         values = {
             "sync_offset": found,
             "sync_distance": float(np.min(curve)),
@@ -121,7 +123,7 @@ class SyncScorer:
         }
         return Scores(values, curves={"sync_distance": curve})
 
-    def _unfit(self, pair: Pair) -> str:
+    def _unfit(self, pair: VideoPair) -> str:
         """Why this pair cannot be scored; empty: it can."""
         if not pair.audio.size:
             return "no sound"
@@ -133,6 +135,6 @@ class SyncScorer:
             return "another size than the sync network's"
         if round(pair.fps, 2) != self.fps:
             return "another frame rate than the sync network's"
-        if len(pair.video) < SHORTEST:
-            return f"fewer than {SHORTEST} frames, too short for {LAGS} on either side"
+        if len(pair.video) < MIN_FRAMES:
+            return f"fewer than {MIN_FRAMES} frames, too short for {MAX_LAG} on either side"
         return ""

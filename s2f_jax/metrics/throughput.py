@@ -9,14 +9,14 @@ import numpy as np
 from data_pipelines.common import processes
 from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.faces import tracking
-from s2f_jax.metrics.faces_in_videos import FacesInVideos, enlarged
+from s2f_jax.metrics.faces_in_videos import FaceTracker, upscale_for_detector
 from s2f_jax.metrics.landmarks import LandmarkScorer
-from s2f_jax.metrics.scoring import Pair
+from s2f_jax.metrics.scoring import VideoPair
 
 _LEAST = 3  # Timed rounds; one before them starts the processes.
 
 
-def landmarks(
+def landmark_throughput(
     videos: Sequence[np.ndarray], seconds: float, workers: int = 0
 ) -> dict[str, np.ndarray]:
     """Frames/s, a value per round, for at least so many seconds each, in turns.
@@ -29,7 +29,7 @@ def landmarks(
     Raises UserError where there is no landmark model.
     """
     face_landmarks.FaceFinder(tracking.MAX_FACES).close()
-    find, pool = FacesInVideos(workers), processes.WorkerPool(workers)
+    find, pool = FaceTracker(workers), processes.WorkerPool(workers)
     instrument = LandmarkScorer(find, mouth=True)
     frames = np.concatenate(videos)
     whole, alone, started = [], [], time.perf_counter()
@@ -47,12 +47,12 @@ def landmarks(
     }
 
 
-def _new_pair(video: np.ndarray, number: int) -> Pair:
+def _new_pair(video: np.ndarray, number: int) -> VideoPair:
     """A video and its mirror image, changed a little, so that neither was seen before."""
     real = video[:, :, ::-1].copy()
     real[0, 0, 0] = number % 256
     audio = np.resize(np.array([-999, 999], np.int16), 640 * len(video))
-    return Pair("", "", "", video, real, 25, audio, 16000, aligned=False)
+    return VideoPair("", "", "", video, real, 25, audio, 16000, aligned=False)
 
 
 def _results(pool: processes.WorkerPool, tasks: Sequence[np.ndarray]) -> list[float]:
@@ -67,7 +67,7 @@ def _results(pool: processes.WorkerPool, tasks: Sequence[np.ndarray]) -> list[fl
 def _detector_alone(frames: np.ndarray) -> float:
     """Frames/s of one process, while the others do the same."""
     cv2.setNumThreads(1)
-    images = [np.ascontiguousarray(enlarged(frame)) for frame in frames]
+    images = [np.ascontiguousarray(upscale_for_detector(frame)) for frame in frames]
     find = face_landmarks.FaceFinder(tracking.MAX_FACES)
     start = time.perf_counter()
     for image in images:

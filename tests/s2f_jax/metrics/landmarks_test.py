@@ -9,11 +9,11 @@ from data_pipelines.demo import motion as drawn_motion
 from data_pipelines.demo.face import random_face
 from data_pipelines.faces import landmarks as landmarks_module
 from s2f_jax.metrics import landmarks, motion
-from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FacesInVideos, Track
-from s2f_jax.metrics.scoring import Pair
+from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FaceTrack, FaceTracker
+from s2f_jax.metrics.scoring import VideoPair
 
 T = 50
-METRICS = ("lmd", "jitter", "blinks_per_s", "blink_s", *motion.METRICS)
+METRICS = ("lmd", "jitter", "blinks_per_s", "blink_s", *motion.MOUTH_METRICS)
 
 
 class Known:
@@ -47,7 +47,7 @@ def face(seed=0, blinks_at=(), unseen=0, size=30.0):
         points[:, eye, 1] = 0.12 * ratio[:, None] * np.array([0, -1, -1, 0, 1, 1])
     points[:, 61:64, 1], points[:, 65:68, 1] = 0.8, 0.85 + 0.1 * rng.random((T, 1))
     points += 0.001 * rng.normal(size=points.shape)
-    return Track((size * points + 40).astype(np.float32), unseen)
+    return FaceTrack((size * points + 40).astype(np.float32), unseen)
 
 
 def pair(known, generated, real, **fields):
@@ -58,7 +58,7 @@ def pair(known, generated, real, **fields):
         audio=(np.repeat(level, 8) * np.tile([1, -1], 4 * T)).astype(np.int16), audio_rate=200,
         aligned=True,
     )  # fmt: skip
-    return Pair(**(given | fields))
+    return VideoPair(**(given | fields))
 
 
 def score(generated, real, mouth=True, **fields):
@@ -81,7 +81,7 @@ def test_truth_against_truth():
 
 def test_a_frozen_still_has_no_motion_and_no_blinks():
     real = face(blinks_at=(10, 30))
-    still = Track(np.repeat(real.landmarks[:1], T, axis=0), 0)
+    still = FaceTrack(np.repeat(real.landmarks[:1], T, axis=0), 0)
     values = score(still, real).values
     assert values["jitter"] == values["mouth_energy"] == values["silence_motion"] == 0
     assert values["blinks_per_s"] == 0 and values["blink_s"] == landmarks.NO_BLINK
@@ -91,7 +91,7 @@ def test_a_frozen_still_has_no_motion_and_no_blinks():
 def test_moving_the_whole_face_costs_neither_distance_nor_mouth():
     real = face()
     path = np.random.default_rng(1).normal(size=(T, 1, 2)).astype(np.float32)
-    values = score(Track(real.landmarks + path, 0), real).values
+    values = score(FaceTrack(real.landmarks + path, 0), real).values
     assert values["lmd"] == pytest.approx(0, abs=1e-5)
     assert values["mouth_energy"] == pytest.approx(1, abs=1e-3)
     assert values["jitter"] > 1  # But it shakes.
@@ -112,7 +112,7 @@ def test_without_the_real_face_the_video_still_blinks():
     scored = score(face(blinks_at=(10,)), TOO_FEW)
     assert scored.values["blinks_per_s"] == pytest.approx(0.5)
     assert scored.values["lmd"] == scored.values["jitter"] == TOO_FEW
-    assert all(scored.values[metric] == TOO_FEW for metric in motion.METRICS)
+    assert all(scored.values[metric] == TOO_FEW for metric in motion.MOUTH_METRICS)
 
 
 @pytest.mark.parametrize("reason", [NO_MODEL, TOO_FEW])
@@ -139,7 +139,7 @@ def test_sound_that_is_missing_or_silent_costs_what_needs_it():
 def test_a_mouth_that_is_misread_is_not_scored():
     real = face(seed=1)
     values = score(face(seed=2), real, landmarks=face(seed=3).landmarks).values
-    assert all(values[metric] == landmarks.MISREAD for metric in motion.METRICS)
+    assert all(values[metric] == landmarks.MISREAD for metric in motion.MOUTH_METRICS)
     assert isinstance(values["lmd"], float)
     values = score(face(seed=2), real, landmarks=real.landmarks).values
     assert isinstance(values["mouth_correlation"], float)
@@ -157,14 +157,14 @@ def test_without_a_model_evaluation_goes_on(monkeypatch):
         raise UserError("The model is not here; fetch it.")
 
     monkeypatch.setattr(landmarks_module, "model_path", refuse)
-    instrument = landmarks.LandmarkScorer(FacesInVideos(1), mouth=True)
+    instrument = landmarks.LandmarkScorer(FaceTracker(1), mouth=True)
     (scored,) = instrument([pair(Known(), face(), face())])
     assert scored.values == dict.fromkeys(METRICS, NO_MODEL)
     assert instrument.about["faces_unseen"] == "The model is not here; fetch it."
 
 
 def test_landmarks_read_the_mouths_of_large_faces():
-    assert landmarks.read_mouths(128, 96) and not landmarks.read_mouths(64, 48)
+    assert landmarks.resolves_mouth(128, 96) and not landmarks.resolves_mouth(64, 48)
 
 
 @pytest.mark.slow
@@ -180,10 +180,10 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
         still = np.repeat(frames[:1], 75, axis=0)
         silence = np.zeros(0, np.int16)
         pairs += [
-            Pair("", "", "", video, frames, 25, silence, 0, True) for video in (frames, still)
+            VideoPair("", "", "", video, frames, 25, silence, 0, True) for video in (frames, still)
         ]
         blink.append(performance.blink)
-    scored = landmarks.LandmarkScorer(FacesInVideos(), mouth=False)(pairs)
+    scored = landmarks.LandmarkScorer(FaceTracker(), mouth=False)(pairs)
     true = hits = found = 0
     for closure, of_video in zip(blink, scored[::2], strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], closure > 0, [False]])))

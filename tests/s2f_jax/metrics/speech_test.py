@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s2f_jax.metrics import scoring, speech
-from s2f_jax.reports.scores import ClipScores, summarise
+from s2f_jax.reports.scores import ClipScores, summarize
 
 SAID = ["bin blue at f two now", "lay red in z nine again", "set white by a one soon"]
 READ = ["bin blue f too now please", "lay red in z nine again", ""]
@@ -15,13 +15,15 @@ READ = ["bin blue f too now please", "lay red in z nine again", ""]
 
 def test_counted_by_hand():
     """ "at" deleted, "two" for "too", "please" inserted: 3 edits of 6 words."""
-    counted = speech.errors(SAID[0], READ[0])
+    counted = speech.count_edits(SAID[0], READ[0])
     assert (counted.words, counted.word_edits, counted.wer) == (6, 3, 0.5)
     # "at " deleted (3), w for o (1), " please" inserted (7), of 21 letters.
     assert (counted.letters, counted.letter_edits) == (21, 11)
-    assert speech.errors(SAID[2], "").wer == 1 and speech.errors(SAID[1], READ[1]).cer == 0
+    assert (
+        speech.count_edits(SAID[2], "").wer == 1 and speech.count_edits(SAID[1], READ[1]).cer == 0
+    )
     with pytest.raises(ValueError, match="nothing was said"):
-        speech.errors("", "a")
+        speech.count_edits("", "a")
 
 
 def test_corpus_rates_equal_jiwers():
@@ -33,8 +35,8 @@ def test_corpus_rates_equal_jiwers():
     assert speech.wer(pairs) == pytest.approx(jiwer.wer(said, read), abs=1e-12)
     assert speech.cer(pairs) == pytest.approx(jiwer.cer(said, read), abs=1e-12)
     # And so does a report's row, whose mean is weighted.
-    scores = [speech.scores(*pair) for pair in pairs]
-    rows = summarise(
+    scores = [speech.error_rate_scores(*pair) for pair in pairs]
+    rows = summarize(
         ClipScores("row", str(i), "speaker", s.values, s.weights) for i, s in enumerate(scores)
     )
     assert rows["row"]["wer"]["mean"] == pytest.approx(jiwer.wer(said, read), abs=1e-12)
@@ -56,7 +58,7 @@ class _Reader:
 
 def _pair(index, **changes):
     video = np.full((3, 64, 48, 3), index, np.uint8)
-    pair = scoring.Pair(
+    pair = scoring.VideoPair(
         name=f"clip{index}", speaker="s", transcript=SAID[index], video=video, real=video,
         fps=25.0, audio=np.zeros(0, np.int16), audio_rate=16000, aligned=True,
     )  # fmt: skip

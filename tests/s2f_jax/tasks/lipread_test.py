@@ -176,13 +176,16 @@ def test_words_are_spelled_only_when_asked(run):
 def test_the_instrument_reads_with_it(run, shards):
     clips = dataset.open_dataset(get_config().data, "test", shards)
     clip = clips[0]
-    pair = scoring.Pair(
+    pair = scoring.VideoPair(
         name=clip.id, speaker=clip.speaker, transcript=clip.transcript, video=clip.frames,
         real=clip.frames, fps=25.0, audio=clip.audio, audio_rate=1000, aligned=True,
     )  # fmt: skip
     reader = lip_reader.LipReader.load(run, beam=0)
     [scored] = speech.SpeechScorer(reader)([pair])
-    assert scored.values["wer"] == speech.errors(clip.transcript, reader.read([clip.frames])[0]).wer
+    assert (
+        scored.values["wer"]
+        == speech.count_edits(clip.transcript, reader.read([clip.frames])[0]).wer
+    )
     assert scored.weights["wer"] == 6
 
 

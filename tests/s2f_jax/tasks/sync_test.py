@@ -16,7 +16,7 @@ from s2f_jax import optim, step, train
 from s2f_jax.evaluation import sync_offsets
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import sync
-from s2f_jax.metrics.sync import SHORTEST
+from s2f_jax.metrics.sync import MIN_FRAMES
 from s2f_jax.models import networks
 from s2f_jax.runs import workdir
 from s2f_jax.runs.checkpoint import Checkpoints
@@ -147,7 +147,7 @@ def test_a_trained_network_judges_and_says_whose_it_is(trained, shards):
     for row in ("ground_truth", "shuffled_audio"):
         cell = result["rows"][row]["sync_confidence"]
         assert (cell["clips"], sum(cell["unscored"].values())) == (2, 1)
-        assert str(SHORTEST) in next(iter(cell["unscored"]))
+        assert str(MIN_FRAMES) in next(iter(cell["unscored"]))
     assert 0 <= result["rows"]["ground_truth"]["shift_found"]["mean"] <= 1
     assert "clips at" in result["conventions"]["offsets"]
 
@@ -165,7 +165,7 @@ def test_validation_and_instrument_find_the_same(trained, shards):
     for i, (found, _) in enumerate(found_by_validation):
         seen = synchrony.see(clips[i].frames)
         heard = synchrony.hear(clips[i].audio, len(clips[i]))
-        own = sync.distances(seen, heard)
+        own = sync.lag_distances(seen, heard)
         np.testing.assert_allclose(found, own, rtol=1e-3, atol=1e-3)
 
 
