@@ -19,7 +19,7 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.inference.animator import Animator
-from s2f_jax.metrics.scoring import missing_scores, pair_of
+from s2f_jax.metrics.scoring import VideoPair, missing_scores
 from s2f_jax.reports import figures
 from s2f_jax.reports.expressions import ExpressionCollector
 from s2f_jax.reports.scores import ClipScores, Sample, caption, file_name, write_report
@@ -142,7 +142,7 @@ def evaluate(
     shown = set(_spread_over_speakers(speakers, samples, seed))
     scores, videos, size = {row: {} for row in rows}, {}, ""
     expressions = ExpressionCollector()
-    judge.begin()
+    judge.reset()
     for indices in _batches(lengths, batch_size):
         batch = [clips[i] for i in indices]
         others = [clips[partners[i]].audio for i in indices]
@@ -164,7 +164,7 @@ def evaluate(
         **(about or {}),
         "size": f"{size} pixels, height x width",
         "pixels": PIXELS,
-        **judge.about,
+        **judge.conventions,
         "frozen_still": "frame 0 repeated",
         "shuffled_audio": _about(partners, speakers, words),
         "sound": "every row is held against the clip's own sound",
@@ -252,7 +252,7 @@ def _score(
     row: str, clips: Sequence, videos: Sequence[np.ndarray], judge: MetricSuite, alone: bool
 ) -> list[ClipScores]:
     """alone: there is no other clip in the split."""
-    pairs = [pair_of(clip, video) for clip, video in zip(clips, videos, strict=True)]
+    pairs = [VideoPair.from_clip(clip, video) for clip, video in zip(clips, videos, strict=True)]
     if row == "shuffled_audio" and alone:
         scored = [missing_scores(judge.metrics, "there is no other clip whose sound to use")]
     else:

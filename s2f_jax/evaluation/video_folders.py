@@ -84,8 +84,8 @@ def compare(
         "videos": f"{len(found)} in {epath.Path(videos_dir).name}",
         "reference": f"{len(reference)} in {epath.Path(reference_dir).name}",
         "pixels": PIXELS,
-        **as_they_are.about,
-        **once_aligned.about,
+        **as_they_are.conventions,
+        **once_aligned.conventions,
         "speakers": "unknown: the intervals are over clips alone, and so too narrow",
     }
     corpus = epath.Path(reference_dir).name
@@ -101,12 +101,14 @@ def _judge(
     if not pairs:
         return []
     of_both = as_they_are(pairs)
-    if not once_aligned.instruments:
+    if not once_aligned.scorers:
         return of_both
-    assert config is not None and as_they_are.faces is not None
+    assert config is not None and as_they_are.face_tracker is not None
     size = config.data.height, config.data.width
     unaligned = [pair.video for pair in pairs if not pair.aligned]
-    tracks = iter(as_they_are.faces(unaligned, [True] * len(unaligned)))  # Found a moment ago.
+    tracks = iter(
+        as_they_are.face_tracker(unaligned, [True] * len(unaligned))
+    )  # Found a moment ago.
     fit = [pair if pair.aligned else _aligned(pair, next(tracks), size) for pair in pairs]
     of_fit = iter(once_aligned([pair for pair in fit if isinstance(pair, VideoPair)]))
     return [

@@ -166,7 +166,7 @@ def _found(
         for clip, video, track in zip(some, videos, tracks, strict=True):
             if isinstance(track, str):
                 continue  # The reason why it has none.
-            _, _, curves = score_blinks(track.landmarks, clip.fps)
+            curves = score_blinks(track.landmarks, clip.fps).curves
             found.add(clip.id, clip.speaker, video, curves)
             count, seconds = count + len(curves["blinks"]), seconds + len(video) / clip.fps
     told = (

@@ -55,14 +55,14 @@ def test_gaps_are_filled_in_time_and_counted():
     for t in gaps:
         frames[t] = []
     found = one(video(frames))
-    assert found.unseen == len(gaps)
+    assert found.missing_frames == len(gaps)
     x = np.clip(10 + np.arange(20), 11, 28)  # At the ends the nearest there is.
     np.testing.assert_allclose(centres(found)[:, 0], x, atol=0.1)
 
 
 def test_a_face_seen_too_seldom_is_none():
     frames = [[(RED, 20, 30, WIDTH)]] * 10
-    assert one(video(frames[:8] + [[]] * 2)).unseen == 2
+    assert one(video(frames[:8] + [[]] * 2)).missing_frames == 2
     assert one(video(frames[:7] + [[]] * 3)) == TOO_FEW
     assert one(video([[]] * 4)) == TOO_FEW
 
@@ -71,7 +71,7 @@ def test_the_largest_face_is_followed_where_it_shrinks_and_while_it_is_hidden():
     frames = [[(RED, 12, 30, 18 - t), (GREEN, 36, 30, WIDTH)] for t in range(10)]
     frames[5] = frames[5][1:]
     found = one(video(frames))
-    assert found.unseen == 1
+    assert found.missing_frames == 1
     np.testing.assert_allclose(centres(found)[:, 0], 12, atol=0.1)
 
 
@@ -105,7 +105,7 @@ def test_what_comes_again_is_not_searched_again(tmp_path):
     assert SpotFinder.images == 8 and len(list(cache.iterdir())) == 2
 
 
-def test_what_does_not_come_again_is_not_kept(tmp_path):
+def test_what_does_not_cacheable_is_not_kept(tmp_path):
     generated = video([[(RED, 10, 30, WIDTH)]])
     FaceTracker(1, tmp_path / "cache")([generated], [False])
     assert not (tmp_path / "cache").exists()

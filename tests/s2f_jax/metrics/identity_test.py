@@ -69,8 +69,8 @@ class Tracks:
     def __init__(self, *found):
         self.found = found
 
-    def __call__(self, videos, come_again):
-        assert len(videos) == len(come_again) == len(self.found)
+    def __call__(self, videos, cacheable):
+        assert len(videos) == len(cacheable) == len(self.found)
         return list(self.found)
 
 
@@ -86,12 +86,12 @@ def _noise(seed=0, frames=3, size=(128, 96)):
 
 
 def test_acd_by_hand():
-    instrument = IdentityScorer(Vectors([(3, 0), (0, 2), (4, 0)]), Tracks())
-    (scores,) = instrument([_pair([0, 1, 2, 1])])
+    scorer = IdentityScorer(Vectors([(3, 0), (0, 2), (4, 0)]), Tracks())
+    (scores,) = scorer([_pair([0, 1, 2, 1])])
     root = 2**0.5  # Between unit vectors at a right angle; the lengths do not count.
     assert scores.values == pytest.approx({"acd_l2": root / 2, "acd_mse": 0.5, "acd_cos": 0.5})
-    assert tuple(scores.values) == instrument.metrics
-    assert "vectors" in instrument.about["acd"]
+    assert tuple(scores.values) == scorer.metrics
+    assert "vectors" in scorer.conventions["acd"]
 
 
 def test_a_frozen_still_scores_exactly_0_and_is_embedded_once(sface):
@@ -226,9 +226,9 @@ def test_a_damaged_or_other_embedder_is_told(sface, monkeypatch):
         ([1, 3, 112, 112], {"size": 160}, "not 3 channels of 160x160"),
         ([4, 3, 112, 112], {}, "one or any number at a time"),
         ([1, 1, 112, 112], {}, "not 3 channels"),
-        ([1, 128], {}, r"of the shape \[1, 128\]"),
-        ([1, 3, 112, 112], {"channels": "GRB"}, "channels=GRB: give RGB or BGR"),
-        ([1, 3, 112, 112], {"mean": (127.5,)}, "give three numbers each"),
+        ([1, 128], {}, r"of shape \[1, 128\]"),
+        ([1, 3, 112, 112], {"channels": "GRB"}, "channels=GRB: must be RGB or BGR"),
+        ([1, 3, 112, 112], {"mean": (127.5,)}, "must be three numbers each"),
     ],
 )
 def test_an_onnx_file_that_wants_something_else(shape, changed, said, tmp_path):

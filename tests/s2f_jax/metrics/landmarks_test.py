@@ -30,12 +30,12 @@ class Known:
         self.of[id(made)] = made, found
         return made
 
-    def __call__(self, videos, come_again):
+    def __call__(self, videos, cacheable):
         return [self.of[id(video)][1] for video in videos]
 
 
-def face(seed=0, blinks_at=(), unseen=0, size=30.0):
-    """A Track of a face that talks, blinks in these frames, and never keeps quite still."""
+def face(seed=0, blinks_at=(), missing=0, size=30.0):
+    """A FaceTrack of a face that talks, blinks in these frames, and never keeps quite still."""
     rng = np.random.default_rng(seed)
     points = np.zeros((T, 68, 2))
     points += np.random.default_rng(9).uniform(-0.6, 0.6, (68, 2))
@@ -47,7 +47,7 @@ def face(seed=0, blinks_at=(), unseen=0, size=30.0):
         points[:, eye, 1] = 0.12 * ratio[:, None] * np.array([0, -1, -1, 0, 1, 1])
     points[:, 61:64, 1], points[:, 65:68, 1] = 0.8, 0.85 + 0.1 * rng.random((T, 1))
     points += 0.001 * rng.normal(size=points.shape)
-    return FaceTrack((size * points + 40).astype(np.float32), unseen)
+    return FaceTrack((size * points + 40).astype(np.float32), missing)
 
 
 def pair(known, generated, real, **fields):
@@ -129,7 +129,7 @@ def test_a_face_of_a_few_pixels_is_not_read():
 def test_sound_that_is_missing_or_silent_costs_what_needs_it():
     real = face()
     none = score(real, real, audio=np.zeros(0, np.int16)).values
-    assert none["mouth_loudness"] == none["silence_motion"] == motion.NO_SOUND
+    assert none["mouth_loudness"] == none["silence_motion"] == motion.NO_AUDIO
     assert none["mouth_correlation"] == pytest.approx(1)
     silent = score(real, real, audio=np.zeros(8 * T, np.int16)).values
     assert silent["mouth_loudness"] == "the sound has one level throughout"
@@ -147,9 +147,9 @@ def test_a_mouth_that_is_misread_is_not_scored():
 
 def test_the_report_says_how_many_frames_were_filled_in():
     known = Known()
-    instrument = landmarks.LandmarkScorer(known, mouth=False)
-    instrument([pair(known, face(unseen=3), face(unseen=9))] * 2)
-    assert f"6 of {2 * T} frames" in instrument.about["faces_unseen"]
+    scorer = landmarks.LandmarkScorer(known, mouth=False)
+    scorer([pair(known, face(missing=3), face(missing=9))] * 2)
+    assert f"6 of {2 * T} frames" in scorer.conventions["faces_unseen"]
 
 
 def test_without_a_model_evaluation_goes_on(monkeypatch):
@@ -157,10 +157,10 @@ def test_without_a_model_evaluation_goes_on(monkeypatch):
         raise UserError("The model is not here; fetch it.")
 
     monkeypatch.setattr(landmarks_module, "model_path", refuse)
-    instrument = landmarks.LandmarkScorer(FaceTracker(1), mouth=True)
-    (scored,) = instrument([pair(Known(), face(), face())])
+    scorer = landmarks.LandmarkScorer(FaceTracker(1), mouth=True)
+    (scored,) = scorer([pair(Known(), face(), face())])
     assert scored.values == dict.fromkeys(METRICS, NO_MODEL)
-    assert instrument.about["faces_unseen"] == "The model is not here; fetch it."
+    assert scorer.conventions["faces_unseen"] == "The model is not here; fetch it."
 
 
 def test_landmarks_read_the_mouths_of_large_faces():
@@ -198,12 +198,12 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
 
 def test_the_frames_without_a_face_are_counted_from_one_run_to_the_next():
     known = Known()
-    judge = landmarks.LandmarkScorer(known, mouth=False)
-    judge([pair(known, face(unseen=3), face())])
-    assert judge.about["faces_unseen"].startswith(f"3 of {T} frames")
-    judge.begin()
-    judge([pair(known, face(unseen=1), face())])
-    assert judge.about["faces_unseen"].startswith(f"1 of {T} frames")
+    scorer = landmarks.LandmarkScorer(known, mouth=False)
+    scorer([pair(known, face(missing=3), face())])
+    assert scorer.conventions["faces_unseen"].startswith(f"3 of {T} frames")
+    scorer.reset()
+    scorer([pair(known, face(missing=1), face())])
+    assert scorer.conventions["faces_unseen"].startswith(f"1 of {T} frames")
 
 
 def test_what_others_need_of_a_video_again_is_remembered():
@@ -211,11 +211,11 @@ def test_what_others_need_of_a_video_again_is_remembered():
     asked = []
 
     class Noting(Known):
-        def __call__(self, videos, come_again):
-            asked.append(come_again)
-            return super().__call__(videos, come_again)
+        def __call__(self, videos, cacheable):
+            asked.append(cacheable)
+            return super().__call__(videos, cacheable)
 
     known = Noting()
-    judge = landmarks.LandmarkScorer(known, mouth=False)
-    judge([pair(known, face(), face()), pair(known, face(), face(), aligned=False)])
+    scorer = landmarks.LandmarkScorer(known, mouth=False)
+    scorer([pair(known, face(), face()), pair(known, face(), face(), aligned=False)])
     assert asked == [[True, True, False, True]]

@@ -141,7 +141,7 @@ def test_lmd_by_hand():
 
 
 def _pair(clip, video=None, **fields):
-    """A drawn clip, silent in its first half, as an instrument is given it."""
+    """A drawn clip, silent in its first half, as an scorer is given it."""
     audio = np.where(np.arange(160) < 80, 3, 3000) * np.tile([1, -1], 80)
     given = dict(
         name="clip", speaker=clip.speaker, transcript="", real=clip.frames, fps=25.0,
@@ -152,25 +152,25 @@ def _pair(clip, video=None, **fields):
 
 
 @pytest.fixture(scope="module")
-def instrument():
+def scorer():
     return motion.MouthProbeScorer([_drawn_clip(i // 2, i) for i in range(24)], max_clips=20)
 
 
-def test_the_probe_s_instrument_scores_truth_and_still(instrument):
+def test_the_probe_s_instrument_scores_truth_and_still(scorer):
     clip = _drawn_clip(50, 50)
     still = np.repeat(clip.frames[:1], 20, axis=0)
-    truth, frozen = instrument([_pair(clip), _pair(clip, still)])
+    truth, frozen = scorer([_pair(clip), _pair(clip, still)])
     for metric in ("mouth_correlation", "mouth_energy", "silence_motion"):
         assert truth.values[metric] == pytest.approx(1)
     assert truth.curves["mouth_opening_real"].shape == (20,)
     np.testing.assert_array_equal(*truth.curves.values())
     assert frozen.values["mouth_energy"] == frozen.values["silence_motion"] == 0
     assert truth.values.keys() == frozen.values.keys() == set(motion.MOUTH_METRICS)
-    about = instrument.about["mouth_opening"]
-    assert "20 training clips" in about and "training speakers held out" in about
+    method = scorer.conventions["mouth_opening"]
+    assert "20 training clips" in method and "training speakers held out" in method
 
 
-def test_the_probe_s_instrument_refuses_what_it_cannot_read(instrument):
+def test_the_probe_s_instrument_refuses_what_it_cannot_read(scorer):
     clip = _drawn_clip(50, 50)
     other = _landmarks(6 + 6 * np.sin(2.1 * np.arange(20)))
     refused = {
@@ -178,14 +178,14 @@ def test_the_probe_s_instrument_refuses_what_it_cannot_read(instrument):
         motion.NOT_ALIGNED: _pair(clip, aligned=False),
     }
     for reason, pair in refused.items():
-        assert instrument([pair])[0].values == dict.fromkeys(motion.MOUTH_METRICS, reason)
+        assert scorer([pair])[0].values == dict.fromkeys(motion.MOUTH_METRICS, reason)
     without = motion.MouthProbeScorer([])
     assert without([_pair(clip)])[0].values == dict.fromkeys(motion.MOUTH_METRICS, motion.NO_PROBE)
-    assert without.about["mouth_opening"].startswith("not measured: 0 of 0 clips")
+    assert without.conventions["mouth_opening"].startswith("not measured: 0 of 0 clips")
 
 
-def test_a_video_without_sound_still_has_a_mouth(instrument):
+def test_a_video_without_sound_still_has_a_mouth(scorer):
     clip = _drawn_clip(50, 50)
-    values = instrument([_pair(clip, audio=np.zeros(0, np.int16), landmarks=None)])[0].values
-    assert values["mouth_loudness"] == values["silence_motion"] == motion.NO_SOUND
+    values = scorer([_pair(clip, audio=np.zeros(0, np.int16), landmarks=None)])[0].values
+    assert values["mouth_loudness"] == values["silence_motion"] == motion.NO_AUDIO
     assert values["mouth_correlation"] == pytest.approx(1)

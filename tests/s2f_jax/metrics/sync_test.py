@@ -124,13 +124,13 @@ def test_a_sound_of_another_rate_is_resampled():
 
 def test_the_length_it_is_computed_at_is_no_matter():
     made = pair(frames=60)
-    seen = synchrony().see(made.video)
+    seen = synchrony().encode_video(made.video)
     assert seen.shape == (56, 5)
-    np.testing.assert_allclose(synchrony().see(made.video[:50]), seen[:46], rtol=1e-5)
-    heard = synchrony().hear(made.audio, 60)
+    np.testing.assert_allclose(synchrony().encode_video(made.video[:50]), seen[:46], rtol=1e-5)
+    heard = synchrony().encode_audio(made.audio, 60)
     np.testing.assert_allclose(seen, heard, atol=0.3)
     # Of the shorter clip, the last moments hear the same sound: 0.2 s are five frames.
-    np.testing.assert_allclose(synchrony().hear(made.audio[: 50 * STRIDE], 50), heard[:46])
+    np.testing.assert_allclose(synchrony().encode_audio(made.audio[: 50 * STRIDE], 50), heard[:46])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_length_it_is_computed_at_is_no_matter():
 )
 def test_what_cannot_be_scored_has_a_reason_and_the_others_are_scored(fields, reason):
     scored = synchrony()([pair(**fields), pair()])
-    assert set(scored[0].values) == set(sync.METRICS)
+    assert set(scored[0].values) == set(SyncScorer.metrics)
     assert all(value.startswith(reason) for value in scored[0].values.values())
     assert not scored[0].curves
     assert scored[1].values["sync_offset"] == 0
@@ -155,14 +155,14 @@ def test_what_cannot_be_scored_has_a_reason_and_the_others_are_scored(fields, re
 def test_the_shortest_clip_is_scored():
     made = pair(frames=sync.MIN_FRAMES)
     assert score(made).values["sync_offset"] == 0
-    with pytest.raises(ValueError, match="30 moments"):
+    with pytest.raises(ValueError, match="30 windows"):
         sync.lag_distances(np.zeros((30, 2)), np.zeros((30, 2)))
 
 
-def test_about_says_sign_and_network():
-    about = synchrony().about
-    assert "the sound is early" in about["sync"] and "above 1" in about["sync"]
-    assert about["sync_network"] == "by hand; 1 is 1.00 of its own distance"
+def test_conventions_say_sign_and_network():
+    conventions = synchrony().conventions
+    assert "the sound is early" in conventions["sync"] and "above 1" in conventions["sync"]
+    assert conventions["sync_network"] == "by hand; 1 is 1.00 of its own distance"
 
 
 def test_distances_are_in_the_given_unit():
