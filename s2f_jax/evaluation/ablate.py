@@ -15,7 +15,7 @@ from etils import epath
 from data_pipelines.common.errors import STOPPED, UserError
 from s2f_jax.config import read, schema
 from s2f_jax.evaluation import evaluate, scorers
-from s2f_jax.reports import scores, table
+from s2f_jax.reports import formats, table
 from s2f_jax.reports.verdicts import BASELINE, MODEL
 from s2f_jax.tasks import task
 
@@ -128,7 +128,7 @@ def ablate(
         with_sequence=[name for name, of in configs.items() if of.loss.sequence],
         failed=failed,
     )
-    print(scores.markdown(result))
+    print(formats.markdown(result))
     print(f"{root / split}/report.html")
     return 1 if failed else 0
 
