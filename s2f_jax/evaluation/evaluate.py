@@ -19,7 +19,7 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.inference.animator import Animator
-from s2f_jax.metrics.scoring import VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, missing_scores
 from s2f_jax.reports import figures
 from s2f_jax.reports.expressions import ExpressionCollector
 from s2f_jax.reports.scores import ClipScores, Sample, caption, file_name, write_report
@@ -252,7 +252,7 @@ def _score(
     row: str, clips: Sequence, videos: Sequence[np.ndarray], judge: MetricSuite, alone: bool
 ) -> list[ClipScores]:
     """alone: there is no other clip in the split."""
-    pairs = [VideoPair.from_clip(clip, video) for clip, video in zip(clips, videos, strict=True)]
+    pairs = [ClipPair.from_clip(clip, video) for clip, video in zip(clips, videos, strict=True)]
     if row == "shuffled_audio" and alone:
         scored = [missing_scores(judge.metrics, "there is no other clip whose sound to use")]
     else:

@@ -21,8 +21,8 @@ from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FaceTracker
 from s2f_jax.metrics.identity import IdentityScorer
 from s2f_jax.metrics.landmarks import LandmarkScorer, resolves_mouth
-from s2f_jax.metrics.motion import MouthProbeScorer
-from s2f_jax.metrics.scoring import Scorer, Scores, VideoPair, merge_scores, missing_scores
+from s2f_jax.metrics.mouth_probe import MouthProbeScorer
+from s2f_jax.metrics.scoring import ClipPair, Scorer, Scores, merge_scores, missing_scores
 from s2f_jax.metrics.speech import SpeechScorer
 from s2f_jax.metrics.sync import SyncScorer
 
@@ -40,7 +40,7 @@ class UnavailableScorer(Scorer):
         self.metrics, self._reason = metrics, f"no {model}"
         self.conventions = {model.replace(" ", "_"): f"none: {error}"}
 
-    def score(self, pair: VideoPair) -> Scores:
+    def score(self, pair: ClipPair) -> Scores:
         """Returns the reason.
 
         Args:
@@ -79,7 +79,7 @@ class MetricSuite:
         """Those of all scorers, for the report; some count frames since `reset`."""
         return {key: text for scorer in self.scorers for key, text in scorer.conventions.items()}
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos in all metrics.
 
         Args:

@@ -15,7 +15,7 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation.evaluate import shuffled
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import sync
-from s2f_jax.metrics.scoring import Score, Scores, VideoPair
+from s2f_jax.metrics.scoring import ClipPair, Score, Scores
 from s2f_jax.metrics.sync import SyncScorer
 from s2f_jax.reports.scores import ClipScores, write_report
 from s2f_jax.runs.workdir import open_workdir
@@ -64,7 +64,7 @@ def evaluate(
         clip = clips[i]
         other = sound.fit_length(clips[partner].audio, len(clip.audio))
         for row, audio in (("ground_truth", clip.audio), ("shuffled_audio", other)):
-            (scored,) = synchrony([VideoPair.from_clip(clip, clip.frames, audio)])
+            (scored,) = synchrony([ClipPair.from_clip(clip, clip.frames, audio)])
             values = {**scored.values, **_shares(scored)}
             if row == "ground_truth":
                 values["shift_found"] = _shift_found(synchrony, clip, scored)

@@ -21,7 +21,7 @@ from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.evaluate import PIXELS
 from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.metrics.faces_in_videos import FaceTrack
-from s2f_jax.metrics.scoring import Scores, VideoPair, merge_scores, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Scores, merge_scores, missing_scores
 from s2f_jax.reports.scores import ClipScores, Sample, caption, file_name, write_report
 
 _SAMPLES = 8
@@ -63,7 +63,7 @@ def compare(
             pairs = []
             for name in names[first : first + _AT_ONCE]:
                 pair = _pair(name, found.get(name), reference.get(name), aligned)
-                if isinstance(pair, VideoPair):
+                if isinstance(pair, ClipPair):
                     pairs.append(pair)
                 else:
                     scored[name] = missing_scores(metrics, pair)
@@ -93,7 +93,7 @@ def compare(
 
 
 def _judge(
-    pairs: Sequence[VideoPair],
+    pairs: Sequence[ClipPair],
     as_they_are: MetricSuite,
     once_aligned: MetricSuite,
     config: Config | None,
@@ -110,13 +110,13 @@ def _judge(
         as_they_are.face_tracker(unaligned, [True] * len(unaligned))
     )  # Found a moment ago.
     fit = [pair if pair.aligned else _aligned(pair, next(tracks), size) for pair in pairs]
-    of_fit = iter(once_aligned([pair for pair in fit if isinstance(pair, VideoPair)]))
+    of_fit = iter(once_aligned([pair for pair in fit if isinstance(pair, ClipPair)]))
     return [
         merge_scores(
             [
                 before,
                 next(of_fit)
-                if isinstance(pair, VideoPair)
+                if isinstance(pair, ClipPair)
                 else missing_scores(once_aligned.metrics, pair),
             ]
         )
@@ -124,7 +124,7 @@ def _judge(
     ]
 
 
-def _aligned(pair: VideoPair, found: FaceTrack | str, size: tuple[int, int]) -> VideoPair | str:
+def _aligned(pair: ClipPair, found: FaceTrack | str, size: tuple[int, int]) -> ClipPair | str:
     """The video's face as the shards have faces, or why there is none to be had."""
     if isinstance(found, str):
         return found
@@ -141,7 +141,7 @@ def _aligned(pair: VideoPair, found: FaceTrack | str, size: tuple[int, int]) -> 
 
 def _pair(
     name: str, video: epath.Path | None, reference: epath.Path | None, aligned: bool
-) -> VideoPair | str:
+) -> ClipPair | str:
     """The two, or the reason why they cannot be held against each other."""
     if video is None or reference is None:
         where = "among the videos" if video is None else "in the reference"
@@ -162,7 +162,7 @@ def _pair(
     sound, rate = real.audio, real.audio_rate or 16000
     if sound.size:
         sound = fit_length(sound, round(len(real.frames) * rate / real.fps))
-    return VideoPair(
+    return ClipPair(
         name=name,
         speaker="",
         transcript=_said(name, reference),
@@ -186,7 +186,7 @@ def _said(name: str, reference: epath.Path) -> str:
         return ""
 
 
-def _sample(output: epath.Path, pair: VideoPair, scored: Scores) -> Sample:
+def _sample(output: epath.Path, pair: ClipPair, scored: Scores) -> Sample:
     path = output / "samples" / f"{file_name(pair.name)}.mp4"
     frames = np.concatenate([pair.video, pair.real], axis=2)
     audio = pair.audio if pair.audio.size else None

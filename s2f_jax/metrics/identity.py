@@ -12,7 +12,7 @@ import numpy as np
 
 from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FaceTracker
-from s2f_jax.metrics.scoring import Metric, Scorer, Scores, VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Metric, Scorer, Scores, missing_scores
 
 METRICS = (
     Metric(
@@ -51,7 +51,7 @@ class IdentityScorer(Scorer):
             "acd": f"vectors of length 1 by {embedder.name}; each frame's against the real frame 0's"
         }
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos of any sizes and lengths.
 
         Args:
@@ -65,7 +65,7 @@ class IdentityScorer(Scorer):
             for pair, points in zip(pairs, self._face_points(pairs), strict=True)
         ]
 
-    def _score_at(self, pair: VideoPair, points: np.ndarray | str) -> Scores:
+    def _score_at(self, pair: ClipPair, points: np.ndarray | str) -> Scores:
         """Scores a pair by the faces at `points` [1 + T, 5, 2], of the still and of each frame."""
         if isinstance(points, str):
             return missing_scores(self.metrics, points)
@@ -90,7 +90,7 @@ class IdentityScorer(Scorer):
             }
         )
 
-    def _face_points(self, pairs: Sequence[VideoPair]) -> list[np.ndarray | str]:
+    def _face_points(self, pairs: Sequence[ClipPair]) -> list[np.ndarray | str]:
         """Five points in the still and in each frame [1 + T, 5, 2] of each pair, or the reason."""
         videos = [x for pair in pairs if not pair.aligned for x in (pair.real, pair.video)]
         tracks = iter(self._track_faces(videos, [True] * len(videos)) if videos else ())
@@ -124,7 +124,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([*eyes, *(landmarks[:, i] for i in (30, 48, 54))], axis=1)
 
 
-def _aligned_points(pair: VideoPair) -> np.ndarray:
+def _aligned_points(pair: ClipPair) -> np.ndarray:
     """Five points [5, 2] by the still's landmarks where they are known, else of a mean face."""
     if pair.landmarks is not None and np.isfinite(pair.landmarks[0]).all():
         return five_points(pair.landmarks[:1])[0]

@@ -8,7 +8,7 @@ from data_pipelines.faces import alignment
 from data_pipelines.faces.measures import eye_aspect_ratio, mouth_opening
 from s2f_jax.metrics import blinks, motion
 from s2f_jax.metrics.faces_in_videos import FaceTrack, FaceTracker
-from s2f_jax.metrics.scoring import Metric, Score, Scorer, Scores, VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores, missing_scores
 
 METRICS = (
     Metric("lmd", "LMD", "landmark distance of the mouth", "lower", 2, "px", group="images"),
@@ -46,7 +46,7 @@ _MIN_EYE_DISTANCE_FOR_MOUTH = 24.0
 def resolves_mouth(height: int, width: int) -> bool:
     """Tells whether landmarks read the mouths of aligned faces of this size.
 
-    If not, motion.MouthProbe reads them better.
+    If not, mouth_probe.MouthProbe reads them better.
 
     Args:
       height: Pixels of the image.
@@ -96,7 +96,7 @@ class LandmarkScorer(Scorer):
         """Restarts the count of frames without a face."""
         self._frames = self._missing = 0
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos of any sizes and lengths.
 
         Args:
@@ -122,7 +122,7 @@ class LandmarkScorer(Scorer):
             scores.append(self._score_tracks(pair, generated.landmarks, real))
         return scores
 
-    def _score_tracks(self, pair: VideoPair, points: np.ndarray, real: FaceTrack | str) -> Scores:
+    def _score_tracks(self, pair: ClipPair, points: np.ndarray, real: FaceTrack | str) -> Scores:
         """Scores a pair by the video's landmarks [T, 68, 2] and the real clip's track."""
         eyes = score_blinks(points, pair.fps)
         values, curves = {**eyes.values}, {**eyes.curves}

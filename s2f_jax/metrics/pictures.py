@@ -8,7 +8,7 @@ import numpy as np
 
 from data_pipelines.loading import loader
 from s2f_jax.metrics import image, sharpness
-from s2f_jax.metrics.scoring import Metric, Score, Scorer, Scores, VideoPair
+from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores
 
 METRICS = (
     Metric("psnr", "PSNR", "over all pixels of a clip", "higher", 2, "dB", group="images"),
@@ -61,7 +61,7 @@ class ImageScorer(Scorer):
     def __init__(self, pixels: int = 8 * 75 * 128 * 96):
         self._pixels = pixels
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos of any sizes and lengths.
 
         Args:
@@ -84,7 +84,7 @@ class ImageScorer(Scorer):
         return [scores[i] for i in range(len(pairs))]
 
 
-def _score_batch(pairs: Sequence[VideoPair]) -> list[Scores]:
+def _score_batch(pairs: Sequence[ClipPair]) -> list[Scores]:
     """Scores pairs of one size as one batch."""
     missing = _missing_metrics(min(pairs[0].real.shape[1:3]))
     generated, real, mask = jax.device_put(_padded_batch(pairs))
@@ -111,7 +111,7 @@ def _missing_metrics(side: int) -> dict[str, Score]:
     return missing
 
 
-def _padded_batch(pairs: Sequence[VideoPair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _padded_batch(pairs: Sequence[ClipPair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Videos and references uint8 [B, T, H, W, 3], mask bool [B, T].
 
     B is a power of two, since each batch size is compiled.

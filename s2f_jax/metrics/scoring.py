@@ -36,7 +36,7 @@ class Metric:
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoPair:
+class ClipPair:
     """A video to score and the real clip to compare it with, whose frame 0 is the still.
 
     Attributes:
@@ -66,7 +66,7 @@ class VideoPair:
     @classmethod
     def from_clip(
         cls, clip: DatasetClip, video: np.ndarray, audio: np.ndarray | None = None
-    ) -> "VideoPair":
+    ) -> "ClipPair":
         """Pairs a video with a clip of the shards.
 
         Args:
@@ -120,7 +120,7 @@ class Scorer:
     metrics: tuple[str, ...] = ()
     conventions: Mapping[str, str] = {}
 
-    def score(self, pair: VideoPair) -> Scores:
+    def score(self, pair: ClipPair) -> Scores:
         """Scores one video.
 
         Args:
@@ -131,7 +131,7 @@ class Scorer:
         """
         raise NotImplementedError
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos of any sizes and lengths.
 
         Args:

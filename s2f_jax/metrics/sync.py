@@ -13,7 +13,7 @@ import numpy as np
 
 from data_pipelines.loading import loader, training_examples
 from data_pipelines.media.sound import resample, to_mono_float
-from s2f_jax.metrics.scoring import Metric, Score, Scorer, Scores, VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores, missing_scores
 from s2f_jax.models import pixels
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
@@ -185,7 +185,7 @@ class SyncScorer(Scorer):
         windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
         return np.asarray(self._audio_codes(windows))[: frames - FRAMES + 1]
 
-    def score(self, pair: VideoPair) -> Scores:
+    def score(self, pair: ClipPair) -> Scores:
         """Scores one video.
 
         Args:
@@ -211,7 +211,7 @@ class SyncScorer(Scorer):
         }
         return Scores(values, curves={"sync_distance": curve})
 
-    def _unfit(self, pair: VideoPair) -> str:
+    def _unfit(self, pair: ClipPair) -> str:
         """Why a pair cannot be scored; "" where it can."""
         if not pair.audio.size:
             return "no sound"

@@ -11,7 +11,7 @@ from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.faces import tracking
 from s2f_jax.metrics.faces_in_videos import FaceTracker, upscale_for_detector
 from s2f_jax.metrics.landmarks import LandmarkScorer
-from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics.scoring import ClipPair
 
 _MIN_ROUNDS = 3  # Timed; one before them starts the processes.
 
@@ -53,12 +53,12 @@ def landmark_throughput(
     }
 
 
-def _new_pair(video: np.ndarray, number: int) -> VideoPair:
+def _new_pair(video: np.ndarray, number: int) -> ClipPair:
     """A video and its mirror image, changed a little, so that neither is cached."""
     real = video[:, :, ::-1].copy()
     real[0, 0, 0] = number % 256
     audio = np.resize(np.array([-999, 999], np.int16), 640 * len(video))
-    return VideoPair("", "", "", video, real, 25, audio, 16000, aligned=False)
+    return ClipPair("", "", "", video, real, 25, audio, 16000, aligned=False)
 
 
 def _results(pool: processes.WorkerPool, tasks: Sequence[np.ndarray]) -> list[float]:

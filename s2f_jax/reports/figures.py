@@ -9,8 +9,8 @@ from etils import epath
 from data_pipelines.common import files
 from data_pipelines.loading.dataset import DatasetClip
 from data_pipelines.media import images
+from s2f_jax.reports.content import Sample
 from s2f_jax.reports.expressions import ExpressionCollector
-from s2f_jax.reports.scores import Sample
 
 # stills uint8 [B, H, W, 3], B audios int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
 Generate = Callable[[np.ndarray, list[np.ndarray], int], list[np.ndarray]]

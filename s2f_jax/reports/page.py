@@ -2,16 +2,14 @@
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import jinja2
 from etils import epath
 
 from s2f_jax.reports import formats, labels, plots
-
-if TYPE_CHECKING:
-    from s2f_jax.reports.scores import ClipScores, Sample
+from s2f_jax.reports.content import ClipScores, Sample
 
 _MARGIN = 0.06  # Of a chart's width, at either side.
 _SANITY_ROWS = ("ground_truth", "frozen_still", "shuffled_audio")
@@ -22,9 +20,9 @@ _VERDICT_CLASSES = {True: "better", False: "worse", None: ""}
 
 def render_page(
     report: Mapping[str, Any],
-    scores: Sequence["ClipScores"],
+    scores: Sequence[ClipScores],
     video_cards: Sequence[Mapping[str, Any]],
-    figures: Sequence["Sample"],
+    figures: Sequence[Sample],
     training: Mapping[str, epath.PathLike],
 ) -> str:
     """Renders a report as HTML.
@@ -110,7 +108,7 @@ def color_classes(rows: Iterable[str]) -> dict[str, str]:
     return classes | {row: f"c-{i % _PALETTE_SIZE}" for i, row in enumerate(variants)}
 
 
-def sample_cards(samples: Sequence["Sample"]) -> list[dict[str, Any]]:
+def sample_cards(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     """Makes cards of one video each, which shows generated and real side by side.
 
     Args:

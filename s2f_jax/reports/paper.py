@@ -27,7 +27,7 @@ _TABLE_1 = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Claim:
+class PaperClaim:
     """A claim that the model is better than the static baseline in one metric.
 
     Attributes:
@@ -43,14 +43,14 @@ class Claim:
 
 
 CLAIMS = (
-    Claim("wer", "fewer of the model's words are misread (WER)"),
-    Claim("sync_confidence", "the model's lips are in clearer synchrony with the sound"),
-    Claim("silence_motion", "the model's mouth moves less in silence", lower=True),
-    Claim("jitter", "the model's face jitters less", lower=True),
-    Claim("psnr", "the model's PSNR is higher"),
-    Claim("ssim", "the model's SSIM is higher"),
-    Claim("fdbm", "the model's frames are sharper (FDBM)"),
-    Claim("acd_l2", "the model keeps the identity better (ACD)"),
+    PaperClaim("wer", "fewer of the model's words are misread (WER)"),
+    PaperClaim("sync_confidence", "the model's lips are in clearer synchrony with the sound"),
+    PaperClaim("silence_motion", "the model's mouth moves less in silence", lower=True),
+    PaperClaim("jitter", "the model's face jitters less", lower=True),
+    PaperClaim("psnr", "the model's PSNR is higher"),
+    PaperClaim("ssim", "the model's SSIM is higher"),
+    PaperClaim("fdbm", "the model's frames are sharper (FDBM)"),
+    PaperClaim("acd_l2", "the model keeps the identity better (ACD)"),
 )
 BLINK_CLAIMS = (
     "variants with the sequence discriminator blink more than those without",

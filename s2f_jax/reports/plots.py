@@ -4,15 +4,13 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from etils import epath
 
+from s2f_jax.reports.content import ClipScores
 from s2f_jax.runs.log import DISCRIMINATORS
-
-if TYPE_CHECKING:
-    from s2f_jax.reports.scores import ClipScores
 
 WIDTH, HEIGHT = 360, 190  # Of a plot; about a card's width, so that all text has one size.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 8, 30  # Margins.
@@ -131,7 +129,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     return [0.0 if abs(tick) < step / 1e6 else tick for tick in values] or [float(low)]
 
 
-def sync_plots(scores: Sequence["ClipScores"], colors: Mapping[str, str]) -> list[Plot]:
+def sync_plots(scores: Sequence[ClipScores], colors: Mapping[str, str]) -> list[Plot]:
     """Plots the mean distance of audio and lips over their offset, for every row.
 
     Args:
@@ -152,7 +150,7 @@ def sync_plots(scores: Sequence["ClipScores"], colors: Mapping[str, str]) -> lis
     return [draw_plot("Distance", "offset, frames", lines, colors)] if lines else []
 
 
-def mouth_plots(scores: Sequence["ClipScores"], colors: Mapping[str, str]) -> list[Plot]:
+def mouth_plots(scores: Sequence[ClipScores], colors: Mapping[str, str]) -> list[Plot]:
     """Plots the mouth's opening over time, generated and real, of clips of different speakers.
 
     Args:

@@ -2,7 +2,6 @@
 
 import collections
 import csv
-import dataclasses
 import io
 import json
 import re
@@ -17,6 +16,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.files import write_atomically
 from s2f_jax.metrics.scoring import Score
 from s2f_jax.reports import formats, labels, page, paper
+from s2f_jax.reports.content import ClipScores, Evaluation, Sample
 from s2f_jax.reports.intervals import LEVEL, RESAMPLES, bootstrap_interval
 
 _WEIGHT = "weight "  # Prefix of a metric's weights in the heads of clips.csv.
@@ -25,63 +25,6 @@ _COMMON_CONVENTIONS = {
     "interval": f"{LEVEL} %, bootstrap over speakers, then over each one's clips"
     f" ({RESAMPLES} resamples)",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class ClipScores:
-    """Scores of one clip in one row.
-
-    Attributes:
-      row: Key of the row.
-      clip: Name.
-      speaker: "" where unknown.
-      values: Metric key -> number, or the reason why there is none.
-      weights: Metric key -> the clip's weight in its row's mean, where it is not 1.
-      curves: Series for the plots, as in metrics.scoring.Scores; stored as float32.
-    """
-
-    row: str
-    clip: str
-    speaker: str
-    values: Mapping[str, Score]
-    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    curves: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """A video for the page, generated beside real, or a figure.
-
-    Attributes:
-      title: Heading.
-      note: Caption.
-      path: An mp4, or of a figure a PNG, in the report's folder.
-    """
-
-    title: str
-    note: str
-    path: epath.PathLike
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """Content of a report: what `write_report` is given and `read_report` returns.
-
-    Attributes:
-      corpus: Name.
-      split: Name.
-      conventions: How was measured.
-      scores: Of every clip in every row.
-      samples: Videos.
-      figures: Images.
-    """
-
-    corpus: str
-    split: str
-    conventions: Mapping[str, Any]
-    scores: Sequence[ClipScores]
-    samples: Sequence[Sample] = ()
-    figures: Sequence[Sample] = ()
 
 
 def summarize(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:

@@ -9,7 +9,8 @@ from etils import epath
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.reports import labels, page, plots, verdicts
-from s2f_jax.reports.scores import ClipScores, Evaluation, read_report, write_files
+from s2f_jax.reports.content import ClipScores, Evaluation
+from s2f_jax.reports.scores import read_report, write_files
 from s2f_jax.reports.verdicts import BASELINE, MODEL, SANITY
 
 # Conventions that may differ between runs.

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from s2f_jax.reports import labels, paper, scores
+from s2f_jax.reports.content import ClipScores
 from s2f_jax.reports.intervals import paired_interval, percentiles, resampled_means
-from s2f_jax.reports.scores import ClipScores
 
 MODEL, BASELINE = "model", "static_baseline"
 SANITY = ("ground_truth", "frozen_still", "shuffled_audio")
@@ -84,7 +84,7 @@ def check_claims(
 
 
 def _check_model_claim(
-    claim: paper.Claim, by_row: Mapping[str, Sequence[ClipScores]]
+    claim: paper.PaperClaim, by_row: Mapping[str, Sequence[ClipScores]]
 ) -> dict[str, Any]:
     metric, info = claim.metric, labels.metric_info(claim.metric)
     cells = scores.summarize([*by_row[MODEL], *by_row[BASELINE]])

@@ -13,7 +13,8 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import writer
 from s2f_jax.reports import table, verdicts
-from s2f_jax.reports.scores import ClipScores, Sample, read_report, summarize, write_report
+from s2f_jax.reports.content import ClipScores, Sample
+from s2f_jax.reports.scores import read_report, summarize, write_report
 from tests.pages import outside_addresses
 
 _SAID = {"size": "32x24 pixels", "lip_reader": "reader, step 10", "seed": 0}
