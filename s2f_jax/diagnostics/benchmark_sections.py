@@ -19,13 +19,15 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset, loader
 from data_pipelines.prepare import data_dir as shards_dir
 from data_pipelines.quality import throughput
-from s2f_jax import sharding, step, train
+from s2f_jax import sharding, train
 from s2f_jax.config.schema import Config
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.pictures import ImageScorer
 from s2f_jax.metrics.scoring import ClipPair
 from s2f_jax.metrics.throughput import landmark_throughput as landmarks_speed
 from s2f_jax.models import fused_generator
+from s2f_jax.models.clip_batch import normalize
+from s2f_jax.models.discriminator import Discriminator
 from s2f_jax.runs import cost
 from s2f_jax.runs.checkpoint import Checkpoints
 
@@ -104,7 +106,9 @@ def _train(bench: Bench) -> Samples:
     for kind, begun in cost.steps(trainer.task).items():
         traced = trainer.traced(begun, bench.batch)
         flops = cost.of(traced, jax.device_count(), bench.config.accumulate).flops
-        seconds = durations(_stepping(bench, trainer.task.start if begun else 0), bench.seconds)
+        seconds = durations(
+            _stepping(bench, trainer.task.adversarial_start_step if begun else 0), bench.seconds
+        )
         figures |= {
             f"{kind}.steps_per_s": 1 / seconds,
             f"{kind}.clips_per_s": bench.config.batch_size / seconds,
@@ -131,16 +135,16 @@ def _stepping(bench: Bench, number: int) -> Callable[[], Any]:
 
 def _networks(bench: Bench) -> Samples:
     """Each network by itself on a training batch, forward alone and with its gradients."""
-    networks, config = bench.trainer.task.networks, bench.config
+    networks = bench.trainer.task.networks
     batch = sharding.put(bench.batch, bench.trainer.by_example)
-    clips = step.normalize(batch)
+    clips = normalize(batch)
     generator = bench.generator
     noise = jnp.zeros((*clips.mask.shape, generator.noise_features))
-    picks = step.pick(
-        bench.trainer.key, batch, config.loss.frames_per_clip, config.loss.moments_per_clip
-    )
     inputs: dict[str, tuple[Any, ...]] = {"generator": (clips.still, clips.audio, noise)}
-    inputs |= {name: of(clips.frames, clips, picks) for name, of in step.INPUTS.items()}
+    for name, network in networks.items():
+        if isinstance(network, Discriminator):
+            sample = network.sample(bench.trainer.key, clips)
+            inputs[name] = network.inputs(clips.frames, clips, sample)
     figures = {}
     for name, network in networks.items():
         padding = {"mask": clips.mask} if name == "generator" else {}

@@ -17,7 +17,7 @@ from s2f_jax.config import read, schema
 from s2f_jax.evaluation import evaluate, scorers
 from s2f_jax.reports import formats, table
 from s2f_jax.reports.verdicts import BASELINE, MODEL
-from s2f_jax.tasks import task
+from s2f_jax.tasks import registry
 
 _SLURM = """#!/usr/bin/env bash
 # One variant a task; afterwards the same `ablate` command without --print makes the table.
@@ -99,7 +99,7 @@ def ablate(
     all_of_them = variants(config, workdir or f"runs/ablations_{base.name}", chosen)
     configs = {each.name: read.load_config(each.config, overrides) for each in all_of_them}
     for each in (base, *configs.values()):
-        task.build(each)
+        registry.build(each)
     commands = [each.command(data_dir, overrides) for each in all_of_them]
     if show:
         lines = [shlex.join(["python", *command]) for command in commands]
@@ -125,7 +125,7 @@ def ablate(
     result = table.write_table(
         root / split,
         {each.name: each.workdir / "evaluation" / split for each in all_of_them},
-        with_sequence=[name for name, of in configs.items() if of.loss.sequence],
+        with_sequence=[name for name, of in configs.items() if of.discriminators.sequence.weight],
         failed=failed,
     )
     print(formats.markdown(result))

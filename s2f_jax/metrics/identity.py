@@ -15,16 +15,9 @@ from s2f_jax.metrics.faces_in_videos import FaceTracker
 from s2f_jax.metrics.scoring import ClipPair, Metric, Scorer, Scores, missing_scores
 
 METRICS = (
-    Metric(
-        "acd_l2",
-        "ACD",
-        "distance of the face embeddings of frame and still",
-        "lower",
-        3,
-        group="identity",
-    ),
-    Metric("acd_mse", "ACD squared", "its square, per dimension", "lower", 6, group="identity"),
-    Metric("acd_cos", "ACD cosine", "the same as 1 - cosine", "lower", 3, group="identity"),
+    Metric("acd_l2", "ACD", "distance of frame and still embeddings", "lower", 3, "", "identity"),
+    Metric("acd_mse", "ACD squared", "its square, per dimension", "lower", 6, "", "identity"),
+    Metric("acd_cos", "ACD cosine", "the same as 1 - cosine", "lower", 3, "", "identity"),
 )
 NO_VECTOR = "the embedder gives no vector"
 
@@ -94,21 +87,18 @@ class IdentityScorer(Scorer):
         """Five points in the still and in each frame [1 + T, 5, 2] of each pair, or the reason."""
         videos = [x for pair in pairs if not pair.aligned for x in (pair.real, pair.video)]
         tracks = iter(self._track_faces(videos, [True] * len(videos)) if videos else ())
-        points: list[np.ndarray | str] = []
-        for pair in pairs:
+
+        def points(pair: ClipPair) -> np.ndarray | str:
             if pair.aligned:
-                still = _aligned_points(pair)
-                points.append(np.broadcast_to(still, (1 + len(pair.video), 5, 2)))
-                continue
+                return np.broadcast_to(_aligned_points(pair), (1 + len(pair.video), 5, 2))
             real, video = next(tracks), next(tracks)
             if isinstance(real, str):
-                points.append(real)
-            elif isinstance(video, str):
-                points.append(video)
-            else:
-                landmarks = np.concatenate([real.landmarks[:1], video.landmarks])
-                points.append(five_points(landmarks))
-        return points
+                return real
+            if isinstance(video, str):
+                return video
+            return five_points(np.concatenate([real.landmarks[:1], video.landmarks]))
+
+        return [points(pair) for pair in pairs]
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:

@@ -13,38 +13,22 @@ from s2f_jax.metrics.scoring import ClipPair, Metric, Score
 
 METRICS = (
     Metric(
-        "mouth_correlation",
-        "Mouth correlation",
-        "of the mouth's opening, generated and real",
-        "higher",
-        anchors=(0, 1),
-        group="mouth",
+        "mouth_correlation", "Mouth correlation", "of its opening, generated and real",
+        "higher", group="mouth", anchors=(0, 1),
     ),
     Metric(
-        "mouth_loudness",
-        "Mouth-loudness correlation",
-        "of the mouth's opening and the audio level",
-        "higher",
-        anchors=(0,),
-        group="mouth",
+        "mouth_loudness", "Mouth-loudness correlation", "of its opening and the audio level",
+        "higher", group="mouth", anchors=(0,),
     ),
     Metric(
-        "mouth_energy",
-        "Mouth motion",
-        "standard deviation of the opening, generated / real",
-        "one",
-        anchors=(0, 1),
-        group="mouth",
+        "mouth_energy", "Mouth motion", "standard deviation of its opening, generated / real",
+        "one", group="mouth", anchors=(0, 1),
     ),
     Metric(
-        "silence_motion",
-        "Mouth motion in silence",
-        "generated / real",
-        "one",
-        anchors=(0, 1),
-        group="mouth",
+        "silence_motion", "Mouth motion in silence", "generated / real",
+        "one", group="mouth", anchors=(0, 1),
     ),
-)
+)  # fmt: skip
 MOUTH_METRICS = tuple(metric.key for metric in METRICS)
 NO_AUDIO = "no sound"
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from data_pipelines.faces.measures import mouth_opening
+from data_pipelines.loading.dataset import DatasetClip
 from s2f_jax.metrics import motion
 from s2f_jax.metrics.image import mouth_box
 from s2f_jax.metrics.scoring import ClipPair, Scorer, Scores, missing_scores
@@ -21,25 +21,6 @@ MISREAD = "the probe misreads this speaker's real mouth"
 _GRID = (11, 10)  # Columns, rows.
 _RIDGES = 10.0 ** np.arange(-4, 2.5, 0.5)  # Relative to unit variance of every cell.
 _FOLDS = 4  # Of the training speakers, each held out once.
-
-
-class MouthClip(Protocol):
-    """A clip that the probe can be fitted on.
-
-    Attributes:
-      speaker: Name.
-      frames: uint8 [T, H, W, 3], aligned.
-      landmarks: [T, 68, 2].
-    """
-
-    @property
-    def speaker(self) -> str: ...
-
-    @property
-    def frames(self) -> np.ndarray: ...
-
-    @property
-    def landmarks(self) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +59,9 @@ class MouthProbe:
         return _mouth_cells(frames) @ self.weights + self.bias
 
 
-def fit_mouth_probe(clips: Sequence[MouthClip], max_clips: int = 240, seed: int = 0) -> MouthProbe:
+def fit_mouth_probe(
+    clips: Sequence[DatasetClip], max_clips: int = 240, seed: int = 0
+) -> MouthProbe:
     """Fits a ridge regression of m on the mouth's pixels.
 
     The ridge is the one that reads held-out speakers best, each held out once (clips, where there
@@ -141,7 +124,7 @@ class MouthProbeScorer(Scorer):
 
     metrics = motion.MOUTH_METRICS
 
-    def __init__(self, train_clips: Sequence[MouthClip], max_clips: int = 240):
+    def __init__(self, train_clips: Sequence[DatasetClip], max_clips: int = 240):
         self._probe = None
         try:
             self._probe = probe = fit_mouth_probe(train_clips, max_clips)
@@ -192,9 +175,7 @@ def _folds(speakers: list[str], seed: int) -> tuple[np.ndarray, str]:
     return order[groups] % _FOLDS, held_out
 
 
-def _ridge_solutions(
-    data: list[tuple[np.ndarray, np.ndarray]],
-) -> list[tuple[np.ndarray, float]]:
+def _ridge_solutions(data: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, float]]:
     """Weights [n] and bias for every ridge, from pairs of cells [T, n] and m [T].
 
     One eigendecomposition of the covariance serves all ridges.

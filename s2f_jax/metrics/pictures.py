@@ -10,26 +10,13 @@ from data_pipelines.loading import loader
 from s2f_jax.metrics import image, sharpness
 from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores
 
+_SHARPNESS = "sharpness and speech"
 METRICS = (
-    Metric("psnr", "PSNR", "over all pixels of a clip", "higher", 2, "dB", group="images"),
-    Metric("psnr_mouth", "PSNR mouth", "inside the mouth box", "higher", 2, "dB", group="images"),
-    Metric("ssim", "SSIM", "structural similarity of the frames", "higher", 3, "", (1,), "images"),
-    Metric(
-        "cpbd",
-        "CPBD",
-        "sharpness: cumulative probability of blur detection",
-        "higher",
-        3,
-        group="sharpness and speech",
-    ),
-    Metric(
-        "fdbm",
-        "FDBM",
-        "sharpness: frequency domain blurriness measure",
-        "higher",
-        3,
-        group="sharpness and speech",
-    ),
+    Metric("psnr", "PSNR", "over all pixels of a clip", "higher", 2, "dB", "images"),
+    Metric("psnr_mouth", "PSNR mouth", "inside the mouth box", "higher", 2, "dB", "images"),
+    Metric("ssim", "SSIM", "structural similarity of frames", "higher", 3, "", "images", (1,)),
+    Metric("cpbd", "CPBD", "cumulative probability of blur detection", "higher", 3, "", _SHARPNESS),
+    Metric("fdbm", "FDBM", "frequency domain blurriness measure", "higher", 3, "", _SHARPNESS),
 )
 
 _FULL_REFERENCE = {name: jax.jit(getattr(image, name)) for name in ("psnr", "psnr_mouth", "ssim")}

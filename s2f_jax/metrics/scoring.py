@@ -21,8 +21,8 @@ class Metric:
       better: Which values are better: "higher", "lower", "one" (nearest to 1), or "" for neither.
       decimals: Digits after the decimal point.
       unit: Shown after the title.
-      anchors: Values that its chart always shows.
       group: LaTeX table that it belongs to, one of registry.GROUPS.
+      anchors: Values that its chart always shows.
     """
 
     key: str
@@ -31,8 +31,8 @@ class Metric:
     better: str = ""
     decimals: int = 2
     unit: str = ""
-    anchors: tuple[float, ...] = ()
     group: str = "other"
+    anchors: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

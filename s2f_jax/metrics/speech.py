@@ -10,25 +10,10 @@ import numpy as np
 from data_pipelines.loading import charset
 from s2f_jax.metrics.scoring import ClipPair, Metric, Scorer, Scores, missing_scores
 
+_GROUP = "sharpness and speech"
 METRICS = (
-    Metric(
-        "wer",
-        "WER",
-        "word error rate of a lip reader",
-        "lower",
-        3,
-        anchors=(0,),
-        group="sharpness and speech",
-    ),
-    Metric(
-        "cer",
-        "CER",
-        "character error rate of a lip reader",
-        "lower",
-        3,
-        anchors=(0,),
-        group="sharpness and speech",
-    ),
+    Metric("wer", "WER", "word error rate of a lip reader", "lower", 3, "", _GROUP, (0,)),
+    Metric("cer", "CER", "character error rate of a lip reader", "lower", 3, "", _GROUP, (0,)),
 )
 CONVENTIONS = {
     "wer": "substitutions, deletions and insertions of words over words said, over all clips together",

@@ -23,23 +23,20 @@ def tile_videos(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     Returns:
       uint8 [T, H', W', 3], as long as the longest; of shorter ones the last frame is repeated.
     """
-    frames = max(len(video) for row in rows for video in row)
-    columns, white = max(map(len, rows)), np.full_like(rows[0][0][:1], 255)
-    rows = [[*row, *[white] * (columns - len(row))] for row in rows]
+    frames, columns = max(len(video) for row in rows for video in row), max(map(len, rows))
     tiled = []
-    for t in range(frames):
-        tiles = [[upscale(video[min(t, len(video) - 1)]) for video in row] for row in rows]
-        tiled.append(_join([_join(row, 1) for row in tiles], 0))
-    return np.stack(tiled)
+    for row in rows:
+        tiles = [_tile(video, frames) for video in row]
+        tiles += [np.full_like(tiles[0], 255)] * (columns - len(row))
+        tiled.append(np.concatenate(tiles, axis=2))
+    return np.concatenate(tiled, axis=1)[:, :-GAP, :-GAP]
 
 
-def _join(images: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    """Concatenates images with white gaps between them."""
-    shape = list(images[0].shape)
-    shape[axis] = GAP
-    gap = np.full(shape, 255, np.uint8)
-    parts = [part for image in images for part in (gap, image)]
-    return np.concatenate(parts[1:], axis=axis)
+def _tile(video: np.ndarray, frames: int) -> np.ndarray:
+    """Enlarges a video and extends it to so many frames, with a gap below and to the right."""
+    large = np.stack([upscale(frame) for frame in video])
+    large = np.pad(large, ((0, frames - len(large)), (0, 0), (0, 0), (0, 0)), mode="edge")
+    return np.pad(large, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=255)
 
 
 def write_webp(path: epath.PathLike, frames: np.ndarray, fps: float, xmp: bytes) -> None:

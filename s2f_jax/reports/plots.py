@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from s2f_jax.models.discriminators import SUFFIX
 from s2f_jax.reports.content import ClipScores
-from s2f_jax.runs.log import DISCRIMINATORS
 
 WIDTH, HEIGHT = 360, 190  # Of a plot; about a card's width, so that all text has one size.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 8, 30  # Margins.
@@ -243,8 +243,10 @@ def _thin_out(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _term_title(term: str) -> str:
     network, name = term.split("/", 1)
-    short, *_ = DISCRIMINATORS.get(network, (network.replace("_", " "),))
-    return f"{short}: {name.replace('_', ' ')}"
+    label = network.replace("_", " ")
+    if network.endswith(SUFFIX):
+        label = f"D_{network.removesuffix(SUFFIX)}"
+    return f"{label}: {name.replace('_', ' ')}"
 
 
 def _path(x: np.ndarray, y: np.ndarray) -> str:

@@ -146,9 +146,7 @@ def read_report(folder: epath.PathLike) -> Evaluation:
         added = _COMMON_CONVENTIONS.keys() | ({"paper"} if "paper" in report else set())
         curves = _read_curves((folder / "curves.npz").read_bytes())
         scores = _read_clips((folder / "clips.csv").read_text(), curves)
-        lines = collections.Counter(clip.row for clip in scores)
-        if lines != {row: count for row, count, _ in labels.clip_counts(report["rows"])}:
-            raise ValueError("clips.csv has other clips than report.json")
+        _check_counts(report, scores)
         return Evaluation(
             report["corpus"],
             report["split"],
@@ -232,6 +230,13 @@ def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]
             low, high = bootstrap_interval(values, weights, speakers, seed)
     cell = {"mean": mean, "low": low, "high": high, "clips": len(values)}
     return cell | {"unscored": dict(reasons.most_common())}
+
+
+def _check_counts(report: Mapping[str, Any], scores: Sequence[ClipScores]) -> None:
+    """Raises ValueError unless report.json and clips.csv have equally many clips in every row."""
+    lines = collections.Counter(clip.row for clip in scores)
+    if lines != {row: count for row, count, _ in labels.clip_counts(report["rows"])}:
+        raise ValueError("clips.csv has other clips than report.json")
 
 
 def _media_entry(folder: epath.Path, media: Sample) -> dict[str, str]:

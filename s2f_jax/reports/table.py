@@ -62,10 +62,7 @@ def write_table(
     _check_comparable(main, evaluations)
     scores = _merge_rows(main, evaluations)
     by_row = _by_row(scores)
-    extra = {
-        "unfinished": unfinished,
-        "orderings": verdicts.check_claims(by_row, with_sequence),
-    }
+    extra = {"unfinished": unfinished, "orderings": verdicts.check_claims(by_row, with_sequence)}
     if BASELINE in evaluations:
         extra |= {"baseline": BASELINE, "differences": _differences(by_row)}
     workdirs = {row: epath.Path(runs[row]).parent.parent for row in evaluations}
@@ -94,16 +91,12 @@ def _check_comparable(main: str, evaluations: Mapping[str, Evaluation]) -> None:
         if not any(clip.row == "model" for clip in second.scores):
             raise UserError(f"the evaluation of {row} has no row 'model': give that of a run")
         refusal = f"the runs {main} and {row} cannot stand in one table"
-        keys = dict.fromkeys([*first.conventions, *second.conventions])
-        for field, a, b in [
-            ("corpus", first.corpus, second.corpus),
-            ("split", first.split, second.split),
-            *(
-                (key, *(run.conventions.get(key, "missing") for run in (first, second)))
-                for key in keys
-                if key not in PER_RUN_CONVENTIONS
-            ),
-        ]:
+        settings = [
+            {"corpus": run.corpus, "split": run.split} | _shared_conventions(run)
+            for run in (first, second)
+        ]
+        for field in settings[0] | settings[1]:
+            a, b = (run.get(field, "missing") for run in settings)
             if a != b:
                 raise UserError(
                     f"{refusal}: {field} is {a!r} in the first and {b!r} in the second; score both"
@@ -121,9 +114,7 @@ def _check_comparable(main: str, evaluations: Mapping[str, Evaluation]) -> None:
 
 def _merge_conventions(main: str, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     """Conventions of all runs, and for each run those that may differ."""
-    shared = evaluations[main].conventions
-    conventions = {key: text for key, text in shared.items() if key not in PER_RUN_CONVENTIONS}
-    conventions |= {
+    conventions = _shared_conventions(evaluations[main]) | {
         "rows": f"{', '.join(SANITY)}: of the run {main}; every other row: the model of its run",
         "differences": "by clips that both could be scored on; speakers, then clips drawn together",
     }
@@ -136,6 +127,10 @@ def _merge_conventions(main: str, evaluations: Mapping[str, Evaluation]) -> dict
         if texts:
             conventions[key] = "; ".join(f"{row}: {text}" for row, text in texts.items())
     return conventions
+
+
+def _shared_conventions(run: Evaluation) -> dict[str, Any]:
+    return {key: text for key, text in run.conventions.items() if key not in PER_RUN_CONVENTIONS}
 
 
 def _merge_rows(main: str, evaluations: Mapping[str, Evaluation]) -> list[ClipScores]:
