@@ -1,0 +1,1 @@
+"""Runs and videos scored by the metrics."""

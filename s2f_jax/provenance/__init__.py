@@ -1,0 +1,1 @@
+"""What a generated video says about how it was made."""

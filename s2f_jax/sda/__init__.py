@@ -1,0 +1,1 @@
+"""The authors' released weights, and their file format."""
