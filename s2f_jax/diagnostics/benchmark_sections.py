@@ -83,7 +83,7 @@ class Bench:
     @functools.cached_property
     def animator(self) -> Animator:
         variables = jax.device_get(self.state.variables("generator"))
-        return Animator(self.generator, fused_generator.fold(self.generator, variables))
+        return Animator(self.generator, fused_generator.fuse_weights(self.generator, variables))
 
 
 def peak(bench: Bench) -> np.ndarray:
@@ -194,7 +194,7 @@ def _train_clips(bench: Bench, what: str) -> dataset.ClipDataset | None:
     data = bench.config.data
     try:
         shards = shards_dir(data, bench.data_dir)
-        return dataset.open_dataset(data, "train", shards, dataset.TRAINED_ON)
+        return dataset.open_dataset(data, "train", shards, dataset.TRAINING_FEATURES)
     except UserError as reason:
         print(f"no {what} figures: {reason}")
 

@@ -18,7 +18,7 @@ from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import alignment, measures, overlay, portrait_quality
 from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.media import decode, images, video
-from data_pipelines.media.sound import check_rate
+from data_pipelines.media.sound import check_sample_rate
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
 from s2f_jax.provenance.marks import mark, read_marks
@@ -61,7 +61,7 @@ class Inputs:
         animator = Animator.load(path)
         seconds = time.perf_counter() - started
         made = mark(animator.origin, 0, {})
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.painter.weights))
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.compiled.weights))
         values = {
             **made.model,
             "height": animator.size[0],
@@ -96,7 +96,7 @@ class Inputs:
                 " `generate` --aligned if it is cropped to the face already"
             )
         height, width = self.size
-        place = self.animator.placement if self.animator else _placement
+        place = self.animator.crop_transform if self.animator else _placement
         transform = place(found[0])
         portrait = portrait_quality.measure(pixels, found[0], height, width, transform)
         self.still = alignment.align(pixels, transform, height, width)
@@ -113,7 +113,7 @@ class Inputs:
         if len(found) > 1:
             said = f"{path} shows {len(found)} faces: the largest is taken, or give one alone"
             yield Finding(WARNING, "image", said)
-        for doubt in portrait_quality.doubts(portrait):
+        for doubt in portrait_quality.quality_warnings(portrait):
             yield Finding(WARNING, "image", doubt)
         target = self.output / f"doctor_{pathlib.Path(path).stem}.png"
         drawn = overlay.draw(pixels, found, height, width, transform)
@@ -135,7 +135,7 @@ class Inputs:
         measured = len(samples) / rate
         self.seconds = max(measured, declared) if measured > _MEASURED - 1 else measured
         frames = min(len(samples), -(-len(samples) * _FPS // rate))
-        found = measures.sound(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
+        found = measures.audio_measures(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
         yield Finding(
             OK,
             "audio",
@@ -195,14 +195,15 @@ class Inputs:
 
     def time(self) -> Iterator[Finding]:
         """How long it will take: some chunks are drawn, after one that compiles."""
-        from s2f_jax.inference.session import CHUNK, GenerationSession
+        from s2f_jax.inference.session import CHUNK_FRAMES, GenerationSession
 
         assert self.animator is not None
         grey = np.full((*self.size, 3), 128, np.uint8)
         still = grey if self.still is None else self.still
         stride = self.animator.generator.stride
-        sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, CHUNK * stride)).astype(np.float32)
-        drawing = GenerationSession(self.animator.painter, still[None], (0,))
+        shape = 1, CHUNK_FRAMES * stride
+        sound = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
+        drawing = GenerationSession(self.animator.compiled, still[None], (0,))
         started = time.perf_counter()
         drawing.push(np.concatenate([sound, sound], axis=1))  # With what the window looks ahead to.
         first = time.perf_counter() - started
@@ -211,7 +212,7 @@ class Inputs:
             started = time.perf_counter()
             drawing.push(sound)
             taken.append(time.perf_counter() - started)
-        per_second = CHUNK / statistics.median(taken)
+        per_second = CHUNK_FRAMES / statistics.median(taken)
         values = {"frames_per_s": per_second, "compile_s": first}
         said = f"{per_second:.1f} frames/s here, after {first:.1f} s for the first (compiling)"
         if self.seconds is not None:
@@ -240,7 +241,7 @@ def _form(path: str) -> tuple[int, int, str, float]:
             context = stream and stream.codec_context  # None for a codec that nobody knows.
             if stream is None or context is None:
                 raise UserError(f"{path} has no sound that can be decoded: {cure}")
-            check_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
+            check_sample_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
             seconds = float((stream.duration or 0) * (stream.time_base or 0))
             return context.sample_rate, context.channels, context.name, seconds
     except av.error.FFmpegError as error:

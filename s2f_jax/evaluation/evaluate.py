@@ -210,7 +210,7 @@ def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
     """The clips of each batch, of like lengths, and where the evaluation stands."""
     count = len(lengths)
     bar = tqdm.tqdm(total=count, desc="evaluate", unit="clip", disable=not sys.stderr.isatty())
-    for number, indices in enumerate(loader.by_length(lengths, size), 1):
+    for number, indices in enumerate(loader.batch_by_length(lengths, size), 1):
         yield indices
         bar.update(len(indices))
         if bar.disable and number % 10 == 0:

@@ -82,10 +82,10 @@ class LipReader:
     def logits(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Aligned faces, uint8 [T_i, height, width, 3] -> float32 [T_i, 28] of each video."""
         found: dict[int, np.ndarray] = {}
-        for indices in loader.by_length([len(video) for video in videos], _AT_ONCE):
+        for indices in loader.batch_by_length([len(video) for video in videos], _AT_ONCE):
             rows = indices + indices[-1:] * (_AT_ONCE - len(indices))  # Always whole batches.
             crops = [self._crop(videos[i]) for i in rows]
-            frames, mask = lipread.side_by_side(crops, loader.padded(max(map(len, crops))))
+            frames, mask = lipread.side_by_side(crops, loader.padded_length(max(map(len, crops))))
             logits = np.asarray(self._read(self._variables, frames, mask))
             found |= {i: row[: len(videos[i])] for i, row in zip(indices, logits, strict=False)}
         return [found[i] for i in range(len(videos))]

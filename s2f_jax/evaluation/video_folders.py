@@ -47,8 +47,8 @@ def compare(
       UserError: a folder is missing or has no video in it.
     """
     found, reference = (
-        files.videos_in(videos_dir, "--videos"),
-        files.videos_in(reference_dir, "--reference"),
+        files.list_videos(videos_dir, "--videos"),
+        files.list_videos(reference_dir, "--reference"),
     )
     as_they_are, once_aligned = scorers.video_metrics(config)
     metrics = as_they_are.metrics + once_aligned.metrics

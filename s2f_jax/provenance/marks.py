@@ -190,8 +190,8 @@ def model(checkpoint: epath.PathLike) -> dict[str, Any]:
     the checkpoint had it that it was made from, and the type and sum of its own weights.
     Raises UserError where there is none, or a damaged one.
     """
-    if bundle.is_one(checkpoint):
-        return bundle.identity(checkpoint)
+    if bundle.is_bundle(checkpoint):
+        return bundle.model_identity(checkpoint)
     folder, step = find_checkpoint(checkpoint)
     return {
         "run": folder.name,
@@ -281,6 +281,6 @@ def _config(folder: epath.Path) -> bytes:
 
 def _digest(path: str | os.PathLike) -> str:
     try:
-        return download.file_digest(files.existing(path, "input"), "sha256")
+        return download.file_digest(files.require_file(path, "input"), "sha256")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path") from error

@@ -14,7 +14,7 @@ from etils import epath
 
 from data_pipelines.common import download, files
 from data_pipelines.common.errors import UserError
-from data_pipelines.faces.alignment import STABLE, canonical
+from data_pipelines.faces.alignment import STABLE, canonical_points
 from s2f_jax.config.schema import Config
 from s2f_jax.models import networks
 from s2f_jax.models.generator import Generator
@@ -233,7 +233,7 @@ def _contents(
     for key, value in contents.items():  # 25 or 25.0.
         if key in kept and kept[key].ndim == 0 and kept[key] == value:
             contents[key] = kept[key].item()
-    face = np.array(networks.face(config.model) or canonical(*size))
+    face = np.array(networks.face(config.model) or canonical_points(*size))
     before = kept.get("mean_face")
     if before is not None and np.array_equal(before[list(STABLE)], face):
         return contents | {"mean_face": before}
