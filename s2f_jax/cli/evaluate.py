@@ -42,9 +42,9 @@ def _compare(flags: Flags, extra: Sequence[str]) -> int:
 
 
 def _print(report: Mapping[str, Any], folder: object) -> int:
-    from s2f_jax.reports import scores
+    from s2f_jax.reports import formats
 
-    print(scores.markdown(report))
+    print(formats.markdown(report))
     print(f"{folder}/report.html")
     return 0
 

@@ -23,8 +23,8 @@ from s2f_jax import sharding, train
 from s2f_jax.config.schema import Config
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.pictures import ImageScorer
-from s2f_jax.metrics.scoring import Pair
-from s2f_jax.metrics.throughput import landmarks as landmarks_speed
+from s2f_jax.metrics.scoring import ClipPair
+from s2f_jax.metrics.throughput import landmark_throughput as landmarks_speed
 from s2f_jax.models import fused_generator
 from s2f_jax.models.clip_batch import normalize
 from s2f_jax.models.discriminator import Discriminator
@@ -263,7 +263,7 @@ def _metrics(bench: Bench) -> Samples:
     videos, real = np.roll(bench.batch["frames"], 1, axis=1), bench.batch["frames"]
     silence = np.zeros(0, np.int16)
     pairs = [
-        Pair(str(i), "", "", video, clip, bench.config.data.fps, silence, 0, aligned=True)
+        ClipPair(str(i), "", "", video, clip, bench.config.data.fps, silence, 0, aligned=True)
         for i, (video, clip) in enumerate(zip(videos, real, strict=True))
     ]
     pictures = ImageScorer()

@@ -15,7 +15,7 @@ from etils import epath
 from data_pipelines.common.errors import STOPPED, UserError
 from s2f_jax.config import read, schema
 from s2f_jax.evaluation import evaluate, scorers
-from s2f_jax.reports import scores, table
+from s2f_jax.reports import formats, table
 from s2f_jax.reports.verdicts import BASELINE, MODEL
 from s2f_jax.tasks import registry
 
@@ -122,13 +122,13 @@ def ablate(
     _score(
         base, [each for each in all_of_them if each.name not in failed], configs, data_dir, split
     )
-    result = table.write(
+    result = table.write_table(
         root / split,
         {each.name: each.workdir / "evaluation" / split for each in all_of_them},
         with_sequence=[name for name, of in configs.items() if of.discriminators.sequence.weight],
         failed=failed,
     )
-    print(scores.markdown(result))
+    print(formats.markdown(result))
     print(f"{root / split}/report.html")
     return 1 if failed else 0
 
@@ -148,7 +148,7 @@ def _score(
             config, workdir = configs[each.name], each.workdir
             if evaluate.is_done(config, workdir, split, rows):
                 continue
-            by = by or scorers.scorers_of_run(base, data_dir, workdir.parent / "faces")
+            by = by or scorers.run_metrics(base, data_dir, workdir.parent / "faces")
             print(f"ablate: {each.name} is scored", flush=True)
             evaluate.evaluate_run(config, str(workdir), data_dir, split, rows, by)
     finally:

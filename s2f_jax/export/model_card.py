@@ -105,7 +105,7 @@ def _front_matter(
 def _result(report: Mapping[str, Any]) -> dict[str, Any]:
     # The scores of one split, an entry of the hub's model-index.
     metrics = [
-        {"type": metric, "name": labels.shown(metric).label, "value": cell["mean"]}
+        {"type": metric, "name": labels.metric_info(metric).title, "value": cell["mean"]}
         for metric, cell in report["model"].items()
         if cell["clips"] and cell["mean"] is not None
     ]

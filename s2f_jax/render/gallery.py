@@ -17,13 +17,13 @@ from data_pipelines.loading import dataset
 from data_pipelines.loading.dataset import DatasetClip
 from data_pipelines.media import writer
 from s2f_jax.inference.animator import Animator
-from s2f_jax.metrics.faces_in_videos import FacesInVideos
-from s2f_jax.metrics.landmarks import blinks_and_brows
+from s2f_jax.metrics.faces_in_videos import FaceTracker
+from s2f_jax.metrics.landmarks import score_blinks
 from s2f_jax.provenance import marks
 from s2f_jax.provenance.marks import Mark
 from s2f_jax.reports import moving
-from s2f_jax.reports.expressions import Expressions, centred
-from s2f_jax.reports.figures import cast
+from s2f_jax.reports.expressions import ExpressionCollector, centered_frames
+from s2f_jax.reports.figures import sample_speakers
 from s2f_jax.rngs import SEEDS, check_seeds
 from s2f_jax.runs import output_folder
 from s2f_jax.runs.restore import restore_generator
@@ -86,7 +86,7 @@ def gallery(
         raise UserError(f"--split={split} of {data.corpus} has no clips: give another one")
     animator = Animator.from_checkpoint(trained)
     mark = marks.mark(animator.origin, seed, {}, composite=True)
-    chosen = [_cut(clip) for clip in cast(clips, COLUMNS, seed)]
+    chosen = [_cut(clip) for clip in sample_speakers(clips, COLUMNS, seed)]
     animate = functools.partial(_animate, animator, seed)
     items = [make(chosen, animate) for make in (_one_sound, _one_face, _real_and_generated)]
     items.append(_expressions(animator, clips, seed))
@@ -128,7 +128,7 @@ def _one_sound(chosen: _Clips, animate: _Animate) -> GalleryItem:
         "One sound on several faces",
         f"The sound of {_quote(speaking)}: on the left its real video, beside it {names} under that"
         " sound.",
-        moving.beside([[speaking.frames, *videos]]),
+        moving.tile_videos([[speaking.frames, *videos]]),
         speaking.fps,
         speaking.audio,
     )
@@ -143,7 +143,7 @@ def _one_face(chosen: _Clips, animate: _Animate) -> GalleryItem:
         "One face under several sounds",
         f"The still of {_speaker(face)} under the sounds of {'; '.join(map(_quote, speaking))}."
         " Above each the real video of its sound.",
-        moving.beside([[clip.frames for clip in speaking], videos]),
+        moving.tile_videos([[clip.frames for clip in speaking], videos]),
         face.fps,
     )
 
@@ -155,14 +155,14 @@ def _real_and_generated(chosen: _Clips, animate: _Animate) -> GalleryItem:
         "Real and generated",
         f"{'; '.join(map(_quote, chosen))}: the real videos, and below each what the model generates"
         " from its first frame and its sound.",
-        moving.beside([[clip.frames for clip in chosen], videos]),
+        moving.tile_videos([[clip.frames for clip in chosen], videos]),
         chosen[0].fps,
     )
 
 
 def _expressions(animator: Animator, clips: _Clips, seed: int) -> GalleryItem:
     # The deepest ones of at most _SEARCHED_CLIPS videos, each with a seed of its own.
-    with contextlib.closing(FacesInVideos()) as faces:
+    with contextlib.closing(FaceTracker()) as faces:
         if faces.problem:
             caption, frames = f"Not searched. {faces.problem}", None
         else:
@@ -171,12 +171,12 @@ def _expressions(animator: Animator, clips: _Clips, seed: int) -> GalleryItem:
 
 
 def _search_expressions(
-    animator: Animator, clips: _Clips, seed: int, faces: FacesInVideos
+    animator: Animator, clips: _Clips, seed: int, faces: FaceTracker
 ) -> tuple[str, np.ndarray | None]:
     # -> caption, frames.
     order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED_CLIPS]
     print(f"searching {len(order)} videos for expressions", flush=True)
-    expressions, blinks, seconds = Expressions(_EXPRESSION_KINDS, rows=COLUMNS), 0, 0.0
+    expressions, blinks, seconds = ExpressionCollector(_EXPRESSION_KINDS, rows=COLUMNS), 0, 0.0
     for first in range(0, len(order), _BATCH_SIZE):
         batch = [_cut(clips[int(i)]) for i in order[first : first + _BATCH_SIZE]]
         seeds = [(seed + first + i) % SEEDS for i in range(len(batch))]
@@ -185,20 +185,20 @@ def _search_expressions(
         for clip, video, track in zip(batch, videos, tracks, strict=True):
             if isinstance(track, str):
                 continue  # The reason why there is none.
-            _, _, curves = blinks_and_brows(track.landmarks, clip.fps)
+            curves = score_blinks(track.landmarks, clip.fps).curves
             expressions.add(clip.id, clip.speaker, video, curves)
             blinks, seconds = blinks + len(curves["blinks"]), seconds + len(video) / clip.fps
     caption = (
         f"The videos of {len(order)} clips, a seed each, have {blinks} blinks in {seconds:.0f} s."
-        f" The deepest {expressions.note()}."
+        f" The deepest {expressions.caption()}."
     )
     length = round(_EXPRESSION_SECONDS * animator.fps)
     rows = [
-        [each.video[centred(each.frames[1], length, len(each.video))] for each in kind]
-        for kind in expressions.found.values()
+        [each.video[centered_frames(each.frames[1], length, len(each.video))] for each in kind]
+        for kind in expressions.by_kind.values()
         if kind
     ]
-    return caption, moving.beside(rows) if rows else None
+    return caption, moving.tile_videos(rows) if rows else None
 
 
 def _speaker(clip: DatasetClip) -> str:

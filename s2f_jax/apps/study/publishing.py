@@ -164,7 +164,7 @@ def _sorted_shares(voters: Sequence[Mapping[str, int]], label: str) -> plots.Plo
     chance = plots.Line(_CHANCE, np.array([0.0, 100.0]), np.array([50.0, 50.0]))
     own = plots.Line(_OWN, 100 * (np.arange(len(shares)) + 0.5) / len(shares), shares)
     colours = {_OWN: "c-model", _CHANCE: "c-frozen_still"}
-    return plots.draw(f"%, {label}", "% of the participants", [own, chance], colours)
+    return plots.draw_plot(f"%, {label}", "% of the participants", [own, chance], colours)
 
 
 def _percent(share: float | None) -> str:
@@ -201,12 +201,12 @@ _FILTERS = {
     "p": _p,
     "number": _number,
     "names": _names,
-    "cell": formats.cell,
+    "cell": formats.escape_markdown,
 }
 
 
 def _environment(**options: Any) -> jinja2.Environment:
-    environment = page.environment("s2f_jax.apps.study").overlay(**options)
+    environment = page.template_environment("s2f_jax.apps.study").overlay(**options)
     environment.filters |= _FILTERS
     return environment
 

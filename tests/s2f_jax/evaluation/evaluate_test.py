@@ -10,7 +10,7 @@ from data_pipelines.media import decode
 from data_pipelines.media.images import encode_jpeg
 from s2f_jax.evaluation import evaluate
 from s2f_jax.evaluation.scorers import MetricSuite, UnavailableScorer
-from s2f_jax.metrics.motion import MouthProbeScorer
+from s2f_jax.metrics.mouth_probe import MouthProbeScorer
 from s2f_jax.metrics.pictures import ImageScorer
 
 _H, _W, _FPS, _RATE = 32, 24, 25, 1000
@@ -263,7 +263,7 @@ def test_a_judge_that_cannot_be_had_has_a_reason_and_the_others_score(tmp_path):
 
 
 def test_a_metric_has_one_judge():
-    with pytest.raises(ValueError, match="two instruments for .*psnr"):
+    with pytest.raises(ValueError, match="two scorers for .*psnr"):
         MetricSuite([ImageScorer(), ImageScorer()])
 
 
