@@ -120,6 +120,7 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("data.fps=24", "audio_rate=16000: must be a multiple of --config.data.fps=24"),
         ("data.audio_rate=44100", "audio_rate=44100: must be a multiple of 1000"),
         ("model.window=0.02", "window=0.02: must be a whole number of milliseconds that covers"),
+        ("model.face=(1,)", "face=(1,): must be five points ((x,y),(x,y),...)"),
         ("model.window=0.1605", "window=0.1605: must be a whole number of milliseconds"),
         ("model.dtype=float16", "float16: must be one of float32, bfloat16"),
         ("discriminators.sequence.fusion=first", "first: must be one of last, step"),
