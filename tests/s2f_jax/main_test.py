@@ -88,6 +88,12 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
             "--videos: needs --reference=DIR and --output=DIR",
         ),
         (["evaluate", "--videos=a", "--reference=b", "--output=c"], "--videos=a is not a folder"),
+        # As of a script whose variable is empty: a flag without a value is not given.
+        (["evaluate", "--videos="], "--config is missing"),
+        (
+            ["evaluate", "--videos=a", "--reference=b", "--output=c", "--config="],
+            "--videos=a is not a folder",
+        ),
     ],
 )
 def test_a_command_that_is_none_is_told(told, arguments, said):
