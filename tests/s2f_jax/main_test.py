@@ -12,7 +12,7 @@ from data_pipelines.media import decode, images, writer
 from data_pipelines.quality import check
 from s2f_jax import main, train
 from s2f_jax.cli import commands
-from s2f_jax.config import read
+from s2f_jax.config import read, schema
 from s2f_jax.runs import workdir
 from s2f_jax.runs.checkpoint import Checkpoints
 from tests.programs import ROOT
@@ -160,6 +160,16 @@ def test_a_config_file_that_is_none_is_told(told, tmp_path, text, said):
     path = tmp_path / "config.py"
     path.write_text(text)
     assert said.format(path=path) in told(f"--config={path}")
+
+
+@pytest.mark.parametrize("field", schema.RENAMED)
+def test_a_config_file_with_a_field_of_an_older_schema_is_told(told, tmp_path, field):
+    """It would be passed over in silence, and another run be trained than the file asks for."""
+    path = tmp_path / "config.py"
+    text = f"from configs import demo\ndef get_config():\n    c = demo.get_config()\n    c.{field} = 0"
+    path.write_text(f"{text}\n    return c\n")
+    sentence = told(f"--config={path}")
+    assert f"--config.{field}=0: is --config.{schema.RENAMED[field]} since schema 3" in sentence
 
 
 def test_overrides_reach_the_command_with_their_types(monkeypatch):
