@@ -21,7 +21,7 @@ from data_pipelines.media import decode, images, video
 from data_pipelines.media.sound import check_rate
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
-from s2f_jax.provenance.marks import mark, read_marks
+from s2f_jax.provenance.marks import provenance_record, read_provenance
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
@@ -60,7 +60,7 @@ class Inputs:
         started = time.perf_counter()
         animator = Animator.load(path)
         seconds = time.perf_counter() - started
-        made = mark(animator.origin, 0, {})
+        made = provenance_record(animator.origin, 0, {})
         parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.painter.weights))
         values = {
             **made.model,
@@ -157,12 +157,12 @@ class Inputs:
             )
         for said in _doubts(samples, found, frames):
             yield Finding(WARNING, "audio", said)
-        if read_marks(path).synthetic:
+        if read_provenance(path).synthetic:
             yield Finding(OK, "audio", f"{path} says of itself that it is synthetic")
 
     def examine_video(self, path: str) -> Iterator[Finding]:
         """What it says about itself, and whether it is still what that was said of."""
-        said = read_marks(path)
+        said = read_provenance(path)
         marks = said.facts or said.sidecar or {}
         values = {
             "synthetic": said.synthetic,

@@ -148,7 +148,7 @@ def _config(
         "state": stablehlo.state_sizes(g),
         "weights": weights,
         "programs": {name: _files(name) for name in formats},
-        "source": marks.model(trained.folder),
+        "source": marks.model_identity(trained.folder),
         "made_with": {**made_with["versions"], "git": made_with["git"]},
         "data": bundle.section(trained.config.data),
         "model": bundle.section(trained.config.model),

@@ -18,7 +18,7 @@ from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.faces_in_videos import FacesInVideos
 from s2f_jax.metrics.landmarks import blinks_and_brows
 from s2f_jax.provenance import marks
-from s2f_jax.provenance.marks import Mark
+from s2f_jax.provenance.marks import ProvenanceRecord
 from s2f_jax.reports import moving
 from s2f_jax.reports.expressions import Expressions, centred
 from s2f_jax.reports.figures import cast
@@ -64,7 +64,7 @@ def gallery(
     if not len(clips):
         raise UserError(f"--split={split} of {data.corpus} has no clips: give another one")
     animator = Animator.of(trained)
-    mark = marks.mark(animator.origin, seed, {}, composite=True)
+    mark = marks.provenance_record(animator.origin, seed, {}, composite=True)
     chosen = [_short(clip) for clip in cast(clips, COLUMNS, seed)]
     pieces = [
         _one_sound(animator, chosen, seed),
@@ -198,21 +198,21 @@ def _whose(clips: Sequence[dataset.DatasetClip]) -> str:
     return ", ".join(clip.speaker or clip.id for clip in clips)
 
 
-def _write(piece: Piece, folder: epath.Path, mark: Mark, rate: int) -> None:
+def _write(piece: Piece, folder: epath.Path, mark: ProvenanceRecord, rate: int) -> None:
     """rate: of the sound."""
     if piece.frames is None:
         return
     path = folder / f"{piece.name}.webp"
     moving.write_webp(path, piece.frames, piece.fps, mark.xmp)
-    mark.sidecar(path, len(piece.frames), piece.fps)
+    mark.write_sidecar(path, len(piece.frames), piece.fps)
     if piece.sound is None:
         return
     path = folder / f"{piece.name}.mp4"
     writer.write_video(path, piece.frames, piece.fps, piece.sound, rate, mark.metadata)
-    mark.sidecar(path, len(piece.frames), piece.fps)
+    mark.write_sidecar(path, len(piece.frames), piece.fps)
 
 
-def _page(pieces: Sequence[Piece], mark: Mark, command: str) -> str:
+def _page(pieces: Sequence[Piece], mark: ProvenanceRecord, command: str) -> str:
     """Markdown."""
     run, step = mark.model["run"], mark.model["step"]
     parts = [

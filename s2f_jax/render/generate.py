@@ -25,7 +25,7 @@ from s2f_jax.render.video_job import VideoJob
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
-    from s2f_jax.provenance.marks import Mark
+    from s2f_jax.provenance.marks import ProvenanceRecord
 
 _UNEVEN = 2  # The longest of the sounds that are drawn side by side by the shortest, at most.
 _PATIENCE = 3.0  # Seconds until a bar shows.
@@ -73,7 +73,7 @@ def generate(
 
             animator = Animator.load(checkpoint)
             looks.thread.submit(animator.painter.arranged, CHUNK)  # While the rest is compiled.
-            mark = marks.mark(animator.origin, seed, {}, composite=paste_back)
+            mark = marks.provenance_record(animator.origin, seed, {}, composite=paste_back)
             studio = _Studio(animator, looks, shown, mark, badge, signer)
             frames = sum(math.ceil(seconds[job.audio] * studio.fps) for job in sum(groups, []))
             with _Progress(frames) as progress:
@@ -90,7 +90,7 @@ def _signer(certificate: str | None, key: str | None) -> c2pa.Signer | None:
     if certificate is None or key is None:
         raise UserError("--certificate and --key sign together: give both, or neither")
     signer = c2pa.Signer(certificate, key)
-    c2pa.check(signer)
+    c2pa.check_signer(signer)
     return signer
 
 
@@ -169,7 +169,7 @@ class _Studio:
         animator: "Animator",
         looks: _Looks,
         fps: fractions.Fraction | None,
-        mark: "Mark",
+        mark: "ProvenanceRecord",
         badge: bool,
         signer: c2pa.Signer | None,
     ):
@@ -214,7 +214,7 @@ class _Studio:
             assert seen.landmarks is not None and transform is not None
             size = seen.picture.shape[:2]
             draw = Paster(seen.picture, seen.landmarks, transform, still)
-        mark = self._mark.video(job.seed, image=job.image, audio=job.audio)
+        mark = self._mark.for_video(job.seed, image=job.image, audio=job.audio)
         take = VideoJob(
             *(job, mark, animator.rate, self._own_fps, self.fps, size),
             draw=draw,

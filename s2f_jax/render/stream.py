@@ -58,7 +58,7 @@ def stream(
             _say(doubt)
         recorded = microphone is None and audio != "-" and pathlib.Path(audio).is_file()
         inputs = {"image": image} | ({"audio": audio} if recorded else {})
-        mark = marks.mark(animator.origin, seed, inputs)
+        mark = marks.provenance_record(animator.origin, seed, inputs)
         source_rate = source.rate or animator.rate
         live = Live(animator, still, source_rate, seed, recorded and not pace)
         fps = fractions.Fraction(animator.rate, animator.generator.stride)
@@ -69,7 +69,7 @@ def stream(
             sink = video_sinks.opened(to, file, animator.size, fps, source_rate, mark.metadata)
             _say(_promise(source.name, source_rate, to, sink, live, animator))
             try:
-                live.run(ears, sink, mark.badge if badge else None)
+                live.run(ears, sink, mark.add_badge if badge else None)
             except BaseException:
                 sink.abandon()
                 raise
@@ -77,7 +77,7 @@ def stream(
         _say(_told(report))
         if output != "-" and pathlib.Path(output).is_file():  # And no pipe to a player.
             if report["frames"]:
-                mark.sidecar(output, report["frames"], float(fps))
+                mark.write_sidecar(output, report["frames"], float(fps))
             else:  # A video that no player opens.
                 pathlib.Path(output).unlink()
         if json_file is not None:

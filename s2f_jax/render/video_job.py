@@ -17,7 +17,7 @@ from s2f_jax.render.frame_rate import Retimed
 from s2f_jax.render.jobs import JobSpec
 
 if TYPE_CHECKING:
-    from s2f_jax.provenance.marks import Mark
+    from s2f_jax.provenance.marks import ProvenanceRecord
 
 _NOTHING = np.zeros(0, np.float32)
 
@@ -34,7 +34,7 @@ class VideoJob:
     def __init__(
         self,
         job: JobSpec,
-        mark: "Mark",
+        mark: "ProvenanceRecord",
         rate: int,
         own_fps: fractions.Fraction,
         fps: fractions.Fraction,
@@ -114,14 +114,14 @@ class VideoJob:
 
     def _picture(self, frame: np.ndarray) -> np.ndarray:
         picture = self._draw(frame) if self._draw else frame
-        return self._mark.badge(picture[None])[0] if self._badge else picture
+        return self._mark.add_badge(picture[None])[0] if self._badge else picture
 
     def _finish(self, video: pathlib.Path) -> None:
         """Before it appears."""
         target = self.job.output
         if self._signer is not None:
             self._mark.sign(video, self._signer, os.path.basename(target))
-        self._mark.sidecar(video, self.frames, float(self._fps), target)
+        self._mark.write_sidecar(video, self.frames, float(self._fps), target)
 
     def _fail(self, error: UserError) -> None:
         self.error = error

@@ -52,7 +52,7 @@ def demo(
         from s2f_jax.provenance import marks
 
         animator = Animator.load(checkpoint)
-        mark = marks.mark(animator.origin, 0, {})
+        mark = marks.provenance_record(animator.origin, 0, {})
         warm_up(animator)
         _look_for_the_face_model()
         files = tuple(pathlib.Path(checkpoint) / name for name in _EXAMPLE)

@@ -22,7 +22,7 @@ from s2f_jax.apps.live_demo.limits import Limits
 from s2f_jax.apps.live_demo.talk import Message, Talk
 from s2f_jax.apps.live_demo.turns import Turns
 from s2f_jax.inference.animator import Animator
-from s2f_jax.provenance.marks import Mark
+from s2f_jax.provenance.marks import ProvenanceRecord
 
 Result = TypeVar("Result")
 
@@ -33,7 +33,7 @@ class Studio:
     def __init__(
         self,
         animator: Animator,
-        mark: Mark,
+        mark: ProvenanceRecord,
         limits: Limits,
         *,
         example: tuple[pathlib.Path, pathlib.Path] | None = None,
@@ -152,7 +152,7 @@ def _write(folder: pathlib.Path, talk: Talk) -> None:
     stem = folder / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     video = f"{stem}.mp4"
     files.write_atomically(video, talk.video)
-    talk.mark.sidecar(video, talk.report["frames"], talk.fps)
+    talk.mark.write_sidecar(video, talk.report["frames"], talk.fps)
     with Image.open(io.BytesIO(talk.face.upload.data)) as picture:
         ending = str(picture.format).lower()
     files.write_atomically(f"{stem}.{ending}", talk.face.upload.data)

@@ -16,7 +16,7 @@ from data_pipelines.media.writer import VideoWriter
 from s2f_jax.apps.live_demo.uploads import UploadedFace
 from s2f_jax.apps.server import messages
 from s2f_jax.inference.animator import Animator
-from s2f_jax.provenance.marks import Mark
+from s2f_jax.provenance.marks import ProvenanceRecord
 from s2f_jax.render.live import Live
 
 _AHEAD = 50  # Frames that may wait to be sent; who reads slowly is drawn for slowly.
@@ -34,14 +34,14 @@ class Screen(VideoWriter):
         self,
         animator: Animator,
         rate: int,
-        mark: Mark,
+        mark: ProvenanceRecord,
         badge: bool,
         send: Callable[[Message], None],
     ):
         fps = fractions.Fraction(animator.rate, animator.generator.stride)
         self._file, self._send = io.BytesIO(), send
         super().__init__(self._file, *animator.size, fps, rate, mark.metadata)
-        self._badge = mark.badge if badge else None
+        self._badge = mark.add_badge if badge else None
 
     @property
     def out(self) -> int:
@@ -70,7 +70,7 @@ class Talk:
         animator: Animator,
         face: UploadedFace,
         rate: int,
-        mark: Mark,
+        mark: ProvenanceRecord,
         *,
         file: bool,
         badge: bool,

@@ -72,7 +72,7 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
     if not len(samples) or np.sqrt(np.mean(np.square(samples))) < _SILENT:
         what = "is silent" if len(samples) else "has no sound"
         raise UserError(f"{path} {what}, and people are to hear it: give one with sound")
-    said = marks.read_marks(path)
+    said = marks.read_provenance(path)
     return Stimulus(
         path=path,
         sha256=download.file_digest(pathlib.Path(path), "sha256"),
@@ -187,7 +187,7 @@ def _alikeness(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     return float(products[best] / np.sqrt((a @ a) * (b @ b))), float(lags[best] / _RATE)
 
 
-def _mark(said: marks.Said) -> dict[str, Any] | None:
+def _mark(said: marks.DetectedProvenance) -> dict[str, Any] | None:
     """Without the names of files, which may be those of persons."""
     if said.facts is not None:
         return dict(said.facts)

@@ -195,7 +195,7 @@ def test_a_video_is_asked_what_it_says_of_itself(examine, run_folder, tmp_path):
     writer.write_video(path, frames, 25)
     _, (nothing,) = examine(video=str(path))
     assert nothing.level == OK and "no mark of being synthetic" in nothing.said
-    marks.mark(run_folder, 7, {}).sidecar(path, 5, 25.0)
+    marks.provenance_record(run_folder, 7, {}).write_sidecar(path, 5, 25.0)
     _, (made,) = examine(video=str(path))
     assert "is synthetic, made by s2f_jax " in made.said
     assert made.values["facts"]["seed"] == 7 and made.values["unchanged"] is True

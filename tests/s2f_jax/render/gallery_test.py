@@ -117,7 +117,7 @@ def test_every_picture_says_that_it_is_synthetic_and_what_made_it(made, run_fold
         "real_and_generated.webp",
     ]
     for name in pictures:
-        said = marks.read_marks(folder / name)
+        said = marks.read_provenance(folder / name)
         assert said.synthetic and said.unchanged and said.sidecar["seed"] == 3
         assert said.sidecar["digitalSourceType"] == marks.COMPOSITE
         assert said.sidecar["video"]["frames"] == FRAMES
@@ -125,7 +125,7 @@ def test_every_picture_says_that_it_is_synthetic_and_what_made_it(made, run_fold
             with Image.open(folder / name) as picture:
                 assert marks.COMPOSITE.encode() in picture.info["xmp"]
         (folder / f"{name}.json").unlink()
-        assert marks.read_marks(folder / name).facts["seed"] == 3  # By itself, too.
+        assert marks.read_provenance(folder / name).facts["seed"] == 3  # By itself, too.
     page = (folder / "README.md").read_text()
     assert "Synthetic, but for what is called real: step 3 of the run `tiny`" in page
     command = page.split("s2f_jax.main ")[1].split("`")[0].split()

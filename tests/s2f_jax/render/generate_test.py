@@ -16,7 +16,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.faces import landmarks as landmarks_module
 from data_pipelines.media import decode, images, writer
-from s2f_jax.provenance.marks import GENERATED, mark, read_marks
+from s2f_jax.provenance.marks import GENERATED, provenance_record, read_provenance
 from s2f_jax.render import video_job
 from s2f_jax.render.generate import _Progress, generate, time
 from tests import certificates, wav_files
@@ -110,8 +110,8 @@ def test_a_face_unlike_those_of_the_training_is_told_once(run_folder, call, tmp_
 
 
 def test_a_video_says_what_made_it_inside_and_beside(call, run_folder, tmp_path):
-    said = read_marks(call(seed=5))
-    expected = mark(
+    said = read_provenance(call(seed=5))
+    expected = provenance_record(
         run_folder, 5, {"image": tmp_path / "still.png", "audio": tmp_path / "good.wav"}
     )
     assert said.synthetic and said.unchanged and said.manifest is None
@@ -133,12 +133,12 @@ def test_the_badge_is_in_the_corner_of_every_frame(call, tmp_path):
 def test_a_certificate_signs_the_video_before_it_appears(call, tmp_path):
     keys = certificates.signer(tmp_path)
     marks = {"certificate": str(keys.certificate), "key": str(keys.key)}
-    said = read_marks(call(marks=marks))
+    said = read_provenance(call(marks=marks))
     assert said.manifest.intact and said.manifest.source_type == GENERATED
     assert said.unchanged and not list(tmp_path.glob(".*"))
     keys.key.write_text("no key")
     before = sorted(tmp_path.iterdir())
-    for wrong, told in ((marks, "is no private key"), ({"key": "a"}, "give both, or neither")):
+    for wrong, told in ((marks, "is not a private key"), ({"key": "a"}, "give both, or neither")):
         with pytest.raises(UserError, match=told):
             call(output=tmp_path / "other.mp4", marks=wrong)
     assert sorted(tmp_path.iterdir()) == before
