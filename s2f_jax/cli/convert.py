@@ -26,7 +26,7 @@ def run(given: Given, rest: Sequence[str]) -> int:
     if bool(given.get("sda")) == bool(given.get("checkpoint")):
         raise UserError("give --sda=FILE for a run, or --checkpoint=DIR for the way back")
     if "sda" in given:
-        config = given.get("config") or convert.config_of(given["sda"])
+        config = given.get("config") or convert.default_config(given["sda"])
         convert.from_sda(given["sda"], given["output"], load_config({"config": config}, rest))
     else:
         refuse_rest(rest)

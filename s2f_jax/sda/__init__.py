@@ -1,0 +1,1 @@
+"""Import and export of the generators that the paper's authors released for PyTorch."""
