@@ -1,0 +1,1 @@
+"""Diagnostics: `doctor` checks machine and inputs, `benchmark` measures speed."""

@@ -71,7 +71,7 @@ def test_an_invalid_header_is_refused(refusal, contents, changes, message):
 
 
 @pytest.mark.parametrize("change", ["skips=False", "copy_path=True", "recurrent=False"])
-def test_a_default_config_other_networks_is_told(refusal, contents, change):
+def test_a_config_of_other_networks_is_refused(refusal, contents, change):
     error = refusal(contents, f"--config.model.{change}")
     assert (
         f"--config has a generator that the authors' program does not support (model.{change})"
