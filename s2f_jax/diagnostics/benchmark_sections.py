@@ -23,8 +23,8 @@ from s2f_jax import sharding, step, train
 from s2f_jax.config.schema import Config
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.pictures import ImageScorer
-from s2f_jax.metrics.scoring import Pair
-from s2f_jax.metrics.throughput import landmarks as landmarks_speed
+from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics.throughput import landmark_throughput
 from s2f_jax.models import fused_generator
 from s2f_jax.models.generator import Generator
 from s2f_jax.runs import cost
@@ -263,7 +263,7 @@ def _measure_metrics(workload: Workload) -> Measurements:
     real = workload.batch["frames"]
     silence = np.zeros(0, np.int16)
     pairs = [
-        Pair(str(i), "", "", video, clip, workload.config.data.fps, silence, 0, aligned=True)
+        VideoPair(str(i), "", "", video, clip, workload.config.data.fps, silence, 0, aligned=True)
         for i, (video, clip) in enumerate(zip(np.roll(real, 1, axis=1), real, strict=True))
     ]
     scorer = ImageScorer()
@@ -276,7 +276,7 @@ def _measure_landmark_metrics(workload: Workload) -> Measurements:
     # The landmark metrics on real frames; needs shards and the landmark model.
     clips = workload.train_clips()
     indices = range(min(len(clips), FACES_CLIPS))
-    return landmarks_speed([clips[i].frames for i in indices], workload.seconds)
+    return landmark_throughput([clips[i].frames for i in indices], workload.seconds)
 
 
 @_section("loader", optional=True)

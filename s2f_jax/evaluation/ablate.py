@@ -122,7 +122,7 @@ def ablate(
     _score(
         base, [each for each in all_of_them if each.name not in failed], configs, data_dir, split
     )
-    result = table.write(
+    result = table.write_table(
         root / split,
         {each.name: each.workdir / "evaluation" / split for each in all_of_them},
         with_sequence=[name for name, of in configs.items() if of.loss.sequence],
@@ -148,7 +148,7 @@ def _score(
             config, workdir = configs[each.name], each.workdir
             if evaluate.is_done(config, workdir, split, rows):
                 continue
-            by = by or scorers.scorers_of_run(base, data_dir, workdir.parent / "faces")
+            by = by or scorers.run_metrics(base, data_dir, workdir.parent / "faces")
             print(f"ablate: {each.name} is scored", flush=True)
             evaluate.evaluate_run(config, str(workdir), data_dir, split, rows, by)
     finally:

@@ -19,9 +19,9 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.inference.animator import Animator
-from s2f_jax.metrics.scoring import pair_of, unscored
+from s2f_jax.metrics.scoring import VideoPair, missing_scores
 from s2f_jax.reports import figures
-from s2f_jax.reports.expressions import Expressions
+from s2f_jax.reports.expressions import ExpressionCollector
 from s2f_jax.reports.scores import ClipScores, Sample, caption, file_name, write_report
 from s2f_jax.runs.restore import find_checkpoint
 from s2f_jax.runs.workdir import open_workdir
@@ -63,7 +63,7 @@ def evaluate_run(
         about = {"run": folder.name, "checkpoint": str(made_of["checkpoint"])}
         training = {"model": folder / "metrics.jsonl"}
     output = folder / "evaluation" / split
-    judging = by or scorers.scorers_of_run(config, data_dir)
+    judging = by or scorers.run_metrics(config, data_dir)
     try:
         result = evaluate(
             clips,
@@ -141,8 +141,8 @@ def evaluate(
     partners = shuffled(speakers, words, seed)
     shown = set(_spread_over_speakers(speakers, samples, seed))
     scores, videos, size = {row: {} for row in rows}, {}, ""
-    expressions = Expressions()
-    judge.begin()
+    expressions = ExpressionCollector()
+    judge.reset()
     for indices in _batches(lengths, batch_size):
         batch = [clips[i] for i in indices]
         others = [clips[partners[i]].audio for i in indices]
@@ -164,7 +164,7 @@ def evaluate(
         **(about or {}),
         "size": f"{size} pixels, height x width",
         "pixels": PIXELS,
-        **judge.about,
+        **judge.conventions,
         "frozen_still": "frame 0 repeated",
         "shuffled_audio": _about(partners, speakers, words),
         "sound": "every row is held against the clip's own sound",
@@ -175,7 +175,7 @@ def evaluate(
     shown_in_order = [videos[i] for i in sorted(videos)]
     drawn = []
     if generate:
-        drawn = figures.write(
+        drawn = figures.write_figures(
             output, clips, generate, expressions, batch_size=batch_size, seed=seed
         )
     return write_report(
@@ -252,9 +252,9 @@ def _score(
     row: str, clips: Sequence, videos: Sequence[np.ndarray], judge: MetricSuite, alone: bool
 ) -> list[ClipScores]:
     """alone: there is no other clip in the split."""
-    pairs = [pair_of(clip, video) for clip, video in zip(clips, videos, strict=True)]
+    pairs = [VideoPair.from_clip(clip, video) for clip, video in zip(clips, videos, strict=True)]
     if row == "shuffled_audio" and alone:
-        scored = [unscored(judge.metrics, "there is no other clip whose sound to use")]
+        scored = [missing_scores(judge.metrics, "there is no other clip whose sound to use")]
     else:
         scored = judge(pairs)
     return [

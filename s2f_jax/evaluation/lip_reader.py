@@ -53,7 +53,9 @@ class LipReader:
         self._spell = functools.cache(self._nearest)
         decoding = f"prefix beam of {beam}" if beam else "greedy"
         spelling = f", then the nearest of {len(vocabulary)} words" if vocabulary else ""
-        self.about = f"LipNet of {name}, trained on {config.data.corpus}; {decoding}{spelling}"
+        self.description = (
+            f"LipNet of {name}, trained on {config.data.corpus}; {decoding}{spelling}"
+        )
 
     @classmethod
     def load(
@@ -107,7 +109,9 @@ class LipReader:
         return [" ".join(map(self._spell, text.split())) for text in texts]
 
     def _nearest(self, word: str) -> str:
-        return min(self.vocabulary, key=lambda known: speech.errors(known, word).letter_edits)
+        return min(
+            self.vocabulary, key=lambda known: speech.count_edits(known, word).character_edits
+        )
 
 
 def evaluate_lip_reader(
@@ -154,7 +158,7 @@ def evaluate(
         for i, clip, texts in zip(some, batch, _readings(reader, batch), strict=True):
             heard.append({"clip": clip.id, "speaker": clip.speaker, "said": said[i], **texts})
             for row, text in texts.items():
-                of_clip = speech.scores(said[i], text)
+                of_clip = speech.error_rate_scores(said[i], text)
                 rows[row].append(
                     ClipScores(row, clip.id, clip.speaker, of_clip.values, of_clip.weights)
                 )
@@ -162,7 +166,7 @@ def evaluate(
         "ground_truth": "the real videos",
         "greedy": "the real videos, each frame's likeliest letter",
         "frozen_still": "frame 0 repeated: what is right by guessing",
-        "lip_reader": reader.about,
+        "lip_reader": reader.description,
         **speech.CONVENTIONS,
     }
     if missing := len(clips) - len(said):

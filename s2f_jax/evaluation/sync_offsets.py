@@ -15,7 +15,7 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation.evaluate import shuffled
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import sync
-from s2f_jax.metrics.scoring import Score, Scores, pair_of
+from s2f_jax.metrics.scoring import Score, Scores, VideoPair
 from s2f_jax.metrics.sync import SyncScorer
 from s2f_jax.reports.scores import ClipScores, write_report
 from s2f_jax.runs.workdir import open_workdir
@@ -64,14 +64,14 @@ def evaluate(
         clip = clips[i]
         other = sound.fit_length(clips[partner].audio, len(clip.audio))
         for row, audio in (("ground_truth", clip.audio), ("shuffled_audio", other)):
-            (scored,) = synchrony([pair_of(clip, clip.frames, audio)])
+            (scored,) = synchrony([VideoPair.from_clip(clip, clip.frames, audio)])
             values = {**scored.values, **_shares(scored)}
             if row == "ground_truth":
                 values["shift_found"] = _shift_found(synchrony, clip, scored)
                 found.update(map(sync.offset, scored.curves.values()))
             scores[row].append(ClipScores(row, clip.id, clip.speaker, values))
     counts = ", ".join(f"{count} clips at {offset}" for offset, count in sorted(found.items()))
-    conventions = {**synchrony.about, **_ABOUT, "offsets": counts or "none", "seed": seed}
+    conventions = {**synchrony.conventions, **_ABOUT, "offsets": counts or "none", "seed": seed}
     return write_report(output, corpus, split, conventions, sum(scores.values(), []))
 
 
@@ -88,9 +88,9 @@ def _shift_found(synchrony: SyncScorer, clip: dataset.DatasetClip, scored: Score
     """Of the shifts, the share that is found."""
     if not scored.curves:
         return scored.values["sync_distance"]
-    seen, right = synchrony.see(clip.frames), 0
+    seen, right = synchrony.encode_video(clip.frames), 0
     for shift in SHIFTS:
         early = training_examples.cut_audio(clip.audio, shift, len(clip), clip.stride, clip.stride)
-        curve = sync.distances(seen, synchrony.hear(early, len(clip))).mean(axis=0)
+        curve = sync.lag_distances(seen, synchrony.encode_audio(early, len(clip))).mean(axis=0)
         right += sync.offset(curve) == shift
     return right / len(SHIFTS)

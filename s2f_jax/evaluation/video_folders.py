@@ -20,8 +20,8 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.evaluate import PIXELS
 from s2f_jax.evaluation.scorers import MetricSuite
-from s2f_jax.metrics.faces_in_videos import Track
-from s2f_jax.metrics.scoring import Pair, Scores, together, unscored
+from s2f_jax.metrics.faces_in_videos import FaceTrack
+from s2f_jax.metrics.scoring import Scores, VideoPair, merge_scores, missing_scores
 from s2f_jax.reports.scores import ClipScores, Sample, caption, file_name, write_report
 
 _SAMPLES = 8
@@ -50,7 +50,7 @@ def compare(
         files.videos_in(videos_dir, "--videos"),
         files.videos_in(reference_dir, "--reference"),
     )
-    as_they_are, once_aligned = scorers.scorers_of_videos(config)
+    as_they_are, once_aligned = scorers.video_metrics(config)
     metrics = as_they_are.metrics + once_aligned.metrics
     names = sorted(found.keys() | reference.keys())
     scored: dict[str, Scores] = {}
@@ -63,10 +63,10 @@ def compare(
             pairs = []
             for name in names[first : first + _AT_ONCE]:
                 pair = _pair(name, found.get(name), reference.get(name), aligned)
-                if isinstance(pair, Pair):
+                if isinstance(pair, VideoPair):
                     pairs.append(pair)
                 else:
-                    scored[name] = unscored(metrics, pair)
+                    scored[name] = missing_scores(metrics, pair)
             of_pairs = _judge(pairs, as_they_are, once_aligned, config)
             for pair, of_pair in zip(pairs, of_pairs, strict=True):
                 scored[pair.name] = of_pair
@@ -84,8 +84,8 @@ def compare(
         "videos": f"{len(found)} in {epath.Path(videos_dir).name}",
         "reference": f"{len(reference)} in {epath.Path(reference_dir).name}",
         "pixels": PIXELS,
-        **as_they_are.about,
-        **once_aligned.about,
+        **as_they_are.conventions,
+        **once_aligned.conventions,
         "speakers": "unknown: the intervals are over clips alone, and so too narrow",
     }
     corpus = epath.Path(reference_dir).name
@@ -93,7 +93,7 @@ def compare(
 
 
 def _judge(
-    pairs: Sequence[Pair],
+    pairs: Sequence[VideoPair],
     as_they_are: MetricSuite,
     once_aligned: MetricSuite,
     config: Config | None,
@@ -101,26 +101,30 @@ def _judge(
     if not pairs:
         return []
     of_both = as_they_are(pairs)
-    if not once_aligned.instruments:
+    if not once_aligned.scorers:
         return of_both
-    assert config is not None and as_they_are.faces is not None
+    assert config is not None and as_they_are.face_tracker is not None
     size = config.data.height, config.data.width
     unaligned = [pair.video for pair in pairs if not pair.aligned]
-    tracks = iter(as_they_are.faces(unaligned, [True] * len(unaligned)))  # Found a moment ago.
+    tracks = iter(
+        as_they_are.face_tracker(unaligned, [True] * len(unaligned))
+    )  # Found a moment ago.
     fit = [pair if pair.aligned else _aligned(pair, next(tracks), size) for pair in pairs]
-    of_fit = iter(once_aligned([pair for pair in fit if isinstance(pair, Pair)]))
+    of_fit = iter(once_aligned([pair for pair in fit if isinstance(pair, VideoPair)]))
     return [
-        together(
+        merge_scores(
             [
                 before,
-                next(of_fit) if isinstance(pair, Pair) else unscored(once_aligned.metrics, pair),
+                next(of_fit)
+                if isinstance(pair, VideoPair)
+                else missing_scores(once_aligned.metrics, pair),
             ]
         )
         for pair, before in zip(fit, of_both, strict=True)
     ]
 
 
-def _aligned(pair: Pair, found: Track | str, size: tuple[int, int]) -> Pair | str:
+def _aligned(pair: VideoPair, found: FaceTrack | str, size: tuple[int, int]) -> VideoPair | str:
     """The video's face as the shards have faces, or why there is none to be had."""
     if isinstance(found, str):
         return found
@@ -137,7 +141,7 @@ def _aligned(pair: Pair, found: Track | str, size: tuple[int, int]) -> Pair | st
 
 def _pair(
     name: str, video: epath.Path | None, reference: epath.Path | None, aligned: bool
-) -> Pair | str:
+) -> VideoPair | str:
     """The two, or the reason why they cannot be held against each other."""
     if video is None or reference is None:
         where = "among the videos" if video is None else "in the reference"
@@ -158,7 +162,7 @@ def _pair(
     sound, rate = real.audio, real.audio_rate or 16000
     if sound.size:
         sound = fit_length(sound, round(len(real.frames) * rate / real.fps))
-    return Pair(
+    return VideoPair(
         name=name,
         speaker="",
         transcript=_said(name, reference),
@@ -182,7 +186,7 @@ def _said(name: str, reference: epath.Path) -> str:
         return ""
 
 
-def _sample(output: epath.Path, pair: Pair, scored: Scores) -> Sample:
+def _sample(output: epath.Path, pair: VideoPair, scored: Scores) -> Sample:
     path = output / "samples" / f"{file_name(pair.name)}.mp4"
     frames = np.concatenate([pair.video, pair.real], axis=2)
     audio = pair.audio if pair.audio.size else None

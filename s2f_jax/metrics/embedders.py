@@ -1,4 +1,4 @@
-"""Models that tell faces apart: pictures and where a face's points lie in them, to one vector each."""
+"""Face embedders: models that map an image, and the face's five points in it, to a vector."""
 
 import abc
 import contextlib
@@ -21,50 +21,69 @@ SFACE = download.Model(
     "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
     "S2F_FACE_EMBEDDER",
 )
-# Five points of a face (x, y) in the 112x112 crop that embedders are commonly trained on: the eyes'
-# centres, the nose's tip, the corners of the mouth; what the picture has on its left comes first.
-_CROP = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]])
-_CROP_SIDE = 112
+# Five points of a face (x, y) in the 112x112 crop that embedders are commonly trained on: centers of
+# the eyes, tip of the nose, corners of the mouth; of two, the left one in the image comes first.
+_CROP_POINTS = np.array([[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]])
+_CROP_SIZE = 112
 _BATCH = 25  # Crops at a time, for models that take any number.
 
 
 class Embedder(abc.ABC):
-    """A model that tells faces apart."""
+    """Maps faces to vectors that are close for one person and far apart for two.
+
+    Attributes:
+      name: For the report.
+    """
 
     name: str
 
     @abc.abstractmethod
     def __call__(self, images: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
-        """uint8 [N][H, W, 3] RGB and the face's five points in each [N, 5, 2] -> float32 [N, D]."""
+        """Embeds faces.
+
+        Args:
+          images: N images, uint8 [H, W, 3] RGB.
+          points: [N, 5, 2] in pixels: centers of the eyes, tip of the nose, corners of the mouth.
+
+        Returns:
+          float32 [N, D], of any length.
+        """
 
     @staticmethod
-    def load(file: str = "", **form: Any) -> "Embedder":
-        """An ONNX file, given faces as the fields of OnnxForm say; no file: SFace.
+    def load(file: str = "", **input_format: Any) -> "Embedder":
+        """Loads the embedder that a config names.
+
+        Args:
+          file: ONNX file; "" for SFace.
+          **input_format: The other fields of OnnxInputFormat.
+
+        Returns:
+          The embedder.
 
         Raises:
-          UserError: it is missing, damaged, or wants something else.
+          UserError: It is missing, damaged, or takes another input.
         """
-        return OnnxEmbedder(OnnxForm(file, **form)) if file else SFace()
+        return OnnxEmbedder(OnnxInputFormat(file, **input_format)) if file else SFace()
 
 
 class SFace(Embedder):
-    """SFace of OpenCV's model zoo (Apache-2.0), which OpenCV crops and scales for.
+    """SFace of OpenCV's model zoo (Apache-2.0), with OpenCV's own alignment.
 
-    Looked for at S2F_FACE_EMBEDDER, then in the user's cache; else fetched and checked.
+    Loaded from the path in S2F_FACE_EMBEDDER or from the user's cache, else downloaded and checked.
 
     Raises:
-      UserError: it is nowhere to be had, or the file is another than the one that was pinned.
+      UserError: It cannot be downloaded or loaded, or the file has another checksum.
     """
 
     name = "SFace (opencv_zoo, face_recognition_sface_2021dec)"
 
     def __init__(self):
         path = download.cached_model(*SFACE)
-        found = download.file_digest(path, "sha256")
-        if found != SFACE.sha256:
+        digest = download.file_digest(path, "sha256")
+        if digest != SFACE.sha256:
             raise UserError(
-                f"{path} is damaged or not SFace (sha256 {found} instead of {SFACE.sha256}): put"
-                f" {SFACE.url} there, or give another embedder as --config.embedder.file"
+                f"{path} is damaged or not SFace (sha256 {digest} instead of {SFACE.sha256}): put"
+                f" {SFACE.url} there, or set --config.embedder.file to another embedder"
             )
         try:
             with _quiet_opencv():
@@ -72,14 +91,23 @@ class SFace(Embedder):
         except cv2.error as error:
             raise UserError(
                 f"OpenCV {cv2.__version__} cannot load the face embedder {path}"
-                f" ({str(error).strip()}): give it a name that ends in .onnx"
+                f" ({str(error).strip()}): rename it so that it ends in .onnx"
             ) from error
 
     def __call__(self, images: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
+        """Embeds faces.
+
+        Args:
+          images: N images, uint8 [H, W, 3] RGB.
+          points: [N, 5, 2] in pixels, as Embedder has them.
+
+        Returns:
+          float32 [N, 128].
+        """
         vectors = []
-        for image, five in zip(images, points, strict=True):
+        for image, face_points in zip(images, points, strict=True):
             # A row of OpenCV's face detector: a box, the points, a score. Only the points count.
-            row = np.array([[0, 0, *image.shape[1::-1], *five.ravel(), 1]], np.float32)
+            row = np.array([[0, 0, *image.shape[1::-1], *face_points.ravel(), 1]], np.float32)
             bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
             crop = self._model.alignCrop(bgr, row)
             vectors.append(np.array(self._model.feature(crop)).ravel())
@@ -87,15 +115,38 @@ class SFace(Embedder):
 
 
 @dataclasses.dataclass(frozen=True)
-class OnnxForm:
-    """Which ONNX file is the embedder, and how it wants to be given a face."""
+class OnnxInputFormat:
+    """An ONNX file, and the input that its model takes.
+
+    Attributes:
+      file: Path.
+      size: Side of the square crop in pixels.
+      channels: "RGB" or "BGR".
+      mean: Subtracted from the levels 0 ... 255 of each channel.
+      scale: Multiplied with the differences.
+    """
 
     file: str
-    size: int = 112  # Pixels, the side of the square crop.
-    channels: str = "RGB"  # Or "BGR".
-    # Subtracted from the levels 0 ... 255 of each channel, before they are multiplied by the scale.
+    size: int = 112
+    channels: str = "RGB"
     mean: tuple[float, ...] = (127.5, 127.5, 127.5)
     scale: tuple[float, ...] = (1 / 127.5, 1 / 127.5, 1 / 127.5)
+
+    def check(self) -> None:
+        """Checks the fields.
+
+        Raises:
+          UserError: One is out of its range, or the file is missing.
+        """
+        if not pathlib.Path(self.file).is_file():
+            raise UserError(f"--config.embedder.file={self.file} is not a file: give an ONNX file")
+        if self.channels not in ("RGB", "BGR"):
+            raise UserError(f"--config.embedder.channels={self.channels}: must be RGB or BGR")
+        if not len(self.mean) == len(self.scale) == 3:
+            raise UserError(
+                f"--config.embedder.mean={self.mean} and scale={self.scale}: must be three numbers"
+                " each"
+            )
 
 
 class OnnxEmbedder(Embedder):
@@ -103,73 +154,80 @@ class OnnxEmbedder(Embedder):
 
     Crops are laid out [N, 3, size, size] or [N, size, size, 3], as the file says; N is free or 1.
 
+    Args:
+      input_format: The file and its input.
+
     Raises:
-      UserError: the file is missing, damaged, or wants something else; onnxruntime is missing.
+      UserError: The file is missing, damaged, or takes another input; onnxruntime is missing.
     """
 
-    def __init__(self, form: OnnxForm):
-        self._form, path = form, pathlib.Path(form.file)
-        if not path.is_file():
-            raise UserError(f"--config.embedder.file={form.file} is not a file: give an ONNX file")
-        if form.channels not in ("RGB", "BGR"):
-            raise UserError(f"--config.embedder.channels={form.channels}: give RGB or BGR")
-        if not len(form.mean) == len(form.scale) == 3:
-            raise UserError(
-                f"--config.embedder.mean={form.mean} and scale={form.scale}: give three numbers each"
-            )
-        self._model = _session(path)
-        asked = self._model.get_inputs()[0]
-        batch, *shape = asked.shape
-        wanted = (3, form.size, form.size), (form.size, form.size, 3)
+    def __init__(self, input_format: OnnxInputFormat):
+        input_format.check()
+        self._format, path = input_format, pathlib.Path(input_format.file)
+        self._model = _onnx_session(path)
+        model_input, size = self._model.get_inputs()[0], input_format.size
+        batch, *shape = model_input.shape
         # What a file leaves open is a name or None.
-        fitting = [
+        fits = [
             len(shape) == 3
-            and all(a == b for a, b in zip(shape, want, strict=True) if isinstance(a, int))
-            for want in wanted
+            and all(a == b for a, b in zip(shape, layout, strict=True) if isinstance(a, int))
+            for layout in ((3, size, size), (size, size, 3))
         ]
-        if not any(fitting) or (isinstance(batch, int) and batch != 1):
+        if not any(fits) or (isinstance(batch, int) and batch != 1):
             raise UserError(
-                f"{path} takes pictures of the shape {asked.shape}, not 3 channels of"
-                f" {form.size}x{form.size} pixels, one or any number at a time: set"
+                f"{path} takes images of shape {model_input.shape}, not 3 channels of"
+                f" {size}x{size} pixels, one or any number at a time: set"
                 " --config.embedder.size, or give another file"
             )
-        self._input, self._channels_first = asked.name, fitting[0]
+        self._input, self._channels_first = model_input.name, fits[0]
         self._batch = 1 if batch == 1 else _BATCH
         self.name = f"{path.name} (sha256 {download.file_digest(path, 'sha256')[:12]})"
 
     def __call__(self, images: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
-        size = self._form.size
-        target = (_CROP + 0.5) * size / _CROP_SIDE - 0.5
-        crops = np.stack(
-            [
-                alignment.align(
-                    np.ascontiguousarray(image), alignment.similarity(five, target), size, size
-                )
-                for image, five in zip(images, points, strict=True)
-            ]
-        )
-        if self._form.channels == "BGR":
-            crops = crops[..., ::-1]
-        mean, scale = (np.array(x, np.float32) for x in (self._form.mean, self._form.scale))
-        given = (crops - mean) * scale
-        if self._channels_first:
-            given = np.moveaxis(given, -1, 1)
+        """Embeds faces.
+
+        Args:
+          images: N images, uint8 [H, W, 3] RGB.
+          points: [N, 5, 2] in pixels, as Embedder has them.
+
+        Returns:
+          float32 [N, D], of any length.
+        """
+        inputs = self._inputs(images, points)
         vectors = []
-        for first in range(0, len(given), self._batch):
-            batch = np.ascontiguousarray(given[first : first + self._batch])
+        for first in range(0, len(inputs), self._batch):
+            batch = np.ascontiguousarray(inputs[first : first + self._batch])
             vector = np.asarray(self._model.run(None, {self._input: batch})[0], np.float32)
             vectors.append(vector.reshape(len(batch), -1))
         return np.concatenate(vectors)
 
+    def _inputs(self, images: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
+        """Crops the faces, and lays out and scales them as the model takes them."""
+        size = self._format.size
+        target = (_CROP_POINTS + 0.5) * size / _CROP_SIZE - 0.5
+        crops = np.stack(
+            [
+                alignment.align(
+                    np.ascontiguousarray(image), alignment.similarity(source, target), size, size
+                )
+                for image, source in zip(images, points, strict=True)
+            ]
+        )
+        if self._format.channels == "BGR":
+            crops = crops[..., ::-1]
+        mean, scale = (np.array(x, np.float32) for x in (self._format.mean, self._format.scale))
+        inputs = (crops - mean) * scale
+        return np.moveaxis(inputs, -1, 1) if self._channels_first else inputs
 
-def _session(path: pathlib.Path) -> Any:
+
+def _onnx_session(path: pathlib.Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(f"{path} is run by onnxruntime: pip install onnxruntime") from error
+        raise UserError(f"{path} needs onnxruntime: pip install onnxruntime") from error
     try:
         return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # Of many classes, with nothing but this one in common.
+    except Exception as error:  # onnxruntime's exceptions have no other base class in common.
         raise UserError(
             f"{path} cannot be loaded as an ONNX model ({error}): it may be damaged; copy it again"
         ) from error
@@ -177,7 +235,7 @@ def _session(path: pathlib.Path) -> Any:
 
 @contextlib.contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """OpenCV warns of a backend that nobody asked it for."""
+    """Silences OpenCV's warning about a backend that is not used."""
     logging: Any = cv2.utils.logging
     level = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
     try:

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of videos, per clip, as the tables state them: uint8, RGB, frame 0 included."""
+"""PSNR and SSIM per clip: on uint8 RGB, frame 0 included."""
 
 import jax
 import jax.numpy as jnp
@@ -6,33 +6,55 @@ import numpy as np
 from jax import lax
 
 _PEAK = 255.0
-WINDOW, _SIGMA = 11, 1.5  # The Gaussian window of Wang et al. 2004.
+SSIM_WINDOW, _SIGMA = 11, 1.5  # The Gaussian window of Wang et al. 2004.
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
 # The mouth of an aligned face: rows 72-111, columns 28-71 of a 128x96 image.
 _MOUTH_ROWS, _MOUTH_COLUMNS = (72 / 128, 112 / 128), (28 / 96, 72 / 96)
 
 
 def mouth_box(height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of the mouth in an aligned face of that size."""
+    """Locates the mouth in an aligned face.
+
+    Args:
+      height: Pixels of the image.
+      width: Pixels of the image.
+
+    Returns:
+      Rows and columns.
+    """
     rows = slice(*(round(edge * height) for edge in _MOUTH_ROWS))
     return rows, slice(*(round(edge * width) for edge in _MOUTH_COLUMNS))
 
 
 def psnr(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
-    """10 log10(255^2 / MSE), the MSE over every pixel of a clip's valid frames, in dB.
+    """Peak signal-to-noise ratio, 10 log10(255^2 / MSE) over every pixel of a clip's valid frames.
 
-    generated, real uint8 [B, T, H, W, 3], mask bool [B, T] -> [B] float32; inf where the two are
-    equal, NaN where no frame is valid.
+    Args:
+      generated: uint8 [B, T, H, W, 3].
+      real: uint8 [B, T, H, W, 3].
+      mask: bool [B, T], the valid frames.
+
+    Returns:
+      float32 [B] in dB; inf where the two are equal, NaN where no frame is valid.
     """
     error = generated.astype(jnp.int32) - real.astype(jnp.int32)
-    # Whole numbers as far as they go: twice as fast on a CPU, and exact.
-    of_rows = jnp.sum(error**2, axis=(3, 4)) / (3 * real.shape[3])
-    mse = mean_over_frames(jnp.mean(of_rows, axis=2), mask)
+    # Integers as far as they do not overflow, a row: twice as fast on a CPU, and exact.
+    row_mse = jnp.sum(error**2, axis=(3, 4)) / (3 * real.shape[3])
+    mse = mean_over_frames(jnp.mean(row_mse, axis=2), mask)
     return 10 * jnp.log10(_PEAK**2 / mse)
 
 
 def psnr_mouth(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
-    """psnr inside the mouth box; the same shapes."""
+    """PSNR inside the mouth box of aligned faces.
+
+    Args:
+      generated: uint8 [B, T, H, W, 3].
+      real: uint8 [B, T, H, W, 3].
+      mask: bool [B, T], the valid frames.
+
+    Returns:
+      float32 [B] in dB, as `psnr`.
+    """
     rows, columns = mouth_box(*real.shape[2:4])
     return psnr(generated[:, :, rows, columns], real[:, :, rows, columns], mask)
 
@@ -41,19 +63,28 @@ def ssim(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
     """Structural similarity (Wang et al. 2004), mean over pixels, channels and valid frames.
 
     Gaussian 11x11 window, sigma 1.5, biased covariance, only where the window lies inside the
-    image. generated, real [B, T, H, W, 3] in 0..255, mask bool [B, T] -> [B] float32; NaN where
-    no frame is valid.
+    image.
+
+    Args:
+      generated: [B, T, H, W, 3] in [0, 255].
+      real: [B, T, H, W, 3] in [0, 255].
+      mask: bool [B, T], the valid frames.
+
+    Returns:
+      float32 [B]; NaN where no frame is valid.
+
+    Raises:
+      ValueError: The images are smaller than the window.
     """
-    # Over time one frame after the other, which bounds the memory and leaves a batch that is
-    # sharded over devices where it is.
-    pairs = jnp.moveaxis(generated, 1, 0), jnp.moveaxis(real, 1, 0)
-    per_frame = lax.map(lambda pair: _ssim_of_images(*pair), pairs)
+    # One frame after another, which bounds the memory and keeps the batch axis sharded over devices.
+    frames = jnp.moveaxis(generated, 1, 0), jnp.moveaxis(real, 1, 0)
+    per_frame = lax.map(lambda images: _ssim_per_image(*images), frames)
     return mean_over_frames(per_frame.T, mask)
 
 
-def _ssim_of_images(a: jax.Array, b: jax.Array) -> jax.Array:
-    """[B, H, W, 3] twice -> [B]."""
-    # Variances do not depend on an offset, and are rounded less around zero.
+def _ssim_per_image(a: jax.Array, b: jax.Array) -> jax.Array:
+    """SSIM [B] of images [B, H, W, 3] in [0, 255]."""
+    # Variances do not depend on an offset, and lose less to rounding around zero.
     a, b = (jnp.moveaxis(x, -1, 1).astype(jnp.float32) - 128 for x in (a, b))  # [B, 3, H, W]
     mean_a, mean_b = _blur(a), _blur(b)
     variances = _blur(a * a + b * b) - mean_a**2 - mean_b**2
@@ -65,9 +96,10 @@ def _ssim_of_images(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _blur(x: jax.Array) -> jax.Array:
-    """[B, 3, H, W] -> [B, 3, H - 10, W - 10]: the Gaussian window as two banded matrices.
+    """Filters [B, 3, H, W] with the Gaussian window, to [B, 3, H - 10, W - 10].
 
-    Matrix products: five times faster on a CPU than shifted sums, and GPUs and TPUs like them.
+    By two banded matrices: on a CPU five times faster than shifted sums, and matrix products are
+    what GPUs and TPUs are made for.
     """
     rows, columns = _band(x.shape[2]), _band(x.shape[3])
     across = jnp.einsum("bciw,jw->bcij", x, columns, precision="highest")
@@ -75,16 +107,26 @@ def _blur(x: jax.Array) -> jax.Array:
 
 
 def _band(n: int) -> np.ndarray:
-    """[n - 10, n]: row i holds the Gaussian's taps from column i on."""
-    if n < WINDOW:
-        raise ValueError(f"an image side of {n} pixels is smaller than SSIM's window of {WINDOW}")
-    taps = np.exp(-0.5 * (np.arange(WINDOW) - WINDOW // 2) ** 2 / _SIGMA**2)
-    band = np.zeros((n - WINDOW + 1, n), np.float32)
+    """Matrix [n - 10, n] whose row i holds the Gaussian's taps from column i on."""
+    if n < SSIM_WINDOW:
+        raise ValueError(
+            f"an image side of {n} pixels is smaller than SSIM's window of {SSIM_WINDOW}"
+        )
+    taps = np.exp(-0.5 * (np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2) ** 2 / _SIGMA**2)
+    band = np.zeros((n - SSIM_WINDOW + 1, n), np.float32)
     for i, row in enumerate(band):
-        row[i : i + WINDOW] = taps / taps.sum()
+        row[i : i + SSIM_WINDOW] = taps / taps.sum()
     return band
 
 
 def mean_over_frames(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """values [B, T], mask bool [B, T] -> the mean over each clip's valid frames [B]."""
+    """Averages over each clip's valid frames.
+
+    Args:
+      values: [B, T].
+      mask: bool [B, T].
+
+    Returns:
+      [B]; NaN where no frame is valid.
+    """
     return jnp.sum(jnp.where(mask, values, 0), axis=1) / jnp.sum(mask, axis=1)

@@ -1,4 +1,4 @@
-"""The instrument of image arithmetic: PSNR, SSIM, CPBD and FDBM, on the device, batch by batch."""
+"""PSNR, SSIM, CPBD and FDBM as a scorer, computed on the device batch by batch."""
 
 import collections
 from collections.abc import Sequence
@@ -8,22 +8,46 @@ import numpy as np
 
 from data_pipelines.loading import loader
 from s2f_jax.metrics import image, sharpness
-from s2f_jax.metrics.scoring import Pair, Score, Scores
+from s2f_jax.metrics.scoring import Metric, Score, Scorer, Scores, VideoPair
 
-# Of the video and the real clip, and of the video alone.
-_OF_BOTH = {name: jax.jit(getattr(image, name)) for name in ("psnr", "psnr_mouth", "ssim")}
-_OF_VIDEO = {name: jax.jit(getattr(sharpness, name)) for name in ("cpbd", "fdbm")}
+METRICS = (
+    Metric("psnr", "PSNR", "over all pixels of a clip", "higher", 2, "dB", group="images"),
+    Metric("psnr_mouth", "PSNR mouth", "inside the mouth box", "higher", 2, "dB", group="images"),
+    Metric("ssim", "SSIM", "structural similarity of the frames", "higher", 3, "", (1,), "images"),
+    Metric(
+        "cpbd",
+        "CPBD",
+        "sharpness: cumulative probability of blur detection",
+        "higher",
+        3,
+        group="sharpness and speech",
+    ),
+    Metric(
+        "fdbm",
+        "FDBM",
+        "sharpness: frequency domain blurriness measure",
+        "higher",
+        3,
+        group="sharpness and speech",
+    ),
+)
+
+_FULL_REFERENCE = {name: jax.jit(getattr(image, name)) for name in ("psnr", "psnr_mouth", "ssim")}
+_NO_REFERENCE = {name: jax.jit(getattr(sharpness, name)) for name in ("cpbd", "fdbm")}
 
 
-class ImageScorer:
+class ImageScorer(Scorer):
     """Scores videos of any size by their pixels.
 
-    Videos of one size and of like lengths go through as one batch, of at most `pixels` pixels
-    unless a single one has more: 8 of 75 frames of 128x96.
+    Videos of one size and similar lengths are scored as one batch.
+
+    Args:
+      pixels: Most pixels of a batch, unless a single video has more; by default 8 videos of 75
+        frames of 128x96.
     """
 
-    metrics = (*_OF_BOTH, *_OF_VIDEO)
-    about = {
+    metrics = (*_FULL_REFERENCE, *_NO_REFERENCE)
+    conventions = {
         "psnr": "255^2 over the mean squared error of all pixels of a clip",
         "psnr_mouth": "rows 72-111, columns 28-71 of an aligned 128x96 face, scaled with the image",
         "ssim": "Gaussian window 11x11, sigma 1.5, biased covariance, valid region, mean over"
@@ -37,48 +61,61 @@ class ImageScorer:
     def __init__(self, pixels: int = 8 * 75 * 128 * 96):
         self._pixels = pixels
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+        """Scores videos of any sizes and lengths.
+
+        Args:
+          pairs: The videos and their references.
+
+        Returns:
+          The scores of each, in order.
+        """
         by_size = collections.defaultdict(list)
         for i, pair in enumerate(pairs):
             by_size[pair.real.shape[1:]].append(i)
         scores: dict[int, Scores] = {}
         for size, indices in by_size.items():
             lengths = [len(pairs[i].real) for i in indices]
-            of_longest = loader.padded(max(lengths)) * int(np.prod(size[:2]))
-            for batch in loader.by_length(lengths, max(1, self._pixels // of_longest)):
-                chosen = [indices[i] for i in batch]
-                scores |= zip(chosen, _score([pairs[i] for i in chosen]), strict=True)
+            longest_pixels = loader.padded(max(lengths)) * int(np.prod(size[:2]))
+            for batch in loader.by_length(lengths, max(1, self._pixels // longest_pixels)):
+                batch_indices = [indices[i] for i in batch]
+                batch_scores = _score_batch([pairs[i] for i in batch_indices])
+                scores |= zip(batch_indices, batch_scores, strict=True)
         return [scores[i] for i in range(len(pairs))]
 
 
-def _score(pairs: Sequence[Pair]) -> list[Scores]:
-    """Pairs of one size -> their scores, computed as one batch."""
-    none = _impossible(min(pairs[0].real.shape[1:3]))
-    generated, real, mask = jax.device_put(_batch(pairs))
-    found = {name: of(generated, real, mask) for name, of in _OF_BOTH.items() if name not in none}
-    found |= {name: of(generated, mask) for name, of in _OF_VIDEO.items() if name not in none}
-    values = {name: np.asarray(of) for name, of in found.items()}
+def _score_batch(pairs: Sequence[VideoPair]) -> list[Scores]:
+    """Scores pairs of one size as one batch."""
+    missing = _missing_metrics(min(pairs[0].real.shape[1:3]))
+    generated, real, mask = jax.device_put(_padded_batch(pairs))
+    # All are dispatched before the first is waited for.
+    results = {k: f(generated, real, mask) for k, f in _FULL_REFERENCE.items() if k not in missing}
+    results |= {k: f(generated, mask) for k, f in _NO_REFERENCE.items() if k not in missing}
+    arrays = {name: np.asarray(result) for name, result in results.items()}
     scores = []
     for i, pair in enumerate(pairs):
-        of_pair: dict[str, Score] = {name: float(of[i]) for name, of in values.items()} | none
+        values: dict[str, Score] = {name: float(x[i]) for name, x in arrays.items()} | missing
         if not pair.aligned:
-            of_pair["psnr_mouth"] = "not an aligned face"
-        scores.append(Scores({name: of_pair[name] for name in ImageScorer.metrics}))
+            values["psnr_mouth"] = "not an aligned face"
+        scores.append(Scores({name: values[name] for name in ImageScorer.metrics}))
     return scores
 
 
-def _impossible(side: int) -> dict[str, Score]:
-    """Metric -> why there is none of images whose smaller side has so many pixels."""
-    none: dict[str, Score] = {}
-    if side < image.WINDOW:
-        none["ssim"] = "smaller than SSIM's 11x11 window"
+def _missing_metrics(side: int) -> dict[str, Score]:
+    """Metrics that images with a shorter side of so many pixels cannot have, and the reason."""
+    missing: dict[str, Score] = {}
+    if side < image.SSIM_WINDOW:
+        missing["ssim"] = "smaller than SSIM's 11x11 window"
     if side < sharpness.BLOCK:
-        none["cpbd"] = "smaller than CPBD's 64x64 blocks"
-    return none
+        missing["cpbd"] = "smaller than CPBD's 64x64 blocks"
+    return missing
 
 
-def _batch(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """uint8 [B, T, H, W, 3] twice, mask bool [B, T]; B a power of two, since each is compiled."""
+def _padded_batch(pairs: Sequence[VideoPair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Videos and references uint8 [B, T, H, W, 3], mask bool [B, T].
+
+    B is a power of two, since each batch size is compiled.
+    """
     frames = loader.padded(max(len(pair.real) for pair in pairs))
     rows = 1 << (len(pairs) - 1).bit_length()
     videos = np.zeros((2, rows, frames, *pairs[0].real.shape[1:]), np.uint8)

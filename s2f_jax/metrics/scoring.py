@@ -1,75 +1,160 @@
-"""What a metric is given, and what it gives back."""
+"""The types that all metrics share: what a scorer measures, what it is given, what it returns."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
 
 import numpy as np
+
+from data_pipelines.loading.dataset import DatasetClip
 
 Score = float | str  # A number, or the reason why there is none.
 
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
-    """A video, and the real clip that it is held against. The still is the real clip's frame 0."""
+class Metric:
+    """Describes one metric, for the tables and charts of reports.
+
+    Attributes:
+      key: Name in report.json and clips.csv.
+      title: Heading of its column and chart.
+      description: One line for readers of the page.
+      better: Which values are better: "higher", "lower", "one" (nearest to 1), or "" for neither.
+      decimals: Digits after the decimal point.
+      unit: Shown after the title.
+      anchors: Values that its chart always shows.
+      group: LaTeX table that it belongs to, one of registry.GROUPS.
+    """
+
+    key: str
+    title: str
+    description: str = ""
+    better: str = ""
+    decimals: int = 2
+    unit: str = ""
+    anchors: tuple[float, ...] = ()
+    group: str = "other"
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoPair:
+    """A video to score and the real clip to compare it with, whose frame 0 is the still.
+
+    Attributes:
+      name: Of the clip.
+      speaker: "" where unknown.
+      transcript: Text; "" where unknown.
+      video: uint8 [T, H, W, 3] RGB.
+      real: uint8 [T, H, W, 3] RGB; the video itself in the row of the ground truth.
+      fps: Frames per second of both.
+      audio: int16 [S], the real clip's, as long as its frames; empty where it has none.
+      audio_rate: Hz.
+      aligned: Whether every frame shows the canonical face, as in the shards.
+      landmarks: float32 [T, 68, 2], the real clip's in pixels, where known.
+    """
 
     name: str
-    speaker: str  # "" where unknown, as the next two.
+    speaker: str
     transcript: str
-    video: np.ndarray  # uint8 [T, H, W, 3] RGB.
-    real: np.ndarray  # Of the same shape; the video itself in the row of the ground truth.
+    video: np.ndarray
+    real: np.ndarray
     fps: float
-    audio: np.ndarray  # int16 [S], the real clip's, as long as its frames; empty: it has none.
+    audio: np.ndarray
     audio_rate: int
-    aligned: bool  # Every frame shows the canonical face, as in the shards.
-    landmarks: np.ndarray | None = None  # float32 [T, 68, 2], the real clip's, where known.
+    aligned: bool
+    landmarks: np.ndarray | None = None
 
+    @classmethod
+    def from_clip(
+        cls, clip: DatasetClip, video: np.ndarray, audio: np.ndarray | None = None
+    ) -> "VideoPair":
+        """Pairs a video with a clip of the shards.
 
-def pair_of(clip: Any, video: np.ndarray, audio: np.ndarray | None = None) -> Pair:
-    """A clip of the shards (data_pipelines.loading.dataset) as the real side; audio: another than its own."""
-    return Pair(
-        name=clip.id,
-        speaker=clip.speaker,
-        transcript=clip.transcript,
-        video=video,
-        real=clip.frames,
-        fps=clip.fps,
-        audio=clip.audio if audio is None else audio,
-        audio_rate=clip.audio_rate,
-        aligned=True,
-        landmarks=clip.landmarks,
-    )
+        Args:
+          clip: The real side.
+          video: uint8 [T, H, W, 3] RGB, of the clip's shape.
+          audio: int16 [S] to use in place of the clip's own.
+
+        Returns:
+          The pair.
+        """
+        return cls(
+            name=clip.id,
+            speaker=clip.speaker,
+            transcript=clip.transcript,
+            video=video,
+            real=clip.frames,
+            fps=clip.fps,
+            audio=clip.audio if audio is None else audio,
+            audio_rate=clip.audio_rate,
+            aligned=True,
+            landmarks=clip.landmarks,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What one video scored."""
+    """Scores of one video.
 
-    values: Mapping[str, Score]  # By metric.
-    # Of the clip in its row's mean, where it is not 1: words for WER, seconds for blinks a second.
+    Attributes:
+      values: Metric key -> number, or reason why there is none.
+      weights: Metric key -> the clip's weight in its row's mean, where it is not 1: words for WER,
+        seconds for blinks per second.
+      curves: Series for the plots: "mouth_opening" [T], "sync_distance" [31], "eye_opening" [T], ...
+    """
+
+    values: Mapping[str, Score]
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    # For the plots: "mouth_opening" [T], "sync_distance" [31], "eye_opening" [T], ...
     curves: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
-class Scorer(Protocol):
-    """Scores videos in some metrics."""
+class Scorer:
+    """Scores videos in one or several metrics; the base class of all scorers.
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Each pair has a score, or the reason for none, in every one of them."""
-        ...
+    A subclass overrides `score`, or `__call__` where it scores a batch at once.
 
-    @property
-    def about(self) -> Mapping[str, str]:
-        """For the report's conventions: how, with what, by whom."""
-        ...
+    Attributes:
+      metrics: Keys. Every pair gets a number, or the reason for none, under each of them.
+      conventions: Entries for the report's conventions: how and with which model was measured.
+    """
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]: ...
+    metrics: tuple[str, ...] = ()
+    conventions: Mapping[str, str] = {}
+
+    def score(self, pair: VideoPair) -> Scores:
+        """Scores one video.
+
+        Args:
+          pair: The video and its reference.
+
+        Returns:
+          A value for each of `metrics`.
+        """
+        raise NotImplementedError
+
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+        """Scores videos of any sizes and lengths.
+
+        Args:
+          pairs: The videos and their references.
+
+        Returns:
+          The scores of each, in order.
+        """
+        return [self.score(pair) for pair in pairs]
+
+    def reset(self) -> None:
+        """Restarts what `conventions` counts, before the next run is scored."""
 
 
-def together(parts: Iterable[Scores]) -> Scores:
-    """What several instruments say of one video."""
+def merge_scores(parts: Iterable[Scores]) -> Scores:
+    """Merges what several scorers return for one video.
+
+    Args:
+      parts: Scores with distinct keys.
+
+    Returns:
+      One with all of them.
+    """
     values, weights, curves = {}, {}, {}
     for part in parts:
         values.update(part.values)
@@ -78,6 +163,14 @@ def together(parts: Iterable[Scores]) -> Scores:
     return Scores(values, weights, curves)
 
 
-def unscored(metrics: Sequence[str], reason: str) -> Scores:
-    """No number in any of these, and why."""
+def missing_scores(metrics: Sequence[str], reason: str) -> Scores:
+    """Makes the scores of a video that could not be scored.
+
+    Args:
+      metrics: Keys.
+      reason: Why there is no number.
+
+    Returns:
+      The reason under each key.
+    """
     return Scores(dict.fromkeys(metrics, reason))

@@ -1,4 +1,4 @@
-"""CPBD and FDBM of videos, per clip: how sharp the frames are, with nothing to compare them with.
+"""CPBD and FDBM per clip: no-reference sharpness of the frames.
 
 CPBD is the cumulative probability of blur detection. This is our own code, written from the published
 description and from what is documented of Matlab's edge(), which the authors' program calls; Matlab
@@ -12,13 +12,14 @@ papers, with thanks:
   Experience (QoMEX), 2009.
 
 Their software is copyright (c) 2009-2010 Arizona Board of Regents, all rights reserved; none of it is
-in here. FDBM is the blur measure in the frequency domain:
+in here. FDBM is the frequency domain blurriness measure:
 
   K. De and V. Masilamani, "Image Sharpness Measure for Blurred Images in Frequency Domain", Procedia
   Engineering 64, 149-158, 2013.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +28,11 @@ from jax import lax
 
 from s2f_jax.metrics.image import mean_over_frames
 
-BLOCK = 64  # Pixels, the side of CPBD's blocks; what does not fill one is not looked at.
-_EDGE_PIXELS = 8  # A block with more Canny pixels is measured: over 0.2 % of them.
+BLOCK = 64  # Pixels, the side of CPBD's blocks; the rest of the image is ignored.
+_EDGE_BLOCK_PIXELS = 8  # A block with more Canny pixels is an edge block: over 0.2 % of them.
 # Widths of an edge, in pixels, whose blur is just noticeable: in blocks of low and high contrast.
 _LOW_CONTRAST, _WIDTH_LOW, _WIDTH_HIGH = 50, 5, 3
-# Matlab's edge(): the Sobel response over 8 is above 2; and for Canny
+# Matlab's edge(): the Sobel response over 8 is above 2; and Canny's parameters
 _SOBEL = 2 * 8
 _SIGMA, _QUANTILE, _BINS, _LOW_SHARE = 2**0.5, 0.7, 64, 0.4
 _ROUNDING = 1e-6  # Neighbours that are equal, as beside a drawn edge, must be so in float32.
@@ -43,85 +44,98 @@ _FDBM_SHARE = 1e-3  # Of the largest magnitude.
 def cpbd(frames: jax.Array, mask: jax.Array) -> jax.Array:
     """Share of the vertical edges too narrow for their blur to be noticed, mean over valid frames.
 
-    Of the edges in 64x64 blocks (from the upper left; the rest of the image counts for nothing)
-    that have enough edges at all. A frame without any scores 0, as one that holds no block does.
+    Of the edges in the 64x64 blocks (from the upper left; the rest of the image is ignored) that
+    have enough edges at all. A frame without any scores 0, as does one smaller than a block.
 
-    frames uint8 [B, T, H, W, 3], mask bool [B, T] -> [B] float32 in 0..1; NaN where no frame is
-    valid.
+    Args:
+      frames: uint8 [B, T, H, W, 3].
+      mask: bool [B, T], the valid frames.
+
+    Returns:
+      float32 [B] in [0, 1]; NaN where no frame is valid.
     """
-    return mean_over_frames(_per_frame(_cpbd_of_images, frames), mask)
+    return mean_over_frames(_per_frame(_cpbd_per_image, frames), mask)
 
 
 def fdbm(frames: jax.Array, mask: jax.Array) -> jax.Array:
     """Share of the frequencies stronger than a thousandth of the strongest, mean over valid frames.
 
-    frames uint8 [B, T, H, W, 3], mask bool [B, T] -> [B] float32 in 0..1; NaN where no frame is
-    valid. A black frame scores 0.
+    A black frame scores 0.
+
+    Args:
+      frames: uint8 [B, T, H, W, 3].
+      mask: bool [B, T], the valid frames.
+
+    Returns:
+      float32 [B] in [0, 1]; NaN where no frame is valid.
     """
-    return mean_over_frames(_per_frame(_fdbm_of_images, frames), mask)
+    return mean_over_frames(_per_frame(_fdbm_per_image, frames), mask)
 
 
-def _per_frame(of_images, frames: jax.Array) -> jax.Array:
-    """[B, T, H, W, 3] -> [B, T], over time one frame after the other, as in image.ssim."""
-    return lax.map(of_images, jnp.moveaxis(frames, 1, 0)).T
+def _per_frame(per_image: Callable[[jax.Array], jax.Array], frames: jax.Array) -> jax.Array:
+    """Maps a metric of images over [B, T, H, W, 3], one frame after another, to [B, T].
+
+    As in image.ssim, for the memory's sake.
+    """
+    return lax.map(per_image, jnp.moveaxis(frames, 1, 0)).T
 
 
-def _fdbm_of_images(images: jax.Array) -> jax.Array:
-    """uint8 [B, H, W, 3] -> [B]."""
+def _fdbm_per_image(images: jax.Array) -> jax.Array:
+    """FDBM [B] of uint8 [B, H, W, 3]."""
     height, width = images.shape[1:3]
     grey = images.astype(jnp.float32) @ jnp.array(_GREY_FDBM)
-    # No frequency of an image without negative values is stronger than 0, its sum. It is taken
-    # out: float32 would round everything else to its scale.
+    # The strongest frequency of an image without negative values is 0, its sum. The mean is
+    # subtracted before the FFT: float32 would round all other frequencies to the scale of the sum.
     mean = jnp.round(jnp.mean(grey, axis=(1, 2), keepdims=True))
     strongest = jnp.sum(grey - mean, axis=(1, 2)) + height * width * mean[:, 0, 0]
     half = jnp.abs(jnp.fft.rfft2(grey - mean))  # [B, H, W // 2 + 1]
     above = half > _FDBM_SHARE * strongest[:, None, None]
     above = above.at[:, 0, 0].set(strongest > 0)
-    twice = np.full(width // 2 + 1, 2)  # Of a real image the other half mirrors this one.
-    twice[0] = 1
+    multiplicity = np.full(width // 2 + 1, 2)  # The spectrum of a real image is symmetric.
+    multiplicity[0] = 1
     if width % 2 == 0:
-        twice[-1] = 1
-    return jnp.sum(above * twice[None, None], axis=(1, 2)) / (height * width)
+        multiplicity[-1] = 1
+    return jnp.sum(above * multiplicity[None, None], axis=(1, 2)) / (height * width)
 
 
-def _cpbd_of_images(images: jax.Array) -> jax.Array:
-    """uint8 [B, H, W, 3] -> [B]."""
+def _cpbd_per_image(images: jax.Array) -> jax.Array:
+    """CPBD [B] of uint8 [B, H, W, 3]."""
     red, green, blue = jnp.moveaxis(images.astype(jnp.int32), -1, 0)
     grey = _GREY[0] * red + _GREY[1] * green + _GREY[2] * blue + (1 << 21) >> 22
     if min(grey.shape[1:]) < BLOCK:
         return jnp.zeros(len(images))
-    counted, narrow, barely = _edges(grey)
+    count, narrow, barely = _count_edges(grey)
     contrast = _over_blocks(grey, jnp.max) - _over_blocks(grey, jnp.min)
-    kept = _has_edges(grey)
+    is_edge_block = _has_edges(grey)
     sharp = jnp.where(contrast <= _LOW_CONTRAST, barely, narrow)
-    total = jnp.sum(jnp.where(kept, counted, 0), axis=(1, 2))
-    return jnp.sum(jnp.where(kept, sharp, 0), axis=(1, 2)) / jnp.maximum(total, 1)
+    total = jnp.sum(jnp.where(is_edge_block, count, 0), axis=(1, 2))
+    return jnp.sum(jnp.where(is_edge_block, sharp, 0), axis=(1, 2)) / jnp.maximum(total, 1)
 
 
-def _edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Vertical edges in each block [B, rows, columns]: all, up to 3 pixels wide, up to 5.
+def _count_edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Counts the vertical edges in each block [B, rows, columns]: all, up to 3 pixels wide, up to 5.
 
-    All in whole numbers, so that no rounding decides.
+    All in integers, so that no rounding decides.
     """
-    reach = _WIDTH_LOW  # Further out than that nothing matters.
+    reach = _WIDTH_LOW  # Pixels further away make no difference to the three counts.
     height, width = (side // BLOCK * BLOCK for side in grey.shape[1:])
     padded = jnp.pad(grey, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
 
     def at(x: jax.Array, down: int, right: int) -> jax.Array:
-        """x of the pixel so far down and right of each pixel of the blocks."""
+        """Shifts x by so many pixels, for each pixel of the blocks."""
         top, left = reach + down, reach + right
         return x[:, top : top + height, left : left + width]
 
     def strength(right: int) -> jax.Array:
-        """Of the Sobel response to vertical edges, so far right."""
+        """Magnitude of the Sobel response to vertical edges, so many pixels to the right."""
         rows = zip((1, 2, 1), (-1, 0, 1), strict=True)
         return jnp.abs(
             sum(w * (at(padded, i, right + 1) - at(padded, i, right - 1)) for w, i in rows)
         )
 
-    # Thinned along the row; of equal neighbours the last is the edge. That is a choice between
-    # readings of edge(): to keep maxima along the column as well, as Octave does, lowers CPBD by
-    # 0.03 on GRID, to 0.24 for its speaker 1 (0.28 so), of whom 0.26 to 0.28 had been measured.
+    # Thinned along the row; of equal neighbours the last is the edge. That is a choice between two
+    # readings of edge(): maxima along the column as well, as in Octave, lower CPBD by 0.03 on GRID,
+    # to 0.24 for its speaker 1 (0.28 so), for whom 0.26 to 0.28 had been measured.
     edge = (strength(0) >= strength(-1)) & (strength(0) > strength(1))
     edge &= (strength(0) > _SOBEL) & _inside(grey.shape[1:], height, width)[None]
     slope = at(padded, 0, 1) - at(padded, 0, -1)
@@ -130,32 +144,45 @@ def _edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     # the authors leave the angle at 0.
     edge &= ((tilt + jnp.abs(slope)) ** 2 < 2 * slope**2) | (slope == 0)
 
-    rising = slope >= 0
-
-    def goes_on(right: int) -> jax.Array:
-        """Whether the picture goes on as the edge does from so far right to the next pixel."""
-        step = at(padded, 0, right + 1) - at(padded, 0, right)
-        return jnp.where(rising, step > 0, step < 0)
-
-    # The walks start beside the edge's pixel and end at the first pixel that does not go on; the
-    # edge is as wide as they are long, and 2 more.
-    left, right = [jnp.ones_like(edge)], [jnp.ones_like(edge)]
-    for k in range(1, _WIDTH_LOW):
-        right.append(right[-1] & goes_on(k))
-        left.append(left[-1] & goes_on(-k - 1))
-
-    def wider(pixels: int) -> jax.Array:
-        more = pixels - 1  # Steps to both sides together.
-        return functools.reduce(
-            jnp.bitwise_or, (left[i] & right[more - i] for i in range(more + 1))
-        )
-
+    wider = _width_test(lambda right: at(padded, 0, right), slope >= 0)
     narrow, barely = edge & ~wider(_WIDTH_HIGH), edge & ~wider(_WIDTH_LOW)
     return _count(edge), _count(narrow), _count(barely)
 
 
+def _width_test(
+    shifted: Callable[[int], jax.Array], rising: jax.Array
+) -> Callable[[int], jax.Array]:
+    """A function of w that tells whether the edge at each pixel [B, H, W] is wider than w pixels.
+
+    From an edge's pixel one walks to either side as long as the image rises (or falls, as the edge
+    does); the edge is as wide as both walks together.
+
+    Args:
+      shifted: Right -> the image [B, H, W] so many pixels to the right.
+      rising: Whether the edge rises to the right.
+    """
+
+    def monotonic(right: int) -> jax.Array:
+        step = shifted(right + 1) - shifted(right)
+        return jnp.where(rising, step > 0, step < 0)
+
+    # left[k], right[k]: whether the walk goes on for k steps beyond the pixel's direct neighbour.
+    left, right = [jnp.ones_like(rising)], [jnp.ones_like(rising)]
+    for k in range(1, _WIDTH_LOW):
+        right.append(right[-1] & monotonic(k))
+        left.append(left[-1] & monotonic(-k - 1))
+
+    def wider(pixels: int) -> jax.Array:
+        steps = pixels - 1  # To both sides together, beyond the neighbours.
+        return functools.reduce(
+            jnp.bitwise_or, (left[i] & right[steps - i] for i in range(steps + 1))
+        )
+
+    return wider
+
+
 def _inside(shape: tuple[int, ...], height: int, width: int) -> np.ndarray:
-    """bool [height, width]: the pixels that are not on the border of an image of that shape."""
+    """Bool [height, width]: the pixels that are not on the border of an image of that shape."""
     inside = np.zeros(shape, bool)
     inside[1:-1, 1:-1] = True
     return inside[:height, :width]
@@ -164,37 +191,37 @@ def _inside(shape: tuple[int, ...], height: int, width: int) -> np.ndarray:
 def _has_edges(grey: jax.Array) -> jax.Array:
     """Whether Canny's detector finds more than 0.2 % edge pixels in a block [B, rows, columns].
 
-    Weak pixels that hang together with strong ones are edges as well. That is followed only as far
-    as it decides a block: in faces, hardly ever at all.
+    Hysteresis: weak pixels that are connected to strong ones are edges as well. They are followed
+    only until every block is decided: in faces, hardly ever a step.
     """
     weak, strong = _canny(grey)
-    enough_weak = _count(weak) > _EDGE_PIXELS
+    enough_weak = _count(weak) > _EDGE_BLOCK_PIXELS
 
-    def kept(marked: jax.Array) -> jax.Array:
-        return _count(marked) > _EDGE_PIXELS
+    def has_enough(edges: jax.Array) -> jax.Array:
+        return _count(edges) > _EDGE_BLOCK_PIXELS
 
-    def open_questions(state: tuple[jax.Array, jax.Array]) -> jax.Array:
-        marked, grown = state
-        return grown & jnp.any(enough_weak & ~kept(marked))
+    def undecided(state: tuple[jax.Array, jax.Array]) -> jax.Array:
+        edges, grown = state
+        return grown & jnp.any(enough_weak & ~has_enough(edges))
 
     def grow(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        marked, _ = state
-        around = lax.reduce_window(
-            marked, False, lax.bitwise_or, (1, 3, 3), (1, 1, 1), ((0, 0), (1, 1), (1, 1))
+        edges, _ = state
+        dilated = lax.reduce_window(
+            edges, False, lax.bitwise_or, (1, 3, 3), (1, 1, 1), ((0, 0), (1, 1), (1, 1))
         )
-        return around & weak, jnp.any((around & weak) != marked)
+        return dilated & weak, jnp.any((dilated & weak) != edges)
 
-    marked, _ = lax.while_loop(open_questions, grow, (strong, jnp.array(True)))
-    return kept(marked)
+    edges, _ = lax.while_loop(undecided, grow, (strong, jnp.array(True)))
+    return has_enough(edges)
 
 
 def _canny(grey: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """int32 [B, H, W] -> local maxima of the gradient over the lower threshold, and the higher one.
+    """Local maxima of the gradient of int32 [B, H, W] above the lower and the higher threshold.
 
-    As Matlab's edge(): bool [B, H, W] twice, nothing on the border.
+    As Matlab's edge(): bool [B, H, W] twice, never on the border.
     """
     height, width = grey.shape[1:]
-    x = grey.astype(jnp.float32) - 128  # Less to round.
+    x = grey.astype(jnp.float32) - 128  # Around zero less is lost to rounding.
     gaussian, derivative = _canny_taps()
     across = _filtered(x, _banded(gaussian, height), _banded(derivative, width))
     along = _filtered(x, _banded(derivative, height), _banded(gaussian, width))
@@ -202,8 +229,8 @@ def _canny(grey: jax.Array) -> tuple[jax.Array, jax.Array]:
     largest = jnp.max(magnitude, axis=(1, 2), keepdims=True)
     magnitude = magnitude / jnp.where(largest > 0, largest, 1)
     bins = jnp.floor((_BINS - 1) * magnitude + 0.5).astype(jnp.uint8)
-    # The first bin up to which more than 70 % of the pixels lie, by halving: a histogram would
-    # scatter.
+    # The first bin up to which more than 70 % of the pixels lie, by bisection: a histogram would
+    # need a scatter.
     first = jnp.zeros(len(grey), jnp.uint8)
     for half in (32, 16, 8, 4, 2, 1):
         below = jnp.sum(bins < (first + np.uint8(half))[:, None, None], axis=(1, 2))
@@ -215,9 +242,9 @@ def _canny(grey: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _local_maxima(magnitude: jax.Array, across: jax.Array, along: jax.Array) -> jax.Array:
-    """Which inner pixels are no weaker than both neighbours along the gradient, interpolated.
+    """Tells which inner pixels are no weaker than both neighbours along the gradient, interpolated.
 
-    [B, H, W] three times -> bool [B, H - 2, W - 2].
+    From three [B, H, W] to bool [B, H - 2, W - 2].
     """
 
     def at(down: int, right: int) -> jax.Array:
@@ -249,7 +276,7 @@ def _canny_taps() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _banded(taps: np.ndarray, n: int) -> np.ndarray:
-    """[n, n]: row i holds the taps around column i; beyond the ends the last pixel is repeated."""
+    """Matrix [n, n] whose row i holds the taps around column i; edge pixels are repeated outwards."""
     band, reach = np.zeros((n, n), np.float32), len(taps) // 2
     for i in range(n):
         # A convolution: the taps in reverse.
@@ -258,17 +285,17 @@ def _banded(taps: np.ndarray, n: int) -> np.ndarray:
 
 
 def _filtered(x: jax.Array, rows: np.ndarray, columns: np.ndarray) -> jax.Array:
-    """[B, H, W] -> the same shape, through a matrix over rows and one over columns."""
+    """Filters [B, H, W] with a matrix over rows and one over columns."""
     return jnp.einsum("hi,bij,wj->bhw", rows, x, columns, precision="highest")
 
 
 def _count(x: jax.Array) -> jax.Array:
-    """bool [B, H, W] -> how many are true in each block."""
+    """Counts the true values of bool [B, H, W] in each block."""
     return _over_blocks(x, jnp.count_nonzero)
 
 
-def _over_blocks(x: jax.Array, reduce) -> jax.Array:
-    """[B, H, W] -> one value per whole block [B, H // 64, W // 64]."""
+def _over_blocks(x: jax.Array, reduce: Callable[..., jax.Array]) -> jax.Array:
+    """Reduces [B, H, W] to one value per whole block, [B, H // 64, W // 64]."""
     rows, columns = (side // BLOCK for side in x.shape[1:])
     blocks = x[:, : rows * BLOCK, : columns * BLOCK].reshape(-1, rows, BLOCK, columns, BLOCK)
     return reduce(blocks, axis=(2, 4))

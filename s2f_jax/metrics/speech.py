@@ -1,15 +1,35 @@
 """Word and character error rates of what a lip reader reads in a video."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import jiwer
 import numpy as np
 
 from data_pipelines.loading import charset
-from s2f_jax.metrics.scoring import Pair, Scores, unscored
+from s2f_jax.metrics.scoring import Metric, Scorer, Scores, VideoPair, missing_scores
 
+METRICS = (
+    Metric(
+        "wer",
+        "WER",
+        "word error rate of a lip reader",
+        "lower",
+        3,
+        anchors=(0,),
+        group="sharpness and speech",
+    ),
+    Metric(
+        "cer",
+        "CER",
+        "character error rate of a lip reader",
+        "lower",
+        3,
+        anchors=(0,),
+        group="sharpness and speech",
+    ),
+)
 CONVENTIONS = {
     "wer": "substitutions, deletions and insertions of words over words said, over all clips together",
     "cer": "the same of letters, spaces counted",
@@ -17,85 +37,146 @@ CONVENTIONS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Errors:
-    """Of one reading against what was said."""
+class EditCounts:
+    """Edits that turn a hypothesis into its reference: substitutions, deletions and insertions.
 
-    words: int  # Said.
-    word_edits: int  # Substitutions, deletions and insertions that turn the reading into them.
-    letters: int  # Said, spaces counted.
-    letter_edits: int
+    Attributes:
+      words: Of the reference.
+      word_edits: Number.
+      characters: Of the reference, with spaces.
+      character_edits: Number.
+    """
+
+    words: int
+    word_edits: int
+    characters: int
+    character_edits: int
 
     @property
     def wer(self) -> float:
+        """Word error rate."""
         return self.word_edits / self.words
 
     @property
     def cer(self) -> float:
-        return self.letter_edits / self.letters
+        """Character error rate."""
+        return self.character_edits / self.characters
 
 
-def errors(said: str, read: str) -> Errors:
-    """Both in letters.clean's form; nothing said raises ValueError, since no rate is defined then."""
-    if not said:
-        raise ValueError("nothing was said")
-    words, characters = jiwer.process_words(said, read), jiwer.process_characters(said, read)
-    return Errors(
+def count_edits(reference: str, hypothesis: str) -> EditCounts:
+    """Counts the edits between two texts in the form of charset.clean.
+
+    Args:
+      reference: What was said.
+      hypothesis: What was read.
+
+    Returns:
+      The counts.
+
+    Raises:
+      ValueError: The reference is empty, for which no rate is defined.
+    """
+    if not reference:
+        raise ValueError("the reference is empty")
+    words = jiwer.process_words(reference, hypothesis)
+    characters = jiwer.process_characters(reference, hypothesis)
+    return EditCounts(
         words=words.hits + words.substitutions + words.deletions,
         word_edits=words.substitutions + words.deletions + words.insertions,
-        letters=characters.hits + characters.substitutions + characters.deletions,
-        letter_edits=characters.substitutions + characters.deletions + characters.insertions,
+        characters=characters.hits + characters.substitutions + characters.deletions,
+        character_edits=characters.substitutions + characters.deletions + characters.insertions,
     )
 
 
 def wer(pairs: Iterable[tuple[str, str]]) -> float:
-    """Word error rate of pairs (said, read): all edits / all words said, as jiwer has it."""
-    counts = [errors(*pair) for pair in pairs]
+    """Word error rate over several texts: all edits / all words, as jiwer computes it.
+
+    Args:
+      pairs: Reference and hypothesis each.
+
+    Returns:
+      The rate, which may exceed 1.
+    """
+    counts = [count_edits(*pair) for pair in pairs]
     return sum(c.word_edits for c in counts) / sum(c.words for c in counts)
 
 
 def cer(pairs: Iterable[tuple[str, str]]) -> float:
-    """Character error rate, likewise."""
-    counts = [errors(*pair) for pair in pairs]
-    return sum(c.letter_edits for c in counts) / sum(c.letters for c in counts)
+    """Character error rate over several texts: all edits / all characters.
+
+    Args:
+      pairs: Reference and hypothesis each.
+
+    Returns:
+      The rate, which may exceed 1.
+    """
+    counts = [count_edits(*pair) for pair in pairs]
+    return sum(c.character_edits for c in counts) / sum(c.characters for c in counts)
 
 
 class LipReaderProtocol(Protocol):
-    """Reads lips, as s2f_jax.reading.Reader."""
+    """What SpeechScorer needs of a lip reader.
 
-    height: int  # Pixels, of the aligned faces that it knows.
-    width: int
-    fps: int
-    about: str  # Which network, with what decoding, how good on real videos.
-
-    def read(self, videos: Sequence[np.ndarray]) -> list[str]: ...
-
-
-class SpeechScorer:
-    """An Instrument: WER and CER of a lip reader, against the real clip's transcript.
-
-    A row's mean, weighted by words (letters), is the corpus level rate.
+    Attributes:
+      height: Pixels of the aligned faces that it takes.
+      width: Pixels of the aligned faces that it takes.
+      fps: Frames per second that it was trained on.
+      description: Which network, with what decoding, and how well it reads real videos.
     """
 
-    metrics = ("wer", "cer")
+    height: int
+    width: int
+    fps: int
+    description: str
+
+    def read(self, videos: Sequence[np.ndarray]) -> list[str]:
+        """Reads videos.
+
+        Args:
+          videos: Aligned faces, uint8 [T_i, height, width, 3].
+
+        Returns:
+          The text of each.
+        """
+        ...
+
+
+class SpeechScorer(Scorer):
+    """Measures WER and CER of a lip reader, against the real clip's transcript.
+
+    A row's mean, weighted by words (characters), is the corpus-level rate.
+
+    Args:
+      reader: The lip reader.
+    """
+
+    metrics = tuple(metric.key for metric in METRICS)
 
     def __init__(self, reader: LipReaderProtocol):
         self._reader = reader
-        self.about: Mapping[str, str] = {
-            "lip_reader": reader.about,
-            **CONVENTIONS,
-        }
+        self.conventions = {"lip_reader": reader.description, **CONVENTIONS}
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
-        reasons = [self._unfit(pair) for pair in pairs]
-        fit = [pair for pair, reason in zip(pairs, reasons, strict=True) if not reason]
-        texts = iter(self._reader.read([pair.video for pair in fit]))
+    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+        """Scores videos; those that the reader was not trained for get a reason.
+
+        Args:
+          pairs: The videos and their references.
+
+        Returns:
+          The scores of each, in order.
+        """
+        reasons = [self._unreadable(pair) for pair in pairs]
+        readable = [pair.video for pair, reason in zip(pairs, reasons, strict=True) if not reason]
+        texts = iter(self._reader.read(readable))
         return [
-            unscored(self.metrics, reason) if reason else scores(pair.transcript, next(texts))
+            missing_scores(self.metrics, reason)
+            if reason
+            else error_rate_scores(pair.transcript, next(texts))
             for pair, reason in zip(pairs, reasons, strict=True)
         ]
 
-    def _unfit(self, pair: Pair) -> str:
-        """Why a video cannot be scored; empty: it can."""
+    def _unreadable(self, pair: VideoPair) -> str:
+        """Why a video cannot be scored; "" where it can."""
         if not pair.transcript.strip():
             return "no transcript"
         try:
@@ -111,10 +192,21 @@ class SpeechScorer:
         return ""
 
 
-def scores(transcript: str, read: str) -> Scores:
-    """One reading's; a transcript in letters that the alphabet lacks raises ValueError."""
-    counted = errors(charset.clean(transcript), read)
+def error_rate_scores(transcript: str, hypothesis: str) -> Scores:
+    """Scores one reading.
+
+    Args:
+      transcript: What was said.
+      hypothesis: What was read, in the form of charset.clean.
+
+    Returns:
+      WER and CER, weighted by words and characters.
+
+    Raises:
+      ValueError: The transcript is empty, or has characters that the alphabet lacks.
+    """
+    counts = count_edits(charset.clean(transcript), hypothesis)
     return Scores(
-        {"wer": counted.wer, "cer": counted.cer},
-        {"wer": float(counted.words), "cer": float(counted.letters)},
+        {"wer": counts.wer, "cer": counts.cer},
+        {"wer": float(counts.words), "cer": float(counts.characters)},
     )

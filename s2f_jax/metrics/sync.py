@@ -1,11 +1,11 @@
-"""How well lips and sound go together: SyncNet's protocol (Chung & Zisserman 2016).
+"""Audio-visual synchrony by SyncNet's protocol (Chung and Zisserman 2016).
 
-Offsets have SyncNet's sign: by how many frames the sound is early. A picture that comes k frames
-later than it should has an offset of k, and so has a sound that comes k frames too soon.
+Offsets have SyncNet's sign: the number of frames by which the audio is early. Video that is k frames
+late has an offset of k, and so has audio that is k frames early.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,49 +13,118 @@ import numpy as np
 
 from data_pipelines.loading import loader, training_examples
 from data_pipelines.media.sound import resample, to_mono_float
-from s2f_jax.metrics.scoring import Pair, Score, Scores, unscored
+from s2f_jax.metrics.scoring import Metric, Score, Scorer, Scores, VideoPair, missing_scores
+from s2f_jax.models import pixels
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
-LAGS = 15  # Frames, to either side.
-SHORTEST = FRAMES + 2 * LAGS  # Frames of a clip, one of whose windows has all the lags.
-CONFIDENT = 1.0  # Up to it an offset is arbitrary.
+MAX_LAG = 15  # Frames, to either side.
+MIN_FRAMES = FRAMES + 2 * MAX_LAG  # Frames of a clip, of which one window has all the lags.
+MIN_CONFIDENCE = 1.0  # Up to it an offset is arbitrary.
 
-METRICS = ("sync_offset", "sync_distance", "sync_confidence")
+METRICS = (
+    Metric(
+        "sync_offset",
+        "Sync offset",
+        "audio ahead of the lips",
+        unit="frames",
+        anchors=(0,),
+        group="synchrony",
+    ),
+    Metric(
+        "sync_distance",
+        "Sync distance",
+        "of audio and lips, at the best offset",
+        "lower",
+        group="synchrony",
+    ),
+    # The next three are measured of a sync network, by s2f_jax/evaluation/sync_offsets.py.
+    Metric("offset_0", "Offset 0", "share of the clips", "higher", 3, anchors=(0, 1)),
+    Metric(
+        "offset_within_1", "Offset within 1 frame", "share of the clips", "higher", 3, "", (0, 1)
+    ),
+    Metric(
+        "shift_found",
+        "Shift accuracy",
+        "of audio shifted by -5 to 5 frames",
+        "higher",
+        3,
+        anchors=(0, 1),
+    ),
+    Metric(
+        "sync_confidence",
+        "Sync confidence",
+        "median distance minus the smallest",
+        "higher",
+        group="synchrony",
+    ),
+)
 
 
-def distances(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:
-    """Codes of a clip's pictures and of the same moments' sound, [n, features] each -> [n - 30, 31].
+def lag_distances(video_codes: np.ndarray, audio_codes: np.ndarray) -> np.ndarray:
+    """Computes the distances of a clip's video windows to its audio at all lags.
 
-    Of the pictures that have 15 moments on either side, each against the sound of all 31: column
-    15 + k is the distance under the assumption that the sound is k frames early. All columns are of
-    the same pictures, so that what tells them apart is the sound alone.
+    Only windows with 15 others on either side count, each against the audio of all 31: column
+    15 + k is the distance if the audio is k frames early. All columns are of the same video
+    windows, so that only the audio tells them apart.
 
-    Raises ValueError for fewer than 31 moments.
+    Args:
+      video_codes: [n, features].
+      audio_codes: [n, features], of the same moments.
+
+    Returns:
+      [n - 30, 31].
+
+    Raises:
+      ValueError: There are fewer than 31 windows.
     """
-    if len(seen) <= 2 * LAGS:
-        raise ValueError(f"{len(seen)} moments have no {LAGS} on either side of any")
-    moments = np.arange(LAGS, len(seen) - LAGS)
-    lags = moments[:, None] - np.arange(-LAGS, LAGS + 1)
-    return np.linalg.norm(seen[moments, None] - heard[lags], axis=-1)
+    if len(video_codes) <= 2 * MAX_LAG:
+        raise ValueError(f"{len(video_codes)} windows: none has {MAX_LAG} others on either side")
+    windows = np.arange(MAX_LAG, len(video_codes) - MAX_LAG)
+    lags = windows[:, None] - np.arange(-MAX_LAG, MAX_LAG + 1)
+    return np.linalg.norm(video_codes[windows, None] - audio_codes[lags], axis=-1)
 
 
 def offset(curve: np.ndarray) -> int:
-    """Mean distance [31] at offsets -15, ... 15 -> that of the least.
+    """Finds the offset of the smallest distance.
 
-    SyncNet counts columns the other way, by the sound's lag, and has 15 - argmin.
+    SyncNet counts columns the other way, by the audio's lag, and has 15 - argmin.
+
+    Args:
+      curve: Mean distance [31] at the offsets -15, ... 15.
+
+    Returns:
+      Frames in [-15, 15].
     """
-    return int(np.argmin(curve)) - LAGS
+    return int(np.argmin(curve)) - MAX_LAG
 
 
 def confidence(curve: np.ndarray) -> float:
-    """The median of the mean distances [31] minus their least; 0: all offsets are alike."""
+    """Computes SyncNet's confidence, the median distance minus the smallest.
+
+    Args:
+      curve: Mean distance [31] at the offsets -15, ... 15.
+
+    Returns:
+      0 or more; 0 where all offsets are alike.
+    """
     return float(np.median(curve) - np.min(curve))
 
 
-class SyncScorer:
-    """An instrument: the lips of aligned faces against the sound, by a trained sync network."""
+class SyncScorer(Scorer):
+    """Measures the synchrony of aligned faces and audio, by a trained sync network.
 
-    metrics = METRICS
+    Curve: sync_distance [31], the mean distance at the offsets -15, ... 15.
+
+    Args:
+      network: The network.
+      variables: Its variables.
+      size: Height and width of the faces in pixels.
+      fps: Frames per second.
+      unit: Confidence, in the network's own distance, that is reported as 1.
+      name: Of the network, for the report.
+    """
+
+    metrics = ("sync_offset", "sync_distance", "sync_confidence")
 
     def __init__(
         self,
@@ -67,62 +136,83 @@ class SyncScorer:
         unit: float,
         name: str,
     ):
-        """size: height and width of the faces; unit: the confidence, in the network's own distance,
-        that is called 1; name: of the network, for the report."""
         self.size, self.fps, self.rate = size, fps, network.audio_rate
         self._unit = unit
-        self._see, self._hear = (
+        self._video_codes, self._audio_codes = (
             jax.jit(functools.partial(network.apply, variables, method=method))
             for method in ("see", "hear")
         )
-        self.about = {
+        self.conventions = {
             "sync": (
-                f"SyncNet's protocol: {FRAMES} frames against 0.2 s of sound, {LAGS} frames earlier"
-                f" to {LAGS} later, every lag over the same frames; the distance is the least of the"
+                f"SyncNet's protocol: {FRAMES} frames against 0.2 s of sound, {MAX_LAG} frames earlier"
+                f" to {MAX_LAG} later, every lag over the same frames; the distance is the least of the"
                 " lags' mean distances, the confidence the median minus the least, the offset by how"
                 " many frames the sound is early, reported where the confidence is above"
-                f" {CONFIDENT:g}"
+                f" {MIN_CONFIDENCE:g}"
             ),
             "sync_network": f"{name}; 1 is {unit:.2f} of its own distance",
         }
 
-    def __call__(self, pairs: Sequence[Pair]) -> list[Scores]:
-        return [self._score(pair) for pair in pairs]
+    def encode_video(self, video: np.ndarray) -> np.ndarray:
+        """Encodes every window of five frames.
 
-    def see(self, video: np.ndarray) -> np.ndarray:
-        """Aligned faces uint8 [T, H, W, 3] -> the code of every five in a row, [T - 4, features]."""
-        # Few lengths, since each is compiled.
+        Args:
+          video: Aligned faces uint8 [T, H, W, 3].
+
+        Returns:
+          [T - 4, features].
+        """
+        # Padded to few lengths, since each is compiled.
         frames = np.zeros((1, loader.padded(len(video)), *video.shape[1:]), np.float32)
-        frames[0, : len(video)] = video / np.float32(127.5) - 1
-        return np.asarray(self._see(frames))[0, : len(video) - FRAMES + 1]
+        frames[0, : len(video)] = pixels.from_uint8(video)
+        return np.asarray(self._video_codes(frames))[0, : len(video) - FRAMES + 1]
 
-    def hear(self, sound: np.ndarray, frames: int) -> np.ndarray:
-        """int16 or float32 in [-1, 1] at the network's rate, as long as that many video frames ->
-        the codes of the same moments as `see`, [frames - 4, features]."""
+    def encode_audio(self, audio: np.ndarray, frames: int) -> np.ndarray:
+        """Encodes the audio of every window of five frames.
+
+        Args:
+          audio: int16, or float32 in [-1, 1], at the network's rate, as long as the video.
+          frames: T, the video's length.
+
+        Returns:
+          [T - 4, features], of the same moments as those of `encode_video`.
+        """
         window, stride = sound_window(self.rate), self.rate // self.fps
-        sound = to_mono_float(sound)
-        moments = loader.padded(frames)
-        padded = training_examples.cut_audio(sound, FRAMES // 2, moments, window, stride)
+        count = loader.padded(frames)
+        padded = training_examples.cut_audio(
+            to_mono_float(audio), FRAMES // 2, count, window, stride
+        )
         windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
-        return np.asarray(self._hear(windows))[: frames - FRAMES + 1]
+        return np.asarray(self._audio_codes(windows))[: frames - FRAMES + 1]
 
-    def _score(self, pair: Pair) -> Scores:
+    def score(self, pair: VideoPair) -> Scores:
+        """Scores one video.
+
+        Args:
+          pair: The video, and the real clip whose audio it is compared with.
+
+        Returns:
+          Offset, distance and confidence; all a reason where the network does not fit the video.
+        """
         if reason := self._unfit(pair):
-            return unscored(METRICS, reason)
-        sound = resample(to_mono_float(pair.audio), pair.audio_rate, self.rate)
-        heard = self.hear(sound, len(pair.video))
-        curve = distances(self.see(pair.video), heard).mean(axis=0) / self._unit
-        sure = confidence(curve)
-        found: Score = float(offset(curve)) if sure > CONFIDENT else "a confidence of 1 or less"
+            return missing_scores(self.metrics, reason)
+        audio = resample(to_mono_float(pair.audio), pair.audio_rate, self.rate)
+        audio_codes = self.encode_audio(audio, len(pair.video))
+        distances = lag_distances(self.encode_video(pair.video), audio_codes)
+        curve = distances.mean(axis=0) / self._unit
+        certainty = confidence(curve)
+        found: Score = "a confidence of 1 or less"
+        if certainty > MIN_CONFIDENCE:
+            found = float(offset(curve))
         values = {
             "sync_offset": found,
             "sync_distance": float(np.min(curve)),
-            "sync_confidence": sure,
+            "sync_confidence": certainty,
         }
         return Scores(values, curves={"sync_distance": curve})
 
-    def _unfit(self, pair: Pair) -> str:
-        """Why this pair cannot be scored; empty: it can."""
+    def _unfit(self, pair: VideoPair) -> str:
+        """Why a pair cannot be scored; "" where it can."""
         if not pair.audio.size:
             return "no sound"
         if not np.any(pair.audio):
@@ -133,6 +223,6 @@ class SyncScorer:
             return "another size than the sync network's"
         if round(pair.fps, 2) != self.fps:
             return "another frame rate than the sync network's"
-        if len(pair.video) < SHORTEST:
-            return f"fewer than {SHORTEST} frames, too short for {LAGS} on either side"
+        if len(pair.video) < MIN_FRAMES:
+            return f"fewer than {MIN_FRAMES} frames, too short for {MAX_LAG} on either side"
         return ""

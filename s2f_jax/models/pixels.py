@@ -5,5 +5,24 @@ import jax.numpy as jnp
 
 
 def to_uint8(x: jax.Array) -> jax.Array:
-    """float in [-1, 1] -> uint8, rounded; values outside are clipped."""
+    """Converts to the levels of files.
+
+    Args:
+      x: In [-1, 1], of any shape; values outside are clipped.
+
+    Returns:
+      uint8, rounded.
+    """
     return jnp.clip(jnp.round((x + 1) * 127.5), 0, 255).astype(jnp.uint8)
+
+
+def from_uint8(x: jax.Array) -> jax.Array:
+    """Converts from the levels of files.
+
+    Args:
+      x: uint8, of any shape.
+
+    Returns:
+      Floating point in [-1, 1].
+    """
+    return x.astype(float) / 127.5 - 1

@@ -15,13 +15,13 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset
 from data_pipelines.media import writer
 from s2f_jax.inference.animator import Animator
-from s2f_jax.metrics.faces_in_videos import FacesInVideos
-from s2f_jax.metrics.landmarks import blinks_and_brows
+from s2f_jax.metrics.faces_in_videos import FaceTracker
+from s2f_jax.metrics.landmarks import score_blinks
 from s2f_jax.provenance import marks
 from s2f_jax.provenance.marks import ProvenanceRecord
 from s2f_jax.reports import moving
-from s2f_jax.reports.expressions import Expressions, centred
-from s2f_jax.reports.figures import cast
+from s2f_jax.reports.expressions import ExpressionCollector, centered_frames
+from s2f_jax.reports.figures import sample_speakers
 from s2f_jax.rngs import SEEDS, check_seeds
 from s2f_jax.runs import output_folder
 from s2f_jax.runs.restore import restore_generator
@@ -65,7 +65,7 @@ def gallery(
         raise UserError(f"--split={split} of {data.corpus} has no clips: give another one")
     animator = Animator.of(trained)
     mark = marks.provenance_record(animator.origin, seed, {}, composite=True)
-    chosen = [_short(clip) for clip in cast(clips, COLUMNS, seed)]
+    chosen = [_short(clip) for clip in sample_speakers(clips, COLUMNS, seed)]
     pieces = [
         _one_sound(animator, chosen, seed),
         _one_face(animator, chosen, seed),
@@ -106,7 +106,7 @@ def _one_sound(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: 
         "One sound on several faces",
         f"The sound of {_said(speaking)}: on the left its real video, beside it"
         f" {_whose(faces)} under that sound.",
-        moving.beside([[speaking.frames, *videos]]),
+        moving.tile_videos([[speaking.frames, *videos]]),
         speaking.fps,
         speaking.audio,
     )
@@ -122,7 +122,7 @@ def _one_face(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: i
         "One face under several sounds",
         f"The still of {face.speaker or face.id} under the sounds of"
         f" {'; '.join(map(_said, speaking))}. Above each the real video of its sound.",
-        moving.beside([[clip.frames for clip in speaking], videos]),
+        moving.tile_videos([[clip.frames for clip in speaking], videos]),
         face.fps,
     )
 
@@ -137,14 +137,14 @@ def _real_beside_generated(
         "Real and generated",
         f"{'; '.join(map(_said, chosen))}: the real videos, and under each what the model makes of"
         " its first frame and its sound.",
-        moving.beside([[clip.frames for clip in chosen], videos]),
+        moving.tile_videos([[clip.frames for clip in chosen], videos]),
         chosen[0].fps,
     )
 
 
 def _expressions(animator: Animator, clips: Sequence[dataset.DatasetClip], seed: int) -> Piece:
     """The deepest ones of the videos of at most _SEARCHED clips, each with a seed of its own."""
-    with contextlib.closing(FacesInVideos()) as faces:
+    with contextlib.closing(FaceTracker()) as faces:
         if not faces.problem:
             return _found(animator, clips, seed, faces)
         told = f"Not looked for. {faces.problem}"
@@ -152,11 +152,11 @@ def _expressions(animator: Animator, clips: Sequence[dataset.DatasetClip], seed:
 
 
 def _found(
-    animator: Animator, clips: Sequence[dataset.DatasetClip], seed: int, faces: FacesInVideos
+    animator: Animator, clips: Sequence[dataset.DatasetClip], seed: int, faces: FaceTracker
 ) -> Piece:
     order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED]
     print(f"looking for expressions in {len(order)} videos", flush=True)
-    found, count, seconds = Expressions(_KINDS, rows=COLUMNS), 0, 0.0
+    found, count, seconds = ExpressionCollector(_KINDS, rows=COLUMNS), 0, 0.0
     for first in range(0, len(order), _TOGETHER):
         some = [_short(clips[int(i)]) for i in order[first : first + _TOGETHER]]
         stills = _stills(some)
@@ -166,7 +166,7 @@ def _found(
         for clip, video, track in zip(some, videos, tracks, strict=True):
             if isinstance(track, str):
                 continue  # The reason why it has none.
-            _, _, curves = blinks_and_brows(track.landmarks, clip.fps)
+            curves = score_blinks(track.landmarks, clip.fps).curves
             found.add(clip.id, clip.speaker, video, curves)
             count, seconds = count + len(curves["blinks"]), seconds + len(video) / clip.fps
     told = (
@@ -175,12 +175,12 @@ def _found(
     )
     shown = round(_SHOWN * animator.fps)
     rows = [
-        [each.video[centred(each.frames[1], shown, len(each.video))] for each in of_kind]
+        [each.video[centered_frames(each.frames[1], shown, len(each.video))] for each in of_kind]
         for of_kind in found.found.values()
         if of_kind
     ]
     return Piece(
-        "expressions", _EXPRESSIONS, told, moving.beside(rows) if rows else None, animator.fps
+        "expressions", _EXPRESSIONS, told, moving.tile_videos(rows) if rows else None, animator.fps
     )
 
 

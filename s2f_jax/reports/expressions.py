@@ -27,10 +27,10 @@ class Expression:
         first, deepest, last = self.frames
         step = max(1, -(-(max(deepest - first, last - deepest) * 2) // (columns - 1)))
         step = min(step, max(1, (len(self.video) - 1) // (columns - 1)))
-        return self.video[centred(deepest, columns, len(self.video), step)]
+        return self.video[centered_frames(deepest, columns, len(self.video), step)]
 
 
-class Expressions:
+class ExpressionCollector:
     """The deepest ones of each kind in the videos that it is shown."""
 
     def __init__(self, kinds: Sequence[str] = KINDS[:2], rows: int = 3):
@@ -80,7 +80,7 @@ class Expressions:
         ]
 
 
-def centred(middle: int, count: int, frames: int, step: int = 1) -> np.ndarray:
+def centered_frames(middle: int, count: int, frames: int, step: int = 1) -> np.ndarray:
     """`count` numbers of frames, every step-th, around the middle one as far as there are so many;
     of a shorter video its last one is repeated."""
     start = min(middle - count // 2 * step, frames - 1 - (count - 1) * step)

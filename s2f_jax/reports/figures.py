@@ -8,7 +8,7 @@ from etils import epath
 
 from data_pipelines.common import files
 from data_pipelines.media import images
-from s2f_jax.reports.expressions import Expressions
+from s2f_jax.reports.expressions import ExpressionCollector
 from s2f_jax.reports.scores import Sample
 
 # stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
@@ -20,7 +20,7 @@ _AROUND = 7  # Frames of an expression.
 _LOOKED_AT = 2000  # Clips, for as many speakers as are asked for.
 
 
-def same_sound(
+def shared_audio_figure(
     clips: Sequence,
     generate: Generate,
     *,
@@ -35,7 +35,7 @@ def same_sound(
     sound's own clip. The stills are as `cast` has them; a split of one clip gets its own.
     batch_size: the faces are padded to it, as the model has been compiled for that.
     """
-    sounding, *others = cast(clips, 1 + min(faces, batch_size), seed)
+    sounding, *others = sample_speakers(clips, 1 + min(faces, batch_size), seed)
     others = others or [sounding]
     stills = np.stack([clip.frames[0] for clip in others])
     padded = np.concatenate([stills, np.repeat(stills[-1:], batch_size - len(stills), axis=0)])
@@ -59,7 +59,7 @@ def same_sound(
     return np.hstack([picture[:, :beside], gap, picture[:, beside:]]), caption
 
 
-def cast(clips: Sequence, count: int, seed: int) -> list:
+def sample_speakers(clips: Sequence, count: int, seed: int) -> list:
     """At most `count` clips at random, of as many speakers as there are, who come first.
 
     Whoever is unknown is another one each time.
@@ -74,27 +74,32 @@ def cast(clips: Sequence, count: int, seed: int) -> list:
     return [*of_speakers.values(), *more][:count]
 
 
-def of_expressions(expressions: Expressions) -> np.ndarray | None:
+def expression_figure(expressions: ExpressionCollector) -> np.ndarray | None:
     """uint8 [H, W, 3]: one a row, kind below kind; None where there was none."""
     strips = [[each.around(_AROUND) for each in of] for of in expressions.found.values() if of]
     return _stacked(strips) if strips else None
 
 
-def write(
+def write_figures(
     output: epath.PathLike,
     clips: Sequence,
     generate: Generate,
-    expressions: Expressions,
+    expressions: ExpressionCollector,
     *,
     batch_size: int = 8,
     seed: int = 0,
 ) -> list[Sample]:
     """Both figures as PNG files in `<output>/figures`, for report.write."""
-    image, caption = same_sound(clips, generate, batch_size=batch_size, seed=seed)
+    image, caption = shared_audio_figure(clips, generate, batch_size=batch_size, seed=seed)
     pictures = [
-        ("same_sound", "One sound on several faces (as the paper's Fig. 4)", image, caption)
+        (
+            "shared_audio_figure",
+            "One sound on several faces (as the paper's Fig. 4)",
+            image,
+            caption,
+        )
     ]
-    found = of_expressions(expressions)
+    found = expression_figure(expressions)
     if found is not None:
         title = "Generated blinks and frowns (as the paper's Fig. 5)"
         pictures.append(("expressions", title, found, expressions.note()))
@@ -110,14 +115,14 @@ def _stacked(groups: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     """Groups of strips uint8 [n, H, W, 3], one below the other, with a gap between groups."""
     rows = []
     for group in groups:
-        strips = [np.hstack([enlarged(frame) for frame in strip]) for strip in group]
+        strips = [np.hstack([upscale(frame) for frame in strip]) for strip in group]
         if rows:
             rows.append(np.full((GAP, rows[0].shape[1], 3), 255, np.uint8))
         rows += strips
     return np.vstack(rows)
 
 
-def enlarged(frame: np.ndarray) -> np.ndarray:
+def upscale(frame: np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3] -> a whole number of times as large, so that people see it."""
     factor = -(-_HEIGHT // frame.shape[0])
     if factor == 1:

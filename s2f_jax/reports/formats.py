@@ -27,22 +27,23 @@ _VERDICTS = {True: "holds", False: "does not hold", None: "not decided at this s
 def markdown(report: Mapping[str, Any]) -> str:
     """Tables for people."""
     rows, differences = report["rows"], report.get("differences", {})
-    metrics = labels.columns(rows)
+    metrics = labels.ordered_metrics(rows)
     lines = [f"# {report['corpus']}, {report['split']}", ""]
     if report.get("orderings"):
         lines += ["## The paper's findings, here", ""]
-        lines += [f"- {found['claim']}: {verdict(found)}" for found in report["orderings"]]
+        lines += [f"- {found['claim']}: {verdict_text(found)}" for found in report["orderings"]]
         lines += [f"- {labels.title(row)}: {why}" for row, why in report["unfinished"].items()]
         lines += ["", "## Scores", ""]
-    heads = [cell(labels.head(metric)) for metric in metrics]
+    heads = [escape_markdown(labels.column_heading(metric)) for metric in metrics]
     lines += [f"| row | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
     for row, cells in rows.items():
         texts = [
-            f"{labels.text(m, cells.get(m))} {labels.interval(m, cells.get(m))}" for m in metrics
+            f"{labels.format_mean(m, cells.get(m))} {labels.format_interval(m, cells.get(m))}"
+            for m in metrics
         ]
         lines.append(f"| {_row(row)} | {' | '.join(text.strip() for text in texts)} |")
     for row, numbers in report.get("paper", {}).items():
-        texts = [labels.number(m, numbers[m]) if m in numbers else "" for m in metrics]
+        texts = [labels.format_number(m, numbers[m]) if m in numbers else "" for m in metrics]
         lines.append(f"| {_row(row)} | {' | '.join(texts)} |")
     lines += ["", "Mean [95 % interval]; ∞: the two are identical; –: not scored.", ""]
     if differences:
@@ -50,7 +51,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         lines += [f"| row | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
         for row, cells in differences.items():
             texts = [
-                f"{labels.difference(m, cells.get(m))} {labels.interval(m, cells.get(m))}"
+                f"{labels.format_difference(m, cells.get(m))} {labels.format_interval(m, cells.get(m))}"
                 for m in metrics
             ]
             lines.append(f"| {_row(row)} | {' | '.join(text.strip() for text in texts)} |")
@@ -60,12 +61,12 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += ["", "## Clips", ""]
     lines += [
         f"- {labels.title(row)}: {count}{'; ' if reasons else ''}{reasons}"
-        for row, count, reasons in labels.counts(rows)
+        for row, count, reasons in labels.clip_counts(rows)
     ]
     return "\n".join(lines) + "\n"
 
 
-def verdict(ordering: Mapping[str, Any]) -> str:
+def verdict_text(ordering: Mapping[str, Any]) -> str:
     """Of one of the paper's orderings, with its numbers."""
     if ordering.get("unknown"):
         return f"not measured: {ordering['unknown']}"
@@ -74,7 +75,7 @@ def verdict(ordering: Mapping[str, Any]) -> str:
 
 def latex(report: Mapping[str, Any]) -> str:
     """Tables for a paper that loads booktabs: a few metrics each."""
-    metrics = labels.columns(report["rows"])
+    metrics = labels.ordered_metrics(report["rows"])
     known = {metric for group in _LATEX_GROUPS.values() for metric in group}
     groups = _LATEX_GROUPS | {"other": tuple(m for m in metrics if m not in known)}
     tables = [
@@ -90,23 +91,35 @@ def _latex_table(report: Mapping[str, Any], name: str, metrics: list[str]) -> st
     caption = f"{report['corpus']}, {report['split']}: {name}. Mean [95 % interval]"
     if differences:
         caption += f"; *: the paired difference to {report['baseline']} excludes 0"
-    lines = ["\\begin{table}", "  \\centering", "  \\small", f"  \\caption{{{escape(caption)}.}}"]
+    lines = [
+        "\\begin{table}",
+        "  \\centering",
+        "  \\small",
+        f"  \\caption{{{escape_latex(caption)}.}}",
+    ]
     lines += [f"  \\begin{{tabular}}{{l{'r' * len(metrics)}}}", "    \\toprule"]
-    lines += [_latex_row(["", *(escape(labels.head(metric)) for metric in metrics)])]
+    lines += [
+        _latex_row(["", *(escape_latex(labels.column_heading(metric)) for metric in metrics)])
+    ]
     lines += ["    \\midrule"]
     for row, cells in rows.items():
         texts = []
         for metric in metrics:
             mark = labels.excludes_zero(differences.get(row, {}).get(metric))
-            text = escape(labels.text(metric, cells.get(metric))) + ("$^{*}$" if mark else "")
-            bounds = escape(labels.interval(metric, cells.get(metric)))
+            text = escape_latex(labels.format_mean(metric, cells.get(metric))) + (
+                "$^{*}$" if mark else ""
+            )
+            bounds = escape_latex(labels.format_interval(metric, cells.get(metric)))
             texts.append(f"{text} {{\\scriptsize {bounds}}}" if bounds else text)
-        lines.append(_latex_row([escape(labels.title(row)), *texts]))
+        lines.append(_latex_row([escape_latex(labels.title(row)), *texts]))
     paper = report.get("paper", {})
     lines += ["    \\midrule"] if paper else []
     for row, numbers in paper.items():
-        texts = [escape(labels.number(m, numbers[m])) if m in numbers else "" for m in metrics]
-        lines.append(_latex_row([escape(labels.title(row)), *texts]))
+        texts = [
+            escape_latex(labels.format_number(m, numbers[m])) if m in numbers else ""
+            for m in metrics
+        ]
+        lines.append(_latex_row([escape_latex(labels.title(row)), *texts]))
     lines += ["    \\bottomrule", "  \\end{tabular}", "\\end{table}", ""]
     return "\n".join(lines)
 
@@ -115,7 +128,7 @@ def _latex_row(cells: list[str]) -> str:
     return f"    {' & '.join(cells)} \\\\"
 
 
-def escape(text: str) -> str:
+def escape_latex(text: str) -> str:
     """For LaTeX. Brackets too, which a row that begins with one would give to the \\\\ before it."""
     return "".join(_LATEX.get(character, character) for character in text)
 
@@ -129,12 +142,25 @@ def table_csv(report: Mapping[str, Any]) -> str:
     extra = ["difference", "difference_low", "difference_high", "better"] if differences else []
     writer.writerow(heads + extra)
     for row, cells in report["rows"].items():
-        for metric in labels.columns({row: cells}):
-            cell, against = cells[metric], differences.get(row, {}).get(metric, {})
-            mean = "inf" if cell["clips"] and cell["mean"] is None else cell["mean"]
-            reasons = "; ".join(f"{reason} ({n})" for reason, n in cell["unscored"].items())
-            line = [row, metric, mean, cell["low"], cell["high"], cell["clips"]]
-            line += [sum(cell["unscored"].values()), reasons]
+        for metric in labels.ordered_metrics({row: cells}):
+            escape_markdown, against = cells[metric], differences.get(row, {}).get(metric, {})
+            mean = (
+                "inf"
+                if escape_markdown["clips"] and escape_markdown["mean"] is None
+                else escape_markdown["mean"]
+            )
+            reasons = "; ".join(
+                f"{reason} ({n})" for reason, n in escape_markdown["unscored"].items()
+            )
+            line = [
+                row,
+                metric,
+                mean,
+                escape_markdown["low"],
+                escape_markdown["high"],
+                escape_markdown["clips"],
+            ]
+            line += [sum(escape_markdown["unscored"].values()), reasons]
             if differences:
                 line += [against.get(key) for key in ("mean", "low", "high", "better")]
             writer.writerow(line)
@@ -145,9 +171,9 @@ def table_csv(report: Mapping[str, Any]) -> str:
 
 
 def _row(row: str) -> str:
-    return cell(labels.title(row))
+    return escape_markdown(labels.title(row))
 
 
-def cell(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """In a Markdown table a bar would end the cell."""
     return text.replace("|", "\\|")

@@ -67,11 +67,11 @@ METRICS = {
 _ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "": ""}
 
 
-def shown(metric: str) -> Metric:
+def metric_info(metric: str) -> Metric:
     return METRICS.get(metric, Metric(metric, "", "", 3))
 
 
-def columns(rows: Mapping[str, Iterable[str]]) -> list[str]:
+def ordered_metrics(rows: Mapping[str, Iterable[str]]) -> list[str]:
     """The metrics that any row has, in the order of METRICS, unknown ones last."""
     found = {metric for metrics in rows.values() for metric in metrics}
     return [m for m in METRICS if m in found] + sorted(found - METRICS.keys())
@@ -87,46 +87,48 @@ def title(key: str) -> str:
 
 def arrow(metric: str) -> str:
     """Which way is better."""
-    return _ARROWS[shown(metric).better]
+    return _ARROWS[metric_info(metric).better]
 
 
-def head(metric: str) -> str:
+def column_heading(metric: str) -> str:
     """Of a column: name, unit, and which way is better."""
     return " ".join(
-        part for part in (shown(metric).label, shown(metric).unit, arrow(metric)) if part
+        part
+        for part in (metric_info(metric).label, metric_info(metric).unit, arrow(metric))
+        if part
     )
 
 
-def number(metric: str, value: float | None, sign: bool = False) -> str:
+def format_number(metric: str, value: float | None, sign: bool = False) -> str:
     """With the metric's digits and a true minus; None is an infinite mean."""
     if value is None or np.isinf(value):
         return "∞"
-    digits = shown(metric).digits
-    text = f"{value:{'+' if sign else ''}.{digits}f}"
-    if not float(text):  # No sign of zero.
-        text = f"{0:.{digits}f}"
-    return text.replace("-", "−")
+    digits = metric_info(metric).digits
+    format_mean = f"{value:{'+' if sign else ''}.{digits}f}"
+    if not float(format_mean):  # No sign of zero.
+        format_mean = f"{0:.{digits}f}"
+    return format_mean.replace("-", "−")
 
 
-def text(metric: str, cell: Cell | None) -> str:
+def format_mean(metric: str, cell: Cell | None) -> str:
     """The mean; ∞ where it is infinite, – where nothing was scored."""
     if cell is None or not cell["clips"]:
         return "–"
-    return number(metric, cell["mean"])
+    return format_number(metric, cell["mean"])
 
 
-def interval(metric: str, cell: Cell | None) -> str:
+def format_interval(metric: str, cell: Cell | None) -> str:
     """[low, high], or nothing where there is none."""
     if cell is None or cell["low"] is None:
         return ""
-    return f"[{number(metric, cell['low'])}, {number(metric, cell['high'])}]"
+    return f"[{format_number(metric, cell['low'])}, {format_number(metric, cell['high'])}]"
 
 
-def difference(metric: str, cell: Cell | None) -> str:
+def format_difference(metric: str, cell: Cell | None) -> str:
     """Difference to the baseline; with * where its interval excludes 0."""
     if cell is None or cell["mean"] is None:
         return "–"
-    return number(metric, cell["mean"], sign=True) + ("*" if excludes_zero(cell) else "")
+    return format_number(metric, cell["mean"], sign=True) + ("*" if excludes_zero(cell) else "")
 
 
 def excludes_zero(cell: Cell | None) -> bool:
@@ -134,16 +136,16 @@ def excludes_zero(cell: Cell | None) -> bool:
     return cell is not None and cell["low"] is not None and (cell["low"] > 0 or cell["high"] < 0)
 
 
-def counts(rows: Rows) -> list[tuple[str, int, str]]:
+def clip_counts(rows: Rows) -> list[tuple[str, int, str]]:
     """Row, its clips, and what could not be scored: "reason (all 1); reason (PSNR, SSIM 2)"."""
     found = []
     for row, metrics in rows.items():
         cells = metrics.values()
         total = max((c["clips"] + sum(c["unscored"].values()) for c in cells), default=0)
         reasons = collections.defaultdict(lambda: collections.defaultdict(list))
-        for metric in columns({row: metrics}):
+        for metric in ordered_metrics({row: metrics}):
             for reason, count in metrics[metric]["unscored"].items():
-                reasons[reason][count].append(shown(metric).label)
+                reasons[reason][count].append(metric_info(metric).label)
         texts = []
         for reason, by_count in reasons.items():
             parts = [

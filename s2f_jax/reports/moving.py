@@ -8,13 +8,13 @@ from etils import epath
 from PIL import Image
 
 from data_pipelines.common import files
-from s2f_jax.reports.figures import GAP, enlarged
+from s2f_jax.reports.figures import GAP, upscale
 
 _QUALITY = 80  # Of 100.
 _EFFORT = 4  # Of 6: smaller files for more time.
 
 
-def beside(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+def tile_videos(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     """Rows of videos uint8 [T_i, H, W, 3] -> one uint8 [T, H', W', 3], white where there is none.
 
     As long as the longest; of shorter ones the last frame stands. Small ones are enlarged.
@@ -24,7 +24,7 @@ def beside(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     rows = [[*row, *[white] * (columns - len(row))] for row in rows]
     moments = []
     for t in range(longest):
-        lines = [[enlarged(video[min(t, len(video) - 1)]) for video in row] for row in rows]
+        lines = [[upscale(video[min(t, len(video) - 1)]) for video in row] for row in rows]
         moments.append(_joined([_joined(line, 1) for line in lines], 0))
     return np.stack(moments)
 

@@ -16,7 +16,7 @@ _OWN_COLOUR = {"ground_truth", "frozen_still", "shuffled_audio", "static_baselin
 _PALETTE = 12  # Colours for all others, in turn.
 
 
-def html(
+def render_page(
     report: Mapping[str, Any],
     scores: Sequence[Any],
     videos: Sequence[Mapping[str, Any]],
@@ -28,10 +28,10 @@ def html(
     videos: cards of sample_cards or side_by_side. training: row -> a run's metrics.jsonl.
     """
     rows, paper = report["rows"], report.get("paper", {})
-    metrics = labels.columns(rows)
-    colours = colour_classes([*rows, *report.get("unfinished", {}), *training])
+    metrics = labels.ordered_metrics(rows)
+    colours = color_classes([*rows, *report.get("unfinished", {}), *training])
     return (
-        environment()
+        template_environment()
         .get_template("report.html")
         .render(
             report=report,
@@ -40,10 +40,13 @@ def html(
             charts=[
                 _chart(report, metric, colours) for metric in metrics if _scored(report, metric)
             ],
-            heads=[labels.head(metric) for metric in metrics],
+            heads=[labels.column_heading(metric) for metric in metrics],
             table=[_table_row(metrics, row, cells) for row, cells in rows.items()],
             paper=[
-                (row, [labels.number(m, numbers[m]) if m in numbers else "" for m in metrics])
+                (
+                    row,
+                    [labels.format_number(m, numbers[m]) if m in numbers else "" for m in metrics],
+                )
                 for row, numbers in paper.items()
             ],
             differences=[
@@ -51,17 +54,18 @@ def html(
                 for row, cells in report.get("differences", {}).items()
             ],
             orderings=[
-                found | {"text": formats.verdict(found)} for found in report.get("orderings", [])
+                found | {"text": formats.verdict_text(found)}
+                for found in report.get("orderings", [])
             ],
             plots=[
-                _section("How the mouth opens", plots.mouths(scores, colours)),
+                _section("How the mouth opens", plots.mouth_plots(scores, colours)),
                 _section(
-                    "Sound and lips, one moved against the other", plots.sync(scores, colours)
+                    "Sound and lips, one moved against the other", plots.sync_plots(scores, colours)
                 ),
-                _section("Training", plots.training(training, colours)),
+                _section("Training", plots.training_plots(training, colours)),
             ],
-            clips=_clips(labels.counts(rows)),
-            counts=labels.counts(rows),
+            clips=_clips(labels.clip_counts(rows)),
+            counts=labels.clip_counts(rows),
             videos=videos,
             figures=[
                 {"title": figure.title, "note": figure.note, "data": _base64(figure.path)}
@@ -71,7 +75,7 @@ def html(
     )
 
 
-def environment(*packages: str) -> jinja2.Environment:
+def template_environment(*packages: str) -> jinja2.Environment:
     """For the templates of reports' pages, and of other packages whose pages look alike."""
     return jinja2.Environment(
         loader=jinja2.ChoiceLoader(
@@ -83,7 +87,7 @@ def environment(*packages: str) -> jinja2.Environment:
     )
 
 
-def colour_classes(rows: Iterable[str]) -> dict[str, str]:
+def color_classes(rows: Iterable[str]) -> dict[str, str]:
     """Row -> the class of the page's style that colours it; of a variant by its place among them."""
     others = [row for row in dict.fromkeys(rows) if row not in _OWN_COLOUR]
     found = {row: f"c-{row}" for row in sorted(_OWN_COLOUR)}
@@ -104,7 +108,7 @@ def sample_cards(samples: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def side_by_side(title: str, note: str, videos: Mapping[str, epath.PathLike]) -> dict[str, Any]:
+def comparison_card(title: str, note: str, videos: Mapping[str, epath.PathLike]) -> dict[str, Any]:
     """A card with one clip as several rows animate it; every video has the real one at its right.
 
     The page shows the left half of each, and of the first the right half too.
@@ -140,13 +144,16 @@ def _clips(counts: Sequence[tuple[str, int, str]]) -> list[tuple[int, list[str]]
 
 
 def _table_row(metrics: Sequence[str], row: str, cells: Mapping[str, Any]) -> tuple[str, list]:
-    return row, [(labels.text(m, cells.get(m)), labels.interval(m, cells.get(m))) for m in metrics]
+    return row, [
+        (labels.format_mean(m, cells.get(m)), labels.format_interval(m, cells.get(m)))
+        for m in metrics
+    ]
 
 
 def _difference(metric: str, cell: labels.Cell | None) -> tuple[str, str, str]:
     """Text, interval, and the class of better or worse."""
     found = {True: "better", False: "worse", None: ""}[cell["better"] if cell else None]
-    return labels.difference(metric, cell), labels.interval(metric, cell), found
+    return labels.format_difference(metric, cell), labels.format_interval(metric, cell), found
 
 
 def _scored(report: Mapping[str, Any], metric: str) -> bool:
@@ -156,7 +163,7 @@ def _scored(report: Mapping[str, Any], metric: str) -> bool:
 
 def _chart(report: Mapping[str, Any], metric: str, colours: Mapping[str, str]) -> dict[str, Any]:
     """A dot and its interval per row, as shares of the chart's width."""
-    shown = labels.shown(metric)
+    shown = labels.metric_info(metric)
     cells = {row: cells[metric] for row, cells in report["rows"].items() if metric in cells}
     baseline = cells.get(report.get("baseline", ""), {}).get("mean")
     published = {row: of[metric] for row, of in report.get("paper", {}).items() if metric in of}
@@ -184,15 +191,19 @@ def _chart(report: Mapping[str, Any], metric: str, colours: Mapping[str, str]) -
                 if row in _OWN_COLOUR
                 else "variant",
                 "colour": colours[row],
-                "text": labels.text(metric, cell),
-                "interval": labels.interval(metric, cell),
+                "text": labels.format_mean(metric, cell),
+                "interval": labels.format_interval(metric, cell),
                 "clips": cell["clips"],
                 **{end: place(cell[end]) for end in ("mean", "low", "high")},
             }
             for row, cell in cells.items()
         ],
         "paper": [
-            {"title": labels.title(row), "text": labels.number(metric, at), "mean": place(at)}
+            {
+                "title": labels.title(row),
+                "text": labels.format_number(metric, at),
+                "mean": place(at),
+            }
             for row, at in published.items()
         ],
     }

@@ -27,7 +27,7 @@ _TABLE_1 = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Ordering:
+class Claim:
     """That the model is better than the static baseline in one metric, or has less of it."""
 
     metric: str
@@ -35,17 +35,17 @@ class Ordering:
     less: bool = False  # Also where the metric is best at 1: the baseline is said to have too much.
 
 
-ORDERINGS = (
-    Ordering("wer", "fewer of the model's words are misread (WER)"),
-    Ordering("sync_confidence", "the model's lips are in clearer synchrony with the sound"),
-    Ordering("silence_motion", "the model's mouth moves less in silence", less=True),
-    Ordering("jitter", "the model's face jitters less", less=True),
-    Ordering("psnr", "the model's PSNR is higher"),
-    Ordering("ssim", "the model's SSIM is higher"),
-    Ordering("fdbm", "the model's frames are sharper (FDBM)"),
-    Ordering("acd_l2", "the model keeps the identity better (ACD)"),
+CLAIMS = (
+    Claim("wer", "fewer of the model's words are misread (WER)"),
+    Claim("sync_confidence", "the model's lips are in clearer synchrony with the sound"),
+    Claim("silence_motion", "the model's mouth moves less in silence", less=True),
+    Claim("jitter", "the model's face jitters less", less=True),
+    Claim("psnr", "the model's PSNR is higher"),
+    Claim("ssim", "the model's SSIM is higher"),
+    Claim("fdbm", "the model's frames are sharper (FDBM)"),
+    Claim("acd_l2", "the model keeps the identity better (ACD)"),
 )
-BLINKS = (
+BLINK_CLAIMS = (
     "variants with the sequence discriminator blink more than those without",
     "those without it next to never blink: less than a tenth as often as the real people",
 )

@@ -42,7 +42,7 @@ class Plot:
     rows: tuple[str, ...]
 
 
-def draw(
+def draw_plot(
     title: str,
     x_label: str,
     lines: Sequence[Line],
@@ -98,7 +98,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     return [0.0 if abs(tick) < step / 1e6 else tick for tick in found] or [float(low)]
 
 
-def sync(scores: Sequence[Any], colours: Mapping[str, str]) -> list[Plot]:
+def sync_plots(scores: Sequence[Any], colours: Mapping[str, str]) -> list[Plot]:
     """The mean distance of sound and lips over their offset, for every row."""
     by_row = {}
     for clip in scores:
@@ -108,10 +108,10 @@ def sync(scores: Sequence[Any], colours: Mapping[str, str]) -> list[Plot]:
     for row, curves in by_row.items():
         mean = np.mean(curves, axis=0)
         lines.append(Line(row, np.arange(len(mean)) - len(mean) // 2, mean))
-    return [draw("Distance", "offset, frames", lines, colours)] if lines else []
+    return [draw_plot("Distance", "offset, frames", lines, colours)] if lines else []
 
 
-def mouths(scores: Sequence[Any], colours: Mapping[str, str]) -> list[Plot]:
+def mouth_plots(scores: Sequence[Any], colours: Mapping[str, str]) -> list[Plot]:
     """The mouth's opening over time, generated and real, of a few clips of different speakers."""
     clips = {}
     for clip in scores:
@@ -130,11 +130,11 @@ def mouths(scores: Sequence[Any], colours: Mapping[str, str]) -> list[Plot]:
         for clip in of_clip:
             opening = clip.curves["mouth_opening"]
             lines.append(Line(clip.row, np.arange(len(opening)), opening))
-        plots.append(draw(name, "frame", lines, colours))
+        plots.append(draw_plot(name, "frame", lines, colours))
     return plots
 
 
-def training(runs: Mapping[str, epath.PathLike], colours: Mapping[str, str]) -> list[Plot]:
+def training_plots(runs: Mapping[str, epath.PathLike], colours: Mapping[str, str]) -> list[Plot]:
     """Row -> its run's metrics.jsonl: every loss term, accuracy and validation score over steps."""
     by_term = {}
     for row, path in runs.items():
@@ -145,12 +145,12 @@ def training(runs: Mapping[str, epath.PathLike], colours: Mapping[str, str]) -> 
     place = {term: [not term.startswith(start) for start in order] for term in by_term}
     last = max((line.x[-1] for lines in by_term.values() for line in lines), default=0)
     return [
-        draw(_term(term), "step", by_term[term], colours, last)
+        draw_plot(_term(term), "step", by_term[term], colours, last)
         for term in sorted(by_term, key=lambda term: (place[term], term))
     ]
 
 
-def events(path: epath.PathLike) -> list[dict[str, Any]]:
+def read_log(path: epath.PathLike) -> list[dict[str, Any]]:
     """What a run has logged so far; none where there is no such file."""
     path = epath.Path(path)
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
@@ -160,7 +160,7 @@ def events(path: epath.PathLike) -> list[dict[str, Any]]:
 def _terms(path: epath.PathLike) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Term -> steps and values, NaN where a value was not finite."""
     found = {}
-    for event in events(path):
+    for event in read_log(path):
         for term, value in event.items():
             if "/" in term and not term.endswith(_ENGINE):
                 found.setdefault(term, []).append((event["step"], value))

@@ -62,14 +62,14 @@ class Evaluation:
     figures: Sequence[Sample] = ()
 
 
-def summarise(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
+def summarize(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
     """Row -> metric -> mean, its interval, the clips that count and why the others do not."""
     rows = collections.defaultdict(lambda: collections.defaultdict(list))
     for of_clip in scores:
         for metric in of_clip.values:
             rows[of_clip.row][metric].append(of_clip)
     return {
-        row: {m: _cell(m, metrics[m], seed) for m in labels.columns({row: metrics})}
+        row: {m: _cell(m, metrics[m], seed) for m in labels.ordered_metrics({row: metrics})}
         for row, metrics in rows.items()
     }
 
@@ -108,7 +108,7 @@ def write_files(
         "corpus": evaluation.corpus,
         "split": evaluation.split,
         "conventions": {**evaluation.conventions, **_STATED},
-        "rows": summarise(scores),
+        "rows": summarize(scores),
         **more,
     }
     for name, media in (("samples", evaluation.samples), ("figures", evaluation.figures)):
@@ -118,7 +118,7 @@ def write_files(
         report["paper"] = published
         report["conventions"]["paper"] = paper.NOTE
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
-    html = page.html(report, scores, videos, pictures, training)
+    html = page.render_page(report, scores, videos, pictures, training)
     write_atomically(folder / "clips.csv", _clips_csv(scores).encode())
     write_atomically(folder / "curves.npz", _curves_npz(scores))
     write_atomically(folder / "report.csv", formats.table_csv(report).encode())
@@ -145,7 +145,7 @@ def read_report(folder: epath.PathLike) -> Evaluation:
         curves = _read_curves((folder / "curves.npz").read_bytes())
         scores = _read_clips((folder / "clips.csv").read_text(), curves)
         lines = collections.Counter(clip.row for clip in scores)
-        if lines != {row: count for row, count, _ in labels.counts(report["rows"])}:
+        if lines != {row: count for row, count, _ in labels.clip_counts(report["rows"])}:
             raise ValueError("clips.csv has other clips than report.json")
         return Evaluation(
             report["corpus"],
@@ -175,14 +175,16 @@ def file_name(name: str) -> str:
 def caption(values: Mapping[str, Score]) -> str:
     """One clip's scores in a line."""
     parts = [
-        f"{labels.shown(metric).label} {labels.number(metric, value)} {labels.shown(metric).unit}"
+        f"{labels.metric_info(metric).label} {labels.format_number(metric, value)} {labels.metric_info(metric).unit}"
         for metric, value in values.items()
         if not isinstance(value, str)
     ]
     return " · ".join(part.strip() for part in parts)
 
 
-def columns(clips: Sequence[ClipScores], metric: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def scored_values(
+    clips: Sequence[ClipScores], metric: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Of the clips that have a number in a metric: values and weights [n], and speakers."""
     scored = [clip for clip in clips if not isinstance(clip.values.get(metric, ""), str)]
     values = np.array([clip.values[metric] for clip in scored], np.float64)
@@ -197,7 +199,7 @@ def columns(clips: Sequence[ClipScores], metric: str) -> tuple[np.ndarray, np.nd
 
 
 def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]:
-    values, weights, speakers = columns(clips, metric)
+    values, weights, speakers = scored_values(clips, metric)
     reasons = collections.Counter(
         reason for clip in clips if isinstance(reason := clip.values[metric], str)
     )
@@ -221,7 +223,7 @@ def _read_media(folder: epath.Path, entries: Sequence[Mapping[str, str]]) -> lis
 
 def _clips_csv(scores: Sequence[ClipScores]) -> str:
     """A line per clip and row. Numbers in full; what has no number is in the last column, as JSON."""
-    metrics = labels.columns({str(i): clip.values for i, clip in enumerate(scores)})
+    metrics = labels.ordered_metrics({str(i): clip.values for i, clip in enumerate(scores)})
     weighted = [m for m in metrics if any(m in clip.weights for clip in scores)]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

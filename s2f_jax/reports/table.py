@@ -13,11 +13,11 @@ from s2f_jax.reports.scores import ClipScores, Evaluation, read_report, write_fi
 from s2f_jax.reports.verdicts import BASELINE, MODEL, SANITY
 
 # Conventions that may differ between runs.
-OF_A_RUN = ("run", "checkpoint", "config", "commit", "faces_unseen")
+PER_RUN_CONVENTIONS = ("run", "checkpoint", "config", "commit", "faces_unseen")
 _SAMPLES = 4  # Clips shown side by side.
 
 
-def write(
+def write_table(
     output: epath.PathLike,
     runs: Mapping[str, epath.PathLike],
     *,
@@ -57,17 +57,17 @@ def write(
     by_row = _by_row(scores)
     more = {
         "unfinished": unfinished,
-        "orderings": verdicts.orderings(by_row, with_sequence),
+        "orderings": verdicts.check_claims(by_row, with_sequence),
     }
     if BASELINE in done:
         more |= {"baseline": BASELINE, "differences": _differences(by_row)}
     one = done[names]
-    shared = {key: text for key, text in one.conventions.items() if key not in OF_A_RUN}
+    shared = {key: text for key, text in one.conventions.items() if key not in PER_RUN_CONVENTIONS}
     conventions = shared | {
         "rows": f"{', '.join(SANITY)}: of the run {names}; every other row: the model of its run",
         "differences": "by clips that both could be scored on; speakers, then clips drawn together",
     }
-    for key in OF_A_RUN:
+    for key in PER_RUN_CONVENTIONS:
         if said := {row: of.conventions[key] for row, of in done.items() if key in of.conventions}:
             conventions[key] = "; ".join(f"{row}: {text}" for row, text in said.items())
     logs = {row: epath.Path(runs[row]).parent.parent / "metrics.jsonl" for row in done}
@@ -80,7 +80,7 @@ def _progress(workdir: epath.Path) -> str:
     """How far a run without a report has come."""
     if not (workdir / "config.json").exists():
         return "not begun"
-    steps = max((event["step"] for event in plots.events(workdir / "metrics.jsonl")), default=0)
+    steps = max((event["step"] for event in plots.read_log(workdir / "metrics.jsonl")), default=0)
     return f"trained for {steps} steps so far, and not scored"
 
 
@@ -112,7 +112,9 @@ def _refuse_others(names: str, done: Mapping[str, Evaluation]) -> None:
 
 
 def _conventions(one: Evaluation, other: Evaluation) -> list[tuple[str, Any, Any]]:
-    names = [name for name in {**one.conventions, **other.conventions} if name not in OF_A_RUN]
+    names = [
+        name for name in {**one.conventions, **other.conventions} if name not in PER_RUN_CONVENTIONS
+    ]
     return [
         (n, one.conventions.get(n, "not said"), other.conventions.get(n, "not said")) for n in names
     ]
@@ -138,10 +140,10 @@ def _by_row(scores: Sequence[ClipScores]) -> dict[str, list[ClipScores]]:
 def _differences(by_row: Mapping[str, Sequence[ClipScores]]) -> dict[str, dict[str, Any]]:
     """Row -> metric -> the difference to the baseline."""
     baseline = by_row[BASELINE]
-    metrics = labels.columns({BASELINE: {m for clip in baseline for m in clip.values}})
+    metrics = labels.ordered_metrics({BASELINE: {m for clip in baseline for m in clip.values}})
     return {
         row: {
-            metric: verdicts.difference(metric, clips, baseline)
+            metric: verdicts.paired_difference(metric, clips, baseline)
             for metric in metrics
             if any(metric in clip.values for clip in clips)
         }
@@ -160,4 +162,4 @@ def _videos(done: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
             by_file[path.name][row] = path
             titles.setdefault(path.name, sample.title)
     chosen = sorted(by_file, key=lambda name: -len(by_file[name]))[:_SAMPLES]
-    return [page.side_by_side(titles[name], "", by_file[name]) for name in chosen]
+    return [page.comparison_card(titles[name], "", by_file[name]) for name in chosen]

@@ -15,7 +15,7 @@ _BLINKS = "blinks_per_s"
 _RARE = 0.1  # Of how often the real people blink.
 
 
-def difference(
+def paired_difference(
     metric: str, ours: Sequence[ClipScores], others: Sequence[ClipScores]
 ) -> dict[str, Any]:
     """What one row's mean is more than another's, over the clips that both have a number for.
@@ -29,7 +29,7 @@ def difference(
     cell = {"mean": None, "low": None, "high": None, "clips": len(both), "better": None}
     if not both:
         return cell
-    found = [scores.columns([side[name] for name in both], metric) for side in sides]
+    found = [scores.scored_values([side[name] for name in both], metric) for side in sides]
     values, weights = (np.stack([side[i] for side in found]) for i in (0, 1))
     means = (values * weights).sum(axis=1) / weights.sum(axis=1)
     cell["mean"] = float(means[0] - means[1])
@@ -37,7 +37,7 @@ def difference(
         speakers = found[0][2]
         low, high = paired_interval(values, weights, speakers)
         cell |= {"low": low, "high": high}
-        better = labels.shown(metric).better
+        better = labels.metric_info(metric).better
         if better == "one":
             low, high = paired_interval(values, weights, speakers, target=1.0)
         if better and (low > 0 or high < 0):
@@ -45,7 +45,7 @@ def difference(
     return cell
 
 
-def orderings(
+def check_claims(
     by_row: Mapping[str, Sequence[ClipScores]], with_sequence: Collection[str]
 ) -> list[dict[str, Any]]:
     """The paper's findings: {"claim", "metric", "holds", "numbers"} each.
@@ -54,7 +54,7 @@ def orderings(
     with_sequence: the rows whose models were trained with a sequence discriminator.
     """
     found = []
-    for ordering in paper.ORDERINGS:
+    for ordering in paper.CLAIMS:
         entry = {"claim": ordering.claim, "metric": ordering.metric, "holds": None}
         missing = [row for row in (MODEL, BASELINE) if row not in by_row]
         if missing:
@@ -65,26 +65,26 @@ def orderings(
     of_blinks = _blinks(by_row, with_sequence)
     return found + [
         {"claim": claim, "metric": _BLINKS, "holds": None} | of
-        for claim, of in zip(paper.BLINKS, of_blinks, strict=True)
+        for claim, of in zip(paper.BLINK_CLAIMS, of_blinks, strict=True)
     ]
 
 
 def _model_against_baseline(
-    ordering: paper.Ordering, by_row: Mapping[str, Sequence[ClipScores]]
+    ordering: paper.Claim, by_row: Mapping[str, Sequence[ClipScores]]
 ) -> dict[str, Any]:
     metric = ordering.metric
-    cells = scores.summarise([*by_row[MODEL], *by_row[BASELINE]])
+    cells = scores.summarize([*by_row[MODEL], *by_row[BASELINE]])
     ours, others = (cells[row].get(metric) for row in (MODEL, BASELINE))
     if ours is None or others is None:
-        return {"unknown": f"no {labels.shown(metric).label} in this evaluation"}
-    found = difference(metric, by_row[MODEL], by_row[BASELINE])
+        return {"unknown": f"no {labels.metric_info(metric).label} in this evaluation"}
+    found = paired_difference(metric, by_row[MODEL], by_row[BASELINE])
     if found["mean"] is None:
         reasons = {**ours["unscored"], **others["unscored"]}
         return {"unknown": "; ".join(reasons) or "no clip has a finite score in both"}
-    change = labels.number(metric, found["mean"], sign=True)
+    change = labels.format_number(metric, found["mean"], sign=True)
     parts = [
-        f"{labels.text(metric, ours)} against {labels.text(metric, others)}",
-        f"difference {change} {labels.interval(metric, found)} {labels.shown(metric).unit}".strip(),
+        f"{labels.format_mean(metric, ours)} against {labels.format_mean(metric, others)}",
+        f"difference {change} {labels.format_interval(metric, found)} {labels.metric_info(metric).unit}".strip(),
         f"{found['clips']} clips",
     ]
     holds = found["better"]
@@ -115,8 +115,8 @@ def _blinks(
     low, high = percentiles((ours - others)[1:])
     more = (
         f"{ours[0]:.2f}/s against {others[0]:.2f}/s without it ({names}), difference"
-        f" {labels.number(_BLINKS, ours[0] - others[0], sign=True)}"
-        f" {labels.interval(_BLINKS, {'low': low, 'high': high})}, {len(clips)} clips"
+        f" {labels.format_number(_BLINKS, ours[0] - others[0], sign=True)}"
+        f" {labels.format_interval(_BLINKS, {'low': low, 'high': high})}, {len(clips)} clips"
     )
     rare = percentiles((_RARE * real - others)[1:])
     never = f"{others[0]:.2f}/s against {real[0]:.2f}/s of the real, {len(clips)} clips"
@@ -133,7 +133,7 @@ def _mean_rate(
     rates = []
     for row in rows:
         chosen = [clip for clip in by_row[row] if clip.clip in clips]
-        values, weights, speakers = scores.columns(chosen, _BLINKS)
+        values, weights, speakers = scores.scored_values(chosen, _BLINKS)
         mean = (values * weights).sum() / weights.sum()
         rates.append(np.append(mean, resampled_means(values, weights, speakers)))
     return np.mean(rates, axis=0)

@@ -91,11 +91,11 @@ class SyncValidation:
         self._window = sound_window(network.audio_rate)
         count = min(len(clips), config.validation_clips or len(clips))
         lengths = [len(clips[i]) for i in range(count)]
-        self._chosen = [i for i in range(count) if lengths[i] >= sync.SHORTEST]
+        self._chosen = [i for i in range(count) if lengths[i] >= sync.MIN_FRAMES]
         self._lengths = [lengths[i] for i in self._chosen]
         if not self._chosen:
             raise UserError(
-                f"no validation clip has the {sync.SHORTEST} frames that an offset takes: give a"
+                f"no validation clip has the {sync.MIN_FRAMES} frames that an offset takes: give a"
                 " corpus of longer clips"
             )
         mesh = sharding.mesh()
@@ -114,7 +114,9 @@ class SyncValidation:
         distances = self.distances(state, interrupted)
         if distances is None:
             return None
-        windows = np.concatenate([abs(of.argmin(axis=1) - sync.LAGS) <= 1 for of, _ in distances])
+        windows = np.concatenate(
+            [abs(of.argmin(axis=1) - sync.MAX_LAG) <= 1 for of, _ in distances]
+        )
         curves = [own.mean(axis=0) for own, _ in distances]
         of_others = [sync.confidence(other.mean(axis=0)) for _, other in distances]
         return {
@@ -144,7 +146,7 @@ class SyncValidation:
                 seen, heard = seen[:moments], heard[:moments]
                 # The longest come first; the first has none before it, and hears itself backwards.
                 other = heard[::-1] if before is None else before[:moments]
-                found[i] = sync.distances(seen, heard), sync.distances(seen, other)
+                found[i] = sync.lag_distances(seen, heard), sync.lag_distances(seen, other)
                 before = heard
         return [found[i] for i in range(len(self._lengths))]
 

@@ -51,7 +51,7 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 def html(report: Mapping[str, Any]) -> str:
     """A page that needs nothing from outside."""
-    environment = page.environment("s2f_jax.apps.study")
+    environment = page.template_environment("s2f_jax.apps.study")
     environment.filters |= _FILTERS
     main = report["main"]
     compared = main.get("comparisons", [])
@@ -130,7 +130,7 @@ def _sorted_shares(voters: Sequence[Mapping[str, int]], what: str) -> plots.Plot
     chance = plots.Line(_CHANCE, np.array([0.0, 100.0]), np.array([50.0, 50.0]))
     own = plots.Line(_OWN, 100 * (np.arange(len(shares)) + 0.5) / len(shares), shares)
     colours = {_OWN: "c-model", _CHANCE: "c-frozen_still"}
-    return plots.draw(f"%, {what}", "% of the participants", [own, chance], colours)
+    return plots.draw_plot(f"%, {what}", "% of the participants", [own, chance], colours)
 
 
 def _percent(share: float | None) -> str:
@@ -169,7 +169,7 @@ _FILTERS = {
     "p": _p,
     "number": _number,
     "names": _names,
-    "cell": formats.cell,
+    "cell": formats.escape_markdown,
 }
 
 

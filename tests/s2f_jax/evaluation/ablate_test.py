@@ -114,8 +114,8 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setattr(ablate, "_train", train)
     monkeypatch.setattr(evaluate, "evaluate_run", score)
     monkeypatch.setattr(evaluate, "is_done", lambda config, workdir, *_: str(workdir) in done)
-    monkeypatch.setattr(scorers, "scorers_of_run", lambda *_: _Judges())
-    monkeypatch.setattr(table, "write", write)
+    monkeypatch.setattr(scorers, "run_metrics", lambda *_: _Judges())
+    monkeypatch.setattr(table, "write_table", write)
     monkeypatch.setattr(ablate.scores, "markdown", lambda _: "")
     chosen = "static_baseline,l1_only,no_noise"
     noted["run"] = lambda: ablate.ablate(DEMO, [], str(tmp_path), None, chosen=chosen)

@@ -263,7 +263,7 @@ def test_a_judge_that_cannot_be_had_has_a_reason_and_the_others_score(tmp_path):
 
 
 def test_a_metric_has_one_judge():
-    with pytest.raises(ValueError, match="two instruments for .*psnr"):
+    with pytest.raises(ValueError, match="two scorers for .*psnr"):
         MetricSuite([ImageScorer(), ImageScorer()])
 
 

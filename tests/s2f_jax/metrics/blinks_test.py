@@ -43,21 +43,21 @@ def test_eye_aspect_ratio_by_hand():
 def test_a_made_blink_has_its_frames():
     #                 0    1    2    3    4    5    6    7    8    9
     opening = np.array([0.3, 0.3, 0.3, 0.2, 0.0, 0.1, 0.2, 0.3, 0.3, 0.3])
-    np.testing.assert_array_equal(blinks.blinks(opening, 25), [[2, 4, 7]])
-    np.testing.assert_allclose(blinks.durations(opening, np.array([[2, 4, 7]]), 25), [5 / 25])
+    np.testing.assert_array_equal(blinks.find_blinks(opening, 25), [[2, 4, 7]])
+    np.testing.assert_allclose(blinks.blink_durations(opening, np.array([[2, 4, 7]]), 25), [5 / 25])
 
 
 def test_the_threshold_is_the_stated_one():
     fall = np.array([0.3, 0.3, 0.3 - 0.0725, 0.2275, 0.2275, 0.3, 0.3])
-    assert len(blinks.blinks(fall, 25)) == 1
-    assert len(blinks.blinks(fall + np.array([0, 0, 0.001, 0, 0, 0, 0]), 25)) == 0
+    assert len(blinks.find_blinks(fall, 25)) == 1
+    assert len(blinks.find_blinks(fall + np.array([0, 0, 0.001, 0, 0, 0, 0]), 25)) == 0
 
 
 def test_a_slow_closing_and_a_still_face_are_no_blinks():
     times = np.arange(75) / 25
-    assert blinks.blinks(OPEN - closing(times, 0.5, 1.5), 25).shape == (0, 3)
-    assert blinks.blinks(np.full(75, OPEN), 25).shape == (0, 3)
-    assert blinks.blinks(np.full(1, OPEN), 25).shape == (0, 3)
+    assert blinks.find_blinks(OPEN - closing(times, 0.5, 1.5), 25).shape == (0, 3)
+    assert blinks.find_blinks(np.full(75, OPEN), 25).shape == (0, 3)
+    assert blinks.find_blinks(np.full(1, OPEN), 25).shape == (0, 3)
 
 
 @pytest.mark.parametrize("fps", [20, 24, 25, 29.97, 30, 50, 60])
@@ -65,25 +65,25 @@ def test_the_same_blinks_at_any_rate(fps):
     times = np.arange(round(4 * fps)) / fps
     starts, seconds = np.array([0.5, 1.3, 2.6]), 0.24
     opening = OPEN - sum(closing(times, at, seconds) for at in starts)
-    found = blinks.blinks(opening, fps)
+    found = blinks.find_blinks(opening, fps)
     np.testing.assert_allclose(found[:, 0] / fps, starts, atol=1 / fps)
     np.testing.assert_allclose(found[:, 1] / fps, starts + 0.35 * seconds, atol=1 / fps)
-    lengths = blinks.durations(opening, found, fps)
+    lengths = blinks.blink_durations(opening, found, fps)
     np.testing.assert_allclose(lengths, seconds, atol=2 / fps)
 
 
 def test_two_blinks_in_a_row_are_two_and_two_steps_down_are_one():
     two = np.array([0.3, 0.3, 0.1, 0.0, 0.2, 0.3, 0.2, 0.1, 0.0, 0.15, 0.3, 0.3])
-    np.testing.assert_array_equal(blinks.blinks(two, 25)[:, [0, 2]], [[1, 5], [5, 10]])
+    np.testing.assert_array_equal(blinks.find_blinks(two, 25)[:, [0, 2]], [[1, 5], [5, 10]])
     steps = np.array([0.4, 0.4, 0.3, 0.29, 0.28, 0.27, 0.1, 0.0, 0.2, 0.4, 0.4])
-    np.testing.assert_array_equal(blinks.blinks(steps, 25), [[1, 7, 9]])
+    np.testing.assert_array_equal(blinks.find_blinks(steps, 25), [[1, 7, 9]])
 
 
 def test_a_blink_that_the_end_cuts_off_counts_and_has_no_length():
     opening = np.array([0.3, 0.3, 0.3, 0.3, 0.15, 0.0])
-    found = blinks.blinks(opening, 25)
+    found = blinks.find_blinks(opening, 25)
     np.testing.assert_array_equal(found, [[3, 5, 5]])
-    assert len(blinks.durations(opening, found, 25)) == 0
+    assert len(blinks.blink_durations(opening, found, 25)) == 0
 
 
 def test_noise_and_a_slow_drift_make_no_blink_longer():
@@ -91,7 +91,7 @@ def test_noise_and_a_slow_drift_make_no_blink_longer():
     rng, times = np.random.default_rng(0), np.arange(100) / 25
     drift = 0.05 * np.clip(times - 1, 0, 1)
     opening = OPEN + drift - closing(times, 0.8, 0.24) + rng.uniform(-0.003, 0.003, 100)
-    ((start, _, end),) = blinks.blinks(opening, 25)
+    ((start, _, end),) = blinks.find_blinks(opening, 25)
     assert (end - start) / 25 == pytest.approx(0.24, abs=0.06)
 
 
@@ -120,7 +120,7 @@ def test_blinks_of_drawn_faces_are_found_by_their_landmarks():
         rng = np.random.default_rng(seed)
         performance = motion.perform(rng, [], 75, 25, amplitude=1.0)
         drawn = face.landmarks(face.random_face(rng), performance)
-        found = blinks.blinks(eye_aspect_ratio(drawn), 25)
+        found = blinks.find_blinks(eye_aspect_ratio(drawn), 25)
         blink = performance.blink
         edges = np.flatnonzero(np.diff(np.concatenate([[False], blink > 0, [False]])))
         spans = [(a, b) for a, b in edges.reshape(-1, 2) if blink[a:b].max() >= 0.5]

@@ -5,7 +5,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import landmarks
 from s2f_jax.metrics import faces_in_videos
-from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FacesInVideos
+from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FaceTracker
 from tests.stand_in_faces import SpotFinder
 
 RED, GREEN = 0, 1  # Channels.
@@ -38,7 +38,7 @@ def centres(found):
 
 
 def one(video, **options):
-    return FacesInVideos(workers=1, **options)([video], [False])[0]
+    return FaceTracker(workers=1, **options)([video], [False])[0]
 
 
 def test_points_come_back_in_pixels_of_the_frame():
@@ -55,14 +55,14 @@ def test_gaps_are_filled_in_time_and_counted():
     for t in gaps:
         frames[t] = []
     found = one(video(frames))
-    assert found.unseen == len(gaps)
+    assert found.missing_frames == len(gaps)
     x = np.clip(10 + np.arange(20), 11, 28)  # At the ends the nearest there is.
     np.testing.assert_allclose(centres(found)[:, 0], x, atol=0.1)
 
 
 def test_a_face_seen_too_seldom_is_none():
     frames = [[(RED, 20, 30, WIDTH)]] * 10
-    assert one(video(frames[:8] + [[]] * 2)).unseen == 2
+    assert one(video(frames[:8] + [[]] * 2)).missing_frames == 2
     assert one(video(frames[:7] + [[]] * 3)) == TOO_FEW
     assert one(video([[]] * 4)) == TOO_FEW
 
@@ -71,7 +71,7 @@ def test_the_largest_face_is_followed_where_it_shrinks_and_while_it_is_hidden():
     frames = [[(RED, 12, 30, 18 - t), (GREEN, 36, 30, WIDTH)] for t in range(10)]
     frames[5] = frames[5][1:]
     found = one(video(frames))
-    assert found.unseen == 1
+    assert found.missing_frames == 1
     np.testing.assert_allclose(centres(found)[:, 0], 12, atol=0.1)
 
 
@@ -86,39 +86,39 @@ def test_long_videos_and_many_are_put_together_again():
     rng = np.random.default_rng(0)
     paths = [rng.integers(10, 14, n) for n in (230, 3, 101)]
     videos = [video([[(RED, x, 30, WIDTH)] for x in path], 64, 64) for path in paths]
-    for found, path in zip(FacesInVideos(1)(videos, [False] * 3), paths, strict=True):
+    for found, path in zip(FaceTracker(1)(videos, [False] * 3), paths, strict=True):
         np.testing.assert_allclose(centres(found)[:, 0], path, atol=0.1)
 
 
 def test_what_comes_again_is_not_searched_again(tmp_path):
     cache = tmp_path / "cache"
     real = video([[(RED, 10 + t, 30, WIDTH)] for t in range(4)])
-    find = FacesInVideos(1, cache)
+    find = FaceTracker(1, cache)
     first, second = find([real, real.copy()], [True, True])
     assert SpotFinder.images == 4
     np.testing.assert_array_equal(first.landmarks, second.landmarks)
     find([real.copy()], [True])
-    other_run = FacesInVideos(1, cache)([real.copy()], [True])[0]
+    other_run = FaceTracker(1, cache)([real.copy()], [True])[0]
     assert SpotFinder.images == 4 and len(list(cache.iterdir())) == 1
     np.testing.assert_array_equal(first.landmarks, other_run.landmarks)
-    FacesInVideos(1, cache)([real[::-1]], [True])
+    FaceTracker(1, cache)([real[::-1]], [True])
     assert SpotFinder.images == 8 and len(list(cache.iterdir())) == 2
 
 
-def test_what_does_not_come_again_is_not_kept(tmp_path):
+def test_what_does_not_cacheable_is_not_kept(tmp_path):
     generated = video([[(RED, 10, 30, WIDTH)]])
-    FacesInVideos(1, tmp_path / "cache")([generated], [False])
+    FaceTracker(1, tmp_path / "cache")([generated], [False])
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 broken", b"text"])
 def test_a_damaged_file_in_the_cache_is_made_again(tmp_path, capsys, content):
     real = video([[(RED, 10 + t, 30, WIDTH)] for t in range(4)])
-    found = FacesInVideos(1, tmp_path / "cache")([real], [True])[0]
+    found = FaceTracker(1, tmp_path / "cache")([real], [True])[0]
     (file,) = (tmp_path / "cache").iterdir()
     whole = file.read_bytes()
     file.write_bytes(content)
-    again = FacesInVideos(1, tmp_path / "cache")([real], [True])[0]
+    again = FaceTracker(1, tmp_path / "cache")([real], [True])[0]
     np.testing.assert_array_equal(found.landmarks, again.landmarks)
     assert file.name in capsys.readouterr().out and file.read_bytes() == whole
 
@@ -128,13 +128,21 @@ def test_without_a_model_there_is_a_reason(monkeypatch):
         raise UserError("The model is not here; fetch it.")
 
     monkeypatch.setattr(landmarks, "FaceFinder", lambda max_faces: refuse())
-    find = FacesInVideos(1)
+    find = FaceTracker(1)
     assert find.problem == "The model is not here; fetch it."
     assert find([video([[]])] * 2, [True, False]) == [NO_MODEL] * 2
 
 
 def test_frames_are_enlarged_until_the_model_can_see():
-    assert faces_in_videos.enlarged(np.zeros((64, 48, 3), np.uint8)).shape == (384, 288, 3)
-    assert faces_in_videos.enlarged(np.zeros((128, 96, 3), np.uint8)).shape == (384, 288, 3)
+    assert faces_in_videos.upscale_for_detector(np.zeros((64, 48, 3), np.uint8)).shape == (
+        384,
+        288,
+        3,
+    )
+    assert faces_in_videos.upscale_for_detector(np.zeros((128, 96, 3), np.uint8)).shape == (
+        384,
+        288,
+        3,
+    )
     large = np.zeros((720, 576, 3), np.uint8)
-    assert faces_in_videos.enlarged(large) is large
+    assert faces_in_videos.upscale_for_detector(large) is large

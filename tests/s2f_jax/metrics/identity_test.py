@@ -11,10 +11,10 @@ from onnx import TensorProto, helper
 from data_pipelines.common import download
 from data_pipelines.common.errors import UserError
 from s2f_jax.metrics import embedders, identity
-from s2f_jax.metrics.embedders import Embedder, OnnxEmbedder, OnnxForm, SFace
-from s2f_jax.metrics.faces_in_videos import Track
+from s2f_jax.metrics.embedders import Embedder, OnnxEmbedder, OnnxInputFormat, SFace
+from s2f_jax.metrics.faces_in_videos import FaceTrack
 from s2f_jax.metrics.identity import IdentityScorer
-from s2f_jax.metrics.scoring import Pair
+from s2f_jax.metrics.scoring import VideoPair
 
 LANDMARKS = np.zeros((2, 68, 2), np.float32)
 LANDMARKS[:, 36:42], LANDMARKS[:, 42:48] = (30, 43), (66, 42)
@@ -69,8 +69,8 @@ class Tracks:
     def __init__(self, *found):
         self.found = found
 
-    def __call__(self, videos, come_again):
-        assert len(videos) == len(come_again) == len(self.found)
+    def __call__(self, videos, cacheable):
+        assert len(videos) == len(cacheable) == len(self.found)
         return list(self.found)
 
 
@@ -78,7 +78,7 @@ def _pair(levels, real=(0,), aligned=True, landmarks=LANDMARKS, size=(128, 96)):
     """A video of flat frames of these levels."""
     sides = [np.tile(np.uint8(side)[:, None, None, None], (1, *size, 3)) for side in (levels, real)]
     audio = np.zeros(0, np.int16)
-    return Pair("clip", "s1", "", *sides, 25.0, audio, 16000, aligned, landmarks)
+    return VideoPair("clip", "s1", "", *sides, 25.0, audio, 16000, aligned, landmarks)
 
 
 def _noise(seed=0, frames=3, size=(128, 96)):
@@ -86,12 +86,12 @@ def _noise(seed=0, frames=3, size=(128, 96)):
 
 
 def test_acd_by_hand():
-    instrument = IdentityScorer(Vectors([(3, 0), (0, 2), (4, 0)]), Tracks())
-    (scores,) = instrument([_pair([0, 1, 2, 1])])
+    scorer = IdentityScorer(Vectors([(3, 0), (0, 2), (4, 0)]), Tracks())
+    (scores,) = scorer([_pair([0, 1, 2, 1])])
     root = 2**0.5  # Between unit vectors at a right angle; the lengths do not count.
     assert scores.values == pytest.approx({"acd_l2": root / 2, "acd_mse": 0.5, "acd_cos": 0.5})
-    assert tuple(scores.values) == instrument.metrics
-    assert "vectors" in instrument.about["acd"]
+    assert tuple(scores.values) == scorer.metrics
+    assert "vectors" in scorer.conventions["acd"]
 
 
 def test_a_frozen_still_scores_exactly_0_and_is_embedded_once(sface):
@@ -128,7 +128,9 @@ def test_a_face_is_cropped_by_its_five_points(which, sface, tmp_path):
     size = 56 if which == "small" else 112
     shape = ["N", size, size, 3] if which == "channels last" else ["N", 3, size, size]
     file = _onnx(tmp_path / "flat.onnx", shape)
-    embedder = SFace() if which == "sface" else OnnxEmbedder(OnnxForm(file, size, mean=(0, 0, 0)))
+    embedder = (
+        SFace() if which == "sface" else OnnxEmbedder(OnnxInputFormat(file, size, mean=(0, 0, 0)))
+    )
     five = identity.five_points(LANDMARKS)[0]
     moved = five @ [[0, 1.2], [-1.2, 0]] + (100, 10)  # Turned, enlarged and elsewhere.
     images = [_spotted(five), _spotted(moved, (200, 150))]
@@ -149,7 +151,7 @@ def test_colours_are_as_the_model_wants_them(sface, tmp_path):
         return embedder([orange], five).reshape(3, 112, 112)[:, 60, 56]
 
     np.testing.assert_allclose(middle(SFace()), [200, 100, 50])
-    form = OnnxForm(file, mean=(1, 2, 3), scale=(0.1, 0.2, 0.3))
+    form = OnnxInputFormat(file, mean=(1, 2, 3), scale=(0.1, 0.2, 0.3))
     np.testing.assert_allclose(middle(OnnxEmbedder(form)), [19.9, 19.6, 14.1], rtol=1e-5)
     form = dataclasses.replace(form, channels="BGR")
     np.testing.assert_allclose(middle(OnnxEmbedder(form)), [4.9, 19.6, 59.1], rtol=1e-5)
@@ -157,7 +159,7 @@ def test_colours_are_as_the_model_wants_them(sface, tmp_path):
 
 @pytest.mark.parametrize("batch", [1, "N", None])
 def test_pictures_are_embedded_alike_one_by_one_or_together(batch, tmp_path):
-    embedder = OnnxEmbedder(OnnxForm(_onnx(tmp_path / "flat.onnx", [batch, 3, 16, 16]), 16))
+    embedder = OnnxEmbedder(OnnxInputFormat(_onnx(tmp_path / "flat.onnx", [batch, 3, 16, 16]), 16))
     images = [*_noise(frames=27)]
     points = np.repeat(identity.five_points(LANDMARKS)[:1], 27, axis=0)
     together = embedder(images, points)
@@ -184,7 +186,7 @@ def test_aligned_frames_are_all_cropped_by_the_still_s_landmarks():
 
 
 def test_faces_are_looked_for_in_videos_that_are_not_aligned():
-    track = Track(LANDMARKS, 0)
+    track = FaceTrack(LANDMARKS, 0)
     pairs = [_pair([0, 1], (0, 2)), *(_pair([0, 1], (0, 2), aligned=False) for _ in range(3))]
     find = Tracks(track, track, "no face", track, track, "too few")
     scores = IdentityScorer(Vectors(np.eye(3)), find)(pairs)
@@ -213,7 +215,7 @@ def test_a_damaged_or_other_embedder_is_told(sface, monkeypatch):
     with pytest.raises(UserError, match="cannot load the face embedder"):
         SFace()
     with pytest.raises(UserError, match="cannot be loaded as an ONNX model"):
-        OnnxEmbedder(OnnxForm(str(sface)))
+        OnnxEmbedder(OnnxInputFormat(str(sface)))
     with pytest.raises(UserError, match="--config.embedder.file=none.onnx is not a file"):
         Embedder.load("none.onnx")
 
@@ -224,12 +226,12 @@ def test_a_damaged_or_other_embedder_is_told(sface, monkeypatch):
         ([1, 3, 112, 112], {"size": 160}, "not 3 channels of 160x160"),
         ([4, 3, 112, 112], {}, "one or any number at a time"),
         ([1, 1, 112, 112], {}, "not 3 channels"),
-        ([1, 128], {}, r"of the shape \[1, 128\]"),
-        ([1, 3, 112, 112], {"channels": "GRB"}, "channels=GRB: give RGB or BGR"),
-        ([1, 3, 112, 112], {"mean": (127.5,)}, "give three numbers each"),
+        ([1, 128], {}, r"of shape \[1, 128\]"),
+        ([1, 3, 112, 112], {"channels": "GRB"}, "channels=GRB: must be RGB or BGR"),
+        ([1, 3, 112, 112], {"mean": (127.5,)}, "must be three numbers each"),
     ],
 )
 def test_an_onnx_file_that_wants_something_else(shape, changed, said, tmp_path):
-    form = OnnxForm(_onnx(tmp_path / "flat.onnx", shape))
+    form = OnnxInputFormat(_onnx(tmp_path / "flat.onnx", shape))
     with pytest.raises(UserError, match=said):
         Embedder.load(**dataclasses.asdict(dataclasses.replace(form, **changed)))

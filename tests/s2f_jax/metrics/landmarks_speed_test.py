@@ -11,7 +11,7 @@ def test_both_rates_are_of_the_same_work(monkeypatch, tmp_path):
     monkeypatch.setattr(landmarks, "FaceFinder", Finder)
     monkeypatch.setattr(landmarks, "model_path", lambda: model)
     videos = list(np.random.default_rng(0).integers(0, 255, (2, 20, 64, 48, 3)).astype(np.uint8))
-    figures = throughput.landmarks(videos, seconds=0, workers=1)
+    figures = throughput.landmark_throughput(videos, seconds=0, workers=1)
     whole = figures["metrics.landmarks_frames_per_s"]
     alone = figures["metrics.detector_frames_per_s"]
     assert len(whole) == len(alone) == 3 and (whole > 0).all()

@@ -9,11 +9,11 @@ from data_pipelines.demo import motion as drawn_motion
 from data_pipelines.demo.face import random_face
 from data_pipelines.faces import landmarks as landmarks_module
 from s2f_jax.metrics import landmarks, motion
-from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FacesInVideos, Track
-from s2f_jax.metrics.scoring import Pair
+from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FaceTrack, FaceTracker
+from s2f_jax.metrics.scoring import VideoPair
 
 T = 50
-METRICS = ("lmd", "jitter", "blinks_per_s", "blink_s", *motion.METRICS)
+METRICS = ("lmd", "jitter", "blinks_per_s", "blink_s", *motion.MOUTH_METRICS)
 
 
 class Known:
@@ -30,12 +30,12 @@ class Known:
         self.of[id(made)] = made, found
         return made
 
-    def __call__(self, videos, come_again):
+    def __call__(self, videos, cacheable):
         return [self.of[id(video)][1] for video in videos]
 
 
-def face(seed=0, blinks_at=(), unseen=0, size=30.0):
-    """A Track of a face that talks, blinks in these frames, and never keeps quite still."""
+def face(seed=0, blinks_at=(), missing=0, size=30.0):
+    """A FaceTrack of a face that talks, blinks in these frames, and never keeps quite still."""
     rng = np.random.default_rng(seed)
     points = np.zeros((T, 68, 2))
     points += np.random.default_rng(9).uniform(-0.6, 0.6, (68, 2))
@@ -47,7 +47,7 @@ def face(seed=0, blinks_at=(), unseen=0, size=30.0):
         points[:, eye, 1] = 0.12 * ratio[:, None] * np.array([0, -1, -1, 0, 1, 1])
     points[:, 61:64, 1], points[:, 65:68, 1] = 0.8, 0.85 + 0.1 * rng.random((T, 1))
     points += 0.001 * rng.normal(size=points.shape)
-    return Track((size * points + 40).astype(np.float32), unseen)
+    return FaceTrack((size * points + 40).astype(np.float32), missing)
 
 
 def pair(known, generated, real, **fields):
@@ -58,7 +58,7 @@ def pair(known, generated, real, **fields):
         audio=(np.repeat(level, 8) * np.tile([1, -1], 4 * T)).astype(np.int16), audio_rate=200,
         aligned=True,
     )  # fmt: skip
-    return Pair(**(given | fields))
+    return VideoPair(**(given | fields))
 
 
 def score(generated, real, mouth=True, **fields):
@@ -81,7 +81,7 @@ def test_truth_against_truth():
 
 def test_a_frozen_still_has_no_motion_and_no_blinks():
     real = face(blinks_at=(10, 30))
-    still = Track(np.repeat(real.landmarks[:1], T, axis=0), 0)
+    still = FaceTrack(np.repeat(real.landmarks[:1], T, axis=0), 0)
     values = score(still, real).values
     assert values["jitter"] == values["mouth_energy"] == values["silence_motion"] == 0
     assert values["blinks_per_s"] == 0 and values["blink_s"] == landmarks.NO_BLINK
@@ -91,7 +91,7 @@ def test_a_frozen_still_has_no_motion_and_no_blinks():
 def test_moving_the_whole_face_costs_neither_distance_nor_mouth():
     real = face()
     path = np.random.default_rng(1).normal(size=(T, 1, 2)).astype(np.float32)
-    values = score(Track(real.landmarks + path, 0), real).values
+    values = score(FaceTrack(real.landmarks + path, 0), real).values
     assert values["lmd"] == pytest.approx(0, abs=1e-5)
     assert values["mouth_energy"] == pytest.approx(1, abs=1e-3)
     assert values["jitter"] > 1  # But it shakes.
@@ -112,7 +112,7 @@ def test_without_the_real_face_the_video_still_blinks():
     scored = score(face(blinks_at=(10,)), TOO_FEW)
     assert scored.values["blinks_per_s"] == pytest.approx(0.5)
     assert scored.values["lmd"] == scored.values["jitter"] == TOO_FEW
-    assert all(scored.values[metric] == TOO_FEW for metric in motion.METRICS)
+    assert all(scored.values[metric] == TOO_FEW for metric in motion.MOUTH_METRICS)
 
 
 @pytest.mark.parametrize("reason", [NO_MODEL, TOO_FEW])
@@ -129,7 +129,7 @@ def test_a_face_of_a_few_pixels_is_not_read():
 def test_sound_that_is_missing_or_silent_costs_what_needs_it():
     real = face()
     none = score(real, real, audio=np.zeros(0, np.int16)).values
-    assert none["mouth_loudness"] == none["silence_motion"] == motion.NO_SOUND
+    assert none["mouth_loudness"] == none["silence_motion"] == motion.NO_AUDIO
     assert none["mouth_correlation"] == pytest.approx(1)
     silent = score(real, real, audio=np.zeros(8 * T, np.int16)).values
     assert silent["mouth_loudness"] == "the sound has one level throughout"
@@ -139,7 +139,7 @@ def test_sound_that_is_missing_or_silent_costs_what_needs_it():
 def test_a_mouth_that_is_misread_is_not_scored():
     real = face(seed=1)
     values = score(face(seed=2), real, landmarks=face(seed=3).landmarks).values
-    assert all(values[metric] == landmarks.MISREAD for metric in motion.METRICS)
+    assert all(values[metric] == landmarks.MISREAD for metric in motion.MOUTH_METRICS)
     assert isinstance(values["lmd"], float)
     values = score(face(seed=2), real, landmarks=real.landmarks).values
     assert isinstance(values["mouth_correlation"], float)
@@ -147,9 +147,9 @@ def test_a_mouth_that_is_misread_is_not_scored():
 
 def test_the_report_says_how_many_frames_were_filled_in():
     known = Known()
-    instrument = landmarks.LandmarkScorer(known, mouth=False)
-    instrument([pair(known, face(unseen=3), face(unseen=9))] * 2)
-    assert f"6 of {2 * T} frames" in instrument.about["faces_unseen"]
+    scorer = landmarks.LandmarkScorer(known, mouth=False)
+    scorer([pair(known, face(missing=3), face(missing=9))] * 2)
+    assert f"6 of {2 * T} frames" in scorer.conventions["faces_unseen"]
 
 
 def test_without_a_model_evaluation_goes_on(monkeypatch):
@@ -157,14 +157,14 @@ def test_without_a_model_evaluation_goes_on(monkeypatch):
         raise UserError("The model is not here; fetch it.")
 
     monkeypatch.setattr(landmarks_module, "model_path", refuse)
-    instrument = landmarks.LandmarkScorer(FacesInVideos(1), mouth=True)
-    (scored,) = instrument([pair(Known(), face(), face())])
+    scorer = landmarks.LandmarkScorer(FaceTracker(1), mouth=True)
+    (scored,) = scorer([pair(Known(), face(), face())])
     assert scored.values == dict.fromkeys(METRICS, NO_MODEL)
-    assert instrument.about["faces_unseen"] == "The model is not here; fetch it."
+    assert scorer.conventions["faces_unseen"] == "The model is not here; fetch it."
 
 
 def test_landmarks_read_the_mouths_of_large_faces():
-    assert landmarks.read_mouths(128, 96) and not landmarks.read_mouths(64, 48)
+    assert landmarks.resolves_mouth(128, 96) and not landmarks.resolves_mouth(64, 48)
 
 
 @pytest.mark.slow
@@ -180,10 +180,10 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
         still = np.repeat(frames[:1], 75, axis=0)
         silence = np.zeros(0, np.int16)
         pairs += [
-            Pair("", "", "", video, frames, 25, silence, 0, True) for video in (frames, still)
+            VideoPair("", "", "", video, frames, 25, silence, 0, True) for video in (frames, still)
         ]
         blink.append(performance.blink)
-    scored = landmarks.LandmarkScorer(FacesInVideos(), mouth=False)(pairs)
+    scored = landmarks.LandmarkScorer(FaceTracker(), mouth=False)(pairs)
     true = hits = found = 0
     for closure, of_video in zip(blink, scored[::2], strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], closure > 0, [False]])))
@@ -198,12 +198,12 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
 
 def test_the_frames_without_a_face_are_counted_from_one_run_to_the_next():
     known = Known()
-    judge = landmarks.LandmarkScorer(known, mouth=False)
-    judge([pair(known, face(unseen=3), face())])
-    assert judge.about["faces_unseen"].startswith(f"3 of {T} frames")
-    judge.begin()
-    judge([pair(known, face(unseen=1), face())])
-    assert judge.about["faces_unseen"].startswith(f"1 of {T} frames")
+    scorer = landmarks.LandmarkScorer(known, mouth=False)
+    scorer([pair(known, face(missing=3), face())])
+    assert scorer.conventions["faces_unseen"].startswith(f"3 of {T} frames")
+    scorer.reset()
+    scorer([pair(known, face(missing=1), face())])
+    assert scorer.conventions["faces_unseen"].startswith(f"1 of {T} frames")
 
 
 def test_what_others_need_of_a_video_again_is_remembered():
@@ -211,11 +211,11 @@ def test_what_others_need_of_a_video_again_is_remembered():
     asked = []
 
     class Noting(Known):
-        def __call__(self, videos, come_again):
-            asked.append(come_again)
-            return super().__call__(videos, come_again)
+        def __call__(self, videos, cacheable):
+            asked.append(cacheable)
+            return super().__call__(videos, cacheable)
 
     known = Noting()
-    judge = landmarks.LandmarkScorer(known, mouth=False)
-    judge([pair(known, face(), face()), pair(known, face(), face(), aligned=False)])
+    scorer = landmarks.LandmarkScorer(known, mouth=False)
+    scorer([pair(known, face(), face()), pair(known, face(), face(), aligned=False)])
     assert asked == [[True, True, False, True]]

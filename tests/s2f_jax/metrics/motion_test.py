@@ -6,7 +6,7 @@ import pytest
 
 from data_pipelines.faces import measures
 from s2f_jax.metrics import motion
-from s2f_jax.metrics.scoring import Pair
+from s2f_jax.metrics.scoring import VideoPair
 
 _EYES = 30.0  # Pixels between them.
 
@@ -42,7 +42,7 @@ def _drawn_clip(speaker, seed, frames=20):
 
 @pytest.fixture(scope="module")
 def probe():
-    return motion.fit_probe([_drawn_clip(i // 2, i) for i in range(24)])
+    return motion.fit_mouth_probe([_drawn_clip(i // 2, i) for i in range(24)])
 
 
 def test_the_probe_recovers_a_drawn_opening_of_speakers_it_never_saw(probe):
@@ -61,11 +61,11 @@ def test_the_probe_reports_what_it_reads_on_held_out_speakers(probe):
 
 def test_the_probe_uses_at_most_the_clips_it_may():
     clips = [_drawn_clip(i, i, frames=6) for i in range(7)]
-    assert motion.fit_probe(clips, max_clips=4).clips == 4
+    assert motion.fit_mouth_probe(clips, max_clips=4).clips == 4
 
 
 def test_the_probe_of_one_speaker_holds_out_clips():
-    found = motion.fit_probe([_drawn_clip(0, seed) for seed in range(5)])
+    found = motion.fit_mouth_probe([_drawn_clip(0, seed) for seed in range(5)])
     assert "clips held out" in found.held_out
     assert found.correlation > 0.97
 
@@ -74,7 +74,7 @@ def test_the_probe_needs_mouths_that_move():
     clip = _drawn_clip(0, 0)
     still = types.SimpleNamespace(**{**vars(clip), "landmarks": _landmarks(np.ones(20))})
     with pytest.raises(ValueError, match="0 of 3 clips"):
-        motion.fit_probe([still] * 3)
+        motion.fit_mouth_probe([still] * 3)
 
 
 def test_a_frozen_still_has_no_energy_and_no_correlation(probe):
@@ -141,36 +141,36 @@ def test_lmd_by_hand():
 
 
 def _pair(clip, video=None, **fields):
-    """A drawn clip, silent in its first half, as an instrument is given it."""
+    """A drawn clip, silent in its first half, as an scorer is given it."""
     audio = np.where(np.arange(160) < 80, 3, 3000) * np.tile([1, -1], 80)
     given = dict(
         name="clip", speaker=clip.speaker, transcript="", real=clip.frames, fps=25.0,
         video=clip.frames if video is None else video, audio=audio.astype(np.int16),
         audio_rate=200, aligned=True, landmarks=clip.landmarks,
     )  # fmt: skip
-    return Pair(**(given | fields))
+    return VideoPair(**(given | fields))
 
 
 @pytest.fixture(scope="module")
-def instrument():
+def scorer():
     return motion.MouthProbeScorer([_drawn_clip(i // 2, i) for i in range(24)], max_clips=20)
 
 
-def test_the_probe_s_instrument_scores_truth_and_still(instrument):
+def test_the_probe_s_instrument_scores_truth_and_still(scorer):
     clip = _drawn_clip(50, 50)
     still = np.repeat(clip.frames[:1], 20, axis=0)
-    truth, frozen = instrument([_pair(clip), _pair(clip, still)])
+    truth, frozen = scorer([_pair(clip), _pair(clip, still)])
     for metric in ("mouth_correlation", "mouth_energy", "silence_motion"):
         assert truth.values[metric] == pytest.approx(1)
     assert truth.curves["mouth_opening_real"].shape == (20,)
     np.testing.assert_array_equal(*truth.curves.values())
     assert frozen.values["mouth_energy"] == frozen.values["silence_motion"] == 0
-    assert truth.values.keys() == frozen.values.keys() == set(motion.METRICS)
-    about = instrument.about["mouth_opening"]
-    assert "20 training clips" in about and "training speakers held out" in about
+    assert truth.values.keys() == frozen.values.keys() == set(motion.MOUTH_METRICS)
+    method = scorer.conventions["mouth_opening"]
+    assert "20 training clips" in method and "training speakers held out" in method
 
 
-def test_the_probe_s_instrument_refuses_what_it_cannot_read(instrument):
+def test_the_probe_s_instrument_refuses_what_it_cannot_read(scorer):
     clip = _drawn_clip(50, 50)
     other = _landmarks(6 + 6 * np.sin(2.1 * np.arange(20)))
     refused = {
@@ -178,14 +178,14 @@ def test_the_probe_s_instrument_refuses_what_it_cannot_read(instrument):
         motion.NOT_ALIGNED: _pair(clip, aligned=False),
     }
     for reason, pair in refused.items():
-        assert instrument([pair])[0].values == dict.fromkeys(motion.METRICS, reason)
+        assert scorer([pair])[0].values == dict.fromkeys(motion.MOUTH_METRICS, reason)
     without = motion.MouthProbeScorer([])
-    assert without([_pair(clip)])[0].values == dict.fromkeys(motion.METRICS, motion.NO_PROBE)
-    assert without.about["mouth_opening"].startswith("not measured: 0 of 0 clips")
+    assert without([_pair(clip)])[0].values == dict.fromkeys(motion.MOUTH_METRICS, motion.NO_PROBE)
+    assert without.conventions["mouth_opening"].startswith("not measured: 0 of 0 clips")
 
 
-def test_a_video_without_sound_still_has_a_mouth(instrument):
+def test_a_video_without_sound_still_has_a_mouth(scorer):
     clip = _drawn_clip(50, 50)
-    values = instrument([_pair(clip, audio=np.zeros(0, np.int16), landmarks=None)])[0].values
-    assert values["mouth_loudness"] == values["silence_motion"] == motion.NO_SOUND
+    values = scorer([_pair(clip, audio=np.zeros(0, np.int16), landmarks=None)])[0].values
+    assert values["mouth_loudness"] == values["silence_motion"] == motion.NO_AUDIO
     assert values["mouth_correlation"] == pytest.approx(1)

@@ -6,14 +6,14 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from s2f_jax.metrics import sharpness
 from s2f_jax.metrics.pictures import ImageScorer
-from s2f_jax.metrics.scoring import Pair
+from s2f_jax.metrics.scoring import VideoPair
 
 
 def _pair(frames, height, width, seed=0, aligned=True):
     rng = np.random.default_rng(seed)
     real = rng.integers(0, 236, (frames, height, width, 3), np.uint8)
     video = real + rng.integers(0, 20, real.shape, np.uint8)
-    return Pair("clip", "s1", "", video, real, 25.0, np.zeros(0, np.int16), 16000, aligned)
+    return VideoPair("clip", "s1", "", video, real, 25.0, np.zeros(0, np.int16), 16000, aligned)
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def pictures():
 
 def test_every_pair_has_its_own_scores_whatever_comes_with_it(pictures):
     pairs = [_pair(2, 66, 64, 0), _pair(3, 16, 12, 1), _pair(5, 66, 64, 2), _pair(26, 66, 64, 3)]
-    together = pictures(pairs)
-    for pair, scores in zip(pairs, together, strict=True):
+    batched = pictures(pairs)
+    for pair, scores in zip(pairs, batched, strict=True):
         assert tuple(scores.values) == pictures.metrics
         numbers = {name: of for name, of in scores.values.items() if not isinstance(of, str)}
         alone = pictures([pair])[0].values
@@ -35,7 +35,7 @@ def test_every_pair_has_its_own_scores_whatever_comes_with_it(pictures):
         np.testing.assert_allclose(numbers["psnr"], expected, rtol=1e-5)
     mask = np.ones((1, 5), bool)
     np.testing.assert_allclose(
-        [together[2].values["cpbd"], together[2].values["fdbm"]],
+        [batched[2].values["cpbd"], batched[2].values["fdbm"]],
         [of(pairs[2].video[None], mask)[0] for of in (sharpness.cpbd, sharpness.fdbm)],
         rtol=1e-5,
     )
@@ -84,4 +84,4 @@ def test_nothing_to_score(pictures):
 
 
 def test_every_metric_says_how(pictures):
-    assert pictures.about.keys() == set(pictures.metrics)
+    assert pictures.conventions.keys() == set(pictures.metrics)

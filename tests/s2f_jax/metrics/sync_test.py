@@ -11,7 +11,7 @@ import pytest
 from data_pipelines.loading import training_examples
 from data_pipelines.media.sound import resample, to_mono_float
 from s2f_jax.metrics import sync
-from s2f_jax.metrics.scoring import Pair
+from s2f_jax.metrics.scoring import VideoPair
 from s2f_jax.metrics.sync import SyncScorer
 from s2f_jax.models.sync_network import frame_windows, lower_half
 
@@ -45,7 +45,7 @@ def pair(frames=60, seed=0, **fields):
     video += np.round(255 * level).astype(np.uint8)[:, None, None, None]
     sign = rng.choice([-1, 1], frames * STRIDE)
     audio = np.round(32767 * np.repeat(level, STRIDE) * sign).astype(np.int16)
-    made = Pair("clip", "s1", "", video, video, FPS, audio, RATE, aligned=True)
+    made = VideoPair("clip", "s1", "", video, video, FPS, audio, RATE, aligned=True)
     return dataclasses.replace(made, **fields)
 
 
@@ -94,7 +94,7 @@ def test_the_protocol_is_syncnets(seed, lag):
     for of_sound in range(-15, 16):
         pairs = [(seen[i], heard[i + of_sound]) for i in range(15, 25)]
         means.append(np.mean([np.sqrt(np.sum((a - b) ** 2)) for a, b in pairs]))
-    curve = sync.distances(seen, heard).mean(axis=0)
+    curve = sync.lag_distances(seen, heard).mean(axis=0)
     np.testing.assert_allclose(curve, means[::-1])
     assert sync.offset(curve) == 15 - np.argmin(means) == -lag
     assert sync.confidence(curve) == pytest.approx(np.median(means) - np.min(means))
@@ -102,7 +102,7 @@ def test_the_protocol_is_syncnets(seed, lag):
 
 def test_sound_that_never_changes_gives_no_confidence():
     rng = np.random.default_rng(0)
-    curve = sync.distances(rng.normal(size=(50, 8)), np.ones((50, 8))).mean(axis=0)
+    curve = sync.lag_distances(rng.normal(size=(50, 8)), np.ones((50, 8))).mean(axis=0)
     assert sync.confidence(curve) == pytest.approx(0, abs=1e-12)
     hum = np.full_like(pair().audio, 9000)
     values = score(pair(audio=hum)).values
@@ -124,13 +124,13 @@ def test_a_sound_of_another_rate_is_resampled():
 
 def test_the_length_it_is_computed_at_is_no_matter():
     made = pair(frames=60)
-    seen = synchrony().see(made.video)
+    seen = synchrony().encode_video(made.video)
     assert seen.shape == (56, 5)
-    np.testing.assert_allclose(synchrony().see(made.video[:50]), seen[:46], rtol=1e-5)
-    heard = synchrony().hear(made.audio, 60)
+    np.testing.assert_allclose(synchrony().encode_video(made.video[:50]), seen[:46], rtol=1e-5)
+    heard = synchrony().encode_audio(made.audio, 60)
     np.testing.assert_allclose(seen, heard, atol=0.3)
     # Of the shorter clip, the last moments hear the same sound: 0.2 s are five frames.
-    np.testing.assert_allclose(synchrony().hear(made.audio[: 50 * STRIDE], 50), heard[:46])
+    np.testing.assert_allclose(synchrony().encode_audio(made.audio[: 50 * STRIDE], 50), heard[:46])
 
 
 @pytest.mark.parametrize(
@@ -146,23 +146,23 @@ def test_the_length_it_is_computed_at_is_no_matter():
 )
 def test_what_cannot_be_scored_has_a_reason_and_the_others_are_scored(fields, reason):
     scored = synchrony()([pair(**fields), pair()])
-    assert set(scored[0].values) == set(sync.METRICS)
+    assert set(scored[0].values) == set(SyncScorer.metrics)
     assert all(value.startswith(reason) for value in scored[0].values.values())
     assert not scored[0].curves
     assert scored[1].values["sync_offset"] == 0
 
 
 def test_the_shortest_clip_is_scored():
-    made = pair(frames=sync.SHORTEST)
+    made = pair(frames=sync.MIN_FRAMES)
     assert score(made).values["sync_offset"] == 0
-    with pytest.raises(ValueError, match="30 moments"):
-        sync.distances(np.zeros((30, 2)), np.zeros((30, 2)))
+    with pytest.raises(ValueError, match="30 windows"):
+        sync.lag_distances(np.zeros((30, 2)), np.zeros((30, 2)))
 
 
-def test_about_says_sign_and_network():
-    about = synchrony().about
-    assert "the sound is early" in about["sync"] and "above 1" in about["sync"]
-    assert about["sync_network"] == "by hand; 1 is 1.00 of its own distance"
+def test_conventions_say_sign_and_network():
+    conventions = synchrony().conventions
+    assert "the sound is early" in conventions["sync"] and "above 1" in conventions["sync"]
+    assert conventions["sync_network"] == "by hand; 1 is 1.00 of its own distance"
 
 
 def test_distances_are_in_the_given_unit():

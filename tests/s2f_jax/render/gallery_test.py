@@ -12,7 +12,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset
 from data_pipelines.media import images
 from s2f_jax import main
-from s2f_jax.metrics.faces_in_videos import Track
+from s2f_jax.metrics.faces_in_videos import FaceTrack
 from s2f_jax.provenance import marks
 from s2f_jax.render import gallery
 from s2f_jax.reports.figures import GAP
@@ -169,14 +169,14 @@ class Faces:
     def __init__(self):
         self.seen = 0
 
-    def __call__(self, videos, come_again):
-        assert come_again == [False] * len(videos)
+    def __call__(self, videos, cacheable):
+        assert cacheable == [False] * len(videos)
         tracks = []
         for video in videos:
             t = np.arange(len(video))
             opening = np.where(np.abs(t - 60) < 3, 0.05, 0.4) if self.seen == 0 else 0.4 + 0 * t
             raised = np.where(np.abs(t - 60) < 9, 0.1, 0.0) if self.seen == 1 else 0.0 * t
-            tracks.append("no face" if self.seen == 2 else Track(_points(opening, raised), 0))
+            tracks.append("no face" if self.seen == 2 else FaceTrack(_points(opening, raised), 0))
             self.seen += 1
         return tracks
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from s2f_jax.reports.expressions import Expression, Expressions, centred
+from s2f_jax.reports.expressions import Expression, ExpressionCollector, centered_frames
 
 
 def video(frames):
@@ -30,7 +30,7 @@ MOVED[28:35] = [0.02, 0.04, 0.06, 0.08, 0.06, 0.04, 0.02]
 
 
 def test_the_deepest_blinks_of_different_speakers():
-    found = Expressions(rows=2)
+    found = ExpressionCollector(rows=2)
     for i, (speaker, depth) in enumerate([("a", 0.1), ("a", 0.3), ("b", 0.2), ("c", 0.05)]):
         opening = np.full(40, 0.3)
         opening[18:22] -= depth
@@ -42,7 +42,7 @@ def test_the_deepest_blinks_of_different_speakers():
 
 
 def test_unknown_speakers_are_as_many():
-    found = Expressions(rows=2)
+    found = ExpressionCollector(rows=2)
     for i in range(3):
         found.add(f"clip{i}", "", video(40), curves([[17, 20, 22]]))
     assert len(found.found["blink"]) == 2
@@ -50,7 +50,7 @@ def test_unknown_speakers_are_as_many():
 
 @pytest.mark.parametrize("kind,sign", [("frown", -1), ("raised brow", 1)])
 def test_a_frown_is_where_the_brows_sink_and_they_are_raised_where_they_rise(kind, sign):
-    found = Expressions(("frown", "raised brow"))
+    found = ExpressionCollector(("frown", "raised brow"))
     found.add("clip", "a", video(40), curves(brows=BROWS + sign * MOVED))
     (only,) = found.found[kind]
     assert sum(map(len, found.found.values())) == 1
@@ -60,7 +60,7 @@ def test_a_frown_is_where_the_brows_sink_and_they_are_raised_where_they_rise(kin
 
 
 def test_what_is_not_asked_for_is_not_kept():
-    found = Expressions(("blink",))
+    found = ExpressionCollector(("blink",))
     found.add("clip", "a", video(40), curves(brows=BROWS - MOVED))
     assert found.found == {"blink": []}
 
@@ -77,14 +77,14 @@ def test_what_is_not_asked_for_is_not_kept():
     ],
 )
 def test_none_where_the_brows_are_still_or_unknown(brows):
-    found = Expressions(("blink", "frown", "raised brow"))
+    found = ExpressionCollector(("blink", "frown", "raised brow"))
     found.add("clip", "a", video(40), curves(brows=brows))
     found.add("clip", "a", video(40), {})
     assert not any(found.found.values())
 
 
 def test_a_kept_video_does_not_keep_its_batch():
-    batch, found = np.stack([video(40)] * 3), Expressions()
+    batch, found = np.stack([video(40)] * 3), ExpressionCollector()
     found.add("clip", "a", batch[1], curves([[17, 20, 22]]))
     assert found.found["blink"][0].video.base is None
 
@@ -111,4 +111,4 @@ def test_strips_stay_inside_the_video(frames, columns):
     ],
 )
 def test_moments_around_another(middle, frames, expected):
-    assert centred(middle, 4, frames).tolist() == expected
+    assert centered_frames(middle, 4, frames).tolist() == expected

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s2f_jax.reports import figures
-from s2f_jax.reports.expressions import Expressions
+from s2f_jax.reports.expressions import ExpressionCollector
 
 _H, _W = 128, 96
 
@@ -49,7 +49,7 @@ def _grey(image, row, column):
 def test_one_sound_on_several_faces():
     _generate.shapes, _generate.sounds = [], []
     clips = [_clip(speaker, name=name) for speaker in range(6) for name in "ab"]
-    image, caption = figures.same_sound(clips, _generate, faces=3, columns=4, batch_size=8)
+    image, caption = figures.shared_audio_figure(clips, _generate, faces=3, columns=4, batch_size=8)
     assert image.shape == (4 * _H + figures.GAP, 5 * _W + figures.GAP, 3)
     assert _generate.shapes == [(8, _H, _W, 3)]
     assert len(set(_generate.sounds[0])) == 1
@@ -67,16 +67,16 @@ def test_one_sound_on_several_faces():
 @pytest.mark.parametrize("speaker", ["", "one"])
 def test_a_cast_without_speakers_is_of_as_many_clips(speaker):
     clips = [types.SimpleNamespace(id=f"c{i}", speaker=speaker) for i in range(7)]
-    chosen = figures.cast(clips, 5, seed=0)
+    chosen = figures.sample_speakers(clips, 5, seed=0)
     assert len({clip.id for clip in chosen}) == 5
 
 
 def test_a_cast_is_of_all_speakers_before_one_comes_again():
     clips = [types.SimpleNamespace(id=f"c{i}", speaker=f"s{i % 3}") for i in range(30)]
-    chosen = figures.cast(clips, 5, seed=0)
+    chosen = figures.sample_speakers(clips, 5, seed=0)
     assert {clip.speaker for clip in chosen[:3]} == {"s0", "s1", "s2"}
     assert len({clip.id for clip in chosen}) == 5
-    assert len(figures.cast(clips[:2], 5, seed=0)) == 2
+    assert len(figures.sample_speakers(clips[:2], 5, seed=0)) == 2
 
 
 def test_a_cast_is_found_without_reading_a_whole_corpus():
@@ -91,21 +91,21 @@ def test_a_cast_is_found_without_reading_a_whole_corpus():
             return types.SimpleNamespace(id=f"c{i}", speaker="one")
 
     clips = Clips()
-    assert len(figures.cast(clips, 5, seed=0)) == 5 and clips.seen <= 2000
+    assert len(figures.sample_speakers(clips, 5, seed=0)) == 5 and clips.seen <= 2000
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_one_short_clip_alone(frames):
-    image, _ = figures.same_sound([_clip(0, frames)], _generate)
+    image, _ = figures.shared_audio_figure([_clip(0, frames)], _generate)
     assert image.shape == (2 * _H + figures.GAP, (1 + frames) * _W + figures.GAP, 3)
 
 
 def test_figures_are_written_as_pictures(tmp_path):
     clips = [_clip(speaker) for speaker in range(3)]
-    expressions = Expressions()
-    (alone,) = figures.write(tmp_path, clips, _generate, expressions)
+    expressions = ExpressionCollector()
+    (alone,) = figures.write_figures(tmp_path, clips, _generate, expressions)
     expressions.add("c", "s", clips[0].frames, {"blinks": np.array([[3, 5, 8]])})
-    both = figures.write(tmp_path, clips, _generate, expressions)
+    both = figures.write_figures(tmp_path, clips, _generate, expressions)
     assert alone.path == both[0].path == tmp_path / "figures" / "same_sound.png"
     assert [sample.path.name for sample in both] == ["same_sound.png", "expressions.png"]
     for sample in both:
@@ -114,7 +114,7 @@ def test_figures_are_written_as_pictures(tmp_path):
 
 
 def test_small_frames_are_enlarged():
-    image, _ = figures.same_sound(
+    image, _ = figures.shared_audio_figure(
         [_Clip(id="c", speaker="s", transcript="", frames=np.zeros((2, 64, 48, 3), np.uint8),
                audio=np.zeros(8, np.int16))],
         _generate,

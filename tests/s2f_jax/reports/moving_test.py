@@ -17,7 +17,7 @@ def grey(frames, level, height=128, width=96):
 
 
 def test_rows_and_columns_with_white_between_them():
-    frames = moving.beside([[grey(3, 10), grey(5, 50)], [grey(2, 100), grey(5, 150)]])
+    frames = moving.tile_videos([[grey(3, 10), grey(5, 50)], [grey(2, 100), grey(5, 150)]])
     assert frames.shape == (5, 2 * 128 + GAP, 2 * 96 + GAP, 3)
     right, below = 96 + GAP, 128 + GAP
     assert frames[:, 0, 0, 0].tolist() == [10, 11, 12, 12, 12]  # The last one stands.
@@ -28,13 +28,13 @@ def test_rows_and_columns_with_white_between_them():
 
 
 def test_a_shorter_row_is_white_to_its_end():
-    frames = moving.beside([[grey(3, 10)], [grey(3, 50), grey(3, 100)]])
+    frames = moving.tile_videos([[grey(3, 10)], [grey(3, 50), grey(3, 100)]])
     assert frames.shape == (3, 2 * 128 + GAP, 2 * 96 + GAP, 3)
     assert (frames[:, :128, 96:] == 255).all() and (frames[:, 128 + GAP :, 96 + GAP :] < 110).all()
 
 
 def test_small_videos_are_enlarged():
-    assert moving.beside([[grey(1, 0, 64, 48)]]).shape == (1, 128, 96, 3)
+    assert moving.tile_videos([[grey(1, 0, 64, 48)]]).shape == (1, 128, 96, 3)
 
 
 @pytest.mark.parametrize("fps", [25, 30, 29.97, 16000 / 533])

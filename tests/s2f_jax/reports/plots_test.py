@@ -41,9 +41,9 @@ def test_ticks_of_any_range(seed):
 
 
 def test_curves_are_drawn_to_scale():
-    colours = page.colour_classes(["model", "other"])
+    colours = page.color_classes(["model", "other"])
     x = np.arange(5.0)
-    plot = plots.draw(
+    plot = plots.draw_plot(
         "t", "x", [plots.Line("other", x, 1 - x / 4), plots.Line("model", x, x / 4)], colours
     )
     ours, others = _points(plot.svg, "c-model"), _points(plot.svg, "c-0")
@@ -58,7 +58,7 @@ def test_a_value_that_was_not_finite_is_a_gap(tmp_path):
     lines = [f'{{"step": {s}, "epoch": 1, "generator/l": {v}}}' for s, v in
              ((1, 1.0), (2, 2.0), (3, "null"), (4, 1.5))]  # fmt: skip
     (tmp_path / "m.jsonl").write_text("\n".join(lines) + "\n")
-    (plot,) = plots.training({"model": tmp_path / "m.jsonl"}, page.colour_classes(["model"]))
+    (plot,) = plots.training_plots({"model": tmp_path / "m.jsonl"}, page.color_classes(["model"]))
     path = re.search(r'class="curve c-model" d="([^"]*)"', plot.svg).group(1)
     assert path.count("M") == 2 and path.count("L") == 1
 
@@ -71,7 +71,7 @@ def test_training_shows_terms_of_learning_alone_and_long_runs_thinned(tmp_path):
                 ' "generator/gradient_norm": 1.0, "clips_per_s": 3.0,'
                 ' "frame_discriminator/accuracy_real": 0.5, "validation/psnr": 20.0}\n'
             )
-    found = plots.training({"model": tmp_path / "m.jsonl"}, page.colour_classes(["model"]))
+    found = plots.training_plots({"model": tmp_path / "m.jsonl"}, page.color_classes(["model"]))
     assert [plot.title for plot in found] == [
         "validation: psnr", "generator: reconstruction", "D_frame: accuracy real",
     ]  # fmt: skip
@@ -88,13 +88,13 @@ def test_distances_over_offsets_are_means_over_clips():
         ClipScores("model", f"c{i}", "s", {}, {}, {"sync_distance": curve})
         for i, curve in enumerate(curves)
     ]
-    (plot,) = plots.sync(scores, page.colour_classes(["model"]))
+    (plot,) = plots.sync_plots(scores, page.color_classes(["model"]))
     mean = curves.mean(axis=0)
     points = _points(plot.svg, "c-model")
     assert len(points) == 31
     assert np.argmin(points[:, 1]) == np.argmax(mean)
     assert np.corrcoef(points[:, 1], mean)[0, 1] == pytest.approx(-1, abs=1e-4)
-    assert plots.sync([], {}) == []
+    assert plots.sync_plots([], {}) == []
 
 
 def test_mouths_are_those_of_different_speakers_with_the_real_one():
@@ -105,9 +105,9 @@ def test_mouths_are_those_of_different_speakers_with_the_real_one():
         for row in ("model", "static_baseline", "no_noise")
         for i in range(12)
     ]  # fmt: skip
-    colours = page.colour_classes(["model", "no_noise"])
-    found = plots.mouths(scores, colours)
+    colours = page.color_classes(["model", "no_noise"])
+    found = plots.mouth_plots(scores, colours)
     assert [plot.title for plot in found] == ["c0", "c2", "c4", "c6"]
     assert found[0].rows == ("ground_truth", "model", "static_baseline")
     assert _points(found[0].svg, "c-model")[-1, 1] > _points(found[0].svg, "c-ground_truth")[-1, 1]
-    assert plots.mouths([], colours) == []
+    assert plots.mouth_plots([], colours) == []

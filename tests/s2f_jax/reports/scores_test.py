@@ -10,7 +10,7 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import images, writer
 from s2f_jax.reports import formats, labels
-from s2f_jax.reports.scores import ClipScores, Sample, read_report, summarise, write_report
+from s2f_jax.reports.scores import ClipScores, Sample, read_report, summarize, write_report
 from tests.pages import outside_addresses
 
 
@@ -23,7 +23,7 @@ def _scores(row, metric, values, speakers=None):
 
 
 def test_means_and_counts_by_hand():
-    cell = summarise(_scores("model", "ssim", [0.5, 0.7, "dark", 0.9, "dark", "short"]))
+    cell = summarize(_scores("model", "ssim", [0.5, 0.7, "dark", 0.9, "dark", "short"]))
     found = cell["model"]["ssim"]
     assert found["mean"] == pytest.approx(0.7)
     assert 0.5 <= found["low"] < 0.7 < found["high"] <= 0.9
@@ -37,13 +37,13 @@ def test_weights_make_a_rate_of_a_mean():
         ClipScores("model", "a", "s", {"wer": 0.5, "ssim": 0.5}, {"wer": 2}),
         ClipScores("model", "b", "s", {"wer": 0.0, "ssim": 0.0}, {"wer": 6}),
     ]
-    cells = summarise(scores)["model"]
+    cells = summarize(scores)["model"]
     assert cells["wer"]["mean"] == pytest.approx(1 / 8)
     assert cells["ssim"]["mean"] == pytest.approx(1 / 4)
 
 
 def test_infinite_and_missing_are_null():
-    cells = summarise(
+    cells = summarize(
         _scores("model", "psnr", [20.0, np.inf]) + _scores("frozen_still", "psnr", ["why"])
     )
     nothing = {"mean": None, "low": None, "high": None}
@@ -52,13 +52,13 @@ def test_infinite_and_missing_are_null():
 
 
 def test_one_clip_has_a_mean_and_no_interval():
-    cell = summarise(_scores("model", "ssim", [0.5]))["model"]["ssim"]
+    cell = summarize(_scores("model", "ssim", [0.5]))["model"]["ssim"]
     assert (cell["mean"], cell["low"], cell["high"]) == (0.5, None, None)
 
 
 def test_a_score_that_is_not_a_number_is_a_bug():
     with pytest.raises(ValueError, match="ssim"):
-        summarise(_scores("model", "ssim", [np.nan]))
+        summarize(_scores("model", "ssim", [np.nan]))
 
 
 def _sample(folder, name="s.mp4"):
@@ -243,8 +243,8 @@ def test_the_formats_agree_with_each_other(tmp_path):
             assert number == (np.inf if end == "mean" and infinite else cell[end])
         assert int(line["clips"]) == cell["clips"]
         assert int(line["unscored"]) == sum(cell["unscored"].values())
-        at = heads.index(labels.head(line["metric"]))
-        text = f"{labels.text(line['metric'], cell)} {labels.interval(line['metric'], cell)}"
+        at = heads.index(labels.column_heading(line["metric"]))
+        text = f"{labels.format_mean(line['metric'], cell)} {labels.format_interval(line['metric'], cell)}"
         assert shown[labels.title(line["row"])][at].strip() == text.strip()
 
 
@@ -269,7 +269,7 @@ def test_latex_is_escaped_and_each_row_has_all_its_columns(tmp_path):
 
 
 def test_every_sign_that_latex_reads_is_escaped():
-    assert formats.escape("50% of a_b & {c} #1 $2 ~x ^y \\") == (
+    assert formats.escape_latex("50% of a_b & {c} #1 $2 ~x ^y \\") == (
         r"50\% of a\_b \& \{c\} \#1 \$2 \textasciitilde{}x \textasciicircum{}y \textbackslash{}"
     )
 
@@ -295,4 +295,4 @@ def test_a_reason_for_all_metrics_is_told_once():
         return {"mean": None, "low": None, "high": None, "clips": 0, "unscored": unscored}
 
     rows = {"videos": {"psnr": cell(alone=2), "ssim": cell(alone=2), "wer": cell(alone=2, mute=1)}}
-    assert labels.counts(rows) == [("videos", 3, "alone (all 2); mute (WER 1)")]
+    assert labels.clip_counts(rows) == [("videos", 3, "alone (all 2); mute (WER 1)")]

@@ -13,7 +13,7 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import writer
 from s2f_jax.reports import table, verdicts
-from s2f_jax.reports.scores import ClipScores, Sample, read_report, summarise, write_report
+from s2f_jax.reports.scores import ClipScores, Sample, read_report, summarize, write_report
 from tests.pages import outside_addresses
 
 _SAID = {"size": "32x24 pixels", "lip_reader": "reader, step 10", "seed": 0}
@@ -81,7 +81,7 @@ def written(runs, tmp_path):
     workdir.mkdir()
     (workdir / "config.json").write_text("{}")
     (workdir / "metrics.jsonl").write_text('{"step": 640, "epoch": 2}\n')
-    found = table.write(tmp_path / "table", runs, with_sequence=["model", "no_noise"])
+    found = table.write_table(tmp_path / "table", runs, with_sequence=["model", "no_noise"])
     return tmp_path / "table", found
 
 
@@ -138,7 +138,7 @@ def test_a_finding_may_fail_or_be_left_open(tmp_path):
             "model": _clips("model", {"psnr": (values + shift + rng.normal(0, 0.3, 20)).tolist()}),
             "static_baseline": _clips("static_baseline", {"psnr": values.tolist()}),
         }
-        found = {each["metric"]: each for each in verdicts.orderings(rows, [])}
+        found = {each["metric"]: each for each in verdicts.check_claims(rows, [])}
         assert found["psnr"]["holds"] is holds
         assert found["blinks_per_s"]["unknown"] == "there is no row with a sequence discriminator"
 
@@ -157,7 +157,7 @@ def test_a_finding_may_fail_or_be_left_open(tmp_path):
 )
 def test_which_way_is_better(metric, ours, others, better):
     rows = [_clips("a", {metric: [value] * 8}) for value in (ours, others)]
-    found = verdicts.difference(metric, *rows)
+    found = verdicts.paired_difference(metric, *rows)
     assert found["better"] is better
     assert found["mean"] == pytest.approx(ours - others)
 
@@ -172,15 +172,15 @@ def test_differences_of_rates_are_weighted_by_hand():
         ]
         for values in ([1.0, 0.0], [0.5, 0.5])
     ]
-    assert verdicts.difference("wer", *sides)["mean"] == pytest.approx(-1 / 4)
+    assert verdicts.paired_difference("wer", *sides)["mean"] == pytest.approx(-1 / 4)
 
 
 def test_differences_are_over_the_clips_that_both_have_a_number_for():
     ours = _clips("a", {"psnr": [30.0, "dark", np.inf, 33.0, 10.0]})
     others = _clips("b", {"psnr": ["dark", 20.0, 20.0, 30.0, 9.0]})
-    found = verdicts.difference("psnr", ours, others)
+    found = verdicts.paired_difference("psnr", ours, others)
     assert (found["mean"], found["clips"]) == (pytest.approx(2), 2)
-    nothing = verdicts.difference("psnr", ours[:2], others[:2])
+    nothing = verdicts.paired_difference("psnr", ours[:2], others[:2])
     assert nothing == {"mean": None, "low": None, "high": None, "clips": 0, "better": None}
 
 
@@ -194,7 +194,7 @@ def test_the_formats_agree(written):
         assert float(line["mean"]) == found["rows"][line["row"]][line["metric"]]["mean"]
     assert r"$^{*}$" in (folder / "report.tex").read_text()
     again = read_report(folder)
-    assert summarise(again.scores) == found["rows"]
+    assert summarize(again.scores) == found["rows"]
 
 
 def test_the_page_stands_alone_with_its_plots_and_all_variants_of_a_clip(written):
@@ -219,14 +219,14 @@ def test_the_page_stands_alone_with_its_plots_and_all_variants_of_a_clip(written
 def test_runs_that_were_scored_otherwise_are_refused(tmp_path, runs, change, told):
     other = _evaluate(tmp_path, "other", **change)
     with pytest.raises(UserError, match=f"the runs model and other .*{told}"):
-        table.write(tmp_path / "table", runs | {"other": other})
+        table.write_table(tmp_path / "table", runs | {"other": other})
     assert not (tmp_path / "table").exists()
 
 
 def test_another_split_is_refused(tmp_path, runs):
     other = _evaluate(tmp_path, "other", split="val")
     with pytest.raises(UserError, match="split is 'test' in the first and 'val'"):
-        table.write(tmp_path / "table", runs | {"other": other})
+        table.write_table(tmp_path / "table", runs | {"other": other})
 
 
 def test_another_speaker_is_another_clip(tmp_path, runs):
@@ -234,7 +234,7 @@ def test_another_speaker_is_another_clip(tmp_path, runs):
     scores = [dataclasses.replace(clip, speaker="x") for clip in one.scores]
     write_report(runs["no_noise"], one.corpus, one.split, one.conventions, scores, one.samples)
     with pytest.raises(UserError, match="no_noise .*different clips"):
-        table.write(tmp_path / "table", runs)
+        table.write_table(tmp_path / "table", runs)
 
 
 def test_what_may_differ_between_runs_is_told_for_each(tmp_path):
@@ -242,7 +242,7 @@ def test_what_may_differ_between_runs_is_told_for_each(tmp_path):
         run: _evaluate(tmp_path, run, said=_SAID | {"checkpoint": f"step {step}"})
         for run, step in (("model", 10), ("l1_only", 20))
     }
-    found = table.write(tmp_path / "table", folders)
+    found = table.write_table(tmp_path / "table", folders)
     assert found["conventions"]["checkpoint"] == "model: step 10; l1_only: step 20"
     assert "differences" not in found
     assert found["orderings"][0]["unknown"] == "there is no row Static baseline"
@@ -250,18 +250,20 @@ def test_what_may_differ_between_runs_is_told_for_each(tmp_path):
 
 def test_no_run_at_all_is_refused(tmp_path):
     with pytest.raises(UserError, match="none of the runs a, b has been scored"):
-        table.write(tmp_path / "t", {run: tmp_path / run / "evaluation" / "test" for run in "ab"})
+        table.write_table(
+            tmp_path / "t", {run: tmp_path / run / "evaluation" / "test" for run in "ab"}
+        )
 
 
 def test_an_evaluation_of_videos_is_no_run(tmp_path, runs):
     write_report(tmp_path / "v", "demo", "test", _SAID, _clips("videos", {"psnr": [1.0] * 12}))
     with pytest.raises(UserError, match="evaluation of videos has no row 'model'"):
-        table.write(tmp_path / "table", runs | {"videos": tmp_path / "v"})
+        table.write_table(tmp_path / "table", runs | {"videos": tmp_path / "v"})
 
 
 def test_without_the_model_another_run_gives_the_sanity_rows(tmp_path, runs):
     del runs["model"]
-    found = table.write(tmp_path / "table", runs)
+    found = table.write_table(tmp_path / "table", runs)
     assert "of the run static_baseline" in found["conventions"]["rows"]
     assert list(found["rows"])[:4] == ["ground_truth", "frozen_still", "shuffled_audio", "static_baseline"]  # fmt: skip
 
@@ -270,11 +272,11 @@ def test_without_the_model_another_run_gives_the_sanity_rows(tmp_path, runs):
 def test_the_baseline_is_said_to_jitter_more_wherever_the_real_one_lies(ours, holds):
     rows = {"model": _clips("model", {"jitter": [ours] * 8}),
             "static_baseline": _clips("static_baseline", {"jitter": [1.3] * 8})}  # fmt: skip
-    found = {each["metric"]: each for each in verdicts.orderings(rows, [])}
+    found = {each["metric"]: each for each in verdicts.check_claims(rows, [])}
     assert found["jitter"]["holds"] is holds
 
 
 def test_an_older_report_of_a_variant_whose_training_failed_counts_for_nothing(runs, tmp_path):
-    found = table.write(tmp_path / "table", runs, failed=["l1_only"])
+    found = table.write_table(tmp_path / "table", runs, failed=["l1_only"])
     assert "l1_only" not in found["rows"] and "no_noise" in found["rows"]
     assert found["unfinished"]["l1_only"] == "its training failed"

@@ -122,7 +122,7 @@ def test_a_reader_reads_one_video_as_it_reads_many(run, shards):
         np.testing.assert_allclose(one, reader.logits([video])[0], atol=1e-5)
     assert reader.read(videos) == [reader.read([video])[0] for video in videos]
     assert (reader.height, reader.width, reader.fps) == (16, 12, 25)
-    assert "reader, checkpoint 2, trained on demo; prefix beam of 5" in reader.about
+    assert "reader, checkpoint 2, trained on demo; prefix beam of 5" in reader.description
 
 
 def test_the_validation_reads_as_the_reader_does(run, shards):
@@ -159,7 +159,9 @@ def test_a_readers_own_evaluation(run, shards, tmp_path):
     table = (folder / "readings.md").read_text()
     assert "## By place in the sentence" in table and "| 6 | 2 |" in table
     again = lip_reader.LipReader.load(workdir)
-    assert f"WER {report['rows']['ground_truth']['wer']['mean']:.3f} on real test" in again.about
+    assert (
+        f"WER {report['rows']['ground_truth']['wer']['mean']:.3f} on real test" in again.description
+    )
 
 
 def test_words_are_spelled_only_when_asked(run):
@@ -170,19 +172,22 @@ def test_words_are_spelled_only_when_asked(run):
     logits[0, 8, charset.BLANK] = 0
     assert reader.decode(list(logits), 0) == ["blue seven"]
     assert lip_reader.LipReader.load(run, beam=0).decode(list(logits), 0) == ["blu sevn"]
-    assert "nearest of 3 words" in reader.about
+    assert "nearest of 3 words" in reader.description
 
 
-def test_the_instrument_reads_with_it(run, shards):
+def test_the_scorer_reads_with_it(run, shards):
     clips = dataset.open_dataset(get_config().data, "test", shards)
     clip = clips[0]
-    pair = scoring.Pair(
+    pair = scoring.VideoPair(
         name=clip.id, speaker=clip.speaker, transcript=clip.transcript, video=clip.frames,
         real=clip.frames, fps=25.0, audio=clip.audio, audio_rate=1000, aligned=True,
     )  # fmt: skip
     reader = lip_reader.LipReader.load(run, beam=0)
     [scored] = speech.SpeechScorer(reader)([pair])
-    assert scored.values["wer"] == speech.errors(clip.transcript, reader.read([clip.frames])[0]).wer
+    assert (
+        scored.values["wer"]
+        == speech.count_edits(clip.transcript, reader.read([clip.frames])[0]).wer
+    )
     assert scored.weights["wer"] == 6
 
 

@@ -16,7 +16,7 @@ from s2f_jax import optim, step, train
 from s2f_jax.evaluation import sync_offsets
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import sync
-from s2f_jax.metrics.sync import SHORTEST
+from s2f_jax.metrics.sync import MIN_FRAMES
 from s2f_jax.models import networks
 from s2f_jax.runs import workdir
 from s2f_jax.runs.checkpoint import Checkpoints
@@ -135,7 +135,7 @@ def test_stop_and_resume_is_running_through(trained, shards, tmp_path):
 
 def test_a_trained_network_judges_and_says_whose_it_is(trained, shards):
     synchrony = load_sync_scorer(trained)
-    name = synchrony.about["sync_network"]
+    name = synchrony.conventions["sync_network"]
     assert "sync_network of syncnet, step" in name and "validation clips" in name
     result = sync_offsets.evaluate(
         synchrony,
@@ -147,12 +147,12 @@ def test_a_trained_network_judges_and_says_whose_it_is(trained, shards):
     for row in ("ground_truth", "shuffled_audio"):
         cell = result["rows"][row]["sync_confidence"]
         assert (cell["clips"], sum(cell["unscored"].values())) == (2, 1)
-        assert str(SHORTEST) in next(iter(cell["unscored"]))
+        assert str(MIN_FRAMES) in next(iter(cell["unscored"]))
     assert 0 <= result["rows"]["ground_truth"]["shift_found"]["mean"] <= 1
     assert "clips at" in result["conventions"]["offsets"]
 
 
-def test_validation_and_instrument_find_the_same(trained, shards):
+def test_validation_and_scorer_find_the_same(trained, shards):
     """One batch of clips padded together against one clip at a time."""
     config = tiny_config()
     clips = dataset.open_dataset(config.data, "val", shards)
@@ -163,9 +163,9 @@ def test_validation_and_instrument_find_the_same(trained, shards):
     found_by_validation = trainer.task.validation(clips, trainer.key).distances(state)
     synchrony = load_sync_scorer(trained / "checkpoints" / "4")
     for i, (found, _) in enumerate(found_by_validation):
-        seen = synchrony.see(clips[i].frames)
-        heard = synchrony.hear(clips[i].audio, len(clips[i]))
-        own = sync.distances(seen, heard)
+        seen = synchrony.encode_video(clips[i].frames)
+        heard = synchrony.encode_audio(clips[i].audio, len(clips[i]))
+        own = sync.lag_distances(seen, heard)
         np.testing.assert_allclose(found, own, rtol=1e-3, atol=1e-3)
 
 
@@ -230,8 +230,8 @@ def test_the_towers_of_a_runs_own_discriminator_serve(tmp_path):
     checkpoints.save(state, {}, {}, 1.0)
     checkpoints.close()
     synchrony = load_sync_scorer(tmp_path)
-    assert synchrony.about["sync_network"].startswith("sync_discriminator of")
-    assert "was not measured" in synchrony.about["sync_network"]
+    assert synchrony.conventions["sync_network"].startswith("sync_discriminator of")
+    assert "was not measured" in synchrony.conventions["sync_network"]
     rng = np.random.default_rng(0)
     video = rng.integers(0, 256, (5, 16, 12, 3), dtype=np.uint8)
     audio = rng.integers(-9999, 9999, 200).astype(np.int16)
@@ -242,5 +242,5 @@ def test_the_towers_of_a_runs_own_discriminator_serve(tmp_path):
         training_examples.cut_audio(audio, 0, 5, 60, 40)[None] / np.float32(32768),
         np.array([[2]]),
     )
-    distance = np.linalg.norm(synchrony.see(video) - synchrony.hear(audio, 5))
+    distance = np.linalg.norm(synchrony.encode_video(video) - synchrony.encode_audio(audio, 5))
     assert float(logit[0]) == pytest.approx(float(params["threshold"]) - distance, abs=1e-3)
