@@ -29,8 +29,8 @@ def run(given: Given, rest: Sequence[str]) -> int:
         given.get("workdir"),
         given.get("data_dir"),
         split=given.get("split", "test"),
-        chosen=given.get("variants"),
-        show=given.get("print"),
+        names=given.get("variants"),
+        print_only=given.get("print"),
     )
 
 

@@ -38,7 +38,7 @@ def run(given: Given, rest: Sequence[str]) -> int:
 
 
 def _compare(given: Given, rest: Sequence[str]) -> int:
-    from s2f_jax.evaluation.video_folders import compare
+    from s2f_jax.evaluation.video_folders import compare_folders
 
     if not (given.get("reference") and given.get("output")):
         raise UserError("--videos goes with --reference=DIR and --output=DIR: give them too")
@@ -46,7 +46,7 @@ def _compare(given: Given, rest: Sequence[str]) -> int:
         refuse_rest(rest)
     config = load_config(given, rest) if "config" in given else None
     folders = given["videos"], given["reference"], given["output"]
-    _print_report(compare(*folders, config, given.get("aligned", False)), given["output"])
+    _print_report(compare_folders(*folders, config, given.get("aligned", False)), given["output"])
     return 0
 
 

@@ -1,0 +1,1 @@
+"""Evaluation: scores runs, networks that score others, and folders of videos, and writes reports."""
