@@ -1,6 +1,6 @@
 """Every field there is, with its unit or constraint; the values are the paper's where it has one.
 
-Each departure is in the README's table "paper says / we chose", under the field's name.
+Each departure from the paper is in the table "paper says / we chose" of the docs, under the field's name.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ def get_config(
 ) -> Any:  # A ConfigDict, whose fields have no static types.
     """The paper's recipe, or the sizes of the checkpoints its authors released (sda)."""
     c = ConfigDict()
-    c.task = "animate"  # What is trained (s2f_jax/tasks/task.py).
-    c.schema = 2  # Of these fields; a run of an older one is migrated (s2f_jax/runs/workdir.py).
+    c.task = "animate"  # What is trained (s2f_jax/tasks).
+    c.schema = 3  # Of these fields; a run of an older one is migrated (s2f_jax/config/schema.py).
     c.name = "base"  # The default workdir is runs/<name>.
     c.seed = 0
 
@@ -47,19 +47,36 @@ def get_config(
     c.model.copy_path = False  # Not in the paper: a learnt mask between drawn pixels and the still.
     # Where a portrait's iBUG points 33, 36, 39, 42, 45 go, (x, y) in pixels; empty: as in the shards.
     c.model.face = ()
-    c.model.frame_width = 64  # As width, in the frame discriminator.
-    c.model.frame_still = True  # It sees the still beside the frame (paper 2.2.1).
-    c.model.sequence_width = 64  # As width, in the sequence discriminator.
-    c.model.sequence_audio_width = 16
-    c.model.sequence_features = 256  # Its codes and GRUs.
-    c.model.sequence_audio = True  # It hears the sound (paper 2.2.2).
-    c.model.sequence_fusion = "last"  # Or "step": one GRU over both codes of each time step.
-    c.model.sync_width = 64  # As width, in the sync discriminator.
-    c.model.sync_audio_width = 16
-    c.model.sync_features = 256  # Its codes.
-    c.model.dtype = (
-        "float32"  # Of the compute, or "bfloat16" (parameters stay), or of all "float64".
-    )
+    c.model.dtype = "float32"  # Of the compute: or "bfloat16" (parameters stay), or all "float64".
+
+    # The discriminators (paper 2.2): one section each. Another one is added as docs/extend shows.
+    c.discriminators = ConfigDict()
+    d = c.discriminators.frame = ConfigDict()
+    d.weight = 1.0  # Of its term in the generator's loss; 0: there is no such discriminator.
+    d.rate = 1e-3  # Learning rate (paper 2.3, as the other rates).
+    d.decays = True  # Whether its rate decays as optim.decay_after and optim.decay say.
+    d.width = 64  # As model.width.
+    d.still = True  # It sees the still beside the frame (paper 2.2.1).
+    d.frames_per_clip = 1  # Drawn uniformly.
+
+    d = c.discriminators.sequence = ConfigDict()
+    d.weight = 1.0
+    d.rate = 5e-5
+    d.decays = False
+    d.width = 64
+    d.audio_width = 16  # As model.audio_width.
+    d.features = 256  # Its codes and GRUs.
+    d.audio = True  # It hears the sound (paper 2.2.2).
+    d.fusion = "last"  # Or "step": one GRU over both codes of each time step.
+
+    d = c.discriminators.sync = ConfigDict()  # Not in this paper, but in its successor.
+    d.weight = 0.0
+    d.rate = 5e-5  # Ours.
+    d.decays = False
+    d.width = 64
+    d.audio_width = 16
+    d.features = 256  # Its codes.
+    d.windows_per_clip = 4  # Drawn uniformly: five frames, 0.2 s of sound.
 
     c.batch_size = 16  # Clips, over all devices; a multiple of the device count.
     c.clip_frames = 75  # Longer clips give a window, shorter ones are masked; 0: as the longest.
@@ -77,18 +94,10 @@ def get_config(
     c.loss = ConfigDict()
     c.loss.reconstruction = 400.0  # Lambda of eq. 3.
     c.loss.reconstruction_top = 0.5  # Share of the height that L1 leaves free (eq. 2: the half).
-    c.loss.frame = 1.0  # Weight of the frame discriminator's term in the generator's loss; 0: none.
-    c.loss.sequence = 1.0  # Likewise.
-    c.loss.sync = 0.0  # Likewise; not in this paper, but in its successor.
-    c.loss.frames_per_clip = 1  # Drawn uniformly for the frame discriminator.
-    c.loss.moments_per_clip = 4  # Likewise for the sync discriminator: five frames, 0.2 s of sound.
     c.loss.adversarial_from = 0  # Step; before it the generator trains on L1 alone.
 
     c.optim = ConfigDict()
-    c.optim.generator_rate = 2e-4  # (Paper 2.3, as the other rates.)
-    c.optim.frame_rate = 1e-3
-    c.optim.sequence_rate = 5e-5  # Never decays.
-    c.optim.sync_rate = 5e-5  # Likewise; ours.
+    c.optim.generator_rate = 2e-4  # (Paper 2.3.)
     c.optim.decay_after = 20  # Epochs.
     c.optim.decay = 0.9  # Per epoch after that: "a rate of 10%"; 0.1 is the other reading.
     c.optim.b1 = 0.5
@@ -144,8 +153,8 @@ def get_config(
         c.model.window = 0.2
         c.model.id_features = 128
         c.loss.reconstruction = 600.0
-        c.loss.sync = 1.0
-        c.optim.sync_rate = 1e-3
+        c.discriminators.sync.weight = 1.0
+        c.discriminators.sync.rate = 1e-3
         c.data.audio_rate = 50000
     elif preset != "cvprw2019":
         raise ValueError(f"preset {preset!r} is not one of {', '.join(PRESETS)}")

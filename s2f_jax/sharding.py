@@ -40,6 +40,18 @@ def of_state(mesh: Mesh, state: Any, split: bool) -> Any:
     return jax.tree.map(of, state)
 
 
+def process_rows(rows: int) -> slice:
+    """Selects the rows of a batch that this process makes.
+
+    Args:
+      rows: Of the global batch; a multiple of the process count.
+
+    Returns:
+      A slice of them.
+    """
+    return slice(*(rows * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
+
+
 def put(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
     """This process's share of a batch onto its devices, as a part of the global batch."""
     return {

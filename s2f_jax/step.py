@@ -1,128 +1,44 @@
 """One training step: losses -> gradients -> updates. Pure; train.py jits, shards and donates it."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.lax import stop_gradient
 
 from s2f_jax import losses, rngs
+from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize
 from s2f_jax.models.layers import CONVOLUTION
+from s2f_jax.models.networks import Networks
 from s2f_jax.state import TrainState
-
-Batch = Mapping[str, jax.Array]
-Networks = Mapping[str, nn.Module]
-
-
-class NormalizedClips(NamedTuple):
-    """A batch as the networks take it."""
-
-    frames: jax.Array  # [B, T, H, W, 3] in [-1, 1].
-    still: jax.Array  # [B, H, W, 3] in [-1, 1].
-    audio: jax.Array  # [B, T * stride + window - stride] in [-1, 1].
-    mask: jax.Array  # bool [B, T]; True: a frame of the clip, not padding.
-
-
-def normalize(batch: Batch) -> NormalizedClips:
-    """The loader's integers to [-1, 1]."""
-    return NormalizedClips(
-        frames=batch["frames"].astype(float) / 127.5 - 1,
-        still=batch["still"].astype(float) / 127.5 - 1,
-        audio=batch["audio"].astype(float) / 32768,
-        mask=batch["mask"],
-    )
-
-
-class Picks(NamedTuple):
-    """Frames of each clip, drawn for the discriminators, int32 [B, n]."""
-
-    frames: jax.Array
-    moments: jax.Array  # The third of five frames, and the middle of their 0.2 s of sound.
-    others: jax.Array  # The middle of 0.2 s of sound that is not theirs.
-
-
-APART = (3, 15)  # Frames between a moment and the other one: more than people put up with, 0.12 s.
-
-
-def pick(key: jax.Array, batch: Batch, frames: int, moments: int) -> Picks:
-    """So many frames and moments of each clip, uniformly; a clip too short for others that are far
-    enough gets the farthest."""
-    count, places = batch["mask"].sum(axis=1, keepdims=True), batch["place"]
-
-    def draw(name: str, *shape: int) -> jax.Array:
-        return jax.vmap(lambda key: jax.random.uniform(key, shape))(
-            rngs.per_example_keys(key, name, places)
-        )
-
-    of_frames = (draw("frames", frames) * count).astype(jnp.int32)
-    # Those whose five frames are all of the clip.
-    middles = 2 + (draw("moments", moments) * jnp.maximum(count - 4, 1)).astype(jnp.int32)
-    candidates = jnp.arange(batch["mask"].shape[1])[None, None]
-    inside = (candidates >= 2) & (candidates <= count[..., None] - 3)
-    apart = jnp.abs(candidates - middles[..., None])
-    wanted = inside & (apart >= APART[0]) & (apart <= APART[1])
-    score = jnp.where(wanted, 1 + draw("others", *wanted.shape[1:]), inside * (1 + apart) / 1000)
-    return Picks(of_frames, middles, jnp.argmax(score, axis=-1).astype(jnp.int32))
-
-
-def _frame_inputs(frames: jax.Array, clips: NormalizedClips, picks: Picks) -> tuple[jax.Array, ...]:
-    """The frames picked, each beside its clip's still."""
-    frames = jnp.take_along_axis(frames, picks.frames[:, :, None, None, None], axis=1)
-    stills = jnp.broadcast_to(clips.still[:, None], frames.shape)
-    return frames.reshape(-1, *frames.shape[2:]), stills.reshape(-1, *frames.shape[2:])
-
-
-def _sequence_inputs(
-    frames: jax.Array, clips: NormalizedClips, picks: Picks
-) -> tuple[jax.Array, ...]:
-    return frames, clips.audio, clips.mask
-
-
-def _sync_inputs(frames: jax.Array, clips: NormalizedClips, picks: Picks) -> tuple[jax.Array, ...]:
-    """Five frames around every moment picked, and where their sound is."""
-    five = picks.moments[:, :, None] + np.arange(-2, 3)[None, None]
-    last = clips.mask.sum(axis=1) - 1  # Of a clip of fewer than five frames, it repeats.
-    five = jnp.minimum(five, last[:, None, None])
-    windows = jnp.take_along_axis(
-        frames, five.reshape(len(five), -1)[:, :, None, None, None], axis=1
-    )
-    return windows.reshape(*five.shape, *frames.shape[2:]), clips.audio, picks.moments
-
-
-def _out_of_sync_inputs(clips: NormalizedClips, picks: Picks) -> tuple[jax.Array, ...]:
-    """Real frames with sound of another moment of their clip."""
-    windows, audio, _ = _sync_inputs(clips.frames, clips, picks)
-    return windows, audio, picks.others
-
-
-INPUTS = {
-    "frame_discriminator": _frame_inputs,
-    "sequence_discriminator": _sequence_inputs,
-    "sync_discriminator": _sync_inputs,
-}
-# Real, and to be judged as generated.
-MISMATCHED = {"sync_discriminator": _out_of_sync_inputs}
 
 
 def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
-    """A fresh state for these networks."""
-    generator: Any = networks["generator"]
-    still = jnp.zeros((1, generator.height, generator.width_px, 3))
-    audio = jnp.zeros((1, generator.window))
-    clips = NormalizedClips(still[:, None], still, audio, jnp.ones((1, 1), bool))
-    noise = jnp.zeros((1, 1, generator.noise_features))
-    picks = Picks(*(jnp.zeros((1, 1), jnp.int32) for _ in Picks._fields))
+    """Makes a fresh state.
+
+    Args:
+      networks: Whose parameters and statistics it holds.
+      tx: The optimizers over all of them.
+      key: For the parameters.
+
+    Returns:
+      The state before the first step.
+    """
+    g = networks.generator
+    still = jnp.zeros((1, g.height, g.width_px, 3))
+    audio, noise = jnp.zeros((1, g.window)), jnp.zeros((1, 1, g.noise_features))
+    mask, index = jnp.ones((1, 1), bool), jnp.zeros(1, jnp.uint32)
+    clips = ClipBatch(still[:, None], still, audio, mask, index)
+    inputs: dict[str, tuple[jax.Array, ...]] = {"generator": (still, audio, noise)}
+    for name, discriminator in networks.discriminators.items():
+        sample = discriminator.sample(key, clips)
+        inputs[name] = discriminator.inputs(clips.frames, clips, sample)
     params, batch_stats = {}, {}
-    for name, network in networks.items():
-        if name == "generator":
-            inputs = (still, audio, noise)
-        else:
-            inputs = INPUTS[name](clips.frames, clips, picks)
-        variables = network.init(rngs.key(key, name), *inputs, train=False)
+    for name, network in networks.by_name().items():
+        variables = network.init(rngs.key(key, name), *inputs[name], train=False)
         variables = jax.tree.map(lambda leaf: leaf.astype(float), variables)
         params[name], batch_stats[name] = variables["params"], variables.get("batch_stats", {})
     return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, tx.init(params))
@@ -147,7 +63,7 @@ APPLY = {
 }
 
 
-def _per_clip(values: jax.Array, clips: NormalizedClips) -> jax.Array:
+def _per_clip(values: jax.Array, clips: ClipBatch) -> jax.Array:
     """[B * n] -> [B]."""
     return values.reshape(clips.mask.shape[0], -1).mean(axis=1)
 
@@ -161,8 +77,6 @@ def objective(
     networks: Networks,
     weights: Mapping[str, float],
     reconstruction_top: float,
-    frames_per_clip: int,
-    moments_per_clip: int,
     keep_activations: str,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
@@ -170,15 +84,27 @@ def objective(
 
     Both sides see one and the same generated clip. A discriminator judges it twice, once for its
     own loss and once for the generator's, at the same values: the compiler computes that once.
-    weights: of the generator's terms, by 'reconstruction' and the discriminators' names.
-    Returns the sum, and every term and accuracy per clip [B] with the new batch statistics.
+
+    Args:
+      params: Of every network, by its name.
+      batch_stats: Likewise.
+      batch: As the loader has it, B clips of T frames.
+      key: Of the step.
+      networks: That are trained.
+      weights: Of the generator's terms: "reconstruction" (lambda of eq. 3) and the discriminators'
+        names.
+      reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
+      keep_activations: A key of APPLY.
+      adversarial: Whether there are adversarial terms; else the generator alone learns.
+
+    Returns:
+      The sum, and every term and accuracy per clip [B] with the new batch statistics.
     """
-    generator: Any = networks["generator"]
+    generator = networks.generator
     clips, apply = normalize(batch), APPLY[keep_activations]
-    keys = rngs.per_example_keys(key, "noise", batch["place"])
+    keys = rngs.per_example_keys(key, "noise", clips.example_index)
     noise_shape = (clips.mask.shape[1], generator.noise_features)
     noise = generator.noise_std * jax.vmap(lambda key: jax.random.normal(key, noise_shape))(keys)
-    picks = pick(key, batch, frames_per_clip, moments_per_clip)
 
     stats = dict(batch_stats)
     generated, stats["generator"] = apply(
@@ -197,22 +123,23 @@ def objective(
         return total, (terms, stats)
 
     # In the dictionary's order: a set's would make another program of every process.
-    for name, inputs in INPUTS.items():
-        if name not in networks:
-            continue
-        network = networks[name]
+    for name, network in networks.discriminators.items():
+        sample = network.sample(key, clips)
         fixed = stop_gradient(params[name])
         real, after_real = apply(
-            network, params[name], batch_stats[name], *inputs(clips.frames, clips, picks)
+            network, params[name], batch_stats[name], *network.inputs(clips.frames, clips, sample)
         )
         fake, stats[name] = apply(
-            network, params[name], after_real, *inputs(stop_gradient(generated), clips, picks)
+            network,
+            params[name],
+            after_real,
+            *network.inputs(stop_gradient(generated), clips, sample),
         )
-        judged, _ = apply(network, fixed, after_real, *inputs(generated, clips, picks))
+        judged, _ = apply(network, fixed, after_real, *network.inputs(generated, clips, sample))
         terms[f"generator/{name}"] = _per_clip(losses.generator(judged), clips)
         loss = losses.discriminator(real, fake)
-        if name in MISMATCHED:  # The two kinds of fakes weigh as much as the real ones.
-            inputs = MISMATCHED[name](clips, picks)
+        if inputs := network.mismatched_inputs(clips, sample):
+            # The two kinds of fakes weigh as much as the real ones.
             mismatched, stats[name] = apply(network, params[name], stats[name], *inputs)
             loss = (loss + losses.discriminator(real, mismatched)) / 2
             terms[f"{name}/accuracy_mismatched"] = _per_clip(1.0 * (mismatched < 0), clips)
@@ -226,9 +153,18 @@ def objective(
 def gradients(
     state: TrainState, batch: Batch, key: jax.Array, accumulate: int, **fields: Any
 ) -> tuple[dict[str, Any], dict[str, jax.Array], dict[str, Any]]:
-    """-> gradients of the batch's mean loss, terms per clip [B], new batch statistics.
+    """Gradients of the batch's mean loss.
 
-    The batch goes through in `accumulate` parts, each with BatchNorm statistics of its own.
+    Args:
+      state: Before the step.
+      batch: B clips.
+      key: Of the step.
+      accumulate: Parts that the batch goes through in, one after the other, each with BatchNorm
+        statistics of its own.
+      **fields: Those of `objective`.
+
+    Returns:
+      Gradients by network, terms per clip [B], new batch statistics.
     """
     gradient = jax.grad(objective, has_aux=True)
 
@@ -262,8 +198,18 @@ def train_step(
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
     """One update of every network at the same parameters, or of the generator alone.
 
-    fields: `accumulate`, and those of `objective`. Returns the new state, the means of all terms
-    with each network's gradient norm, and the terms per clip [B].
+    Args:
+      state: Before the step.
+      batch: B clips.
+      key: Of the run; what is drawn depends on it and on each example's index.
+      networks: That are trained.
+      tx: Their optimizers (optim.py).
+      adversarial: Whether the discriminators train too.
+      **fields: `accumulate`, and those of `objective`.
+
+    Returns:
+      The new state, the means of all terms with each network's gradient norm, and the terms per clip
+      [B].
     """
     grads, terms, stats = gradients(
         state, batch, key, networks=networks, adversarial=adversarial, **fields
@@ -272,10 +218,11 @@ def train_step(
     after: Any
     updates, after = tx.update(grads, before, state.params)
     updated: Any = optax.apply_updates(state.params, updates)
-    trained = set(networks) if adversarial else {"generator"}
+    names = networks.by_name()
+    trained = set(names) if adversarial else {"generator"}
     # Adam moves on zero gradients and counts: who does not train keeps parameters and state.
-    inner = {name: (after if name in trained else before).inner_states[name] for name in networks}
-    params = {name: (updated if name in trained else state.params)[name] for name in networks}
+    inner = {name: (after if name in trained else before).inner_states[name] for name in names}
+    params = {name: (updated if name in trained else state.params)[name] for name in names}
     metrics = {name: values.mean() for name, values in terms.items()}
     metrics |= {f"{name}/gradient_norm": optax.tree.norm(grads[name]) for name in sorted(trained)}
     new = TrainState(state.step + 1, params, stats, after._replace(inner_states=inner))

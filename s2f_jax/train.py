@@ -26,7 +26,8 @@ from s2f_jax.runs.profile import Profile
 from s2f_jax.runs.signals import StopSignal
 from s2f_jax.runs.workdir import open_workdir, write_config, write_provenance
 from s2f_jax.state import TrainState
-from s2f_jax.tasks.task import Validation, build
+from s2f_jax.tasks.registry import build
+from s2f_jax.tasks.task import Validation
 
 COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
     # Without it some gradients add up in another order each time, and a resumed run drifts.
@@ -43,7 +44,9 @@ class Trainer:
         self.task = task = build(config)
         self.key = jax.random.key(config.seed)
         # The first network trains from the first step on.
-        self.starts = {name: task.start if i else 0 for i, name in enumerate(task.networks)}
+        self.starts = {
+            name: task.adversarial_start_step if i else 0 for i, name in enumerate(task.networks)
+        }
         self.schedules = task.schedules(self.steps_per_epoch)
         # Compiled, since jax keeps some 8 kB of each call otherwise.
         self._rates = jax.jit(lambda step: {name: of(step) for name, of in self.schedules.items()})
@@ -57,14 +60,14 @@ class Trainer:
         self.of_state = sharding.of_state(mesh, self._shapes, config.split_state)
         self._init = jax.jit(init, out_shardings=self.of_state)
         self.steps = {
-            begun: jax.jit(
-                task.step(tx, begun),
+            adversarial_phase: jax.jit(
+                task.step(tx, adversarial_phase),
                 in_shardings=(self.of_state, self.by_example, self.everywhere),
                 out_shardings=(self.of_state, self.everywhere, self.by_example),
                 donate_argnums=0,
                 compiler_options=COMPILER_OPTIONS.get(jax.default_backend()),
             )
-            for begun in (False, True)
+            for adversarial_phase in (False, True)
         }
 
     def fresh(self) -> TrainState:
@@ -82,15 +85,15 @@ class Trainer:
         """Step `number`, counted from 0 -> new state, metrics, terms per clip."""
         shares = sharding.put(batch, self.by_example)
         with jax.profiler.StepTraceAnnotation("train", step_num=number + 1):
-            return self.steps[number >= self.task.start](state, shares, self.key)
+            return self.steps[number >= self.task.adversarial_start_step](state, shares, self.key)
 
-    def traced(self, begun: bool, batch: Mapping[str, Any]) -> Any:
+    def traced(self, adversarial_phase: bool, batch: Mapping[str, Any]) -> Any:
         """One of the steps as `update` runs it, for its cost; batch: arrays, or their shapes."""
         shapes = {
             name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.by_example)
             for name, array in batch.items()
         }
-        return self.steps[begun].trace(self.like(), shapes, self.key)
+        return self.steps[adversarial_phase].trace(self.like(), shapes, self.key)
 
     def rates(self, number: int) -> dict[str, float]:
         """The learning rates at step `number`, counted from 0."""
@@ -272,7 +275,7 @@ class _Run:
                     self.stopping.update({name: scores[name] for name in task.watched})
                     self.log.validation(number, epoch, scores, task.verdict(scores), self.stopping)
                 # What was made before all networks trained is no candidate for the best.
-                candidate = scores if number > self.trainer.task.start else None
+                candidate = scores if number > self.trainer.task.adversarial_start_step else None
                 self.save(state, candidate[self.config.best_by] if candidate else None)
                 if scores:
                     self.validation.write_samples(
@@ -304,7 +307,9 @@ class _Run:
             with self.meter.fetching():
                 batch = next(self.batches)
             indices = batch.pop("clip")
-            self.passed_over |= loader.corrupt_clips(batch.pop("asked"), indices, len(self.clips))
+            self.passed_over |= loader.corrupt_clips(
+                batch.pop("requested_clip"), indices, len(self.clips)
+            )
             state, metrics, terms = self.trainer.update(state, number, batch)
             self.profile.after(number + 1, state)
             if pending:

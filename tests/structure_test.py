@@ -26,9 +26,8 @@ LAYERS = {
         quality
     """,
     "s2f_jax": """
-        losses optim state rngs sharding ops
+        losses optim state rngs sharding ops config
         models
-        config
         step metrics runs
         tasks reports sda bundle
         train inference
@@ -148,9 +147,10 @@ def test_every_config_builds_its_networks(path, preset):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = module.get_config(preset)
-    built = networks.build(config.data, config.model, config.loss)
-    rates = {name: optim.epoch_decay(1e-4, 10, 20, 0.9) for name in built}
+    built = networks.build(config.data, config.model, config.discriminators)
+    names = built.by_name().keys()
+    rates = {name: optim.epoch_decay(1e-4, 10, 20, 0.9) for name in names}
     tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
     state = jax.eval_shape(lambda: step.init(built, tx, jax.random.key(0)))
-    assert state.params.keys() == built.keys()
+    assert state.params.keys() == names
     assert isinstance(config.to_json(), str)

@@ -11,9 +11,9 @@ def get_config():
         train_speakers=2, train_clips=2, val_speakers=2, val_clips=1, test_speakers=2, test_clips=1
     )
     c.data.prepare_workers = 1
-    for name in ("width", "frame_width", "sequence_width"):
-        c.model[name] = 4
-    c.model.update(context_features=8, sequence_features=8, audio_width=2, sequence_audio_width=2)
+    c.model.update(width=4, audio_width=2, context_features=8)
+    c.discriminators.frame.width = 4
+    c.discriminators.sequence.update(width=4, audio_width=2, features=8)
     c.model.window = 0.06
     c.batch_size, c.eval_batch_size, c.clip_frames = 4, 4, 5
     c.loss.adversarial_from = 1

@@ -7,5 +7,5 @@ from configs import ablations
 
 def get_config(corpus: str = "grid") -> Any:
     c = ablations.variant(corpus, "frame_only")
-    c.loss.sequence = 0.0
+    c.discriminators.sequence.weight = 0.0
     return c

@@ -7,5 +7,5 @@ from configs import ablations
 
 def get_config(corpus: str = "grid") -> Any:
     c = ablations.variant(corpus, "frame_without_still")
-    c.model.frame_still = False
+    c.discriminators.frame.still = False
     return c

@@ -7,5 +7,5 @@ from configs import ablations
 
 def get_config(corpus: str = "grid") -> Any:
     c = ablations.variant(corpus, "l1_only")
-    c.loss.frame = c.loss.sequence = 0.0
+    c.discriminators.frame.weight = c.discriminators.sequence.weight = 0.0
     return c

@@ -7,5 +7,5 @@ from configs import ablations
 
 def get_config(corpus: str = "grid") -> Any:
     c = ablations.variant(corpus, "sequence_only")
-    c.loss.frame = 0.0
+    c.discriminators.frame.weight = 0.0
     return c

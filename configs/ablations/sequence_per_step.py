@@ -7,5 +7,5 @@ from configs import ablations
 
 def get_config(corpus: str = "grid") -> Any:
     c = ablations.variant(corpus, "sequence_per_step")
-    c.model.sequence_fusion = "step"
+    c.discriminators.sequence.fusion = "step"
     return c

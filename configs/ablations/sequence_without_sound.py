@@ -7,5 +7,5 @@ from configs import ablations
 
 def get_config(corpus: str = "grid") -> Any:
     c = ablations.variant(corpus, "sequence_without_sound")
-    c.model.sequence_audio = False
+    c.discriminators.sequence.audio = False
     return c

@@ -13,5 +13,5 @@ def get_config(corpus: str = "grid") -> Any:
     c = ablations.variant(corpus, "static_baseline")
     c.model.recurrent = False
     c.model.noise_features = 0
-    c.loss.sequence = 0.0
+    c.discriminators.sequence.weight = 0.0
     return c

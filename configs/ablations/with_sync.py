@@ -10,6 +10,6 @@ from configs import ablations
 
 def get_config(corpus: str = "grid") -> Any:
     c = ablations.variant(corpus, "with_sync")
-    c.loss.sync = c.loss.sequence
-    c.optim.sync_rate = 1e-3
+    c.discriminators.sync.weight = c.discriminators.sequence.weight
+    c.discriminators.sync.rate = 1e-3
     return c

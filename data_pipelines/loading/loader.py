@@ -36,11 +36,11 @@ def training_batches(
     """An endless, checkpointable iterator of training batches; this process's share of each.
 
     One pass visits every clip, and with mirror every clip twice, once mirrored. A batch holds the
-    arrays of `example` with a leading batch axis, `clip` int32 [B], the clips' indices, `asked`
-    int32 [B], those of the clips whose turn it was, and `place` uint32 [B], how many examples of the
-    whole run came before: what is drawn at random for an example comes from its place, since
-    processes hold the rows of a batch in another order than one process does. The iterator's state
-    is one position, the same on every process, and valid for any number of them.
+    arrays of `example` with a leading batch axis, `clip` int32 [B], the clips' indices,
+    `requested_clip` int32 [B], those of the clips whose turn it was, and `example_index` uint32 [B],
+    how many examples of the whole run came before: what is drawn at random for an example comes from
+    its index, since processes hold the rows of a batch in another order than one process does. The
+    iterator's state is one position, the same on every process, and valid for any number of them.
 
     The next clip that can be used stands in for a corrupt one (`corrupt_clips`); more than
     max_corrupt in a row raise CorruptRecord. threads: of each worker; 0: the caller decodes.
@@ -59,8 +59,8 @@ def training_batches(
                 continue
             return made | {
                 "clip": np.int32(chosen),
-                "asked": np.int32(asked),
-                "place": np.uint32(place % 2**32),
+                "requested_clip": np.int32(asked),
+                "example_index": np.uint32(place % 2**32),
             }
         raise AssertionError("the last number returns or raises")
 

@@ -116,7 +116,7 @@ def read_bundle(path: epath.PathLike) -> tuple[schema.Config, fused_generator.We
         weights = bundle_runtime.read_weights(folder, WEIGHTS)
     except bundle_runtime.Problem as problem:
         raise UserError(str(problem)) from problem
-    if config.get("schema") != schema.SCHEMA:
+    if config.get("schema") not in schema.GENERATOR_SCHEMAS:
         raise UserError(
             f"{folder / CONFIG} has schema {config.get('schema')} and this version reads"
             f" {schema.SCHEMA}: use the version of s2f_jax that it names under made_with"

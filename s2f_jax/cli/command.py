@@ -66,10 +66,10 @@ def load_config(given: Mapping[str, Any], overrides: Sequence[str]) -> Any:
       UserError: It cannot be used.
     """
     from s2f_jax.config import read
-    from s2f_jax.tasks import task
+    from s2f_jax.tasks import registry
 
     config = read.load_config(given.get("config"), overrides)
-    task.build(config)
+    registry.build(config)
     return config
 
 

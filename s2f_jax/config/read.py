@@ -9,44 +9,30 @@ import re
 import runpy
 import traceback
 from collections.abc import Sequence
-from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.config import schema
-from s2f_jax.models import networks
+from s2f_jax.config.schema import Config
 
-# Every other whole number counts something there must be one of.
-_MAY_BE_ZERO = {
-    "seed",
-    "data.prepare_workers",
-    "data.max_corrupt",
-    "clip_frames",
-    "data.options.speaker_level",
-    "data.options.split_seed",
-    "loader_workers",
-    "loss.adversarial_from",
-    "model.noise_features",
-    "optim.decay_after",
-    "validation_clips",
-    "sample_clips",
-}
-_CHOICES = {
-    "model.dtype": ("float32", "bfloat16", "float64"),
-    "model.sequence_fusion": ("last", "step"),
-    "embedder.channels": ("RGB", "BGR"),
-    "keep_activations": ("all", "convolutions", "none"),
-    "best_by": ("psnr", "ssim", "psnr_mouth", "words_right", "letters_right", "windows_right"),
-}
+_KINDS = {int: "an integer", float: "a number", bool: "true or false"}
 
 
-def load_config(name: str | None, overrides: Sequence[str]) -> Any:
-    """FILE or FILE:PRESET, and any --config.FIELD=VALUE -> the config, its fields locked.
+def load_config(name: str | None, overrides: Sequence[str]) -> Config:
+    """Reads a config, and changes fields of it.
 
-    Raises UserError for a file that gives no config, for anything but its fields, and for values
-    that no run can have.
+    Args:
+      name: A file, or the name of a config of this package, either with ":PRESET".
+      overrides: Of the form --config.FIELD=VALUE.
+
+    Returns:
+      The config, its fields locked.
+
+    Raises:
+      UserError: The file gives no config, or there is anything but its fields, or a value that no run
+        can have.
     """
     if not name:
         raise UserError("--config is missing: give e.g. --config=configs/demo.py")
@@ -56,6 +42,7 @@ def load_config(name: str | None, overrides: Sequence[str]) -> Any:
         field = _overridden(argument)
         if field is not None and field not in fields:
             near = difflib.get_close_matches(field, fields, n=1)
+            near = [schema.RENAMED[field]] if field in schema.RENAMED else near
             cure = f"did you mean --config.{near[0]}?" if near else "configs/base.py has them all"
             raise UserError(f"{argument}: the config has no field {field!r}; {cure}")
     values, arguments = flags.FlagValues(), ["s2f", *overrides]
@@ -67,8 +54,8 @@ def load_config(name: str | None, overrides: Sequence[str]) -> Any:
     except flags.IllegalFlagValueError as error:
         given = str(error).removeprefix("flag ").split(": ")[0]
         value = fields[_overridden(given) or ""]
-        kind = type(value).__name__
-        raise UserError(f"{given} is no {kind}: give one, e.g. {value!r}") from error
+        kind = _KINDS.get(type(value), f"a {type(value).__name__}")
+        raise UserError(f"{given}: must be {kind}, e.g. {value!r}") from error
     except flags.Error as error:  # A flag without its value.
         raise UserError(f"{error}: give it as --config.FIELD=VALUE") from error
     if rest:
@@ -77,48 +64,55 @@ def load_config(name: str | None, overrides: Sequence[str]) -> Any:
     return config
 
 
-def check_config(config: Any) -> None:
-    """Raises UserError for a value that no run can have, whatever its data and its devices."""
+def check_config(config: Config) -> None:
+    """Refuses values that no run can have, whatever its data and its devices.
+
+    Args:
+      config: With all fields of configs/base.py.
+
+    Raises:
+      UserError: There is such a value.
+    """
     for field, value in schema.fields(config):
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            least = int(isinstance(value, int) and field not in _MAY_BE_ZERO)
-            if not least <= value < math.inf:
-                raise UserError(f"--config.{field}={value} is out of range: give {least} or more")
-        if value not in _CHOICES.get(field, (value,)):
-            choices = ", ".join(_CHOICES[field])
-            raise UserError(f"--config.{field}={value} is not one of {choices}: give one of them")
-    if (top := config.loss.reconstruction_top) >= 1:
-        raise UserError(f"--config.loss.reconstruction_top={top} leaves no row: give less than 1")
-    for name in ("b1", "b2"):
-        if (beta := config.optim[name]) >= 1:
-            raise UserError(f"--config.optim.{name}={beta} is out of range: give less than 1")
+        schema.check_field(field, value)
     snr = config.augment.snr_db
     numbers = all(isinstance(db, (int, float)) and math.isfinite(db) for db in snr)
     if len(snr) not in (0, 2) or not numbers or sorted(snr) != list(snr):
         raise UserError(
-            f"--config.augment.snr_db={snr} is no range: give (LOWEST,HIGHEST) in dB, or () for none"
+            f"--config.augment.snr_db={snr}: must be (LOWEST,HIGHEST) in dB, or () for none"
         )
     half = 500 / config.data.fps
     if (shift := config.augment.shift_ms) > half:
         raise UserError(
-            f"--config.augment.shift_ms={shift} is more than half a frame: give {half:g} or less, so"
+            f"--config.augment.shift_ms={shift}: must be a number in [0, {half:g}], half a frame, so"
             " that sound and lips stay together"
         )
-    if config.seed >= 2**32:
-        raise UserError(f"--config.seed={config.seed} is out of range: give less than 2^32")
     schema.parse_profile(config.profile)
-    networks.face(config.model)
 
 
 def packaged_configs() -> pathlib.Path:
-    """The folder of the configs that come with this package."""
+    """Finds the configs that come with this package.
+
+    Returns:
+      Their folder.
+    """
     package = importlib.util.find_spec("configs")
     assert package is not None and package.submodule_search_locations
     return pathlib.Path(next(iter(package.submodule_search_locations)))
 
 
 def config_path(path: str) -> str:
-    """A config's file, given as a path, or as the name of one that comes with this package."""
+    """Finds a config's file.
+
+    Args:
+      path: Of the file, or the name of a config that comes with this package, e.g. "grid".
+
+    Returns:
+      The file's path.
+
+    Raises:
+      UserError: There is none.
+    """
     if os.path.isfile(path):
         return path
     packaged = packaged_configs() / f"{path}.py"

@@ -1,60 +1,120 @@
-"""The fields of a config: their ranges, which may change on resume, migrations of older ones."""
+"""The fields of a config: which values they take, which may change on resume, older schemas.
 
+configs/base.py has every field with its default, unit and meaning. FIELDS adds what a default cannot
+tell; a field that is not in it takes values of its default's type: integers from 1, numbers from 0,
+booleans, any text or tuple.
+"""
+
+import fnmatch
+import functools
 import json
+import math
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import ml_collections
 
 from data_pipelines.common.errors import UserError
 
-Config = Any  # An ml_collections.ConfigDict, whose fields have no static types.
+Config: TypeAlias = Any  # An ml_collections.ConfigDict, whose fields have no static types.
 
 
-# Fields that may change between a run's start and its continuation.
-MAY_CHANGE_ON_RESUME = {
-    "name",
-    "max_epochs",
-    "patience",
-    "checkpoint_every",
-    "keep_latest",
-    "split_state",
-    "log_every",
-    "sample_clips",
-    "loader_workers",
-    "eval_batch_size",
-    "dry_run",
-    "profile",
-    "data.dir",
-    "data.max_bad_share",
-    "data.max_corrupt",
-    "data.max_seconds",
-    "data.prepare_workers",
+class Field(NamedTuple):
+    """What a field of the config may be.
+
+    Attributes:
+      least: Of a number.
+      most: Of a number; None: it is finite, and no more than that is asked.
+      choices: The only values; empty: any.
+      resumable: Whether it may change between a run's start and its continuation.
+      below: Whether `most` itself is excluded.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[Any, ...] = ()
+    resumable: bool = False
+    below: bool = False
+
+
+_FREE = Field(resumable=True)
+_SWITCH = Field(choices=(False, True))
+
+FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
+    "name": _FREE,
+    "seed": Field(0, 2**32 - 1),
+    "data.dir": _FREE,
+    "data.height": Field(8, 8192),  # Pixels.
+    "data.width": Field(8, 8192),  # Pixels.
+    "data.audio_rate": Field(1000, 768_000),  # Hz.
+    "data.fps": Field(1, 1000),  # Frames/s.
+    "data.max_seconds": _FREE,
+    "data.max_bad_share": _FREE,
+    "data.max_corrupt": Field(0, resumable=True),
+    "data.prepare_workers": Field(0, resumable=True),
+    "data.options.speaker_level": Field(0),
+    "data.options.split_seed": Field(0),
+    "model.window": Field(0.001, 10.0),  # Seconds.
+    "model.id_features": Field(1, 1 << 16),
+    "model.context_features": Field(1, 1 << 16),
+    "model.noise_features": Field(0, 1 << 16),
+    "model.noise_std": Field(0.0, 1e3),
+    "model.width": Field(1, 1 << 12),
+    "model.audio_width": Field(1, 1 << 12),
+    "model.recurrent": _SWITCH,
+    "model.skips": _SWITCH,
+    "model.copy_path": _SWITCH,
+    "model.dtype": Field(choices=("float32", "bfloat16", "float64")),
+    "discriminators.sequence.fusion": Field(choices=("last", "step")),
+    "clip_frames": Field(0),
+    "keep_activations": Field(choices=("all", "convolutions", "none")),
+    "split_state": _FREE,
+    "loader_workers": Field(0, resumable=True),
+    "loss.reconstruction_top": Field(0.0, 1.0, below=True),
+    "loss.adversarial_from": Field(0),
+    "optim.decay_after": Field(0),
+    "optim.b1": Field(0.0, 1.0, below=True),
+    "optim.b2": Field(0.0, 1.0, below=True),
+    "readers.*": _FREE,  # What judges a run does not change it.
+    "embedder.channels": Field(choices=("RGB", "BGR"), resumable=True),
+    "embedder.*": _FREE,
+    "max_epochs": _FREE,
+    "patience": _FREE,
+    "validation_clips": Field(0),
+    "eval_batch_size": _FREE,
+    "best_by": Field(
+        choices=("psnr", "ssim", "psnr_mouth", "words_right", "letters_right", "windows_right")
+    ),
+    "checkpoint_every": _FREE,
+    "keep_latest": _FREE,
+    "log_every": _FREE,
+    "dry_run": _FREE,
+    "profile": _FREE,
+    "sample_clips": Field(0, resumable=True),
 }
+# Sections that only one task reads; to the runs of others they are free.
+SECTION_OF = {"lipreader": "lipread", "sync_network": "sync"}
 
 
-_FREE_SECTIONS = {"readers", "embedder"}  # What judges a run does not change it.
-
-
-SECTION_OF = {"lipreader": "lipread", "sync_network": "sync"}  # What only one task reads.
-
-
-def _with_a_face(config: dict[str, Any]) -> None:
-    config.setdefault("task", "animate")  # The first configs had one task, and no field for it.
-    config["model"]["face"] = []
-
-
-_MIGRATIONS: list[Callable[[dict[str, Any]], None]] = [  # From schema 1 to 2, and so on.
-    _with_a_face,
-]
-
-
-SCHEMA = 1 + len(_MIGRATIONS)  # Of config.json.
+@functools.cache
+def _field(name: str) -> Field:
+    """The first that fits, a name before a pattern."""
+    patterns = (pattern for pattern in FIELDS if fnmatch.fnmatchcase(name, pattern))
+    return FIELDS.get(name) or FIELDS.get(next(patterns, ""), Field())
 
 
 def fields(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each field's full name, as on the command line, and its value."""
+    """Lists all fields of a config.
+
+    Args:
+      config: The whole, or a section of it.
+      prefix: Of the names, such as "data.".
+
+    Yields:
+      Each field's full name, as on the command line, and its value.
+    """
     for name, value in config.items():
         if isinstance(value, (ml_collections.ConfigDict, dict)) and value:
             yield from fields(value, f"{prefix}{name}.")
@@ -63,30 +123,103 @@ def fields(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def as_json(config: Config) -> dict[str, Any]:
-    """The resolved config as JSON keeps it."""
+    """Converts a config to what config.json holds.
+
+    Args:
+      config: A ConfigDict.
+
+    Returns:
+      The same of JSON's types.
+    """
     return json.loads(config.to_json())
 
 
+def check_field(name: str, value: Any) -> None:
+    """Refuses a value that its field cannot have.
+
+    Args:
+      name: Of the field, e.g. "model.width".
+      value: Of its default's type, or what a damaged file has in its place.
+
+    Raises:
+      UserError: It is out of range, or not one of the choices.
+    """
+    field, shown = _field(name), reprlib.repr(value)
+    shown = value if isinstance(value, str) and len(value) < 40 else shown
+    if field.choices:
+        # True is 1 to Python, and a ConfigDict's list is equal to no text.
+        if not any(type(value) is type(choice) and value == choice for choice in field.choices):
+            choices = ", ".join(map(str, field.choices))
+            raise UserError(f"--config.{name}={shown}: must be one of {choices}")
+        return
+    if field.least is None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        return
+    integer = isinstance(field.least if field.least is not None else value, int)
+    least = field.least if field.least is not None else int(integer)
+    most = math.inf if field.most is None else field.most
+    below = field.below or most == math.inf
+    kinds = (int,) if integer else (int, float)
+    number = value if isinstance(value, kinds) and not isinstance(value, bool) else math.nan
+    if not least <= number or not (number < most if below else number <= most):
+        what = "an integer" if integer else "a number"
+        raise UserError(
+            f"--config.{name}={shown}: must be {what} in [{least}, {most}{')' if below else ']'}"
+        )
+
+
+def check_sections(sections: Mapping[str, Any]) -> None:
+    """Checks the fields of some sections that FIELDS names: a run's config.json can hold anything.
+
+    Args:
+      sections: By name, e.g. "data", "model".
+
+    Raises:
+      UserError: One of them is no section, or a value is not one that its field can have.
+      KeyError: A field is missing.
+    """
+    for section, values in sections.items():
+        if not hasattr(values, "keys"):
+            raise UserError(
+                f"--config.{section}={reprlib.repr(values)}: must be a section of fields; restore it"
+            )
+        for name, field in FIELDS.items():
+            own, _, leaf = name.partition(".")
+            if own == section and "." not in leaf and not field.resumable:
+                check_field(name, values[leaf])
+
+
 def fixed_fields(config: Config, task: str) -> dict[str, Any]:
-    """The fields, as JSON keeps them, that a run of that task cannot change when it goes on."""
-    free = {section for section, other in SECTION_OF.items() if other != task} | _FREE_SECTIONS
-    return {
-        name: value
-        for name, value in fields(as_json(config))
-        if name not in MAY_CHANGE_ON_RESUME and name.split(".")[0] not in free
+    """Lists the fields that a run cannot change when it goes on.
+
+    Args:
+      config: Of a run.
+      task: Of the run that goes on.
+
+    Returns:
+      Their values, as JSON keeps them, by their names.
+    """
+    kept = as_json(config)
+    for section, other in SECTION_OF.items():
+        if other != task:
+            kept.pop(section, None)
+    # What has no weight is not there, whatever else is said of it.
+    kept["discriminators"] = {
+        name: section for name, section in kept["discriminators"].items() if section["weight"]
     }
-
-
-def migrate(config: dict[str, Any]) -> None:
-    """Brings the fields of a config.json of an older schema, in place, to this one's."""
-    for each in _MIGRATIONS[config["schema"] - 1 :]:
-        each(config)
+    return {name: value for name, value in fields(kept) if not _field(name).resumable}
 
 
 def parse_profile(profile: str) -> range:
-    """'FIRST:LAST' -> these steps, as they are logged, from 1; '' -> none.
+    """Reads the field `profile`.
 
-    Raises UserError for anything else.
+    Args:
+      profile: "FIRST:LAST", or empty for none.
+
+    Returns:
+      The steps to profile, as they are logged, counted from 1.
+
+    Raises:
+      UserError: It is anything else.
     """
     if not profile:
         return range(0)
@@ -94,6 +227,67 @@ def parse_profile(profile: str) -> range:
     first, last = map(int, found.groups()) if found else (0, 0)
     if not 1 <= first <= last:
         raise UserError(
-            f"--config.profile={profile} is not FIRST:LAST, steps counted from 1: give e.g. 11:13"
+            f"--config.profile={profile}: must be FIRST:LAST, steps counted from 1, e.g. 11:13"
         )
     return range(first, last + 1)
+
+
+# Where the fields of schema 2 are in schema 3.
+RENAMED = {
+    "loss.frame": "discriminators.frame.weight",
+    "optim.frame_rate": "discriminators.frame.rate",
+    "model.frame_width": "discriminators.frame.width",
+    "model.frame_still": "discriminators.frame.still",
+    "loss.frames_per_clip": "discriminators.frame.frames_per_clip",
+    "loss.sequence": "discriminators.sequence.weight",
+    "optim.sequence_rate": "discriminators.sequence.rate",
+    "model.sequence_width": "discriminators.sequence.width",
+    "model.sequence_audio_width": "discriminators.sequence.audio_width",
+    "model.sequence_features": "discriminators.sequence.features",
+    "model.sequence_audio": "discriminators.sequence.audio",
+    "model.sequence_fusion": "discriminators.sequence.fusion",
+    "loss.sync": "discriminators.sync.weight",
+    "optim.sync_rate": "discriminators.sync.rate",
+    "model.sync_width": "discriminators.sync.width",
+    "model.sync_audio_width": "discriminators.sync.audio_width",
+    "model.sync_features": "discriminators.sync.features",
+    "loss.moments_per_clip": "discriminators.sync.windows_per_clip",
+}
+
+
+def _add_task_and_face(config: dict[str, Any]) -> None:
+    """Schema 1 had one task, and no field for it."""
+    config.setdefault("task", "animate")
+    config["model"]["face"] = []
+
+
+def _add_discriminators(config: dict[str, Any]) -> None:
+    """Schema 2 had the fields of the discriminators in three sections."""
+    decays = {"frame": True, "sequence": False, "sync": False}
+    new = {name: {"decays": decay} for name, decay in decays.items()}
+    for before, after in RENAMED.items():
+        section, _, leaf = before.partition(".")
+        _, discriminator, name = after.split(".")
+        if leaf in config[section]:  # The first runs had no sync discriminator.
+            new[discriminator][name] = config[section].pop(leaf)
+    config["discriminators"] = {name: own for name, own in new.items() if "weight" in own}
+
+
+_MIGRATIONS: list[Callable[[dict[str, Any]], None]] = [  # From schema 1 to 2, and so on.
+    _add_task_and_face,
+    _add_discriminators,
+]
+SCHEMA = 1 + len(_MIGRATIONS)  # Of config.json.
+# Whose sections `data` and `model` are as today's to a generator: a bundle holds no others.
+GENERATOR_SCHEMAS = range(2, SCHEMA + 1)
+
+
+def migrate(config: dict[str, Any]) -> None:
+    """Brings the fields of a config.json of an older schema to this one's.
+
+    Args:
+      config: What the file holds; changed in place.
+    """
+    for migration in _MIGRATIONS[config["schema"] - 1 :]:
+        migration(config)
+    config["schema"] = SCHEMA

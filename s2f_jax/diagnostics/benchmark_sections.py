@@ -19,13 +19,15 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset, loader
 from data_pipelines.prepare import data_dir as shards_dir
 from data_pipelines.quality import throughput
-from s2f_jax import sharding, step, train
+from s2f_jax import sharding, train
 from s2f_jax.config.schema import Config
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.pictures import ImageScorer
 from s2f_jax.metrics.scoring import VideoPair
 from s2f_jax.metrics.throughput import landmark_throughput
 from s2f_jax.models import fused_generator
+from s2f_jax.models.clip_batch import normalize
+from s2f_jax.models.discriminator import Discriminator
 from s2f_jax.models.generator import Generator
 from s2f_jax.runs import cost
 from s2f_jax.runs.checkpoint import Checkpoints
@@ -176,7 +178,7 @@ def _measure_training(workload: Workload) -> Measurements:
     for kind, begun in cost.steps(trainer.task).items():
         traced = trainer.traced(begun, workload.batch)
         flops = cost.of(traced, jax.device_count(), workload.config.accumulate).flops
-        update = _training_step(workload, trainer.task.start if begun else 0)
+        update = _training_step(workload, trainer.task.adversarial_start_step if begun else 0)
         seconds = time_calls(update, workload.seconds)
         figures |= {
             f"{kind}.steps_per_s": 1 / seconds,
@@ -206,15 +208,14 @@ def _training_step(workload: Workload, number: int) -> Callable[[], Any]:
 @_section("networks")
 def _measure_networks(workload: Workload) -> Measurements:
     # Each network alone on a training batch, forward only and with its gradients.
-    networks, config = workload.trainer.task.networks, workload.config
-    batch = sharding.put(workload.batch, workload.trainer.by_example)
-    clips = step.normalize(batch)
+    networks, trainer = workload.trainer.task.networks, workload.trainer
+    clips = normalize(sharding.put(workload.batch, trainer.by_example))
     noise = jnp.zeros((*clips.mask.shape, workload.generator.noise_features))
-    picks = step.pick(
-        workload.trainer.key, batch, config.loss.frames_per_clip, config.loss.moments_per_clip
-    )
     inputs: dict[str, tuple[Any, ...]] = {"generator": (clips.still, clips.audio, noise)}
-    inputs |= {name: of(clips.frames, clips, picks) for name, of in step.INPUTS.items()}
+    for name, network in networks.items():
+        if isinstance(network, Discriminator):
+            sample = network.sample(trainer.key, clips)
+            inputs[name] = network.inputs(clips.frames, clips, sample)
     figures = {}
     for name, network in networks.items():
         padding = {"mask": clips.mask} if name == "generator" else {}

@@ -17,7 +17,7 @@ from s2f_jax.config import read, schema
 from s2f_jax.evaluation import evaluate, scorers
 from s2f_jax.reports import scores, table
 from s2f_jax.reports.verdicts import BASELINE, MODEL
-from s2f_jax.tasks import task
+from s2f_jax.tasks import registry
 
 _SLURM = """#!/usr/bin/env bash
 # One variant per task; afterwards the same `ablate` command without --print makes the table.
@@ -136,7 +136,7 @@ def ablate(
     variants = select_variants(config, workdir or f"runs/ablations_{base.name}", names)
     configs = {variant.name: read.load_config(variant.config, overrides) for variant in variants}
     for checked in (base, *configs.values()):
-        task.build(checked)
+        registry.build(checked)
     commands = [variant.command(data_dir, overrides) for variant in variants]
     if print_only:
         _print_commands(commands, slurm=print_only == "slurm")
@@ -156,7 +156,7 @@ def ablate(
     report = table.write_table(
         output,
         {variant.name: variant.workdir / "evaluation" / split for variant in variants},
-        with_sequence=[name for name, of_run in configs.items() if of_run.loss.sequence],
+        with_sequence=[name for name, of_run in configs.items() if of_run.discriminators.sequence.weight],
         failed=failed,
     )
     print(scores.markdown(report))

@@ -51,14 +51,13 @@ def _network(config: Config, workdir: epath.Path) -> tuple[str, SyncNetwork]:
     if config.task == "sync":
         sizes = config.sync_network
         return "sync_network", networks.sync_network(config.data, sizes, config.model.dtype)
-    if config.task != "animate" or not config.loss.sync:
+    section = config.get("discriminators", {}).get("sync")
+    if config.task != "animate" or not (section and section.weight):
         raise UserError(
             f"{workdir} holds neither a sync network nor a sync discriminator: give the workdir of"
-            " a run of configs/syncnet_*.py, or of one with --config.loss.sync above 0"
+            " a run of configs/syncnet_*.py, or of one with --config.discriminators.sync.weight above 0"
         )
-    model = config.model
-    sizes = {name: model[f"sync_{name}"] for name in ("features", "width", "audio_width")}
-    return "sync_discriminator", networks.sync_network(config.data, sizes, model.dtype)
+    return "sync_discriminator", networks.sync_network(config.data, section, config.model.dtype)
 
 
 def _validation_results(workdir: epath.Path, step: int) -> tuple[float, str]:

@@ -62,7 +62,7 @@ class AudioFrameEncoder(nn.Module):
             )
         layers, rest = audio_layers(self.audio_rate, x.shape[1])
         init = bare_init if self.bare else conv_init
-        layer = partial(Conv, use_bias=True, dtype=self.dtype, init=init)
+        layer = partial(Conv, use_bias=True, dtype=self.dtype, kernel_init=init)
         x = x[..., None]
         for i, (kernel, stride, padding) in enumerate(layers):
             x = layer(self.width * 2**i, (kernel,), stride, padding, name=f"conv{i}")(x)

@@ -37,12 +37,12 @@ class Conv(nn.Module):
     padding: int = 0
     use_bias: bool = False
     dtype: Dtype = jnp.float32  # Of the compute; parameters stay float32.
-    init: nn.initializers.Initializer = conv_init
+    kernel_init: nn.initializers.Initializer = conv_init
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """x [N, *space, C] -> [N, *space, features]."""
-        kernel = self.param("kernel", self.init, (*self.kernel, x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (*self.kernel, x.shape[-1], self.features))
         x = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
         x = checkpoint_name(x, CONVOLUTION)
         if self.use_bias:
@@ -97,7 +97,7 @@ class ImageEncoder(nn.Module):
     ) -> tuple[Array, list[Array]]:
         """x [N, H, W, C], mask [N] -> code [N, features], the maps of the strided layers."""
         init = bare_init if self.bare else conv_init
-        layer = partial(Conv, use_bias=self.bare, dtype=self.dtype, init=init)
+        layer = partial(Conv, use_bias=self.bare, dtype=self.dtype, kernel_init=init)
         maps = []
         for i in range(int(math.log2(max(x.shape[1:3]))) - 2):
             x = layer(self.width * 2**i, (4, 4), 2, 1, name=f"conv{i}")(x)

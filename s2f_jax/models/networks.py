@@ -1,9 +1,8 @@
-"""The networks of a config, under the names that label their parameters and optimizers."""
+"""The networks of a config. Of this folder, only this module reads sections of the config."""
 
 import math
-import reprlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,54 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.models.frame_discriminator import FrameDiscriminator
+from s2f_jax.config import schema
+from s2f_jax.models.discriminator import Discriminator
+from s2f_jax.models.discriminators import DISCRIMINATORS, network_name
 from s2f_jax.models.generator import Generator
-from s2f_jax.models.sequence_discriminator import SequenceDiscriminator
-from s2f_jax.models.sync_discriminator import SyncDiscriminator
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
-
-_LIMITS = {  # Of the numbers that a generator is made from; whole ones, unless they have a point.
-    "data": {
-        "height": (8, 8192),
-        "width": (8, 8192),
-        "audio_rate": (1000, 768_000),
-        "fps": (1, 1000),
-    },
-    "model": {
-        "window": (0.001, 10.0),
-        "id_features": (1, 1 << 16),
-        "context_features": (1, 1 << 16),
-        "noise_features": (0, 1 << 16),
-        "noise_std": (0.0, 1e3),
-        "width": (1, 1 << 12),
-        "audio_width": (1, 1 << 12),
-    },
-}
-_SWITCHES = ("copy_path", "recurrent", "skips")
-_DTYPES = ("float32", "bfloat16", "float64")
-
-
-def _check_fields(data: Mapping[str, Any], model: Mapping[str, Any]) -> None:
-    """Raises UserError for what is no number, or one that no generator can have: the config of a
-    run can hold anything."""
-    for section, fields in (("data", data), ("model", model)):
-        if not hasattr(fields, "keys"):
-            raise UserError(f"--config.{section}={reprlib.repr(fields)} is no section: restore it")
-        for name, (least, most) in _LIMITS[section].items():
-            value, kinds = fields[name], (int,) if isinstance(least, int) else (int, float)
-            number = isinstance(value, kinds) and not isinstance(value, bool)
-            if not number or not least <= value <= most:
-                raise UserError(
-                    f"--config.{section}.{name}={reprlib.repr(value)} is no number from {least} to"
-                    f" {most}{' without a point' if kinds == (int,) else ''}: give one"
-                )
-    for name, of in (*((name, (False, True)) for name in _SWITCHES), ("dtype", _DTYPES)):
-        value = model[name]
-        if not isinstance(value, type(of[0])) or value not in of:
-            raise UserError(
-                f"--config.model.{name}={reprlib.repr(value)} is not one of"
-                f" {', '.join(map(str, of))}: give one of them"
-            )
 
 
 def _check_sizes(data: Mapping[str, Any]) -> None:
@@ -67,32 +23,45 @@ def _check_sizes(data: Mapping[str, Any]) -> None:
     halvings = int(math.log2(max(height, width))) - 2
     if halvings < 2 or height % 2**halvings or width % 2**halvings:
         raise UserError(
-            f"--config.data.height={height} and --config.data.width={width} cannot be halved"
-            f" {halvings} times: give e.g. 128 and 96, or 64 and 48"
+            f"--config.data.height={height} and --config.data.width={width}: must be divisible by"
+            f" {2 ** max(halvings, 2)}, e.g. 128 and 96, or 64 and 48"
         )
     if (rate := data["audio_rate"]) % 1000:
         raise UserError(
-            f"--config.data.audio_rate={rate} is not a multiple of 1000: give 16000, 25000, 48000 or"
-            " 50000"
+            f"--config.data.audio_rate={rate}: must be a multiple of 1000, e.g. 16000, 25000, 48000"
+            " or 50000"
         )
 
 
 def check_form(data: Mapping[str, Any]) -> None:
-    """Raises UserError for sizes and rates of no shards here, which hold whole frames' samples.
+    """Refuses sizes and rates that no shards have, since these hold whole frames' samples.
 
     A generator in use has no need of that: its frames/s are its rate over its stride.
+
+    Args:
+      data: The config's section of that name.
+
+    Raises:
+      UserError: The audio rate is not a multiple of the frame rate, or as `generator` does.
     """
     _check_sizes(data)
     rate, fps = data["audio_rate"], data["fps"]
     if rate % fps:
         raise UserError(
-            f"--config.data.audio_rate={rate} is not a multiple of"
-            f" --config.data.fps={fps}: give 16000, 25000, 48000 or 50000"
+            f"--config.data.audio_rate={rate}: must be a multiple of --config.data.fps={fps}, e.g."
+            " 16000, 25000, 48000 or 50000"
         )
 
 
 def compute_type(name: str) -> Any:
-    """The type of that name; jax's 64-bit types are on with float64, and off without it."""
+    """Finds a compute type, and turns jax's 64-bit types on with float64 and off without it.
+
+    Args:
+      name: "float32", "bfloat16" or "float64".
+
+    Returns:
+      The type.
+    """
     dtype = jnp.dtype(name)
     # Slow: there to tell rounding from mistakes.
     jax.config.update("jax_enable_x64", bool(dtype == "float64"))
@@ -100,18 +69,26 @@ def compute_type(name: str) -> Any:
 
 
 def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
-    """From the config's sections of those names.
+    """Builds a generator from the config's sections of those names.
 
-    Raises UserError for sizes and rates that the networks cannot have.
+    Args:
+      data: Sizes in pixels, rates in Hz.
+      model: The generator's own fields.
+
+    Returns:
+      The module, without parameters.
+
+    Raises:
+      UserError: Sizes and rates that the networks cannot have.
     """
-    _check_fields(data, model)
+    schema.check_sections({"data": data, "model": model})
     _check_sizes(data)
     fps = data["fps"]
     window = round(1000 * model["window"])  # Milliseconds, the step of the first audio layer.
     if window < 1000 / fps or not math.isclose(window, 1000 * model["window"]):
         raise UserError(
-            f"--config.model.window={model['window']} is not a whole number of milliseconds that"
-            f" covers a frame, 1/{fps} s: give e.g. 0.16 or 0.2"
+            f"--config.model.window={model['window']}: must be a whole number of milliseconds that"
+            f" covers a frame, 1/{fps} s, e.g. 0.16 or 0.2"
         )
     return Generator(
         height=data["height"],
@@ -133,9 +110,16 @@ def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
 
 
 def face(model: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
-    """The field model.face: five points (x, y) of the aligned image, or none.
+    """Reads the field model.face.
 
-    Raises UserError for anything else.
+    Args:
+      model: The config's section of that name.
+
+    Returns:
+      Five points (x, y) in pixels of the aligned image, or none.
+
+    Raises:
+      UserError: It is anything else.
     """
     given = model["face"]
     try:
@@ -145,71 +129,89 @@ def face(model: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
     a_face = len(points) == 5 and np.isfinite(points).all() and np.ptp(points, axis=0).min() >= 1
     if len(points) and not a_face:
         raise UserError(
-            f"--config.model.face={given} is no face: give five points ((x,y),(x,y),...), in pixels,"
-            " or () for that of the shards"
+            f"--config.model.face={given}: must be five points ((x,y),(x,y),...) in pixels, or () for"
+            " those of the shards"
         )
     return tuple((float(x), float(y)) for x, y in points)
 
 
 def variables(generator_: Generator) -> Any:
-    """The shapes of a generator's parameters and statistics."""
+    """The shapes of a generator's parameters and statistics.
+
+    Args:
+      generator_: The module.
+
+    Returns:
+      {"params": ..., "batch_stats": ...} of ShapeDtypeStructs.
+    """
     g = generator_
     inputs = ((1, g.height, g.width_px, 3), (1, g.window), (1, 1, g.noise_features))
     shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs]
     return jax.eval_shape(g.init, jax.random.key(0), *shapes)
 
 
-def weights(loss: Mapping[str, Any]) -> dict[str, float]:
-    """The config's section of that name -> the weights of the generator's terms."""
-    return {
-        "reconstruction": loss["reconstruction"],
-        "frame_discriminator": loss["frame"],
-        "sequence_discriminator": loss["sequence"],
-        "sync_discriminator": loss["sync"],
-    }
+class Networks(NamedTuple):
+    """The networks that train together.
+
+    Attributes:
+      generator: Paper 2.1.
+      discriminators: Those whose term has a weight (paper 2.2), by the names of their parameters,
+        e.g. "frame_discriminator".
+    """
+
+    generator: Generator
+    discriminators: dict[str, Discriminator]
+
+    def by_name(self) -> dict[str, nn.Module]:
+        """All of them under the names that label their parameters and optimizers."""
+        return {"generator": self.generator, **self.discriminators}
 
 
 def build(
-    data: Mapping[str, Any], model: Mapping[str, Any], loss: Mapping[str, Any]
-) -> dict[str, nn.Module]:
-    """The generator, and the discriminators whose terms have a weight, to be trained.
+    data: Mapping[str, Any], model: Mapping[str, Any], discriminators: Mapping[str, Any]
+) -> Networks:
+    """Builds the networks to be trained.
 
-    Raises UserError like `generator`, and for rates that no shards have.
+    Args:
+      data: The config's section of that name.
+      model: Likewise.
+      discriminators: Likewise; one whose weight is 0 is not built.
+
+    Returns:
+      The generator and its discriminators, in the order of the registry.
+
+    Raises:
+      UserError: Sizes and rates that the networks or the shards cannot have, or a section of a
+        discriminator that does not exist.
     """
     check_form(data)
     generator_ = generator(data, model)
-    every = {
-        "generator": generator_,
-        "frame_discriminator": FrameDiscriminator(
-            model["frame_width"], model["frame_still"], generator_.dtype
-        ),
-        "sequence_discriminator": SequenceDiscriminator(
-            audio_rate=generator_.audio_rate,
-            stride=generator_.stride,
-            window=generator_.window,
-            features=model["sequence_features"],
-            width=model["sequence_width"],
-            audio_width=model["sequence_audio_width"],
-            fusion=model["sequence_fusion"],
-            audio=model["sequence_audio"],
-            dtype=generator_.dtype,
-        ),
-        "sync_discriminator": SyncDiscriminator(
-            audio_rate=generator_.audio_rate,
-            stride=generator_.stride,
-            window=generator_.window,
-            features=model["sync_features"],
-            width=model["sync_width"],
-            audio_width=model["sync_audio_width"],
-            dtype=generator_.dtype,
-        ),
+    if unknown := sorted(set(discriminators) - set(DISCRIMINATORS)):
+        raise UserError(
+            f"--config.discriminators.{unknown[0]}: must be one of {', '.join(DISCRIMINATORS)}"
+        )
+    built = {
+        network_name(name): of_name.from_config(discriminators[name], generator_)
+        for name, of_name in DISCRIMINATORS.items()
+        if name in discriminators and discriminators[name]["weight"]
     }
-    weight = weights(loss)
-    return {name: network for name, network in every.items() if weight.get(name, 1)}
+    return Networks(generator_, built)
 
 
 def sync_network(data: Mapping[str, Any], sizes: Mapping[str, Any], dtype: str) -> SyncNetwork:
-    """sizes: features, width and audio_width. Raises UserError like `generator`."""
+    """Builds a sync network.
+
+    Args:
+      data: The config's section of that name.
+      sizes: `features`, `width` and `audio_width`.
+      dtype: Of the compute.
+
+    Returns:
+      The module, without parameters.
+
+    Raises:
+      UserError: Sizes and rates that it cannot have.
+    """
     check_form(data)
     return SyncNetwork(
         audio_rate=data["audio_rate"],
@@ -221,6 +223,15 @@ def sync_network(data: Mapping[str, Any], sizes: Mapping[str, Any], dtype: str) 
 
 
 def sync_params(network: SyncNetwork, data: Mapping[str, Any], key: jax.Array) -> Any:
-    """Fresh parameters for faces of that size."""
+    """Initializes a sync network.
+
+    Args:
+      network: The module.
+      data: The config's section of that name, for the size of the faces.
+      key: For its parameters.
+
+    Returns:
+      The parameters.
+    """
     frames = jnp.zeros((1, FRAMES, data["height"], data["width"], 3))
     return network.init(key, frames, jnp.zeros((1, sound_window(network.audio_rate))))["params"]

@@ -1,36 +1,79 @@
 """Sequence discriminator (paper 2.2.2): do these frames move like life, and with this sound?"""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.context_encoder import AudioFrameEncoder, audio_windows
+from s2f_jax.models.discriminator import Discriminator, Sample
+from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import GRU, Dtype, ImageEncoder, conv_init
 
 
-class SequenceDiscriminator(nn.Module):
+class SequenceDiscriminator(Discriminator):
     """A CNN and a 2-layer GRU each for frames and sound, then a 2-layer classifier.
 
-    fusion 'last': the two last states side by side (as the paper's Fig. 3b reads); 'step': one GRU
-    over the codes side by side at every time step.
+    Attributes:
+      audio_rate: Hz; a multiple of 1000.
+      stride: Samples per video frame.
+      window: Samples of one audio frame.
+      features: Size of the codes and of the GRUs.
+      width: Feature maps of the first image layer; they double with each halving.
+      audio_width: Feature maps of the first audio layer; they double likewise.
+      fusion: "last": the last states of two GRUs side by side (as the paper's Fig. 3b reads); "step":
+        one GRU over both codes of each time step.
+      audio: Whether it hears the sound; False is an ablation.
+      dtype: Of the compute; parameters stay float32.
     """
 
     audio_rate: int
-    stride: int  # Samples a video frame.
-    window: int  # Samples of one audio frame.
+    stride: int
+    window: int
     features: int = 256
     width: int = 64
     audio_width: int = 16
     fusion: str = "last"
-    audio: bool = True  # It hears the sound too; without, an ablation.
+    audio: bool = True
     dtype: Dtype = jnp.float32
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
+        """As the base class has it."""
+        return cls(
+            audio_rate=generator.audio_rate,
+            stride=generator.stride,
+            window=generator.window,
+            features=section["features"],
+            width=section["width"],
+            audio_width=section["audio_width"],
+            fusion=section["fusion"],
+            audio=section["audio"],
+            dtype=generator.dtype,
+        )
+
+    def inputs(self, frames: jax.Array, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...]:
+        """All frames with all sound, and the mask."""
+        return frames, clips.audio, clips.mask
 
     @nn.compact
     def __call__(
         self, frames: jax.Array, audio: jax.Array, mask: jax.Array, train: bool
     ) -> jax.Array:
-        """frames [B, T, H, W, 3], audio [B, T * stride + window - stride], mask bool [B, T]
-        -> logit [B]. The last states are those of each clip's last real frame."""
+        """Judges whole clips.
+
+        Args:
+          frames: [B, T, H, W, 3] in [-1, 1].
+          audio: [B, T * stride + window - stride] in [-1, 1].
+          mask: bool [B, T]; the last states are those of each clip's last real frame.
+          train: Whether BatchNorm uses the batch's statistics.
+
+        Returns:
+          Logits [B].
+        """
         batch, time = mask.shape
         flat = mask.reshape(-1)
         image_cnn = ImageEncoder(self.features, self.width, False, 0.2, self.dtype, name="image")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from s2f_jax.runs.log import DISCRIMINATORS
+from s2f_jax.models.discriminators import SUFFIX
 
 WIDTH, HEIGHT = 360, 190  # Of a plot; a card is about as wide, so that its text has one size.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 8, 30  # Around the lines.
@@ -181,8 +181,10 @@ def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def _term(term: str) -> str:
     network, name = term.split("/", 1)
-    short, *_ = DISCRIMINATORS.get(network, (network.replace("_", " "),))
-    return f"{short}: {name.replace('_', ' ')}"
+    label = network.replace("_", " ")
+    if network.endswith(SUFFIX):
+        label = f"D_{network.removesuffix(SUFFIX)}"
+    return f"{label}: {name.replace('_', ' ')}"
 
 
 def _path(x: np.ndarray, y: np.ndarray) -> str:

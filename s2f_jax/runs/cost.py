@@ -59,7 +59,7 @@ def parameters(params: Mapping[str, Any]) -> dict[str, int]:
 
 def steps(task: Any) -> dict[str, bool]:
     """The kinds of steps a run makes -> whether all networks train in them."""
-    return {"train_l1": False, "train": True} if task.start else {"train": True}
+    return {"train_l1": False, "train": True} if task.adversarial_start_step else {"train": True}
 
 
 def dry_run(config: Config, trainer: Any) -> int:

@@ -20,13 +20,8 @@ from PIL import Image
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
 
 from data_pipelines.common import files
+from s2f_jax.models.discriminators import DISCRIMINATORS, network_name
 from s2f_jax.runs.early_stopping import EarlyStopping
-
-DISCRIMINATORS = {  # A short name, and the fields that set its pace and its weight.
-    "frame_discriminator": ("D_frame", "optim.frame_rate", "loss.frame"),
-    "sequence_discriminator": ("D_seq", "optim.sequence_rate", "loss.sequence"),
-    "sync_discriminator": ("D_sync", "optim.sync_rate", "loss.sync"),
-}
 
 
 def gif(frames: np.ndarray, fps: float) -> bytes:
@@ -78,7 +73,8 @@ class Watch:
     def event(self, values: Mapping[str, float]) -> list[str]:
         """The means of one more log event -> what to say; each spell is told once."""
         told = []
-        for name, (short, rate, weight) in DISCRIMINATORS.items():
+        for section in DISCRIMINATORS:
+            name = network_name(section)
             if f"{name}/loss" not in values:
                 continue
             real, fake = values[f"{name}/accuracy_real"], values[f"{name}/accuracy_fake"]
@@ -90,9 +86,9 @@ class Watch:
             if at and events == self.EVENTS:
                 faster, heavier = ("higher", "lower") if at == "chance" else ("lower", "higher")
                 told.append(
-                    f"{short} has been at {at} for {events} log events, so that the generator"
-                    f" learns little from it: consider a {faster} --config.{rate} or a {heavier}"
-                    f" --config.{weight} in another run"
+                    f"D_{section} has been at {at} for {events} log events, so that the generator"
+                    f" learns little from it: consider a {faster} --config.discriminators.{section}.rate or"
+                    f" a {heavier} --config.discriminators.{section}.weight in another run"
                 )
         return told
 

@@ -34,7 +34,7 @@ def read_config(workdir: epath.PathLike) -> Config:
         schema = config["schema"]
         if known := type(schema) is int and 1 <= schema <= SCHEMA:
             migrate(config)
-        fields_ = ml_collections.ConfigDict(config | {"schema": SCHEMA})
+        fields_ = ml_collections.ConfigDict(config)
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is damaged ({type(error).__name__}, {str(error)[:200]}): restore it, or give another"

@@ -11,17 +11,18 @@ from etils import epath
 
 from data_pipelines.loading import dataset, loader
 from data_pipelines.media import writer
-from s2f_jax import rngs, sharding, step
+from s2f_jax import rngs, sharding
 from s2f_jax.metrics import image
 from s2f_jax.models import pixels
+from s2f_jax.models.clip_batch import Batch, normalize
 from s2f_jax.models.generator import Generator
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
 
 
-def generate(variables: Any, batch: step.Batch, key: jax.Array, *, generator: Any) -> jax.Array:
+def generate(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> jax.Array:
     """What the model makes of a batch's stills and sound, uint8 [B, T, H, W, 3]."""
-    clips = step.normalize(batch)
+    clips = normalize(batch)
     frames = clips.mask.shape[1]
     noise = rngs.frame_noise(key, frames, generator.noise_features, generator.noise_std)
     noise = jnp.broadcast_to(noise, (clips.mask.shape[0], *noise.shape))
@@ -31,9 +32,7 @@ def generate(variables: Any, batch: step.Batch, key: jax.Array, *, generator: An
 METRICS = {"psnr": image.psnr, "ssim": image.ssim, "psnr_mouth": image.psnr_mouth}
 
 
-def score(
-    variables: Any, batch: step.Batch, key: jax.Array, *, generator: Any
-) -> dict[str, jax.Array]:
+def score(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> dict[str, jax.Array]:
     """-> each metric per clip, [B]."""
     generated = generate(variables, batch, key, generator=generator)
     scored = (generated, batch["frames"], batch["mask"])
@@ -67,7 +66,7 @@ class AnimateValidation:
     ) -> dict[str, float] | None:
         """The means over the clips, each process decoding its share; None if interrupted."""
         size, values = self._batch_size, {name: np.empty(self._count) for name in METRICS}
-        mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
+        mine = sharding.process_rows(size)
         self._lengths = self._lengths or [len(self._clips[i]) for i in range(self._count)]
         for indices in loader.by_length(self._lengths, size):
             if interrupted():

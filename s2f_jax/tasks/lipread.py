@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from etils import epath
+from typing_extensions import override
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
@@ -21,6 +22,7 @@ from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
 from s2f_jax.tasks import ctc
+from s2f_jax.tasks.task import Step, Task
 
 NAME = "lipreader"  # Of the network.
 _WARM_UP = 60  # Steps, over which the learning rate rises to its value.
@@ -72,7 +74,7 @@ def objective(
         batch["frames"].astype(float) / 255,
         batch["mask"],
         True,
-        rngs.per_example_keys(key, "dropout", batch["place"]),
+        rngs.per_example_keys(key, "dropout", batch["example_index"]),
         mutable=["batch_stats"],
     )
     of_clips = losses(logits, batch["mask"], batch["letters"])
@@ -147,7 +149,7 @@ class LipReadValidation:
     ) -> list[str] | None:
         """What is read in these clips; each process decodes its share of their pictures."""
         size, texts = self._size, {}
-        mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
+        mine = sharding.process_rows(size)
         for batch in loader.by_length([self._lengths[i] for i in chosen], size):
             if interrupted():
                 return None
@@ -184,12 +186,17 @@ def side_by_side(videos: Sequence[np.ndarray], frames: int) -> tuple[np.ndarray,
     return batch, np.arange(frames) < np.array([len(video) for video in videos])[:, None]
 
 
-class LipReadTask:
-    """A Task, as s2f_jax.tasks.task says."""
+class LipReadTask(Task):
+    """LipNet learns to read the mouths of a corpus.
+
+    Args:
+      config: Of a run.
+    """
+
+    whole_batch = "a lip reader"
 
     features = lipreading_examples.FEATURES
     watched = ("words_right", "letters_right")
-    start = 0
 
     def __init__(self, config: Config):
         if config.best_by not in self.watched:
@@ -209,7 +216,8 @@ class LipReadTask:
                 " convolutions; give (32,64,96), say"
             )
         self.config = config
-        self.networks = {NAME: network(config)}
+        self.network = network(config)
+        self.networks = {NAME: self.network}
         r = config.lipreader
         self.example = functools.partial(
             lipreading_examples.reading_example,
@@ -220,6 +228,7 @@ class LipReadTask:
             shift=r.shift,
         )
 
+    @override
     def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:
         o, rate = self.config.optim, self.config.lipreader.rate
         decayed = optim.epoch_decay(rate, steps_per_epoch, o.decay_after, o.decay)
@@ -229,34 +238,40 @@ class LipReadTask:
 
         return {NAME: schedule}
 
+    @override
     def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
         variables = initial(self.config, rngs.key(key, NAME))
         variables = jax.tree.map(lambda leaf: leaf.astype(float), variables)
         params, stats = ({NAME: variables[kind]} for kind in ("params", "batch_stats"))
         return TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params))
 
-    def step(self, tx: optax.GradientTransformation, begun: bool) -> Callable[..., Any]:
+    @override
+    def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
         return functools.partial(
             train_step,
-            network=self.networks[NAME],
+            network=self.network,
             tx=tx,
             clip_norm=self.config.lipreader.clip_norm,
         )
 
+    @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
         clips, frames, r = self.config.batch_size, self.config.clip_frames, self.config.lipreader
         return {
             "frames": jax.ShapeDtypeStruct((clips, frames, r.height, r.width, 3), np.uint8),
             "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
             "letters": jax.ShapeDtypeStruct((clips, r.letters), np.int32),
-            "place": jax.ShapeDtypeStruct((clips,), np.uint32),
+            "example_index": jax.ShapeDtypeStruct((clips,), np.uint32),
         }
 
+    @override
     def validation(self, clips: ClipDataset, key: jax.Array) -> LipReadValidation:
         return LipReadValidation(clips, self.config)
 
+    @override
     def progress(self, values: Mapping[str, float]) -> str:
         return f"CTC {values[f'{NAME}/ctc']:.2f} nats a clip"
 
+    @override
     def verdict(self, scores: Mapping[str, float]) -> str:
         return f"WER {1 - scores['words_right']:.3f}, CER {1 - scores['letters_right']:.3f}"

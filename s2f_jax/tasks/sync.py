@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from etils import epath
+from typing_extensions import override
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
@@ -21,6 +22,7 @@ from s2f_jax.models import networks
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
+from s2f_jax.tasks.task import Step, Task
 
 NAME = "sync_network"
 Batch = Mapping[str, jax.Array]
@@ -132,7 +134,7 @@ class SyncValidation:
         """Of each clip, sync.distances to its own sound, and to that of the one before it, of those
         of about its length; each process decodes its share of the pictures."""
         size, found, before = self._size, {}, None
-        mine = slice(*(size * (jax.process_index() + i) // jax.process_count() for i in (0, 1)))
+        mine = sharding.process_rows(size)
         for batch in loader.by_length(self._lengths, size):
             if interrupted():
                 return None
@@ -163,12 +165,17 @@ class SyncValidation:
         files.write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
-class SyncTask:
-    """A Task, as s2f_jax.tasks.task says."""
+class SyncTask(Task):
+    """A sync network learns which sound goes with which lips.
+
+    Args:
+      config: Of a run.
+    """
+
+    whole_batch = "the sync network"
 
     features = dataset.TRAINED_ON
     watched = ("windows_right",)
-    start = 0
 
     def __init__(self, config: Config):
         self.config = config
@@ -183,18 +190,22 @@ class SyncTask:
             augment=training_examples.Augmentation(**config.augment),
         )
 
+    @override
     def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:
         o, rate = self.config.optim, self.config.sync_network.rate
         return {NAME: optim.epoch_decay(rate, steps_per_epoch, o.decay_after, o.decay)}
 
+    @override
     def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
         params = networks.sync_params(self.network, self.config.data, rngs.key(key, NAME))
         params = {NAME: jax.tree.map(lambda leaf: leaf.astype(float), params)}
         return TrainState(jnp.zeros((), jnp.int32), params, {NAME: {}}, tx.init(params))
 
-    def step(self, tx: optax.GradientTransformation, begun: bool) -> Callable[..., Any]:
+    @override
+    def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
         return functools.partial(train_step, network=self.network, stride=self.stride, tx=tx)
 
+    @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
         clips, frames, data = self.config.batch_size, self.config.clip_frames, self.config.data
         samples = (frames - 1) * self.stride + self.window
@@ -202,16 +213,19 @@ class SyncTask:
             "frames": jax.ShapeDtypeStruct((clips, frames, data.height, data.width, 3), np.uint8),
             "audio": jax.ShapeDtypeStruct((clips, samples), np.int16),
             "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
-            "place": jax.ShapeDtypeStruct((clips,), np.uint32),
+            "example_index": jax.ShapeDtypeStruct((clips,), np.uint32),
         }
 
+    @override
     def validation(self, clips: ClipDataset, key: jax.Array) -> SyncValidation:
         return SyncValidation(clips, self.config, self.network)
 
+    @override
     def progress(self, values: Mapping[str, float]) -> str:
         loss, right = (values[f"{NAME}/{name}"] for name in ("loss", "windows_right"))
         return f"loss {loss:.3f}, {right:.0%} of the windows found"
 
+    @override
     def verdict(self, scores: Mapping[str, float]) -> str:
         return (
             f"offset found to a frame in {scores['clips_right']:.1%} of the clips and from"

@@ -1,23 +1,28 @@
-"""What a run trains, by its config's `task`: the loop of train.py is the same for all."""
+"""What the training loop asks of a task; a new one derives from `Task`.
 
+The loop of train.py is the same for all tasks: the config's field `task` says which one it runs.
+"""
+
+import abc
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import flax.linen as nn
 import jax
 import optax
 from etils import epath
 
-from data_pipelines.common.errors import UserError
 from data_pipelines.loading.dataset import ClipDataset
 from data_pipelines.loading.loader import Example
-from s2f_jax.config.schema import Config
 from s2f_jax.optim import Schedule
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
-from s2f_jax.tasks.animate import AnimateTask
-from s2f_jax.tasks.lipread import LipReadTask
-from s2f_jax.tasks.sync import SyncTask
+
+# (state, batch, key) -> new state, metrics, terms per clip [B].
+Step = Callable[
+    [TrainState, Mapping[str, jax.Array], jax.Array],
+    tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]],
+]
 
 
 class Validation(Protocol):
@@ -26,91 +31,126 @@ class Validation(Protocol):
     def scores(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:
-        """The means over the clips, the same on every process; None if interrupted."""
-        ...
+        """Scores a state.
 
-    def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
-        """What the networks make of `count` clips, for people, into <workdir>/samples/<step>."""
-        ...
+        Args:
+          state: As the training has it.
+          interrupted: Asked between batches, on all processes at the same points.
 
-
-class Task(Protocol):
-    """Networks, and what they learn from. Built from a config, with no data and no device."""
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """Their names label parameters and optimizers."""
-        ...
-
-    @property
-    def features(self) -> Collection[str]:
-        """Of the shards, that the examples are made from."""
-        ...
-
-    @property
-    def watched(self) -> Sequence[str]:
-        """Validation scores; a better (higher) one resets the patience."""
-        ...
-
-    @property
-    def start(self) -> int:
-        """The step from which all networks train; before it only the first."""
-        ...
-
-    @property
-    def example(self) -> Example:
-        """Makes a training example of a clip: arrays whose shapes are the same for every clip. It
-        goes to the loader's processes, and so refers to nothing of jax."""
-        ...
-
-    def schedules(self, steps_per_epoch: int) -> dict[str, Schedule]:
-        """The learning rate of each network over the training steps."""
-        ...
-
-    def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
-        """A fresh state. Pure."""
-        ...
-
-    def step(self, tx: optax.GradientTransformation, begun: bool) -> Callable[..., Any]:
-        """(state, batch, key) -> new state, metrics, terms per clip [B]. Pure.
-
-        begun: `start` is reached. A batch holds the examples' arrays with a leading axis, and
-        `place`, from which what is drawn at random for an example comes (see rngs.of_places).
+        Returns:
+          The means over the clips, the same on every process; None if interrupted.
         """
         ...
 
+    def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
+        """Writes what the networks make of some clips, for people, into <workdir>/samples/<step>.
+
+        Args:
+          state: As the training has it.
+          workdir: The run's folder.
+          count: Of clips; 0: none.
+          log: Takes videos for TensorBoard.
+        """
+        ...
+
+
+class Task(abc.ABC):
+    """Networks, and what they learn from. Built from a config, with no data and no device.
+
+    Attributes:
+      networks: By the names that label their parameters and optimizers.
+      features: Of the shards, that the examples are made from.
+      watched: Validation scores; a better (higher) one resets the patience.
+      adversarial_start_step: The step from which all networks train; before it only the first.
+      example: Makes a training example of a clip: arrays whose shapes are the same for every clip. It
+        goes to the loader's processes, and so refers to nothing of jax.
+      whole_batch: Why --config.accumulate has to be 1, as the subject of a sentence; empty: it has
+        not.
+    """
+
+    networks: Mapping[str, nn.Module]
+    features: Collection[str]
+    watched: Sequence[str]
+    adversarial_start_step: int = 0
+    example: Example
+    whole_batch: str = ""
+
+    @abc.abstractmethod
+    def schedules(self, steps_per_epoch: int) -> dict[str, Schedule]:
+        """Makes the learning rate of each network over the training steps.
+
+        Args:
+          steps_per_epoch: At least 1.
+
+        Returns:
+          A schedule for each network's name.
+        """
+
+    @abc.abstractmethod
+    def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
+        """Makes a fresh state. Pure.
+
+        Args:
+          tx: The optimizers.
+          key: For the parameters.
+
+        Returns:
+          The state before the first step.
+        """
+
+    @abc.abstractmethod
+    def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
+        """Makes the training step, a pure function.
+
+        A batch holds the examples' arrays with a leading axis, and `example_index`, from which what
+        is drawn at random for an example comes (see rngs.per_example_keys).
+
+        Args:
+          tx: The optimizers.
+          adversarial_phase: Whether adversarial_start_step is reached.
+
+        Returns:
+          (state, batch, key) -> new state, metrics, terms per clip [B].
+        """
+
+    @abc.abstractmethod
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """What `step` takes of a batch, over all processes."""
-        ...
+        """Describes what `step` takes of a batch.
 
-    def validation(self, clips: ClipDataset, key: jax.Array) -> Validation: ...
+        Returns:
+          The shape and type of each array, over all processes.
+        """
 
+    @abc.abstractmethod
+    def validation(self, clips: ClipDataset, key: jax.Array) -> Validation:
+        """Prepares the scoring after each epoch.
+
+        Args:
+          clips: The validation split.
+          key: For what is drawn; the same every time.
+
+        Returns:
+          What scores a state.
+        """
+
+    @abc.abstractmethod
     def progress(self, values: Mapping[str, float]) -> str:
-        """A log event's values in a few words."""
-        ...
+        """Tells a log event in a few words.
 
+        Args:
+          values: Its metrics.
+
+        Returns:
+          Part of a line.
+        """
+
+    @abc.abstractmethod
     def verdict(self, scores: Mapping[str, float]) -> str:
-        """Validation scores in a few words."""
-        ...
+        """Tells validation scores in a few words.
 
+        Args:
+          scores: As Validation.scores has them.
 
-TASKS: dict[str, Callable[[Config], Task]] = {
-    "animate": AnimateTask,
-    "lipread": LipReadTask,
-    "sync": SyncTask,
-}
-_WHOLE = {"lipread": "a lip reader", "sync": "the sync network"}  # Whose batch has no parts.
-
-
-def build(config: Config) -> Task:
-    """The task of a config; raises UserError for fields that it cannot have."""
-    if config.accumulate != 1 and config.task in _WHOLE:
-        raise UserError(
-            f"--config.accumulate={config.accumulate}: {_WHOLE[config.task]} takes its batch whole;"
-            " give 1, and a smaller --config.batch_size"
-        )
-    if config.task not in TASKS:
-        raise UserError(
-            f"--config.task={config.task} is not one of {', '.join(TASKS)}: give one of them"
-        )
-    return TASKS[config.task](config)
+        Returns:
+          Part of a line.
+        """

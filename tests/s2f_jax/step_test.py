@@ -12,6 +12,7 @@ from configs import base
 from s2f_jax import optim, rngs, step
 from s2f_jax.metrics import image
 from s2f_jax.models import pixels
+from s2f_jax.models.clip_batch import normalize
 from s2f_jax.models.networks import build
 from s2f_jax.tasks.animate import AnimateTask
 
@@ -20,20 +21,21 @@ WEIGHTS = {"reconstruction": 400.0, "frame_discriminator": 1.0, "sequence_discri
 FIELDS = {
     "weights": WEIGHTS,
     "reconstruction_top": 0.5,
-    "frames_per_clip": 1,
-    "moments_per_clip": 1,
 }
 
 
 def tiny_config(**model):
+    """model: fields of config.model; those of discriminators as frame={...}, sequence={...}."""
     config = base.get_config()
     config.data.height, config.data.width = 16, 12
     config.data.audio_rate = 1000
     config.model.window = 0.06
-    small = {"context_features": 8, "sequence_features": 8, "noise_features": 2, "id_features": 4}
-    widths = {name: 4 for name in ("width", "frame_width", "sequence_width")}
-    widths |= {"audio_width": 2, "sequence_audio_width": 2}
-    config.model.update(small | widths | model)
+    config.discriminators.frame.width = 4
+    config.discriminators.sequence.update(width=4, audio_width=2, features=8)
+    for name in config.discriminators:
+        config.discriminators[name].update(model.pop(name, {}))
+    small = {"context_features": 8, "noise_features": 2, "id_features": 4}
+    config.model.update(small | {"width": 4, "audio_width": 2} | model)
     return config
 
 
@@ -46,17 +48,20 @@ def batch_of(clips=2, frames=5, height=16, width=12, window=60, stride=40):
         "still": jnp.asarray(video[:, 0]),
         "audio": jnp.asarray(rng.integers(-9999, 9999, (clips, samples)), jnp.int16),
         "mask": jnp.ones((clips, frames), bool),
-        "place": jnp.arange(clips, dtype=jnp.uint32),
+        "example_index": jnp.arange(clips, dtype=jnp.uint32),
     }
 
 
 @functools.cache
-def set_up(rates=RATES, **model):
+def set_up(rates=RATES, widths=(4, 4), **model):
+    """widths: of the discriminators."""
+    frame, sequence = ({"width": width} for width in widths)
+    model |= {"frame": frame | {"frames_per_clip": 2}, "sequence": sequence}
     config = tiny_config(**model)
-    networks = build(config.data, config.model, config.loss)
+    networks = build(config.data, config.model, config.discriminators)
     schedules = {
         name: optim.epoch_decay(rate, 10, 20, 0.9)
-        for name, rate in zip(networks, rates, strict=True)
+        for name, rate in zip(networks.by_name(), rates, strict=True)
     }
     tx = optim.multi_adam(schedules, 0.5, 0.999)
     state = jax.jit(functools.partial(step.init, networks, tx))(jax.random.key(0))
@@ -72,8 +77,6 @@ def compiled(adversarial=True, accumulate=1, keep_activations="all", **fields):
         functools.partial(
             step_of,
             reconstruction_top=0.5,
-            frames_per_clip=2,
-            moments_per_clip=1,
             keep_activations=keep_activations,
             accumulate=accumulate,
             adversarial=adversarial,
@@ -97,7 +100,7 @@ def moved(before, after):
 def test_every_parameter_has_an_optimizer_and_moves():
     networks, _, state = set_up()
     after, metrics, _ = compiled()(state, batch_of(), jax.random.key(1))
-    for name in networks:
+    for name in networks.by_name():
         same = jax.tree.map(np.array_equal, state.params[name], after.params[name])
         assert not any(jax.tree.leaves(same)), name
         assert metrics[f"{name}/gradient_norm"] > 0
@@ -170,7 +173,7 @@ def test_each_optimizer_has_its_own_rate():
     """Adam's first update is its rate, whatever the gradient's size."""
     networks, _, state = set_up()
     after, _, _ = compiled()(state, batch_of(), jax.random.key(1))
-    for name, rate in zip(networks, RATES, strict=True):
+    for name, rate in zip(networks.by_name(), RATES, strict=True):
         changes = jax.tree.map(lambda a, b: jnp.abs(a - b), state.params[name], after.params[name])
         largest = max(float(leaf.max()) for leaf in jax.tree.leaves(changes))
         np.testing.assert_allclose(largest, rate, rtol=0.02)
@@ -258,7 +261,7 @@ def test_accumulated_gradients_are_the_mean_of_the_parts():
 
 def test_bfloat16_is_close_and_keeps_parameters_and_statistics_whole():
     """The same losses to its two to three digits, and gradients that point the same way."""
-    fields = {"width": 8, "frame_width": 8, "sequence_width": 8}
+    fields = {"width": 8, "widths": (8, 8)}
     _, _, state = set_up(**fields)
     (whole, exact, _), (after, metrics, terms) = (
         compiled(dtype=dtype, **fields)(state, batch_of(), jax.random.key(1))
@@ -360,8 +363,8 @@ def test_two_clips_can_be_overfitted():
     run = compiled(**fields)
     for i in range(1500):
         state, metrics, _ = run(state, batch, jax.random.key(i))
-    clips = step.normalize(batch)
-    generated, _ = networks["generator"].apply(
+    clips = normalize(batch)
+    generated, _ = networks.generator.apply(
         state.variables("generator"),
         clips.still,
         clips.audio,
@@ -378,20 +381,20 @@ def test_two_clips_can_be_overfitted():
 
 def test_a_discriminator_without_a_weight_does_not_exist():
     config = tiny_config()
-    assert list(build(config.data, config.model, config.loss)) == [
+    assert list(build(config.data, config.model, config.discriminators).by_name()) == [
         "generator", "frame_discriminator", "sequence_discriminator"
     ]  # fmt: skip
-    config.loss.frame = config.loss.sequence = 0.0
-    assert list(build(config.data, config.model, config.loss)) == ["generator"]
-    config.loss.sync = 1.0
-    assert list(build(config.data, config.model, config.loss)) == [
+    config.discriminators.frame.weight = config.discriminators.sequence.weight = 0.0
+    assert list(build(config.data, config.model, config.discriminators).by_name()) == ["generator"]
+    config.discriminators.sync.weight = 1.0
+    assert list(build(config.data, config.model, config.discriminators).by_name()) == [
         "generator", "sync_discriminator"
     ]  # fmt: skip
 
 
 def test_without_discriminators_every_step_is_of_l1():
     config = tiny_config()
-    config.loss.frame = config.loss.sequence = 0.0
+    config.discriminators.frame.weight = config.discriminators.sequence.weight = 0.0
     config.batch_size, config.clip_frames = 2, 5
     task = AnimateTask(config)
     tx = optim.multi_adam(task.schedules(10), 0.5, 0.999)

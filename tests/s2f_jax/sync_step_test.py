@@ -8,34 +8,39 @@ import numpy as np
 import pytest
 
 from s2f_jax import optim, step
+from s2f_jax.models.clip_batch import ClipBatch, normalize
+from s2f_jax.models.frame_discriminator import FrameDiscriminator
 from s2f_jax.models.networks import build
+from s2f_jax.models.sync_discriminator import SyncSample
 from tests.s2f_jax.step_test import batch_of, reached, tiny_config
 
-FRAMES = 24  # Room for moments that are 3 to 15 frames apart.
+NAME = "sync_discriminator"
+FRAMES = 24  # Room for windows that are 3 to 15 frames apart.
 WEIGHTS = {"reconstruction": 1.0, "sync_discriminator": 1.0}
 FIELDS = {
     "weights": WEIGHTS,
     "reconstruction_top": 0.5,
-    "frames_per_clip": 1,
-    "moments_per_clip": 3,
     "keep_activations": "all",
 }
 
 
 @functools.cache
 def set_up():
-    config = tiny_config(sync_width=4, sync_audio_width=2, sync_features=8)
-    config.loss.frame = config.loss.sequence = 0.0
-    config.loss.sync = 1.0
-    networks = build(config.data, config.model, config.loss)
-    tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks}, 0.5, 0.999)
+    config = tiny_config(sync={"width": 4, "audio_width": 2, "features": 8, "windows_per_clip": 3})
+    config.discriminators.frame.weight = config.discriminators.sequence.weight = 0.0
+    config.discriminators.sync.weight = 1.0
+    networks = build(config.data, config.model, config.discriminators)
+    tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks.by_name()}, 0.5, 0.999)
     return networks, tx, jax.jit(functools.partial(step.init, networks, tx))(jax.random.key(0))
 
 
 def test_it_exists_only_where_it_has_a_weight():
-    assert list(set_up()[0]) == ["generator", "sync_discriminator"]
+    assert list(set_up()[0].by_name()) == ["generator", "sync_discriminator"]
     config = tiny_config()
-    assert "sync_discriminator" not in build(config.data, config.model, config.loss)
+    assert (
+        "sync_discriminator"
+        not in build(config.data, config.model, config.discriminators).discriminators
+    )
 
 
 @functools.cache
@@ -116,44 +121,47 @@ def test_the_order_of_a_batch_is_no_matter():
 
 
 @functools.cache
-def picked(frames, lengths):
-    """The picks of 500 clips of each length."""
+def sampled(frames, lengths):
+    """What is drawn of 500 clips of each length, by the frame and the sync discriminator."""
     mask = np.arange(frames) < np.repeat(lengths, 500)[:, None]
-    batch = {"mask": jnp.asarray(mask), "place": jnp.arange(len(mask), dtype=jnp.uint32)}
-    drawn = jax.jit(lambda key: step.pick(key, batch, 2, 3))(jax.random.key(3))
-    return jax.tree.map(lambda x: np.asarray(x).reshape(len(lengths), -1), drawn)
+    none, index = jnp.zeros(()), jnp.arange(len(mask), dtype=jnp.uint32)
+    clips = ClipBatch(none, none, none, jnp.asarray(mask), index)
+    networks = FrameDiscriminator(frames_per_clip=2), set_up()[0].discriminators[NAME]
+    drawn = jax.jit(lambda key: tuple(each.sample(key, clips) for each in networks))
+    of_frame, of_sync = drawn(jax.random.key(3))
+    return jax.tree.map(lambda x: np.asarray(x).reshape(len(lengths), -1), (of_frame, *of_sync))
 
 
-def test_moments_have_five_frames_of_the_clip_and_others_are_apart_and_in_it_too():
-    drawn = picked(40, (40, 12))
-    for moments, others, length in zip(drawn.moments, drawn.others, (40, 12), strict=True):
-        assert set(moments) == set(range(2, length - 2))  # Each is drawn.
-        assert set(others) == set(range(2, length - 2))
-        apart = abs(moments - others)
+def test_windows_have_five_frames_of_the_clip_and_mismatched_ones_are_apart_and_in_it_too():
+    frames, *windows = sampled(40, (40, 12))
+    for centers, mismatched, length in zip(*windows, (40, 12), strict=True):
+        assert set(centers) == set(range(2, length - 2))  # Each is drawn.
+        assert set(mismatched) == set(range(2, length - 2))
+        apart = abs(centers - mismatched)
         assert (apart.min(), apart.max()) == (3, min(15, length - 5))
-    assert drawn.frames.min() == 0 and drawn.frames[1].max() == 11
+    assert frames.min() == 0 and frames[1].max() == 11
 
 
-def test_a_clip_too_short_for_others_gives_what_it_has():
-    drawn = picked(40, (7, 5, 3))
-    for moments, others in zip(drawn.moments[0], drawn.others[0], strict=True):
-        assert abs(others - moments) == max(moments - 2, 4 - moments)
-    assert set(drawn.moments[1]) == set(drawn.others[1]) == {2}
-    assert set(drawn.moments[2]) == {2}
+def test_a_clip_too_short_for_mismatched_windows_gives_what_it_has():
+    _, centers, mismatched = sampled(40, (7, 5, 3))
+    for center, other in zip(centers[0], mismatched[0], strict=True):
+        assert abs(other - center) == max(center - 2, 4 - center)
+    assert set(centers[1]) == set(mismatched[1]) == {2}
+    assert set(centers[2]) == {2}
 
 
-def test_it_is_shown_the_frames_of_a_moment_its_sound_and_sound_of_another_one():
+def test_it_is_shown_five_frames_their_sound_and_sound_of_another_window():
     batch = batch_of(frames=FRAMES)
     batch["mask"] = batch["mask"].at[1, 3:].set(False)
-    clips = step.normalize(batch)
-    middles, others = jnp.array([[2, 9], [2, 2]]), jnp.array([[14, 3], [0, 0]])
-    picks = step.Picks(middles, middles, others)
-    windows, audio, moments = step.INPUTS["sync_discriminator"](clips.frames, clips, picks)
+    clips = normalize(batch)
+    sample = SyncSample(jnp.array([[2, 9], [2, 2]]), jnp.array([[14, 3], [0, 0]]))
+    network = set_up()[0].discriminators[NAME]
+    windows, audio, centers = network.inputs(clips.frames, clips, sample)
     np.testing.assert_array_equal(windows[0, 1], clips.frames[0, 7:12])
     # Three frames of five: the last one stays.
     np.testing.assert_array_equal(windows[1, 0], clips.frames[1, np.array([0, 1, 2, 2, 2])])
     np.testing.assert_array_equal(audio, clips.audio)
-    np.testing.assert_array_equal(moments, middles)
-    same, _, wrong = step.MISMATCHED["sync_discriminator"](clips, picks)
+    np.testing.assert_array_equal(centers, sample.window_centers)
+    same, _, wrong = network.mismatched_inputs(clips, sample)
     np.testing.assert_array_equal(same, windows)
-    np.testing.assert_array_equal(wrong, others)
+    np.testing.assert_array_equal(wrong, sample.mismatched_centers)

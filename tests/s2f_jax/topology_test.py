@@ -20,10 +20,10 @@ SPLIT = "--config.split_state=True"
 # Large enough for some leaves to be split, and for the CPU's own forms of convolutions.
 WIDE = [
     "--config.model.width=32",
-    "--config.model.frame_width=8",
-    "--config.model.sequence_width=8",
-    "--config.loss.sync=1",
-    "--config.model.sync_width=8",
+    "--config.discriminators.frame.width=8",
+    "--config.discriminators.sequence.width=8",
+    "--config.discriminators.sync.weight=1",
+    "--config.discriminators.sync.width=8",
 ]
 # How many processes, devices of each, and flags.
 TOPOLOGIES = {

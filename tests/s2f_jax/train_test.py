@@ -283,7 +283,7 @@ def test_the_train_step_lowers_for_tpu_and_cuda_at_full_size():
         "still": jax.ShapeDtypeStruct((4, 128, 96, 3), np.uint8),
         "audio": jax.ShapeDtypeStruct((4, samples), np.int16),
         "mask": jax.ShapeDtypeStruct((4, 75), bool),
-        "place": jax.ShapeDtypeStruct((4,), np.uint32),
+        "example_index": jax.ShapeDtypeStruct((4,), np.uint32),
     }
     function = jax.jit(trainer.steps[True].__wrapped__)
     shapes = jax.eval_shape(lambda: trainer.fresh())

@@ -206,7 +206,7 @@ def by_place(count=3, processes=1, **options):
             process=process, processes=processes, workers=options.get("workers", 0),
         )  # fmt: skip
         for batch in take(iterator, count):
-            for row, place in enumerate(batch["place"].tolist()):
+            for row, place in enumerate(batch["example_index"].tolist()):
                 found[place] = {name: values[row] for name, values in batch.items()}
         iterator.close()
     return found
@@ -232,11 +232,13 @@ def test_a_corrupt_record_has_the_next_clip_as_its_stand_in(with_gaps, shards):
     found, whole = by_place(clips=clips, count=4), by_place(clips=opened(shards), count=4)
     assert len(found) == 16  # Every clip plain and mirrored.
     for place, example in found.items():
-        if example["asked"] == lost:
+        if example["requested_clip"] == lost:
             assert example["clip"] == (lost + 1) % 8
         else:  # The others know nothing of it.
             same([example], [whole[place]])
-    asked, used = (np.array([each[name] for each in found.values()]) for name in ("asked", "clip"))
+    asked, used = (
+        np.array([each[name] for each in found.values()]) for name in ("requested_clip", "clip")
+    )
     assert loader.corrupt_clips(asked, used, 8) == {lost}
 
 

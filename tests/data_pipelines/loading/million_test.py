@@ -40,8 +40,8 @@ far = next(iterator)
 sought = time.perf_counter()
 iterator.close()
 grown = process.memory_info().rss - before
-print(json.dumps([opened - start, sought - opened, grown, first["place"].tolist(),
-                  far["place"].tolist(), far["clip"].tolist()]))
+print(json.dumps([opened - start, sought - opened, grown, first["example_index"].tolist(),
+                  far["example_index"].tolist(), far["clip"].tolist()]))
 """
 
 

@@ -42,10 +42,14 @@ def test_each_variant_differs_from_its_config_in_its_own_fields():
             "name": 0
         }
 
-    assert differing("l1_only") == {"loss.frame": 0.0, "loss.sequence": 0.0, "name": 0}
+    assert differing("l1_only") == {
+        "discriminators.frame.weight": 0.0,
+        "discriminators.sequence.weight": 0.0,
+        "name": 0,
+    }
     assert differing("lambda_fourfold") == {"loss.reconstruction": 1600.0, "name": 0}
     assert differing("static_baseline") == {
-        "model.recurrent": False, "model.noise_features": 0, "loss.sequence": 0.0, "name": 0
+        "model.recurrent": False, "model.noise_features": 0, "discriminators.sequence.weight": 0.0, "name": 0
     }  # fmt: skip
 
 

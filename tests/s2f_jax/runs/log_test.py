@@ -43,9 +43,15 @@ def test_the_warning_names_the_fields_of_its_network():
     both = event(0.5, 0.5) | event(1.0, 1.0, "sequence_discriminator")
     frame, sequence = [watch.event(both) for _ in range(20)][-1]
     assert "D_frame has been at chance for 20 log events" in frame
-    assert "a higher --config.optim.frame_rate or a lower --config.loss.frame" in frame
-    assert "D_seq has been at certainty" in sequence
-    assert "a lower --config.optim.sequence_rate or a higher --config.loss.sequence" in sequence
+    assert (
+        "a higher --config.discriminators.frame.rate or a lower"
+        " --config.discriminators.frame.weight" in frame
+    )
+    assert "D_sequence has been at certainty" in sequence
+    assert (
+        "a lower --config.discriminators.sequence.rate or a higher"
+        " --config.discriminators.sequence.weight" in sequence
+    )
 
 
 def test_steps_without_discriminators_say_nothing():

@@ -18,9 +18,11 @@ from tests.logged import events
 from tests.tiny import get_config as tiny
 
 
-def trainer(**loss):
+def trainer(**weights):
+    """weights: of discriminators."""
     config = tiny()
-    config.loss.update(loss)
+    for name, weight in weights.items():
+        config.discriminators[name].weight = weight
     config.seed = 1  # Fresh networks are others than the source's.
     return train.Trainer(config, examples=8)
 
@@ -29,7 +31,7 @@ def trainer(**loss):
 def source(shards, tmp_path_factory):
     """A run with every network, of one epoch."""
     config = tiny()
-    config.max_epochs, config.sample_clips, config.loss.sync = 1, 0, 1.0
+    config.max_epochs, config.sample_clips, config.discriminators.sync.weight = 1, 0, 1.0
     workdir = tmp_path_factory.mktemp("run") / "source"
     assert train.train(config, str(workdir), shards) == 0
     return workdir

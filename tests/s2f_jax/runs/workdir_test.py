@@ -5,7 +5,7 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.config import read
-from s2f_jax.config.schema import SCHEMA, as_json
+from s2f_jax.config.schema import RENAMED, SCHEMA, as_json
 from s2f_jax.inference.animator import Animator
 from s2f_jax.runs.restore import find_checkpoint
 from s2f_jax.runs.workdir import open_workdir, read_config, write_config
@@ -60,11 +60,21 @@ def test_a_schema_that_nobody_knows_is_refused(run_folder, tmp_path, schema):
 
 
 def test_this_version_writes_the_newest_schema(config):
-    assert config.schema == SCHEMA == 2
+    assert config.schema == SCHEMA == 3
+
+
+def of_schema_2(config):
+    """As the version before wrote it: the discriminators' fields in three sections."""
+    config["schema"] = 2
+    for before, after in RENAMED.items():
+        (section, name), (_, discriminator, leaf) = before.split("."), after.split(".")
+        config[section][name] = config["discriminators"][discriminator][leaf]
+    del config["discriminators"]
 
 
 def of_schema_1(config):
     """As the first version wrote it: faces at the canonical place, one task without a field."""
+    of_schema_2(config)
     config["schema"] = 1
     del config["model"]["face"], config["task"]
 
@@ -81,6 +91,25 @@ def test_a_run_of_schema_1_is_this_version_s(run_folder, tmp_path, config, anima
         open_workdir(config, folder)
 
 
+def test_a_run_of_schema_2_is_this_version_s(run_folder, tmp_path, config):
+    folder = rewritten(run_folder, tmp_path, of_schema_2)
+    assert as_json(read_config(folder)) == as_json(config)
+    assert open_workdir(config, folder) == folder
+    config.discriminators.sequence.weight = 2.0
+    with pytest.raises(UserError, match=r"discriminators\.sequence\.weight: 1\.0 there, 2\.0 now"):
+        open_workdir(config, folder)
+
+
+def test_what_a_discriminator_without_weight_is_like_does_not_matter(run_folder, config):
+    """A section that is new, too: a run made before it goes on."""
+    config.discriminators.sync.width = 1
+    config.discriminators.new = {"weight": 0.0, "width": 3}
+    open_workdir(config, run_folder)
+    config.discriminators.sync.weight = 1.0
+    with pytest.raises(UserError, match=r"discriminators\.sync\.weight: None there"):
+        open_workdir(config, run_folder)
+
+
 def test_a_config_that_cannot_be_migrated_is_damaged(tmp_path):
     (tmp_path / "config.json").write_text('{"schema": 1}')
     with pytest.raises(UserError, match="is damaged .KeyError, 'model'.: restore it"):
@@ -95,7 +124,7 @@ def test_a_face_in_a_config_is_five_points(run_folder, tmp_path):
         config = json.loads((run_folder / "config.json").read_text())
         config["model"]["face"] = face
         (tmp_path / "config.json").write_text(json.dumps(config))
-        with pytest.raises(UserError, match=r"model\.face=.* is no face: give five points"):
+        with pytest.raises(UserError, match=r"model\.face=.*: must be five points"):
             Animator.load(folder)
 
 

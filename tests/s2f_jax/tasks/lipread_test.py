@@ -23,7 +23,7 @@ from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.checkpoint import Checkpoints
 from s2f_jax.runs.workdir import read_config
 from s2f_jax.state import TrainState
-from s2f_jax.tasks import ctc, lipread, task
+from s2f_jax.tasks import ctc, lipread, registry
 from tests.tiny import get_config as tiny
 
 
@@ -85,7 +85,7 @@ def test_a_step_takes_one_learning_rate_against_the_gradient_of_its_network():
         "frames": rng.integers(0, 256, (4, 75, 16, 24, 3)).astype(np.uint8),
         "mask": np.ones((4, 75), bool),
         "letters": spelled,
-        "place": np.arange(4, dtype=np.uint32),
+        "example_index": np.arange(4, dtype=np.uint32),
     }
     shapes = trainer.task.batch_shapes()
     assert {n: (x.shape, x.dtype) for n, x in batch.items()} == {
@@ -219,7 +219,7 @@ def test_what_is_no_reader_is_refused_with_a_sentence(run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"accumulate": 2}, "accumulate=2"),
+        ({"accumulate": 2}, "accumulate=2: must be 1"),
         ({"best_by": "psnr"}, "words_right or letters_right"),
         ({"lipreader.widths": (2, 2)}, "three convolutions"),
         ({"lipreader.height": 14}, "14 pixels"),
@@ -229,7 +229,7 @@ def test_fields_that_no_reader_can_have(change, said):
     config = get_config()
     config.update_from_flattened_dict(change)
     with pytest.raises(UserError, match=said):
-        task.build(config)
+        registry.build(config)
 
 
 @pytest.mark.slow
@@ -280,7 +280,9 @@ def test_a_trained_reader_reads_speech_and_not_a_frozen_mouth():
     step = functools.partial(lipread.train_step, network=network, tx=tx, clip_norm=20.0)
     step = jax.jit(step)
     for number in range(300):
-        batch = _drawn_speech(rng, 16) | {"place": np.arange(16, dtype=np.uint32) + 16 * number}
+        batch = _drawn_speech(rng, 16) | {
+            "example_index": np.arange(16, dtype=np.uint32) + 16 * number
+        }
         state, _, _ = step(state, batch, jax.random.key(0))
     unseen = _drawn_speech(np.random.default_rng(1), 32)
     said = [charset.decode(row[row >= 0]) for row in unseen["letters"]]

@@ -20,7 +20,7 @@ from s2f_jax.metrics.sync import MIN_FRAMES
 from s2f_jax.models import networks
 from s2f_jax.runs import workdir
 from s2f_jax.runs.checkpoint import Checkpoints
-from s2f_jax.tasks import task
+from s2f_jax.tasks import registry
 from s2f_jax.tasks.sync import NAME, SyncTask, train_step
 from s2f_jax.tasks.sync import losses as sync_losses
 from tests import drawn_shards
@@ -88,7 +88,7 @@ def batch_of(rng, clips, frames):
         "frames": video.astype(np.uint8),
         "audio": np.pad(20000 * audio, ((0, 0), (80, 80))).astype(np.int16),
         "mask": np.ones((clips, frames), bool),
-        "place": np.arange(clips, dtype=np.uint32),
+        "example_index": np.arange(clips, dtype=np.uint32),
     }
 
 
@@ -178,8 +178,8 @@ def test_only_short_validation_clips_are_refused(tmp_path):
 def test_a_batch_in_parts_is_refused():
     config = tiny_config()
     config.accumulate = 2
-    with pytest.raises(UserError, match="--config.accumulate=2: .* give 1"):
-        task.build(config)
+    with pytest.raises(UserError, match="--config.accumulate=2: must be 1"):
+        registry.build(config)
 
 
 def damaged(trained, tmp_path):
@@ -220,10 +220,10 @@ def test_a_generators_run_without_a_sync_discriminator_is_refused(run_folder):
 
 
 def test_the_towers_of_a_runs_own_discriminator_serve(tmp_path):
-    config = gan_config(sync_width=4, sync_audio_width=2, sync_features=8)
-    config.loss.sync = 1.0
-    networks_ = networks.build(config.data, config.model, config.loss)
-    tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks_}, 0.5, 0.999)
+    config = gan_config(sync={"width": 4, "audio_width": 2, "features": 8})
+    config.discriminators.sync.weight = 1.0
+    networks_ = networks.build(config.data, config.model, config.discriminators)
+    tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks_.by_name()}, 0.5, 0.999)
     state = jax.jit(functools.partial(step.init, networks_, tx))(jax.random.key(0))
     workdir.write_config(config, epath.Path(tmp_path))
     checkpoints = Checkpoints(tmp_path)
@@ -236,7 +236,7 @@ def test_the_towers_of_a_runs_own_discriminator_serve(tmp_path):
     video = rng.integers(0, 256, (5, 16, 12, 3), dtype=np.uint8)
     audio = rng.integers(-9999, 9999, 200).astype(np.int16)
     params = state.params["sync_discriminator"]
-    logit = networks_["sync_discriminator"].apply(
+    logit = networks_.discriminators["sync_discriminator"].apply(
         {"params": params},
         video[None, None] / np.float32(127.5) - 1,
         training_examples.cut_audio(audio, 0, 5, 60, 40)[None] / np.float32(32768),

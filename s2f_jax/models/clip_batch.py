@@ -1,0 +1,49 @@
+"""A batch of training clips as the networks take it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from s2f_jax.models import pixels
+
+Batch = Mapping[str, jax.Array]  # The loader's arrays by name, with a leading batch axis.
+
+
+class ClipBatch(NamedTuple):
+    """Training clips, normalized.
+
+    Attributes:
+      frames: [B, T, H, W, 3] in [-1, 1].
+      still: [B, H, W, 3] in [-1, 1].
+      audio: [B, T * stride + window - stride] in [-1, 1].
+      mask: bool [B, T]; True where there is a frame of the clip, False where there is padding.
+      example_index: uint32 [B]; the place of each example in the run, from which the keys of all
+        that is drawn for it are made.
+    """
+
+    frames: jax.Array
+    still: jax.Array
+    audio: jax.Array
+    mask: jax.Array
+    example_index: jax.Array
+
+
+def normalize(batch: Batch) -> ClipBatch:
+    """Converts the loader's integers to [-1, 1].
+
+    Args:
+      batch: `frames` uint8 [B, T, H, W, 3], `still` uint8 [B, H, W, 3], `audio` int16 [B, S], `mask`
+        bool [B, T], `example_index` uint32 [B], which may be absent where nothing is drawn.
+
+    Returns:
+      The same clips in floating point.
+    """
+    return ClipBatch(
+        frames=pixels.from_uint8(batch["frames"]),
+        still=pixels.from_uint8(batch["still"]),
+        audio=batch["audio"].astype(float) / 32768,
+        mask=batch["mask"],
+        example_index=batch.get("example_index", jnp.zeros(len(batch["mask"]), jnp.uint32)),
+    )
