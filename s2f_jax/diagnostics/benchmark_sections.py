@@ -68,7 +68,9 @@ class Workload:
     @property
     def generator(self) -> Generator:
         """The generator's module."""
-        return self.trainer.task.networks["generator"]
+        generator = self.trainer.task.networks["generator"]
+        assert isinstance(generator, Generator)
+        return generator
 
     @functools.cached_property
     def state(self) -> TrainState:
