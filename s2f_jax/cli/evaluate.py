@@ -51,9 +51,9 @@ def _compare(given: Given, rest: Sequence[str]) -> int:
 
 
 def _print_report(report: Any, folder: Any) -> None:
-    from s2f_jax.reports import scores
+    from s2f_jax.reports import formats
 
-    print(scores.markdown(report))
+    print(formats.markdown(report))
     print(f"{folder}/report.html")
 
 

@@ -23,7 +23,7 @@ from s2f_jax import sharding, train
 from s2f_jax.config.schema import Config
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.pictures import ImageScorer
-from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics.scoring import ClipPair
 from s2f_jax.metrics.throughput import landmark_throughput
 from s2f_jax.models import fused_generator
 from s2f_jax.models.clip_batch import normalize
@@ -266,7 +266,7 @@ def _measure_metrics(workload: Workload) -> Measurements:
     real = workload.batch["frames"]
     silence = np.zeros(0, np.int16)
     pairs = [
-        VideoPair(str(i), "", "", video, clip, workload.config.data.fps, silence, 0, aligned=True)
+        ClipPair(str(i), "", "", video, clip, workload.config.data.fps, silence, 0, aligned=True)
         for i, (video, clip) in enumerate(zip(np.roll(real, 1, axis=1), real, strict=True))
     ]
     scorer = ImageScorer()

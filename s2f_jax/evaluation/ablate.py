@@ -15,7 +15,7 @@ from etils import epath
 from data_pipelines.common.errors import STOPPED, UserError
 from s2f_jax.config import read, schema
 from s2f_jax.evaluation import evaluate, scorers
-from s2f_jax.reports import scores, table
+from s2f_jax.reports import formats, table
 from s2f_jax.reports.verdicts import BASELINE, MODEL
 from s2f_jax.tasks import registry
 
@@ -156,10 +156,12 @@ def ablate(
     report = table.write_table(
         output,
         {variant.name: variant.workdir / "evaluation" / split for variant in variants},
-        with_sequence=[name for name, of_run in configs.items() if of_run.discriminators.sequence.weight],
+        with_sequence=[
+            name for name, of_run in configs.items() if of_run.discriminators.sequence.weight
+        ],
         failed=failed,
     )
-    print(scores.markdown(report))
+    print(formats.markdown(report))
     print(f"{output}/report.html")
     return 1 if failed else 0
 

@@ -18,7 +18,7 @@ from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split, show_progress
 from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.inference.animator import Animator
-from s2f_jax.metrics.scoring import VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, missing_scores
 from s2f_jax.reports import figures
 from s2f_jax.reports.expressions import ExpressionCollector
 from s2f_jax.reports.figures import Generate
@@ -180,7 +180,7 @@ def evaluate(
                 videos = _generated(row, batch, other_sounds, generate, seed, batch_size)
             else:
                 videos = _real(row, batch)
-            pairs = [VideoPair.from_clip(*both) for both in zip(batch, videos, strict=True)]
+            pairs = [ClipPair.from_clip(*both) for both in zip(batch, videos, strict=True)]
             if row == "shuffled_audio" and len(clips) == 1:
                 reason = "there is no other clip whose sound to use"
                 scores = [missing_scores(metrics.metrics, reason)]

@@ -12,8 +12,9 @@ from data_pipelines.common.progress import Progress
 from data_pipelines.loading import dataset
 from data_pipelines.media import writer
 from s2f_jax.config.schema import Config
-from s2f_jax.metrics.scoring import Scores, VideoPair
-from s2f_jax.reports.scores import ClipScores, Sample, caption, file_name, write_report
+from s2f_jax.metrics.scoring import ClipPair, Scores
+from s2f_jax.reports.content import ClipScores, Sample
+from s2f_jax.reports.scores import caption, file_name, write_report
 from s2f_jax.runs.workdir import open_workdir
 
 Item = TypeVar("Item")
@@ -120,7 +121,7 @@ class ScoreCollector:
         )
 
     def add_sample(
-        self, index: int, pair: VideoPair, title: str, scores: Scores, metrics: Sequence[str]
+        self, index: int, pair: ClipPair, title: str, scores: Scores, metrics: Sequence[str]
     ) -> None:
         """Writes a sample video, generated beside real with sound, for the report's page.
 

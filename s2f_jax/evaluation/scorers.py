@@ -1,11 +1,10 @@
-"""The scorers of an evaluation: one factory for each kind of model or input that scorers need.
+"""The scorers of an evaluation, and what takes the place of one whose model is not available.
 
 A scorer that needs nothing but the two videos is a line of s2f_jax/metrics/registry.py; one that
-needs more is a factory here, in ANY_VIDEO or ALIGNED_VIDEO.
+needs a checkpoint is a line of CHECKPOINT_SCORERS, too.
 """
 
 import collections
-import dataclasses
 from collections.abc import Callable, Sequence
 
 from etils import epath
@@ -14,15 +13,15 @@ from data_pipelines import prepare
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset
 from s2f_jax.config.schema import Config
-from s2f_jax.evaluation import lip_reader
+from s2f_jax.evaluation.lip_reader import LipReader
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import registry
 from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FaceTracker
 from s2f_jax.metrics.identity import IdentityScorer
 from s2f_jax.metrics.landmarks import LandmarkScorer, resolves_mouth
-from s2f_jax.metrics.motion import MouthProbeScorer
-from s2f_jax.metrics.scoring import Scorer, Scores, VideoPair, merge_scores, missing_scores
+from s2f_jax.metrics.mouth_probe import MouthProbeScorer
+from s2f_jax.metrics.scoring import ClipPair, Scorer, Scores, merge_scores, missing_scores
 from s2f_jax.metrics.speech import SpeechScorer
 from s2f_jax.metrics.sync import SyncScorer
 
@@ -40,7 +39,7 @@ class UnavailableScorer(Scorer):
         self.metrics, self._reason = metrics, f"no {model}"
         self.conventions = {model.replace(" ", "_"): f"none: {error}"}
 
-    def score(self, pair: VideoPair) -> Scores:
+    def score(self, pair: ClipPair) -> Scores:
         """Returns the reason.
 
         Args:
@@ -79,7 +78,7 @@ class MetricSuite:
         """Those of all scorers, for the report; some count frames since `reset`."""
         return {key: text for scorer in self.scorers for key, text in scorer.conventions.items()}
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos in all metrics.
 
         Args:
@@ -102,73 +101,11 @@ class MetricSuite:
             self.face_tracker.close()
 
 
-@dataclasses.dataclass(frozen=True)
-class Resources:
-    """What factories make scorers from.
-
-    Attributes:
-      config: Whose models are used; None where videos are scored without a config.
-      face_tracker: Shared by all scorers.
-      own_videos: Whether the videos are of the config's corpus and size.
-      data_dir: Of the shards; None for the default.
-    """
-
-    config: Config | None
-    face_tracker: FaceTracker
-    own_videos: bool
-    data_dir: str | None = None
-
-
-Factory = Callable[[Resources], list[Scorer]]
-
-
-def _array_scorers(resources: Resources) -> list[Scorer]:
-    del resources
-    return registry.array_scorers()
-
-
-def _landmark_scorers(resources: Resources) -> list[Scorer]:
-    """Landmarks, and the mouth by landmarks or, where they are too coarse, by a probe."""
-    config, tracker = resources.config, resources.face_tracker
-    if config is None or not resources.own_videos:
-        return [LandmarkScorer(tracker, mouth=True)]
-    mouth = not tracker.problem and resolves_mouth(config.data.height, config.data.width)
-    scorers: list[Scorer] = [LandmarkScorer(tracker, mouth=mouth)]
-    if not mouth:
-        scorers.append(MouthProbeScorer(_train_clips(config, resources.data_dir)))
-    return scorers
-
-
-def _identity_scorers(resources: Resources) -> list[Scorer]:
-    options = resources.config.embedder if resources.config else {}
-    try:
-        return [IdentityScorer(Embedder.load(**options), resources.face_tracker)]
-    except UserError as error:
-        print(f"ACD is not measured: {error}")
-        return [UnavailableScorer(IdentityScorer.metrics, "face embedder", error)]
-
-
-def _lip_reader_scorers(resources: Resources) -> list[Scorer]:
-    return _checkpoint_scorers(
-        resources.config and resources.config.readers.lips,
-        SpeechScorer.metrics,
-        "lip reader",
-        lambda path: SpeechScorer(lip_reader.LipReader.load(path)),
-    )
-
-
-def _sync_scorers(resources: Resources) -> list[Scorer]:
-    return _checkpoint_scorers(
-        resources.config and resources.config.readers.sync,
-        SyncScorer.metrics,
-        "sync network",
-        load_sync_scorer,
-    )
-
-
-# In the order of the report's conventions.
-ANY_VIDEO: tuple[Factory, ...] = (_array_scorers, _landmark_scorers, _identity_scorers)
-ALIGNED_VIDEO: tuple[Factory, ...] = (_lip_reader_scorers, _sync_scorers)
+# Field of config.readers -> its metrics, what it is called, and what makes its scorer.
+CHECKPOINT_SCORERS: dict[str, tuple[tuple[str, ...], str, Callable[[str], Scorer]]] = {
+    "lips": (SpeechScorer.metrics, "lip reader", lambda p: SpeechScorer(LipReader.load(p))),
+    "sync": (SyncScorer.metrics, "sync network", load_sync_scorer),
+}
 
 
 def run_metrics(
@@ -185,8 +122,8 @@ def run_metrics(
       All scorers that the config names. One whose model is not available says so.
     """
     tracker = FaceTracker(cache_dir=face_cache)
-    resources = Resources(config, tracker, own_videos=True, data_dir=data_dir)
-    return MetricSuite(_make(ANY_VIDEO + ALIGNED_VIDEO, resources), tracker)
+    scorers = _scorers_of_any_size(config, tracker, _landmark_scorers(config, tracker, data_dir))
+    return MetricSuite([*scorers, *_checkpoint_scorers(config)], tracker)
 
 
 def video_metrics(config: Config | None) -> tuple[MetricSuite, MetricSuite]:
@@ -199,33 +136,46 @@ def video_metrics(config: Config | None) -> tuple[MetricSuite, MetricSuite]:
       The scorers of videos as they are, and those of videos aligned to the config's size.
     """
     tracker = FaceTracker()
-    resources = Resources(config, tracker, own_videos=False)
-    return (
-        MetricSuite(_make(ANY_VIDEO, resources), tracker),
-        MetricSuite(_make(ALIGNED_VIDEO, resources)),
-    )
+    scorers = _scorers_of_any_size(config, tracker, [LandmarkScorer(tracker, mouth=True)])
+    return MetricSuite(scorers, tracker), MetricSuite(_checkpoint_scorers(config) if config else [])
 
 
-def _make(factories: Sequence[Factory], resources: Resources) -> list[Scorer]:
-    return [scorer for factory in factories for scorer in factory(resources)]
-
-
-def _checkpoint_scorers(
-    path: str | None, metrics: tuple[str, ...], model: str, load: Callable[[str], Scorer]
+def _scorers_of_any_size(
+    config: Config | None, tracker: FaceTracker, landmark_scorers: Sequence[Scorer]
 ) -> list[Scorer]:
-    """The scorer of a checkpoint; none where the config names no checkpoint."""
-    if not path:
-        return []
-    try:
-        return [load(path)]
-    except UserError as error:
-        print(f"{', '.join(metrics)} are not measured, there is no {model}: {error}")
-        return [UnavailableScorer(metrics, model, error)]
+    """Scorers that take videos as they are, in the order of the report's conventions."""
+    return [*registry.array_scorers(), *landmark_scorers, _identity_scorer(config, tracker)]
 
 
-def _train_clips(config: Config, data_dir: str | None) -> Sequence[dataset.DatasetClip]:
+def _landmark_scorers(config: Config, tracker: FaceTracker, data_dir: str | None) -> list[Scorer]:
+    """Landmarks, and the mouth by landmarks or, where they are too coarse, by a probe."""
+    if not tracker.problem and resolves_mouth(config.data.height, config.data.width):
+        return [LandmarkScorer(tracker, mouth=True)]
+    clips: Sequence[dataset.DatasetClip] = []
     try:
-        return dataset.open_dataset(config.data, "train", prepare.data_dir(config.data, data_dir))
+        shards = prepare.data_dir(config.data, data_dir)
+        clips = dataset.open_dataset(config.data, "train", shards)
     except UserError as error:
         print(f"the mouth's opening is not measured: {error}")
-        return []
+    return [LandmarkScorer(tracker, mouth=False), MouthProbeScorer(clips)]
+
+
+def _identity_scorer(config: Config | None, tracker: FaceTracker) -> Scorer:
+    try:
+        return IdentityScorer(Embedder.load(**(config.embedder if config else {})), tracker)
+    except UserError as error:
+        print(f"ACD is not measured: {error}")
+        return UnavailableScorer(IdentityScorer.metrics, "face embedder", error)
+
+
+def _checkpoint_scorers(config: Config) -> list[Scorer]:
+    """Scorers of the checkpoints that a config names, for aligned videos of its size."""
+    scorers: list[Scorer] = []
+    for field, (metrics, model, load) in CHECKPOINT_SCORERS.items():
+        if path := config.readers[field]:
+            try:
+                scorers.append(load(path))
+            except UserError as error:
+                print(f"{', '.join(metrics)} are not measured, there is no {model}: {error}")
+                scorers.append(UnavailableScorer(metrics, model, error))
+    return scorers

@@ -15,7 +15,7 @@ from s2f_jax.evaluation.evaluate import shuffled_partners
 from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import sync
-from s2f_jax.metrics.scoring import Score, Scores, VideoPair
+from s2f_jax.metrics.scoring import ClipPair, Score, Scores
 from s2f_jax.metrics.sync import SyncScorer
 
 SHIFTS = tuple(range(-5, 6))  # Frames.
@@ -80,7 +80,7 @@ def evaluate(
         clip = clips[i]
         other = sound.fit_length(clips[partners[i]].audio, len(clip.audio))
         for row, audio in (("ground_truth", clip.audio), ("shuffled_audio", other)):
-            scores = scorer.score(VideoPair.from_clip(clip, clip.frames, audio))
+            scores = scorer.score(ClipPair.from_clip(clip, clip.frames, audio))
             values = {**scores.values, **_offset_shares(scores)}
             if row == "ground_truth":
                 values["shift_found"] = _share_of_shifts_found(scorer, clip, scores)

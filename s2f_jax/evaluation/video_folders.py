@@ -20,7 +20,7 @@ from s2f_jax.evaluation.evaluate import PIXEL_CONVENTION
 from s2f_jax.evaluation.score_collector import ScoreCollector, batched, show_progress
 from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.metrics.faces_in_videos import FaceTrack
-from s2f_jax.metrics.scoring import Scores, VideoPair, merge_scores, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Scores, merge_scores, missing_scores
 
 _SAMPLES = 8  # Videos shown on the report's page.
 _BATCH_SIZE = 8  # Videos: what is scored at once, and held in memory.
@@ -64,10 +64,10 @@ def compare_folders(
         for batch in show_progress(
             batched(list(enumerate(names)), _BATCH_SIZE), len(names), "video"
         ):
-            pairs: dict[int, VideoPair] = {}
+            pairs: dict[int, ClipPair] = {}
             for i, name in batch:
                 pair = _read_pair(name, videos.get(name), references.get(name), aligned)
-                if isinstance(pair, VideoPair):
+                if isinstance(pair, ClipPair):
                     pairs[i] = pair
                 else:
                     reason = missing_scores(metrics.metrics + aligned_metrics.metrics, pair)
@@ -93,7 +93,7 @@ def compare_folders(
 
 
 def _score(
-    pairs: Sequence[VideoPair],
+    pairs: Sequence[ClipPair],
     metrics: MetricSuite,
     aligned_metrics: MetricSuite,
     config: Config | None,
@@ -108,17 +108,17 @@ def _score(
     # Cached: `metrics` has just tracked the same videos.
     tracks = iter(metrics.face_tracker(unaligned, [True] * len(unaligned)))
     fitted = [pair if pair.aligned else _align(pair, next(tracks), size) for pair in pairs]
-    further = iter(aligned_metrics([pair for pair in fitted if isinstance(pair, VideoPair)]))
+    further = iter(aligned_metrics([pair for pair in fitted if isinstance(pair, ClipPair)]))
     missing = aligned_metrics.metrics
     return [
         merge_scores(
-            [of_pair, next(further) if isinstance(fit, VideoPair) else missing_scores(missing, fit)]
+            [of_pair, next(further) if isinstance(fit, ClipPair) else missing_scores(missing, fit)]
         )
         for fit, of_pair in zip(fitted, scores, strict=True)
     ]
 
 
-def _align(pair: VideoPair, track: FaceTrack | str, size: tuple[int, int]) -> VideoPair | str:
+def _align(pair: ClipPair, track: FaceTrack | str, size: tuple[int, int]) -> ClipPair | str:
     """Returns the video with its face aligned as in the shards, or the reason why there is none."""
     if isinstance(track, str):
         return track
@@ -135,7 +135,7 @@ def _align(pair: VideoPair, track: FaceTrack | str, size: tuple[int, int]) -> Vi
 
 def _read_pair(
     name: str, video: epath.Path | None, reference: epath.Path | None, aligned: bool
-) -> VideoPair | str:
+) -> ClipPair | str:
     """Returns the two videos, or the reason why they cannot be compared."""
     if video is None or reference is None:
         folder = "among the videos" if video is None else "in the reference"
@@ -156,7 +156,7 @@ def _read_pair(
     sound, rate = real.audio, real.audio_rate or 16000
     if sound.size:
         sound = fit_length(sound, round(len(real.frames) * rate / real.fps))
-    return VideoPair(
+    return ClipPair(
         name=name,
         speaker="",
         transcript=_transcript(name, reference),

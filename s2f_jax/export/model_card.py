@@ -107,7 +107,7 @@ def _front(
 def _result(report: Mapping[str, Any]) -> dict[str, Any]:
     """Of one split, as the hub's model-index has it."""
     metrics = [
-        {"type": metric, "name": labels.metric_info(metric).label, "value": cell["mean"]}
+        {"type": metric, "name": labels.metric_info(metric).title, "value": cell["mean"]}
         for metric, cell in report["model"].items()
         if cell["clips"] and cell["mean"] is not None
     ]

@@ -8,8 +8,10 @@ the frame before are not searched again.
 import dataclasses
 import hashlib
 import io
+import itertools
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +33,8 @@ _SHORTER_SIDE = 256
 _FRAMES_PER_TASK = 100  # Loading the model for a task takes as long as searching two frames.
 _MIN_SHARE = 0.8  # Of the frames must show the face: a gap hides blinks.
 _MAX_REMEMBERED = 512  # Videos in memory, 41 kB each for 75 frames.
+
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,27 +113,20 @@ class FaceTracker:
     def _search(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Landmarks [T_i, 68, 2] of the followed face of each video, NaN where it is not seen."""
         is_new = [_differs_from_previous(video) for video in videos]
-        pieces = [
-            (i, piece)
-            for i, new in enumerate(is_new)
+        tasks = [
+            video[piece]
+            for video, new in zip(videos, is_new, strict=True)
             for piece in np.split(
                 np.flatnonzero(new), range(_FRAMES_PER_TASK, new.sum(), _FRAMES_PER_TASK)
             )
         ]
-        piece_faces: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in pieces]
-        tasks = [videos[i][piece] for i, piece in pieces]
-        for number, result in self._pool.each(detect_faces, tasks):
-            if isinstance(result, Exception):
-                raise result
-            piece_faces[number] = result
-        video_faces: list[list[list[face_landmarks.DetectedFace]]] = [[] for _ in videos]
-        for (i, _), faces in zip(pieces, piece_faces, strict=True):
-            video_faces[i] += faces
-        # A repeated frame has the faces of the last new one before it.
-        return [
-            _follow([faces[n] for n in np.cumsum(new) - 1])
-            for faces, new in zip(video_faces, is_new, strict=True)
-        ]
+        frame_faces = itertools.chain.from_iterable(map_frames(self._pool, detect_faces, tasks))
+        landmarks = []
+        for new in is_new:
+            faces = list(itertools.islice(frame_faces, new.sum()))
+            # A repeated frame has the faces of the last new one before it.
+            landmarks.append(_follow([faces[n] for n in np.cumsum(new) - 1]))
+        return landmarks
 
     def _content_key(self, video: np.ndarray) -> str:
         """Digest of all that the landmarks depend on."""
@@ -158,6 +155,31 @@ class FaceTracker:
             buffer = io.BytesIO()
             np.savez(buffer, landmarks=landmarks)
             files.write_atomically(self._cache_dir / f"{key}.npz", buffer.getvalue())
+
+
+def map_frames(
+    pool: processes.WorkerPool,
+    function: Callable[[np.ndarray], Result],
+    tasks: Sequence[np.ndarray],
+) -> list[Result]:
+    """Maps a function over groups of frames in worker processes.
+
+    Args:
+      pool: The processes.
+      function: Of module level.
+      tasks: uint8 [T_i, H_i, W_i, 3] each.
+
+    Returns:
+      The results, in the order of the tasks.
+
+    Raises:
+      Exception: What the function raised, for the first such result.
+    """
+    results = dict(pool.each(function, tasks))
+    for result in results.values():
+        if isinstance(result, Exception):
+            raise result
+    return [results[i] for i in range(len(tasks))]
 
 
 def detect_faces(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:
@@ -223,9 +245,7 @@ def _track(landmarks: np.ndarray) -> FaceTrack | str:
     present = np.isfinite(landmarks[:, 0, 0])
     if present.mean() < _MIN_SHARE:
         return TOO_FEW
-    times = np.arange(len(present))
-    filled = np.empty_like(landmarks)
-    for point in np.ndindex(landmarks.shape[1:]):
-        path = landmarks[(slice(None), *point)]
-        filled[(slice(None), *point)] = np.interp(times, times[present], path[present])
+    times, paths = np.arange(len(present)), landmarks.reshape(len(present), -1).T
+    filled = np.stack([np.interp(times, times[present], path[present]) for path in paths], axis=1)
+    filled = filled.reshape(landmarks.shape).astype(landmarks.dtype)
     return FaceTrack(filled, int((~present).sum()))

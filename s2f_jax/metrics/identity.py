@@ -12,19 +12,12 @@ import numpy as np
 
 from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FaceTracker
-from s2f_jax.metrics.scoring import Metric, Scorer, Scores, VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Metric, Scorer, Scores, missing_scores
 
 METRICS = (
-    Metric(
-        "acd_l2",
-        "ACD",
-        "distance of the face embeddings of frame and still",
-        "lower",
-        3,
-        group="identity",
-    ),
-    Metric("acd_mse", "ACD squared", "its square, per dimension", "lower", 6, group="identity"),
-    Metric("acd_cos", "ACD cosine", "the same as 1 - cosine", "lower", 3, group="identity"),
+    Metric("acd_l2", "ACD", "distance of frame and still embeddings", "lower", 3, "", "identity"),
+    Metric("acd_mse", "ACD squared", "its square, per dimension", "lower", 6, "", "identity"),
+    Metric("acd_cos", "ACD cosine", "the same as 1 - cosine", "lower", 3, "", "identity"),
 )
 NO_VECTOR = "the embedder gives no vector"
 
@@ -51,7 +44,7 @@ class IdentityScorer(Scorer):
             "acd": f"vectors of length 1 by {embedder.name}; each frame's against the real frame 0's"
         }
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos of any sizes and lengths.
 
         Args:
@@ -65,7 +58,7 @@ class IdentityScorer(Scorer):
             for pair, points in zip(pairs, self._face_points(pairs), strict=True)
         ]
 
-    def _score_at(self, pair: VideoPair, points: np.ndarray | str) -> Scores:
+    def _score_at(self, pair: ClipPair, points: np.ndarray | str) -> Scores:
         """Scores a pair by the faces at `points` [1 + T, 5, 2], of the still and of each frame."""
         if isinstance(points, str):
             return missing_scores(self.metrics, points)
@@ -90,25 +83,22 @@ class IdentityScorer(Scorer):
             }
         )
 
-    def _face_points(self, pairs: Sequence[VideoPair]) -> list[np.ndarray | str]:
+    def _face_points(self, pairs: Sequence[ClipPair]) -> list[np.ndarray | str]:
         """Five points in the still and in each frame [1 + T, 5, 2] of each pair, or the reason."""
         videos = [x for pair in pairs if not pair.aligned for x in (pair.real, pair.video)]
         tracks = iter(self._track_faces(videos, [True] * len(videos)) if videos else ())
-        points: list[np.ndarray | str] = []
-        for pair in pairs:
+
+        def points(pair: ClipPair) -> np.ndarray | str:
             if pair.aligned:
-                still = _aligned_points(pair)
-                points.append(np.broadcast_to(still, (1 + len(pair.video), 5, 2)))
-                continue
+                return np.broadcast_to(_aligned_points(pair), (1 + len(pair.video), 5, 2))
             real, video = next(tracks), next(tracks)
             if isinstance(real, str):
-                points.append(real)
-            elif isinstance(video, str):
-                points.append(video)
-            else:
-                landmarks = np.concatenate([real.landmarks[:1], video.landmarks])
-                points.append(five_points(landmarks))
-        return points
+                return real
+            if isinstance(video, str):
+                return video
+            return five_points(np.concatenate([real.landmarks[:1], video.landmarks]))
+
+        return [points(pair) for pair in pairs]
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
@@ -124,7 +114,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([*eyes, *(landmarks[:, i] for i in (30, 48, 54))], axis=1)
 
 
-def _aligned_points(pair: VideoPair) -> np.ndarray:
+def _aligned_points(pair: ClipPair) -> np.ndarray:
     """Five points [5, 2] by the still's landmarks where they are known, else of a mean face."""
     if pair.landmarks is not None and np.isfinite(pair.landmarks[0]).all():
         return five_points(pair.landmarks[:1])[0]

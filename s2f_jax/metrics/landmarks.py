@@ -8,27 +8,17 @@ from data_pipelines.faces import alignment
 from data_pipelines.faces.measures import eye_aspect_ratio, mouth_opening
 from s2f_jax.metrics import blinks, motion
 from s2f_jax.metrics.faces_in_videos import FaceTrack, FaceTracker
-from s2f_jax.metrics.scoring import Metric, Score, Scorer, Scores, VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores, missing_scores
 
+_GROUP = "blinks and jitter"
 METRICS = (
-    Metric("lmd", "LMD", "landmark distance of the mouth", "lower", 2, "px", group="images"),
+    Metric("lmd", "LMD", "landmark distance of the mouth", "lower", 2, "px", "images"),
     Metric(
-        "blinks_per_s",
-        "Blinks",
-        "people blink 0.28 to 0.43 times a second",
-        unit="/s",
-        group="blinks and jitter",
+        "blinks_per_s", "Blinks", "people blink 0.28 to 0.43 times a second", "", 2, "/s", _GROUP
     ),
-    Metric("blink_s", "Blink duration", "mean duration", unit="s", group="blinks and jitter"),
+    Metric("blink_s", "Blink duration", "mean duration", "", 2, "s", _GROUP),
     *motion.METRICS,
-    Metric(
-        "jitter",
-        "Jitter",
-        "of the landmarks, generated / real",
-        "one",
-        anchors=(1,),
-        group="blinks and jitter",
-    ),
+    Metric("jitter", "Jitter", "of the landmarks, generated / real", "one", 2, "", _GROUP, (1,)),
 )
 TOO_SMALL = "the face is too small for its landmarks"
 NO_BLINK = "no blink"
@@ -46,7 +36,7 @@ _MIN_EYE_DISTANCE_FOR_MOUTH = 24.0
 def resolves_mouth(height: int, width: int) -> bool:
     """Tells whether landmarks read the mouths of aligned faces of this size.
 
-    If not, motion.MouthProbe reads them better.
+    If not, mouth_probe.MouthProbe reads them better.
 
     Args:
       height: Pixels of the image.
@@ -75,28 +65,24 @@ class LandmarkScorer(Scorer):
         mouth_metrics = motion.MOUTH_METRICS if mouth else ()
         self.metrics = ("lmd", "jitter", "blinks_per_s", "blink_s", *mouth_metrics)
         self._track_faces, self._mouth = track_faces, mouth
-        self.reset()
-
-    @property
-    def conventions(self) -> dict[str, str]:
-        """How was measured, and in how many frames since `reset` no face was found."""
-        entries = {
+        self.conventions = {
             "landmarks": "MediaPipe's Face Landmarker, frame by frame",
             "lmd": "mouth's 20 landmarks, real's mean moved onto the generated's in every frame",
             "jitter": "third difference of the 68 landmarks, in the mean",
             "blinks": "the eye aspect ratio falls by 0.072 in 40 ms; from maximum to maximum; the"
             " length of those that the clip's end does not cut off",
         }
-        if self._mouth:
-            entries["mouth_opening"] = "inner lips over the distance of the eyes, by landmarks"
-        count = f"{self._missing} of {self._frames} frames of the videos, interpolated"
-        return entries | {"faces_unseen": self._track_faces.problem or count}
+        if mouth:
+            method = "inner lips over the distance of the eyes, by landmarks"
+            self.conventions |= {"mouth_opening": method}
+        self.reset()
 
     def reset(self) -> None:
         """Restarts the count of frames without a face."""
         self._frames = self._missing = 0
+        self._count_frames(0, 0)
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos of any sizes and lengths.
 
         Args:
@@ -117,12 +103,17 @@ class LandmarkScorer(Scorer):
             if isinstance(generated, str):
                 scores.append(missing_scores(self.metrics, generated))
                 continue
-            self._frames += len(generated.landmarks)
-            self._missing += generated.missing_frames
+            self._count_frames(len(generated.landmarks), generated.missing_frames)
             scores.append(self._score_tracks(pair, generated.landmarks, real))
         return scores
 
-    def _score_tracks(self, pair: VideoPair, points: np.ndarray, real: FaceTrack | str) -> Scores:
+    def _count_frames(self, frames: int, missing: int) -> None:
+        self._frames += frames
+        self._missing += missing
+        count = f"{self._missing} of {self._frames} frames of the videos, interpolated"
+        self.conventions |= {"faces_unseen": self._track_faces.problem or count}
+
+    def _score_tracks(self, pair: ClipPair, points: np.ndarray, real: FaceTrack | str) -> Scores:
         """Scores a pair by the video's landmarks [T, 68, 2] and the real clip's track."""
         eyes = score_blinks(points, pair.fps)
         values, curves = {**eyes.values}, {**eyes.curves}

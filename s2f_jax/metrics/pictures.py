@@ -8,28 +8,15 @@ import numpy as np
 
 from data_pipelines.loading import loader
 from s2f_jax.metrics import image, sharpness
-from s2f_jax.metrics.scoring import Metric, Score, Scorer, Scores, VideoPair
+from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores
 
+_SHARPNESS = "sharpness and speech"
 METRICS = (
-    Metric("psnr", "PSNR", "over all pixels of a clip", "higher", 2, "dB", group="images"),
-    Metric("psnr_mouth", "PSNR mouth", "inside the mouth box", "higher", 2, "dB", group="images"),
-    Metric("ssim", "SSIM", "structural similarity of the frames", "higher", 3, "", (1,), "images"),
-    Metric(
-        "cpbd",
-        "CPBD",
-        "sharpness: cumulative probability of blur detection",
-        "higher",
-        3,
-        group="sharpness and speech",
-    ),
-    Metric(
-        "fdbm",
-        "FDBM",
-        "sharpness: frequency domain blurriness measure",
-        "higher",
-        3,
-        group="sharpness and speech",
-    ),
+    Metric("psnr", "PSNR", "over all pixels of a clip", "higher", 2, "dB", "images"),
+    Metric("psnr_mouth", "PSNR mouth", "inside the mouth box", "higher", 2, "dB", "images"),
+    Metric("ssim", "SSIM", "structural similarity of frames", "higher", 3, "", "images", (1,)),
+    Metric("cpbd", "CPBD", "cumulative probability of blur detection", "higher", 3, "", _SHARPNESS),
+    Metric("fdbm", "FDBM", "frequency domain blurriness measure", "higher", 3, "", _SHARPNESS),
 )
 
 _FULL_REFERENCE = {name: jax.jit(getattr(image, name)) for name in ("psnr", "psnr_mouth", "ssim")}
@@ -61,7 +48,7 @@ class ImageScorer(Scorer):
     def __init__(self, pixels: int = 8 * 75 * 128 * 96):
         self._pixels = pixels
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos of any sizes and lengths.
 
         Args:
@@ -84,7 +71,7 @@ class ImageScorer(Scorer):
         return [scores[i] for i in range(len(pairs))]
 
 
-def _score_batch(pairs: Sequence[VideoPair]) -> list[Scores]:
+def _score_batch(pairs: Sequence[ClipPair]) -> list[Scores]:
     """Scores pairs of one size as one batch."""
     missing = _missing_metrics(min(pairs[0].real.shape[1:3]))
     generated, real, mask = jax.device_put(_padded_batch(pairs))
@@ -111,7 +98,7 @@ def _missing_metrics(side: int) -> dict[str, Score]:
     return missing
 
 
-def _padded_batch(pairs: Sequence[VideoPair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _padded_batch(pairs: Sequence[ClipPair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Videos and references uint8 [B, T, H, W, 3], mask bool [B, T].
 
     B is a power of two, since each batch size is compiled.

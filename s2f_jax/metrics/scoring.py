@@ -21,8 +21,8 @@ class Metric:
       better: Which values are better: "higher", "lower", "one" (nearest to 1), or "" for neither.
       decimals: Digits after the decimal point.
       unit: Shown after the title.
-      anchors: Values that its chart always shows.
       group: LaTeX table that it belongs to, one of registry.GROUPS.
+      anchors: Values that its chart always shows.
     """
 
     key: str
@@ -31,12 +31,12 @@ class Metric:
     better: str = ""
     decimals: int = 2
     unit: str = ""
-    anchors: tuple[float, ...] = ()
     group: str = "other"
+    anchors: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoPair:
+class ClipPair:
     """A video to score and the real clip to compare it with, whose frame 0 is the still.
 
     Attributes:
@@ -66,7 +66,7 @@ class VideoPair:
     @classmethod
     def from_clip(
         cls, clip: DatasetClip, video: np.ndarray, audio: np.ndarray | None = None
-    ) -> "VideoPair":
+    ) -> "ClipPair":
         """Pairs a video with a clip of the shards.
 
         Args:
@@ -120,7 +120,7 @@ class Scorer:
     metrics: tuple[str, ...] = ()
     conventions: Mapping[str, str] = {}
 
-    def score(self, pair: VideoPair) -> Scores:
+    def score(self, pair: ClipPair) -> Scores:
         """Scores one video.
 
         Args:
@@ -131,7 +131,7 @@ class Scorer:
         """
         raise NotImplementedError
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos of any sizes and lengths.
 
         Args:

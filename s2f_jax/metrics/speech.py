@@ -8,27 +8,12 @@ import jiwer
 import numpy as np
 
 from data_pipelines.loading import charset
-from s2f_jax.metrics.scoring import Metric, Scorer, Scores, VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Metric, Scorer, Scores, missing_scores
 
+_GROUP = "sharpness and speech"
 METRICS = (
-    Metric(
-        "wer",
-        "WER",
-        "word error rate of a lip reader",
-        "lower",
-        3,
-        anchors=(0,),
-        group="sharpness and speech",
-    ),
-    Metric(
-        "cer",
-        "CER",
-        "character error rate of a lip reader",
-        "lower",
-        3,
-        anchors=(0,),
-        group="sharpness and speech",
-    ),
+    Metric("wer", "WER", "word error rate of a lip reader", "lower", 3, "", _GROUP, (0,)),
+    Metric("cer", "CER", "character error rate of a lip reader", "lower", 3, "", _GROUP, (0,)),
 )
 CONVENTIONS = {
     "wer": "substitutions, deletions and insertions of words over words said, over all clips together",
@@ -156,7 +141,7 @@ class SpeechScorer(Scorer):
         self._reader = reader
         self.conventions = {"lip_reader": reader.description, **CONVENTIONS}
 
-    def __call__(self, pairs: Sequence[VideoPair]) -> list[Scores]:
+    def __call__(self, pairs: Sequence[ClipPair]) -> list[Scores]:
         """Scores videos; those that the reader was not trained for get a reason.
 
         Args:
@@ -175,7 +160,7 @@ class SpeechScorer(Scorer):
             for pair, reason in zip(pairs, reasons, strict=True)
         ]
 
-    def _unreadable(self, pair: VideoPair) -> str:
+    def _unreadable(self, pair: ClipPair) -> str:
         """Why a video cannot be scored; "" where it can."""
         if not pair.transcript.strip():
             return "no transcript"

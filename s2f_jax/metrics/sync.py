@@ -13,7 +13,7 @@ import numpy as np
 
 from data_pipelines.loading import loader, training_examples
 from data_pipelines.media.sound import resample, to_mono_float
-from s2f_jax.metrics.scoring import Metric, Score, Scorer, Scores, VideoPair, missing_scores
+from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores, missing_scores
 from s2f_jax.models import pixels
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
@@ -21,43 +21,16 @@ MAX_LAG = 15  # Frames, to either side.
 MIN_FRAMES = FRAMES + 2 * MAX_LAG  # Frames of a clip, of which one window has all the lags.
 MIN_CONFIDENCE = 1.0  # Up to it an offset is arbitrary.
 
+_GROUP = "synchrony"
 METRICS = (
-    Metric(
-        "sync_offset",
-        "Sync offset",
-        "audio ahead of the lips",
-        unit="frames",
-        anchors=(0,),
-        group="synchrony",
-    ),
-    Metric(
-        "sync_distance",
-        "Sync distance",
-        "of audio and lips, at the best offset",
-        "lower",
-        group="synchrony",
-    ),
-    # The next three are measured of a sync network, by s2f_jax/evaluation/sync_offsets.py.
+    Metric("sync_offset", "Sync offset", "audio ahead of lips", "", 2, "frames", _GROUP, (0,)),
+    Metric("sync_distance", "Sync distance", "of audio and lips", "lower", group=_GROUP),
+    # The next three are of a sync network on real clips, by s2f_jax/evaluation/sync_offsets.py.
     Metric("offset_0", "Offset 0", "share of the clips", "higher", 3, anchors=(0, 1)),
-    Metric(
-        "offset_within_1", "Offset within 1 frame", "share of the clips", "higher", 3, "", (0, 1)
-    ),
-    Metric(
-        "shift_found",
-        "Shift accuracy",
-        "of audio shifted by -5 to 5 frames",
-        "higher",
-        3,
-        anchors=(0, 1),
-    ),
-    Metric(
-        "sync_confidence",
-        "Sync confidence",
-        "median distance minus the smallest",
-        "higher",
-        group="synchrony",
-    ),
-)
+    Metric("offset_within_1", "Offset within 1 frame", "share of the clips", "higher", 3, anchors=(0, 1)),
+    Metric("shift_found", "Shift accuracy", "of audio shifted by -5 to 5 frames", "higher", 3, anchors=(0, 1)),
+    Metric("sync_confidence", "Sync confidence", "of audio and lips", "higher", group=_GROUP),
+)  # fmt: skip
 
 
 def lag_distances(video_codes: np.ndarray, audio_codes: np.ndarray) -> np.ndarray:
@@ -185,7 +158,7 @@ class SyncScorer(Scorer):
         windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
         return np.asarray(self._audio_codes(windows))[: frames - FRAMES + 1]
 
-    def score(self, pair: VideoPair) -> Scores:
+    def score(self, pair: ClipPair) -> Scores:
         """Scores one video.
 
         Args:
@@ -211,7 +184,7 @@ class SyncScorer(Scorer):
         }
         return Scores(values, curves={"sync_distance": curve})
 
-    def _unfit(self, pair: VideoPair) -> str:
+    def _unfit(self, pair: ClipPair) -> str:
         """Why a pair cannot be scored; "" where it can."""
         if not pair.audio.size:
             return "no sound"

@@ -9,9 +9,9 @@ import numpy as np
 from data_pipelines.common import processes
 from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.faces import tracking
-from s2f_jax.metrics.faces_in_videos import FaceTracker, upscale_for_detector
+from s2f_jax.metrics.faces_in_videos import FaceTracker, map_frames, upscale_for_detector
 from s2f_jax.metrics.landmarks import LandmarkScorer
-from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics.scoring import ClipPair
 
 _MIN_ROUNDS = 3  # Timed; one before them starts the processes.
 
@@ -44,7 +44,7 @@ def landmark_throughput(
         round_start = time.perf_counter()
         scorer(pairs)
         scorer_rates.append(2 * sum(map(len, videos)) / (time.perf_counter() - round_start))
-        detector_rates.append(sum(_results(pool, [frames] * pool.workers)))
+        detector_rates.append(sum(map_frames(pool, _detector_rate, [frames] * pool.workers)))
     tracker.close()
     pool.close()
     return {
@@ -53,21 +53,12 @@ def landmark_throughput(
     }
 
 
-def _new_pair(video: np.ndarray, number: int) -> VideoPair:
+def _new_pair(video: np.ndarray, number: int) -> ClipPair:
     """A video and its mirror image, changed a little, so that neither is cached."""
     real = video[:, :, ::-1].copy()
     real[0, 0, 0] = number % 256
     audio = np.resize(np.array([-999, 999], np.int16), 640 * len(video))
-    return VideoPair("", "", "", video, real, 25, audio, 16000, aligned=False)
-
-
-def _results(pool: processes.WorkerPool, tasks: Sequence[np.ndarray]) -> list[float]:
-    results = []
-    for _, result in pool.each(_detector_rate, tasks):
-        if isinstance(result, Exception):
-            raise result
-        results.append(result)
-    return results
+    return ClipPair("", "", "", video, real, 25, audio, 16000, aligned=False)
 
 
 def _detector_rate(frames: np.ndarray) -> float:

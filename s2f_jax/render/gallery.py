@@ -171,12 +171,12 @@ def _found(
             count, seconds = count + len(curves["blinks"]), seconds + len(video) / clip.fps
     told = (
         f"The videos of {len(order)} clips, a seed each, have {count} blinks in {seconds:.0f} s."
-        f" The deepest {found.note()}."
+        f" The deepest {found.caption()}."
     )
     shown = round(_SHOWN * animator.fps)
     rows = [
         [each.video[centered_frames(each.frames[1], shown, len(each.video))] for each in of_kind]
-        for of_kind in found.found.values()
+        for of_kind in found.by_kind.values()
         if of_kind
     ]
     return Piece(

@@ -1,4 +1,4 @@
-"""The paper's figures, remade from any run: one sound on several faces, and generated expressions."""
+"""The paper's figures for any run: one audio on several faces, and generated expressions."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,21 +7,22 @@ import numpy as np
 from etils import epath
 
 from data_pipelines.common import files
+from data_pipelines.loading.dataset import DatasetClip
 from data_pipelines.media import images
+from s2f_jax.reports.content import Sample
 from s2f_jax.reports.expressions import ExpressionCollector
-from s2f_jax.reports.scores import Sample
 
-# stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
+# stills uint8 [B, H, W, 3], B audios int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
 Generate = Callable[[np.ndarray, list[np.ndarray], int], list[np.ndarray]]
 
-_HEIGHT = 128  # Pixels that a frame has at least; smaller ones are enlarged.
-GAP = 6  # White pixels between what does not belong together.
-_AROUND = 7  # Frames of an expression.
-_LOOKED_AT = 2000  # Clips, for as many speakers as are asked for.
+_MIN_HEIGHT = 128  # Pixels of a frame; smaller ones are enlarged.
+GAP = 6  # White pixels between groups.
+_STRIP_FRAMES = 7  # Of an expression.
+_MAX_READ = 2000  # Clips, in search of enough speakers.
 
 
 def shared_audio_figure(
-    clips: Sequence,
+    clips: Sequence[DatasetClip],
     generate: Generate,
     *,
     faces: int = 4,
@@ -29,90 +30,124 @@ def shared_audio_figure(
     batch_size: int = 8,
     seed: int = 0,
 ) -> tuple[np.ndarray, str]:
-    """One clip's sound on the stills of other speakers (paper, Fig. 4) -> uint8 [H, W, 3], caption.
+    """Draws one clip's audio on the stills of other speakers (paper, Fig. 4).
 
-    A row for each face: its still, then every k-th generated frame; above them the real frames of the
-    sound's own clip. The stills are as `cast` has them; a split of one clip gets its own.
-    batch_size: the faces are padded to it, as the model has been compiled for that.
+    A row for each face: its still, then every k-th generated frame; above them the real frames of
+    the audio's own clip. The stills are those of `sample_speakers`; the only clip of a split gets
+    its own.
+
+    Args:
+      clips: To choose from.
+      generate: The model.
+      faces: Most rows.
+      columns: Most generated frames of a row.
+      batch_size: That the model was compiled for; the faces are padded to it.
+      seed: Of the choice and of the model.
+
+    Returns:
+      uint8 [H, W, 3] and a caption.
     """
-    sounding, *others = sample_speakers(clips, 1 + min(faces, batch_size), seed)
-    others = others or [sounding]
+    speaking, *others = sample_speakers(clips, 1 + min(faces, batch_size), seed)
+    others = others or [speaking]
     stills = np.stack([clip.frames[0] for clip in others])
     padded = np.concatenate([stills, np.repeat(stills[-1:], batch_size - len(stills), axis=0)])
-    videos = generate(padded, [sounding.audio] * batch_size, seed)[: len(stills)]
-    at = np.linspace(0, len(sounding) - 1, min(columns + 2, len(sounding))).round().astype(int)
-    at = at[1:-1] if len(at) > columns else at  # Sentences begin and end with a closed mouth.
+    videos = generate(padded, [speaking.audio] * batch_size, seed)[: len(stills)]
+    count = min(columns + 2, len(speaking))
+    indices = np.linspace(0, len(speaking) - 1, count).round().astype(int)
+    if count > columns:
+        indices = indices[1:-1]  # Sentences begin and end with a closed mouth.
     rows = [
-        np.concatenate([still[None], video[at]])
+        np.concatenate([still[None], video[indices]])
         for still, video in zip(stills, videos, strict=True)
     ]
-    real = np.concatenate([sounding.frames[:1], sounding.frames[at]])
-    said = f" (“{sounding.transcript}”)" if sounding.transcript else ""
+    real = np.concatenate([speaking.frames[:1], speaking.frames[indices]])
+    transcript = f" (“{speaking.transcript}”)" if speaking.transcript else ""
     caption = (
-        f"the sound of {sounding.id}{said}: its real frames, and under them the faces of"
+        f"the audio of {speaking.id}{transcript}: its real frames, and below them the faces of"
         f" {', '.join(clip.speaker or clip.id for clip in others)}, each after its still;"
-        f" frames {', '.join(map(str, at.tolist()))}"
+        f" frames {', '.join(map(str, indices.tolist()))}"
     )
-    picture = _stacked([[real], rows])
-    beside = picture.shape[1] // len(real)  # The stills stand apart from what is made of them.
-    gap = np.full((len(picture), GAP, 3), 255, np.uint8)
-    return np.hstack([picture[:, :beside], gap, picture[:, beside:]]), caption
+    image = _stack_strips([[real], rows])
+    column_width = image.shape[1] // len(real)  # A gap separates the stills from the frames.
+    gap = np.full((len(image), GAP, 3), 255, np.uint8)
+    return np.hstack([image[:, :column_width], gap, image[:, column_width:]]), caption
 
 
-def sample_speakers(clips: Sequence, count: int, seed: int) -> list:
-    """At most `count` clips at random, of as many speakers as there are, who come first.
+def sample_speakers(clips: Sequence[DatasetClip], count: int, seed: int) -> list[DatasetClip]:
+    """Chooses random clips of as many speakers as possible; a second one of a speaker comes last.
 
-    Whoever is unknown is another one each time.
+    Clips of unknown speakers count as of one speaker each.
+
+    Args:
+      clips: To choose from.
+      count: Most clips.
+      seed: Of the choice.
+
+    Returns:
+      At most `count` clips.
     """
-    of_speakers, more = {}, []
-    for i in np.random.default_rng(seed).permutation(len(clips))[:_LOOKED_AT].tolist():
+    by_speaker, more = {}, []
+    for i in np.random.default_rng(seed).permutation(len(clips))[:_MAX_READ].tolist():
         clip = clips[i]
-        if of_speakers.setdefault(clip.speaker or clip.id, clip) is not clip:
+        if by_speaker.setdefault(clip.speaker or clip.id, clip) is not clip:
             more = [*more, clip][:count]
-        if len(of_speakers) == count:
+        if len(by_speaker) == count:
             break
-    return [*of_speakers.values(), *more][:count]
+    return [*by_speaker.values(), *more][:count]
 
 
 def expression_figure(expressions: ExpressionCollector) -> np.ndarray | None:
-    """uint8 [H, W, 3]: one a row, kind below kind; None where there was none."""
-    strips = [[each.around(_AROUND) for each in of] for of in expressions.found.values() if of]
-    return _stacked(strips) if strips else None
+    """Draws expressions, one a row, grouped by kind (paper, Fig. 5).
+
+    Args:
+      expressions: The collected ones.
+
+    Returns:
+      uint8 [H, W, 3]; None where there is none.
+    """
+    groups = [[e.strip(_STRIP_FRAMES) for e in group] for group in expressions.by_kind.values()]
+    groups = [group for group in groups if group]
+    return _stack_strips(groups) if groups else None
 
 
 def write_figures(
     output: epath.PathLike,
-    clips: Sequence,
+    clips: Sequence[DatasetClip],
     generate: Generate,
     expressions: ExpressionCollector,
     *,
     batch_size: int = 8,
     seed: int = 0,
 ) -> list[Sample]:
-    """Both figures as PNG files in `<output>/figures`, for report.write."""
+    """Writes both figures as PNG files into `<output>/figures`.
+
+    Args:
+      output: Folder of the report.
+      clips: To choose from.
+      generate: The model.
+      expressions: The collected ones.
+      batch_size: That the model was compiled for.
+      seed: Of the choice and of the model.
+
+    Returns:
+      The figures, for `write_report`.
+    """
     image, caption = shared_audio_figure(clips, generate, batch_size=batch_size, seed=seed)
-    pictures = [
-        (
-            "shared_audio_figure",
-            "One sound on several faces (as the paper's Fig. 4)",
-            image,
-            caption,
-        )
-    ]
-    found = expression_figure(expressions)
-    if found is not None:
+    figures = [("same_sound", "One audio on several faces (as the paper's Fig. 4)", image, caption)]
+    strips = expression_figure(expressions)
+    if strips is not None:
         title = "Generated blinks and frowns (as the paper's Fig. 5)"
-        pictures.append(("expressions", title, found, expressions.note()))
+        figures.append(("expressions", title, strips, expressions.caption()))
     samples = []
-    for name, title, picture, note in pictures:
+    for name, title, image, caption in figures:
         path = epath.Path(output) / "figures" / f"{name}.png"
-        files.write_atomically(path, images.encode_png(picture))
-        samples.append(Sample(title, note, path))
+        files.write_atomically(path, images.encode_png(image))
+        samples.append(Sample(title, caption, path))
     return samples
 
 
-def _stacked(groups: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Groups of strips uint8 [n, H, W, 3], one below the other, with a gap between groups."""
+def _stack_strips(groups: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Stacks strips uint8 [n, H, W, 3] below each other, with a gap between groups."""
     rows = []
     for group in groups:
         strips = [np.hstack([upscale(frame) for frame in strip]) for strip in group]
@@ -123,8 +158,15 @@ def _stacked(groups: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 
 
 def upscale(frame: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] -> a whole number of times as large, so that people see it."""
-    factor = -(-_HEIGHT // frame.shape[0])
+    """Enlarges a small frame by a whole factor, to 128 pixels of height or more.
+
+    Args:
+      frame: uint8 [H, W, 3].
+
+    Returns:
+      uint8 [k H, k W, 3]; a large frame itself.
+    """
+    factor = -(-_MIN_HEIGHT // frame.shape[0])
     if factor == 1:
         return frame
     return cv2.resize(frame, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)

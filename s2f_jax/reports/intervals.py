@@ -1,7 +1,7 @@
-"""Intervals by the bootstrap: speakers are drawn, and of each drawn speaker its clips.
+"""Bootstrap intervals: speakers are resampled, and within each drawn speaker its clips.
 
-Clips of a speaker are alike, so that drawing clips alone would give intervals that are too narrow.
-The same speakers and seed give the same draws, which is what pairs two rows of the same clips.
+Clips of a speaker are alike, so that resampling clips alone would give intervals that are too
+narrow. The same speakers and seed give the same resamples, which pairs two rows of the same clips.
 """
 
 import functools
@@ -16,7 +16,17 @@ LEVEL = 95  # %.
 def bootstrap_interval(
     values: np.ndarray, weights: np.ndarray, speakers: Sequence[str], seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of the weighted mean of one value per clip, all [clips]."""
+    """Computes the percentile interval of a weighted mean over clips.
+
+    Args:
+      values: [clips].
+      weights: [clips], above 0.
+      speakers: Of each clip.
+      seed: Of the resamples.
+
+    Returns:
+      Low and high end.
+    """
     return percentiles(resampled_means(values, weights, speakers, seed))
 
 
@@ -27,42 +37,66 @@ def paired_interval(
     seed: int = 0,
     target: float | None = None,
 ) -> tuple[float, float]:
-    """Percentile interval of the weighted mean of row 0 less that of row 1, paired by clip.
+    """Computes the percentile interval of the difference of two weighted means, paired by clip.
 
-    values and weights are [2, clips]. With a target: of the distance of row 0's mean to it less that of
-    row 1's.
+    Args:
+      values: [2, clips]; row 1 is subtracted from row 0.
+      weights: [2, clips], above 0.
+      speakers: Of each clip.
+      seed: Of the resamples.
+      target: If given, the difference is that of the means' distances to this value.
+
+    Returns:
+      Low and high end.
     """
-    ours, others = (
+    first, second = (
         resampled_means(v, w, speakers, seed) for v, w in zip(values, weights, strict=True)
     )
     if target is not None:
-        ours, others = abs(ours - target), abs(others - target)
-    return percentiles(ours - others)
+        first, second = abs(first - target), abs(second - target)
+    return percentiles(first - second)
 
 
 def resampled_means(
     values: np.ndarray, weights: np.ndarray, speakers: Sequence[str], seed: int = 0
 ) -> np.ndarray:
-    """The weighted mean in each resample, [RESAMPLES]; weights are above 0."""
+    """Computes the weighted mean of each resample.
+
+    Args:
+      values: [clips].
+      weights: [clips], above 0.
+      speakers: Of each clip.
+      seed: Of the resamples.
+
+    Returns:
+      [RESAMPLES].
+    """
     draws = _draws(tuple(speakers), seed)
     return (draws @ (values * weights)) / (draws @ weights)
 
 
-@functools.lru_cache(maxsize=2)  # Every row and metric of a report is drawn alike.
+@functools.lru_cache(maxsize=2)  # All rows and metrics of a report have the same resamples.
 def _draws(speakers: tuple[str, ...], seed: int) -> np.ndarray:
     """How often each clip is in each resample, [RESAMPLES, clips]."""
     rng = np.random.default_rng(seed)
-    names, of_clips = np.unique(speakers, return_inverse=True)
+    names, speaker_of_clip = np.unique(speakers, return_inverse=True)
     times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
     draws = np.zeros((RESAMPLES, len(speakers)))
     for speaker in range(len(names)):
-        clips = np.flatnonzero(of_clips == speaker)
+        clips = np.flatnonzero(speaker_of_clip == speaker)
         uniform = np.full(len(clips), 1 / len(clips))
         draws[:, clips] = rng.multinomial(times[:, speaker] * len(clips), uniform)
     return draws
 
 
 def percentiles(means: np.ndarray) -> tuple[float, float]:
-    """Those between which LEVEL % of the resamples lie."""
+    """Computes the interval in which LEVEL % of the resamples lie.
+
+    Args:
+      means: [RESAMPLES].
+
+    Returns:
+      Low and high end.
+    """
     low, high = np.percentile(means, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return float(low), float(high)

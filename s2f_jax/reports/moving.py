@@ -1,4 +1,4 @@
-"""Moving pictures for a page: videos side by side, as an animated WebP."""
+"""Animated images for a page: videos side by side, as an animated WebP."""
 
 import io
 from collections.abc import Sequence
@@ -11,37 +11,45 @@ from data_pipelines.common import files
 from s2f_jax.reports.figures import GAP, upscale
 
 _QUALITY = 80  # Of 100.
-_EFFORT = 4  # Of 6: smaller files for more time.
+_METHOD = 4  # Of 6: smaller files for more time.
 
 
 def tile_videos(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Rows of videos uint8 [T_i, H, W, 3] -> one uint8 [T, H', W', 3], white where there is none.
+    """Tiles videos into one, with white gaps; small ones are enlarged.
 
-    As long as the longest; of shorter ones the last frame stands. Small ones are enlarged.
+    Args:
+      rows: Rows of videos uint8 [T_i, H, W, 3]; shorter rows are filled up with white.
+
+    Returns:
+      uint8 [T, H', W', 3], as long as the longest; of shorter ones the last frame is repeated.
     """
-    longest = max(len(video) for row in rows for video in row)
-    columns, white = max(map(len, rows)), np.full_like(rows[0][0][:1], 255)
-    rows = [[*row, *[white] * (columns - len(row))] for row in rows]
-    moments = []
-    for t in range(longest):
-        lines = [[upscale(video[min(t, len(video) - 1)]) for video in row] for row in rows]
-        moments.append(_joined([_joined(line, 1) for line in lines], 0))
-    return np.stack(moments)
+    frames, columns = max(len(video) for row in rows for video in row), max(map(len, rows))
+    tiled = []
+    for row in rows:
+        tiles = [_tile(video, frames) for video in row]
+        tiles += [np.full_like(tiles[0], 255)] * (columns - len(row))
+        tiled.append(np.concatenate(tiles, axis=2))
+    return np.concatenate(tiled, axis=1)[:, :-GAP, :-GAP]
 
 
-def _joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    """With white gaps between them."""
-    shape = list(pictures[0].shape)
-    shape[axis] = GAP
-    gap = np.full(shape, 255, np.uint8)
-    parts = [part for picture in pictures for part in (gap, picture)]
-    return np.concatenate(parts[1:], axis=axis)
+def _tile(video: np.ndarray, frames: int) -> np.ndarray:
+    """Enlarges a video and extends it to so many frames, with a gap below and to the right."""
+    large = np.stack([upscale(frame) for frame in video])
+    large = np.pad(large, ((0, frames - len(large)), (0, 0), (0, 0), (0, 0)), mode="edge")
+    return np.pad(large, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=255)
 
 
 def write_webp(path: epath.PathLike, frames: np.ndarray, fps: float, xmp: bytes) -> None:
-    """Frames uint8 [T, H, W, 3] RGB, over and over; xmp: what the file says of itself.
+    """Writes an animated WebP that loops forever.
 
-    Raises UserError where it cannot be written.
+    Args:
+      path: Of the file.
+      frames: uint8 [T, H, W, 3] RGB.
+      fps: Frames per second; durations are rounded so that their sum is exact to a millisecond.
+      xmp: XMP metadata.
+
+    Raises:
+      UserError: It cannot be written.
     """
     ends = np.round(np.arange(len(frames) + 1) * 1000 / fps).astype(int)  # Milliseconds.
     first, *others = map(Image.fromarray, frames)
@@ -54,7 +62,7 @@ def write_webp(path: epath.PathLike, frames: np.ndarray, fps: float, xmp: bytes)
         duration=np.diff(ends).tolist(),
         loop=0,
         quality=_QUALITY,
-        method=_EFFORT,
+        method=_METHOD,
         xmp=xmp,
     )
     files.write_atomically(path, buffer.getvalue())

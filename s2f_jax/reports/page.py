@@ -1,7 +1,7 @@
-"""A report as one HTML page that needs nothing from outside."""
+"""A report as one HTML page that loads nothing from elsewhere."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import av
@@ -9,74 +9,81 @@ import jinja2
 from etils import epath
 
 from s2f_jax.reports import formats, labels, plots
+from s2f_jax.reports.content import ClipScores, Sample
 
 _MARGIN = 0.06  # Of a chart's width, at either side.
 _SANITY_ROWS = ("ground_truth", "frozen_still", "shuffled_audio")
-_OWN_COLOUR = {"ground_truth", "frozen_still", "shuffled_audio", "static_baseline", "model"}
-_PALETTE = 12  # Colours for all others, in turn.
+_OWN_COLOR = (*_SANITY_ROWS, "static_baseline", "model")
+_PALETTE_SIZE = 12  # Colors of all other rows, in turn.
+_VERDICT_CLASSES = {True: "better", False: "worse", None: ""}
 
 
 def render_page(
     report: Mapping[str, Any],
-    scores: Sequence[Any],
-    videos: Sequence[Mapping[str, Any]],
-    figures: Sequence[Any],
+    scores: Sequence[ClipScores],
+    video_cards: Sequence[Mapping[str, Any]],
+    figures: Sequence[Sample],
     training: Mapping[str, epath.PathLike],
 ) -> str:
-    """What report.json holds, every clip's scores, and pictures -> the page.
+    """Renders a report as HTML.
 
-    videos: cards of sample_cards or side_by_side. training: row -> a run's metrics.jsonl.
+    Args:
+      report: What report.json holds.
+      scores: Of every clip in every row.
+      video_cards: Of `sample_cards` or `comparison_card`.
+      figures: Images.
+      training: Row -> its run's metrics.jsonl.
+
+    Returns:
+      The page.
     """
-    rows, paper = report["rows"], report.get("paper", {})
-    metrics = labels.ordered_metrics(rows)
-    colours = color_classes([*rows, *report.get("unfinished", {}), *training])
-    return (
-        template_environment()
-        .get_template("report.html")
-        .render(
-            report=report,
-            name=labels.title,
-            colours=colours,
-            charts=[
-                _chart(report, metric, colours) for metric in metrics if _scored(report, metric)
-            ],
-            heads=[labels.column_heading(metric) for metric in metrics],
-            table=[_table_row(metrics, row, cells) for row, cells in rows.items()],
-            paper=[
-                (
-                    row,
-                    [labels.format_number(m, numbers[m]) if m in numbers else "" for m in metrics],
-                )
-                for row, numbers in paper.items()
-            ],
-            differences=[
-                (row, [_difference(m, cells.get(m)) for m in metrics])
-                for row, cells in report.get("differences", {}).items()
-            ],
-            orderings=[
-                found | {"text": formats.verdict_text(found)}
-                for found in report.get("orderings", [])
-            ],
-            plots=[
-                _section("How the mouth opens", plots.mouth_plots(scores, colours)),
-                _section(
-                    "Sound and lips, one moved against the other", plots.sync_plots(scores, colours)
-                ),
-                _section("Training", plots.training_plots(training, colours)),
-            ],
-            clips=_clips(labels.clip_counts(rows)),
-            counts=labels.clip_counts(rows),
-            videos=videos,
-            figures=[
-                {"title": figure.title, "note": figure.note, "data": _base64(figure.path)}
-                for figure in figures
-            ],
-        )
+    rows, metrics = report["rows"], labels.ordered_metrics(report["rows"])
+    colors = color_classes([*rows, *report.get("unfinished", {}), *training])
+    counts = labels.clip_counts(rows)
+    template = template_environment().get_template("report.html")
+    return template.render(
+        report=report,
+        title=labels.title,
+        colors=colors,
+        charts=[_chart(report, metric, colors) for metric in metrics if _scored(report, metric)],
+        headings=[labels.column_heading(metric) for metric in metrics],
+        table=[
+            (row, [_cell_texts(labels.format_mean, m, cells.get(m)) for m in metrics])
+            for row, cells in rows.items()
+        ],
+        paper=list(formats.paper_rows(report, metrics).items()),
+        differences=[
+            (row, [_cell_texts(labels.format_difference, m, cells.get(m)) for m in metrics])
+            for row, cells in report.get("differences", {}).items()
+        ],
+        claims=[
+            {**claim, "text": formats.verdict_text(claim)} for claim in report.get("orderings", [])
+        ],
+        verdict_classes=_VERDICT_CLASSES,
+        plot_sections=[
+            _section("Mouth opening over time", plots.mouth_plots(scores, colors)),
+            _section("Audio-visual distance over offset", plots.sync_plots(scores, colors)),
+            _section("Training", plots.training_plots(training, colors)),
+        ],
+        clips=_rows_by_count(counts),
+        counts=counts,
+        video_cards=video_cards,
+        figures=[
+            {"title": figure.title, "note": figure.note, "data": _base64(figure.path)}
+            for figure in figures
+        ],
     )
 
 
 def template_environment(*packages: str) -> jinja2.Environment:
-    """For the templates of reports' pages, and of other packages whose pages look alike."""
+    """Makes the environment of the report's templates.
+
+    Args:
+      *packages: Further packages with a folder `templates`, whose pages include the same style.
+
+    Returns:
+      The environment, which escapes HTML.
+    """
     return jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [jinja2.PackageLoader(package) for package in ("s2f_jax.reports", *packages)]
@@ -88,14 +95,28 @@ def template_environment(*packages: str) -> jinja2.Environment:
 
 
 def color_classes(rows: Iterable[str]) -> dict[str, str]:
-    """Row -> the class of the page's style that colours it; of a variant by its place among them."""
-    others = [row for row in dict.fromkeys(rows) if row not in _OWN_COLOUR]
-    found = {row: f"c-{row}" for row in sorted(_OWN_COLOUR)}
-    return found | {row: f"c-{i % _PALETTE}" for i, row in enumerate(others)}
+    """Assigns the colors of the page's style to rows.
+
+    Args:
+      rows: Keys; variants get colors in this order.
+
+    Returns:
+      Row -> CSS class; the well-known rows are always in it.
+    """
+    variants = [row for row in dict.fromkeys(rows) if row not in _OWN_COLOR]
+    classes = {row: f"c-{row}" for row in sorted(_OWN_COLOR)}
+    return classes | {row: f"c-{i % _PALETTE_SIZE}" for i, row in enumerate(variants)}
 
 
-def sample_cards(samples: Sequence[Any]) -> list[dict[str, Any]]:
-    """Cards with a video each, generated and real next to each other in it."""
+def sample_cards(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Makes cards of one video each, which shows generated and real side by side.
+
+    Args:
+      samples: The videos.
+
+    Returns:
+      A card for each.
+    """
     return [
         {
             "title": sample.title,
@@ -109,9 +130,17 @@ def sample_cards(samples: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def comparison_card(title: str, note: str, videos: Mapping[str, epath.PathLike]) -> dict[str, Any]:
-    """A card with one clip as several rows animate it; every video has the real one at its right.
+    """Makes a card of one clip in several rows.
 
-    The page shows the left half of each, and of the first the right half too.
+    The page shows the left half of each video, and of the first the right half too.
+
+    Args:
+      title: Heading.
+      note: Caption.
+      videos: Row -> its sample, which has the real video on its right half.
+
+    Returns:
+      The card.
     """
     first = next(iter(videos.values()))
     with av.open(str(first), metadata_errors="replace") as container:
@@ -130,80 +159,86 @@ def _base64(path: epath.PathLike) -> str:
     return base64.b64encode(epath.Path(path).read_bytes()).decode()
 
 
-def _section(title: str, drawn: Sequence[plots.Plot]) -> dict[str, Any]:
-    rows = dict.fromkeys(row for plot in drawn for row in plot.rows)
-    return {"title": title, "plots": drawn, "rows": list(rows)}
+def _section(title: str, section_plots: Sequence[plots.Plot]) -> dict[str, Any]:
+    rows = dict.fromkeys(row for plot in section_plots for row in plot.rows)
+    return {"title": title, "plots": section_plots, "rows": list(rows)}
 
 
-def _clips(counts: Sequence[tuple[str, int, str]]) -> list[tuple[int, list[str]]]:
-    """Each number of clips, and the rows that have so many."""
-    found: dict[int, list[str]] = {}
+def _rows_by_count(counts: Sequence[tuple[str, int, str]]) -> list[tuple[int, list[str]]]:
+    """Each number of clips, and the titles of the rows that have so many."""
+    titles: dict[int, list[str]] = {}
     for row, count, _ in counts:
-        found.setdefault(count, []).append(labels.title(row))
-    return list(found.items())
+        titles.setdefault(count, []).append(labels.title(row))
+    return list(titles.items())
 
 
-def _table_row(metrics: Sequence[str], row: str, cells: Mapping[str, Any]) -> tuple[str, list]:
-    return row, [
-        (labels.format_mean(m, cells.get(m)), labels.format_interval(m, cells.get(m)))
-        for m in metrics
-    ]
-
-
-def _difference(metric: str, cell: labels.Cell | None) -> tuple[str, str, str]:
-    """Text, interval, and the class of better or worse."""
-    found = {True: "better", False: "worse", None: ""}[cell["better"] if cell else None]
-    return labels.format_difference(metric, cell), labels.format_interval(metric, cell), found
+def _cell_texts(
+    format_value: Callable[[str, labels.Cell | None], str], metric: str, cell: labels.Cell | None
+) -> tuple[str, str, str]:
+    """Text and interval of a table's cell, and its CSS class."""
+    better = cell.get("better") if cell else None
+    return (
+        format_value(metric, cell),
+        labels.format_interval(metric, cell),
+        _VERDICT_CLASSES[better],
+    )
 
 
 def _scored(report: Mapping[str, Any], metric: str) -> bool:
-    """Whether any clip of any row is: a metric without its model would be a chart of nothing."""
+    """Whether any clip has a number; without one the chart would be empty."""
     return any(cells[metric]["clips"] for cells in report["rows"].values() if metric in cells)
 
 
-def _chart(report: Mapping[str, Any], metric: str, colours: Mapping[str, str]) -> dict[str, Any]:
-    """A dot and its interval per row, as shares of the chart's width."""
-    shown = labels.metric_info(metric)
+def _chart(report: Mapping[str, Any], metric: str, colors: Mapping[str, str]) -> dict[str, Any]:
+    """A dot and its interval per row, as percentages of the chart's width."""
+    info = labels.metric_info(metric)
     cells = {row: cells[metric] for row, cells in report["rows"].items() if metric in cells}
     baseline = cells.get(report.get("baseline", ""), {}).get("mean")
-    published = {row: of[metric] for row, of in report.get("paper", {}).items() if metric in of}
+    published = {
+        row: numbers[metric]
+        for row, numbers in report.get("paper", {}).items()
+        if metric in numbers
+    }
     ends = [cell[end] for cell in cells.values() for end in ("mean", "low", "high")]
-    ends = [end for end in ends if end is not None] + [*shown.anchors, *published.values()]
+    ends = [end for end in ends if end is not None] + [*info.anchors, *published.values()]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     span = high - low or 1.0
 
-    def place(value: float | None) -> float | None:
+    def percent(value: float | None) -> float | None:
         return None if value is None else 100 * (_MARGIN + (1 - 2 * _MARGIN) * (value - low) / span)
 
     return {
-        "label": shown.label,
-        "unit": shown.unit,
+        "title": info.title,
+        "unit": info.unit,
         "arrow": labels.arrow(metric),
-        "what": shown.what,
-        "anchors": [place(anchor) for anchor in shown.anchors],
-        "baseline": place(baseline),
+        "description": info.description,
+        "anchors": [percent(anchor) for anchor in info.anchors],
+        "baseline": percent(baseline),
         "rows": [
             {
                 "title": labels.title(row),
-                "kind": "sanity"
-                if row in _SANITY_ROWS
-                else "row"
-                if row in _OWN_COLOUR
-                else "variant",
-                "colour": colours[row],
+                "kind": _row_kind(row),
+                "color": colors[row],
                 "text": labels.format_mean(metric, cell),
                 "interval": labels.format_interval(metric, cell),
                 "clips": cell["clips"],
-                **{end: place(cell[end]) for end in ("mean", "low", "high")},
+                **{end: percent(cell[end]) for end in ("mean", "low", "high")},
             }
             for row, cell in cells.items()
         ],
         "paper": [
             {
                 "title": labels.title(row),
-                "text": labels.format_number(metric, at),
-                "mean": place(at),
+                "text": labels.format_number(metric, value),
+                "mean": percent(value),
             }
-            for row, at in published.items()
+            for row, value in published.items()
         ],
     }
+
+
+def _row_kind(row: str) -> str:
+    """CSS class of a row in a chart."""
+    if row in _SANITY_ROWS:
+        return "sanity"
+    return "row" if row in _OWN_COLOR else "variant"

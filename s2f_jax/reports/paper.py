@@ -1,4 +1,4 @@
-"""What the paper claims: its Table 1, and which of two models it finds better in what."""
+"""The paper's results: its Table 1, and its claims about which of two models is better in what."""
 
 import dataclasses
 
@@ -27,23 +27,30 @@ _TABLE_1 = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Claim:
-    """That the model is better than the static baseline in one metric, or has less of it."""
+class PaperClaim:
+    """A claim that the model is better than the static baseline in one metric.
+
+    Attributes:
+      metric: Key.
+      text: The claim in words.
+      lower: Whether the claim is that the model's value is lower, wherever the best value lies; else
+        it is that the value is better.
+    """
 
     metric: str
-    claim: str
-    less: bool = False  # Also where the metric is best at 1: the baseline is said to have too much.
+    text: str
+    lower: bool = False
 
 
 CLAIMS = (
-    Claim("wer", "fewer of the model's words are misread (WER)"),
-    Claim("sync_confidence", "the model's lips are in clearer synchrony with the sound"),
-    Claim("silence_motion", "the model's mouth moves less in silence", less=True),
-    Claim("jitter", "the model's face jitters less", less=True),
-    Claim("psnr", "the model's PSNR is higher"),
-    Claim("ssim", "the model's SSIM is higher"),
-    Claim("fdbm", "the model's frames are sharper (FDBM)"),
-    Claim("acd_l2", "the model keeps the identity better (ACD)"),
+    PaperClaim("wer", "fewer of the model's words are misread (WER)"),
+    PaperClaim("sync_confidence", "the model's lips are in clearer synchrony with the sound"),
+    PaperClaim("silence_motion", "the model's mouth moves less in silence", lower=True),
+    PaperClaim("jitter", "the model's face jitters less", lower=True),
+    PaperClaim("psnr", "the model's PSNR is higher"),
+    PaperClaim("ssim", "the model's SSIM is higher"),
+    PaperClaim("fdbm", "the model's frames are sharper (FDBM)"),
+    PaperClaim("acd_l2", "the model keeps the identity better (ACD)"),
 )
 BLINK_CLAIMS = (
     "variants with the sequence discriminator blink more than those without",
@@ -52,11 +59,19 @@ BLINK_CLAIMS = (
 
 
 def published(corpus: str, split: str) -> dict[str, dict[str, float]]:
-    """Row -> metric -> the paper's number; nothing where the paper measured something else."""
+    """Looks up the paper's numbers.
+
+    Args:
+      corpus: Name.
+      split: Name.
+
+    Returns:
+      Row -> metric -> number; empty where the paper measured something else.
+    """
     return _TABLE_1.get(corpus, {}) if split == "test" else {}
 
 
-# Its section 3.4, and the column "user" of Table 1.
+# The paper's section 3.4, and the column "user" of Table 1.
 USER_STUDY = {
     "what": "30 people, 30 pairs, the model against the static baseline",
     "grid": 0.7977,

@@ -1,8 +1,7 @@
-"""Scores of clips to the files of a report, and back."""
+"""Writes the scores of clips as the files of a report, and reads them back."""
 
 import collections
 import csv
-import dataclasses
 import io
 import json
 import re
@@ -17,57 +16,32 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.files import write_atomically
 from s2f_jax.metrics.scoring import Score
 from s2f_jax.reports import formats, labels, page, paper
+from s2f_jax.reports.content import ClipScores, Evaluation, Sample
 from s2f_jax.reports.intervals import LEVEL, RESAMPLES, bootstrap_interval
 
-_WEIGHT = "weight "  # Before a metric, the head of its weights' column in clips.csv.
-_STATED = {  # Conventions that every report has.
+_WEIGHT = "weight "  # Prefix of a metric's weights in the heads of clips.csv.
+_COMMON_CONVENTIONS = {
     "mean": "of each clip first, then over clips, unweighted unless the metric is a rate",
     "interval": f"{LEVEL} %, bootstrap over speakers, then over each one's clips"
     f" ({RESAMPLES} resamples)",
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class ClipScores:
-    """What one clip scored in one row; a score is a float, or the reason why there is none."""
-
-    row: str
-    clip: str
-    speaker: str
-    values: Mapping[str, Score]
-    # Of a clip in its row's mean, where it is not 1: words for WER, seconds for blinks a second.
-    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    # For the plots, as in metrics.scoring.Scores; kept as float32.
-    curves: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """A video for the page, generated beside real, or a picture; in the report's folder."""
-
-    title: str
-    note: str
-    path: epath.PathLike  # An mp4, or of a figure a PNG.
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What `write` is given, and `read` gives back."""
-
-    corpus: str
-    split: str
-    conventions: Mapping[str, Any]
-    scores: Sequence[ClipScores]
-    samples: Sequence[Sample] = ()
-    figures: Sequence[Sample] = ()
-
-
 def summarize(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
-    """Row -> metric -> mean, its interval, the clips that count and why the others do not."""
+    """Averages the scores of each row and metric.
+
+    Args:
+      scores: Of every clip in every row.
+      seed: Of the bootstrap.
+
+    Returns:
+      Row -> metric -> "mean" (None where it is infinite), "low" and "high" end of its interval,
+      number of "clips" with a score, and reason -> number of those "unscored".
+    """
     rows = collections.defaultdict(lambda: collections.defaultdict(list))
-    for of_clip in scores:
-        for metric in of_clip.values:
-            rows[of_clip.row][metric].append(of_clip)
+    for clip in scores:
+        for metric in clip.values:
+            rows[clip.row][metric].append(clip)
     return {
         row: {m: _cell(m, metrics[m], seed) for m in labels.ordered_metrics({row: metrics})}
         for row, metrics in rows.items()
@@ -84,9 +58,20 @@ def write_report(
     figures: Sequence[Sample] = (),
     training: Mapping[str, epath.PathLike] | None = None,
 ) -> dict[str, Any]:
-    """Writes the report's files into the folder `output`; returns what report.json holds.
+    """Writes the report of an evaluation.
 
-    samples and figures: files in `output`. training: row -> the metrics.jsonl of the run behind it.
+    Args:
+      output: Folder.
+      corpus: Name.
+      split: Name.
+      conventions: How was measured.
+      scores: Of every clip in every row.
+      samples: Videos in `output`.
+      figures: Images in `output`.
+      training: Row -> the metrics.jsonl of the run behind it.
+
+    Returns:
+      What report.json holds.
     """
     evaluation = Evaluation(corpus, split, conventions, scores, samples, figures)
     cards = page.sample_cards(samples)
@@ -97,60 +82,75 @@ def write_files(
     output: epath.PathLike,
     evaluation: Evaluation,
     training: Mapping[str, epath.PathLike],
-    videos: Sequence[Mapping[str, Any]],
-    pictures: Sequence[Sample],
-    more: Mapping[str, Any],
+    video_cards: Sequence[Mapping[str, Any]],
+    page_figures: Sequence[Sample],
+    extra: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """As `write`; videos: cards for the page; pictures: for the page, from anywhere; more: further
-    parts of report.json."""
+    """Writes the files of a report.
+
+    Args:
+      output: Folder.
+      evaluation: The content.
+      training: Row -> the metrics.jsonl of the run behind it.
+      video_cards: For the page, of page.sample_cards or page.comparison_card.
+      page_figures: For the page, in any folder.
+      extra: Further entries of report.json.
+
+    Returns:
+      What report.json holds.
+    """
     folder, scores = epath.Path(output), evaluation.scores
     report = {
         "corpus": evaluation.corpus,
         "split": evaluation.split,
-        "conventions": {**evaluation.conventions, **_STATED},
+        "conventions": {**evaluation.conventions, **_COMMON_CONVENTIONS},
         "rows": summarize(scores),
-        **more,
+        **extra,
     }
-    for name, media in (("samples", evaluation.samples), ("figures", evaluation.figures)):
+    for key, media in (("samples", evaluation.samples), ("figures", evaluation.figures)):
         if media:
-            report[name] = [_entry(folder, each) for each in media]
+            report[key] = [_media_entry(folder, sample) for sample in media]
     if published := paper.published(evaluation.corpus, evaluation.split):
         report["paper"] = published
         report["conventions"]["paper"] = paper.NOTE
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
-    html = page.render_page(report, scores, videos, pictures, training)
+    html = page.render_page(report, scores, video_cards, page_figures, training)
     write_atomically(folder / "clips.csv", _clips_csv(scores).encode())
     write_atomically(folder / "curves.npz", _curves_npz(scores))
     write_atomically(folder / "report.csv", formats.table_csv(report).encode())
     write_atomically(folder / "report.tex", formats.latex(report).encode())
-    write_atomically(folder / "report.md", markdown(report).encode())
+    write_atomically(folder / "report.md", formats.markdown(report).encode())
     write_atomically(folder / "report.html", html.encode())
-    # Last, since who finds it takes the others to be there.
+    # Last: where it exists, all others are complete.
     write_atomically(folder / "report.json", f"{text}\n".encode())
     return report
 
 
 def read_report(folder: epath.PathLike) -> Evaluation:
-    """What a report was written from.
+    """Reads what a report was written from.
+
+    Args:
+      folder: Of the report.
+
+    Returns:
+      The content.
 
     Raises:
-      UserError: there is none, or it is damaged.
+      UserError: There is no report, or it is damaged.
     """
     folder = epath.Path(folder)
     if not (folder / "report.json").exists():
         raise UserError(f"{folder} holds no evaluation (it has no report.json): run `evaluate`")
     try:
         report = json.loads((folder / "report.json").read_text())
-        known = {name for name in _STATED} | ({"paper"} if "paper" in report else set())
+        added = _COMMON_CONVENTIONS.keys() | ({"paper"} if "paper" in report else set())
         curves = _read_curves((folder / "curves.npz").read_bytes())
         scores = _read_clips((folder / "clips.csv").read_text(), curves)
-        lines = collections.Counter(clip.row for clip in scores)
-        if lines != {row: count for row, count, _ in labels.clip_counts(report["rows"])}:
-            raise ValueError("clips.csv has other clips than report.json")
+        _check_counts(report, scores)
         return Evaluation(
             report["corpus"],
             report["split"],
-            {name: said for name, said in report["conventions"].items() if name not in known},
+            {key: text for key, text in report["conventions"].items() if key not in added},
             scores,
             _read_media(folder, report.get("samples", [])),
             _read_media(folder, report.get("figures", [])),
@@ -162,34 +162,54 @@ def read_report(folder: epath.PathLike) -> Evaluation:
         ) from error
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """What report.json holds, as tables for people."""
-    return formats.markdown(report)
-
-
 def file_name(name: str) -> str:
-    """A clip's name without the signs that folders and addresses take for their own."""
+    """Makes a file name from a clip's name.
+
+    Args:
+      name: May have characters that are special in paths and addresses.
+
+    Returns:
+      The name with an underscore for each of them.
+    """
     return re.sub(r"[^\w.-]", "_", name)
 
 
 def caption(values: Mapping[str, Score]) -> str:
-    """One clip's scores in a line."""
-    parts = [
-        f"{labels.metric_info(metric).label} {labels.format_number(metric, value)} {labels.metric_info(metric).unit}"
-        for metric, value in values.items()
-        if not isinstance(value, str)
-    ]
-    return " · ".join(part.strip() for part in parts)
+    """Formats one clip's scores as a line.
+
+    Args:
+      values: Metric key -> number or reason; reasons are left out.
+
+    Returns:
+      "PSNR 27.10 dB · SSIM 0.840".
+    """
+    parts = []
+    for metric, value in values.items():
+        if not isinstance(value, str):
+            info = labels.metric_info(metric)
+            parts.append(f"{info.title} {labels.format_number(metric, value)} {info.unit}".strip())
+    return " · ".join(parts)
 
 
 def scored_values(
     clips: Sequence[ClipScores], metric: str
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Of the clips that have a number in a metric: values and weights [n], and speakers."""
+    """Selects the clips that have a number in a metric.
+
+    Args:
+      clips: Of one row.
+      metric: Key.
+
+    Returns:
+      Values [n], weights [n] and speakers.
+
+    Raises:
+      ValueError: A value is NaN, or a weight is not above 0.
+    """
     scored = [clip for clip in clips if not isinstance(clip.values.get(metric, ""), str)]
     values = np.array([clip.values[metric] for clip in scored], np.float64)
     if np.isnan(values).any():
-        raise ValueError(f"{metric} of a clip is NaN: a score is a number, or says why not")
+        raise ValueError(f"{metric} of a clip is NaN: a score is a number or a reason")
     weights = np.array([clip.weights.get(metric, 1.0) for clip in scored], np.float64)
     if not (weights > 0).all():
         raise ValueError(
@@ -206,23 +226,30 @@ def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]
     mean = low = high = None
     if len(values) and np.isfinite(values).all():
         mean = float((values * weights).sum() / weights.sum())
-        if len(values) > 1:  # One clip says nothing about another.
+        if len(values) > 1:  # A single clip has no interval.
             low, high = bootstrap_interval(values, weights, speakers, seed)
     cell = {"mean": mean, "low": low, "high": high, "clips": len(values)}
     return cell | {"unscored": dict(reasons.most_common())}
 
 
-def _entry(folder: epath.Path, media: Sample) -> dict[str, str]:
+def _check_counts(report: Mapping[str, Any], scores: Sequence[ClipScores]) -> None:
+    """Raises ValueError unless report.json and clips.csv have equally many clips in every row."""
+    lines = collections.Counter(clip.row for clip in scores)
+    if lines != {row: count for row, count, _ in labels.clip_counts(report["rows"])}:
+        raise ValueError("clips.csv has other clips than report.json")
+
+
+def _media_entry(folder: epath.Path, media: Sample) -> dict[str, str]:
     file = epath.Path(media.path).relative_to(folder).as_posix()
     return {"title": media.title, "note": media.note, "file": file}
 
 
 def _read_media(folder: epath.Path, entries: Sequence[Mapping[str, str]]) -> list[Sample]:
-    return [Sample(each["title"], each["note"], folder / each["file"]) for each in entries]
+    return [Sample(entry["title"], entry["note"], folder / entry["file"]) for entry in entries]
 
 
 def _clips_csv(scores: Sequence[ClipScores]) -> str:
-    """A line per clip and row. Numbers in full; what has no number is in the last column, as JSON."""
+    """A line per clip and row, with all digits; reasons are in the last column, as JSON."""
     metrics = labels.ordered_metrics({str(i): clip.values for i, clip in enumerate(scores)})
     weighted = [m for m in metrics if any(m in clip.weights for clip in scores)]
     file = io.StringIO()
@@ -230,17 +257,17 @@ def _clips_csv(scores: Sequence[ClipScores]) -> str:
     heads = [*metrics, *(_WEIGHT + metric for metric in weighted)]
     writer.writerow(["row", "clip", "speaker", *heads, "unscored"])
     for clip in scores:
-        found = {m: value for m, value in clip.values.items() if not isinstance(value, str)}
-        missing = {m: value for m, value in clip.values.items() if isinstance(value, str)}
-        numbers = [_written(found.get(metric)) for metric in metrics]
-        numbers += [_written(clip.weights.get(metric)) for metric in weighted]
-        unscored = json.dumps(missing, ensure_ascii=False) if missing else ""
+        values = {m: value for m, value in clip.values.items() if not isinstance(value, str)}
+        reasons = {m: value for m, value in clip.values.items() if isinstance(value, str)}
+        numbers = [_format_float(values.get(metric)) for metric in metrics]
+        numbers += [_format_float(clip.weights.get(metric)) for metric in weighted]
+        unscored = json.dumps(reasons, ensure_ascii=False) if reasons else ""
         writer.writerow([clip.row, clip.clip, clip.speaker, *numbers, unscored])
     return file.getvalue()
 
 
-def _written(value: float | None) -> str:
-    """The shortest digits that give the same float."""
+def _format_float(value: float | None) -> str:
+    """The shortest digits that give the same float; "" for None."""
     return "" if value is None else repr(float(value)).removesuffix(".0")
 
 
@@ -248,7 +275,7 @@ def _read_clips(text: str, curves: Mapping[int, Mapping[str, np.ndarray]]) -> li
     scores = []
     for line, cells in enumerate(csv.DictReader(io.StringIO(text, newline=""))):
         row, clip, speaker = (cells.pop(head) for head in ("row", "clip", "speaker"))
-        missing = json.loads(cells.pop("unscored") or "{}")
+        reasons = json.loads(cells.pop("unscored") or "{}")
         numbers = {head: float(cell) for head, cell in cells.items() if cell}
         weights = {
             head.removeprefix(_WEIGHT): numbers.pop(head)
@@ -256,13 +283,13 @@ def _read_clips(text: str, curves: Mapping[int, Mapping[str, np.ndarray]]) -> li
             if head.startswith(_WEIGHT)
         }
         scores.append(
-            ClipScores(row, clip, speaker, numbers | missing, weights, curves.get(line, {}))
+            ClipScores(row, clip, speaker, numbers | reasons, weights, curves.get(line, {}))
         )
     return scores
 
 
 def _curves_npz(scores: Sequence[ClipScores]) -> bytes:
-    """Each curve of all clips end to end, with the clips' lines in clips.csv and the lengths."""
+    """Each curve of all clips end to end, with their lengths and their lines in clips.csv."""
     arrays = {}
     for name in sorted({name for clip in scores for name in clip.curves}):
         lines = [line for line, clip in enumerate(scores) if name in clip.curves]
@@ -277,11 +304,11 @@ def _curves_npz(scores: Sequence[ClipScores]) -> bytes:
 
 def _read_curves(data: bytes) -> dict[int, dict[str, np.ndarray]]:
     """Line of clips.csv -> the clip's curves."""
-    found = collections.defaultdict(dict)
+    curves = collections.defaultdict(dict)
     with np.load(io.BytesIO(data)) as arrays:
         for name in [key.removesuffix("/values") for key in arrays if key.endswith("/values")]:
             values, lengths, lines = (arrays[f"{name}/{p}"] for p in ("values", "lengths", "lines"))
             parts = np.split(values, np.cumsum(lengths)[:-1])
             for line, part in zip(lines.tolist(), parts, strict=True):
-                found[line][name] = part
-    return found
+                curves[line][name] = part
+    return curves

@@ -1,4 +1,4 @@
-"""Rows of a report against each other: paired differences, and whether the paper's findings hold."""
+"""Comparison of a report's rows: paired differences, and whether the paper's claims hold."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from s2f_jax.reports import labels, paper, scores
+from s2f_jax.reports.content import ClipScores
 from s2f_jax.reports.intervals import paired_interval, percentiles, resampled_means
-from s2f_jax.reports.scores import ClipScores
 
 MODEL, BASELINE = "model", "static_baseline"
 SANITY = ("ground_truth", "frozen_still", "shuffled_audio")
@@ -16,25 +16,35 @@ _RARE = 0.1  # Of how often the real people blink.
 
 
 def paired_difference(
-    metric: str, ours: Sequence[ClipScores], others: Sequence[ClipScores]
+    metric: str, row: Sequence[ClipScores], baseline: Sequence[ClipScores]
 ) -> dict[str, Any]:
-    """What one row's mean is more than another's, over the clips that both have a number for.
+    """Computes the difference of two rows' means over the clips that both have a number for.
 
-    "better": whether the 95 % interval says that ours is better (for what is best at 1: nearer to
-    it), None where it does not say.
+    Args:
+      metric: Key.
+      row: Scores of one row.
+      baseline: Scores of the row that is subtracted.
+
+    Returns:
+      "mean", "low" and "high" of the difference, the number of "clips", and "better": whether the
+      95 % interval says that the row is better (for metrics best at 1: nearer to it), None where it
+      excludes neither.
     """
-    sides = [{clip.clip: clip for clip in side} for side in (ours, others)]
-    both = [name for name in sides[0] if name in sides[1]]
-    both = [name for name in both if all(_finite(side[name], metric) for side in sides)]
-    cell = {"mean": None, "low": None, "high": None, "clips": len(both), "better": None}
-    if not both:
+    sides = [{clip.clip: clip for clip in side} for side in (row, baseline)]
+    clips = [
+        clip
+        for clip in sides[0]
+        if all(clip in side and _has_number(side[clip], metric) for side in sides)
+    ]
+    cell = {"mean": None, "low": None, "high": None, "clips": len(clips), "better": None}
+    if not clips:
         return cell
-    found = [scores.scored_values([side[name] for name in both], metric) for side in sides]
-    values, weights = (np.stack([side[i] for side in found]) for i in (0, 1))
+    columns = [scores.scored_values([side[clip] for clip in clips], metric) for side in sides]
+    values, weights = (np.stack([column[i] for column in columns]) for i in (0, 1))
     means = (values * weights).sum(axis=1) / weights.sum(axis=1)
     cell["mean"] = float(means[0] - means[1])
-    if len(both) > 1:
-        speakers = found[0][2]
+    if len(clips) > 1:
+        speakers = columns[0][2]
         low, high = paired_interval(values, weights, speakers)
         cell |= {"low": low, "high": high}
         better = labels.metric_info(metric).better
@@ -48,88 +58,94 @@ def paired_difference(
 def check_claims(
     by_row: Mapping[str, Sequence[ClipScores]], with_sequence: Collection[str]
 ) -> list[dict[str, Any]]:
-    """The paper's findings: {"claim", "metric", "holds", "numbers"} each.
+    """Checks the paper's claims.
 
-    holds: None where the 95 % interval decides nothing; where nothing was measured, "unknown" says why.
-    with_sequence: the rows whose models were trained with a sequence discriminator.
+    Args:
+      by_row: Row -> its scores.
+      with_sequence: Rows whose models were trained with a sequence discriminator.
+
+    Returns:
+      For each claim "claim", "metric", "holds" (None where the 95 % interval decides nothing) and
+      "numbers"; "unknown" in place of the last says why nothing was measured.
     """
-    found = []
-    for ordering in paper.CLAIMS:
-        entry = {"claim": ordering.claim, "metric": ordering.metric, "holds": None}
-        missing = [row for row in (MODEL, BASELINE) if row not in by_row]
+    missing = [row for row in (MODEL, BASELINE) if row not in by_row]
+    entries = []
+    for claim in paper.CLAIMS:
         if missing:
-            entry["unknown"] = f"there is no row {labels.title(missing[0])}"
+            result = {"unknown": f"there is no row {labels.title(missing[0])}"}
         else:
-            entry |= _model_against_baseline(ordering, by_row)
-        found.append(entry)
-    of_blinks = _blinks(by_row, with_sequence)
-    return found + [
-        {"claim": claim, "metric": _BLINKS, "holds": None} | of
-        for claim, of in zip(paper.BLINK_CLAIMS, of_blinks, strict=True)
+            result = _check_model_claim(claim, by_row)
+        entries.append({"claim": claim.text, "metric": claim.metric, "holds": None} | result)
+    results = _check_blink_claims(by_row, with_sequence)
+    return entries + [
+        {"claim": text, "metric": _BLINKS, "holds": None} | result
+        for text, result in zip(paper.BLINK_CLAIMS, results, strict=True)
     ]
 
 
-def _model_against_baseline(
-    ordering: paper.Claim, by_row: Mapping[str, Sequence[ClipScores]]
+def _check_model_claim(
+    claim: paper.PaperClaim, by_row: Mapping[str, Sequence[ClipScores]]
 ) -> dict[str, Any]:
-    metric = ordering.metric
+    metric, info = claim.metric, labels.metric_info(claim.metric)
     cells = scores.summarize([*by_row[MODEL], *by_row[BASELINE]])
-    ours, others = (cells[row].get(metric) for row in (MODEL, BASELINE))
-    if ours is None or others is None:
-        return {"unknown": f"no {labels.metric_info(metric).label} in this evaluation"}
-    found = paired_difference(metric, by_row[MODEL], by_row[BASELINE])
-    if found["mean"] is None:
-        reasons = {**ours["unscored"], **others["unscored"]}
+    model, baseline = (cells[row].get(metric) for row in (MODEL, BASELINE))
+    if model is None or baseline is None:
+        return {"unknown": f"no {info.title} in this evaluation"}
+    difference = paired_difference(metric, by_row[MODEL], by_row[BASELINE])
+    if difference["mean"] is None:
+        reasons = {**model["unscored"], **baseline["unscored"]}
         return {"unknown": "; ".join(reasons) or "no clip has a finite score in both"}
-    change = labels.format_number(metric, found["mean"], sign=True)
-    parts = [
-        f"{labels.format_mean(metric, ours)} against {labels.format_mean(metric, others)}",
-        f"difference {change} {labels.format_interval(metric, found)} {labels.metric_info(metric).unit}".strip(),
-        f"{found['clips']} clips",
+    change = labels.format_number(metric, difference["mean"], sign=True)
+    interval = labels.format_interval(metric, difference)
+    numbers = [
+        f"{labels.format_mean(metric, model)} against {labels.format_mean(metric, baseline)}",
+        f"difference {change} {interval} {info.unit}".strip(),
+        f"{difference['clips']} clips",
     ]
-    holds = found["better"]
-    if ordering.less and found["low"] is not None:
-        holds = _above_zero(-found["high"], -found["low"])
-    return {"holds": holds, "numbers": ", ".join(parts)}
+    holds = difference["better"]
+    if claim.lower and difference["low"] is not None:
+        holds = _above_zero(-difference["high"], -difference["low"])
+    return {"holds": holds, "numbers": ", ".join(numbers)}
 
 
-def _blinks(
+def _check_blink_claims(
     by_row: Mapping[str, Sequence[ClipScores]], with_sequence: Collection[str]
 ) -> list[dict[str, Any]]:
-    """The two findings on blinks, from the clips that all rows have a number for."""
+    """Checks the two claims on blinks, over the clips that all rows have a number for."""
     variants = [row for row in by_row if row not in SANITY]
     having = [row for row in variants if row in with_sequence]
     lacking = [row for row in variants if row not in with_sequence]
     if not (having and lacking):
-        what = "without" if having else "with"
-        return 2 * [{"unknown": f"there is no row {what} a sequence discriminator"}]
+        preposition = "without" if having else "with"
+        return 2 * [{"unknown": f"there is no row {preposition} a sequence discriminator"}]
     rows = [*variants, "ground_truth"]
-    scored = [{c.clip for c in by_row.get(row, ()) if _finite(c, _BLINKS)} for row in rows]
+    scored = [{c.clip for c in by_row.get(row, ()) if _has_number(c, _BLINKS)} for row in rows]
     clips = set.intersection(*scored)
     if len(clips) < 2:
         return 2 * [{"unknown": "fewer than two clips have their blinks counted in all rows"}]
-    ours, others, real = (
-        _mean_rate(by_row, of, clips) for of in (having, lacking, ["ground_truth"])
+    having_rates, lacking_rates, real_rates = (
+        _mean_rates(by_row, group, clips) for group in (having, lacking, ["ground_truth"])
     )
+    # The first rate is of all clips, the others of the resamples.
     names = ", ".join(map(labels.title, lacking))
-    low, high = percentiles((ours - others)[1:])
+    low, high = percentiles((having_rates - lacking_rates)[1:])
     more = (
-        f"{ours[0]:.2f}/s against {others[0]:.2f}/s without it ({names}), difference"
-        f" {labels.format_number(_BLINKS, ours[0] - others[0], sign=True)}"
+        f"{having_rates[0]:.2f}/s against {lacking_rates[0]:.2f}/s without it ({names}), difference"
+        f" {labels.format_number(_BLINKS, having_rates[0] - lacking_rates[0], sign=True)}"
         f" {labels.format_interval(_BLINKS, {'low': low, 'high': high})}, {len(clips)} clips"
     )
-    rare = percentiles((_RARE * real - others)[1:])
-    never = f"{others[0]:.2f}/s against {real[0]:.2f}/s of the real, {len(clips)} clips"
+    rare_interval = percentiles((_RARE * real_rates - lacking_rates)[1:])
+    rare = f"{lacking_rates[0]:.2f}/s against {real_rates[0]:.2f}/s of the real, {len(clips)} clips"
     return [
         {"holds": _above_zero(low, high), "numbers": more},
-        {"holds": _above_zero(*rare), "numbers": never},
+        {"holds": _above_zero(*rare_interval), "numbers": rare},
     ]
 
 
-def _mean_rate(
+def _mean_rates(
     by_row: Mapping[str, Sequence[ClipScores]], rows: Sequence[str], clips: Collection[str]
 ) -> np.ndarray:
-    """Blinks a second, the mean over rows: of all `clips`, then of each resample of them."""
+    """Blinks per second, the mean over rows: of all `clips`, then of each resample of them."""
     rates = []
     for row in rows:
         chosen = [clip for clip in by_row[row] if clip.clip in clips]
@@ -140,10 +156,10 @@ def _mean_rate(
 
 
 def _above_zero(low: float, high: float) -> bool | None:
-    """Of an interval; None where 0 is in it."""
+    """Whether an interval is above 0 (True) or below (False); None where 0 is in it."""
     return True if low > 0 else False if high < 0 else None
 
 
-def _finite(clip: ClipScores, metric: str) -> bool:
+def _has_number(clip: ClipScores, metric: str) -> bool:
     value = clip.values.get(metric, "")
     return not isinstance(value, str) and bool(np.isfinite(value))

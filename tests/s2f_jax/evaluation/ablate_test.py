@@ -131,7 +131,7 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate, "is_up_to_date", lambda config, workdir, *_: str(workdir) in done)
     monkeypatch.setattr(scorers, "run_metrics", lambda *_: _Metrics())
     monkeypatch.setattr(table, "write_table", write)
-    monkeypatch.setattr(ablate.scores, "markdown", lambda _: "")
+    monkeypatch.setattr(ablate.formats, "markdown", lambda _: "")
     names = "static_baseline,l1_only,no_noise"
     recorded["run"] = lambda: ablate.ablate(DEMO, [], str(tmp_path), None, names=names)
     return recorded

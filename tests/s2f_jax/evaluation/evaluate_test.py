@@ -10,7 +10,7 @@ from data_pipelines.media import decode
 from data_pipelines.media.images import encode_jpeg
 from s2f_jax.evaluation import evaluate
 from s2f_jax.evaluation.scorers import MetricSuite, UnavailableScorer
-from s2f_jax.metrics.motion import MouthProbeScorer
+from s2f_jax.metrics.mouth_probe import MouthProbeScorer
 from s2f_jax.metrics.pictures import ImageScorer
 
 _H, _W, _FPS, _RATE = 32, 24, 25, 1000

@@ -14,7 +14,7 @@ from s2f_jax.metrics import embedders, identity
 from s2f_jax.metrics.embedders import Embedder, OnnxEmbedder, OnnxInputFormat, SFace
 from s2f_jax.metrics.faces_in_videos import FaceTrack
 from s2f_jax.metrics.identity import IdentityScorer
-from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics.scoring import ClipPair
 
 LANDMARKS = np.zeros((2, 68, 2), np.float32)
 LANDMARKS[:, 36:42], LANDMARKS[:, 42:48] = (30, 43), (66, 42)
@@ -78,7 +78,7 @@ def _pair(levels, real=(0,), aligned=True, landmarks=LANDMARKS, size=(128, 96)):
     """A video of flat frames of these levels."""
     sides = [np.tile(np.uint8(side)[:, None, None, None], (1, *size, 3)) for side in (levels, real)]
     audio = np.zeros(0, np.int16)
-    return VideoPair("clip", "s1", "", *sides, 25.0, audio, 16000, aligned, landmarks)
+    return ClipPair("clip", "s1", "", *sides, 25.0, audio, 16000, aligned, landmarks)
 
 
 def _noise(seed=0, frames=3, size=(128, 96)):

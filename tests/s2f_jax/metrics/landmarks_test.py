@@ -10,7 +10,7 @@ from data_pipelines.demo.face import random_face
 from data_pipelines.faces import landmarks as landmarks_module
 from s2f_jax.metrics import landmarks, motion
 from s2f_jax.metrics.faces_in_videos import NO_MODEL, TOO_FEW, FaceTrack, FaceTracker
-from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics.scoring import ClipPair
 
 T = 50
 METRICS = ("lmd", "jitter", "blinks_per_s", "blink_s", *motion.MOUTH_METRICS)
@@ -58,7 +58,7 @@ def pair(known, generated, real, **fields):
         audio=(np.repeat(level, 8) * np.tile([1, -1], 4 * T)).astype(np.int16), audio_rate=200,
         aligned=True,
     )  # fmt: skip
-    return VideoPair(**(given | fields))
+    return ClipPair(**(given | fields))
 
 
 def score(generated, real, mouth=True, **fields):
@@ -180,7 +180,7 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
         still = np.repeat(frames[:1], 75, axis=0)
         silence = np.zeros(0, np.int16)
         pairs += [
-            VideoPair("", "", "", video, frames, 25, silence, 0, True) for video in (frames, still)
+            ClipPair("", "", "", video, frames, 25, silence, 0, True) for video in (frames, still)
         ]
         blink.append(performance.blink)
     scored = landmarks.LandmarkScorer(FaceTracker(), mouth=False)(pairs)

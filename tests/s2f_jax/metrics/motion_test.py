@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from data_pipelines.faces import measures
-from s2f_jax.metrics import motion
-from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics import motion, mouth_probe
+from s2f_jax.metrics.scoring import ClipPair
 
 _EYES = 30.0  # Pixels between them.
 
@@ -42,7 +42,7 @@ def _drawn_clip(speaker, seed, frames=20):
 
 @pytest.fixture(scope="module")
 def probe():
-    return motion.fit_mouth_probe([_drawn_clip(i // 2, i) for i in range(24)])
+    return mouth_probe.fit_mouth_probe([_drawn_clip(i // 2, i) for i in range(24)])
 
 
 def test_the_probe_recovers_a_drawn_opening_of_speakers_it_never_saw(probe):
@@ -61,11 +61,11 @@ def test_the_probe_reports_what_it_reads_on_held_out_speakers(probe):
 
 def test_the_probe_uses_at_most_the_clips_it_may():
     clips = [_drawn_clip(i, i, frames=6) for i in range(7)]
-    assert motion.fit_mouth_probe(clips, max_clips=4).clips == 4
+    assert mouth_probe.fit_mouth_probe(clips, max_clips=4).clips == 4
 
 
 def test_the_probe_of_one_speaker_holds_out_clips():
-    found = motion.fit_mouth_probe([_drawn_clip(0, seed) for seed in range(5)])
+    found = mouth_probe.fit_mouth_probe([_drawn_clip(0, seed) for seed in range(5)])
     assert "clips held out" in found.held_out
     assert found.correlation > 0.97
 
@@ -74,7 +74,7 @@ def test_the_probe_needs_mouths_that_move():
     clip = _drawn_clip(0, 0)
     still = types.SimpleNamespace(**{**vars(clip), "landmarks": _landmarks(np.ones(20))})
     with pytest.raises(ValueError, match="0 of 3 clips"):
-        motion.fit_mouth_probe([still] * 3)
+        mouth_probe.fit_mouth_probe([still] * 3)
 
 
 def test_a_frozen_still_has_no_energy_and_no_correlation(probe):
@@ -148,12 +148,12 @@ def _pair(clip, video=None, **fields):
         video=clip.frames if video is None else video, audio=audio.astype(np.int16),
         audio_rate=200, aligned=True, landmarks=clip.landmarks,
     )  # fmt: skip
-    return VideoPair(**(given | fields))
+    return ClipPair(**(given | fields))
 
 
 @pytest.fixture(scope="module")
 def scorer():
-    return motion.MouthProbeScorer([_drawn_clip(i // 2, i) for i in range(24)], max_clips=20)
+    return mouth_probe.MouthProbeScorer([_drawn_clip(i // 2, i) for i in range(24)], max_clips=20)
 
 
 def test_the_probe_s_instrument_scores_truth_and_still(scorer):
@@ -174,13 +174,15 @@ def test_the_probe_s_instrument_refuses_what_it_cannot_read(scorer):
     clip = _drawn_clip(50, 50)
     other = _landmarks(6 + 6 * np.sin(2.1 * np.arange(20)))
     refused = {
-        motion.MISREAD: _pair(clip, landmarks=other),
-        motion.NOT_ALIGNED: _pair(clip, aligned=False),
+        mouth_probe.MISREAD: _pair(clip, landmarks=other),
+        mouth_probe.NOT_ALIGNED: _pair(clip, aligned=False),
     }
     for reason, pair in refused.items():
         assert scorer([pair])[0].values == dict.fromkeys(motion.MOUTH_METRICS, reason)
-    without = motion.MouthProbeScorer([])
-    assert without([_pair(clip)])[0].values == dict.fromkeys(motion.MOUTH_METRICS, motion.NO_PROBE)
+    without = mouth_probe.MouthProbeScorer([])
+    assert without([_pair(clip)])[0].values == dict.fromkeys(
+        motion.MOUTH_METRICS, mouth_probe.NO_PROBE
+    )
     assert without.conventions["mouth_opening"].startswith("not measured: 0 of 0 clips")
 
 

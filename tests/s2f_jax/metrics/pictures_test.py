@@ -6,14 +6,14 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from s2f_jax.metrics import sharpness
 from s2f_jax.metrics.pictures import ImageScorer
-from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics.scoring import ClipPair
 
 
 def _pair(frames, height, width, seed=0, aligned=True):
     rng = np.random.default_rng(seed)
     real = rng.integers(0, 236, (frames, height, width, 3), np.uint8)
     video = real + rng.integers(0, 20, real.shape, np.uint8)
-    return VideoPair("clip", "s1", "", video, real, 25.0, np.zeros(0, np.int16), 16000, aligned)
+    return ClipPair("clip", "s1", "", video, real, 25.0, np.zeros(0, np.int16), 16000, aligned)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from s2f_jax.metrics import scoring, speech
-from s2f_jax.reports.scores import ClipScores, summarize
+from s2f_jax.reports.content import ClipScores
+from s2f_jax.reports.scores import summarize
 
 REFERENCES = ["bin blue at f two now", "lay red in z nine again", "set white by a one soon"]
 HYPOTHESES = ["bin blue f too now please", "lay red in z nine again", ""]
@@ -59,7 +60,7 @@ class _Reader:
 
 def _pair(index, **changes):
     video = np.full((3, 64, 48, 3), index, np.uint8)
-    pair = scoring.VideoPair(
+    pair = scoring.ClipPair(
         name=f"clip{index}", speaker="s", transcript=REFERENCES[index], video=video, real=video,
         fps=25.0, audio=np.zeros(0, np.int16), audio_rate=16000, aligned=True,
     )  # fmt: skip

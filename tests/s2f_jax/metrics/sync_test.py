@@ -11,7 +11,7 @@ import pytest
 from data_pipelines.loading import training_examples
 from data_pipelines.media.sound import resample, to_mono_float
 from s2f_jax.metrics import sync
-from s2f_jax.metrics.scoring import VideoPair
+from s2f_jax.metrics.scoring import ClipPair
 from s2f_jax.metrics.sync import SyncScorer
 from s2f_jax.models.sync_network import frame_windows, lower_half
 
@@ -45,7 +45,7 @@ def pair(frames=60, seed=0, **fields):
     video += np.round(255 * level).astype(np.uint8)[:, None, None, None]
     sign = rng.choice([-1, 1], frames * STRIDE)
     audio = np.round(32767 * np.repeat(level, STRIDE) * sign).astype(np.int16)
-    made = VideoPair("clip", "s1", "", video, video, FPS, audio, RATE, aligned=True)
+    made = ClipPair("clip", "s1", "", video, video, FPS, audio, RATE, aligned=True)
     return dataclasses.replace(made, **fields)
 
 

@@ -21,7 +21,7 @@ def curves(blinks=(), opening=None, brows=None):
 
 
 def shown(expression, columns=5):
-    return expression.around(columns)[:, 0, 0, 0].tolist()
+    return expression.strip(columns)[:, 0, 0, 0].tolist()
 
 
 BROWS = np.full(40, 0.3)
@@ -35,9 +35,9 @@ def test_the_deepest_blinks_of_different_speakers():
         opening = np.full(40, 0.3)
         opening[18:22] -= depth
         found.add(f"clip{i}", speaker, video(40), curves([[17, 20, 22]], opening))
-    assert found.note() == "blinks: clip1 at frame 20, clip2 at frame 20; frowns: none was found"
-    assert [each.depth for each in found.found["blink"]] == pytest.approx([0.3, 0.2])
-    for each in found.found["blink"]:
+    assert found.caption() == "blinks: clip1 at frame 20, clip2 at frame 20; frowns: none was found"
+    assert [each.depth for each in found.by_kind["blink"]] == pytest.approx([0.3, 0.2])
+    for each in found.by_kind["blink"]:
         assert shown(each) == [16, 18, 20, 22, 24]  # From before the first to after the last.
 
 
@@ -45,24 +45,24 @@ def test_unknown_speakers_are_as_many():
     found = ExpressionCollector(rows=2)
     for i in range(3):
         found.add(f"clip{i}", "", video(40), curves([[17, 20, 22]]))
-    assert len(found.found["blink"]) == 2
+    assert len(found.by_kind["blink"]) == 2
 
 
 @pytest.mark.parametrize("kind,sign", [("frown", -1), ("raised brow", 1)])
 def test_a_frown_is_where_the_brows_sink_and_they_are_raised_where_they_rise(kind, sign):
     found = ExpressionCollector(("frown", "raised brow"))
     found.add("clip", "a", video(40), curves(brows=BROWS + sign * MOVED))
-    (only,) = found.found[kind]
-    assert sum(map(len, found.found.values())) == 1
+    (only,) = found.by_kind[kind]
+    assert sum(map(len, found.by_kind.values())) == 1
     assert only.frames[1] == 31 and shown(only) == [27, 29, 31, 33, 35]
     assert only.depth == pytest.approx(0.08)
-    assert f"{kind}s: clip at frame 31" in found.note()
+    assert f"{kind}s: clip at frame 31" in found.caption()
 
 
 def test_what_is_not_asked_for_is_not_kept():
     found = ExpressionCollector(("blink",))
     found.add("clip", "a", video(40), curves(brows=BROWS - MOVED))
-    assert found.found == {"blink": []}
+    assert found.by_kind == {"blink": []}
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_none_where_the_brows_are_still_or_unknown(brows):
     found = ExpressionCollector(("blink", "frown", "raised brow"))
     found.add("clip", "a", video(40), curves(brows=brows))
     found.add("clip", "a", video(40), {})
-    assert not any(found.found.values())
+    assert not any(found.by_kind.values())
 
 
 def test_a_kept_video_does_not_keep_its_batch():
     batch, found = np.stack([video(40)] * 3), ExpressionCollector()
     found.add("clip", "a", batch[1], curves([[17, 20, 22]]))
-    assert found.found["blink"][0].video.base is None
+    assert found.by_kind["blink"][0].video.base is None
 
 
 @pytest.mark.parametrize("frames,columns", [(1, 7), (3, 7), (7, 7), (8, 7), (40, 7), (250, 9)])

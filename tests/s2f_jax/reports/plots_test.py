@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2f_jax.reports import page, plots
-from s2f_jax.reports.scores import ClipScores
+from s2f_jax.reports.content import ClipScores
 
 
 def _points(svg, row_class):

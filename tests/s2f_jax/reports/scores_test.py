@@ -9,8 +9,10 @@ from etils import epath
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import images, writer
+from s2f_jax.metrics.registry import METRICS
 from s2f_jax.reports import formats, labels
-from s2f_jax.reports.scores import ClipScores, Sample, read_report, summarize, write_report
+from s2f_jax.reports.content import ClipScores, Sample
+from s2f_jax.reports.scores import read_report, summarize, write_report
 from tests.pages import outside_addresses
 
 
@@ -144,20 +146,20 @@ def test_nothing_is_left_beside_the_files(written):
 
 def test_every_metric_can_be_shown(tmp_path):
     scores = [
-        ClipScores(row, str(i), "s", dict.fromkeys([*labels.METRICS, "own"], float(i)))
+        ClipScores(row, str(i), "s", dict.fromkeys([*METRICS, "own"], float(i)))
         for row in ("model", "frozen_still")
         for i in range(3)
     ]
     write_report(tmp_path, "demo", "test", {}, scores)
     text = (tmp_path / "report.html").read_text()
-    assert text.count("<section") == len(labels.METRICS) + 1
+    assert text.count("<section") == len(METRICS) + 1
     assert "nan" not in text.lower().split("<style>")[1].split("</style>")[1]
 
 
 def _drawn(rng, rows, clips):
     """Scores of every kind: numbers of any size, infinities, reasons with odd signs, weights, curves."""
     reasons = ["short", 'a "quoted", one; psnr: too', "two\nlines", "größer als 64 – nein"]
-    metrics = [*labels.METRICS, "own"]
+    metrics = [*METRICS, "own"]
     found = []
     for row in rows:
         for i in range(clips):

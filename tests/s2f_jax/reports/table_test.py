@@ -13,7 +13,8 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import writer
 from s2f_jax.reports import table, verdicts
-from s2f_jax.reports.scores import ClipScores, Sample, read_report, summarize, write_report
+from s2f_jax.reports.content import ClipScores, Sample
+from s2f_jax.reports.scores import read_report, summarize, write_report
 from tests.pages import outside_addresses
 
 _SAID = {"size": "32x24 pixels", "lip_reader": "reader, step 10", "seed": 0}
@@ -212,7 +213,7 @@ def test_the_page_stands_alone_with_its_plots_and_all_variants_of_a_clip(written
         ({"corpus": "grid"}, "corpus is 'demo' in the first and 'grid' in the second"),
         ({"said": _SAID | {"size": "8x6"}}, "size is '32x24 pixels' in the first and '8x6'"),
         ({"said": _SAID | {"lip_reader": "reader, step 20"}}, "lip_reader is 'reader, step 10'"),
-        ({"said": _SAID | {"embedder": "SFace"}}, "embedder is 'not said' in the first"),
+        ({"said": _SAID | {"embedder": "SFace"}}, "embedder is 'missing' in the first"),
         ({"clips": 10}, r"different clips \(12 and 10; c10 is in model alone"),
     ],
 )

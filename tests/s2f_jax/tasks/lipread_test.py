@@ -178,7 +178,7 @@ def test_words_are_spelled_only_when_asked(run):
 def test_the_scorer_reads_with_it(run, shards):
     clips = dataset.open_dataset(get_config().data, "test", shards)
     clip = clips[0]
-    pair = scoring.VideoPair(
+    pair = scoring.ClipPair(
         name=clip.id, speaker=clip.speaker, transcript=clip.transcript, video=clip.frames,
         real=clip.frames, fps=25.0, audio=clip.audio, audio_rate=1000, aligned=True,
     )  # fmt: skip
