@@ -5,7 +5,7 @@ import functools
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
@@ -44,7 +44,8 @@ def examine(
         if not os.access(target, os.W_OK):
             raise UserError(f"{flag}: the folder {target} is not writable; give another")
     findings = []
-    for finding in _findings(image, audio, checkpoint, video, folder):
+    paths = {"checkpoint": checkpoint, "image": image, "audio": audio, "video": video}
+    for finding in _findings(folder, paths):
         print(finding, flush=True)
         findings.append(finding)
     counts = collections.Counter(finding.level for finding in findings)
@@ -56,16 +57,10 @@ def examine(
     return code
 
 
-def _findings(
-    image: str | None,
-    audio: str | None,
-    checkpoint: str | None,
-    video: str | None,
-    folder: pathlib.Path,
-) -> Iterator[Finding]:
+def _findings(folder: pathlib.Path, paths: Mapping[str, str | None]) -> Iterator[Finding]:
     for topic, check in machine.checks(folder).items():
         yield from run_check(topic, check)
-    if not (image or audio or checkpoint or video):
+    if not any(paths.values()):
         return
     # Imported here, since one of its own imports may be what is missing.
     try:
@@ -74,13 +69,9 @@ def _findings(
         yield Finding(ERROR, f"cannot be checked ({error}): see packages above", topic="inputs")
         return
     checks = InputChecks(folder)
-    for topic, path, examine in (
-        ("checkpoint", checkpoint, checks.examine_checkpoint),
-        ("image", image, checks.examine_image),
-        ("audio", audio, checks.examine_audio),
-        ("video", video, checks.examine_video),
-    ):
+    for topic, path in paths.items():
         if path:
+            examine = getattr(checks, f"examine_{topic}")
             yield from run_check(topic, functools.partial(examine, path))
     if checks.animator:
         yield from run_check("speed", checks.measure_speed)

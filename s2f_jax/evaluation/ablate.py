@@ -157,7 +157,9 @@ def ablate(
         output,
         {variant.name: variant.workdir / "evaluation" / split for variant in variants},
         with_sequence=[
-            name for name, of_run in configs.items() if of_run.discriminators.sequence.weight
+            name
+            for name, run_config in configs.items()
+            if run_config.discriminators.sequence.weight
         ],
         failed=failed,
     )

@@ -176,24 +176,22 @@ def evaluate(
         other_sounds = [clips[partners[i]].audio for i in indices]
         size = "{}x{}".format(*batch[0].frames.shape[1:3])
         for row in rows:
-            if generate and row in GENERATED_ROWS:
-                videos = _generated(row, batch, other_sounds, generate, seed, batch_size)
-            else:
-                videos = _real(row, batch)
+            videos = _row_videos(row, batch, other_sounds, generate, seed, batch_size)
             pairs = [ClipPair.from_clip(*both) for both in zip(batch, videos, strict=True)]
             if row == "shuffled_audio" and len(clips) == 1:
                 reason = "there is no other clip whose sound to use"
                 scores = [missing_scores(metrics.metrics, reason)]
             else:
                 scores = metrics(pairs)
-            for i, pair, of_clip in zip(indices, pairs, scores, strict=True):
-                collector.add(row, i, pair.name, pair.speaker, of_clip)
+            for i, pair, clip_scores in zip(indices, pairs, scores, strict=True):
+                collector.add(row, i, pair.name, pair.speaker, clip_scores)
                 if row != "model":
                     continue
-                expressions.add(pair.name, pair.speaker, pair.video, of_clip.curves)
+                expressions.add(pair.name, pair.speaker, pair.video, clip_scores.curves)
                 if i in sampled:
                     title = f"{pair.name}: {pair.transcript}" if pair.transcript else pair.name
-                    collector.add_sample(i, pair, title, of_clip, _CAPTION_METRICS)
+                    collector.add_sample(i, pair, title, clip_scores, _CAPTION_METRICS)
+    # `ablate` puts reports into one table only if these texts are equal: old reports keep them.
     conventions = {
         **(model_info or {}),
         "size": f"{size} pixels, height x width",
@@ -201,15 +199,14 @@ def evaluate(
         **metrics.conventions,
         "frozen_still": "frame 0 repeated",
         "shuffled_audio": _describe_shuffling(partners, speakers, transcripts),
-        "sound": "every row is compared with the clip's own sound",
+        "sound": "every row is held against the clip's own sound",
         "silence": "20 dB under the clip's loudest frame",
         "seed": seed,
     }
-    drawn = []
-    if generate:
-        drawn = figures.write_figures(
-            output, clips, generate, expressions, batch_size=batch_size, seed=seed
-        )
+    options = {"batch_size": batch_size, "seed": seed}
+    drawn = (
+        figures.write_figures(output, clips, generate, expressions, **options) if generate else []
+    )
     return collector.write(conventions, drawn, training)
 
 
@@ -247,21 +244,19 @@ def shuffled_partners(speakers: Sequence[str], transcripts: Sequence[str], seed:
     return partners
 
 
-def _real(row: str, clips: Sequence[DatasetClip]) -> list[np.ndarray]:
-    videos = [clip.frames for clip in clips]
-    if row == "ground_truth":
-        return videos
-    return [np.broadcast_to(frames[:1], frames.shape) for frames in videos]
-
-
-def _generated(
+def _row_videos(
     row: str,
     clips: Sequence[DatasetClip],
     other_sounds: Sequence[np.ndarray],
-    generate: Generate,
+    generate: Generate | None,
     seed: int,
     batch_size: int,
 ) -> list[np.ndarray]:
+    if row == "ground_truth":
+        return [clip.frames for clip in clips]
+    if row == "frozen_still":
+        return [np.broadcast_to(clip.frames[:1], clip.frames.shape) for clip in clips]
+    assert generate is not None
     sounds = [clip.audio for clip in clips]
     if row == "shuffled_audio":
         both = zip(other_sounds, sounds, strict=True)

@@ -13,10 +13,9 @@ import jiwer
 import numpy as np
 from etils import epath
 
-from data_pipelines import prepare
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.loading import charset, dataset, lipreading_examples, loader
+from data_pipelines.loading import charset, lipreading_examples, loader
 from data_pipelines.loading.dataset import DatasetClip
 from s2f_jax.config.schema import Config
 from s2f_jax.evaluation.score_collector import (
@@ -184,8 +183,7 @@ def evaluate_lip_reader(
     folder, clips, output = open_run_split(config, workdir, data_dir, split, features)
     vocabulary: set[str] = set()
     if config.lipreader.spell:
-        shards = prepare.data_dir(config.data, data_dir)
-        training = dataset.open_dataset(config.data, "train", shards, features)
+        training = open_run_split(config, workdir, data_dir, "train", features).clips
         for i in range(len(training)):
             vocabulary.update(charset.clean(training[i].transcript).split())
     reader = LipReader.load(folder, vocabulary=vocabulary)
@@ -231,8 +229,8 @@ def evaluate(
                 collector.add(row, i, clip.id, clip.speaker, scores)
     conventions = {
         "ground_truth": "the real videos",
-        "greedy": "the real videos, each frame's most likely letter",
-        "frozen_still": "frame 0 repeated: what can be guessed",
+        "greedy": "the real videos, each frame's likeliest letter",
+        "frozen_still": "frame 0 repeated: what is right by guessing",
         "lip_reader": reader.description,
         **speech.CONVENTIONS,
     }

@@ -78,4 +78,4 @@ def _validation_results(workdir: epath.Path, step: int) -> tuple[float, str]:
                 f" {windows:.1%} from five frames alone, and with another clip's sound 95 % had a"
                 " confidence below 1"
             )
-    return 1.0, "its accuracy on real clips was not measured"
+    return 1.0, "what it does on real clips was not measured"

@@ -73,10 +73,10 @@ def compare_folders(
                     reason = missing_scores(metrics.metrics + aligned_metrics.metrics, pair)
                     collector.add("videos", i, name, "", reason)
             scores = _score(list(pairs.values()), metrics, aligned_metrics, config)
-            for (i, pair), of_pair in zip(pairs.items(), scores, strict=True):
-                collector.add("videos", i, pair.name, "", of_pair)
+            for (i, pair), pair_scores in zip(pairs.items(), scores, strict=True):
+                collector.add("videos", i, pair.name, "", pair_scores)
                 if samples < _SAMPLES:
-                    collector.add_sample(i, pair, pair.name, of_pair, _CAPTION_METRICS)
+                    collector.add_sample(i, pair, pair.name, pair_scores, _CAPTION_METRICS)
                     samples += 1
     finally:
         metrics.close()
@@ -112,9 +112,12 @@ def _score(
     missing = aligned_metrics.metrics
     return [
         merge_scores(
-            [of_pair, next(further) if isinstance(fit, ClipPair) else missing_scores(missing, fit)]
+            [
+                pair_scores,
+                next(further) if isinstance(fit, ClipPair) else missing_scores(missing, fit),
+            ]
         )
-        for fit, of_pair in zip(fitted, scores, strict=True)
+        for fit, pair_scores in zip(fitted, scores, strict=True)
     ]
 
 

@@ -166,13 +166,7 @@ def read_manifest(video: pathlib.Path) -> Manifest | None:
     )
 
 
-def _sign(
-    mime_type: str,
-    source: BinaryIO,
-    target: BinaryIO,
-    claim: Claim,
-    signer: Signer,
-) -> None:
+def _sign(mime_type: str, source: BinaryIO, target: BinaryIO, claim: Claim, signer: Signer) -> None:
     try:
         import c2pa
     except ImportError as error:

@@ -175,10 +175,7 @@ class ProvenanceRecord:
         return badge.add_badge(frames)
 
     def sign(
-        self,
-        video_path: str | os.PathLike,
-        signer: c2pa.Signer,
-        title: str | None = None,
+        self, video_path: str | os.PathLike, signer: c2pa.Signer, title: str | None = None
     ) -> None:
         """Signs a C2PA manifest of this record into a finished video; before its sidecar.
 
