@@ -77,23 +77,23 @@ def result(tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluation")
     clips = [*map(_clip, range(4)), _clip(4, frames=9)]
     oracle = _Oracle(clips)
-    found = evaluate.evaluate(
+    report = evaluate.evaluate(
         clips, oracle, _metrics(list(map(_clip, range(20, 36)))), output,
         corpus="drawn", split="test", batch_size=2, samples=3,
     )  # fmt: skip
-    return output, found, oracle
+    return output, report, oracle
 
 
 def test_every_row_has_every_metric_of_every_clip(result):
-    output, found, _ = result
-    assert list(found["rows"]) == ["model", "ground_truth", "frozen_still", "shuffled_audio"]
-    for cells in found["rows"].values():
+    output, report, _ = result
+    assert list(report["rows"]) == ["model", "ground_truth", "frozen_still", "shuffled_audio"]
+    for cells in report["rows"].values():
         assert list(cells) == [
             "psnr", "psnr_mouth", "ssim", "cpbd", "fdbm",
             "mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion",
         ]  # fmt: skip
         assert {c["clips"] + sum(c["unscored"].values()) for c in cells.values()} == {5}
-    assert json.loads((output / "report.json").read_text()) == found
+    assert json.loads((output / "report.json").read_text()) == report
     assert len((output / "clips.csv").read_text().splitlines()) == 1 + 4 * 5
 
 
@@ -147,36 +147,36 @@ def test_samples_show_both_sides_with_sound(result):
 
 def test_clips_whose_mouth_cannot_be_measured_are_counted(tmp_path):
     clips = [_clip(0), _clip(2)]
-    found = evaluate.evaluate(
+    report = evaluate.evaluate(
         clips, _Oracle(clips), _metrics(), tmp_path, corpus="drawn", split="val", samples=0
     )
-    cell = found["rows"]["model"]["mouth_energy"]
+    cell = report["rows"]["model"]["mouth_energy"]
     assert cell["mean"] is None and cell["clips"] == 0
     assert cell["unscored"] == {"no training clips to fit the mouth's probe on": 2}
-    assert found["rows"]["model"]["ssim"]["clips"] == 2
-    assert found["conventions"]["mouth_opening"].startswith("not measured")
+    assert report["rows"]["model"]["ssim"]["clips"] == 2
+    assert report["conventions"]["mouth_opening"].startswith("not measured")
 
 
 def test_faces_that_the_probe_misreads_are_not_scored(tmp_path):
     clips = [_clip(0), _clip(2)]
     clips[1].landmarks[:, 65:68, 1] = 6 - clips[1].landmarks[:, 65:68, 1]
     training = list(map(_clip, range(20, 36)))
-    found = evaluate.evaluate(
+    report = evaluate.evaluate(
         clips, _Oracle(clips), _metrics(training), tmp_path, corpus="drawn", split="val", samples=0
     )
-    cell = found["rows"]["model"]["mouth_correlation"]
+    cell = report["rows"]["model"]["mouth_correlation"]
     assert cell["clips"] == 1
     assert cell["unscored"] == {"the probe misreads this speaker's real mouth": 1}
-    assert found["rows"]["model"]["psnr"]["clips"] == 2
+    assert report["rows"]["model"]["psnr"]["clips"] == 2
 
 
 def test_one_clip_has_no_other_sound(tmp_path):
     clips = [_clip(0)]
-    found = evaluate.evaluate(
+    report = evaluate.evaluate(
         clips, _Oracle(clips), _metrics([_clip(4), _clip(6)]), tmp_path, corpus="drawn", split="val"
     )
-    assert found["rows"]["shuffled_audio"]["psnr"]["clips"] == 0
-    assert found["rows"]["model"]["psnr"]["clips"] == 1
+    assert report["rows"]["shuffled_audio"]["psnr"]["clips"] == 0
+    assert report["rows"]["model"]["psnr"]["clips"] == 1
 
 
 def _louder_is_brighter(stills, audios, seed):
@@ -194,13 +194,13 @@ def test_clips_of_any_length_are_scored_once_whatever_the_batches(tmp_path):
     training, reports = list(map(_clip, range(20, 36))), []
     for size in (1, 3, 8):
         output = tmp_path / str(size)
-        found = evaluate.evaluate(
+        report = evaluate.evaluate(
             clips, _louder_is_brighter, _metrics(training), output,
             corpus="drawn", split="test", batch_size=size, samples=2,
         )  # fmt: skip
         rows = [line.split(",") for line in (output / "clips.csv").read_text().splitlines()[1:]]
         assert [row[1] for row in rows] == 4 * [clip.id for clip in clips]
-        reports.append((found["rows"], sorted(p.name for p in (output / "samples").iterdir())))
+        reports.append((report["rows"], sorted(p.name for p in (output / "samples").iterdir())))
     for rows, samples in reports[1:]:
         assert samples == reports[0][1]
         for row, cells in rows.items():
@@ -249,7 +249,7 @@ def test_an_unavailable_scorer_gives_its_reason_and_the_others_score(tmp_path):
     missing = UnavailableScorer(
         ("wer", "cer"), "lip reader", UserError("there is no checkpoint at runs/x")
     )
-    found = evaluate.evaluate(
+    report = evaluate.evaluate(
         clips,
         _Oracle(clips),
         MetricSuite([ImageScorer(), missing]),
@@ -257,12 +257,12 @@ def test_an_unavailable_scorer_gives_its_reason_and_the_others_score(tmp_path):
         corpus="drawn",
         split="val",
     )
-    cells = found["rows"]["model"]
+    cells = report["rows"]["model"]
     assert cells["wer"] == {
         "mean": None, "low": None, "high": None, "clips": 0, "unscored": {"no lip reader": 2}
     }  # fmt: skip
     assert cells["ssim"]["clips"] == 2
-    assert found["conventions"]["lip_reader"] == "none: there is no checkpoint at runs/x"
+    assert report["conventions"]["lip_reader"] == "none: there is no checkpoint at runs/x"
 
 
 def test_a_metric_has_one_scorer():
@@ -273,8 +273,8 @@ def test_a_metric_has_one_scorer():
 def test_rows_that_were_not_requested_are_not_made(tmp_path):
     clips = [_clip(0), _clip(2)]
     oracle = _Oracle(clips)
-    found = evaluate.evaluate(
+    report = evaluate.evaluate(
         clips, oracle, _metrics(), tmp_path, corpus="drawn", split="val", rows=("model",)
     )
-    assert list(found["rows"]) == ["model"]
+    assert list(report["rows"]) == ["model"]
     assert len(oracle.shapes) == 2  # The clips, and the figure of faces.

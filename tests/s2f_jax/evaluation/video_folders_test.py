@@ -34,9 +34,9 @@ def folders(tmp_path):
 
 
 def test_folders_of_videos_are_scored_and_the_rest_counted(folders):
-    found = compare_folders(folders / "videos", folders / "real", folders / "out")
-    assert list(found["rows"]) == ["videos"]
-    cells = found["rows"]["videos"]
+    report = compare_folders(folders / "videos", folders / "real", folders / "out")
+    assert list(report["rows"]) == ["videos"]
+    cells = report["rows"]["videos"]
     for metric in ("psnr", "ssim", "fdbm"):
         cell = cells[metric]
         assert cell["clips"] == 2
@@ -58,8 +58,8 @@ def test_folders_of_videos_are_scored_and_the_rest_counted(folders):
 
 
 def test_a_folder_against_itself_is_identical(folders):
-    found = compare_folders(folders / "real", folders / "real", folders / "out")
-    cells = found["rows"]["videos"]
+    report = compare_folders(folders / "real", folders / "real", folders / "out")
+    cells = report["rows"]["videos"]
     assert cells["ssim"]["mean"] == pytest.approx(1, abs=1e-5)
     assert cells["psnr"]["mean"] is None and cells["psnr"]["clips"] == 6
 
