@@ -5,12 +5,29 @@ import jax.numpy as jnp
 
 
 def discriminator(real_logit: jax.Array, fake_logit: jax.Array) -> jax.Array:
-    """Eq. 1 as the discriminator sees it: -log D(real) - log(1 - D(fake)), from logits [N]."""
+    """Eq. 1 as the discriminator sees it: -log D(real) - log(1 - D(fake)).
+
+    Args:
+      real_logit: [N].
+      fake_logit: [N].
+
+    Returns:
+      [N].
+    """
     return jax.nn.softplus(-real_logit) + jax.nn.softplus(fake_logit)
 
 
 def generator(fake_logit: jax.Array) -> jax.Array:
-    """-log D(fake), from logits [N]: the non-saturating form (ours; eq. 1 minimises log(1 - D))."""
+    """The generator's adversarial loss, -log D(fake).
+
+    The non-saturating form is ours; eq. 1 minimises log(1 - D).
+
+    Args:
+      fake_logit: [N].
+
+    Returns:
+      [N].
+    """
     return jax.nn.softplus(-fake_logit)
 
 
@@ -19,8 +36,14 @@ def reconstruction(
 ) -> jax.Array:
     """Eq. 2, L1 on the lower half of the image, as a mean over its pixels (the paper sums).
 
-    generated, real [B, T, H, W, 3] in [-1, 1], mask bool [B, T] -> [B]. top: the share of the
-    height that is left out.
+    Args:
+      generated: [B, T, H, W, 3] in [-1, 1].
+      real: Likewise.
+      mask: bool [B, T]; False where there is padding.
+      top: Share of the height that is left out.
+
+    Returns:
+      [B], the mean over each clip's frames.
     """
     rows = slice(round(top * generated.shape[2]), None)
     per_frame = jnp.abs(generated[:, :, rows] - real[:, :, rows]).mean(axis=(2, 3, 4))

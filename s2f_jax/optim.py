@@ -11,7 +11,17 @@ Schedule = Callable[[jax.typing.ArrayLike], jax.Array]
 
 
 def epoch_decay(base: float, steps_per_epoch: int, after: int, rate: float) -> Schedule:
-    """base * rate^max(0, e - after) in epoch e, counted from 1; rate 1 keeps it fixed."""
+    """A learning rate that decays after some epochs: base * rate^max(0, e - after) in epoch e.
+
+    Args:
+      base: Of the epochs up to `after`.
+      steps_per_epoch: At least 1.
+      after: Epochs, counted from 1.
+      rate: Per epoch; 1 keeps it fixed.
+
+    Returns:
+      The schedule over training steps.
+    """
 
     def schedule(step: Any) -> jax.Array:
         epoch = 1 + step // steps_per_epoch
@@ -21,14 +31,31 @@ def epoch_decay(base: float, steps_per_epoch: int, after: int, rate: float) -> S
 
 
 def delayed(schedule: Schedule, first_step: int) -> Schedule:
-    """For an optimizer whose own count begins at training step first_step."""
+    """A schedule for an optimizer that begins later than the training.
+
+    Args:
+      schedule: Over training steps.
+      first_step: The training step at which the optimizer's own count begins.
+
+    Returns:
+      The schedule over the optimizer's count.
+    """
     return lambda count: schedule(jnp.asarray(count) + first_step)
 
 
 def multi_adam(
     schedules: Mapping[str, Schedule], b1: float, b2: float
 ) -> optax.GradientTransformation:
-    """One Adam per network; the params' top-level keys, the schedules' keys, are the labels."""
+    """One Adam per network, as one transformation.
+
+    Args:
+      schedules: Of each network; their keys are the params' top-level keys, the labels.
+      b1: Adam's beta_1.
+      b2: Adam's beta_2.
+
+    Returns:
+      The transformation.
+    """
     transforms: dict[Any, Any] = {
         name: optax.adam(rate, b1, b2) for name, rate in schedules.items()
     }

@@ -9,21 +9,49 @@ from data_pipelines.common.errors import UserError
 
 
 def key(root: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
-    """A key for one use at one step."""
+    """A key for one use at one step.
+
+    Args:
+      root: Of the run.
+      name: Of the use.
+      step: Or an example's index.
+
+    Returns:
+      The key.
+    """
     return jax.random.fold_in(jax.random.fold_in(root, zlib.crc32(name.encode())), step)
 
 
-def per_example_keys(root: jax.Array, name: str, places: jax.Array) -> jax.Array:
-    """A key for one use by each example, [B], whichever row of whichever process it is in."""
-    return jax.vmap(lambda place: key(root, name, place))(places)
+def per_example_keys(root: jax.Array, name: str, example_index: jax.Array) -> jax.Array:
+    """Keys for one use by each example, whichever row of whichever process it is in.
+
+    Args:
+      root: Of the run.
+      name: Of the use.
+      example_index: uint32 [B].
+
+    Returns:
+      Keys [B].
+    """
+    return jax.vmap(lambda index: key(root, name, index))(example_index)
 
 
 def frame_noise(
     root: jax.Array, frames: int, features: int, std: float, first: int | jax.Array = 0
 ) -> jax.Array:
-    """Noise of frames first, first + 1, ...: [frames, features].
+    """Gaussian noise for consecutive frames.
 
     That of frame t comes from fold_in(root, t), so that chunking a clip cannot change it.
+
+    Args:
+      root: Of the clip.
+      frames: How many.
+      features: Numbers per frame.
+      std: Standard deviation.
+      first: Number of the first frame.
+
+    Returns:
+      [frames, features].
     """
 
     def of(t: jax.Array) -> jax.Array:
@@ -36,7 +64,14 @@ SEEDS = 2**32
 
 
 def check_seeds(*seeds: int) -> None:
-    """Raises UserError for one that is out of range."""
+    """Refuses seeds that are out of range.
+
+    Args:
+      *seeds: Of spontaneous motion.
+
+    Raises:
+      UserError: One is not in [0, 2^32 - 1].
+    """
     for seed in seeds:
         if not 0 <= seed < SEEDS:
             raise UserError(f"seed={seed} is out of range: give 0 to 2^32 - 1")

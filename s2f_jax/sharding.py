@@ -10,24 +10,49 @@ SMALLEST = 2**10  # Numbers; a smaller leaf is not worth splitting.
 
 
 def mesh() -> Mesh:
-    """All devices of all processes, along 'data'."""
+    """Makes the mesh of all devices of all processes.
+
+    Returns:
+      One axis, 'data'.
+    """
     return Mesh(np.array(jax.devices()), ("data",))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
+    """A sharding by which every device holds everything.
+
+    Args:
+      mesh: Of all devices.
+
+    Returns:
+      The sharding.
+    """
     return NamedSharding(mesh, PartitionSpec())
 
 
 def by_example(mesh: Mesh) -> NamedSharding:
-    """The leading axis is split over the devices."""
+    """A sharding by which the leading axis is split over the devices.
+
+    Args:
+      mesh: Of all devices.
+
+    Returns:
+      The sharding.
+    """
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
 def of_state(mesh: Mesh, state: Any, split: bool) -> Any:
-    """A sharding for each leaf of a training state (of arrays or ShapeDtypeStructs).
+    """Shardings of a training state.
 
-    split: each large leaf is split along its longest axis that the devices share evenly, and
-    gathered where it is used (FSDP); else every device holds everything.
+    Args:
+      mesh: Of all devices.
+      state: Arrays or ShapeDtypeStructs.
+      split: Each large leaf is split along its longest axis that the devices share evenly, and
+        gathered where it is used (FSDP); else every device holds everything.
+
+    Returns:
+      A sharding for each leaf.
     """
 
     def of(leaf: Any) -> NamedSharding:
@@ -53,7 +78,15 @@ def process_rows(rows: int) -> slice:
 
 
 def put(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
-    """This process's share of a batch onto its devices, as a part of the global batch."""
+    """Puts this process's share of a batch on its devices, as a part of the global batch.
+
+    Args:
+      batch: Arrays by name.
+      sharding: Of each.
+
+    Returns:
+      Global arrays by name.
+    """
     return {
         name: jax.make_array_from_process_local_data(sharding, array)
         for name, array in batch.items()

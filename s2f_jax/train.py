@@ -36,10 +36,14 @@ COMPILER_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 class Trainer:
-    """A run's networks and the compiled functions over them."""
+    """A run's networks and the compiled functions over them.
+
+    Args:
+      config: Of the run.
+      examples: Of one epoch.
+    """
 
     def __init__(self, config: Config, examples: int):
-        """examples: of one epoch."""
         self.steps_per_epoch = max(1, examples // config.batch_size)
         self.task = task = build(config)
         self.key = jax.random.key(config.seed)
@@ -71,10 +75,19 @@ class Trainer:
         }
 
     def fresh(self) -> TrainState:
+        """Makes a fresh state.
+
+        Returns:
+          The state before the first step.
+        """
         return self._init(rngs.key(self.key, "init"))
 
     def like(self) -> TrainState:
-        """The state's shapes and shardings, to restore into."""
+        """Describes the state, to restore into.
+
+        Returns:
+          Shapes, types and shardings of its leaves.
+        """
         return jax.tree.map(
             lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
             self._shapes,
@@ -82,13 +95,30 @@ class Trainer:
         )
 
     def update(self, state: TrainState, number: int, batch: dict[str, np.ndarray]) -> Any:
-        """Step `number`, counted from 0 -> new state, metrics, terms per clip."""
+        """Makes one training step.
+
+        Args:
+          state: Before it; donated.
+          number: Of the step, counted from 0.
+          batch: This process's share.
+
+        Returns:
+          New state, metrics, terms per clip.
+        """
         shares = sharding.put(batch, self.by_example)
         with jax.profiler.StepTraceAnnotation("train", step_num=number + 1):
             return self.steps[number >= self.task.adversarial_start_step](state, shares, self.key)
 
     def traced(self, adversarial_phase: bool, batch: Mapping[str, Any]) -> Any:
-        """One of the steps as `update` runs it, for its cost; batch: arrays, or their shapes."""
+        """Traces a step as `update` runs it, for its cost.
+
+        Args:
+          adversarial_phase: Whether all networks train in it.
+          batch: Arrays, or their shapes.
+
+        Returns:
+          What jax.jit's `trace` returns.
+        """
         shapes = {
             name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.by_example)
             for name, array in batch.items()
@@ -96,7 +126,14 @@ class Trainer:
         return self.steps[adversarial_phase].trace(self.like(), shapes, self.key)
 
     def rates(self, number: int) -> dict[str, float]:
-        """The learning rates at step `number`, counted from 0."""
+        """Evaluates the learning rates of the networks that train.
+
+        Args:
+          number: Of the step, counted from 0.
+
+        Returns:
+          By their names in the log.
+        """
         return {
             f"{name}/learning_rate": float(rate)
             for name, rate in self._rates(number).items()
@@ -107,7 +144,17 @@ class Trainer:
 def check_finite(
     number: int, metrics: Mapping[str, float], terms: Mapping[str, jax.Array], clips: list[str]
 ) -> None:
-    """Raises TrainingFailed, naming the terms and, of this process's clips, which."""
+    """Refuses a step whose metrics are not finite.
+
+    Args:
+      number: Of the step, counted from 1.
+      metrics: Of the step.
+      terms: Per clip.
+      clips: The ids of this process's clips.
+
+    Raises:
+      TrainingFailed: It names the terms and, of this process's clips, which.
+    """
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
     if not bad:
         return
@@ -124,7 +171,14 @@ def check_finite(
 
 
 def check_devices(config: Config) -> None:
-    """Raises UserError for batches that the devices cannot share."""
+    """Refuses batches that the devices cannot share.
+
+    Args:
+      config: Of the run.
+
+    Raises:
+      UserError: A batch size is not a multiple of the number of devices.
+    """
     devices, parts = jax.device_count(), config.accumulate
     if config.batch_size % (devices * parts):
         times = f" times --config.accumulate={parts}" if parts > 1 else ""
@@ -140,17 +194,35 @@ def check_devices(config: Config) -> None:
 
 
 def with_clip_frames(config: Config, clips: dataset.ClipDataset) -> Config:
-    """The config with the length of the training clips in place of a 0."""
+    """Resolves `clip_frames` of 0.
+
+    Args:
+      config: Of the run.
+      clips: Its training clips.
+
+    Returns:
+      A copy, with the length of the longest training clip in place of a 0.
+    """
     config = copy.deepcopy(config)
     config.clip_frames = config.clip_frames or clips.longest
     return config
 
 
 def train(config: Config, workdir: str, data_dir: str | None, start_from: str | None = None) -> int:
-    """Trains, or goes on training, the run in this workdir; -> exit code.
+    """Trains, or goes on training, the run in a workdir.
 
-    start_from: a run whose networks a new run begins with, as starting.begin has it.
-    Raises UserError for a workdir of another config and for shards that are not there.
+    Args:
+      config: Of the run.
+      workdir: Its folder.
+      data_dir: Where the shards are; None for the default.
+      start_from: A run whose networks a new run begins with (warm_start.py).
+
+    Returns:
+      Exit code: 0 at the end, STOPPED after a signal.
+
+    Raises:
+      UserError: The workdir holds another config's run, or there are no shards.
+      TrainingFailed: A loss is not finite, or the disk is full.
     """
     if jax.process_index() == 0:
         print(f"workdir {workdir}", flush=True)
@@ -262,8 +334,16 @@ class _Run:
         self.profile = Profile(profiled, self.folder, self.log.say)
 
     def loop(self, state: TrainState) -> int:
-        """Whole epochs until early stopping or the last one; a signal ends it between two steps,
-        or within a validation, which is then made again."""
+        """Whole epochs until early stopping or the last one.
+
+        A signal ends it between two steps, or within a validation, which is then made again.
+
+        Args:
+          state: To begin with.
+
+        Returns:
+          Exit code.
+        """
         number, per_epoch = int(state.step), self.trainer.steps_per_epoch
         every, total = self.config.checkpoint_every, self.config.max_epochs * per_epoch
         stop = False
@@ -344,7 +424,11 @@ class _Run:
     def tell_corrupt(self, number: int) -> None:
         """Names the records that were passed over since the last event, by any process.
 
-        Raises TrainingFailed, on all processes, for more than data.max_corrupt of them.
+        Args:
+          number: Of the step.
+
+        Raises:
+          TrainingFailed: On all processes, for more than data.max_corrupt of them.
         """
         most = self.config.data.max_corrupt
         new = sorted(self.passed_over - self.corrupt)[: most + 1]

@@ -66,7 +66,7 @@ def tiny_example(batch, frames, **fields):
     windows = rng.uniform(-1, 1, (batch, frames, g.window)).astype(np.float32)
     noise = rng.normal(0, 0.33, (batch, frames, g.noise_features)).astype(np.float32)
     apply = jax.jit(g.apply, static_argnames="method")
-    identity = apply(variables, still, method="identify")
+    identity = apply(variables, still, method="encode_identity")
     carry = g.initial_carry(batch)
     drawn = apply(variables, identity, windows, noise, carry, method="animate")
     return g, variables, (still, windows, noise), drawn

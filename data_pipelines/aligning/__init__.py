@@ -1,0 +1,1 @@
+"""Raw clips to aligned ones, in parallel and resumable, and to shards."""

@@ -1,0 +1,1 @@
+"""Errors, files, downloads and worker processes, for everything else."""

@@ -1,0 +1,1 @@
+"""The CREMA-D corpus."""

@@ -1,0 +1,1 @@
+"""A corpus of talking heads drawn by code."""

@@ -1,0 +1,1 @@
+"""Faces: landmarks, alignment, tracking, pose and quality."""

@@ -1,0 +1,1 @@
+"""Any folder of a person's own videos as a corpus."""

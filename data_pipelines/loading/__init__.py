@@ -1,0 +1,1 @@
+"""Shards to training examples and batches."""

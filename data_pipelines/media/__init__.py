@@ -1,0 +1,1 @@
+"""Pictures, sound and videos in and out of files."""

@@ -1,0 +1,1 @@
+"""The TCD-TIMIT corpus."""

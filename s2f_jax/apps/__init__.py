@@ -1,0 +1,1 @@
+"""Servers of pages: a live demo, and user studies."""

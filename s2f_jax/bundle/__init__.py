@@ -1,0 +1,1 @@
+"""An exported model's folder: its format, and what runs it."""

@@ -1,0 +1,1 @@
+"""Configs: how they are read, and which values their fields take."""

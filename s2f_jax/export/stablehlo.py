@@ -72,7 +72,7 @@ def functions(generator: Generator, arranging: bool = True) -> dict[str, Program
 
     def identify(ready: Arrays, still: jax.Array) -> Arrays:
         identity = fused_generator.encode_identity(tree(ready), still)
-        maps = {f"of_skip_{i}": x for i, x in enumerate(identity.of_skips) if x is not None}
+        maps = {f"of_skip_{i}": x for i, x in enumerate(identity.skip_terms) if x is not None}
         return {"still": still, "z_id": identity.z_id, **maps}
 
     def animate(

@@ -113,7 +113,7 @@ class SyncScorer(Scorer):
         self._unit = unit
         self._video_codes, self._audio_codes = (
             jax.jit(functools.partial(network.apply, variables, method=method))
-            for method in ("see", "hear")
+            for method in ("encode_frames", "encode_sound")
         )
         self.conventions = {
             "sync": (

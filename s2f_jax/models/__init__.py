@@ -1,0 +1,1 @@
+"""The paper's networks, one a file, and what builds them from a config."""

@@ -11,16 +11,30 @@ from s2f_jax.models.layers import GRU, BatchNorm, Conv, Dtype, bare_init, conv_i
 
 
 def audio_windows(audio: jax.Array, stride: int, window: int) -> jax.Array:
-    """audio [B, T * stride + window - stride] -> one window a video frame, [B, T, window].
+    """Cuts one window of sound for each video frame.
 
-    The sound is padded already: window i is centred on video frame i of the unpadded sound.
+    Args:
+      audio: [B, T * stride + window - stride]; it is padded already, so that window i is centered on
+        video frame i of the unpadded sound.
+      stride: Samples per video frame.
+      window: Samples of a window.
+
+    Returns:
+      [B, T, window].
     """
     frames = (audio.shape[1] - window) // stride + 1
     return audio[:, np.add.outer(stride * np.arange(frames), np.arange(window))]
 
 
 def prime_factors(n: int) -> list[int]:
-    """Ascending, with multiplicity: 200 -> [2, 2, 2, 5, 5]."""
+    """Factors a number.
+
+    Args:
+      n: At least 1.
+
+    Returns:
+      Its prime factors, ascending, with multiplicity: 200 -> [2, 2, 2, 5, 5].
+    """
     factors, divisor = [], 2
     while n > 1:
         while n % divisor == 0:
@@ -31,10 +45,17 @@ def prime_factors(n: int) -> list[int]:
 
 
 def audio_layers(audio_rate: int, window: int) -> tuple[list[tuple[int, int, int]], int]:
-    """Kernel, stride and padding of each layer of an audio-frame CNN, the closing one's kernel.
+    """Derives the layers of an audio-frame CNN from its rate and window.
 
     A 5 ms kernel each 1 ms; then the prime factors of the number of 1 ms steps are the strides, and
-    the last one is the closing convolution's kernel. audio_rate is a multiple of 1000 Hz.
+    the last one is the closing convolution's kernel.
+
+    Args:
+      audio_rate: Hz; a multiple of 1000.
+      window: Samples.
+
+    Returns:
+      (kernel, stride, padding) of each layer, and the closing one's kernel.
     """
     step = audio_rate // 1000
     *strides, rest = prime_factors(window // step)
@@ -42,19 +63,41 @@ def audio_layers(audio_rate: int, window: int) -> tuple[list[tuple[int, int, int
 
 
 class AudioFrameEncoder(nn.Module):
-    """One audio frame to a code: `audio_layers`."""
+    """A CNN from one audio frame to a code; `audio_layers` has its layers.
 
-    audio_rate: int  # Hz; a multiple of 1000.
+    Attributes:
+      audio_rate: Hz; a multiple of 1000.
+      features: Size of the code.
+      width: Feature maps of the first layer; they double at each.
+      norm_first: Whether there is BatchNorm after the first layer.
+      slope: Of the leaky ReLU for negative values; 0 is ReLU.
+      dtype: Of the compute; parameters stay float32.
+      bare: No BatchNorm at all.
+    """
+
+    audio_rate: int
     features: int = 256
-    width: int = 16  # Maps of the first layer; they double at each.
+    width: int = 16
     norm_first: bool = True
-    slope: float = 0.0  # Of the leaky ReLU for negative values; 0 is ReLU.
+    slope: float = 0.0
     dtype: Dtype = jnp.float32
-    bare: bool = False  # No BatchNorm at all.
+    bare: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
-        """x [N, window] in [-1, 1], mask [N] -> [N, features]."""
+        """Encodes audio frames.
+
+        Args:
+          x: [N, window] in [-1, 1].
+          train: Whether BatchNorm uses the batch's statistics.
+          mask: bool [N]; False where there is padding.
+
+        Returns:
+          [N, features].
+
+        Raises:
+          ValueError: The rate is not a multiple of 1000 Hz.
+        """
         if self.audio_rate % 1000:
             raise ValueError(
                 f"audio_rate={self.audio_rate} has no whole number of samples a millisecond;"
@@ -74,7 +117,15 @@ class AudioFrameEncoder(nn.Module):
 
 
 class ContextEncoder(nn.Module):
-    """Audio-frame CNN, tanh, 2-layer causal GRU; without it, the static baseline's (paper 3.3)."""
+    """Audio-frame CNN, tanh, 2-layer causal GRU.
+
+    Attributes:
+      audio_rate: Hz; a multiple of 1000.
+      features: Size of z_c, and of the audio-frame code before the GRU.
+      width: Feature maps of the first audio layer; they double at each.
+      recurrent: False: no GRU, as in the static baseline (paper 3.3).
+      dtype: Of the compute; parameters stay float32.
+    """
 
     audio_rate: int
     features: int = 256
@@ -90,7 +141,17 @@ class ContextEncoder(nn.Module):
         train: bool,
         mask: jax.Array | None = None,
     ) -> tuple[tuple[jax.Array, ...], jax.Array]:
-        """windows [B, T, window], carry, mask [B * T] -> new carry, z_c [B, T, features]."""
+        """Encodes a piece of a sequence of audio frames.
+
+        Args:
+          windows: [B, T, window] in [-1, 1].
+          carry: Of the GRU; empty without one.
+          train: Whether BatchNorm uses the batch's statistics.
+          mask: bool [B * T]; False where there is padding.
+
+        Returns:
+          The new carry, and z_c [B, T, features].
+        """
         batch, frames, _ = windows.shape
         cnn = AudioFrameEncoder(
             self.audio_rate, self.features, self.width, dtype=self.dtype, name="cnn"

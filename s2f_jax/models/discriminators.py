@@ -18,7 +18,7 @@ SUFFIX = "_discriminator"
 
 
 def network_name(name: str) -> str:
-    """What the network of the section `config.discriminators.<name>` is called.
+    """Names the network of the section `config.discriminators.<name>`.
 
     Args:
       name: A key of DISCRIMINATORS.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from s2f_jax.models.layers import CONVOLUTION, BatchNorm, DoubleConv, Dtype, conv_init
+from s2f_jax.models.layers import CONVOLUTION, BatchNorm, ConvTranspose4x4, Dtype, conv_init
 from s2f_jax.ops.convolutions import conv
 
 
@@ -17,44 +17,75 @@ class SkipConv(nn.Module):
 
     A convolution is linear in its input channels, and the skip is the same for every frame of a
     clip: its half is computed once per clip and never tiled over time. The numbers are the same.
+
+    Attributes:
+      features: Output channels, and those of x and of the skip each.
+      skips: Whether there is a skip at all.
+      dtype: Of the compute; parameters stay float32.
     """
 
-    features: int  # Also the channels of x and of the skip each.
+    features: int
     skips: bool = True
     dtype: Dtype = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
+        """Makes the layers."""
         shape = (3, 3, (2 if self.skips else 1) * self.features, self.features)
         self.kernel = self.param("kernel", conv_init, shape)
 
-    def of_skip(self, skip: jax.Array) -> jax.Array:
-        """[B, H, W, features] -> [B, H, W, features]."""
+    def skip_term(self, skip: jax.Array) -> jax.Array:
+        """Computes the half that is the same for every frame of a clip.
+
+        Args:
+          skip: [B, H, W, features].
+
+        Returns:
+          What every frame adds, [B, H, W, features].
+        """
         kernel = self.kernel[:, :, self.features :].astype(self.dtype)
         return conv(skip.astype(self.dtype), kernel, padding=1)
 
-    def __call__(self, x: jax.Array, of_skip: jax.Array | None) -> jax.Array:
-        """x [B * T, H, W, features], of_skip [B, H, W, features] -> like x."""
+    def __call__(self, x: jax.Array, skip_term: jax.Array | None) -> jax.Array:
+        """Computes the other half and adds the skip's.
+
+        Args:
+          x: [B * T, H, W, features].
+          skip_term: Of `skip_term`, [B, H, W, features]; None: there is no skip.
+
+        Returns:
+          [B * T, H, W, features].
+        """
         x = conv(x, self.kernel[:, :, : self.features].astype(self.dtype), padding=1)
-        if of_skip is None:
+        if skip_term is None:
             return checkpoint_name(x, CONVOLUTION)
-        clips = x.reshape(of_skip.shape[0], -1, *x.shape[1:]) + of_skip[:, None]
+        clips = x.reshape(skip_term.shape[0], -1, *x.shape[1:]) + skip_term[:, None]
         return checkpoint_name(clips.reshape(x.shape), CONVOLUTION)
 
 
 class FrameDecoder(nn.Module):
-    """A dense start, then stages of a 3x3 convolution of [x, skip] and a doubling; tanh at the end.
+    """A U-Net's decoder: a dense layer, then stages that each double the size, and tanh at the end.
 
-    The first skip map (at half the image's size) is not used, as in the authors' code.
+    A stage is a 3x3 convolution of [x, skip] and a transposed 4x4 convolution of stride 2. The first
+    skip map (at half the image's size) is not used, as in the authors' code.
+
+    Attributes:
+      height: Of the image, in pixels.
+      width_px: Of the image, in pixels.
+      width: Feature maps at half the image's size; they double with each halving.
+      copy_path: Not in the paper: a learnt mask mixes the drawn pixels and the still's.
+      skips: False is an ablation: the still is seen through its code alone.
+      dtype: Of the compute; parameters stay float32.
     """
 
     height: int = 128
     width_px: int = 96
-    width: int = 64  # Maps at half the image's size; they double with each halving.
-    copy_path: bool = False  # Not in the paper: a learnt mask between drawn pixels and the still's.
-    skips: bool = True  # False, an ablation: the still is seen through its code alone.
+    width: int = 64
+    copy_path: bool = False
+    skips: bool = True
     dtype: Dtype = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
+        """Makes the layers."""
         stages = int(math.log2(max(self.height, self.width_px))) - 3
         self.maps = [self.width * 2**i for i in range(stages, -1, -1)]
         first = self.maps[0]
@@ -65,32 +96,52 @@ class FrameDecoder(nn.Module):
         self.start_norm = BatchNorm(self.dtype)
         self.mix = [SkipConv(c, self.skips, self.dtype) for c in self.maps[:-1]]
         self.mix_norm = [BatchNorm(self.dtype) for _ in self.maps[:-1]]
-        self.double = [DoubleConv(c, self.dtype) for c in self.maps[1:]]
+        self.double = [ConvTranspose4x4(c, self.dtype) for c in self.maps[1:]]
         self.double_norm = [BatchNorm(self.dtype) for _ in self.maps[1:]]
-        self.pixels = DoubleConv(4 if self.copy_path else 3, self.dtype)
+        self.pixels = ConvTranspose4x4(4 if self.copy_path else 3, self.dtype)
 
-    def of_skips(self, skips: Sequence[jax.Array]) -> list[jax.Array] | list[None]:
-        """The identity encoder's maps, largest first -> what each stage adds, smallest first."""
+    def skip_terms(self, skips: Sequence[jax.Array]) -> list[jax.Array] | list[None]:
+        """Computes what the still adds to each stage, once per clip.
+
+        Args:
+          skips: The identity encoder's maps, largest first.
+
+        Returns:
+          A term for each stage, smallest first; of None where there are no skips.
+        """
         if not self.skips:
             return [None] * len(self.mix)
         used = list(reversed(skips))[: len(self.mix)]
-        return [mix.of_skip(skip) for mix, skip in zip(self.mix, used, strict=True)]
+        return [mix.skip_term(skip) for mix, skip in zip(self.mix, used, strict=True)]
 
     def __call__(
         self,
         z: jax.Array,
-        of_skips: Sequence[jax.Array | None],
+        skip_terms: Sequence[jax.Array | None],
         still: jax.Array,
         train: bool,
         mask: jax.Array | None = None,
     ) -> jax.Array:
-        """z [B, T, Z], of_skips, still [B, H, W, 3], mask [B * T] -> frames [B, T, H, W, 3]."""
+        """Draws frames.
+
+        Args:
+          z: Latent codes z_c, z_n, z_id side by side, [B, T, Z].
+          skip_terms: Of `skip_terms`.
+          still: [B, H, W, 3] in [-1, 1]; only the copy path sees it.
+          train: Whether BatchNorm uses the batch's statistics.
+          mask: bool [B * T]; False where there is padding.
+
+        Returns:
+          [B, T, H, W, 3] in [-1, 1].
+        """
         batch, frames, _ = z.shape
         x = self.start(z.reshape(batch * frames, -1)).reshape(-1, *self.top)
         x = nn.relu(self.start_norm(x, train, mask))
-        stages = zip(self.mix, self.mix_norm, self.double, self.double_norm, of_skips, strict=True)
-        for mix, mix_norm, double, double_norm, of_skip in stages:
-            x = nn.relu(mix_norm(mix(x, of_skip), train, mask))
+        stages = zip(
+            self.mix, self.mix_norm, self.double, self.double_norm, skip_terms, strict=True
+        )
+        for mix, mix_norm, double, double_norm, skip_term in stages:
+            x = nn.relu(mix_norm(mix(x, skip_term), train, mask))
             x = nn.relu(double_norm(double(x), train, mask))
         x = self.pixels(x).astype(float).reshape(batch, frames, *still.shape[1:3], -1)
         drawn = jnp.tanh(x[..., :3])

@@ -6,6 +6,7 @@ from typing import Any, Self
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from typing_extensions import override
 
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.discriminator import Discriminator, uniform_per_example
@@ -29,16 +30,18 @@ class FrameDiscriminator(Discriminator):
     dtype: Dtype = jnp.float32
 
     @classmethod
+    @override
     def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        """As the base class has it."""
         return cls(section["width"], section["still"], section["frames_per_clip"], generator.dtype)
 
+    @override
     def sample(self, key: jax.Array, clips: ClipBatch) -> jax.Array:
         """Draws frames of each clip uniformly, int32 [B, frames_per_clip]."""
         lengths = clips.mask.sum(axis=1, keepdims=True)
         uniform = uniform_per_example(key, "frames", clips.example_index, self.frames_per_clip)
         return (uniform * lengths).astype(jnp.int32)
 
+    @override
     def inputs(
         self, frames: jax.Array, clips: ClipBatch, sample: jax.Array
     ) -> tuple[jax.Array, ...]:

@@ -188,7 +188,7 @@ def _decode(generator: Generator, weights: Weights, z: Array, identity: Identity
     start, pixels = weights["start"], weights["pixels"]
     x = _relu(z.reshape(-1, codes) @ start["kernel"], start["bias"])
     x = x.reshape(batch * frames, *_top(generator), -1)
-    for stage, of_skip in zip(weights["stages"], identity.of_skips, strict=True):
+    for stage, of_skip in zip(weights["stages"], identity.skip_terms, strict=True):
         mix, double = stage["mix"], stage["double"]
         x = _layer(convolutions.conv3x3, x, mix["kernel"])
         if of_skip is not None:

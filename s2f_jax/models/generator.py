@@ -14,40 +14,70 @@ from s2f_jax.models.noise_generator import NoiseGenerator
 
 
 class IdentityFeatures(NamedTuple):
-    """What a still contributes, computed once per clip."""
+    """What a still contributes, computed once per clip.
 
-    still: jax.Array  # [B, H, W, 3] in [-1, 1].
-    z_id: jax.Array  # [B, id_features].
-    of_skips: list[jax.Array] | list[None]  # None: the decoder has no skips.
+    Attributes:
+      still: [B, H, W, 3] in [-1, 1].
+      z_id: [B, id_features].
+      skip_terms: What each stage of the decoder adds, smallest first; of None without skips.
+    """
+
+    still: jax.Array
+    z_id: jax.Array
+    skip_terms: list[jax.Array] | list[None]
 
 
 class Carry(NamedTuple):
-    """What one frame passes to the next: the states of the two GRUs."""
+    """What one frame passes to the next: the states of the two GRUs.
+
+    Attributes:
+      context: Of the context encoder, one [B, context_features] a layer; empty without a GRU.
+      noise: Of the noise generator, [B, noise_features]; empty without noise.
+    """
 
     context: tuple[jax.Array, ...]
     noise: tuple[jax.Array, ...]
 
 
 class Generator(nn.Module):
-    """Identity encoder, context encoder, noise generator and frame decoder."""
+    """Identity encoder, context encoder, noise generator and frame decoder.
 
-    height: int = 128  # Pixels.
-    width_px: int = 96  # Pixels.
-    audio_rate: int = 16000  # Hz.
+    Attributes:
+      height: Of the image, in pixels.
+      width_px: Of the image, in pixels.
+      audio_rate: Hz; a multiple of 1000.
+      fps: Video frames/s.
+      window: Samples of one audio frame; 2560 are 0.16 s.
+      id_features: Size of z_id (paper 2.1.1).
+      context_features: Size of z_c (paper 2.1.2).
+      noise_features: Size of z_n (paper 2.1.3); 0: there is none.
+      noise_std: Standard deviation of the noise.
+      width: Feature maps of the image networks' first layer.
+      audio_width: Feature maps of the audio CNN's first layer.
+      copy_path: Not in the paper: a learnt mask mixes the drawn pixels and the still's.
+      recurrent: False: every frame from its own audio frame alone (paper 3.3).
+      skips: From the identity encoder's maps to the decoder's.
+      dtype: Of the compute; parameters stay float32.
+    """
+
+    height: int = 128
+    width_px: int = 96
+    audio_rate: int = 16000
     fps: int = 25
-    window: int = 2560  # Samples of one audio frame: 0.16 s.
+    window: int = 2560
     id_features: int = 50
     context_features: int = 256
     noise_features: int = 10
     noise_std: float = 0.33
-    width: int = 64  # Maps of the image networks' first layer.
-    audio_width: int = 16  # Maps of the audio CNN's first layer.
+    width: int = 64
+    audio_width: int = 16
     copy_path: bool = False
-    recurrent: bool = True  # False: every frame from its own audio frame alone (paper 3.3).
-    skips: bool = True  # From the identity encoder's maps to the decoder's.
+    recurrent: bool = True
+    skips: bool = True
     dtype: Dtype = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
+        """Makes the layers."""
         self.identity_encoder = IdentityEncoder(self.id_features, self.width, self.dtype)
         self.context_encoder = ContextEncoder(
             self.audio_rate, self.context_features, self.audio_width, self.recurrent, self.dtype
@@ -60,20 +90,36 @@ class Generator(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Samples a video frame."""
+        """Samples per video frame."""
         return self.audio_rate // self.fps
 
     def initial_carry(self, batch: int) -> Carry:
+        """Makes the states before the first frame.
+
+        Args:
+          batch: B.
+
+        Returns:
+          Zeros.
+        """
         context = jnp.zeros((batch, self.context_features), self.dtype)
         noise = jnp.zeros((batch, self.noise_features), self.dtype)
         return Carry(
             (context, context) if self.recurrent else (), (noise,) if self.noise_features else ()
         )
 
-    def identify(self, still: jax.Array, train: bool = False) -> IdentityFeatures:
-        """still [B, H, W, 3] in [-1, 1] -> Identity."""
+    def encode_identity(self, still: jax.Array, train: bool = False) -> IdentityFeatures:
+        """Encodes the still once per clip.
+
+        Args:
+          still: [B, H, W, 3] in [-1, 1].
+          train: Whether BatchNorm uses the batch's statistics.
+
+        Returns:
+          The code z_id, and the decoder's precomputed skip terms.
+        """
         z_id, skips = self.identity_encoder(still, train)
-        return IdentityFeatures(still, z_id, self.frame_decoder.of_skips(skips))
+        return IdentityFeatures(still, z_id, self.frame_decoder.skip_terms(skips))
 
     def animate(
         self,
@@ -84,8 +130,19 @@ class Generator(nn.Module):
         train: bool = False,
         mask: jax.Array | None = None,
     ) -> tuple[Carry, jax.Array]:
-        """windows [B, T, window], noise [B, T, noise_features], mask bool [B, T]
-        -> new carry, frames [B, T, H, W, 3] in [-1, 1]."""
+        """Draws the frames of a piece of a clip.
+
+        Args:
+          identity: Of `encode_identity`.
+          windows: [B, T, window] in [-1, 1].
+          noise: [B, T, noise_features], of the scale noise_std.
+          carry: From the piece before, or `initial_carry`.
+          train: Whether BatchNorm uses the batch's statistics.
+          mask: bool [B, T]; False where there is padding.
+
+        Returns:
+          The new carry, and frames [B, T, H, W, 3] in [-1, 1].
+        """
         if mask is not None:
             mask = mask.reshape(-1)
         context, z_c = self.context_encoder(windows, carry.context, train, mask)
@@ -94,7 +151,7 @@ class Generator(nn.Module):
             noise_carry, z_n = self.noise_generator(noise, carry.noise)
         z_id = jnp.broadcast_to(identity.z_id[:, None], (*z_c.shape[:2], self.id_features))
         z = jnp.concatenate([z_c, z_n, z_id], axis=-1)
-        frames = self.frame_decoder(z, identity.of_skips, identity.still, train, mask)
+        frames = self.frame_decoder(z, identity.skip_terms, identity.still, train, mask)
         return Carry(context, noise_carry), frames
 
     def __call__(
@@ -105,9 +162,19 @@ class Generator(nn.Module):
         train: bool = False,
         mask: jax.Array | None = None,
     ) -> jax.Array:
-        """still [B, H, W, 3], audio [B, T * stride + window - stride] in [-1, 1], noise [B, T, 10]
-        of the scale noise_std, mask bool [B, T] -> frames [B, T, H, W, 3] in [-1, 1]."""
+        """Draws whole clips.
+
+        Args:
+          still: [B, H, W, 3] in [-1, 1].
+          audio: [B, T * stride + window - stride] in [-1, 1].
+          noise: [B, T, noise_features], of the scale noise_std.
+          train: Whether BatchNorm uses the batch's statistics.
+          mask: bool [B, T]; False where there is padding.
+
+        Returns:
+          Frames [B, T, H, W, 3] in [-1, 1].
+        """
         windows = audio_windows(audio, self.stride, self.window)
-        identity = self.identify(still, train)
+        identity = self.encode_identity(still, train)
         carry = self.initial_carry(still.shape[0])
         return self.animate(identity, windows, noise, carry, train, mask)[1]

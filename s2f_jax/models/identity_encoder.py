@@ -8,7 +8,13 @@ from s2f_jax.models.layers import Dtype, ImageEncoder
 
 
 class IdentityEncoder(nn.Module):
-    """Six strided convolutions; BatchNorm and ReLU after the first five, tanh after the last."""
+    """Six strided convolutions; BatchNorm and ReLU after the first five, tanh after the last.
+
+    Attributes:
+      features: Size of z_id.
+      width: Feature maps of the first layer; they double with each halving.
+      dtype: Of the compute; parameters stay float32.
+    """
 
     features: int = 50
     width: int = 64
@@ -16,7 +22,15 @@ class IdentityEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, still: jax.Array, train: bool) -> tuple[jax.Array, list[jax.Array]]:
-        """still [B, H, W, 3] in [-1, 1] -> z_id [B, features], skips [B, H/2, W/2, width] ..."""
+        """Encodes stills.
+
+        Args:
+          still: [B, H, W, 3] in [-1, 1].
+          train: Whether BatchNorm uses the batch's statistics.
+
+        Returns:
+          z_id [B, features], and the skip maps [B, H/2, W/2, width], [B, H/4, W/4, 2 * width], ...
+        """
         code, skips = ImageEncoder(self.features, self.width, dtype=self.dtype, name="cnn")(
             still, train
         )

@@ -1,4 +1,4 @@
-"""What the networks share: convolutions, BatchNorm that knows padding, scanned GRUs."""
+"""Layers that the networks share: convolutions, BatchNorm that excludes padding, scanned GRUs."""
 
 import math
 from collections.abc import Sequence
@@ -23,25 +23,51 @@ CONVOLUTION = "convolution"  # The name of their outputs, which a rematerialised
 
 
 def gru_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Array:
-    """Xavier normal of the three gates' stacked [in, 3 * features] matrix, one gate's share."""
+    """Xavier normal of the three gates' stacked matrix [in, 3 * features], for one gate.
+
+    Args:
+      key: For the numbers.
+      shape: [in, features] of one gate.
+      dtype: Of the parameters.
+
+    Returns:
+      One gate's kernel.
+    """
     fan_in, features = shape
     return math.sqrt(2 / (fan_in + 3 * features)) * jax.random.normal(key, shape, dtype)
 
 
 class Conv(nn.Module):
-    """1-D or 2-D convolution, torch's padding."""
+    """1-D or 2-D convolution, torch's padding.
+
+    Attributes:
+      features: Output channels.
+      kernel: Size along each axis of space.
+      stride: Along every axis.
+      padding: Zeros at either end of every axis.
+      use_bias: Whether there is one.
+      dtype: Of the compute; parameters stay float32.
+      kernel_init: Of the kernel.
+    """
 
     features: int
     kernel: Sequence[int]
     stride: int = 1
     padding: int = 0
     use_bias: bool = False
-    dtype: Dtype = jnp.float32  # Of the compute; parameters stay float32.
+    dtype: Dtype = jnp.float32
     kernel_init: nn.initializers.Initializer = conv_init
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """x [N, *space, C] -> [N, *space, features]."""
+        """Convolves.
+
+        Args:
+          x: [N, *space, C].
+
+        Returns:
+          [N, *space, features].
+        """
         kernel = self.param("kernel", self.kernel_init, (*self.kernel, x.shape[-1], self.features))
         x = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
         x = checkpoint_name(x, CONVOLUTION)
@@ -51,28 +77,53 @@ class Conv(nn.Module):
         return x
 
 
-class DoubleConv(nn.Module):
-    """Transposed 4x4 convolution, stride 2: twice the height and width."""
+class ConvTranspose4x4(nn.Module):
+    """Transposed 4x4 convolution, stride 2: twice the height and width.
+
+    Attributes:
+      features: Output channels.
+      dtype: Of the compute; parameters stay float32.
+    """
 
     features: int
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """x [N, H, W, C] -> [N, 2H, 2W, features]."""
+        """Convolves.
+
+        Args:
+          x: [N, H, W, C].
+
+        Returns:
+          [N, 2H, 2W, features].
+        """
         kernel = self.param("kernel", conv_init, (4, 4, x.shape[-1], self.features))
         x = conv_transpose4x4_stride2(x.astype(self.dtype), kernel.astype(self.dtype))
         return checkpoint_name(x, CONVOLUTION)
 
 
 class BatchNorm(nn.Module):
-    """Over batch and space; padded frames are kept out of the statistics."""
+    """BatchNorm over batch and space that keeps padded frames out of its statistics.
+
+    Attributes:
+      dtype: Of the compute; parameters stay float32.
+    """
 
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, train: bool, mask: Array | None = None) -> Array:
-        """x [N, *space, C], mask bool [N] (True: real) -> like x."""
+        """Normalizes.
+
+        Args:
+          x: [N, *space, C].
+          train: Whether the batch's statistics are used, and the running ones updated.
+          mask: bool [N]; False where there is padding.
+
+        Returns:
+          Like x.
+        """
         if mask is not None:
             mask = mask.reshape(-1, *(1,) * (x.ndim - 1))
         norm = nn.BatchNorm(
@@ -82,20 +133,38 @@ class BatchNorm(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Strided 4x4 convolutions down to 4 rows, then one that covers what is left: 6 at 128x96."""
+    """Strided 4x4 convolutions down to 4 rows, then one that covers what is left: 6 at 128x96.
+
+    Attributes:
+      features: Size of the code.
+      width: Feature maps of the first layer; they double at each.
+      norm_first: Whether there is BatchNorm after the first layer.
+      slope: Of the leaky ReLU for negative values; 0 is ReLU.
+      dtype: Of the compute; parameters stay float32.
+      bare: Biases in place of BatchNorm.
+    """
 
     features: int
-    width: int = 64  # Maps of the first layer; they double at each.
+    width: int = 64
     norm_first: bool = True
-    slope: float = 0.0  # Of the leaky ReLU for negative values; 0 is ReLU.
+    slope: float = 0.0
     dtype: Dtype = jnp.float32
-    bare: bool = False  # No BatchNorm at all, and biases.
+    bare: bool = False
 
     @nn.compact
     def __call__(
         self, x: Array, train: bool, mask: Array | None = None
     ) -> tuple[Array, list[Array]]:
-        """x [N, H, W, C], mask [N] -> code [N, features], the maps of the strided layers."""
+        """Encodes images.
+
+        Args:
+          x: [N, H, W, C].
+          train: Whether BatchNorm uses the batch's statistics.
+          mask: bool [N]; False where there is padding.
+
+        Returns:
+          The code [N, features], and the maps of the strided layers, largest first.
+        """
         init = bare_init if self.bare else conv_init
         layer = partial(Conv, use_bias=self.bare, dtype=self.dtype, kernel_init=init)
         maps = []
@@ -110,18 +179,40 @@ class ImageEncoder(nn.Module):
 
 
 class GRU(nn.Module):
-    """Stacked GRU, scanned over time."""
+    """Stacked GRU, scanned over time.
+
+    Attributes:
+      features: Of every layer.
+      layers: How many.
+      dtype: Of the compute; parameters stay float32.
+    """
 
     features: int
     layers: int = 2
     dtype: Dtype = jnp.float32
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
+        """Makes the states before the first step.
+
+        Args:
+          batch: B.
+
+        Returns:
+          Zeros [B, features] for each layer.
+        """
         return (jnp.zeros((batch, self.features), self.dtype),) * self.layers
 
     @nn.compact
     def __call__(self, x: Array, carry: tuple[Array, ...]) -> tuple[tuple[Array, ...], Array]:
-        """x [B, T, C], carry one [B, features] a layer -> new carry, [B, T, features]."""
+        """Runs over a piece of a sequence.
+
+        Args:
+          x: [B, T, C].
+          carry: [B, features] for each layer.
+
+        Returns:
+          The new carry, and the last layer's states [B, T, features].
+        """
         cell = nn.scan(
             nn.GRUCell,
             variable_broadcast="params",

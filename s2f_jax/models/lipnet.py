@@ -12,7 +12,7 @@ from s2f_jax.ops import convolutions
 
 
 def _plain_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """x [B, T, H, W, C], kernel [3, k, k, C, F] -> [B, T, H', W', F]; padding k // 2 and, in time, 1."""
+    """X [B, T, H, W, C], kernel [3, k, k, C, F] -> [B, T, H', W', F]; padding k // 2 and, in time, 1."""
     time, *space = ((size // 2, size // 2) for size in kernel.shape[:3])
     return lax.conv_general_dilated(
         x,
@@ -24,10 +24,8 @@ def _plain_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """_plain_conv with the frames before and after as further channels of a frame, in 2-D.
-
-    XLA's three-dimensional convolution on a CPU takes four to eight times as long.
-    """
+    """_plain_conv in 2-D, with the frames before and after as further channels of a frame."""
+    # XLA's three-dimensional convolution on a CPU takes four to eight times as long.
     _, size, _, channels, features = kernel.shape
     edge = jnp.zeros_like(x[:, :1])
     before = jnp.concatenate([edge, x[:, :-1]], axis=1)
@@ -43,16 +41,30 @@ def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 class TimeConv(nn.Module):
-    """Convolution over time (3) and space (k x k); what lies outside is 0."""
+    """Convolution over time (3) and space (k x k), zero-padded.
+
+    Attributes:
+      features: Output channels.
+      size: k, of the kernel in space.
+      stride: In space.
+      dtype: Of the compute; parameters stay float32.
+    """
 
     features: int
     size: int
-    stride: int = 1  # In space.
-    dtype: Dtype = jnp.float32  # Of the compute; parameters stay float32.
+    stride: int = 1
+    dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, T, H, W, C] -> [B, T, H / stride, W / stride, features], rounded up."""
+        """Convolves.
+
+        Args:
+          x: [B, T, H, W, C].
+
+        Returns:
+          [B, T, H / stride, W / stride, features], rounded up.
+        """
         shape = (3, self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
@@ -68,16 +80,29 @@ class TimeConv(nn.Module):
 
 
 class BidirectionalGRU(nn.Module):
-    """A GRU from each clip's first frame on, one from its last frame back, side by side."""
+    """A GRU from each clip's first frame on, one from its last frame back, side by side.
 
-    features: int  # Of either.
+    As flax's Bidirectional(RNN(GRUCell)) with seq_lengths, but both directions are one scan over
+    stacked parameters, and the products with the inputs are taken out of it.
+
+    Attributes:
+      features: Of either direction.
+      dtype: Of the compute; parameters stay float32.
+    """
+
+    features: int
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        """x [B, T, C], mask bool [B, T] (clips first, then padding) -> [B, T, 2 * features].
+        """Runs over whole clips. Gates as in nn.GRUCell: n = tanh(in(x) + r * hn(h)).
 
-        Padding gives 0. Gates as in nn.GRUCell: n = tanh(in(x) + r * hn(h)).
+        Args:
+          x: [B, T, C].
+          mask: bool [B, T]; every clip comes first, then its padding.
+
+        Returns:
+          [B, T, 2 * features], 0 where there is padding.
         """
         batch, time, channels = x.shape
         n = self.features
@@ -115,14 +140,21 @@ class BidirectionalGRU(nn.Module):
 
 
 class LipNet(nn.Module):
-    """Three blocks of convolution and pooling, two bidirectional GRUs, a letter's logits a frame.
+    """Three blocks of convolution and pooling, two bidirectional GRUs, one letter's logits per frame.
 
     Dropout takes whole channels of a clip, as in the paper's "channel-wise".
+
+    Attributes:
+      labels: Letters and space, and last the blank.
+      widths: Feature maps of the convolutions.
+      features: Of each GRU, in either direction.
+      dropout: Share of the channels.
+      dtype: Of the compute; parameters stay float32.
     """
 
-    labels: int = 28  # Letters and space, and last the blank.
-    widths: Sequence[int] = (32, 64, 96)  # Maps of the convolutions.
-    features: int = 256  # Of each GRU, in either direction.
+    labels: int = 28
+    widths: Sequence[int] = (32, 64, 96)
+    features: int = 256
     dropout: float = 0.5
     dtype: Dtype = jnp.float32
 
@@ -130,8 +162,17 @@ class LipNet(nn.Module):
     def __call__(
         self, x: jax.Array, mask: jax.Array, train: bool, keys: jax.Array | None = None
     ) -> jax.Array:
-        """x [B, T, H, W, 3] in [0, 1], mask bool [B, T] (clips first, then padding), keys [B] for
-        the dropout -> logits float32 [B, T, labels]. What padding holds changes nothing."""
+        """Reads clips.
+
+        Args:
+          x: [B, T, H, W, 3] in [0, 1].
+          mask: bool [B, T]; every clip comes first, then its padding, whose content changes nothing.
+          train: Whether there is dropout, and BatchNorm uses the batch's statistics.
+          keys: For the dropout of each clip, [B]; None: no dropout.
+
+        Returns:
+          Logits float32 [B, T, labels].
+        """
         batch, time = mask.shape
         valid, flat = mask[:, :, None, None, None], mask.reshape(-1)
         x = jnp.where(valid, x, 0)
@@ -150,7 +191,7 @@ class LipNet(nn.Module):
         return nn.Dense(self.labels, dtype=self.dtype, name="letters")(x).astype(float)
 
     def _drop(self, x: jax.Array, place: int, train: bool, keys: jax.Array | None) -> jax.Array:
-        """x [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""
+        """X [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""
         if not train or not self.dropout or keys is None:
             return x
         keep = 1 - self.dropout

@@ -163,7 +163,11 @@ class Networks(NamedTuple):
     discriminators: dict[str, Discriminator]
 
     def by_name(self) -> dict[str, nn.Module]:
-        """All of them under the names that label their parameters and optimizers."""
+        """Lists all of them.
+
+        Returns:
+          Each under the name that labels its parameters and its optimizer.
+        """
         return {"generator": self.generator, **self.discriminators}
 
 

@@ -8,7 +8,12 @@ from s2f_jax.models.layers import GRU, Dtype
 
 
 class NoiseGenerator(nn.Module):
-    """Gaussian noise to a smooth sequence of spontaneous-motion codes: 1-layer GRU, tanh."""
+    """Gaussian noise to a smooth sequence of spontaneous-motion codes: 1-layer GRU, tanh.
+
+    Attributes:
+      features: Of the noise and of z_n.
+      dtype: Of the compute; parameters stay float32.
+    """
 
     features: int = 10
     dtype: Dtype = jnp.float32
@@ -17,6 +22,14 @@ class NoiseGenerator(nn.Module):
     def __call__(
         self, noise: jax.Array, carry: tuple[jax.Array, ...]
     ) -> tuple[tuple[jax.Array, ...], jax.Array]:
-        """noise [B, T, features], carry -> new carry, z_n [B, T, features]."""
+        """Filters noise.
+
+        Args:
+          noise: [B, T, features].
+          carry: Of the GRU.
+
+        Returns:
+          The new carry, and z_n [B, T, features].
+        """
         carry, z_n = GRU(self.features, layers=1, dtype=self.dtype, name="gru")(noise, carry)
         return carry, jnp.tanh(z_n)

@@ -6,6 +6,7 @@ from typing import Any, Self
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from typing_extensions import override
 
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.context_encoder import AudioFrameEncoder, audio_windows
@@ -41,8 +42,8 @@ class SequenceDiscriminator(Discriminator):
     dtype: Dtype = jnp.float32
 
     @classmethod
+    @override
     def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        """As the base class has it."""
         return cls(
             audio_rate=generator.audio_rate,
             stride=generator.stride,
@@ -55,6 +56,7 @@ class SequenceDiscriminator(Discriminator):
             dtype=generator.dtype,
         )
 
+    @override
     def inputs(self, frames: jax.Array, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...]:
         """All frames with all sound, and the mask."""
         return frames, clips.audio, clips.mask
@@ -73,6 +75,9 @@ class SequenceDiscriminator(Discriminator):
 
         Returns:
           Logits [B].
+
+        Raises:
+          ValueError: `fusion` is neither "last" nor "step".
         """
         batch, time = mask.shape
         flat = mask.reshape(-1)
@@ -99,7 +104,7 @@ class SequenceDiscriminator(Discriminator):
         return logit[:, 0].astype(float)
 
     def _sound(self, audio: jax.Array, train: bool, mask: jax.Array) -> jax.Array:
-        """audio as in __call__, mask [B * T] -> codes [B * T, features]."""
+        """Audio as in __call__, mask [B * T] -> codes [B * T, features]."""
         audio_cnn = AudioFrameEncoder(
             self.audio_rate,
             self.features,

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from typing_extensions import override
 
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.discriminator import Discriminator, uniform_per_example
@@ -55,8 +56,8 @@ class SyncDiscriminator(Discriminator):
     dtype: Dtype = jnp.float32
 
     @classmethod
+    @override
     def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        """As the base class has it."""
         return cls(
             audio_rate=generator.audio_rate,
             stride=generator.stride,
@@ -68,11 +69,9 @@ class SyncDiscriminator(Discriminator):
             dtype=generator.dtype,
         )
 
+    @override
     def sample(self, key: jax.Array, clips: ClipBatch) -> SyncSample:
-        """Draws windows uniformly, and for each a mismatched one at MISMATCH_DISTANCE.
-
-        A clip too short for that distance gives its farthest window.
-        """
+        """Draws windows uniformly, and for each a mismatched one, the farthest in a short clip."""
         lengths = clips.mask.sum(axis=1, keepdims=True)
         uniform = uniform_per_example(key, "moments", clips.example_index, self.windows_per_clip)
         # Those whose five frames are all of the clip.
@@ -87,6 +86,7 @@ class SyncDiscriminator(Discriminator):
         score = jnp.where(wanted, 1 + draw, inside * (1 + distance) / 1000)
         return SyncSample(centers, jnp.argmax(score, axis=-1).astype(jnp.int32))
 
+    @override
     def inputs(
         self, frames: jax.Array, clips: ClipBatch, sample: SyncSample
     ) -> tuple[jax.Array, ...]:
@@ -100,6 +100,7 @@ class SyncDiscriminator(Discriminator):
         windows = windows.reshape(*numbers.shape, *frames.shape[2:])
         return windows, clips.audio, sample.window_centers
 
+    @override
     def mismatched_inputs(self, clips: ClipBatch, sample: SyncSample) -> tuple[jax.Array, ...]:
         """Real frames with sound of another window of their clip."""
         windows, audio, _ = self.inputs(clips.frames, clips, sample)

@@ -1,14 +1,15 @@
-"""Convolutions in the form that each platform likes.
+"""Convolutions by the algorithm that is fastest on each platform.
 
 XLA's CPU backend is fast at plain convolutions and up to a hundred times slower at dilated ones,
 which is what a transposed convolution, the input gradient of a strided one and the kernel gradient
 of a transposed one become. So the two 4x4, stride 2 layers below state each other as gradients.
-On the CPU a layer with many positions and channels takes Winograd's form; without them, the dilated
-form is replaced by four plain phase convolutions or, where the maps are small or the channels few,
-by one matrix product. GPU and TPU get the plain forms. SPEED.md has what each form brought.
+On the CPU a layer with many positions and channels is computed by Winograd's algorithm; without
+them, the dilated convolution is replaced by four plain phase convolutions or, where the maps are small
+or the channels few, by one matrix product. GPU and TPU get XLA's own. The page docs/explain/speed.md has
+what each algorithm brought.
 
-Some forms first arrange the kernel. Training does that in each step; who uses the same weights again
-and again does it once (`arranged`).
+Some algorithms pack the kernel first. Training does that in each step; whoever uses the same weights
+again and again does it once (`pack_kernel`).
 """
 
 import dataclasses
@@ -24,11 +25,11 @@ from jax import export, lax
 from s2f_jax.ops import winograd
 
 Array = jax.Array
-Shaped = jax.Array | jax.ShapeDtypeStruct
+ArrayOrShape = jax.Array | jax.ShapeDtypeStruct
 
-SMALL = 12  # Positions of a map (4x3) up to which a matrix product beats a CPU convolution.
-MANY = 512  # Positions of a batch from which transforming the kernel pays.
-FEW = 32  # Channels below which transforming the maps does not.
+FEW_POSITIONS = 12  # Of a map (4x3): up to so many, a matrix product beats a CPU convolution.
+MANY_POSITIONS = 512  # Of a batch: from so many on, Winograd's transform of the kernel pays.
+FEW_CHANNELS = 32  # Below so many, Winograd's transform of the maps does not pay.
 
 
 def _zero_pad(x: Array, edges: Sequence[tuple[int, int]]) -> Array:
@@ -38,6 +39,17 @@ def _zero_pad(x: Array, edges: Sequence[tuple[int, int]]) -> Array:
 
 
 def plain_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+    """XLA's own convolution, with torch's padding.
+
+    Args:
+      x: [N, *space, C], one or two axes of space.
+      kernel: [*sizes, C, F].
+      stride: Along every axis.
+      padding: Zeros at either end of every axis.
+
+    Returns:
+      [N, *space, F].
+    """
     space = "HW"[: x.ndim - 2]
     return lax.conv_general_dilated(
         x,
@@ -58,9 +70,16 @@ def _space_to_depth(x: Array, stride: int) -> Array:
 
 
 def matrix_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    """plain_conv as one product of gathered patches and the kernel as a matrix.
+    """`plain_conv` as one product of gathered patches and the kernel as a matrix (im2col).
 
-    Kernel sizes must be multiples of the stride.
+    Args:
+      x: [N, *space, C].
+      kernel: [*sizes, C, F]; sizes must be multiples of the stride.
+      stride: Along every axis.
+      padding: Zeros at either end of every axis.
+
+    Returns:
+      [N, *space, F].
     """
     *sizes, _, features = kernel.shape
     space = x.shape[1:-1]
@@ -80,36 +99,49 @@ def matrix_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
 
 
 def transpose_kernel(kernel: Array) -> Array:
-    """The kernel with which `double` undoes `halve`, and the other way round."""
+    """Makes the kernel with which either of the stride 2 layers is the other one's input gradient.
+
+    Args:
+      kernel: [4, 4, C, F].
+
+    Returns:
+      [4, 4, F, C], turned by 180 degrees.
+    """
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-def _dilated_double(x: Array, kernel: Array) -> Array:
+def _dilated_conv_transpose(x: Array, kernel: Array) -> Array:
     return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 class ConvAlgorithm(NamedTuple):
-    """A way to compute a layer on a CPU: what it makes of the kernel, and the rest."""
+    """A way to compute a layer on a CPU.
 
-    arrange: Callable[[Array], Any]
+    Attributes:
+      pack: Transforms the kernel; independent of the maps, so that it can be done once.
+      apply: Computes the layer from maps and the packed kernel.
+      unpack: The inverse of `pack`, for other platforms; None: it is used on a CPU alone.
+    """
+
+    pack: Callable[[Array], Any]
     apply: Callable[[Array, Any], Array]
-    restore: Callable[[Any], Array] | None = None  # arrange's inverse, for other platforms.
+    unpack: Callable[[Any], Array] | None = None
 
 
 _PHASES = tuple(itertools.product((0, 1), (0, 1)))
 
 
-def _phases(kernel: Array) -> list[Array]:
+def _split_phases(kernel: Array) -> list[Array]:
     return [kernel[a::2, b::2] for a, b in _PHASES]
 
 
-def _unphases(kernels: Sequence[Array]) -> Array:
+def _join_phases(kernels: Sequence[Array]) -> Array:
     _, _, c, f = kernels[0].shape
     apart = jnp.stack(kernels).reshape(2, 2, 2, 2, c, f)  # Phases, then taps, of each axis.
     return apart.transpose(2, 0, 3, 1, 4, 5).reshape(4, 4, c, f)
 
 
-def _phase_double(x: Array, kernels: Sequence[Array]) -> Array:
+def _phase_conv_transpose(x: Array, kernels: Sequence[Array]) -> Array:
     """Each of the four output phases is a plain 2x2 convolution."""
     n, h, w, _ = x.shape
     phases = [
@@ -126,16 +158,16 @@ def _phase_double(x: Array, kernels: Sequence[Array]) -> Array:
     return out.transpose(2, 3, 0, 4, 1, 5).reshape(n, 2 * h, 2 * w, -1)
 
 
-def _taps(kernel: Array) -> Array:
+def _kernel_to_matrix(kernel: Array) -> Array:
     """[4, 4, C, F] -> [C, 16 * F]."""
     return kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
 
 
-def _untaps(matrix: Array) -> Array:
+def _matrix_to_kernel(matrix: Array) -> Array:
     return matrix.reshape(matrix.shape[0], 4, 4, -1).transpose(1, 2, 0, 3)
 
 
-def _matrix_double(x: Array, matrix: Array) -> Array:
+def _matrix_conv_transpose(x: Array, matrix: Array) -> Array:
     """All 16 taps of each input position in one product, then added where they overlap."""
     n, h, w, _ = x.shape
     taps = (x @ matrix).reshape(n, h, w, 4, 4, -1).transpose(0, 1, 3, 2, 4, 5)
@@ -151,37 +183,34 @@ def _matrix_double(x: Array, matrix: Array) -> Array:
     return overlap(overlap(taps, 1), 3).reshape(n, 2 * h, 2 * w, -1)
 
 
-def _filters(x: Shaped, taps: int, channels: int) -> winograd.Filters | None:
-    """For outputs of x's size [N, H, W, ...] on a CPU; None where Winograd's form does not pay.
-
-    Nor where it cannot be known: of an exported program N is a symbol.
-    """
-    if export.is_symbolic_dim(x.shape[0]):
+def _winograd_transforms(x: ArrayOrShape, taps: int, channels: int) -> winograd.Transforms2D | None:
+    """For outputs of x's size [N, H, W, ...] on a CPU; None where Winograd's does not pay."""
+    if export.is_symbolic_dim(x.shape[0]):  # In an exported program it cannot be known.
         return None
-    if math.prod(x.shape[:3]) < MANY or channels < FEW:
+    if math.prod(x.shape[:3]) < MANY_POSITIONS or channels < FEW_CHANNELS:
         return None
-    return winograd.filters(x.shape[1:3], taps)
+    return winograd.transforms_for(x.shape[1:3], taps)
 
 
-def _blocks(x: Array) -> Array:
-    """[N, 2H, 2W, C] -> [N, H + 1, W + 1, 4 * C], on which `halve` is a 2x2 convolution."""
+def _to_blocks(x: Array) -> Array:
+    """[N, 2H, 2W, C] -> [N, H + 1, W + 1, 4 * C], on which the stride 2 layer is a stride 1 2x2 convolution."""
     return _space_to_depth(_zero_pad(x, [(1, 1), (1, 1)]), 2)
 
 
-def _unblocks(x: Array) -> Array:
-    """The inverse of _blocks."""
+def _from_blocks(x: Array) -> Array:
+    """The inverse of _to_blocks."""
     n, h, w, c = x.shape
     x = x.reshape(n, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(n, 2 * h, 2 * w, c // 4)[:, 1:-1, 1:-1]
 
 
-def _block_kernel(kernel: Array) -> Array:
+def _kernel_to_blocks(kernel: Array) -> Array:
     """[4, 4, C, F] -> [2, 2, 4 * C, F]."""
     *_, c, f = kernel.shape
     return _space_to_depth(kernel.reshape(1, 4, 4, c * f), 2).reshape(2, 2, 4 * c, f)
 
 
-def _unblock_kernel(kernel: Array) -> Array:
+def _kernel_from_blocks(kernel: Array) -> Array:
     c, f = kernel.shape[2] // 4, kernel.shape[3]
     return kernel.reshape(2, 2, 2, 2, c, f).transpose(0, 2, 1, 3, 4, 5).reshape(4, 4, c, f)
 
@@ -191,45 +220,51 @@ def _plain_kernel_gradient(x: Array, out: Array, kernel: Array, stride: int) -> 
     return of_kernel(out)[0]
 
 
-def _double_form(x: Shaped, kernel: Array) -> ConvAlgorithm:
-    if f := _filters(x, 2, kernel.shape[-1]):
+def _conv_transpose_algorithm(x: ArrayOrShape, kernel: Array) -> ConvAlgorithm:
+    if f := _winograd_transforms(x, 2, kernel.shape[-1]):
 
-        def up(kernel: Array) -> winograd.Points:
-            return winograd.of_kernel(_block_kernel(transpose_kernel(kernel)).swapaxes(2, 3), f)
+        def up(kernel: Array) -> winograd.TransformedKernel:
+            return winograd.kernel_transform(
+                _kernel_to_blocks(transpose_kernel(kernel)).swapaxes(2, 3), f
+            )
 
-        return ConvAlgorithm(up, lambda x, points: winograd.input_gradient(_unblocks, x, points, f))
-    if x.shape[1] * x.shape[2] <= SMALL or kernel.shape[-1] <= 4:
-        return ConvAlgorithm(_taps, _matrix_double, _untaps)
-    return ConvAlgorithm(_phases, _phase_double, _unphases)
+        return ConvAlgorithm(
+            up, lambda x, points: winograd.input_gradient(_from_blocks, x, points, f)
+        )
+    if x.shape[1] * x.shape[2] <= FEW_POSITIONS or kernel.shape[-1] <= 4:
+        return ConvAlgorithm(_kernel_to_matrix, _matrix_conv_transpose, _matrix_to_kernel)
+    return ConvAlgorithm(_split_phases, _phase_conv_transpose, _join_phases)
 
 
-def _double(x: Array, kernel: Array) -> Array:
+def _conv_transpose4x4_stride2(x: Array, kernel: Array) -> Array:
     def on_cpu(x: Array, kernel: Array) -> Array:
-        form = _double_form(x, kernel)
-        return form.apply(x, form.arrange(kernel))
+        algorithm = _conv_transpose_algorithm(x, kernel)
+        return algorithm.apply(x, algorithm.pack(kernel))
 
-    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=_dilated_double)
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=_dilated_conv_transpose)
 
 
-def _halve(x: Array, kernel: Array) -> Array:
+def _conv4x4_stride2(x: Array, kernel: Array) -> Array:
     def elsewhere(x: Array, kernel: Array) -> Array:
         return plain_conv(x, kernel, 2, 1)
 
     def on_cpu(x: Array, kernel: Array) -> Array:
-        if f := _filters(x[:, ::2, ::2], 2, kernel.shape[2]):
-            return winograd.correlate(_blocks, x, winograd.of_kernel(_block_kernel(kernel), f), f)
+        if f := _winograd_transforms(x[:, ::2, ::2], 2, kernel.shape[2]):
+            return winograd.correlate(
+                _to_blocks, x, winograd.kernel_transform(_kernel_to_blocks(kernel), f), f
+            )
         return elsewhere(x, kernel)
 
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
 
-def _halve_kernel_gradient(x: Array, kernel: Array, out: Array) -> Array:
+def _conv4x4_stride2_kernel_gradient(x: Array, kernel: Array, out: Array) -> Array:
     def elsewhere(x: Array, kernel: Array, out: Array) -> Array:
         return _plain_kernel_gradient(x, out, kernel, 2)
 
     def on_cpu(x: Array, kernel: Array, out: Array) -> Array:
-        if f := _filters(out, 2, kernel.shape[2]):
-            return _unblock_kernel(winograd.kernel_gradient(_blocks, x, out, f))
+        if f := _winograd_transforms(out, 2, kernel.shape[2]):
+            return _kernel_from_blocks(winograd.kernel_gradient(_to_blocks, x, out, f))
         return elsewhere(x, kernel, out)
 
     return lax.platform_dependent(x, kernel, out, cpu=on_cpu, default=elsewhere)
@@ -237,91 +272,134 @@ def _halve_kernel_gradient(x: Array, kernel: Array, out: Array) -> Array:
 
 @jax.custom_vjp
 def conv4x4_stride2(x: Array, kernel: Array) -> Array:
-    """4x4 convolution, stride 2, padding 1: [N, 2H, 2W, C] -> [N, H, W, F]."""
-    return _halve(x, kernel)
+    """4x4 convolution, stride 2, padding 1.
+
+    Args:
+      x: [N, 2H, 2W, C].
+      kernel: [4, 4, C, F].
+
+    Returns:
+      [N, H, W, F].
+    """
+    return _conv4x4_stride2(x, kernel)
 
 
 @jax.custom_vjp
 def conv_transpose4x4_stride2(x: Array, kernel: Array) -> Array:
-    """Its transpose, as nn.ConvTranspose with 'SAME' padding: [N, H, W, C] -> [N, 2H, 2W, F]."""
-    return _double(x, kernel)
+    """4x4 transposed convolution, stride 2, as nn.ConvTranspose with 'SAME' padding.
+
+    Args:
+      x: [N, H, W, C].
+      kernel: [4, 4, C, F].
+
+    Returns:
+      [N, 2H, 2W, F].
+    """
+    return _conv_transpose4x4_stride2(x, kernel)
 
 
-def _halve_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
+def _conv4x4_stride2_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
     x, kernel = residuals
-    return _double(out, transpose_kernel(kernel)), _halve_kernel_gradient(x, kernel, out)
+    return _conv_transpose4x4_stride2(
+        out, transpose_kernel(kernel)
+    ), _conv4x4_stride2_kernel_gradient(x, kernel, out)
 
 
-def _double_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
+def _conv_transpose4x4_stride2_backward(
+    residuals: tuple[Array, Array], out: Array
+) -> tuple[Array, Array]:
     x, kernel = residuals
     down = transpose_kernel(kernel)
-    return _halve(out, down), transpose_kernel(_halve_kernel_gradient(out, down, x))
+    return _conv4x4_stride2(out, down), transpose_kernel(
+        _conv4x4_stride2_kernel_gradient(out, down, x)
+    )
 
 
-conv4x4_stride2.defvjp(lambda x, kernel: (_halve(x, kernel), (x, kernel)), _halve_backward)
+conv4x4_stride2.defvjp(
+    lambda x, kernel: (_conv4x4_stride2(x, kernel), (x, kernel)), _conv4x4_stride2_backward
+)
 conv_transpose4x4_stride2.defvjp(
-    lambda x, kernel: (_double(x, kernel), (x, kernel)), _double_backward
+    lambda x, kernel: (_conv_transpose4x4_stride2(x, kernel), (x, kernel)),
+    _conv_transpose4x4_stride2_backward,
 )
 
 
-def _edged(x: Array) -> Array:
+def _pad_one(x: Array) -> Array:
     return _zero_pad(x, [(1, 1), (1, 1)])
 
 
-def _as_it_is(kernel: Array) -> Array:
+def _unchanged(kernel: Array) -> Array:
     return kernel
 
 
-def _keep_form(x: Shaped, kernel: Array) -> ConvAlgorithm:
-    if f := _filters(x, 3, kernel.shape[2]):
+def _conv3x3_algorithm(x: ArrayOrShape, kernel: Array) -> ConvAlgorithm:
+    if f := _winograd_transforms(x, 3, kernel.shape[2]):
 
-        def points(kernel: Array) -> winograd.Points:
-            return winograd.of_kernel(kernel, f)
+        def points(kernel: Array) -> winograd.TransformedKernel:
+            return winograd.kernel_transform(kernel, f)
 
-        return ConvAlgorithm(points, lambda x, points: winograd.correlate(_edged, x, points, f))
-    small = x.shape[1] * x.shape[2] <= SMALL
+        return ConvAlgorithm(points, lambda x, points: winograd.correlate(_pad_one, x, points, f))
+    small = x.shape[1] * x.shape[2] <= FEW_POSITIONS
     conv = matrix_conv if small else plain_conv
-    return ConvAlgorithm(_as_it_is, lambda x, kernel: conv(x, kernel, 1, 1), _as_it_is)
+    return ConvAlgorithm(_unchanged, lambda x, kernel: conv(x, kernel, 1, 1), _unchanged)
 
 
-def _keep(x: Array, kernel: Array) -> Array:
+def _conv3x3(x: Array, kernel: Array) -> Array:
     def elsewhere(x: Array, kernel: Array) -> Array:
         return plain_conv(x, kernel, 1, 1)
 
     def on_cpu(x: Array, kernel: Array) -> Array:
-        form = _keep_form(x, kernel)
-        return form.apply(x, form.arrange(kernel))
+        algorithm = _conv3x3_algorithm(x, kernel)
+        return algorithm.apply(x, algorithm.pack(kernel))
 
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
 
 @jax.custom_vjp
 def conv3x3(x: Array, kernel: Array) -> Array:
-    """3x3 convolution, padding 1: [N, H, W, C] -> [N, H, W, F]."""
-    return _keep(x, kernel)
+    """3x3 convolution, padding 1.
+
+    Args:
+      x: [N, H, W, C].
+      kernel: [3, 3, C, F].
+
+    Returns:
+      [N, H, W, F].
+    """
+    return _conv3x3(x, kernel)
 
 
-def _keep_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
+def _conv3x3_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
     def elsewhere(x: Array, kernel: Array, out: Array) -> Array:
         return _plain_kernel_gradient(x, out, kernel, 1)
 
     def on_cpu(x: Array, kernel: Array, out: Array) -> Array:
-        if f := _filters(x, 3, kernel.shape[2]):
-            return winograd.kernel_gradient(_edged, x, out, f)
-        if x.shape[1] * x.shape[2] <= SMALL:
+        if f := _winograd_transforms(x, 3, kernel.shape[2]):
+            return winograd.kernel_gradient(_pad_one, x, out, f)
+        if x.shape[1] * x.shape[2] <= FEW_POSITIONS:
             return jax.vjp(lambda kernel: matrix_conv(x, kernel, 1, 1), kernel)[1](out)[0]
         return elsewhere(x, kernel, out)
 
     x, kernel = residuals
     of_kernel = lax.platform_dependent(x, kernel, out, cpu=on_cpu, default=elsewhere)
-    return _keep(out, transpose_kernel(kernel)), of_kernel
+    return _conv3x3(out, transpose_kernel(kernel)), of_kernel
 
 
-conv3x3.defvjp(lambda x, kernel: (_keep(x, kernel), (x, kernel)), _keep_backward)
+conv3x3.defvjp(lambda x, kernel: (_conv3x3(x, kernel), (x, kernel)), _conv3x3_backward)
 
 
 def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
-    """1-D or 2-D convolution with torch's padding, in the form the platform likes."""
+    """1-D or 2-D convolution with torch's padding, by the algorithm that is fastest here.
+
+    Args:
+      x: [N, *space, C].
+      kernel: [*sizes, C, F].
+      stride: Along every axis.
+      padding: Zeros at either end of every axis.
+
+    Returns:
+      [N, *space, F].
+    """
     *sizes, _, _ = kernel.shape
     if (sizes, stride, padding) == ([4, 4], 2, 1):
         return conv4x4_stride2(x, kernel)
@@ -340,25 +418,50 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class PackedKernel:
-    """A kernel of `keep` or `double` as one form takes it: called with maps, it is that layer."""
+    """A packed kernel of `conv3x3` or `conv_transpose4x4_stride2`; called with maps, it is that layer.
+
+    Attributes:
+      parts: What the algorithm's `pack` made.
+      algorithm: That computes the layer on a CPU.
+      layer: For other platforms.
+    """
 
     parts: Any
-    form: ConvAlgorithm = dataclasses.field(metadata={"static": True})
+    algorithm: ConvAlgorithm = dataclasses.field(metadata={"static": True})
     layer: Callable[[Array, Array], Array] = dataclasses.field(metadata={"static": True})
 
     def __call__(self, x: Array) -> Array:
-        if (restore := self.form.restore) is None:
-            return self.form.apply(x, self.parts)
+        """Computes the layer.
+
+        Args:
+          x: [N, H, W, C], of the size that the kernel was packed for.
+
+        Returns:
+          The layer's output.
+        """
+        if (unpack := self.algorithm.unpack) is None:
+            return self.algorithm.apply(x, self.parts)
 
         def elsewhere(x: Array, parts: Any) -> Array:
-            return self.layer(x, restore(parts))
+            return self.layer(x, unpack(parts))
 
         # Where a program is made for several platforms, the parts are the same on all of them.
-        return lax.platform_dependent(x, self.parts, cpu=self.form.apply, default=elsewhere)
+        return lax.platform_dependent(x, self.parts, cpu=self.algorithm.apply, default=elsewhere)
 
 
-def pack_kernel(layer: Callable[[Array, Array], Array], kernel: Array, shape: Sequence[int]) -> Any:
-    """The kernel of `keep` or `double` made ready for maps of that shape [N, H, W, C] on a CPU."""
+def pack_kernel(
+    layer: Callable[[Array, Array], Array], kernel: Array, shape: Sequence[int]
+) -> PackedKernel:
+    """Packs a kernel once, for many calls of a layer on a CPU.
+
+    Args:
+      layer: `conv3x3` or `conv_transpose4x4_stride2`.
+      kernel: Of the layer.
+      shape: Of the maps, [N, H, W, C].
+
+    Returns:
+      A PackedKernel.
+    """
     x = jax.ShapeDtypeStruct(tuple(shape), kernel.dtype)
-    form = (_keep_form if layer is conv3x3 else _double_form)(x, kernel)
-    return PackedKernel(jax.jit(form.arrange)(kernel), form, layer)
+    algorithm = (_conv3x3_algorithm if layer is conv3x3 else _conv_transpose_algorithm)(x, kernel)
+    return PackedKernel(jax.jit(algorithm.pack)(kernel), algorithm, layer)

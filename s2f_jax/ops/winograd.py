@@ -18,46 +18,62 @@ from jax import lax
 
 Array = jax.Array
 
-TILES = 1024  # Of frames taken at a time: their transforms stay in the cache.
+TILES_PER_CHUNK = 1024  # Of frames taken at a time: their transforms stay in the cache.
 
 
-class Filter(NamedTuple):
-    """outputs = back @ ((kernel @ taps) * (input @ tile)), as matrices [to, from]."""
+class WinogradTransform(NamedTuple):
+    """The matrices of F(tile, taps) along one axis, [to, from].
 
-    input: np.ndarray  # [points, tile + taps - 1]
-    kernel: np.ndarray  # [points, taps]
-    back: np.ndarray  # [tile, points]
+    outputs = output @ ((kernel @ taps) * (input @ tile)); in Lavin and Gray's letters A^T, G and B^T.
+
+    Attributes:
+      input: B^T, [points, tile + taps - 1].
+      kernel: G, [points, taps].
+      output: A^T, [tile, points].
+    """
+
+    input: np.ndarray
+    kernel: np.ndarray
+    output: np.ndarray
 
 
-def _filter(tile: int, taps: int) -> Filter:
+def _transform(tile: int, taps: int) -> WinogradTransform:
     """Toom-Cook at 0, 1, -1, 2 and infinity, as many as it takes."""
     size = tile + taps - 1
     points = np.array([0.0, 1, -1, 2])[: size - 1]
     infinity = np.eye(size)[-1:]
     powers = np.concatenate([np.vander(points, size, increasing=True), infinity])
     kernel = np.concatenate([np.vander(points, taps, increasing=True), np.eye(taps)[-1:]])
-    back = np.concatenate([np.vander(points, tile, increasing=True), np.eye(tile)[-1:]]).T
-    # Whole numbers in the large transforms; the kernel's, the smallest, takes the fractions.
+    output = np.concatenate([np.vander(points, tile, increasing=True), np.eye(tile)[-1:]]).T
+    # The transforms of maps, which are large, get whole numbers; the kernel's takes the fractions.
     inverse = np.linalg.inv(powers).T
     scale = np.append([np.prod(p - np.delete(points, i)) for i, p in enumerate(points)], 1)
-    return Filter(np.round(inverse * scale[:, None]), kernel / scale[:, None], back)
+    return WinogradTransform(np.round(inverse * scale[:, None]), kernel / scale[:, None], output)
 
 
-Filters = tuple[Filter, Filter]  # For height and width.
+Transforms2D = tuple[WinogradTransform, WinogradTransform]  # For height and width.
 
 
-def filters(space: Sequence[int], taps: int) -> Filters | None:
-    """For outputs of this height and width; None where they are no whole number of tiles."""
-    tiles = [next((t for t in (2, 3) if size % t == 0), 0) for size in space]
-    if taps == 2:  # Larger tiles save more, and these need no larger factors.
-        tiles = [next((t for t in (3, 2) if size % t == 0), 0) for size in space]
+def transforms_for(space: Sequence[int], taps: int) -> Transforms2D | None:
+    """Selects the transforms for outputs of some size.
+
+    Args:
+      space: Height and width of the outputs.
+      taps: Of the kernel, along either axis.
+
+    Returns:
+      Those of height and width; None where either is no whole number of tiles.
+    """
+    # Larger tiles save more; of 3 taps they need larger factors, which cost accuracy.
+    wanted = (3, 2) if taps == 2 else (2, 3)
+    tiles = [next((tile for tile in wanted if size % tile == 0), 0) for size in space]
     if not all(tiles):
         return None
-    height, width = (_filter(tile, taps) for tile in tiles)
+    height, width = (_transform(tile, taps) for tile in tiles)
     return height, width
 
 
-def _combine(row: np.ndarray, parts: Sequence[Array]) -> Array:
+def _linear_combination(row: np.ndarray, parts: Sequence[Array]) -> Array:
     """The sum of row[i] * parts[i], without the zeros."""
     terms = [
         p if c == 1 else -p if c == -1 else float(c) * p
@@ -67,18 +83,18 @@ def _combine(row: np.ndarray, parts: Sequence[Array]) -> Array:
     return sum(terms[1:], terms[0])
 
 
-def _take(x: Array, f: Filter, axis: int) -> list[Array]:
-    """Overlapping tiles along an axis -> one array a point, with as many rows as tiles."""
-    tile, size = len(f.back), len(f.input)
+def _input_transform(x: Array, f: WinogradTransform, axis: int) -> list[Array]:
+    """B^T d along an axis: overlapping tiles -> one array a point, with as many rows as tiles."""
+    tile, size = len(f.output), len(f.input)
     tiles = (x.shape[axis] - size) // tile + 1
     parts = [lax.slice_in_dim(x, i, i + tile * (tiles - 1) + 1, tile, axis) for i in range(size)]
-    return [_combine(row, parts) for row in f.input]
+    return [_linear_combination(row, parts) for row in f.input]
 
 
-def _untake(points: Sequence[Array], f: Filter, axis: int) -> Array:
-    """The adjoint of _take: tiles are added where they overlap."""
-    tile, size = len(f.back), len(f.input)
-    parts = [_combine(column, points) for column in f.input.T]
+def _input_transform_adjoint(points: Sequence[Array], f: WinogradTransform, axis: int) -> Array:
+    """B d, the adjoint of _input_transform: tiles are added where they overlap."""
+    tile, size = len(f.output), len(f.input)
+    parts = [_linear_combination(column, points) for column in f.input.T]
     more = -(-size // tile) - 1  # Tiles that a tile reaches beyond itself.
     none = [(0, 0, 0)] * points[0].ndim
 
@@ -98,101 +114,144 @@ def _interleave(parts: Sequence[Any], axis: int) -> Array:
     return jnp.stack(parts, axis + 1).reshape(shape)
 
 
-def _give(points: Sequence[Array], f: Filter, axis: int) -> Array:
-    """One array a point -> the outputs of the tiles, side by side."""
-    return _interleave([_combine(row, points) for row in f.back], axis)
+def _output_transform(points: Sequence[Array], f: WinogradTransform, axis: int) -> Array:
+    """A^T m along an axis: one array a point -> the outputs of the tiles, side by side."""
+    return _interleave([_linear_combination(row, points) for row in f.output], axis)
 
 
-def _ungive(y: Array, f: Filter, axis: int) -> list[Array]:
-    """The adjoint of _give."""
-    tile = len(f.back)
+def _output_transform_adjoint(y: Array, f: WinogradTransform, axis: int) -> list[Array]:
+    """A m, the adjoint of _output_transform."""
+    tile = len(f.output)
     parts = [lax.slice_in_dim(y, i, None, tile, axis) for i in range(tile)]
-    return [_combine(column, parts) for column in f.back.T]
+    return [_linear_combination(column, parts) for column in f.output.T]
 
 
-Change = Callable[[Array], Array]
-Transform = Callable[[Any, Filter, int], Any]
+MapsFunction = Callable[[Array], Array]
+AxisTransform = Callable[[Any, WinogradTransform, int], Any]
 
 
-def _apart(split: Transform, x: Array, f: Filters) -> list[list[Array]]:
+def _split_2d(split: AxisTransform, x: Array, f: Transforms2D) -> list[list[Array]]:
     """A transform along height and width -> [points of height][points of width]."""
     return [split(row, f[1], 2) for row in split(x, f[0], 1)]
 
 
-def _together(join: Transform, points: Sequence[Sequence[Array]], f: Filters) -> Array:
+def _join_2d(join: AxisTransform, points: Sequence[Sequence[Array]], f: Transforms2D) -> Array:
     return join([join(row, f[1], 2) for row in points], f[0], 1)
 
 
-def _tiles(space: Sequence[int], f: Filters) -> int:
-    return math.prod(size // len(each.back) for size, each in zip(space, f, strict=True))
+def _tile_count(space: Sequence[int], f: Transforms2D) -> int:
+    return math.prod(size // len(each.output) for size, each in zip(space, f, strict=True))
 
 
 def _chunks(x: Array, tiles: int) -> Array:
     """[N, ...] -> [chunks, frames, ...], a frame being so many tiles."""
     n = x.shape[0]
-    frames = max(k for k in range(1, n + 1) if n % k == 0 and (k == 1 or k * tiles <= TILES))
+    frames = max(
+        k for k in range(1, n + 1) if n % k == 0 and (k == 1 or k * tiles <= TILES_PER_CHUNK)
+    )
     return x.reshape(n // frames, frames, *x.shape[1:])
 
 
-def _by_frames(function: Change, x: Array, tiles: int) -> Array:
-    """function over a few frames at a time."""
+def _map_chunks(function: MapsFunction, x: Array, tiles: int) -> Array:
+    """Function over a few frames at a time."""
     out = lax.map(function, _chunks(x, tiles))
     return out.reshape(x.shape[0], *out.shape[2:])
 
 
-Points = list[list[Array]]
+TransformedKernel = list[list[Array]]
 
 
-def of_kernel(kernel: Array, f: Filters) -> Points:
-    """[taps, taps, C, F] -> [points][points] of [C, F]: a kernel as `correlate` takes it."""
-    rows = [_combine(row, list(kernel)) for row in f[0].kernel]
-    return [[_combine(column, list(row)) for column in f[1].kernel] for row in rows]
+def kernel_transform(kernel: Array, f: Transforms2D) -> TransformedKernel:
+    """Transforms a kernel, G g G^T.
+
+    Args:
+      kernel: [taps, taps, C, F].
+      f: Of height and width.
+
+    Returns:
+      [points of height][points of width] of [C, F], as `correlate` takes it.
+    """
+    rows = [_linear_combination(row, list(kernel)) for row in f[0].kernel]
+    return [[_linear_combination(column, list(row)) for column in f[1].kernel] for row in rows]
 
 
-def _unof_kernel(points: Sequence[Sequence[Array]], f: Filters) -> Array:
-    """The adjoint of of_kernel."""
-    rows = [jnp.stack([_combine(tap, row) for tap in f[1].kernel.T]) for row in points]
-    return jnp.stack([_combine(tap, rows) for tap in f[0].kernel.T])
+def _kernel_transform_adjoint(points: Sequence[Sequence[Array]], f: Transforms2D) -> Array:
+    """The adjoint of kernel_transform."""
+    rows = [jnp.stack([_linear_combination(tap, row) for tap in f[1].kernel.T]) for row in points]
+    return jnp.stack([_linear_combination(tap, rows) for tap in f[0].kernel.T])
 
 
-def correlate(prepare: Change, x: Array, u: Points, f: Filters) -> Array:
-    """prepare(x) [N, H + taps - 1, W + taps - 1, C], of_kernel([taps, taps, C, F])
-    -> [N, H, W, F]."""
+def correlate(prepare: MapsFunction, x: Array, u: TransformedKernel, f: Transforms2D) -> Array:
+    """Computes a stride-1 correlation, a few frames at a time.
 
-    def some(x: Array) -> Array:
-        rows = enumerate(_apart(_take, prepare(x), f))
-        return _together(_give, [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows], f)
+    Args:
+      prepare: Applied to the frames of a chunk first, such as padding: to do it for all at once would
+        copy them.
+      x: prepare(x) is [N, H + taps - 1, W + taps - 1, C].
+      u: `kernel_transform` of the kernel.
+      f: Of height and width.
+
+    Returns:
+      [N, H, W, F].
+    """
+
+    def of_chunk(x: Array) -> Array:
+        rows = enumerate(_split_2d(_input_transform, prepare(x), f))
+        return _join_2d(
+            _output_transform, [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows], f
+        )
 
     taps = f[0].kernel.shape[1]
     _, *space, _ = jax.eval_shape(prepare, x).shape
-    return _by_frames(some, x, _tiles([size - taps + 1 for size in space], f))
+    return _map_chunks(of_chunk, x, _tile_count([size - taps + 1 for size in space], f))
 
 
-def input_gradient(finish: Change, y: Array, u: Points, f: Filters) -> Array:
-    """finish of correlate's adjoint: [N, H, W, F] -> [N, H + taps - 1, W + taps - 1, C].
+def input_gradient(finish: MapsFunction, y: Array, u: TransformedKernel, f: Transforms2D) -> Array:
+    """Computes the adjoint of `correlate` in its input.
 
-    u: of_kernel of the kernel with its channels swapped, [taps, taps, F, C].
+    Args:
+      finish: Applied to the result of each chunk, such as cropping.
+      y: [N, H, W, F].
+      u: `kernel_transform` of the kernel with its channels swapped, [taps, taps, F, C].
+      f: Of height and width.
+
+    Returns:
+      finish of [N, H + taps - 1, W + taps - 1, C].
     """
 
-    def some(y: Array) -> Array:
-        rows = enumerate(_apart(_ungive, y, f))
+    def of_chunk(y: Array) -> Array:
+        rows = enumerate(_split_2d(_output_transform_adjoint, y, f))
         products = [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows]
-        return finish(_together(_untake, products, f))
+        return finish(_join_2d(_input_transform_adjoint, products, f))
 
-    return _by_frames(some, y, _tiles(y.shape[1:3], f))
+    return _map_chunks(of_chunk, y, _tile_count(y.shape[1:3], f))
 
 
-def kernel_gradient(prepare: Change, x: Array, y: Array, f: Filters) -> Array:
-    """The adjoint of correlate in the kernel -> [taps, taps, C, F]."""
+def kernel_gradient(prepare: MapsFunction, x: Array, y: Array, f: Transforms2D) -> Array:
+    """Computes the adjoint of `correlate` in its kernel.
+
+    Args:
+      prepare: As `correlate` has it.
+      x: Its input.
+      y: The gradient of its output, [N, H, W, F].
+      f: Of height and width.
+
+    Returns:
+      [taps, taps, C, F].
+    """
 
     def product(v: Array, d: Array) -> Array:
         return v.reshape(-1, v.shape[-1]).T @ d.reshape(-1, d.shape[-1])
 
-    def some(x: Array, y: Array) -> Array:
-        pairs = zip(_apart(_take, prepare(x), f), _apart(_ungive, y, f), strict=True)
-        return _unof_kernel([list(map(product, *pair)) for pair in pairs], f)
+    def of_chunk(x: Array, y: Array) -> Array:
+        pairs = zip(
+            _split_2d(_input_transform, prepare(x), f),
+            _split_2d(_output_transform_adjoint, y, f),
+            strict=True,
+        )
+        return _kernel_transform_adjoint([list(map(product, *pair)) for pair in pairs], f)
 
-    tiles = _tiles(y.shape[1:3], f)
+    tiles = _tile_count(y.shape[1:3], f)
     xs, ys = _chunks(x, tiles), _chunks(y, tiles)
-    none = jax.tree.map(jnp.zeros_like, jax.eval_shape(some, xs[0], ys[0]))
-    return lax.scan(lambda total, xy: (total + some(*xy), None), none, (xs, ys))[0]
+    none = jax.tree.map(jnp.zeros_like, jax.eval_shape(of_chunk, xs[0], ys[0]))
+    return lax.scan(lambda total, xy: (total + of_chunk(*xy), None), none, (xs, ys))[0]

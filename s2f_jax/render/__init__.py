@@ -1,0 +1,1 @@
+"""Videos from stills and sound: the commands generate, stream and gallery."""

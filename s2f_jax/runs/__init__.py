@@ -1,0 +1,1 @@
+"""A run's folder: checkpoints, logs, signals, and what may be resumed."""

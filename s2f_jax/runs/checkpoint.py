@@ -34,7 +34,14 @@ def _steps(folder: epath.Path) -> list[int]:
 
 
 def any_in(workdir: epath.PathLike) -> bool:
-    """Whether a run has saved a checkpoint there."""
+    """Tells whether a run has saved a checkpoint.
+
+    Args:
+      workdir: The run's folder.
+
+    Returns:
+      Whether there is one.
+    """
     folder = epath.Path(workdir) / "checkpoints"
     return folder.exists() and bool(_steps(folder))
 
@@ -52,7 +59,7 @@ def _reason(error: BaseException) -> str:
 
 
 class DamagedCheckpoint(Exception):
-    """What is wrong with it."""
+    """A checkpoint that cannot be read, or is not what was saved; the message says how."""
 
 
 def _mix(x: Any) -> Any:
@@ -63,10 +70,16 @@ def _mix(x: Any) -> Any:
 
 
 def checksum(leaf: jax.Array) -> jax.Array:
-    """uint32 of an array of 4- or 8-byte numbers: the sum over its words of a hash of word and place.
+    """A checksum of an array: the sum over its words of a hash of word and position.
 
-    Made where the array is, and the same however it is split over devices. Any one altered word
+    Computed where the array is, and the same however it is split over devices. Any one altered word
     alters it.
+
+    Args:
+      leaf: Of 4- or 8-byte numbers.
+
+    Returns:
+      uint32.
     """
     words = lax.bitcast_convert_type(leaf, jnp.uint32)
     place = jnp.zeros(words.shape, jnp.uint32)
@@ -76,7 +89,14 @@ def checksum(leaf: jax.Array) -> jax.Array:
 
 
 def host_checksum(leaf: np.ndarray) -> int:
-    """The same of an array in memory: no program to compile for each shape."""
+    """As `checksum`, in NumPy: no program to compile for each shape.
+
+    Args:
+      leaf: Of 4- or 8-byte numbers.
+
+    Returns:
+      In [0, 2^32 - 1].
+    """
     words, total = np.ascontiguousarray(leaf).reshape(-1).view(np.uint32), 0
     for start in range(0, len(words), _BLOCK):
         part = words[start : start + _BLOCK]
@@ -101,8 +121,16 @@ def _sums(state: TrainState, **items: JSON) -> dict[str, int]:
 
 
 def check_files(workdir: epath.PathLike) -> None:
-    """Raises UserError where a checkpoint has something else for a file: a pipe would be waited for,
-    and a device has no end."""
+    """Refuses a folder that has something else for a file.
+
+    A pipe would be waited for, and a device has no end.
+
+    Args:
+      workdir: The folder, with all below it.
+
+    Raises:
+      UserError: There is neither a file nor a folder.
+    """
     for path in [] if is_remote(workdir) else pathlib.Path(workdir).rglob("*"):
         if not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is neither a file nor a folder: restore it, or remove it")
@@ -129,6 +157,11 @@ class Checkpoints:
 
     Saving returns as soon as the state is copied; the writing goes on in the background and a
     checkpoint appears under its step when it is whole.
+
+    Args:
+      workdir: The run's folder.
+      keep_latest: How many are kept beside the best one.
+      read_only: Nothing is written or cleaned up.
     """
 
     def __init__(self, workdir: epath.PathLike, keep_latest: int = 2, read_only: bool = False):
@@ -174,10 +207,17 @@ class Checkpoints:
             return None  # Restoring it will say what is wrong with it.
 
     def save(self, state: TrainState, data: JSON, progress: JSON, score: float | None) -> None:
-        """score: of this step's validation, higher is better, a NaN never best; None between
-        validations.
+        """Saves a state; one that was saved before is saved again only with a score.
 
-        A step that was saved before is saved again only with a score.
+        Args:
+          state: Of the training.
+          data: Position in the data.
+          progress: What else a resume needs.
+          score: Of this step's validation, higher is better, a NaN never best; None between
+            validations.
+
+        Raises:
+          TrainingFailed: There is no room, or an earlier save failed.
         """
         step = int(state.step)
         self.wait()
@@ -202,7 +242,11 @@ class Checkpoints:
         self._whole.add(step)
 
     def wait(self) -> None:
-        """Until what was saved is on the disk."""
+        """Waits until what was saved is on the disk.
+
+        Raises:
+          TrainingFailed: It could not be written.
+        """
         with self._saying_what_failed():
             self._manager.wait_until_finished()
 
@@ -232,18 +276,34 @@ class Checkpoints:
             raise TrainingFailed(self._not_saved(self._saving, _reason(error))) from error
 
     def latest(self) -> int | None:
-        """The newest step, None where there is none."""
+        """Finds the newest checkpoint.
+
+        Returns:
+          Its step; None where there is none.
+        """
         return self._manager.latest_step()
 
     def best(self) -> int | None:
-        """The step with the best score, else the newest, None where there is none."""
+        """Finds the checkpoint with the best score, else the newest.
+
+        Returns:
+          Its step; None where there is none.
+        """
         self.wait()
         return _best(self._scores, self._manager.all_steps()) or self.latest()
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, JSON, JSON]:
-        """-> state with the shardings of `like` (arrays or ShapeDtypeStructs), data, progress.
+        """Restores a checkpoint.
 
-        Raises DamagedCheckpoint where it cannot be read, or is not what was saved.
+        Args:
+          step: Of the checkpoint.
+          like: Arrays or ShapeDtypeStructs, whose shardings the state gets.
+
+        Returns:
+          State, data position, progress.
+
+        Raises:
+          DamagedCheckpoint: It cannot be read, or is not what was saved.
         """
         restore = ocp.args.Composite(
             state=ocp.args.StandardRestore(like),
@@ -265,9 +325,16 @@ class Checkpoints:
         return items.state, items.data, items.progress
 
     def restore_newest(self, like: TrainState) -> tuple[int, TrainState, JSON, JSON] | None:
-        """The newest checkpoint that is whole, its step first; says which ones were passed over.
+        """Restores the newest checkpoint that is whole, and prints which ones were passed over.
 
-        Raises UserError where there are checkpoints and none is whole.
+        Args:
+          like: As `restore` has it.
+
+        Returns:
+          Step, state, data position, progress; None where there is no checkpoint.
+
+        Raises:
+          UserError: There are checkpoints and none is whole.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
@@ -299,9 +366,18 @@ class Checkpoints:
 
 
 def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[str, Any]:
-    """One network's variables from a checkpoint, on the default device, without the rest.
+    """Restores one network's variables on the default device, without the rest.
 
-    Raises UserError where the checkpoint is damaged.
+    Args:
+      workdir: The run's folder.
+      step: Of the checkpoint.
+      network: Its name.
+
+    Returns:
+      {"params": ..., "batch_stats": ...}.
+
+    Raises:
+      UserError: The checkpoint is damaged.
     """
     folder = epath.Path(workdir).resolve() / "checkpoints" / str(step)
     check_files(folder)
@@ -353,9 +429,17 @@ def _restore_variables(folder: epath.Path, network: str) -> dict[str, Any]:
 
 
 def saved_networks(workdir: epath.PathLike, step: int) -> set[str]:
-    """The names of the networks that a checkpoint has.
+    """Lists the networks that a checkpoint has.
 
-    Raises UserError where it has no checksums.
+    Args:
+      workdir: The run's folder.
+      step: Of the checkpoint.
+
+    Returns:
+      Their names.
+
+    Raises:
+      UserError: It has no checksums.
     """
     return {
         name.split("'")[1] for name in _saved_sums(workdir, step) if name.startswith(".params[")
@@ -363,9 +447,18 @@ def saved_networks(workdir: epath.PathLike, step: int) -> set[str]:
 
 
 def weights_sum(workdir: epath.PathLike, step: int, network: str) -> str:
-    """What tells one network's weights from any others', hexadecimal: of its leaves' checksums.
+    """Identifies one network's weights by its leaves' checksums.
 
-    Raises UserError where the checkpoint has none.
+    Args:
+      workdir: The run's folder.
+      step: Of the checkpoint.
+      network: Its name.
+
+    Returns:
+      SHA-256, hexadecimal.
+
+    Raises:
+      UserError: The checkpoint has no checksums.
     """
     own = sorted(
         (name, value)

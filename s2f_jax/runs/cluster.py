@@ -17,12 +17,19 @@ CURE = "give all of --coordinator=HOST:PORT, --processes=N and --process=I"
 
 
 def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Makes this process one of several; where it is alone, nothing. Before any other use of jax.
+    """Makes this process one of several, before any other use of jax.
 
-    In this order: 1. the flags, or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID;
-    2. Slurm or Open MPI with several tasks; 3. a Cloud TPU, whose hosts know each other.
+    Where it is alone, nothing. In this order: 1. the flags, or JAX_COORDINATOR_ADDRESS,
+    JAX_NUM_PROCESSES, JAX_PROCESS_ID; 2. Slurm or Open MPI with several tasks; 3. a Cloud TPU,
+    whose hosts know each other.
 
-    Raises UserError for addresses and numbers that do not go together.
+    Args:
+      coordinator: HOST:PORT of process 0.
+      processes: How many.
+      process: Which one this is, from 0.
+
+    Raises:
+      UserError: Addresses and numbers do not go together.
     """
     address = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     count = _number("--processes", processes, "JAX_NUM_PROCESSES")
@@ -79,6 +86,9 @@ def leave(code: int) -> None:
     """Ends this process at once where others may wait for it; alone, does nothing.
 
     An orderly exit would wait for them in turn.
+
+    Args:
+      code: Exit code.
     """
     if jax.distributed.is_initialized():
         sys.stdout.flush()
@@ -99,6 +109,14 @@ class AnyProcess:
         self._asked: jax.Array | None = None
 
     def any(self, yes: bool) -> bool:
+        """Asks once more.
+
+        Args:
+          yes: What this process says.
+
+        Returns:
+          Whether any process said yes.
+        """
         if jax.process_count() == 1:
             return yes
         before = self._asked

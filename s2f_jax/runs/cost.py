@@ -10,29 +10,46 @@ from s2f_jax.config.schema import Config
 
 
 class Cost(NamedTuple):
-    """Of one run of a compiled function; bytes of memory are those of each device.
+    """Cost of one run of a compiled function; bytes of memory are those of each device.
 
-    XLA counts the body of a loop once, so one frame of the GRUs: by hand, 0.3 % of a full-size
-    step is missing and 3 % of the demo's.
+    XLA counts the body of a loop once, so one frame of the GRUs: by hand, 0.3 % of a full-size step
+    is missing and 3 % of the demo's.
+
+    Attributes:
+      flops: Over all devices.
+      bytes_accessed: Over all devices.
+      arguments: Bytes.
+      outputs: Bytes, without those that take a donated argument's place.
+      temporaries: Bytes.
     """
 
-    flops: float  # Over all devices.
-    bytes_accessed: float  # Over all devices.
+    flops: float
+    bytes_accessed: float
     arguments: int
-    outputs: int  # Without those that take a donated argument's place.
+    outputs: int
     temporaries: int
 
     @property
     def memory(self) -> int:
+        """Bytes of each device, of arguments, outputs and temporaries."""
         return self.arguments + self.outputs + self.temporaries
 
 
 def of(traced: Any, devices: int, accumulate: int = 1) -> Cost:
-    """traced: a jitted function's `trace(...)`; devices: that it is split over; accumulate: the parts
-    that a step's batch goes through in, a loop whose body is nearly the whole step.
+    """Measures a traced function's cost as XLA has it.
 
-    A CPU runs its convolutions in loops and in forms with fewer products: there the FLOPs are those
-    of the plain ones, before XLA has optimized anything, so that its share of the peak may pass 1.
+    A CPU runs its convolutions in loops and by algorithms with fewer products: there the FLOPs are
+    those of the plain ones, before XLA has optimized anything, so that its share of the peak may
+    pass 1.
+
+    Args:
+      traced: What a jitted function's `trace` returns.
+      devices: That it is split over.
+      accumulate: Parts that a step's batch goes through in, a loop whose body is nearly the whole
+        step.
+
+    Returns:
+      The cost.
     """
     compiled = traced.lower().compile()
     counts: Any = compiled.cost_analysis()
@@ -50,7 +67,14 @@ def of(traced: Any, devices: int, accumulate: int = 1) -> Cost:
 
 
 def parameters(params: Mapping[str, Any]) -> dict[str, int]:
-    """How many each network has."""
+    """Counts the parameters of each network.
+
+    Args:
+      params: By network.
+
+    Returns:
+      Counts by network.
+    """
     return {
         name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
         for name, tree in params.items()
@@ -58,12 +82,27 @@ def parameters(params: Mapping[str, Any]) -> dict[str, int]:
 
 
 def steps(task: Any) -> dict[str, bool]:
-    """The kinds of steps a run makes -> whether all networks train in them."""
+    """Lists the kinds of steps that a run makes.
+
+    Args:
+      task: Of the run.
+
+    Returns:
+      By name, whether all networks train in them.
+    """
     return {"train_l1": False, "train": True} if task.adversarial_start_step else {"train": True}
 
 
 def dry_run(config: Config, trainer: Any) -> int:
-    """Prints, on the first process, what a run would be; -> its exit code."""
+    """Prints, on the first process, what a run would be.
+
+    Args:
+      config: Of the run.
+      trainer: Its Trainer.
+
+    Returns:
+      Exit code 0.
+    """
     of_each = parameters(trainer.like().params)
     batch = trainer.task.batch_shapes()
     devices = jax.device_count()
@@ -89,6 +128,13 @@ def dry_run(config: Config, trainer: Any) -> int:
 
 
 def si(value: float) -> str:
-    """Four figures and a prefix: 20010000000 -> '20.01 G'."""
+    """Formats a number with four figures and a prefix: 20010000000 is '20.01 G'.
+
+    Args:
+      value: Not negative.
+
+    Returns:
+      The text.
+    """
     thousands = int(math.log10(max(abs(value), 1))) // 3
     return f"{value / 1000**thousands:.4g} {' kMGTPE'[thousands]}".rstrip()

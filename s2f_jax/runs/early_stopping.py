@@ -1,4 +1,4 @@
-"""When to stop: early stopping (paper 2.3), and signals."""
+"""Early stopping (paper 2.3)."""
 
 import dataclasses
 import math
@@ -7,15 +7,26 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass
 class EarlyStopping:
-    """No better score on the validation set, of those that count, for `patience` epochs."""
+    """Ends a run whose validation scores no longer improve (paper 2.3).
+
+    Attributes:
+      patience: Epochs without a better score, of those that count.
+      best: The best of each score so far.
+      epochs: Scored so far.
+      epochs_without: Since any score was better.
+    """
 
     patience: int
     best: dict[str, float] = dataclasses.field(default_factory=dict)
-    epochs: int = 0  # Scored so far.
+    epochs: int = 0
     epochs_without: int = 0
 
     def update(self, scores: Mapping[str, float]) -> None:
-        """The scores of one more epoch; higher is better, and a NaN never."""
+        """Takes the scores of one more epoch.
+
+        Args:
+          scores: Higher is better, and a NaN never.
+        """
         better = {
             name: score for name, score in scores.items() if score > self.best.get(name, -math.inf)
         }
@@ -24,4 +35,9 @@ class EarlyStopping:
         self.epochs_without = 0 if better else self.epochs_without + 1
 
     def due(self) -> bool:
+        """Tells whether the run is to end.
+
+        Returns:
+          Whether patience is used up.
+        """
         return self.epochs_without >= self.patience

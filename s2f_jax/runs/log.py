@@ -25,7 +25,15 @@ from s2f_jax.runs.early_stopping import EarlyStopping
 
 
 def gif(frames: np.ndarray, fps: float) -> bytes:
-    """uint8 [T, H, W, 3] -> an endless GIF."""
+    """Encodes an endless GIF.
+
+    Args:
+      frames: uint8 [T, H, W, 3].
+      fps: Frames/s.
+
+    Returns:
+      The file's bytes.
+    """
     images = [Image.fromarray(frame) for frame in frames]
     file = io.BytesIO()
     images[0].save(
@@ -35,7 +43,15 @@ def gif(frames: np.ndarray, fps: float) -> bytes:
 
 
 def wav(audio: np.ndarray, rate: int) -> bytes:
-    """int16 mono [n] -> a WAV file."""
+    """Encodes a WAV file.
+
+    Args:
+      audio: int16 mono [n].
+      rate: Hz.
+
+    Returns:
+      The file's bytes.
+    """
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 2, rate, len(audio), "NONE", ""))
@@ -44,13 +60,24 @@ def wav(audio: np.ndarray, rate: int) -> bytes:
 
 
 def finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no infinity and no NaN."""
+    """Replaces what JSON does not have: infinity and NaN.
+
+    Args:
+      values: By name.
+
+    Returns:
+      The same, with None in place of those.
+    """
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def memory_gb() -> float:
-    """1e9 bytes: the most in use so far on the fullest of this process's devices; where they do not
-    tell, as CPUs do not, the process's resident set now."""
+    """Measures the memory in use.
+
+    Returns:
+      1e9 bytes: the most in use so far on the fullest of this process's devices; where they do not
+      tell, as CPUs do not, the process's resident set now.
+    """
     stats = [device.memory_stats() for device in jax.local_devices()]
     peaks = [each["peak_bytes_in_use"] for each in stats if each]
     return (max(peaks) if peaks else psutil.Process().memory_info().rss) / 1e9
@@ -71,7 +98,14 @@ class Watch:
         self._spells: dict[str, tuple[str, int]] = {}  # By network: where it sits, how long.
 
     def event(self, values: Mapping[str, float]) -> list[str]:
-        """The means of one more log event -> what to say; each spell is told once."""
+        """Takes the means of one more log event.
+
+        Args:
+          values: Metrics by name.
+
+        Returns:
+          Sentences to print; each spell gives one.
+        """
         told = []
         for section in DISCRIMINATORS:
             name = network_name(section)
@@ -94,8 +128,10 @@ class Watch:
 
 
 class _Events:
-    """metrics.jsonl, one line an event: appended to, or rewritten now and then in a store like
-    gs://, which cannot append."""
+    """metrics.jsonl, one line an event.
+
+    It is appended to, or rewritten now and then in a store like gs://, which cannot append.
+    """
 
     PAUSE = 60  # Seconds between two rewritings.
 
@@ -131,7 +167,14 @@ class _Events:
 
 
 class Log:
-    """Everything a run writes about itself; on processes other than the first, nothing."""
+    """Everything a run writes about itself; on processes other than the first, nothing.
+
+    Args:
+      workdir: The run's folder.
+      first_step: From which the run goes on.
+      steps: Of the whole run.
+      enabled: Whether this is the first process.
+    """
 
     def __init__(self, workdir: epath.PathLike, first_step: int, steps: int, enabled: bool):
         self._enabled = enabled
@@ -146,8 +189,14 @@ class Log:
         )
 
     def training(self, step: int, epoch: int, values: Mapping[str, float], text: str) -> None:
-        """The terms, rates and accuracies since the last event, the most telling ones in words, and
-        where the run stands."""
+        """Logs a training event.
+
+        Args:
+          step: Counted from 1.
+          epoch: Counted from 1.
+          values: Terms, rates and accuracies since the last event.
+          text: The most telling ones in words.
+        """
         if not self._enabled:
             return
         self._scalars(step, epoch, values)
@@ -174,7 +223,15 @@ class Log:
         text: str,
         stopping: EarlyStopping,
     ) -> None:
-        """The scores of an epoch, and in words."""
+        """Logs the scores of an epoch.
+
+        Args:
+          step: Counted from 1.
+          epoch: Counted from 1.
+          scores: By name.
+          text: In words.
+          stopping: Whose patience is told.
+        """
         if not self._enabled:
             return
         self._scalars(step, epoch, {f"validation/{name}": x for name, x in scores.items()})
@@ -189,18 +246,31 @@ class Log:
             self._board.add_scalar(name, value, step)
 
     def flush(self) -> None:
-        """What is logged by now survives this process."""
+        """Makes what is logged by now survive this process."""
         if self._enabled:
             self._events.flush()
 
     def say(self, text: str) -> None:
-        """A sentence that stays on the screen."""
+        """Prints a sentence that stays on the screen.
+
+        Args:
+          text: The sentence.
+        """
         if self._enabled:
             tqdm.tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
 
     def video(self, name: str, frames: np.ndarray, fps: float, audio: np.ndarray, rate: int, step):
-        """frames uint8 [T, H, W, 3] as stills and a GIF, audio int16 [n] as sound."""
+        """Writes a video to TensorBoard: stills, a GIF and sound.
+
+        Args:
+          name: Of the tag.
+          frames: uint8 [T, H, W, 3].
+          fps: Frames/s.
+          audio: int16 [n].
+          rate: Hz.
+          step: Counted from 1.
+        """
         if not self._enabled:
             return
         strip = np.concatenate(list(frames[:: max(len(frames) // 8, 1)][:8]), axis=1)
@@ -227,6 +297,7 @@ class Log:
         writer.add_summary(Summary(value=values), step)
 
     def close(self) -> None:
+        """Closes all files."""
         if self._enabled:
             self._bar.close()
             self._events.flush()
@@ -234,28 +305,41 @@ class Log:
 
 
 class Meter:
-    """Rates since they were last read: clips/s, the share of time spent waiting for data; and the
-    memory in use."""
+    """Measures rates since they were last read, and the memory in use.
+
+    Args:
+      batch_size: Clips.
+    """
 
     def __init__(self, batch_size: int):
         self._batch_size = batch_size
         self.restart()
 
     def restart(self) -> None:
+        """Begins anew."""
         self._start, self._waited, self._steps = time.monotonic(), 0.0, 0
 
     @contextlib.contextmanager
     def fetching(self) -> Iterator[None]:
-        """Around the wait for one batch."""
+        """Measures the wait for one batch, which is made meanwhile.
+
+        Yields:
+          Nothing.
+        """
         entered = time.monotonic()
         yield
         self._waited += time.monotonic() - entered
 
     def step(self) -> None:
-        """One more step is done."""
+        """Counts one more step."""
         self._steps += 1
 
     def read(self) -> dict[str, float]:
+        """Reads the rates and begins anew.
+
+        Returns:
+          clips_per_s, steps_per_s, data_wait_percent and memory_gb.
+        """
         elapsed = max(time.monotonic() - self._start, 1e-9)
         rates = {
             "clips_per_s": self._steps * self._batch_size / elapsed,

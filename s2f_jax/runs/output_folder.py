@@ -12,9 +12,16 @@ from data_pipelines.common.errors import UserError
 
 
 def require_empty_output_dir(output: epath.PathLike) -> epath.Path:
-    """The folder that --output names, which is not there yet or empty.
+    """Resolves --output of a command that writes a folder.
 
-    Raises UserError where it is neither.
+    Args:
+      output: Not there yet, or an empty folder.
+
+    Returns:
+      Its absolute path.
+
+    Raises:
+      UserError: It is a file, a folder that is not empty, or remote.
     """
     if not os.fspath(output):
         raise UserError("--output= is empty: give a folder that is not there yet")
@@ -30,9 +37,16 @@ def require_empty_output_dir(output: epath.PathLike) -> epath.Path:
 
 @contextlib.contextmanager
 def atomic_directory(target: epath.Path) -> Iterator[epath.Path]:
-    """A folder to write into, which is renamed to `target` once all is there.
+    """Makes a folder to write into, which is renamed to `target` once all is there.
 
-    Raises UserError where it cannot be made; nothing is left of it if anything fails.
+    Args:
+      target: The folder to be.
+
+    Yields:
+      The folder to write into; nothing is left of it if anything fails.
+
+    Raises:
+      UserError: It cannot be made.
     """
     # As much of the name as always leaves room in the system's 255 bytes.
     part = target.parent / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part"
@@ -46,12 +60,12 @@ def atomic_directory(target: epath.Path) -> Iterator[epath.Path]:
                     folder.mkdir()
                     made.append(folder)
         except OSError as error:
-            raise _not_written(target, error) from error
+            raise UserError(_not_written(target, error)) from error
         yield part
         try:
             os.replace(part, target)
         except OSError as error:
-            raise _not_written(target, error) from error
+            raise UserError(_not_written(target, error)) from error
     finally:
         if part.exists():
             part.rmtree()
@@ -60,5 +74,5 @@ def atomic_directory(target: epath.Path) -> Iterator[epath.Path]:
                 folder.rmdir()
 
 
-def _not_written(target: epath.Path, error: OSError) -> UserError:
-    return UserError(f"--output={target} cannot be written ({error.strerror}): choose another")
+def _not_written(target: epath.Path, error: OSError) -> str:
+    return f"--output={target} cannot be written ({error.strerror}): choose another"

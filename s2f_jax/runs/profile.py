@@ -8,14 +8,25 @@ from etils import epath
 
 
 class Profile:
-    """jax.profiler's trace of some steps, in the run's folder; `close` keeps what there is."""
+    """A trace of some steps by jax.profiler, in the run's folder; `close` keeps what there is.
+
+    Args:
+      steps: To profile, counted from 1.
+      workdir: The run's folder.
+      say: Prints a sentence.
+    """
 
     def __init__(self, steps: range, workdir: epath.Path, say: Callable[[str], None]):
         self._steps, self._folder, self._say = steps, workdir / "profile", say
         self._running = False
 
     def before(self, number: int, state: Any) -> None:
-        """Step `number` is next; a resumed run may begin within the steps asked for."""
+        """Begins the trace if it is time; a resumed run may begin within the steps asked for.
+
+        Args:
+          number: Of the step that is next, counted from 1.
+          state: Waited for, or the trace would begin within the step before.
+        """
         if number in self._steps and not self._running:
             jax.block_until_ready(state)  # Or the trace would begin within the step before.
             options = jax.profiler.ProfileOptions()
@@ -24,12 +35,18 @@ class Profile:
             self._running = True
 
     def after(self, number: int, state: Any) -> None:
-        """Step `number` is dispatched."""
+        """Ends the trace if it is time.
+
+        Args:
+          number: Of the step that was dispatched.
+          state: Waited for.
+        """
         if self._running and number + 1 not in self._steps:
             jax.block_until_ready(state)
             self.close()
 
     def close(self) -> None:
+        """Ends a trace that is under way, and says where it is."""
         if self._running:
             self._running = False
             jax.profiler.stop_trace()

@@ -17,9 +17,16 @@ from s2f_jax.runs.workdir import read_config
 
 
 def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
-    """A workdir (its best checkpoint) or a checkpoint step's folder -> workdir, step.
+    """Finds the checkpoint that a path names.
 
-    Raises UserError where there is no checkpoint.
+    Args:
+      path: A workdir (its best checkpoint) or a checkpoint step's folder.
+
+    Returns:
+      Workdir and step.
+
+    Raises:
+      UserError: There is no checkpoint.
     """
     folder = epath.Path(path).resolve()
     if folder.parent.name == "checkpoints" and folder.name.isdigit() and folder.exists():
@@ -39,7 +46,15 @@ def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
 
 
 class Trained(NamedTuple):
-    """A generator as a checkpoint has it."""
+    """A generator as a checkpoint has it.
+
+    Attributes:
+      workdir: Of the run.
+      step: Of the checkpoint.
+      config: Of the run.
+      generator: The module.
+      variables: {"params": ..., "batch_stats": ...}.
+    """
 
     workdir: epath.Path
     step: int
@@ -49,16 +64,19 @@ class Trained(NamedTuple):
 
     @property
     def folder(self) -> epath.Path:
-        """The checkpoint's own, whichever of the run becomes the best one meanwhile."""
+        """The checkpoint's own folder, whichever of the run becomes the best one meanwhile."""
         return self.workdir / "checkpoints" / str(self.step)
 
 
 @contextlib.contextmanager
 def all_fields_of(workdir: epath.PathLike) -> Iterator[None]:
-    """Says of a field that a run's config lacks where it lacks it.
+    """Turns the lack of a config's field into a sentence.
 
     Args:
-      workdir: The run's folder.
+      workdir: The run's folder, whose config is read meanwhile.
+
+    Yields:
+      Nothing.
 
     Raises:
       UserError: What is done meanwhile asks for a field that is not there.
@@ -103,9 +121,16 @@ def restore_network(
 
 
 def restore_generator(path: epath.PathLike) -> Trained:
-    """From a workdir (its best checkpoint) or a checkpoint step's folder.
+    """Restores a trained generator.
 
-    Raises UserError where there is none, or one of another schema, or a damaged one.
+    Args:
+      path: A workdir (its best checkpoint) or a checkpoint step's folder.
+
+    Returns:
+      The generator, its weights and its config.
+
+    Raises:
+      UserError: There is none, or one of another schema, or a damaged one.
     """
     workdir, step = find_checkpoint(path)
     config = read_config(workdir)

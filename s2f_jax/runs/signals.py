@@ -20,13 +20,17 @@ class StopSignal:
         self._received = signal.Signals(number).name
 
     def agreed(self) -> bool:
-        """Whether to stop here; all processes ask at the same points, and get the same answer."""
+        """Asks whether to stop here; all processes ask at the same points.
+
+        Returns:
+          The same answer on every process.
+        """
         return self._vote.any(bool(self._received))
 
     def __str__(self) -> str:
         return self._received or "a signal to another process"
 
     def close(self) -> None:
-        """Signals do what they did before."""
+        """Restores the signal handlers of before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)

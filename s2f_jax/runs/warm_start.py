@@ -17,15 +17,21 @@ from s2f_jax.state import TrainState
 def begin(
     state: TrainState, source: epath.PathLike, data: schema.Config
 ) -> tuple[TrainState, dict[str, Any]]:
-    """A fresh state -> the same with the networks that the checkpoint has, and for run.json which.
+    """Begins a run with another one's networks.
 
-    source: a run's workdir (its best checkpoint) or a checkpoint step. Networks that it lacks, as a
-    run of the authors' weights lacks the discriminators, stay fresh, and so do all optimizers. data:
-    of this run's config.
+    Args:
+      state: Fresh.
+      source: A run's workdir (its best checkpoint) or a checkpoint step. Networks that it lacks, as
+        a run of the authors' weights lacks the discriminators, stay fresh, and so do all
+        optimizers.
+      data: Section of this run's config.
+
+    Returns:
+      The state with those networks, and for run.json which they are.
 
     Raises:
-      UserError: there is no checkpoint, or a damaged one, it was trained at other rates, none of its
-        networks is in the state, or one has other sizes there.
+      UserError: There is no checkpoint, or a damaged one, it was trained at other rates, none of
+        its networks is in the state, or one has other sizes there.
     """
     folder, step = find_checkpoint(source)
     theirs = workdir.read_config(folder).data

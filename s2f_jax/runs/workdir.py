@@ -18,9 +18,16 @@ PACKAGES = ("s2f_jax", "jax", "flax", "optax", "orbax-checkpoint", "tensorflow-d
 
 
 def read_config(workdir: epath.PathLike) -> Config:
-    """The config a run was made with, migrated to this version's fields.
+    """Reads the config that a run was made with, migrated to this version's fields.
 
-    Raises UserError where there is no run, or one of a schema that this version does not know.
+    Args:
+      workdir: The run's folder.
+
+    Returns:
+      The config.
+
+    Raises:
+      UserError: There is no run, or one of a schema that this version does not know.
     """
     path = epath.Path(workdir) / "config.json"
     if not path.is_file():
@@ -49,7 +56,18 @@ def read_config(workdir: epath.PathLike) -> Config:
 
 
 def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:
-    """The folder of a run, refused where it holds a run of another config."""
+    """Opens the folder of a run.
+
+    Args:
+      config: Of the run.
+      workdir: Its folder, which need not be there.
+
+    Returns:
+      The folder.
+
+    Raises:
+      UserError: It holds a run of another config.
+    """
     folder = epath.Path(workdir)
     if (folder / "config.json").exists():
         before, now = (fixed_fields(each, config.task) for each in (read_config(folder), config))
@@ -81,6 +99,14 @@ def _git(*arguments: str) -> str:
 
 
 def version(package: str) -> str:
+    """Looks up the version of an installed package.
+
+    Args:
+      package: Its name.
+
+    Returns:
+      The version, or "not installed".
+    """
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -88,7 +114,14 @@ def version(package: str) -> str:
 
 
 def describe(seed: int) -> dict[str, Any]:
-    """What made a run: versions, git commit and dirty flag, devices, seed."""
+    """Describes what makes a run: versions, git commit and dirty flag, devices, seed.
+
+    Args:
+      seed: Of the run.
+
+    Returns:
+      For run.json.
+    """
     return {
         "versions": {name: version(name) for name in PACKAGES},
         "python": sys.version.split()[0],
@@ -100,9 +133,14 @@ def describe(seed: int) -> dict[str, Any]:
 
 
 def write_config(config: Config, folder: epath.Path) -> None:
-    """config.json, by the first process.
+    """Writes config.json, on the first process.
 
-    Raises UserError where the folder cannot be written to.
+    Args:
+      config: Of the run.
+      folder: The run's.
+
+    Raises:
+      UserError: The folder cannot be written to.
     """
     if jax.process_index():
         return
@@ -116,7 +154,14 @@ def write_config(config: Config, folder: epath.Path) -> None:
 
 
 def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> None:
-    """run.json, by the first process: what goes on from this step, and what went before."""
+    """Writes run.json, on the first process, before what it held.
+
+    Args:
+      seed: Of the run.
+      folder: The run's.
+      step: From which the run goes on.
+      **more: Further entries.
+    """
     path = folder / "run.json"
     if jax.process_index():
         return

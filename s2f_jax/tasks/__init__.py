@@ -1,0 +1,1 @@
+"""What can be trained: the generator against its discriminators, a lip reader, a sync network."""

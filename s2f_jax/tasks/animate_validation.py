@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
+from typing_extensions import override
 
 from data_pipelines.loading import dataset, loader
 from data_pipelines.media import writer
@@ -18,10 +19,21 @@ from s2f_jax.models.clip_batch import Batch, normalize
 from s2f_jax.models.generator import Generator
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
+from s2f_jax.tasks.task import Validation
 
 
 def generate(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> jax.Array:
-    """What the model makes of a batch's stills and sound, uint8 [B, T, H, W, 3]."""
+    """Draws what the model makes of a batch's stills and sound.
+
+    Args:
+      variables: Of the generator.
+      batch: As the loader has it.
+      key: For the noise, the same for every clip.
+      generator: The module.
+
+    Returns:
+      uint8 [B, T, H, W, 3].
+    """
     clips = normalize(batch)
     frames = clips.mask.shape[1]
     noise = rngs.frame_noise(key, frames, generator.noise_features, generator.noise_std)
@@ -33,14 +45,32 @@ METRICS = {"psnr": image.psnr, "ssim": image.ssim, "psnr_mouth": image.psnr_mout
 
 
 def score(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> dict[str, jax.Array]:
-    """-> each metric per clip, [B]."""
+    """Scores what the model makes of a batch.
+
+    Args:
+      variables: Of the generator.
+      batch: As the loader has it.
+      key: For the noise.
+      generator: The module.
+
+    Returns:
+      Each metric per clip, [B].
+    """
     generated = generate(variables, batch, key, generator=generator)
     scored = (generated, batch["frames"], batch["mask"])
     return {name: metric(*scored) for name, metric in METRICS.items()}
 
 
-class AnimateValidation:
-    """The validation clips and the compiled functions over them; the same noise every time."""
+class AnimateValidation(Validation):
+    """The validation clips and the compiled functions over them; the same noise every time.
+
+    Args:
+      clips: The validation split.
+      generator: The module.
+      batch_size: Clips.
+      limit: At most so many clips; 0: all.
+      key: Of the run.
+    """
 
     def __init__(
         self,
@@ -61,6 +91,7 @@ class AnimateValidation:
             for f in (score, generate)
         )
 
+    @override
     def scores(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:
@@ -81,6 +112,7 @@ class AnimateValidation:
                 values[name][indices] = of_batch[: len(indices)]
         return {name: float(each.mean()) for name, each in values.items()}
 
+    @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
         """Generated beside real, with sound, for clips spread over the speakers.
 

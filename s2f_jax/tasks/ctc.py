@@ -11,7 +11,15 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # Odd, so that a product modulo 2^64 lo
 
 
 def greedy(logits: np.ndarray, lengths: np.ndarray) -> list[str]:
-    """logits [B, T, 28], lengths [B] -> the text of each clip's likeliest path."""
+    """Decodes the likeliest path of each clip.
+
+    Args:
+      logits: [B, T, 28], the blank last.
+      lengths: Frames of each clip, [B].
+
+    Returns:
+      The texts.
+    """
     texts = []
     for of_clip, length in zip(logits, lengths, strict=True):
         path = of_clip[:length].argmax(axis=-1)
@@ -21,7 +29,16 @@ def greedy(logits: np.ndarray, lengths: np.ndarray) -> list[str]:
 
 
 def beam(logits: np.ndarray, lengths: np.ndarray, width: int = 200) -> list[str]:
-    """logits [B, T, 28], lengths [B] -> the likeliest text of each clip, summed over its paths."""
+    """Decodes the likeliest text of each clip, summed over its paths.
+
+    Args:
+      logits: [B, T, 28], the blank last.
+      lengths: Frames of each clip, [B].
+      width: Prefixes that live on at each frame.
+
+    Returns:
+      The texts.
+    """
     prefixes, scores = beam_prefixes(logits, lengths, width)
     return [
         decode(row[(best := np.argmax(score))][row[best] >= 0])
@@ -44,11 +61,18 @@ class _Beams(NamedTuple):
 def beam_prefixes(
     logits: np.ndarray, lengths: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Prefix beam search: at each frame the `width` likeliest beginnings live on.
+    """Prefix beam search: at each frame the `width` likeliest beginnings of a text live on.
 
-    logits [B, T, C], the blank last, lengths [B] -> prefixes int [B, width, T], -1 after the last
-    letter, and the log of each one's probability [B, width], -inf where there are fewer. Exact
-    where no beginning was dropped.
+    Exact where no beginning was dropped.
+
+    Args:
+      logits: [B, T, C], the blank last.
+      lengths: Frames of each clip, [B].
+      width: Of the beam.
+
+    Returns:
+      Prefixes int [B, width, T], -1 after the last letter, and the log of each one's probability
+      [B, width], -inf where there are fewer.
     """
     logs = log_softmax(logits.astype(np.float64), axis=-1)
     batch, time, classes = logs.shape

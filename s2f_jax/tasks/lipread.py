@@ -22,7 +22,7 @@ from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
 from s2f_jax.tasks import ctc
-from s2f_jax.tasks.task import Step, Task
+from s2f_jax.tasks.task import Step, Task, Validation
 
 NAME = "lipreader"  # Of the network.
 _WARM_UP = 60  # Steps, over which the learning rate rises to its value.
@@ -31,12 +31,27 @@ Batch = Mapping[str, jax.Array]
 
 
 def crop(config: Config) -> lipreading_examples.MouthCrop:
-    """What the reader of a config sees of a face."""
+    """Selects what the reader of a config sees of a face.
+
+    Args:
+      config: Of a run.
+
+    Returns:
+      The crop.
+    """
     r = config.lipreader
     return lipreading_examples.MouthCrop(r.height, r.width, r.mouth)
 
 
 def network(config: Config) -> LipNet:
+    """Builds the lip reader of a config.
+
+    Args:
+      config: Of a run.
+
+    Returns:
+      The module, without parameters.
+    """
     r = config.lipreader
     return LipNet(
         labels=charset.BLANK + 1,
@@ -48,16 +63,30 @@ def network(config: Config) -> LipNet:
 
 
 def initial(config: Config, key: jax.Array) -> Any:
-    """A fresh network's variables."""
+    """Initializes a lip reader.
+
+    Args:
+      config: Of a run.
+      key: For the parameters.
+
+    Returns:
+      Its variables.
+    """
     r = config.lipreader
     frames = jnp.zeros((1, 1, r.height, r.width, 3))
     return network(config).init(key, frames, jnp.ones((1, 1), bool), False)
 
 
 def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
-    """The CTC loss of each clip, in nats, [B].
+    """The CTC loss of each clip, in nats.
 
-    logits [B, T, 28], mask bool [B, T], letters int [B, L], -1 after the last.
+    Args:
+      logits: [B, T, 28].
+      mask: bool [B, T]; False where there is padding.
+      spelled: Letters, int [B, L], -1 after the last.
+
+    Returns:
+      [B].
     """
     absent = spelled < 0
     return optax.ctc_loss(
@@ -68,7 +97,18 @@ def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
 def objective(
     params: Any, batch_stats: Any, batch: Batch, key: jax.Array, *, network: LipNet
 ) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-    """-> the mean loss, and the loss of each clip [B] with the new batch statistics."""
+    """The mean loss of a batch.
+
+    Args:
+      params: Of the network.
+      batch_stats: Likewise.
+      batch: As the loader has it.
+      key: Of the step.
+      network: The module.
+
+    Returns:
+      The mean loss, and the loss of each clip [B] with the new batch statistics.
+    """
     logits, new = network.apply(
         {"params": params, "batch_stats": batch_stats},
         batch["frames"].astype(float) / 255,
@@ -90,7 +130,19 @@ def train_step(
     tx: optax.GradientTransformation,
     clip_norm: float,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One update -> the new state, the means of what is logged, the terms per clip [B]."""
+    """One update.
+
+    Args:
+      state: Before it.
+      batch: B clips.
+      key: Of the run.
+      network: The module.
+      tx: Its optimizer.
+      clip_norm: Largest norm of the gradient.
+
+    Returns:
+      The new state, the means of what is logged, the terms per clip [B].
+    """
     gradient = jax.grad(objective, has_aux=True)
     params, stats = state.params[NAME], state.batch_stats[NAME]
     grads, (ctc_loss, stats) = gradient(params, stats, batch, key, network=network)
@@ -105,13 +157,28 @@ def train_step(
 
 
 def read(variables: Any, frames: jax.Array, mask: jax.Array, *, network: LipNet) -> jax.Array:
-    """Mouths uint8 [B, T, H, W, 3] -> logits [B, T, 28]."""
+    """Applies a lip reader.
+
+    Args:
+      variables: Of the network.
+      frames: Mouths, uint8 [B, T, H, W, 3].
+      mask: bool [B, T].
+      network: The module.
+
+    Returns:
+      Logits [B, T, 28].
+    """
     logits: Any = network.apply(variables, frames.astype(float) / 255, mask, False)
     return logits
 
 
-class LipReadValidation:
-    """The validation clips, read greedily after each epoch."""
+class LipReadValidation(Validation):
+    """The validation clips, read greedily after each epoch.
+
+    Args:
+      clips: The validation split.
+      config: Of the run.
+    """
 
     def __init__(self, clips: ClipDataset, config: Config):
         self._clips, self._crop, self._size = clips, crop(config), config.eval_batch_size
@@ -131,6 +198,7 @@ class LipReadValidation:
     def _lengths(self) -> list[int]:
         return [len(self._clips[i]) for i in range(self._count)]
 
+    @override
     def scores(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:
@@ -147,7 +215,16 @@ class LipReadValidation:
         chosen: Sequence[int],
         interrupted: Callable[[], bool] = lambda: False,
     ) -> list[str] | None:
-        """What is read in these clips; each process decodes its share of their pictures."""
+        """Reads some clips; each process decodes its share of their pictures.
+
+        Args:
+          state: Of the training.
+          chosen: Indices of clips.
+          interrupted: Asked between batches.
+
+        Returns:
+          What is read in each; None if interrupted.
+        """
         size, texts = self._size, {}
         mine = sharding.process_rows(size)
         for batch in loader.by_length([self._lengths[i] for i in chosen], size):
@@ -162,6 +239,7 @@ class LipReadValidation:
             texts |= zip(batch, ctc.greedy(np.asarray(logits), lengths), strict=False)
         return [texts[i] for i in range(len(chosen))]
 
+    @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
         """What was said and what is read in `count` clips, as a table."""
         if not count:
@@ -179,7 +257,15 @@ class LipReadValidation:
 
 
 def side_by_side(videos: Sequence[np.ndarray], frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Videos uint8 [T_i, H, W, 3] -> one batch [B, frames, H, W, 3] and its mask bool [B, frames]."""
+    """Stacks videos, padded with zeros.
+
+    Args:
+      videos: uint8 [T_i, H, W, 3].
+      frames: Of the batch.
+
+    Returns:
+      [B, frames, H, W, 3] and its mask bool [B, frames].
+    """
     batch = np.zeros((len(videos), frames, *videos[0].shape[1:]), np.uint8)
     for row, video in zip(batch, videos, strict=True):
         row[: len(video)] = video

@@ -22,18 +22,25 @@ from s2f_jax.models import networks
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
-from s2f_jax.tasks.task import Step, Task
+from s2f_jax.tasks.task import Step, Task, Validation
 
 NAME = "sync_network"
 Batch = Mapping[str, jax.Array]
 
 
 def losses(seen: jax.Array, heard: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """InfoNCE within each clip: every picture finds its sound among the clip's others, and every
-    sound its picture. The others of one clip are of one voice and face: only time tells them apart.
+    """InfoNCE within each clip, from pictures to sound and from sound to pictures.
 
-    seen, heard [B, n, features], valid bool [B, n] -> the mean over a clip's moments of the loss,
-    and the share of its pictures that are nearest to a sound within a frame of theirs, [B] each.
+    The negatives are of one voice and face: only time tells them apart.
+
+    Args:
+      seen: Codes of pictures, [B, n, features].
+      heard: Codes of sound, [B, n, features].
+      valid: bool [B, n].
+
+    Returns:
+      The mean loss over a clip's windows, and the share of its pictures that are nearest to a sound
+      within a frame of theirs, [B] each.
     """
     squares = jnp.sum(seen**2, axis=-1)[:, :, None] + jnp.sum(heard**2, axis=-1)[:, None]
     squares = squares - 2 * jnp.einsum("bif,bjf->bij", seen, heard)
@@ -53,7 +60,17 @@ def losses(seen: jax.Array, heard: jax.Array, valid: jax.Array) -> tuple[jax.Arr
 def encode(
     params: Any, batch: Batch, *, network: SyncNetwork, stride: int
 ) -> tuple[jax.Array, jax.Array]:
-    """A batch of integers -> the codes of pictures and of sound, [B, T - 4, features] each."""
+    """Encodes a batch of integers.
+
+    Args:
+      params: Of the network.
+      batch: As the loader has it.
+      network: The module.
+      stride: Samples per video frame.
+
+    Returns:
+      The codes of pictures and of sound, [B, T - 4, features] each.
+    """
     frames = batch["frames"].astype(float) / 127.5 - 1
     audio = batch["audio"].astype(float) / 32768
     codes: Any = network.apply({"params": params}, frames, audio, stride, method="encode")
@@ -69,7 +86,19 @@ def train_step(
     stride: int,
     tx: optax.GradientTransformation,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One update -> the new state, the means of what is logged, the terms per clip [B]."""
+    """One update.
+
+    Args:
+      state: Before it.
+      batch: B clips.
+      key: Of the run; nothing is drawn here.
+      network: The module.
+      stride: Samples per video frame.
+      tx: Its optimizer.
+
+    Returns:
+      The new state, the means of what is logged, the terms per clip [B].
+    """
     del key  # Nothing is drawn here.
 
     def objective(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -85,8 +114,14 @@ def train_step(
     return TrainState(state.step + 1, params, state.batch_stats, opt_state), metrics, terms
 
 
-class SyncValidation:
-    """The validation clips' offsets, found by SyncNet's protocol."""
+class SyncValidation(Validation):
+    """The validation clips' offsets, found by SyncNet's protocol.
+
+    Args:
+      clips: The validation split.
+      config: Of the run.
+      network: The module.
+    """
 
     def __init__(self, clips: ClipDataset, config: Config, network: SyncNetwork):
         self._clips, self._size = clips, config.eval_batch_size
@@ -108,11 +143,22 @@ class SyncValidation:
             out_shardings=sharding.replicated(mesh),
         )
 
+    @override
     def scores(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:
-        """Shares of clips, and of windows of five frames alone, whose offset is found to a frame;
-        the mean confidence, and the one that 95 % of the clips stay below with another's sound."""
+        """Scores by shares of clips, and of windows alone, whose offset is found to a frame.
+
+        Beside them the mean confidence, and the one that 95 % of the clips stay below with another
+        clip's sound.
+
+        Args:
+          state: As Validation.scores has it.
+          interrupted: Likewise.
+
+        Returns:
+          The scores; None if interrupted.
+        """
         distances = self.distances(state, interrupted)
         if distances is None:
             return None
@@ -131,8 +177,17 @@ class SyncValidation:
     def distances(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Of each clip, sync.distances to its own sound, and to that of the one before it, of those
-        of about its length; each process decodes its share of the pictures."""
+        """Measures each clip's pictures against its own sound, and against another clip's.
+
+        The other one is of about its length.
+
+        Args:
+          state: Of the training.
+          interrupted: Asked between batches.
+
+        Returns:
+          sync.distances to both for each clip, on every process; None if interrupted.
+        """
         size, found, before = self._size, {}, None
         mine = sharding.process_rows(size)
         for batch in loader.by_length(self._lengths, size):
@@ -152,6 +207,7 @@ class SyncValidation:
                 before = heard
         return [found[i] for i in range(len(self._lengths))]
 
+    @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
         """The offsets and confidences of `count` clips, as a table."""
         if not count or (distances := self.distances(state)) is None or jax.process_index():

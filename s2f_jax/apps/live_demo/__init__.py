@@ -1,0 +1,1 @@
+"""A page where a person gives a face and speaks, and the face speaks."""

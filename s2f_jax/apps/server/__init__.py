@@ -1,0 +1,1 @@
+"""What any page that is served needs: a guard, connections, files."""

@@ -45,7 +45,7 @@ def made(**fields):
 def test_folded_is_the_generator(fields):
     g, variables, still, windows, noise = made(**fields)
     carry = g.initial_carry(2)
-    identity = g.apply(variables, still, method="identify")
+    identity = g.apply(variables, still, method="encode_identity")
     carried, frames = g.apply(variables, identity, windows, noise, carry, method="animate")
     weights = fused_generator.fold(g, variables)
     identity = jax.jit(fused_generator.encode_identity)(weights, still)

@@ -99,7 +99,7 @@ def test_chunks_with_a_carry_are_the_whole():
     generator, variables = build()
     still, audio, noise = inputs(generator)
     whole = generator.apply(variables, still, audio, noise)
-    identity = generator.apply(variables, still, method="identify")
+    identity = generator.apply(variables, still, method="encode_identity")
     windows = audio_windows(audio, generator.stride, generator.window)
     carry, parts = generator.initial_carry(2), []
     for cut in (slice(0, 1), slice(1, 4), slice(4, T)):
@@ -117,7 +117,7 @@ def test_skip_half_once_per_clip_is_the_plain_concatenation():
     module = SkipConv(4)
     kernel = jnp.asarray(rng.normal(size=(3, 3, 8, 4)), jnp.float32)
     variables = {"params": {"kernel": kernel}}
-    ours = module.apply(variables, x, module.apply(variables, skip, method="of_skip"))
+    ours = module.apply(variables, x, module.apply(variables, skip, method="skip_term"))
     both = jnp.concatenate([x, jnp.repeat(skip, 3, axis=0)], axis=-1)
     plain = jax.lax.conv_general_dilated(
         both, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -202,7 +202,7 @@ def test_the_static_generator_makes_each_frame_of_its_own_window_alone():
 
     @jax.jit
     def animate(windows):
-        identity = generator.apply(variables, still, method="identify")
+        identity = generator.apply(variables, still, method="encode_identity")
         carry = generator.initial_carry(len(still))
         return generator.apply(variables, identity, windows, noise, carry, method="animate")
 
@@ -221,7 +221,7 @@ def test_without_skips_the_still_comes_by_its_code_alone():
             "frame_decoder"
         ]
     )
-    identity = jax.jit(lambda s: generator.apply(variables, s, method="identify"))(still)
-    assert set(identity.of_skips) == {None}
+    identity = jax.jit(lambda s: generator.apply(variables, s, method="encode_identity"))(still)
+    assert set(identity.skip_terms) == {None}
     frames = jax.jit(lambda s: generator.apply(variables, s, audio, noise))
     assert np.abs(frames(still) - frames(-still)).max() > 1e-3

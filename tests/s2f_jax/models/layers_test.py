@@ -89,7 +89,7 @@ def test_other_platforms_get_plain_convolutions():
 def test_other_platforms_get_an_arranged_kernel_back(layer, shape, kernel):
     given = normal(*kernel)
     ready = convolutions.pack_kernel(layer, given, shape)
-    np.testing.assert_array_equal(ready.form.restore(ready.parts), given)
+    np.testing.assert_array_equal(ready.algorithm.unpack(ready.parts), given)
 
 
 def test_batch_norm_leaves_padding_out_of_the_statistics():

@@ -26,8 +26,12 @@ def initialised(module, *inputs):
 def network():
     module, (video, _) = SyncNetwork(RATE, **SMALL), clip()
     variables = initialised(module, video[:, :5], jnp.zeros((1, 200)))
-    see = jax.jit(lambda video: module.apply(variables, video, method="see"))
-    return variables, see, jax.jit(lambda sound: module.apply(variables, sound, method="hear"))
+    see = jax.jit(lambda video: module.apply(variables, video, method="encode_frames"))
+    return (
+        variables,
+        see,
+        jax.jit(lambda sound: module.apply(variables, sound, method="encode_sound")),
+    )
 
 
 def test_codes_have_256_features_at_full_size_and_no_statistics():
@@ -35,7 +39,7 @@ def test_codes_have_256_features_at_full_size_and_no_statistics():
     module = SyncNetwork(16000)
     variables = jax.eval_shape(lambda: module.init(jax.random.key(0), frames, sound))
     assert variables.keys() == {"params"}
-    for method, of in (("see", frames), ("hear", sound)):
+    for method, of in (("encode_frames", frames), ("encode_sound", sound)):
         codes = jax.eval_shape(lambda v, of, m=method: module.apply(v, of, method=m), variables, of)
         assert codes.shape[-1] == 256
 
