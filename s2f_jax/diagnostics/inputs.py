@@ -18,7 +18,7 @@ from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import alignment, measures, overlay, portrait_quality
 from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.media import decode, images, video
-from data_pipelines.media.sound import check_rate
+from data_pipelines.media.sound import check_sample_rate
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
 from s2f_jax.provenance.marks import provenance_record, read_provenance
@@ -140,7 +140,7 @@ class InputChecks:
         if len(faces) > 1:
             text = f"{path} shows {len(faces)} faces: the largest is used; give an image of one"
             yield Finding(WARNING, text)
-        for doubt in portrait_quality.doubts(portrait):
+        for doubt in portrait_quality.quality_warnings(portrait):
             yield Finding(WARNING, doubt)
         target = self.output / f"doctor_{pathlib.Path(path).stem}.png"
         drawn = overlay.draw(pixels, faces, height, width, transform)
@@ -170,7 +170,7 @@ class InputChecks:
         measured = len(samples) / rate
         self.seconds = max(measured, declared) if measured > _MAX_SECONDS - 1 else measured
         frames = min(len(samples), -(-len(samples) * _FPS // rate))
-        levels = measures.sound(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
+        levels = measures.audio_measures(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
         yield Finding(
             OK,
             f"{self.seconds:.2f} s of {codec} at {rate} Hz, {channels}"
@@ -271,7 +271,7 @@ def _sound_format(path: str) -> tuple[int, int, str, float]:
             context = stream and stream.codec_context  # None for an unknown codec.
             if stream is None or context is None:
                 raise UserError(f"{path} has no sound that can be decoded: {_SOUND_HINT}")
-            check_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
+            check_sample_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
             seconds = float((stream.duration or 0) * (stream.time_base or 0))
             return context.sample_rate, context.channels, context.name, seconds
     except av.error.FFmpegError as error:

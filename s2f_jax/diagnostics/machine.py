@@ -216,7 +216,7 @@ def _embedder() -> Iterator[Finding]:
         yield Finding(OK, text)
 
 
-def _checksum(path: pathlib.Path, model: download.Model, consequence: str) -> Finding:
+def _checksum(path: pathlib.Path, model: download.ModelFile, consequence: str) -> Finding:
     digest = download.file_digest(path, "sha256")
     values = {"path": str(path), "sha256": digest}
     if digest == model.sha256:

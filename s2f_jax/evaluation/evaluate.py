@@ -171,7 +171,7 @@ def evaluate(
     collector = ScoreCollector(output, corpus, split)
     expressions, size = ExpressionCollector(), ""
     metrics.reset()
-    for indices in show_progress(loader.by_length(lengths, batch_size), len(clips)):
+    for indices in show_progress(loader.batch_by_length(lengths, batch_size), len(clips)):
         batch = [clips[i] for i in indices]
         other_sounds = [clips[partners[i]].audio for i in indices]
         size = "{}x{}".format(*batch[0].frames.shape[1:3])

@@ -114,12 +114,12 @@ class LipReader:
           float32 [T_i, 28] of each video.
         """
         by_index: dict[int, np.ndarray] = {}
-        for indices in loader.by_length([len(video) for video in videos], _BATCH_SIZE):
+        for indices in loader.batch_by_length([len(video) for video in videos], _BATCH_SIZE):
             rows = indices + indices[-1:] * (
                 _BATCH_SIZE - len(indices)
             )  # Complete batches: one compilation for each length.
             crops = [self._crop(videos[i]) for i in rows]
-            frames, mask = lipread.side_by_side(crops, loader.padded(max(map(len, crops))))
+            frames, mask = lipread.side_by_side(crops, loader.padded_length(max(map(len, crops))))
             logits = np.asarray(self._read(self._variables, frames, mask))
             by_index |= {i: row[: len(videos[i])] for i, row in zip(indices, logits, strict=False)}
         return [by_index[i] for i in range(len(videos))]

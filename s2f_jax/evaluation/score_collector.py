@@ -1,15 +1,14 @@
 """What all evaluations share: batches of clips with their progress, collected scores, one report."""
 
 import collections
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import tqdm
 from etils import epath
 
 from data_pipelines import prepare
+from data_pipelines.common.progress import Progress
 from data_pipelines.loading import dataset
 from data_pipelines.media import writer
 from s2f_jax.config.schema import Config
@@ -85,16 +84,10 @@ def show_progress(
     Yields:
       The batches.
     """
-    with tqdm.tqdm(
-        total=total, desc="evaluated", unit=unit, disable=not sys.stderr.isatty()
-    ) as progress:
-        completed = 0
-        for number, batch in enumerate(batches, 1):
+    with Progress("evaluated", total, unit) as progress:
+        for batch in batches:
             yield batch
             progress.update(len(batch))
-            completed += len(batch)
-            if progress.disable and number % 10 == 0:
-                print(f"evaluated {completed} of {total} {unit}s", flush=True)
 
 
 class ScoreCollector:

@@ -6,17 +6,13 @@ from typing import Any
 
 from etils import epath
 
+from data_pipelines.common.progress import track
 from data_pipelines.loading import training_examples
 from data_pipelines.loading.dataset import DatasetClip
 from data_pipelines.media import sound
 from s2f_jax.config.schema import Config
 from s2f_jax.evaluation.evaluate import shuffled_partners
-from s2f_jax.evaluation.score_collector import (
-    ScoreCollector,
-    batched,
-    open_run_split,
-    show_progress,
-)
+from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import sync
 from s2f_jax.metrics.scoring import ClipPair, Score, Scores
@@ -80,7 +76,7 @@ def evaluate(
     infos = [(clip.speaker, clip.transcript) for clip in map(clips.__getitem__, range(len(clips)))]
     partners = shuffled_partners([info[0] for info in infos], [info[1] for info in infos], seed)
     offsets, collector = collections.Counter(), ScoreCollector(output, corpus, split)
-    for (i,) in show_progress(batched(range(len(clips)), 1), len(clips)):
+    for i in track(range(len(clips)), "evaluated", "clip"):
         clip = clips[i]
         other = sound.fit_length(clips[partners[i]].audio, len(clip.audio))
         for row, audio in (("ground_truth", clip.audio), ("shuffled_audio", other)):

@@ -53,8 +53,8 @@ def compare_folders(
     Raises:
       UserError: A folder is missing or holds no video.
     """
-    videos = files.videos_in(videos_dir, "--videos")
-    references = files.videos_in(reference_dir, "--reference")
+    videos = files.list_videos(videos_dir, "--videos")
+    references = files.list_videos(reference_dir, "--reference")
     metrics, aligned_metrics = scorers.video_metrics(config)
     names = sorted(videos.keys() | references.keys())
     corpus = epath.Path(reference_dir).name

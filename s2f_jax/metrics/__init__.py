@@ -1,1 +1,1 @@
-"""Metrics of generated videos."""
+"""Metrics of videos: arrays in, numbers out."""

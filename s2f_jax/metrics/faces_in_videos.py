@@ -175,10 +175,11 @@ def map_frames(
     Raises:
       Exception: What the function raised, for the first such result.
     """
-    results = dict(pool.each(function, tasks))
-    for result in results.values():
+    results: dict[int, Result] = {}
+    for number, result in pool.each(function, tasks):
         if isinstance(result, Exception):
             raise result
+        results[number] = result
     return [results[i] for i in range(len(tasks))]
 
 

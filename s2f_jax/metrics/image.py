@@ -96,7 +96,7 @@ def _ssim_per_image(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _blur(x: jax.Array) -> jax.Array:
-    """Filters [B, 3, H, W] with the Gaussian window, to [B, 3, H - 10, W - 10].
+    """Returns [B, 3, H, W] filtered with the Gaussian window, [B, 3, H - 10, W - 10].
 
     By two banded matrices: on a CPU five times faster than shifted sums, and matrix products are
     what GPUs and TPUs are made for.

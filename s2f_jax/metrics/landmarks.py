@@ -74,7 +74,7 @@ class LandmarkScorer(Scorer):
         }
         if mouth:
             method = "inner lips over the distance of the eyes, by landmarks"
-            self.conventions |= {"mouth_opening": method}
+            self.conventions["mouth_opening"] = method
         self.reset()
 
     def reset(self) -> None:
@@ -111,7 +111,10 @@ class LandmarkScorer(Scorer):
         self._frames += frames
         self._missing += missing
         count = f"{self._missing} of {self._frames} frames of the videos, interpolated"
-        self.conventions |= {"faces_unseen": self._track_faces.problem or count}
+        self.conventions = {
+            **self.conventions,
+            "faces_unseen": self._track_faces.problem or count,
+        }
 
     def _score_tracks(self, pair: ClipPair, points: np.ndarray, real: FaceTrack | str) -> Scores:
         """Scores a pair by the video's landmarks [T, 68, 2] and the real clip's track."""

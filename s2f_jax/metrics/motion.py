@@ -21,11 +21,11 @@ METRICS = (
         "higher", group="mouth", anchors=(0,),
     ),
     Metric(
-        "mouth_energy", "Mouth motion", "standard deviation of its opening, generated / real",
+        "mouth_energy", "Mouth energy", "standard deviation of its opening, generated / real",
         "one", group="mouth", anchors=(0, 1),
     ),
     Metric(
-        "silence_motion", "Mouth motion in silence", "generated / real",
+        "silence_motion", "Motion in silence", "of the mouth, generated / real",
         "one", group="mouth", anchors=(0, 1),
     ),
 )  # fmt: skip

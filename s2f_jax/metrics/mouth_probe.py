@@ -176,7 +176,7 @@ def _folds(speakers: list[str], seed: int) -> tuple[np.ndarray, str]:
 
 
 def _ridge_solutions(data: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, float]]:
-    """Weights [n] and bias for every ridge, from pairs of cells [T, n] and m [T].
+    """Returns weights [n] and bias for every ridge, from pairs of cells [T, n] and m [T].
 
     One eigendecomposition of the covariance serves all ridges.
     """

@@ -99,7 +99,7 @@ def _missing_metrics(side: int) -> dict[str, Score]:
 
 
 def _padded_batch(pairs: Sequence[ClipPair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Videos and references uint8 [B, T, H, W, 3], mask bool [B, T].
+    """Returns videos and references uint8 [B, T, H, W, 3], mask bool [B, T].
 
     B is a power of two, since each batch size is compiled.
     """

@@ -73,7 +73,7 @@ def fdbm(frames: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def _per_frame(per_image: Callable[[jax.Array], jax.Array], frames: jax.Array) -> jax.Array:
-    """Maps a metric of images over [B, T, H, W, 3], one frame after another, to [B, T].
+    """Returns a metric of images for each frame of [B, T, H, W, 3], one after another, [B, T].
 
     As in image.ssim, for the memory's sake.
     """
@@ -113,7 +113,7 @@ def _cpbd_per_image(images: jax.Array) -> jax.Array:
 
 
 def _count_edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Counts the vertical edges in each block [B, rows, columns]: all, up to 3 pixels wide, up to 5.
+    """Returns the counts of vertical edges in each block [B, rows, columns]: all, <= 3 px, <= 5 px wide.
 
     All in integers, so that no rounding decides.
     """
@@ -153,7 +153,7 @@ def _count_edges(grey: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 def _width_test(
     shifted: Callable[[int], jax.Array], rising: jax.Array
 ) -> Callable[[int], jax.Array]:
-    """A function of w that tells whether the edge at each pixel [B, H, W] is wider than w pixels.
+    """Returns a function of w: whether the edge at each pixel [B, H, W] is wider than w pixels.
 
     From an edge's pixel one walks to either side as long as the image rises (or falls, as the edge
     does); the edge is as wide as both walks together.
@@ -183,7 +183,7 @@ def _width_test(
 
 
 def _has_edges(grey: jax.Array) -> jax.Array:
-    """Whether Canny's detector finds more than 0.2 % edge pixels in a block [B, rows, columns].
+    """Returns whether Canny's detector finds over 0.2 % edge pixels in a block [B, rows, columns].
 
     Hysteresis: weak pixels that are connected to strong ones are edges as well. They are followed
     only until every block is decided: in faces, hardly ever a step.
@@ -210,7 +210,7 @@ def _has_edges(grey: jax.Array) -> jax.Array:
 
 
 def _canny(grey: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Local maxima of the gradient of int32 [B, H, W] above the lower and the higher threshold.
+    """Returns the local maxima of the gradient of int32 [B, H, W] above the lower and the higher threshold.
 
     As Matlab's edge(): bool [B, H, W] twice, never on the border.
     """
@@ -236,9 +236,9 @@ def _canny(grey: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _local_maxima(magnitude: jax.Array, across: jax.Array, along: jax.Array) -> jax.Array:
-    """Tells which inner pixels are no weaker than both neighbours along the gradient, interpolated.
+    """Returns which inner pixels are no weaker than both neighbours along the gradient.
 
-    From three [B, H, W] to bool [B, H - 2, W - 2].
+    The neighbours are interpolated; from three [B, H, W] to bool [B, H - 2, W - 2].
     """
 
     def at(down: int, right: int) -> jax.Array:

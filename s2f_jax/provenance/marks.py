@@ -352,6 +352,6 @@ def _read_config(folder: epath.Path) -> bytes:
 
 def _sha256(path: str | os.PathLike) -> str:
     try:
-        return download.file_digest(files.existing(path, "input"), "sha256")
+        return download.file_digest(files.require_file(path, "input"), "sha256")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path") from error

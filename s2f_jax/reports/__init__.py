@@ -1,1 +1,1 @@
-"""Reports of evaluations: tables, plots and pages."""
+"""Scores of clips to the files and pages of a report."""

@@ -130,7 +130,7 @@ def centered_frames(middle: int, count: int, frames: int, step: int = 1) -> np.n
 def _deepest_dip(
     heights: np.ndarray, min_depth: float
 ) -> tuple[float, tuple[int, int, int]] | None:
-    """Depth below the median, and first, lowest and last frame, of the deepest dip of heights [T].
+    """Returns depth below the median, and first, lowest and last frame, of the deepest dip of heights [T].
 
     A dip lasts as long as it is lower than half of its depth. None where it is not deep enough.
     """

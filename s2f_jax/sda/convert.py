@@ -14,7 +14,7 @@ from etils import epath
 
 from data_pipelines.common import download, files
 from data_pipelines.common.errors import UserError
-from data_pipelines.faces.alignment import STABLE, canonical
+from data_pipelines.faces.alignment import STABLE, canonical_points
 from s2f_jax.config.schema import Config
 from s2f_jax.models import networks
 from s2f_jax.models.generator import Generator
@@ -257,7 +257,7 @@ def _header(
     for key, value in header.items():  # Equal numbers of other types: 25 or 25.0.
         if key in retained and retained[key].ndim == 0 and retained[key] == value:
             header[key] = retained[key].item()
-    face = np.array(networks.face(config.model) or canonical(*size))
+    face = np.array(networks.face(config.model) or canonical_points(*size))
     original = retained.get("mean_face")
     if original is not None and np.array_equal(original[list(STABLE)], face):
         return header | {"mean_face": original}

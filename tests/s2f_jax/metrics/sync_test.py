@@ -23,11 +23,11 @@ class Levels(nn.Module):
 
     audio_rate: int = RATE
 
-    def see(self, frames):
+    def encode_frames(self, frames):
         windows = frame_windows(lower_half(frames))
         return 50 * windows.reshape(*windows.shape[:-1], 5, 3).mean(axis=(2, 3, 5)) + 50
 
-    def hear(self, sound):
+    def encode_sound(self, sound):
         fifths = sound.reshape(*sound.shape[:-1], 5, -1)
         return 100 * jnp.sqrt(jnp.mean(fifths**2, axis=-1))
 
