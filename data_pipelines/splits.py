@@ -1,9 +1,9 @@
-"""Which speaker is in which split; no speaker is in two, so that every test face is new."""
+"""The speakers of each split; no speaker is in two, so that every test face is new."""
 
 from collections.abc import Collection
 
-# 50/20/30 % of GRID's speakers, as later work on unseen speakers lists them; that it is this
-# paper's own split is likely, not certain. Speaker 21 was never filmed.
+# 50/20/30 % of GRID's speakers, as later work on unseen speakers lists them; probably, but not
+# certainly, this paper's own split. There is no video of speaker 21.
 GRID = {
     "train": ("s1 s3 s5 s6 s7 s8 s10 s12 s14 s16 s17 s22 s24 s26 s28 s32").split(),
     "val": ("s9 s20 s23 s27 s29 s30 s34").split(),
@@ -18,7 +18,7 @@ TCD_TIMIT_LEFT_OUT = ("27M", "35M", "53M")
 # known from the authors' later papers, not from this one.
 TCD_TIMIT_VAL = ("34M 36F 44F 45F 49F 54M 58F").split()
 
-# Ours: CREMA-D has no split of its own, and the authors' is 70/15/15 % of the actors without a
+# Our own: CREMA-D has no official split, and the authors' is 70/15/15 % of the actors without a
 # list. Even in sex and age: ordered by these, every third or fourth actor is held out, for test and
 # val in turn.
 _CREMA_D_VAL = "1013 1028 1032 1036 1037 1053 1057 1059 1062 1071 1086 1089 1091".split()
@@ -37,23 +37,29 @@ def tcd_timit(
     lipspeakers: bool = False,
     paper_validation: bool = True,
 ) -> dict[str, list[str]]:
-    """The splits of TCD-TIMIT; train are those of `speakers` that are in no other.
+    """Divides TCD-TIMIT's speakers among the splits.
 
-    with_left_out: 27M 35M 53M train too. lipspeakers: the three professional lipspeakers train too.
-    paper_validation: seven of the recommended test speakers are val; else all 17 are test, and val
-    are the three left out, so that train and test are the recommended ones to a speaker.
+    Args:
+      speakers: Names of those that there are.
+      with_left_out: Whether 27M, 35M and 53M train, too.
+      lipspeakers: Whether the three professional lipspeakers train, too.
+      paper_validation: Whether seven of the recommended test speakers are val. Else all 17 are
+        test, and val are the three left out, so that train and test are the recommended ones.
+
+    Returns:
+      Speakers by split; train are those of `speakers` that are in no other split.
 
     Raises:
       ValueError: with_left_out without paper_validation, which leaves nobody for val.
     """
     if with_left_out and not paper_validation:
         raise ValueError("with_left_out=True and paper_validation=False leave nobody for val")
-    held = {
+    held_out = {
         "val": TCD_TIMIT_VAL if paper_validation else list(TCD_TIMIT_LEFT_OUT),
         "test": [s for s in TCD_TIMIT_TEST if not (paper_validation and s in TCD_TIMIT_VAL)],
     }
-    out = {*held["val"], *held["test"], *(() if with_left_out else TCD_TIMIT_LEFT_OUT)}
-    train = [s for s in sorted(speakers) if s not in out]
+    excluded = {*held_out["val"], *held_out["test"], *(() if with_left_out else TCD_TIMIT_LEFT_OUT)}
+    train = [s for s in sorted(speakers) if s not in excluded]
     if not lipspeakers:
         train = [s for s in train if not s.startswith("Lipspkr")]
-    return {"train": train} | held
+    return {"train": train} | held_out

@@ -13,7 +13,7 @@ from typing import NoReturn
 from absl import flags, logging
 
 from data_pipelines.common.download import user_cache
-from data_pipelines.common.errors import STOPPED, TrainingFailed, UserError, printable
+from data_pipelines.common.errors import STOPPED, TrainingFailed, UserError, make_printable
 from s2f_jax.cli.commands import COMMANDS
 
 MODULE = "python -m s2f_jax.main"
@@ -56,14 +56,14 @@ def dispatch(arguments: Sequence[str]) -> int:
         print(f"s2f: stopped{left}", file=sys.stderr)
         return 130  # As shells have it.
     except UserError as error:
-        print(f"s2f: {printable(error)}", file=sys.stderr)
+        print(f"s2f: {make_printable(error)}", file=sys.stderr)
         return 2
     except TrainingFailed as error:
         print(f"s2f: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno in _NO_NAMES and error.filename is not None:
-            name = printable(os.fsdecode(error.filename))
+            name = make_printable(os.fsdecode(error.filename))
             print(f"s2f: {name} cannot be used ({error.strerror}): give another", file=sys.stderr)
             return 2
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

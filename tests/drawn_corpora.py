@@ -1,4 +1,4 @@
-"""Small corpora on disk, in the layout and the codecs of the real ones: drawn heads that speak.
+"""Writes small corpora in the layout and the codecs of the real ones: drawn heads that speak.
 
 The heads and voices are the demo corpus's, enlarged until a landmark model finds them.
 """
@@ -14,15 +14,15 @@ import av
 import cv2
 import numpy as np
 
+from data_pipelines.contract import TimedText
 from data_pipelines.crema_d.sentences import SENTENCES
 from data_pipelines.demo import draw, face, motion, speech
-from data_pipelines.demo.speech import PhoneSpan
 from data_pipelines.media.sound import fit_length, resample
 
 NTSC = fractions.Fraction(30000, 1001)  # 29.97 frames/s.
 _ZOOM = 4  # Times 128x96, where the picture is large enough.
 _PAUSE = 0.25  # Seconds before and after speech.
-# Sounds that the demo's sentences do not have, by the nearest that it draws.
+# Phones that the demo's sentences do not have, by the nearest that it draws.
 _DRAWN_AS: dict[str, str] = {
     **{"ɔɪ": "oə", "eə": "e", "əl": "l", "ɪɹ": "ɪ", "ʊɹ": "ʊ", "ɛɹ": "ɛ"},
     **{"ᵻ": "ɪ", "ɔ": "ɔː", "ɔə": "oə", "aa": "a"},
@@ -46,14 +46,14 @@ _TIMIT = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Take:
-    """What one video shows and tells."""
+class Recording:
+    """The content of one video."""
 
     heads: np.ndarray  # uint8 [T, 128, 96, 3], RGB.
     fps: fractions.Fraction
     audio: np.ndarray  # float32 [S] at speech.RATE.
-    words: list[PhoneSpan]
-    phones: list[PhoneSpan]  # In IPA.
+    words: list[TimedText]
+    phones: list[TimedText]  # In IPA.
 
 
 class Actor:
@@ -61,8 +61,8 @@ class Actor:
 
     def __init__(self, name: str):
         self.rng = np.random.default_rng(zlib.crc32(name.encode()))
-        who = dataclasses.replace(face.random_face(self.rng), glasses=0.0)
-        self.painter = draw.FacePainter(who, 128, 96, int(self.rng.integers(2**31)))
+        drawn_face = dataclasses.replace(face.random_face(self.rng), glasses=0.0)
+        self.painter = draw.FacePainter(drawn_face, 128, 96, int(self.rng.integers(2**31)))
         voice = speech.VOICES[self.rng.integers(len(speech.VOICES))]
         self.voice = speech.Voice(voice, pitch=int(self.rng.integers(30, 71)))
 
@@ -72,22 +72,22 @@ class Actor:
         fps: fractions.Fraction,
         seconds: float | None = None,
         pause: float = _PAUSE,
-    ) -> Take:
-        """Sentences with pauses around them."""
-        parts, words, phones, now = [np.zeros(round(pause * speech.RATE))], [], [], pause
+    ) -> Recording:
+        """Speaks sentences with pauses around them."""
+        parts, words, phones, offset = [np.zeros(round(pause * speech.RATE))], [], [], pause
         for sentence in sentences:
             samples, own_words, own_phones = speech.speak(tuple(sentence), self.voice)
-            words += [PhoneSpan(w.text, w.start + now, w.end + now) for w in own_words]
-            phones += [PhoneSpan(p.text, p.start + now, p.end + now) for p in own_phones]
+            words += [TimedText(w.text, w.start + offset, w.end + offset) for w in own_words]
+            phones += [TimedText(p.text, p.start + offset, p.end + offset) for p in own_phones]
             parts += [samples / 32768, np.zeros(round(pause * speech.RATE))]
-            now = sum(map(len, parts)) / speech.RATE
-        count = round((seconds or now) * fps)
+            offset = sum(map(len, parts)) / speech.RATE
+        count = round((seconds or offset) * fps)
         audio = fit_length(np.concatenate(parts), round(count / fps * speech.RATE))
-        audio += self.rng.normal(0, 3e-4, len(audio))  # No room is silent.
+        audio += self.rng.normal(0, 3e-4, len(audio))  # Background noise, as in any room.
         drawn = [dataclasses.replace(p, text=_DRAWN_AS.get(p.text, p.text)) for p in phones]
-        moves = motion.perform(self.rng, drawn, count, float(fps), amplitude=1.0)
-        heads, _ = self.painter(moves)
-        return Take(heads, fps, audio.astype(np.float32), words, phones)
+        face_motion = motion.random_motion(self.rng, drawn, count, float(fps), amplitude=1.0)
+        heads, _ = self.painter(face_motion)
+        return Recording(heads, fps, audio.astype(np.float32), words, phones)
 
 
 def tcd_timit(folder: pathlib.Path, speakers: Sequence[str], clips_per_speaker: int) -> None:
@@ -101,22 +101,22 @@ def tcd_timit(folder: pathlib.Path, speakers: Sequence[str], clips_per_speaker: 
         group = "lipspeakers" if speaker.startswith("Lipspkr") else "volunteers"
         actor = Actor(speaker)
         for name in names[:clips_per_speaker]:
-            said = _TIMIT.get(name) or " ".join(speech.random_sentence(actor.rng))
-            take = actor.say([said.split()], NTSC)
-            place = f"{group}/{speaker}/Clips/straightcam/{name}"
-            write(folder / f"{place}.mp4", take, (1080, 1920), "libx264", "aac", 48000)
-            end = len(take.heads) / take.fps
-            phones = [dataclasses.replace(p, text=_ARPABET[p.text]) for p in take.phones]
-            for kind, spans in (("labelfiles", phones), ("words", take.words)):
-                block = htk(f"Q:/Videos/TCD-TIMIT/{place}.rec", spans, float(end))
+            text = _TIMIT.get(name) or " ".join(speech.random_sentence(actor.rng))
+            recording = actor.say([text.split()], NTSC)
+            stem = f"{group}/{speaker}/Clips/straightcam/{name}"
+            write(folder / f"{stem}.mp4", recording, (1080, 1920), "libx264", "aac", 48000)
+            end = len(recording.heads) / recording.fps
+            phones = [dataclasses.replace(p, text=_ARPABET[p.text]) for p in recording.phones]
+            for kind, spans in (("labelfiles", phones), ("words", recording.words)):
+                block = htk(f"Q:/Videos/TCD-TIMIT/{stem}.rec", spans, float(end))
                 labels.setdefault(f"{group[:-1]}_{kind}.mlf", []).append(block)
     for name, blocks in labels.items():
         (folder / name).write_text("#!MLF!#\n" + "".join(blocks))
 
 
-def htk(path: str, spans: Sequence[PhoneSpan], end: float) -> str:
+def htk(path: str, spans: Sequence[TimedText], end: float) -> str:
     """A block of an .mlf, with silence at both ends."""
-    silence = PhoneSpan("sil", 0, spans[0].start), PhoneSpan("sil", spans[-1].end, end)
+    silence = TimedText("sil", 0, spans[0].start), TimedText("sil", spans[-1].end, end)
     rows = [silence[0], *spans, silence[1]]
     lines = [f"{round(1e7 * s.start)} {round(1e7 * s.end)} {s.text}\n" for s in rows]
     return f'"{path}"\n{"".join(lines)}.\n'
@@ -126,10 +126,10 @@ def crema_d(folder: pathlib.Path, speakers: Sequence[str], clips_per_speaker: in
     """VideoFlash/1001_DFA_ANG_XX.flv and so on: 480x360 FLV1 at 29.97 frames/s, MP3."""
     for speaker in speakers:
         actor = Actor(speaker)
-        for code, said in list(SENTENCES.items())[:clips_per_speaker]:
-            take = actor.say([said.lower().split()], NTSC)
+        for code, text in list(SENTENCES.items())[:clips_per_speaker]:
+            recording = actor.say([text.lower().split()], NTSC)
             path = folder / "VideoFlash" / f"{speaker}_{code}_NEU_XX.flv"
-            write(path, take, (360, 480), "flv1", "libmp3lame", 44100)
+            write(path, recording, (360, 480), "flv1", "libmp3lame", 44100)
 
 
 def grid(folder: pathlib.Path, speakers: Sequence[str], clips_per_speaker: int) -> None:
@@ -141,18 +141,22 @@ def grid(folder: pathlib.Path, speakers: Sequence[str], clips_per_speaker: int) 
         aligns.mkdir(parents=True, exist_ok=True)
         for _ in range(clips_per_speaker):
             sentence = speech.random_sentence(actor.rng)
-            take = actor.say([sentence], fractions.Fraction(25), seconds=3)
-            name = speech.code(sentence)
-            write(folder / speaker / f"{name}.mpg", take, (288, 360), "mpeg1video", "mp2", 44100)
-            rows = [f"{round(25000 * w.start)} {round(25000 * w.end)} {w.text}" for w in take.words]
+            recording = actor.say([sentence], fractions.Fraction(25), seconds=3)
+            name = speech.sentence_code(sentence)
+            write(
+                folder / speaker / f"{name}.mpg", recording, (288, 360), "mpeg1video", "mp2", 44100
+            )
+            rows = [
+                f"{round(25000 * w.start)} {round(25000 * w.end)} {w.text}" for w in recording.words
+            ]
             (aligns / f"{name}.align").write_text("\n".join(rows) + "\n")
 
 
 def own_videos(
     folder: pathlib.Path,
     speakers: Sequence[str],
-    takes_per_speaker: int,
-    sentences_per_take: int = 4,
+    videos_per_speaker: int,
+    sentences_per_video: int = 4,
     pause: float = 1.5,
 ) -> Mapping[pathlib.Path, list[tuple[float, float]]]:
     """speaker/day1/take0.mp4 and so on, 640x512 at 30 frames/s, many sentences with long pauses.
@@ -162,35 +166,40 @@ def own_videos(
     spoken = {}
     for speaker in speakers:
         actor = Actor(speaker)
-        for index in range(takes_per_speaker):
-            sentences = [speech.random_sentence(actor.rng) for _ in range(sentences_per_take)]
-            take = actor.say(sentences, fractions.Fraction(30), pause=pause)
+        for index in range(videos_per_speaker):
+            sentences = [speech.random_sentence(actor.rng) for _ in range(sentences_per_video)]
+            recording = actor.say(sentences, fractions.Fraction(30), pause=pause)
             path = folder / speaker / "day1" / f"take{index}.mp4"
-            write(path, take, (512, 640), "libx264", "aac", 48000)
-            words, n = take.words, len(sentences[0])
+            write(path, recording, (512, 640), "libx264", "aac", 48000)
+            words, n = recording.words, len(sentences[0])
             firsts = range(0, len(words), n)
             spoken[path] = [(words[i].start, words[i + n - 1].end) for i in firsts]
     return spoken
 
 
 def write(
-    path: pathlib.Path, take: Take, size: tuple[int, int], video: str, audio: str, rate: int
+    path: pathlib.Path,
+    recording: Recording,
+    size: tuple[int, int],
+    video: str,
+    audio: str,
+    rate: int,
 ) -> None:
-    """One take as a picture of size (H, W) in a file; the container is the name's."""
+    """Writes a recording as a video of size (H, W); the suffix decides the container."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format="mpeg" if path.suffix == ".mpg" else None) as container:
         options = {"preset": "ultrafast", "crf": "18"} if video == "libx264" else {}
-        picture: Any = container.add_stream(video, rate=take.fps, options=options)
+        picture: Any = container.add_stream(video, rate=recording.fps, options=options)
         picture.height, picture.width = size
         picture.pix_fmt = "yuv420p"
         if video != "libx264":
             picture.bit_rate = 2_000_000
         sound: Any = container.add_stream(audio, rate=rate, layout="mono")
-        for head in take.heads:
-            frame = av.VideoFrame.from_ndarray(_staged(head, *size), format="rgb24")
+        for head in recording.heads:
+            frame = av.VideoFrame.from_ndarray(_enlarged(head, *size), format="rgb24")
             container.mux(picture.encode(frame))
         container.mux(picture.encode(None))
-        samples = resample(take.audio, speech.RATE, rate)
+        samples = resample(recording.audio, speech.RATE, rate)
         pcm = np.rint(32767 * np.clip(samples, -1, 1)).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
         frame.sample_rate, frame.pts = rate, 0
@@ -198,7 +207,7 @@ def write(
         container.mux(sound.encode(None))
 
 
-def _staged(head: np.ndarray, height: int, width: int) -> np.ndarray:
+def _enlarged(head: np.ndarray, height: int, width: int) -> np.ndarray:
     """A head enlarged, at the bottom and in the middle of a larger picture."""
     zoom = min(_ZOOM, height // 128)
     head = cv2.resize(head, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""Shards of a corpus drawn for tests: clips of any lengths, each frame of a grey of its own."""
+"""Shards of a corpus drawn for tests: clips of any length, each frame of another grey level."""
 
 import pathlib
 
@@ -41,7 +41,7 @@ class Drawn(tfds.core.GeneratorBasedBuilder):
 
 
 def example(name, speaker, frames, seed):
-    """Greys that rise by one a frame from 40, 60, ... on, a mouth that opens, noise for sound."""
+    """Grey levels that rise by one a frame from 40, 60, ..., random landmarks, noise for sound."""
     rng = np.random.default_rng(seed)
     images = np.zeros((frames, FORM.height, FORM.width, 3), np.uint8)
     images += ((40 + 20 * seed + np.arange(frames)) % 200).astype(np.uint8)[:, None, None, None]
@@ -59,12 +59,12 @@ def example(name, speaker, frames, seed):
         "audio": rng.integers(-9999, 9999, frames * 40).astype(np.int16),
         "audio_rate": FORM.audio_rate,
     }
-    contract.check(made, FORM)
+    contract.check_example(made, FORM)
     return made
 
 
 def write(data_dir, **lengths):
-    """-> the folder of the shards; lengths: in frames, of each split's clips."""
+    """Writes shards, of each split clips of these lengths in frames; returns their folder."""
     builder = Drawn(lengths, data_dir=str(data_dir))
     builder.download_and_prepare()
     return builder.data_path
@@ -75,16 +75,16 @@ def shard(data_dir, split="train"):
     return path
 
 
-def flip(path, *places):
-    """One bit in each of these bytes of a file."""
+def flip(path, *positions):
+    """Flips one bit in each of these bytes of a file."""
     content = bytearray(path.read_bytes())
-    for place in places:
-        content[place] ^= 1 << place % 8
+    for position in positions:
+        content[position] ^= 1 << position % 8
     path.write_bytes(content)
 
 
 def unreadable(data_dir, split="train"):
-    """The clips that cannot be read."""
+    """Returns the indices of clips that cannot be read."""
     clips, lost = dataset.ClipDataset("drawn", FORM, split, data_dir), []
     for i in range(len(clips)):
         try:
@@ -95,13 +95,13 @@ def unreadable(data_dir, split="train"):
 
 
 def vulnerable(data_dir, tries=60):
-    """Clip -> a place in the training shard whose flipping costs that clip alone."""
+    """Returns, by clip, a byte of the training shard whose damage loses that clip alone."""
     path, found = shard(data_dir), {}
     used = len(path.read_bytes().rstrip(b"\0"))
-    for place in np.linspace(0, used - 1, tries).astype(int).tolist():
-        flip(path, place)
+    for position in np.linspace(0, used - 1, tries).astype(int).tolist():
+        flip(path, position)
         lost = unreadable(data_dir)
-        flip(path, place)
+        flip(path, position)
         if len(lost) == 1:
-            found[lost[0]] = place
+            found[lost[0]] = position
     return found

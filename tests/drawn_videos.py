@@ -21,7 +21,7 @@ SIZE = (96, 72)  # Height and width of a picture.
 DISC = (36.0, 48.0, 24.0)  # Centre (x, y) and radius of the face in it, pixels.
 GROUND, LIT, SKIN = 60, 110, 220
 
-# Of a disc of radius 1: what lies where in an aligned image, whose half height is the radius.
+# Of a disc of radius 1, positions in an aligned image, whose half height is the radius.
 _LANDMARKS = np.array([(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, 68)]) * 0.9
 _LANDMARKS[list(alignment.STABLE)] = (alignment.CANONICAL + 0.5 - (48, 64)) / 64
 
@@ -43,7 +43,7 @@ def _disc(image, centre, radius, level):
 
 
 class Discs:
-    """Finds the discs in an image, as a faces.FaceFinder finds faces; blink says their size."""
+    """Finds the discs in an image, as landmarks.FaceFinder finds faces; blink is their size."""
 
     def __init__(self, max_faces=4):
         self.max_faces = max_faces
@@ -63,7 +63,7 @@ class Discs:
                 continue
             down = np.array([columns[dark].mean() - x, rows[dark].mean() - y])
             down /= np.linalg.norm(down)
-            if down[1] < 0.5:  # As the model, it finds no face that is turned by far.
+            if down[1] < 0.5:  # Like the model, it does not find faces that are rotated far.
                 continue
             turned = _LANDMARKS @ np.array([[down[1], -down[0]], [down[0], down[1]]])
             found.append(
@@ -169,7 +169,7 @@ def images(clip):
 
 
 def lit_frames(clip):
-    """Where the ground, in the corners of the aligned frames, lights up: [n] frame numbers."""
+    """Returns the frames [n] in which the ground, seen in the corners, lights up."""
     corners = images(clip)[:, ::61, ::45]
     return np.flatnonzero(corners.mean(axis=(1, 2)) > (GROUND + LIT) / 2)
 

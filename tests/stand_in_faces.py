@@ -1,4 +1,4 @@
-"""What stands for the landmark model where the picture does not matter, or only spots in it."""
+"""Stand-ins for the landmark model, for tests in which only spots in the picture matter."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ SHAPE[36:48] = np.repeat([(-0.5, 0), (0.5, 0)], 6, axis=0)
 
 
 class Finder:
-    """A face at the same place in every frame."""
+    """Finds a face at the same position in every frame."""
 
     def __init__(self, max_faces):
         pass
 
     def __call__(self, image):
         landmarks = np.full((68, 2), 20.0, np.float32)
-        landmarks[list(alignment.STABLE)] = 2 * alignment.canonical(32, 24) + 5
+        landmarks[list(alignment.STABLE)] = 2 * alignment.canonical_points(32, 24) + 5
         return [DetectedFace(landmarks, blink=0.25)]
 
     def close(self):
@@ -26,9 +26,9 @@ class Finder:
 
 
 class SpotFinder:
-    """A face for every colour of which there is a spot: SHAPE about its centre, as wide as it."""
+    """Finds a face for every colour that has a spot: SHAPE about its centre, as wide as it is."""
 
-    images = 0  # That were searched.
+    images = 0  # Number of searched images.
 
     def __init__(self, max_faces):
         pass

@@ -4,6 +4,7 @@ import ast
 import collections
 import graphlib
 import importlib.util
+import re
 
 import jax
 import pytest
@@ -125,6 +126,116 @@ def test_no_two_public_classes_have_one_name():
                 places[node.name].append(name)
     twice = {name: where for name, where in places.items() if len(where) > 1}
     assert set(twice) == {"Builder"}, twice
+
+
+# Words of this code's first years for what the field has terms for.
+RETIRED = {
+    *(
+        "of_skip",
+        "of_skips",
+        "Form",
+        "Arranged",
+        "arranged",
+        "_untake",
+        "_ungive",
+        "_take",
+        "_give",
+    ),
+    *(
+        "Painter",
+        "Drawing",
+        "Take",
+        "Look",
+        "Ears",
+        "Judges",
+        "Instrument",
+        "Absent",
+        "begun",
+        "Picks",
+    ),
+    *("of_places", "appearing", "FREE", "deaf", "Adversarial", "Synchrony", "starting", "judges"),
+}
+
+
+def test_names_are_the_field_s():
+    found = []
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                words = {node.name}
+            elif isinstance(node, ast.Name):
+                words = {node.id}
+            elif isinstance(node, ast.arg | ast.keyword):
+                words = {node.arg}
+            elif isinstance(node, ast.Attribute):
+                words = {node.attr}
+            else:
+                continue
+            found += [f"{name}, line {node.lineno}: {word}" for word in words & RETIRED]
+    assert found == []
+
+
+def section(docstring, title):
+    """The text of a section of a Google-style docstring; empty without it."""
+    found = re.search(rf"^{title}:\n((?:[ \n].*\n?)*)", docstring, re.M)
+    return found[1] if found else ""
+
+
+def is_documented(name, text):
+    return re.search(rf"^ .*\b{name}\b.*:", text, re.M) is not None
+
+
+def undocumented(node, docstring):
+    """What of a function's signature its docstring says nothing of."""
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    arguments += [extra for extra in (node.args.vararg, node.args.kwarg) if extra]
+    names = [a.arg for a in arguments if a.arg not in ("self", "cls") and a.arg[0] != "_"]
+    text = section(docstring, "Args")
+    yield from (f"Args: {name}" for name in names if not is_documented(name, text))
+    returned = ast.unparse(node.returns) if node.returns else "None"
+    if returned not in ("None", "NoReturn"):
+        if not section(docstring, "Returns") and not section(docstring, "Yields"):
+            yield "Returns"
+
+
+def public_functions(body, where):
+    for node in body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        decorators = " ".join(ast.unparse(each) for each in node.decorator_list)
+        if "override" in decorators or "property" in decorators or node.name == "setup":
+            continue
+        if node.name == "__call__" or not node.name.startswith("_"):
+            yield f"{where}.{node.name}", node
+
+
+@pytest.mark.parametrize("top", LAYERS)
+def test_every_public_name_is_documented(top):
+    """Its arguments, what it returns, and the fields of its class: a site shows nothing else."""
+    found = []
+    for name, path in MODULES.items():
+        if not name.startswith(top):
+            continue
+        module = ast.parse(path.read_text())
+        functions = list(public_functions(module.body, name))
+        for node in module.body:
+            if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+                continue
+            docstring = ast.get_docstring(node) or ""
+            functions += public_functions(node.body, f"{name}.{node.name}")
+            for child in node.body:
+                if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
+                    field = child.target.id
+                    attributes = section(docstring, "Attributes")
+                    if field[0] != "_" and not is_documented(field, attributes):
+                        found.append(f"{name}.{node.name}: Attributes: {field}")
+                if isinstance(child, ast.FunctionDef) and child.name == "__init__":
+                    missing = undocumented(child, docstring)
+                    found += [f"{name}.{node.name}: {each}" for each in missing]
+        for where, node in functions:
+            missing = undocumented(node, ast.get_docstring(node) or "")
+            found += [f"{where}: {each}" for each in missing]
+    assert found == []
 
 
 def test_tests_mirror_the_code():

@@ -1,4 +1,4 @@
-"""One raw clip to one aligned example of the data contract (corpus.py)."""
+"""Turns one raw clip into one aligned example of the data contract (contract.py)."""
 
 import dataclasses
 import io
@@ -6,45 +6,51 @@ import os
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from data_pipelines.common.errors import BadClip, UserError
-from data_pipelines.contract import CorpusConfig
+from data_pipelines.contract import CorpusConfig, TimedText
 from data_pipelines.faces import alignment, tracking
 from data_pipelines.media import decode, images, sound, video
 
-VERSION = 2  # Of what align_clip does; a new one makes every clip again.
-_MAX_SIDE = 720  # Pixels of the shorter side; a larger picture is shrunk before the face is found.
-_MAX_OFF = 0.1  # Of the height, by which a stable point may be off its canonical place.
-_MAX_MISSING = 0.5  # Seconds of both picture and sound, of those that the file's header declares.
-_SMOOTHING = 7  # Frames, of the transform; the landmarks are kept unsmoothed, or blinks vanish.
-# Of a zip, or of its member.
+VERSION = 2  # Of what align_clip does; a new one aligns every clip again.
+_MAX_SIDE = 720  # Pixels of the shorter side; larger frames are shrunk before face detection.
+_MAX_RESIDUAL = 0.1  # Of the height, by which a stable point may be off its canonical position.
+_MAX_MISSING = 0.5  # Seconds of both video and audio, of those that the file's header declares.
+_SMOOTHING = 7  # Frames, for the transform alone; smoothed landmarks would lose blinks.
+# What an unreadable zip, or member of one, raises.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, KeyError, RuntimeError, NotImplementedError)
 
 
 @dataclasses.dataclass(frozen=True)
-class TimedText:
-    """A word or a phone."""
-
-    text: str
-    start: float  # Seconds.
-    end: float
-
-
-@dataclasses.dataclass(frozen=True)
 class RawClip:
-    """A clip as its corpus has it: a file, or a member of a zip."""
+    """A clip as its corpus has it: a file or a member of a zip, or a part of either.
 
-    id: str  # Unique in the corpus; it names files.
+    Attributes:
+      id: Unique in the corpus; file names contain it.
+      speaker: Name of the speaker.
+      path: The file, or the zip.
+      stamp: Changes when the content does (file_stamp).
+      member: Name in the zip at `path`; empty: the file itself.
+      start: Seconds from the file's start, of a clip cut from a longer video.
+      end: Seconds from the file's start; None: the file's end.
+      frame_count: Number of frames that the file must have; None: any.
+      transcript: What is said; may be empty.
+      words: With their times; may be empty.
+      phones: With their times; may be empty.
+    """
+
+    id: str
     speaker: str
     path: pathlib.Path
-    stamp: str  # Changes when the content does.
-    member: str = ""  # Of the zip at `path`; empty: the file itself.
-    start: float = 0.0  # Seconds of the file, of a clip cut from a longer video;
-    end: float | None = None  # None: to its end.
-    frame_count: int | None = None  # What it has to have; None: any.
+    stamp: str
+    member: str = ""
+    start: float = 0.0
+    end: float | None = None
+    frame_count: int | None = None
     transcript: str = ""
     words: tuple[TimedText, ...] = ()
     phones: tuple[TimedText, ...] = ()
@@ -52,25 +58,48 @@ class RawClip:
 
 @dataclasses.dataclass(frozen=True)
 class AlignedClip:
-    """What is made of a raw clip's picture and sound."""
+    """Aligned frames, landmarks and sound of a clip.
+
+    Attributes:
+      jpegs: T frames, encoded.
+      landmarks: float32 [T, 68, 2], in pixels of the aligned frame.
+      blink: float32 [T], 1 closed, NaN where unknown.
+      audio: int16 [T * audio_rate / fps], mono.
+    """
 
     jpegs: list[bytes]
-    landmarks: np.ndarray  # float32 [T, 68, 2], in pixels of the aligned frame.
-    blink: np.ndarray  # float32 [T], 1 closed, NaN unknown.
-    audio: np.ndarray  # int16 [T * audio_rate / fps].
+    landmarks: np.ndarray
+    blink: np.ndarray
+    audio: np.ndarray
 
 
 def file_stamp(path: pathlib.Path) -> str:
-    """Size and time of change: what tells a changed file without reading it."""
+    """Identifies a file's content without reading it.
+
+    Args:
+      path: The file.
+
+    Returns:
+      Its size and time of modification.
+    """
     stat = path.stat()
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
-def files_below(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
-    """The files of a suffix, in upper or lower case, in order; also in linked folders.
+def find_files(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
+    """Lists the files with a suffix below a folder, linked folders included.
 
-    Without hidden ones, such as those that a Mac adds (._x); with links that lead nowhere. Raises
-    UserError where a folder cannot be read.
+    Hidden files, such as those that macOS adds (._x), are left out; dangling links are not.
+
+    Args:
+      folder: Where to begin.
+      suffix: In lower case, with its dot; files may have it in upper case.
+
+    Returns:
+      The files, sorted.
+
+    Raises:
+      UserError: A folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -78,115 +107,143 @@ def files_below(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
             f"Cannot read the folder {error.filename} ({error.strerror}); check its permissions."
         ) from error
 
-    found, seen = [], set()
+    found, visited = [], set()
     for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        if (real := os.path.realpath(root)) in seen:  # A link to a folder above it.
+        if (real := os.path.realpath(root)) in visited:  # A link to a folder above it.
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (pathlib.Path(root, name) for name in names if not name.startswith("."))
         found += [path for path in paths if path.suffix.lower() == suffix]
     return sorted(found)
 
 
-def align_clip(raw: RawClip, form: CorpusConfig, find: Callable) -> AlignedClip:
-    """Decodes, follows the face, aligns, resamples; `find` is a faces.FaceFinder.
+def align_clip(clip: RawClip, config: CorpusConfig, detect: tracking.Detector) -> AlignedClip:
+    """Decodes a clip, tracks the face, aligns it and resamples frames and sound.
 
-    Frame k shows what the file shows k / form.fps seconds after the clip's start, which for a whole
-    file is its first picture. Of its frames, only as many are held as steadying the face needs.
+    Frame k shows what the file shows k / config.fps seconds after the clip's start, which for a
+    whole file is its first frame. Only as many frames are held as smoothing needs.
+
+    Args:
+      clip: The raw clip.
+      config: Format of the examples.
+      detect: A landmarks.FaceFinder.
+
+    Returns:
+      The aligned clip.
 
     Raises:
-      BadClip: the clip is unfit, with the reason.
+      BadClip: The clip is unfit, with the reason.
     """
-    source = _source(raw)
-    with decode.opened(source) as container:
-        pictures = video.VideoReader(container)
+    source = _source(clip)
+    with decode.open_video(source) as container:
+        reader = video.VideoReader(container)
         if not container.streams.audio:
             raise BadClip("no sound")
-        tracked = tracking.follow(_images(pictures, raw, form), find)
+        tracked = tracking.track_face(_images(reader, clip, config), detect)
         jpegs, landmarks, blink = [], [], []
-        for face, steadied in tracking.steady(tracked, _SMOOTHING):
-            frame, points = _align(face, steadied, len(jpegs), form)
+        for face, smoothed in tracking.smooth_landmarks(tracked, _SMOOTHING):
+            frame, points = _align(face, smoothed, len(jpegs), config)
             jpegs.append(images.encode_jpeg(frame))
             landmarks.append(points)
             blink.append(face.blink)
-    if raw.frame_count is not None and pictures.count != raw.frame_count:
-        raise BadClip(f"{pictures.count} frames instead of {raw.frame_count}")
-    start, seconds = pictures.origin + raw.start, len(jpegs) / form.fps
-    audio, rate = decode.decode_sound(source, start, start + seconds + _MAX_MISSING)
-    if not audio.any():
-        raise BadClip("silent")
-    declared = pictures.seconds - raw.start if raw.end is None else 0.0
-    ends_together = len(audio) < (seconds + _MAX_MISSING / 2) * rate
-    if declared > seconds + _MAX_MISSING and ends_together:
-        raise BadClip(f"breaks off after {seconds:.1f} of {declared:.1f} s")
-    audio = audio[: round(seconds * rate)]
-    audio = sound.resample(audio, rate, form.audio_rate)
-    audio = sound.fit_length(audio, len(jpegs) * form.audio_rate // form.fps)
+    if clip.frame_count is not None and reader.frame_count != clip.frame_count:
+        raise BadClip(f"{reader.frame_count} frames instead of {clip.frame_count}")
     return AlignedClip(
         jpegs=jpegs,
         landmarks=np.array(landmarks, np.float32),
         blink=np.array(blink, np.float32),
-        audio=np.rint(audio * 32767).astype(np.int16),
+        audio=_audio(source, reader, clip, config, len(jpegs)),
     )
 
 
-def example(raw: RawClip, aligned: AlignedClip, form: CorpusConfig) -> dict:
-    """The two together, as corpus.features() has it."""
+def make_example(clip: RawClip, aligned: AlignedClip, config: CorpusConfig) -> dict[str, Any]:
+    """Combines a clip's labels with its aligned frames and sound.
+
+    Args:
+      clip: The raw clip.
+      aligned: What align_clip made of it.
+      config: Format of the examples.
+
+    Returns:
+      An example, with the keys of contract.features().
+    """
     return {
-        "id": raw.id,
-        "speaker": raw.speaker,
-        "transcript": raw.transcript,
-        "fps": form.fps,
-        "words": [dataclasses.asdict(word) for word in raw.words],
-        "phones": [dataclasses.asdict(phone) for phone in raw.phones],
+        "id": clip.id,
+        "speaker": clip.speaker,
+        "transcript": clip.transcript,
+        "fps": config.fps,
+        "words": [dataclasses.asdict(word) for word in clip.words],
+        "phones": [dataclasses.asdict(phone) for phone in clip.phones],
         "blink": aligned.blink,
         "frames": aligned.jpegs,
         "landmarks": aligned.landmarks,
         "audio": aligned.audio,
-        "audio_rate": form.audio_rate,
+        "audio_rate": config.audio_rate,
     }
 
 
-def _source(raw: RawClip) -> pathlib.Path | io.BytesIO:
-    """The clip's file, or its bytes out of a zip; what is wrong there is that clip's fault alone."""
+def _source(clip: RawClip) -> pathlib.Path | io.BytesIO:
+    # The clip's file, or its bytes out of a zip; an error there concerns that clip alone.
     try:
-        if raw.member:
-            with zipfile.ZipFile(raw.path) as archive:
-                return io.BytesIO(archive.read(raw.member))
-        if raw.path.exists() and not raw.path.is_file():
+        if clip.member:
+            with zipfile.ZipFile(clip.path) as archive:
+                return io.BytesIO(archive.read(clip.member))
+        if clip.path.exists() and not clip.path.is_file():
             raise BadClip("not a file")
-        raw.path.open("rb").close()
-        return raw.path
+        clip.path.open("rb").close()
+        return clip.path
     except _UNREADABLE as e:
         reason = e.strerror if isinstance(e, OSError) else e
         raise BadClip(f"cannot be read ({reason})") from e
 
 
-def _images(pictures: video.VideoReader, raw: RawClip, form: CorpusConfig) -> Iterator[np.ndarray]:
-    """The clip's frames at form.fps, uint8 [H, W, 3]; one that is shown twice is the same array."""
-    too_long = f"longer than {form.max_seconds:g} s: cut it, or raise config.data.max_seconds"
-    declared = pictures.seconds if raw.end is None else raw.end
-    if declared - raw.start > form.max_seconds + 1:  # That of some headers is a guess.
+def _images(reader: video.VideoReader, clip: RawClip, config: CorpusConfig) -> Iterator[np.ndarray]:
+    # Frames at config.fps, uint8 [H, W, 3]; one that is shown twice is the same array.
+    too_long = f"longer than {config.max_seconds:g} s: cut it, or raise config.data.max_seconds"
+    declared = reader.seconds if clip.end is None else clip.end
+    if declared - clip.start > config.max_seconds + 1:  # Some headers give an estimate.
         raise BadClip(too_long)
-    frame, image = None, np.empty(0, np.uint8)
-    for k, shown in enumerate(pictures.at_rate(form.fps, raw.start, raw.end)):
-        if k >= round(form.max_seconds * form.fps):
+    previous, image = None, np.empty(0, np.uint8)
+    for k, frame in enumerate(reader.at_rate(config.fps, clip.start, clip.end)):
+        if k >= round(config.max_seconds * config.fps):
             raise BadClip(too_long)
-        if shown is not frame:
-            frame, image = shown, pictures.rgb(shown, _MAX_SIDE)
+        if frame is not previous:
+            previous, image = frame, reader.to_rgb(frame, _MAX_SIDE)
         yield image
 
 
 def _align(
-    face: tracking.Tracked, steadied: np.ndarray, t: int, form: CorpusConfig
+    face: tracking.TrackedFace, smoothed: np.ndarray, t: int, config: CorpusConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """-> uint8 [height, width, 3] and the landmarks in it, by the steadied face's transform."""
-    height, width = form.height, form.width
-    transform = alignment.face_transform(steadied, height, width)
+    # The frame, uint8 [height, width, 3], and the landmarks in it.
+    height, width = config.height, config.width
+    transform = alignment.face_transform(smoothed, height, width)
     points = alignment.transform_points(transform, face.landmarks)
-    off = np.abs(points[list(alignment.STABLE)] - alignment.canonical(height, width)).max()
-    if off > _MAX_OFF * height:  # Of GRID's good clips, none is off by 3 % of the height.
+    stable = points[list(alignment.STABLE)]
+    residual = np.abs(stable - alignment.canonical_points(height, width)).max()
+    if residual > _MAX_RESIDUAL * height:  # GRID's good clips stay under 3 % of the height.
         raise BadClip(f"the face jumps at frame {t}")
     return alignment.align(face.image, transform, height, width), points
+
+
+def _audio(
+    source: pathlib.Path | io.BytesIO,
+    reader: video.VideoReader,
+    clip: RawClip,
+    config: CorpusConfig,
+    frames: int,
+) -> np.ndarray:
+    # The sound of so many frames, int16 [frames * audio_rate / fps].
+    start, seconds = reader.origin + clip.start, frames / config.fps
+    audio, rate = decode.decode_sound(source, start, start + seconds + _MAX_MISSING)
+    if not audio.any():
+        raise BadClip("silent")
+    declared = reader.seconds - clip.start if clip.end is None else 0.0
+    ends_together = len(audio) < (seconds + _MAX_MISSING / 2) * rate
+    if declared > seconds + _MAX_MISSING and ends_together:
+        raise BadClip(f"breaks off after {seconds:.1f} of {declared:.1f} s")
+    audio = sound.resample(audio[: round(seconds * rate)], rate, config.audio_rate)
+    audio = sound.fit_length(audio, frames * config.audio_rate // config.fps)
+    return np.rint(audio * 32767).astype(np.int16)

@@ -1,14 +1,13 @@
-"""What the builders of recorded corpora share: cached alignment, quarantine, contact sheets."""
+"""Base class of the recorded corpora: cached alignment, quarantine, contact sheets, shards."""
 
 import abc
 import collections
 import dataclasses
 import functools
 import json
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -26,194 +25,226 @@ from data_pipelines.media import images
 
 @dataclasses.dataclass(kw_only=True)
 class RecordedConfig(contract.CorpusConfig):
-    """How to make it; of these, only the form of the examples is in the folder's name."""
+    """Format of the examples, which alone is in the folder's name, and how to make them.
 
-    manual_dir: str = ""  # A copy of the corpus; empty: download it.
-    workers: int = 0  # Processes; 0 is one per core. Changes nothing in the data.
-    speakers: tuple[str, ...] = ()  # Only these; empty: all there are.
-    max_bad_share: float = 0.05  # Of the clips; more quarantined ones stop the build.
+    Attributes:
+      manual_dir: A copy of the corpus; empty: download it.
+      speakers: Only these; empty: all.
+      max_bad_share: Share of quarantined clips, 0 to 1, above which the build stops.
+    """
+
+    manual_dir: str = ""
+    speakers: tuple[str, ...] = ()
+    max_bad_share: float = 0.05
 
     def content(self) -> dict[str, Any]:
-        """What, beside the folder's name, decides the examples; JSON types only."""
-        return {"speakers": list(self.speakers)}
+        """Collects the options that decide, beside the folder's name, what the examples are.
+
+        Returns:
+          Option names and values, the speakers among them.
+        """
+        return {"speakers": list(self.speakers)} | super().content()
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What there is of a corpus."""
+class CorpusContents:
+    """The clips and splits of a corpus.
+
+    Attributes:
+      clips: The raw clips.
+      unusable: {id: reason} of files that cannot be clips of the corpus.
+      absent_speakers: Requested speakers that the corpus lacks.
+      splits: Speakers (or clip ids) by split; each is in one split or in none.
+      splits_by: Whether `splits` holds speakers or clip ids.
+    """
 
     clips: list[RawClip]
-    unusable: dict[str, str]  # {id: why} of those that are no clips of the corpus.
-    absent_speakers: list[str]  # Asked for and not there.
-    splits: Mapping[str, Collection[str]]  # Speakers by split; each in one, or in none.
-    splits_by: Literal["speaker", "id"] = "speaker"  # "id": of clips, where `splits` has those.
+    unusable: dict[str, str]
+    absent_speakers: list[str]
+    splits: Mapping[str, Collection[str]]
+    splits_by: Literal["speaker", "id"] = "speaker"
 
 
 class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """Aligned faces with sound; unfit clips are quarantined and listed in quarantine.json.
+    """Builds aligned faces with sound; unfit clips are quarantined, listed in quarantine.json.
 
-    A corpus says where its clips are, and which speaker is in which split (`find`). Which clip is
-    in which shard is decided here: TFDS's own shuffling needs TensorFlow beyond 1 GB a split, and
-    cuts the shards elsewhere under Beam.
+    A corpus sets CONFIG, its config class, and implements `find_clips`: where its clips are, and
+    which speaker is in which split.
+    Which clip is in which shard is decided here: TFDS's own shuffling needs TensorFlow beyond 1 GB
+    a split, and places shard boundaries differently under Beam.
+
+    Args:
+      config: Of the class CONFIG; None: its defaults.
+      file_format: Format of the shards, as TFDS names it.
+      **kwargs: As for TFDS's DatasetBuilder.
     """
 
-    def __init__(self, *, config=None, file_format="array_record", **kwargs):
-        config = config or RecordedConfig()
+    CONFIG: ClassVar[type[RecordedConfig]]  # Of the corpus.
+
+    def __init__(
+        self,
+        *,
+        config: RecordedConfig | None = None,
+        file_format: str = "array_record",
+        **kwargs: Any,
+    ):
+        config = config or self.CONFIG()
         super().__init__(config=config, file_format=file_format, **kwargs)
         self._beam: Any = None  # Runner and options, where Apache Beam does the work.
 
-    @classmethod
-    def make(cls, data_dir: str | os.PathLike, form: RecordedConfig) -> Self:
-        """The builder, unless its folder holds the corpus with other content (UserError)."""
-        result = cls(config=form, data_dir=data_dir)
-        metadata = result.info.metadata or {}
-        for name, asked in form.content().items():
-            if (found := metadata.get(name)) != asked:
-                found, asked = ("all" if value == [] else value for value in (found, asked))
-                raise UserError(
-                    f"{result.data_path} holds the corpus with {name}={found}, not "
-                    f"{asked}: delete it (the cache beside it stays) or choose another "
-                    "--data_dir."
-                )
-        return result
-
     @abc.abstractmethod
-    def find(self, download_dir: epath.Path) -> Found:
-        """The raw clips: those in form.manual_dir, else downloaded into `download_dir`."""
+    def find_clips(self, download_dir: epath.Path) -> CorpusContents:
+        """Lists the raw clips, from config.manual_dir or else downloaded.
+
+        Args:
+          download_dir: Where to download them.
+
+        Returns:
+          The clips and splits.
+        """
 
     def transcript_of(self, clip_id: str) -> str | None:
-        """What a clip's name says is spoken; None where names say nothing."""
+        """Derives a transcript from a clip's name.
+
+        Args:
+          clip_id: The clip's id.
+
+        Returns:
+          The transcript; None where names do not tell it.
+        """
         return None
 
     @property
-    def form(self) -> RecordedConfig:
-        """The builder's config."""
+    def config(self) -> RecordedConfig:
+        """The builder's config, which TFDS does not type."""
         assert isinstance(self.builder_config, RecordedConfig)
         return self.builder_config
 
     @property
-    def form_path(self) -> epath.Path:
-        """Above the versions: cache, contact sheets and quarantine report."""
-        return epath.Path(self.data_dir_root) / self.name / self.form.name
+    def config_dir(self) -> epath.Path:
+        """The folder above the versions: cache, contact sheets and quarantine report."""
+        return epath.Path(self.data_dir_root) / self.name / self.config.name
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=contract.features(),
-            metadata=tfds.core.MetadataDict(self.form.content()),
+            metadata=tfds.core.MetadataDict(self.config.content()),
         )
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        """As TFDS has it; a beam_runner in `download_config` is for aligning too."""
+        """As in TFDS; a beam_runner in `download_config` is used for aligning too."""
         if download_config and download_config.beam_runner:
             self._beam = download_config.beam_runner, download_config.beam_options
         super()._download_and_prepare(dl_manager, download_config)
-        for left in epath.Path(self.data_dir).glob("*.shard_infos.json"):
-            left.unlink()  # TFDS's own, under Beam.
+        for leftover in epath.Path(self.data_dir).glob("*.shard_infos.json"):
+            leftover.unlink()  # TFDS's own, under Beam.
 
     def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager):
-        found = self.find(epath.Path(dl_manager.download_dir) / self.name)
-        _check_ids(found)
-        if found.absent_speakers:
-            print(f"Skipped, since not there: {', '.join(found.absent_speakers)}.")
-        cache = Cache(self.form_path / "cache", self.form)
-        bad = found.unusable | self._align(found.clips, cache)
-        good = [raw for raw in found.clips if raw.id not in bad]
-        self._report(found, bad)
+        contents = self.find_clips(epath.Path(dl_manager.download_dir) / self.name)
+        _check_ids(contents)
+        if contents.absent_speakers:
+            print(f"Skipped speakers that were not found: {', '.join(contents.absent_speakers)}.")
+        cache = Cache(self.config_dir / "cache", self.config)
+        bad = contents.unusable | self._align(contents.clips, cache)
+        good = [clip for clip in contents.clips if clip.id not in bad]
+        self._report(contents, bad)
         self._draw_contact_sheets(good, cache)
-        facts = {raw.id: cache.facts(raw) for raw in good}
-        same = worker_pool.same_recordings(facts)
-        parts = shards.assign(good, found.splits, same, by=found.splits_by)
-        for split, names in found.splits.items():
-            if split not in parts:
-                said = ", ".join(sorted(names)) or "anyone"
-                print(f"No split {split!r}: there is no clip of {said}.")
+        summaries = {clip.id: cache.summary(clip) for clip in good}
+        duplicates = worker_pool.duplicate_recordings(summaries)
+        clips_of = shards.assign_splits(good, contents.splits, duplicates, by=contents.splits_by)
+        for split, names in contents.splits.items():
+            if split not in clips_of:
+                speakers = ", ".join(sorted(names)) or "anyone"
+                print(f"No split {split!r}: there is no clip of {speakers}.")
         longest = {
-            split: max(facts[raw.id].frames for raw in raws) for split, raws in parts.items()
+            split: max(summaries[clip.id].frames for clip in clips)
+            for split, clips in clips_of.items()
         }
         cast(dict, self.info.metadata)["longest"] = longest
-        sizes = {name: fact.size for name, fact in facts.items()}
-        self._check_room(sum(sizes[raw.id] for raws in parts.values() for raw in raws))
-        progress = None  # Of Beam's workers, none is told.
+        sizes = {clip_id: summary.size for clip_id, summary in summaries.items()}
+        self._check_free_space(sum(sizes[c.id] for clips in clips_of.values() for c in clips))
+        progress = None  # Beam's workers report none.
         if not self._beam:
-            progress = Progress("packed", sum(map(len, parts.values())), bad)
+            progress = Progress("packed", sum(map(len, clips_of.values())), "clip")
+            progress.note = f"{len(bad)} quarantined"
         return {
             split: [
                 functools.partial(_examples, shard, cache, progress)
-                for shard in shards.plan(raws, sizes)
+                for shard in shards.plan_shards(clips, sizes)
             ]
             # TFDS runs Beam's pipeline anew for each split, with all splits before it.
-            for split, raws in sorted(parts.items(), key=lambda part: len(part[1]))
+            for split, clips in sorted(clips_of.items(), key=lambda item: len(item[1]))
         }
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
-        return shards.Writer()
+        return shards.ShardWriter()
 
-    def _align(self, raws: Sequence[RawClip], cache: Cache) -> dict[str, str]:
-        """-> {id: reason} of the clips that are quarantined; the others are in the cache."""
+    def _align(self, clips: Sequence[RawClip], cache: Cache) -> dict[str, str]:
+        """Returns {id: reason} of the quarantined clips; the others are in the cache."""
         if self._beam:
             from data_pipelines.aligning import beam  # An extra, and slow to import.
 
-            beam.align(raws, cache, *self._beam)
-        return worker_pool.align_all(raws, cache, self.form.workers)
+            beam.align(clips, cache, *self._beam)
+        return worker_pool.align_all(clips, cache, self.config.workers)
 
-    def _check_room(self, size: int) -> None:
-        free = shutil.disk_usage(self.form_path).free
+    def _check_free_space(self, size: int) -> None:
+        free = shutil.disk_usage(self.config_dir).free
         if free < size:
             raise UserError(
-                f"The shards need {size / 1e9:.1f} GB, and {self.form_path} has {free / 1e9:.1f} "
-                "GB free: make room and run the same command again; what is aligned is kept."
+                f"The shards need {size / 1e9:.1f} GB, and {self.config_dir} has {free / 1e9:.1f} "
+                "GB free: make room and run the same command again; aligned clips are kept."
             )
 
-    def _report(self, found: Found, bad: dict[str, str]) -> None:
-        """Writes quarantine.json; stops the build where too much is in it."""
-        count = len(found.clips) + len(found.unusable)
+    def _report(self, contents: CorpusContents, bad: dict[str, str]) -> None:
+        # Writes quarantine.json; stops the build where too many clips are in it.
+        clips, count = contents.clips, len(contents.clips) + len(contents.unusable)
         report = {
             "clips": count,
             "quarantined": dict(sorted(bad.items())),
-            "without_word_times": sorted(raw.id for raw in found.clips if not raw.words),
-            "without_labels": sorted(r.id for r in found.clips if not (r.words or r.phones)),
-            "absent_speakers": found.absent_speakers,
+            "without_word_times": sorted(clip.id for clip in clips if not clip.words),
+            "without_labels": sorted(c.id for c in clips if not (c.words or c.phones)),
+            "absent_speakers": contents.absent_speakers,
         }
-        path = self.form_path / "quarantine.json"
+        path = self.config_dir / "quarantine.json"
         files.write_atomically(path, json.dumps(report, indent=2).encode())
         print(f"{len(bad)} of {count} clips are quarantined, with reasons in {path}.")
-        share, limit = len(bad) / count, self.form.max_bad_share
+        share, limit = len(bad) / count, self.config.max_bad_share
         if share > limit or len(bad) == count:
             raise UserError(
                 f"{share:.1%} of the clips are unfit, more than {limit:.1%}: see {path}, or allow "
                 f"more with --config.data.max_bad_share={np.ceil(100 * share) / 100:.2f}."
             )
 
-    def _draw_contact_sheets(self, raws: Sequence[RawClip], cache: Cache) -> None:
-        """A picture per speaker: a clip a row, from its first frame to its last."""
+    def _draw_contact_sheets(self, clips: Sequence[RawClip], cache: Cache) -> None:
+        """One PNG per speaker."""
         by_speaker = collections.defaultdict(list)
-        for raw in raws:
-            by_speaker[raw.speaker].append(raw)
+        for clip in clips:
+            by_speaker[clip.speaker].append(clip)
         for speaker, own in by_speaker.items():
-            shown = contact_sheet.spread(own, contact_sheet.CLIPS)
-            sheet = contact_sheet.contact_sheet([cache.load(raw).jpegs for raw in shown])
-            path = self.form_path / "contact_sheets" / f"{speaker}.png"
+            rows = contact_sheet.evenly_spaced(own, contact_sheet.ROWS)
+            sheet = contact_sheet.contact_sheet([cache.load(clip).jpegs for clip in rows])
+            path = self.config_dir / "contact_sheets" / f"{speaker}.png"
             files.write_atomically(path, images.encode_png(sheet))
 
 
-def _check_ids(found: Found) -> None:
-    ids = collections.Counter([*(raw.id for raw in found.clips), *found.unusable])
-    twice = sorted(name for name, count in ids.items() if count > 1)
-    if twice:
-        paths = [str(raw.path) for raw in found.clips if raw.id == twice[0]]
+def _check_ids(contents: CorpusContents) -> None:
+    ids = collections.Counter([*(clip.id for clip in contents.clips), *contents.unusable])
+    repeated = sorted(clip_id for clip_id, count in ids.items() if count > 1)
+    if repeated:
+        paths = [str(clip.path) for clip in contents.clips if clip.id == repeated[0]]
         raise UserError(
-            f"{len(twice)} names stand for several clips each, {twice[0]} for {', '.join(paths)}: "
-            "give the files other names, or take one of them away."
+            f"{len(repeated)} names stand for several clips each, {repeated[0]} for "
+            f"{', '.join(paths)}: give the files other names, or remove one of them."
         )
 
 
 def _examples(
-    raws: Sequence[RawClip], cache: Cache, progress: Progress | None
+    clips: Sequence[RawClip], cache: Cache, progress: Progress | None
 ) -> Iterator[tuple[str, dict]]:
-    """What is in a shard; here or in one of Beam's workers."""
-    for raw in raws:
-        example = align_clip.example(raw, cache.load(raw), cache.form)
-        contract.check(example, cache.form)
-        yield raw.id, example
+    """Yields the examples of a shard; runs here or in one of Beam's workers."""
+    for clip in clips:
+        example = align_clip.make_example(clip, cache.load(clip), cache.config)
+        contract.check_example(example, cache.config)
+        yield clip.id, example
         if progress:
-            progress.step()
+            progress.update()

@@ -1,4 +1,4 @@
-"""Aligning in the workers of Apache Beam, on this machine or on many."""
+"""Aligns clips in the workers of Apache Beam, on this machine or on many."""
 
 import concurrent.futures
 import dataclasses
@@ -15,48 +15,55 @@ from data_pipelines.aligning.cache import Cache
 from data_pipelines.common.progress import Progress
 from data_pipelines.faces import landmarks, tracking
 
-_SECONDS_PER_LOOK = 10  # At what is in the cache by now.
+_POLL_SECONDS = 10  # Between counts of what is in the cache by now.
 
 
 class _Align(apache_beam.DoFn):
-    """What pool.align_all does with a clip; the landmark model is loaded once in each worker."""
+    """Aligns a clip as worker_pool.align_all does; each worker loads the landmark model once."""
 
     def __init__(self, cache: Cache):
         self._cache = cache
 
     def setup(self) -> None:
         cv2.setNumThreads(1)  # Beam has a worker per core.
-        self._find = landmarks.FaceFinder(tracking.MAX_FACES)
+        self._finder = landmarks.FaceFinder(tracking.MAX_FACES)
 
     def process(self, element: RawClip) -> Iterator[Any]:
-        worker_pool.align_one(element, self._cache, self._find)
+        worker_pool.align_one(element, self._cache, self._finder)
         yield from ()
 
     def teardown(self) -> None:
-        self._find.close()
+        self._finder.close()
 
 
-def align(raws: Sequence[RawClip], cache: Cache, runner: str, options: PipelineOptions) -> None:
-    """Puts every clip that is not there into the cache, which all workers have to see.
+def align(clips: Sequence[RawClip], cache: Cache, runner: str, options: PipelineOptions) -> None:
+    """Aligns every clip that the cache lacks; one that fails unexpectedly is left out.
 
-    A clip that fails for a reason that was not foreseen is left out.
+    Args:
+      clips: The raw clips.
+      cache: Where aligned clips are kept; all workers must be able to write to it.
+      runner: Name of the Beam runner.
+      options: The pipeline's options.
     """
-    # What aligning needs: they all go into the job's description, which runners limit.
+    # Only what aligning needs: all clips go into the job's description, whose size runners limit.
     missing = [
-        dataclasses.replace(raw, transcript="", words=(), phones=()) for raw in cache.missing(raws)
+        dataclasses.replace(clip, transcript="", words=(), phones=())
+        for clip in cache.missing(clips)
     ]
     if not missing:
         return
-    landmarks.model_path()  # Fetched here, once, and a person's mistake shows.
-    progress = Progress("aligned", len(missing), {})
+    landmarks.model_path()  # Fetched here, once, so that a UserError shows.
 
     def run() -> None:
         with apache_beam.Pipeline(runner=runner, options=options) as pipeline:
-            clips = pipeline | "Clips" >> apache_beam.Create(missing, reshuffle=True)
-            _ = clips | "Align" >> apache_beam.ParDo(_Align(cache))
+            elements = pipeline | "Clips" >> apache_beam.Create(missing, reshuffle=True)
+            _ = elements | "Align" >> apache_beam.ParDo(_Align(cache))
 
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+    with (
+        Progress("aligned", len(missing), "clip") as progress,
+        concurrent.futures.ThreadPoolExecutor(1) as thread,
+    ):
         running = thread.submit(run)
-        while not concurrent.futures.wait([running], _SECONDS_PER_LOOK).done:
-            progress.reached(len(missing) - len(cache.missing(missing)))
+        while not concurrent.futures.wait([running], _POLL_SECONDS).done:
+            progress.update_to(len(missing) - len(cache.missing(missing)))
         running.result()

@@ -1,4 +1,4 @@
-"""Aligned clips on disk, so that an interrupted run goes on."""
+"""Aligned clips on disk, so that an interrupted run resumes."""
 
 import dataclasses
 import hashlib
@@ -15,61 +15,90 @@ from data_pipelines.aligning.align_clip import AlignedClip, RawClip
 from data_pipelines.common import files
 from data_pipelines.contract import CorpusConfig
 
-_CONTENT = ("jpegs.npy", "audio.npy")  # Of a cached clip.
-
-
-_VERSION = 2  # Of what Cache.save keeps, fingerprint and all; a new one makes every clip again.
+_CONTENT = ("jpegs.npy", "audio.npy")  # Members of a cached clip that tell copies.
+_VERSION = 2  # Of what Cache.save writes, fingerprint included; a new one aligns every clip again.
 
 
 @dataclasses.dataclass(frozen=True)
-class ClipFacts:
-    """What a builder has to know of every aligned clip at once."""
+class ClipSummary:
+    """What a builder needs to know of every aligned clip at once.
+
+    Attributes:
+      frames: Number of frames.
+      size: Bytes, about those of the example.
+      content: CRC-32 and size in bytes of the pictures and of the sound.
+      fingerprint: By which duplicates are found.
+    """
 
     frames: int
-    size: int  # Bytes, about those of the example.
-    content: tuple[tuple[int, int], ...]  # CRC-32 and size of pictures and sound.
+    size: int
+    content: tuple[tuple[int, int], ...]
     fingerprint: duplicates.Fingerprint
 
 
 class Cache:
-    """Aligned clips and reasons of quarantine, a file each, named by all that they depend on."""
+    """Aligned clips and reasons for quarantine, one file each, named by all that they depend on.
 
-    def __init__(self, root: str | os.PathLike, form: CorpusConfig):
+    Args:
+      root: The cache's folder.
+      config: Format of the examples.
+
+    Attributes:
+      root: The cache's folder.
+      config: Format of the examples.
+    """
+
+    def __init__(self, root: str | os.PathLike, config: CorpusConfig):
         self.root = epath.Path(root)
-        self.form = form
+        self.config = config
 
-    def path(self, raw: RawClip, suffix: str) -> epath.Path:
-        """Where the clip's "npz" (aligned) or "bad" (the reason) is or would be."""
-        return self.root / raw.speaker / f"{self._stem(raw)}.{suffix}"
+    def path(self, clip: RawClip, suffix: str) -> epath.Path:
+        """Returns where a file of a clip is or would be.
 
-    def _stem(self, raw: RawClip) -> str:
-        key = (
-            f"{self.form.name} {align_clip.VERSION}.{_VERSION} {self.form.max_seconds} {raw.stamp} "
-            f"{raw.frame_count} {raw.start} {raw.end}"
-        )
-        return f"{raw.id}.{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        Args:
+          clip: The raw clip.
+          suffix: "npz" for the aligned clip, "bad" for the reason for its quarantine.
 
-    def _there(self, raws: Sequence[RawClip]) -> set[str]:
-        """The names of all files in the folders of these clips, at the cost of a listing each."""
-        folders = [self.root / speaker for speaker in {raw.speaker for raw in raws}]
-        return {file.name for folder in folders if folder.exists() for file in folder.iterdir()}
+        Returns:
+          The file's path.
+        """
+        return self.root / clip.speaker / f"{self._stem(clip)}.{suffix}"
 
-    def missing(self, raws: Sequence[RawClip]) -> list[RawClip]:
-        """Those of which nothing is known yet."""
-        there = self._there(raws)
-        stems = {name.removesuffix(".npz").removesuffix(".bad") for name in there}
-        return [raw for raw in raws if self._stem(raw) not in stems]
+    def missing(self, clips: Sequence[RawClip]) -> list[RawClip]:
+        """Selects the clips that are neither aligned nor quarantined.
 
-    def reasons(self, raws: Sequence[RawClip]) -> dict[str, str]:
-        """{id: why} of those that are quarantined."""
-        there = self._there(raws)
-        bad = [raw for raw in raws if f"{self._stem(raw)}.bad" in there]
-        return {raw.id: self.path(raw, "bad").read_text() for raw in bad}
+        Args:
+          clips: The raw clips.
 
-    def save(self, raw: RawClip, aligned: AlignedClip) -> None:
-        """Keeps an aligned clip."""
+        Returns:
+          Those of them that have to be aligned.
+        """
+        names = self._file_names(clips)
+        stems = {name.removesuffix(".npz").removesuffix(".bad") for name in names}
+        return [clip for clip in clips if self._stem(clip) not in stems]
+
+    def reasons(self, clips: Sequence[RawClip]) -> dict[str, str]:
+        """Reads why clips are quarantined.
+
+        Args:
+          clips: The raw clips.
+
+        Returns:
+          {id: reason} of those of them that are quarantined.
+        """
+        names = self._file_names(clips)
+        bad = [clip for clip in clips if f"{self._stem(clip)}.bad" in names]
+        return {clip.id: self.path(clip, "bad").read_text() for clip in bad}
+
+    def save(self, clip: RawClip, aligned: AlignedClip) -> None:
+        """Writes an aligned clip.
+
+        Args:
+          clip: The raw clip.
+          aligned: What was made of it.
+        """
         buffer = io.BytesIO()
-        fingerprint = duplicates.fingerprint(aligned.audio, self.form.audio_rate, aligned.jpegs)
+        fingerprint = duplicates.fingerprint(aligned.audio, self.config.audio_rate, aligned.jpegs)
         np.savez(
             buffer,
             jpegs=np.frombuffer(b"".join(aligned.jpegs), np.uint8),
@@ -79,28 +108,60 @@ class Cache:
             audio=aligned.audio,
             **dataclasses.asdict(fingerprint),
         )
-        files.write_atomically(self.path(raw, "npz"), buffer.getvalue())
+        files.write_atomically(self.path(clip, "npz"), buffer.getvalue())
 
-    def load(self, raw: RawClip) -> AlignedClip:
-        """A clip that was kept."""
-        with np.load(io.BytesIO(self.path(raw, "npz").read_bytes())) as kept:
-            jpegs, ends = kept["jpegs"].tobytes(), np.cumsum(kept["sizes"])
+    def load(self, clip: RawClip) -> AlignedClip:
+        """Reads an aligned clip.
+
+        Args:
+          clip: The raw clip.
+
+        Returns:
+          What `save` was given.
+        """
+        with np.load(io.BytesIO(self.path(clip, "npz").read_bytes())) as arrays:
+            jpegs, ends = arrays["jpegs"].tobytes(), np.cumsum(arrays["sizes"])
             return AlignedClip(
                 jpegs=[jpegs[a:b] for a, b in itertools.pairwise([0, *ends])],
-                landmarks=kept["landmarks"],
-                blink=kept["blink"],
-                audio=kept["audio"],
+                landmarks=arrays["landmarks"],
+                blink=arrays["blink"],
+                audio=arrays["audio"],
             )
 
-    def facts(self, raw: RawClip) -> ClipFacts:
-        """What is known of a clip that was kept, without reading its frames and sound."""
-        with self.path(raw, "npz").open("rb") as file, np.load(file) as kept:
-            members = kept.zip.infolist()  # With the check sums of what they hold.
+    def summary(self, clip: RawClip) -> ClipSummary:
+        """Reads a summary of an aligned clip, without its frames and sound.
+
+        Args:
+          clip: The raw clip.
+
+        Returns:
+          The summary.
+        """
+        with self.path(clip, "npz").open("rb") as file, np.load(file) as arrays:
+            members = arrays.zip.infolist()  # With the check sums of their contents.
             sums = [(m.CRC, m.file_size) for m in members if m.filename in _CONTENT]
             size = sum(m.file_size for m in members)
-            fingerprint = duplicates.Fingerprint(kept["words"], kept["picture"])
-            return ClipFacts(len(kept["sizes"]), size, tuple(sums), fingerprint)
+            fingerprint = duplicates.Fingerprint(arrays["words"], arrays["picture"])
+            return ClipSummary(len(arrays["sizes"]), size, tuple(sums), fingerprint)
 
-    def save_reason(self, raw: RawClip, reason: str) -> None:
-        """Keeps why a clip is quarantined."""
-        files.write_atomically(self.path(raw, "bad"), reason.encode())
+    def save_reason(self, clip: RawClip, reason: str) -> None:
+        """Writes why a clip is quarantined.
+
+        Args:
+          clip: The raw clip.
+          reason: A part of a sentence, e.g. "no sound".
+        """
+        files.write_atomically(self.path(clip, "bad"), reason.encode())
+
+    def _stem(self, clip: RawClip) -> str:
+        config = self.config
+        key = (
+            f"{config.name} {align_clip.VERSION}.{_VERSION} {config.max_seconds} {clip.stamp} "
+            f"{clip.frame_count} {clip.start} {clip.end}"
+        )
+        return f"{clip.id}.{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+    def _file_names(self, clips: Sequence[RawClip]) -> set[str]:
+        """Returns all files in the folders of these clips, at the cost of one listing per folder."""
+        folders = [self.root / speaker for speaker in {clip.speaker for clip in clips}]
+        return {file.name for folder in folders if folder.exists() for file in folder.iterdir()}

@@ -1,4 +1,4 @@
-"""Which clip is in which split and shard, and files whose bytes depend on their examples alone."""
+"""Assigns clips to splits and shards, and writes shards whose bytes depend on their examples alone."""
 
 import errno
 import hashlib
@@ -11,28 +11,35 @@ import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module  # pyright: ignore # A C extension.
 from etils import epath
-from tensorflow_datasets.core.utils import py_utils
+from tensorflow_datasets.core.utils import py_utils, type_utils
 from tensorflow_datasets.proto import tf_example_pb2
 
 from data_pipelines.aligning.align_clip import RawClip
 from data_pipelines.common.errors import UserError
 
-SHARD_BYTES = 256 << 20  # About; while a shard is written, its examples are in memory.
+SHARD_BYTES = 256 << 20  # Approximate; while a shard is written, its examples are in memory.
 
 
-class Writer(tfds.core.ExampleWriter):
-    """array_record files: the same examples give the same bytes, and a file appears whole."""
+class ShardWriter(tfds.core.ExampleWriter):
+    """Writes array_record files: the same examples give the same bytes, and a file appears whole."""
 
     def __init__(self):
         super().__init__(tfds.core.FileFormat.ARRAY_RECORD)
 
-    def write(self, path: os.PathLike | str, examples: Iterable[tuple[int, bytes]]) -> None:
-        """Writes (key, serialized example) in this order.
+    def write(
+        self, path: epath.PathLike, examples: Iterable[type_utils.KeySerializedExample]
+    ) -> None:
+        """Writes a shard, uncompressed.
 
-        Uncompressed: JPEGs and sound lose 10 %, for six times the time to write and twice to read.
+        Compression saves 10 % of JPEGs and sound, for six times the time to write and twice to read.
+
+        Args:
+          path: The shard.
+          examples: Keys, which are ignored, and serialized examples, in the order to write.
 
         Raises:
-          OSError: the disk is full (array_record says RuntimeError).
+          OSError: The disk is full.
+          RuntimeError: Any other failure of array_record, which raises it for a full disk, too.
         """
         try:
             with py_utils.incomplete_file(epath.Path(path)) as part:
@@ -48,53 +55,73 @@ class Writer(tfds.core.ExampleWriter):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from e
 
 
-def _canonical(example: bytes) -> bytes:
-    """Protobuf orders a map otherwise in every process, unless it is told not to."""
-    message: Any = tf_example_pb2
-    return message.Example.FromString(example).SerializeToString(deterministic=True)
-
-
-def assign(
-    raws: Sequence[RawClip],
+def assign_splits(
+    clips: Sequence[RawClip],
     splits: Mapping[str, Collection[str]],
-    same: Iterable[tuple[str, str]],
+    duplicates: Iterable[tuple[str, str]],
     by: Literal["speaker", "id"] = "speaker",
 ) -> dict[str, list[RawClip]]:
-    """The clips of each split that has any, by their speakers or ids, of which `splits` has those.
+    """Assigns every clip to the split of its speaker, or of its id.
 
-    Raises UserError where one of these is in two splits, or a recording: `same` has the pairs of
-    clips' ids that are the same one.
+    Args:
+      clips: The clips.
+      splits: Speakers (or ids) by split.
+      duplicates: Pairs of ids of clips that are the same recording.
+      by: What `splits` holds.
+
+    Returns:
+      The clips of each split that has any.
+
+    Raises:
+      UserError: A speaker, an id or a recording is in two splits.
     """
     split_of: dict[str, str] = {}
     for split, names in splits.items():
         for name in names:
             if split_of.setdefault(name, split) != split:
                 raise UserError(
-                    f"The {by} {name} is in two splits, {split_of[name]} and {split}: leave out one."
+                    f"The {by} {name} is in two splits, {split_of[name]} and {split}: remove one."
                 )
-    parts: dict[str, list[RawClip]] = {split: [] for split in splits}
-    placed: dict[str, tuple[str, RawClip]] = {}
-    for raw in raws:
-        split = split_of.get(getattr(raw, by))
+    clips_of: dict[str, list[RawClip]] = {split: [] for split in splits}
+    assigned: dict[str, tuple[str, RawClip]] = {}
+    for clip in clips:
+        split = split_of.get(getattr(clip, by))
         if split is not None:
-            parts[split].append(raw)
-            placed[raw.id] = split, raw
-    for pair in same:
-        (split, raw), (other_split, other) = (placed.get(name, ("", None)) for name in pair)
-        if raw and other and split != other_split:
+            clips_of[split].append(clip)
+            assigned[clip.id] = split, clip
+    for pair in duplicates:
+        (split, clip), (other_split, other) = (assigned.get(name, ("", None)) for name in pair)
+        if clip and other and split != other_split:
             raise UserError(
-                f"{raw.id} of {raw.speaker} ({split}) is the same recording as {other.id} of "
+                f"{clip.id} of {clip.speaker} ({split}) is the same recording as {other.id} of "
                 f"{other.speaker} ({other_split}), and no recording may be in two splits: find "
-                "out whose it is, and take the other one away."
+                "out whose it is, and remove the other one."
             )
-    return {split: part for split, part in parts.items() if part}
+    return {split: of_split for split, of_split in clips_of.items() if of_split}
 
 
-def plan(raws: Sequence[RawClip], sizes: Mapping[str, int]) -> list[list[RawClip]]:
-    """The clips of each shard; `sizes` {id: bytes} and the ids alone decide."""
-    order = sorted(raws, key=lambda raw: hashlib.sha256(raw.id.encode()).digest())
-    ends = np.cumsum([sizes[raw.id] for raw in order])
+def plan_shards(clips: Sequence[RawClip], sizes: Mapping[str, int]) -> list[list[RawClip]]:
+    """Distributes the clips of a split over shards of about SHARD_BYTES, in an order of hashed ids.
+
+    Args:
+      clips: The clips, in any order.
+      sizes: {id: bytes}; these and the ids alone decide.
+
+    Returns:
+      The clips of each shard.
+    """
+    order = sorted(clips, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
+    ends = np.cumsum([sizes[clip.id] for clip in order])
     shard = (ends - 1) // -(-ends[-1] // max(1, round(ends[-1] / SHARD_BYTES)))
     numbered = zip(shard, order, strict=True)
     groups = itertools.groupby(numbered, key=lambda pair: pair[0])
-    return [[raw for _, raw in group] for _, group in groups]
+    return [[clip for _, clip in group] for _, group in groups]
+
+
+def _canonical(example: bytes) -> bytes:
+    """Returns the example with the entries of its maps in a fixed order.
+
+    Protobuf orders a map differently in every process, unless it is told not to.
+    """
+    message: Any = tf_example_pb2
+    return message.Example.FromString(example).SerializeToString(deterministic=True)

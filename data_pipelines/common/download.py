@@ -1,4 +1,4 @@
-"""Files from elsewhere: resumed where they broke off, checked, and kept in the user's cache."""
+"""Downloads files: resumed after an interruption, verified, and cached for the user."""
 
 import hashlib
 import os
@@ -23,12 +23,22 @@ def download(
     path: pathlib.Path,
     algorithm: str,
     digest: str,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda completed, total: None,
 ) -> pathlib.Path:
-    """`url` -> `path`, which appears only once its sum is right; a `.part` beside it is resumed.
+    """Downloads a file, unless it is there; an interrupted download is resumed.
+
+    Args:
+      url: The file's address.
+      path: Where it appears once it is verified; until then it is `path` with the suffix .part.
+      algorithm: Name of the checksum, as hashlib has it.
+      digest: The expected checksum, hexadecimal.
+      progress: Called with the number of bytes that are there, and of all.
+
+    Returns:
+      `path`.
 
     Raises:
-      UserError: no network, or another file than the one that was pinned.
+      UserError: The download fails, or the checksum is another.
     """
     if path.exists():
         return path
@@ -37,35 +47,48 @@ def download(
     try:
         _fetch(url, part, progress)
     except (OSError, urllib.error.URLError) as e:  # A reset connection is an OSError.
-        kept = f"; {part} holds what came, and the same command goes on" if part.exists() else ""
+        kept = f"; {part} is kept, and the same command resumes it" if part.exists() else ""
         raise UserError(f"Cannot download {url} ({getattr(e, 'reason', e)}){kept}.") from e
-    found = file_digest(part, algorithm)
-    if found != digest:
+    actual = file_digest(part, algorithm)
+    if actual != digest:
         part.unlink()
         raise UserError(
-            f"{url} has the {algorithm} sum {found} instead of {digest}; it was thrown away: run "
-            "again, and if that repeats, look whether a newer file was published."
+            f"{url} has the {algorithm} checksum {actual} instead of {digest}, and was deleted: run "
+            "again, and if that repeats, check whether a newer file was published."
         )
     part.replace(path)
     return path
 
 
 def user_cache() -> pathlib.Path:
-    """The folder for what can be made or fetched again."""
+    """Locates the user's cache, for what can be made or fetched again.
+
+    Returns:
+      The folder, which may not exist yet.
+    """
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(root) / "s2f_jax"
 
 
-def local_copy(folder: epath.Path, names: Callable[[str], bool]) -> epath.Path:
-    """A remote folder's files of these names, copied into the user's cache unless they are there.
+def local_copy(folder: epath.Path, is_wanted: Callable[[str], bool]) -> epath.Path:
+    """Copies files of a remote folder into the user's cache, unless they are there.
 
     Each appears there once it is whole, so that several processes can do this at once.
+
+    Args:
+      folder: The remote folder.
+      is_wanted: Whether to copy the file of a name.
+
+    Returns:
+      The local folder.
     """
     local = user_cache() / "shards" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
     local.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
         copy = local / file.name
-        if not names(file.name) or (copy.exists() and copy.stat().st_size == file.stat().length):
+        if not is_wanted(file.name):
+            continue
+        if copy.exists() and copy.stat().st_size == file.stat().length:
             continue
         part = copy.with_name(f"{copy.name}.{uuid.uuid4().hex[:8]}.part")
         with file.open("rb") as source, part.open("wb") as target:
@@ -74,20 +97,33 @@ def local_copy(folder: epath.Path, names: Callable[[str], bool]) -> epath.Path:
     return epath.Path(local)
 
 
-class Model(NamedTuple):
-    """A model's file, fetched on first use."""
+class ModelFile(NamedTuple):
+    """A model's file that is fetched on first use.
+
+    Attributes:
+      name: Name in the user's cache.
+      url: Where it is published.
+      sha256: Its checksum, hexadecimal.
+      variable: Environment variable that can name another path of the file.
+    """
 
     name: str
     url: str
     sha256: str
-    variable: str  # Of the environment: where the file is instead.
+    variable: str
 
 
-def local_model(model: Model) -> pathlib.Path | None:
-    """A model's file: where the environment variable says, else in the cache; None: in neither.
+def local_model(model: ModelFile) -> pathlib.Path | None:
+    """Locates a model's file: the path in its environment variable, else the cache.
+
+    Args:
+      model: The model's file.
+
+    Returns:
+      Its path; None if it is not on this machine.
 
     Raises:
-      UserError: the variable names no file.
+      UserError: The variable names no file.
     """
     if os.environ.get(model.variable):
         path = pathlib.Path(os.environ[model.variable])
@@ -100,51 +136,66 @@ def local_model(model: Model) -> pathlib.Path | None:
     return path if path.exists() else None
 
 
-def cached_model(name: str, url: str, sha256: str, variable: str) -> pathlib.Path:
-    """A Model's file; where it is not on this machine, it is fetched into the cache.
+def cached_model(model: ModelFile) -> pathlib.Path:
+    """Locates a model's file; fetches it into the cache if it is not on this machine.
+
+    Args:
+      model: The model's file.
+
+    Returns:
+      Its path.
 
     Raises:
-      UserError: it is in none of these places.
+      UserError: It is not on this machine and cannot be fetched.
     """
-    path = local_model(Model(name, url, sha256, variable))
+    path = local_model(model)
     if path is not None:
         return path
     try:
-        return download(url, user_cache() / name, "sha256", sha256)
+        return download(model.url, user_cache() / model.name, "sha256", model.sha256)
     except UserError as e:
         raise UserError(
-            f"The model {name} is not on this machine and cannot be fetched: download {url} "
-            f"(sha256 {sha256}) elsewhere, copy it here and set {variable} to its path."
+            f"The model {model.name} is not on this machine and cannot be fetched: download"
+            f" {model.url} (sha256 {model.sha256}) elsewhere, copy it here and set {model.variable}"
+            " to its path."
         ) from e
 
 
 def file_digest(path: pathlib.Path, algorithm: str) -> str:
-    """The hexadecimal sum of a file of any size."""
+    """Computes the checksum of a file of any size.
+
+    Args:
+      path: The file.
+      algorithm: Name of the checksum, as hashlib has it.
+
+    Returns:
+      The checksum, hexadecimal.
+    """
     with path.open("rb") as f:
         return hashlib.file_digest(f, algorithm).hexdigest()
 
 
 def _fetch(url: str, part: pathlib.Path, progress: Callable[[int, int], None]) -> None:
-    """Appends to `part` what the server still has."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    # Appends to `part` what is missing of the file.
+    size = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as e:
-        if e.code == 416 and have:  # Nothing is left to send.
+        if e.code == 416 and size:  # Nothing is left to send.
             return
         raise
     with response:
-        if response.status != 206:  # The server does not resume: from the beginning.
-            have = 0
-        total = have + int(response.headers.get("Content-Length") or 0)
+        if response.status != 206:  # The server cannot resume: begin anew.
+            size = 0
+        total = size + int(response.headers.get("Content-Length") or 0)
         free = shutil.disk_usage(part.parent).free
-        if total - have > free:
-            raise OSError(f"{total - have:,} bytes to come, {free:,} free in {part.parent}")
-        with part.open("ab" if have else "wb") as f:
+        if total - size > free:
+            raise OSError(f"{total - size:,} bytes to come, {free:,} free in {part.parent}")
+        with part.open("ab" if size else "wb") as f:
             while chunk := response.read(_CHUNK):
                 f.write(chunk)
-                have += len(chunk)
-                progress(have, total)
-        if have < total:
-            raise OSError(f"the connection closed after {have:,} of {total:,} bytes")
+                size += len(chunk)
+                progress(size, total)
+        if size < total:
+            raise OSError(f"the connection closed after {size:,} of {total:,} bytes")

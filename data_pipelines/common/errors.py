@@ -12,14 +12,23 @@ class BadClip(Exception):
 
 
 class TrainingFailed(Exception):
-    """A loss that is not finite, or a checkpoint that cannot be saved, told in full; exit code 1."""
+    """A loss that is not finite, or a checkpoint that cannot be saved, with details; exit code 1."""
 
 
 class CorruptRecord(UserError):
-    """A record of a shard that cannot be used: its number, the shard, the reason, the cure."""
+    """A record of a shard that cannot be read: its number, the shard, the reason, the cure."""
 
 
-def printable(text: object) -> str:
-    """As a terminal may be given it: the name of a file can hold what moves the cursor or begins
-    a new line, or bytes of no encoding."""
+def make_printable(text: object) -> str:
+    """Escapes what a terminal would not print.
+
+    The name of a file can contain control characters, which move the cursor or begin a new line,
+    or bytes in no encoding.
+
+    Args:
+      text: Anything; `str` of it is used.
+
+    Returns:
+      The text with escape sequences in place of unprintable characters.
+    """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -1,4 +1,4 @@
-"""Files that a person named: each appears whole or not at all, and what fails is a sentence."""
+"""Reads and writes files that a person named: each appears whole or not at all."""
 
 import contextlib
 import errno
@@ -10,33 +10,48 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from data_pipelines.common.errors import UserError
+from data_pipelines.common.errors import UserError, make_printable
 
-VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
+VIDEO_SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 
 
 def is_remote(path: str | os.PathLike) -> bool:
-    """Whether a path is an address, such as gs://bucket/folder."""
+    """Tells whether a path is an address.
+
+    Args:
+      path: A local path or an address, such as gs://bucket/folder.
+
+    Returns:
+      True for an address.
+    """
     return "://" in os.fspath(path)
 
 
-def existing(path: str | os.PathLike, what: str, pipe: bool = False) -> pathlib.Path:
-    """The path, if a file can be read there. pipe: what is read once, and may have no end, will do.
+def require_file(path: str | os.PathLike, kind: str, allow_pipe: bool = False) -> pathlib.Path:
+    """Checks that a file can be read.
+
+    Args:
+      path: The file.
+      kind: What it holds, for the message, e.g. "image".
+      allow_pipe: Whether a pipe or a device, which is read once and may never end, is accepted.
+
+    Returns:
+      The path.
 
     Raises:
-      UserError: it cannot.
+      UserError: It cannot be read.
     """
     file = pathlib.Path(path)
     try:
         if not file.exists():
-            raise UserError(f"There is no {what} file {path}; check the path.")
+            raise UserError(f"There is no {kind} file {path}; check the path.")
         if file.is_dir():
-            raise UserError(f"{path} is a folder, not an {what} file; name a file in it.")
+            raise UserError(f"{path} is a folder, not an {kind} file; name a file in it.")
         if not file.is_file():
-            if pipe:  # Opened and closed, its writer would be gone.
+            if allow_pipe:  # Opening and closing it would end its writer.
                 return file
             raise UserError(
-                f"{path} is a pipe, a device or a socket, not an {what} file; copy it to a file."
+                f"{path} is a pipe, a device or a socket, not an {kind} file; copy it to a file."
             )
         with file.open("rb"):
             return file
@@ -44,35 +59,64 @@ def existing(path: str | os.PathLike, what: str, pipe: bool = False) -> pathlib.
         raise UserError(f"Cannot read {path} ({e.strerror}); check its permissions.") from e
 
 
-def videos_in(folder: str | os.PathLike, flag: str) -> dict[str, epath.Path]:
-    """Name without suffix -> video file, of a folder that the flag named.
+def require_folder(folder: pathlib.Path, layout: str) -> None:
+    """Checks that a corpus's --manual_dir is a folder.
+
+    Args:
+      folder: What --manual_dir names.
+      layout: What it should hold, for the message.
 
     Raises:
-      UserError: it is none, it holds no video, or two of one name.
+      UserError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder {make_printable(folder)}; --manual_dir should hold {layout}."
+        )
+
+
+def list_videos(folder: str | os.PathLike, flag: str) -> dict[str, epath.Path]:
+    """Lists the video files of a folder.
+
+    Args:
+      folder: The folder; its subfolders are ignored.
+      flag: The flag that named it, for the message, e.g. "--videos".
+
+    Returns:
+      {file name without suffix: path}.
+
+    Raises:
+      UserError: There is no such folder, no video in it, or two of one name.
     """
     if not epath.Path(folder).is_dir():
         raise UserError(f"{flag}={folder} is not a folder; give one with videos in it.")
-    found: dict[str, epath.Path] = {}
+    videos: dict[str, epath.Path] = {}
     for path in sorted(epath.Path(folder).iterdir()):
-        if path.suffix.lower() in VIDEOS:
-            if path.stem in found:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            if path.stem in videos:
                 raise UserError(
-                    f"{flag}={folder} has both {found[path.stem].name} and {path.name};"
+                    f"{flag}={folder} has both {videos[path.stem].name} and {path.name};"
                     " leave one video of each name."
                 )
-            found[path.stem] = path
-    if not found:
-        kinds = ", ".join(sorted(VIDEOS))
-        raise UserError(f"{flag}={folder} has no video in it; give a folder of {kinds} files.")
-    return found
+            videos[path.stem] = path
+    if not videos:
+        suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
+        raise UserError(f"{flag}={folder} has no video in it; give a folder of {suffixes} files.")
+    return videos
 
 
 @contextlib.contextmanager
-def writing(target: str | os.PathLike) -> Iterator[None]:
-    """Around what writes to a file that a person named.
+def explain_write_errors(target: str | os.PathLike) -> Iterator[None]:
+    """Turns the system's errors within a `with` block into a UserError about a file.
+
+    Args:
+      target: The file that the block writes.
+
+    Yields:
+      Nothing.
 
     Raises:
-      UserError: the system refused.
+      UserError: The system refused.
     """
     try:
         yield
@@ -83,49 +127,66 @@ def writing(target: str | os.PathLike) -> Iterator[None]:
 
 
 class PartialFile:
-    """A file in the making, which appears at its target whole or not at all.
+    """A temporary file that becomes its target whole or not at all.
 
-    It is written at `path`: beside the target, or in the system's temporary folder where that is an
-    address. `appear` or `discard` has to follow; `discard` after `appear` does nothing.
+    `commit` or `discard` has to follow; `discard` after `commit` does nothing.
+
+    Args:
+      target: The file to be; a local path or an address.
+
+    Attributes:
+      target: The file to be.
+      path: Where to write it: beside the target, or in the system's temporary folder if that is an
+        address.
 
     Raises:
-      UserError: there can be no file, from the beginning or when it is to appear.
+      UserError: The target cannot be written.
     """
 
     def __init__(self, target: str | os.PathLike):
         self.target, self._remote = epath.Path(target), is_remote(target)
-        with writing(target):
+        with explain_write_errors(target):
             if self.target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "it is a folder")
             with contextlib.suppress(FileNotFoundError):
-                os.stat(self.target)  # Too long a name, before folders are made for it.
+                os.stat(self.target)  # Fails for too long a name before folders are made for it.
             self.target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.gettempdir() if self._remote else self.target.parent
         # As much of the name as always leaves room in the system's 255 bytes.
         name = f".{self.target.name[:40]}.{uuid.uuid4().hex[:8]}.part"
         self.path = pathlib.Path(folder) / name
 
-    def appear(self) -> None:
-        with writing(self.target):
+    def commit(self) -> None:
+        """Lets the file appear at its target.
+
+        Raises:
+          UserError: The system refused.
+        """
+        with explain_write_errors(self.target):
             if self._remote:
                 epath.Path(self.path).copy(self.target, overwrite=True)
             else:
                 self.path.replace(self.target)
 
     def discard(self) -> None:
+        """Deletes the temporary file, if it is still there."""
         self.path.unlink(missing_ok=True)
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """The bytes at `path`, where they appear whole or not at all.
+    """Writes a file that appears whole or not at all.
+
+    Args:
+      path: A local path or an address; its folder is created.
+      data: The file's bytes.
 
     Raises:
-      UserError: the file cannot be written there.
+      UserError: The file cannot be written there.
     """
     part = PartialFile(path)
     try:
-        with writing(path):
+        with explain_write_errors(path):
             part.path.write_bytes(data)
-        part.appear()
+        part.commit()
     finally:
         part.discard()

@@ -1,42 +1,148 @@
-"""Progress: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a long task on stderr: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Self, TextIO, TypeVar
 
 import tqdm
 
-_SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
+_SECONDS_PER_LINE = 10.0  # Where there is no terminal.
+_BYTE = "B"
+
+Item = TypeVar("Item")
 
 
 class Progress:
-    """Rate, time left and the count of quarantined clips: a bar on a terminal, else lines."""
+    """Shows how much is completed, the rate and the time left, on stderr.
 
-    def __init__(self, done_what: str, total: int, bad: Collection, unit: str = "clip"):
-        self._done_what, self._total, self._bad, self._done = done_what, total, bad, 0
-        self._unit = unit
-        self._terminal = sys.stderr.isatty()
-        self._bar = tqdm.tqdm(total=total, desc=done_what, unit=unit, disable=not self._terminal)
-        self._start = self._shown = time.monotonic()
+    On a terminal it is a bar, else a line every 10 seconds and one at the end. Rates are measured
+    from the first update on, since what comes before it is start-up. `str` gives the line.
 
-    def step(self) -> None:
-        """One more is done."""
-        self.reached(self._done + 1)
+    Args:
+      description: What is being done, e.g. "aligned"; begins the bar and every line.
+      total: Number of items; None if unknown.
+      unit: Name of one item in the singular; "B" (bytes) is shown in kB, MB or GB.
+      initial: Items that were complete before, e.g. by the run that this one resumes.
+      delay: Seconds during which nothing is shown, so that short work stays silent.
 
-    def reached(self, done: int) -> None:
-        """So many are done."""
-        self._done = done
-        now = time.monotonic()
-        self._bar.set_postfix(quarantined=len(self._bad), refresh=False)
-        self._bar.update(done - self._bar.n)
-        if done == self._total:
-            self._bar.close()
-        due = done == self._total or now - self._shown > _SECONDS_PER_LINE
-        if due and done and not self._terminal:
-            rate, self._shown = done / (now - self._start), now
-            print(
-                f"{self._done_what} {done} of {self._total} {self._unit}s, "
-                f"{rate:.2f} {self._unit}s/s, "
-                f"{(self._total - done) / rate / 60:.1f} min left, {len(self._bad)} quarantined",
-                flush=True,
+    Attributes:
+      note: Text at the end of the bar and of every line, e.g. "3 quarantined".
+      completed: Number of completed items.
+      total: Number of items; None if unknown.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        total: int | None,
+        unit: str,
+        *,
+        initial: int = 0,
+        delay: float = 0.0,
+    ):
+        self.note = ""
+        self.completed, self.total = initial, total
+        self._description, self._unit, self._delay = description, unit, delay
+        self._bar = tqdm.tqdm(
+            desc=description,
+            total=total,
+            initial=initial,
+            unit=unit,
+            unit_scale=unit == _BYTE,
+            delay=delay,
+            disable=not sys.stderr.isatty(),
+        )
+        self._first: tuple[int, float] | None = None  # Items and time of the first update.
+        self._now = self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def update(self, count: int = 1) -> None:
+        """Records that more items are complete, and shows it if that is due.
+
+        Args:
+          count: Items since the last update.
+        """
+        self.update_to(self.completed + count)
+
+    def update_to(self, completed: int, total: int | None = None) -> None:
+        """Records how many items are complete by now, and shows it if that is due.
+
+        Args:
+          completed: All items that are complete.
+          total: Number of items, where that has only become known; None: as before.
+        """
+        self._now = time.monotonic()
+        if self._first is None:
+            self._first, self._last_line = (completed, self._now), self._now
+        self.completed = completed
+        self.total = self.total if total is None else total
+        if not self._bar.disable:
+            self._bar.total = self.total
+            self._bar.set_postfix_str(self.note, refresh=False)
+            self._bar.update(completed - self._bar.n)
+        else:
+            last = completed == self.total and self._now - self._first[1] >= self._delay
+            if last or self._now - self._last_line >= _SECONDS_PER_LINE:
+                self._last_line = self._now
+                print(self, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Ends the bar; does nothing if it has ended."""
+        self._bar.close()
+
+    def __str__(self) -> str:
+        text = f"{self._description} {self._amount(self.completed)}"
+        text += "" if self.total is None else f" of {self._amount(self.total)}"
+        text += "" if self._unit == _BYTE else f" {self._unit}s"
+        parts = [text.strip()]
+        count, start = self._first or (0, self._now)
+        if self._now > start and self.completed > count:
+            rate = (self.completed - count) / (self._now - start)
+            parts.append(
+                f"{self._amount(rate)}/s" if self._unit == _BYTE else f"{rate:.2f} {self._unit}s/s"
             )
+            if self.total is not None and self.completed < self.total:
+                left = tqdm.tqdm.format_interval((self.total - self.completed) / rate)
+                parts.append(f"{left} left")
+        return ", ".join([*parts, *filter(None, [self.note])])
+
+    def _amount(self, count: float) -> str:
+        return tqdm.tqdm.format_sizeof(count, _BYTE) if self._unit == _BYTE else f"{count}"
+
+
+def track(
+    items: Iterable[Item], description: str, unit: str, total: int | None = None
+) -> Iterator[Item]:
+    """Passes items through and shows the progress of whoever consumes them.
+
+    Args:
+      items: What is iterated over; each counts as complete when the next one is asked for.
+      description: As in Progress.
+      unit: As in Progress.
+      total: Number of items; None: their length, if they have one.
+
+    Yields:
+      The items.
+    """
+    total = len(items) if total is None and isinstance(items, Collection) else total
+    with Progress(description, total, unit) as progress:
+        for item in items:
+            yield item
+            progress.update()
+
+
+def write(text: str, file: TextIO | None = None) -> None:
+    """Prints a line above whatever bar is shown.
+
+    Args:
+      text: The line, without its end.
+      file: Where to print; None: stdout.
+    """
+    tqdm.tqdm.write(text, file=file)
+    (file or sys.stdout).flush()

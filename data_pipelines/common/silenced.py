@@ -1,4 +1,4 @@
-"""What C libraries print and no setting of theirs turns off."""
+"""Silences what C libraries print to stderr and no setting of theirs turns off."""
 
 import contextlib
 import os
@@ -6,19 +6,23 @@ import sys
 import threading
 from collections.abc import Iterator
 
-_LOCK = threading.Lock()  # Of two at once, one would keep the other's nowhere.
+_LOCK = threading.Lock()  # A second block would take the null device for the stderr to restore.
 
 
 @contextlib.contextmanager
 def silenced_stderr() -> Iterator[None]:
-    """Nothing that is printed meanwhile comes through, by whatever thread."""
+    """Discards whatever any thread of the process prints to stderr within a `with` block.
+
+    Yields:
+      Nothing.
+    """
     with _LOCK:
         sys.stderr.flush()
-        kept = os.dup(2)
+        saved = os.dup(2)
         try:
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
+            with open(os.devnull, "wb") as null:
+                os.dup2(null.fileno(), 2)
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -19,13 +19,23 @@ SENTENCES = {
     "TSI": "The surface is slick",
     "WSI": "We'll stop in a couple of minutes",
 }
-# Level X is 1040_ITH_SAD_X, which is named so in the corpus.
+# Level X is that of one clip of the corpus, 1040_ITH_SAD_X.
 _NAME = re.compile(rf"(10\d\d)_({'|'.join(SENTENCES)})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)")
 
 
-def parse(name: str) -> tuple[str, str]:
-    """1001_DFA_ANG_XX -> 1001, "don't forget a jacket"; BadClip if it is not such a name."""
+def parse_name(name: str) -> tuple[str, str]:
+    """Decodes a clip's name, e.g. 1001_DFA_ANG_XX.
+
+    Args:
+      name: Actor, sentence, emotion and its level.
+
+    Returns:
+      Actor and transcript: 1001, "don't forget a jacket".
+
+    Raises:
+      BadClip: It is not such a name.
+    """
     match = _NAME.fullmatch(name)
     if not match:
         raise BadClip(f"{name} is not the name of a CREMA-D clip")
-    return match[1], contract.normal_text(SENTENCES[match[2]])
+    return match[1], contract.normalize_text(SENTENCES[match[2]])

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from data_pipelines import splits
 from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.base_builder import Found
+from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import BadClip, UserError
+from data_pipelines.common.files import require_folder
 from data_pipelines.crema_d import sentences
 
 ACTORS = sorted(actor for part in splits.CREMA_D.values() for actor in part)
@@ -15,54 +16,60 @@ LAYOUT = "a clone of github.com/CheyneyComputerScience/CREMA-D, with VideoFlash/
 _POINTER = b"version https://git-lfs"  # What git leaves where git-LFS has not fetched the file.
 _PULL = "run `git lfs pull` in the clone"
 _POINTER_FOUND = f"a git-LFS pointer instead of the video: {_PULL}"
-# Whole videos with a face and sound, and yet unfit; the others that are known (no sound, some few
-# frames) are found out by the rules for all clips.
+# Complete videos with a face and sound that are unfit all the same; the other known ones (no sound,
+# a few frames) are rejected by the rules for all clips.
 _UNFIT = {"1064_IEO_DIS_MD": "a minute long, with every emotion"}
 
 
-def find(folder: pathlib.Path, actors: Collection[str]) -> Found:
-    """The clips of the actors; sound is the video's own, which is in step with it.
+def find_clips(folder: pathlib.Path, actors: Collection[str]) -> CorpusContents:
+    """Finds the clips of some actors; the audio is the video's own, which is in sync with it.
+
+    Args:
+      folder: The clone of the repository.
+      actors: Names such as 1001.
+
+    Returns:
+      The clips with their transcripts, and our splits.
 
     Raises:
-      UserError: there is no such folder, no clip in it, or git-LFS has yet to fetch most of them.
+      UserError: There is no such folder, no clip in it, or most are git-LFS pointers.
     """
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}; --manual_dir should hold {LAYOUT}.")
-    found: dict[str, RawClip] = {}
+    require_folder(folder, LAYOUT)
+    clips: dict[str, RawClip] = {}
     unusable: dict[str, str] = {}
-    for path in align_clip.files_below(folder, ".flv"):
+    for path in align_clip.find_files(folder, ".flv"):
         try:
-            actor, said = sentences.parse(path.stem)
-            if actor in actors:
-                if path.stem in found:
-                    raise BadClip(f"the same clip as {found[path.stem].path.relative_to(folder)}")
-                found[path.stem] = _clip(path, actor, said)
+            actor, transcript = sentences.parse_name(path.stem)
+            if actor in actors and path.stem in clips:
+                other = clips[path.stem].path.relative_to(folder)
+                unusable[path.relative_to(folder).as_posix()] = f"the same clip as {other}"
+            elif actor in actors:
+                clips[path.stem] = _clip(path, actor, transcript)
         except BadClip as e:
             unusable[path.relative_to(folder).as_posix()] = str(e)
     pointers = list(unusable.values()).count(_POINTER_FOUND)
-    if pointers > len(found):
+    if pointers > len(clips):
         raise UserError(
-            f"{pointers} of the {pointers + len(found)} videos in {folder} are git-LFS pointers, "
+            f"{pointers} of the {pointers + len(clips)} videos in {folder} are git-LFS pointers, "
             f"not videos: {_PULL} first."
         )
-    if not found:
+    if not clips:
         raise UserError(
-            f"No CREMA-D clips of the {len(actors)} actors asked for in {folder}; it should hold "
+            f"No CREMA-D clips of the {len(actors)} requested actors in {folder}; it should hold "
             f"{LAYOUT}."
         )
-    there = {raw.speaker for raw in found.values()}
-    absent = [actor for actor in actors if actor not in there]
-    return Found(list(found.values()), unusable, absent, splits.CREMA_D)
+    present = {raw.speaker for raw in clips.values()}
+    absent = [actor for actor in actors if actor not in present]
+    return CorpusContents(list(clips.values()), unusable, absent, splits.CREMA_D)
 
 
-def _clip(path: pathlib.Path, actor: str, said: str) -> RawClip:
-    """BadClip if it is known to be unfit, or no video to begin with."""
+def _clip(path: pathlib.Path, actor: str, transcript: str) -> RawClip:
     if path.stem in _UNFIT:
         raise BadClip(_UNFIT[path.stem])
     try:
         with path.open("rb") as f:
             if f.read(len(_POINTER)) == _POINTER:
                 raise BadClip(_POINTER_FOUND)
-        return RawClip(path.stem, actor, path, align_clip.file_stamp(path), transcript=said)
+        return RawClip(path.stem, actor, path, align_clip.file_stamp(path), transcript=transcript)
     except OSError as e:
         raise BadClip(f"cannot be read ({e.strerror})") from e

@@ -1,58 +1,74 @@
-"""Paints a face and its motion: soft layers once per speaker, crisp curves in every frame."""
+"""Paints a moving face: soft layers once per speaker, sharp curves in every frame."""
+
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
-from data_pipelines.demo import layers
-from data_pipelines.demo.face import (
-    EYE_CORNERS,
-    MIDDLE,
-    MOUTH_ROW,
-    DrawnFace,
-    Eye,
-    Lips,
-    brow,
-    jaw_stretch,
-    landmarks,
-)
+from data_pipelines.demo import curves, layers
+from data_pipelines.demo.face import EYE_CORNERS, MIDDLE, MOUTH_ROW, DrawnFace
 from data_pipelines.demo.motion import Motion
 
-_PIVOT = (MIDDLE, 100.0)  # About which the head turns; at 128x96.
+Stroke = tuple[np.ndarray, Any, int]  # Points, RGBA (of every frame or each), thickness; 0: filled.
+
+_PIVOT = (MIDDLE, 100.0)  # Of the head's rotation; at 128x96.
 
 
 class FacePainter:
-    """Draws one speaker at one size."""
+    """Draws one speaker at one size.
+
+    Args:
+      face: The speaker.
+      height: Pixels of a frame.
+      width: Pixels of a frame.
+      seed: Of the strands of hair.
+    """
 
     def __init__(self, face: DrawnFace, height: int, width: int, seed: int = 0):
         self.face, self.height, self.width = face, height, width
         self.scale = height / 128  # Pixels of the frame per pixel of the 128x96 crop.
-        self.fine = 3 if height <= 64 else 2  # Painted pixels per pixel of the frame.
+        self.supersampling = 3 if height <= 64 else 2  # Painted pixels per pixel of the frame.
         rng = np.random.default_rng(seed)
-        behind = layers.backdrop(face, self._canvas(), self.pixels)
-        self.behind = self._shrink(behind).astype(np.uint16)
+        backdrop = layers.backdrop(face, self._canvas(), self.pixels)
+        self.backdrop = self._shrink(backdrop).astype(np.uint16)
         self.head = layers.head(face, self._canvas(4), self.pixels, rng)
 
     def _canvas(self, channels: int = 3) -> np.ndarray:
-        shape = (self.height * self.fine, self.width * self.fine, channels)
+        shape = (self.height * self.supersampling, self.width * self.supersampling, channels)
         return np.zeros(shape, np.float32)
 
     def _shrink(self, image: np.ndarray) -> np.ndarray:
         return cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA)
 
-    def pixels(self, points) -> np.ndarray:
-        """Points at 128x96 -> points on the painted canvas."""
-        return (np.asarray(points) * self.scale + 0.5) * self.fine - 0.5
+    def pixels(self, points: ArrayLike) -> np.ndarray:
+        """Converts points to pixels of the painted canvas.
+
+        Args:
+          points: [..., 2], pixels at 128x96.
+
+        Returns:
+          [..., 2], pixels of the canvas.
+        """
+        return (np.asarray(points) * self.scale + 0.5) * self.supersampling - 0.5
 
     def __call__(self, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
-        """-> RGB uint8 [T, H, W, 3], landmarks float32 [T, 68, 2] in pixels of the frame."""
+        """Draws a clip.
+
+        Args:
+          motion: Of T frames.
+
+        Returns:
+          Frames, RGB uint8 [T, H, W, 3], and landmarks, float32 [T, 68, 2] in their pixels.
+        """
         turn = _turns(motion)
-        marks = landmarks(self.face, motion)
+        marks = curves.landmarks(self.face, motion)
         marks = np.einsum("tij,tnj->tni", turn[:, :, :2], marks) + turn[:, None, :, 2]
         strokes = [
-            (layers.fixed(self.pixels(points)), _per_frame(colour, len(turn)), thickness)
+            (layers.to_fixed_point(self.pixels(points)), _per_frame(colour, len(turn)), thickness)
             for points, colour, thickness in self._strokes(motion)
         ]
-        stretch = jaw_stretch(motion, self.face)
+        stretch = curves.jaw_stretch(motion, self.face)
         frames = np.empty((len(turn), self.height, self.width, 3), np.uint8)
         for t in range(len(turn)):
             head = self._drop_jaw(stretch[t])
@@ -66,11 +82,11 @@ class FacePainter:
             frames[t] = self._compose(head, turn[t])
         return frames, (marks * self.scale).astype(np.float32)
 
-    def _strokes(self, motion: Motion):
-        """What is drawn anew in every frame, back to front: points, RGBA, 0 to fill or thickness."""
+    def _strokes(self, motion: Motion) -> list[Stroke]:
+        """Returns what is drawn in every frame, back to front."""
         f = self.face
-        line = max(1, round(0.55 * self.fine * self.scale * 2))
-        mouth = Lips(f, motion)
+        line = max(1, round(0.55 * self.supersampling * self.scale * 2))
+        mouth = curves.Lips(f, motion)
         lips, light = mouth.polygons(), np.clip((mouth.gap - 0.5) / 4.5, 0, 1)
         seam, dark = np.array(_shade(f.lips, 0.5)), np.array((62, 22, 24, 255))
         strokes = [
@@ -84,7 +100,7 @@ class FacePainter:
             (lips["teeth"], dark + light * ((232, 226, 216, 255) - dark), 0),
         ]
         for side in range(2):
-            eye = Eye(f, motion, side).polygons()
+            eye = curves.Eye(f, motion, side).polygons()
             strokes += [
                 (eye["lid"], _shade(f.skin, 0.84), 0),
                 (eye["white"], (240, 238, 236, 255), 0),
@@ -93,14 +109,14 @@ class FacePainter:
                 (eye["glint"], (250, 250, 250, 255), 0),
                 (eye["rim"], _shade(f.skin, 0.7), 1),
                 (eye["lash"], (38, 26, 24, 255), line),
-                (brow(f, motion, side)[0], _shade(f.brow, 1), 0),
+                (curves.brow(f, motion, side)[0], _shade(f.brow, 1), 0),
             ]
         if f.glasses:
             strokes += self._glasses(len(motion.opening))
         return strokes
 
-    def _glasses(self, frames: int):
-        thickness = max(1, round(self.face.glasses * self.fine * self.scale))
+    def _glasses(self, frames: int) -> list[Stroke]:
+        thickness = max(1, round(self.face.glasses * self.supersampling * self.scale))
         around = np.linspace(0, 2 * np.pi, 25)
         rings = []
         for left, right in EYE_CORNERS:
@@ -111,11 +127,11 @@ class FacePainter:
             )
             rings.append(middle + ring * (11.5, 8.5))
         bridge = np.array([rings[0][0], (MIDDLE, 41), rings[1][12]])
-        curves = [*rings, bridge]
-        return [(np.repeat(c[None], frames, 0), (34, 30, 32, 255), thickness) for c in curves]
+        lines = [*rings, bridge]
+        return [(np.repeat(c[None], frames, 0), (34, 30, 32, 255), thickness) for c in lines]
 
     def _drop_jaw(self, stretch: float) -> np.ndarray:
-        """A copy of the head, the part below the mouth stretched downwards."""
+        """Returns a copy of the head, the part below the mouth stretched downwards."""
         head = self.head.copy()
         row = int(self.pixels(MOUTH_ROW))
         below = np.array([[1, 0, 0], [0, stretch, 0]], np.float32)
@@ -124,18 +140,18 @@ class FacePainter:
         return head
 
     def _compose(self, head: np.ndarray, turn: np.ndarray) -> np.ndarray:
-        """Turn the head, shrink it and lay it over what is behind."""
+        """Returns the head, rotated and shrunk, over the backdrop."""
         fine = turn.copy()  # On the canvas: its own unit, and its own origin.
         origin = self.pixels((0, 0))
         fine[:, 2] = self.pixels(turn[:, 2]) - turn[:, :2] @ origin
         size = head.shape[1], head.shape[0]
         head = self._shrink(cv2.warpAffine(head, fine, size, borderMode=cv2.BORDER_REPLICATE))
         cover = head[..., 3:].astype(np.uint16)
-        return head[..., :3] + ((self.behind * (255 - cover) + 127) // 255).astype(np.uint8)
+        return head[..., :3] + ((self.backdrop * (255 - cover) + 127) // 255).astype(np.uint8)
 
 
 def _turns(motion: Motion) -> np.ndarray:
-    """Head motion as affine matrices [T, 2, 3] at 128x96."""
+    """Returns the head's motion as affine matrices [T, 2, 3] at 128x96."""
     angle = np.deg2rad(motion.angle)
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)
@@ -144,7 +160,7 @@ def _turns(motion: Motion) -> np.ndarray:
 
 
 def _per_frame(colour, frames: int) -> list[tuple[float, ...]]:
-    """One RGBA, or one per frame [T, 4] -> one per frame, as OpenCV takes them."""
+    """Returns an RGBA for each frame, of one for all or of [T, 4], as OpenCV takes them."""
     return [tuple(c) for c in np.broadcast_to(colour, (frames, 4)).tolist()]
 
 

@@ -1,37 +1,50 @@
-"""What is painted once per speaker: wall and clothes, and the head without mouth, eyes, brows."""
+"""Layers painted once per speaker: wall and clothes, and the head without mouth, eyes, brows."""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
-from data_pipelines.demo import face
+from data_pipelines.demo import curves, face
 from data_pipelines.demo.face import DrawnFace
 
 SHIFT = 4  # OpenCV takes points in sixteenths of a pixel.
 
 
-def fixed(points: np.ndarray) -> np.ndarray:
-    """Points -> OpenCV's fixed-point integers."""
+Pixels = Callable[[ArrayLike], np.ndarray]  # From points at 128x96 to points on the canvas.
+
+
+def to_fixed_point(points: np.ndarray) -> np.ndarray:
+    """Converts points for OpenCV's drawing functions.
+
+    Args:
+      points: [..., 2], pixels.
+
+    Returns:
+      int32 [..., 2], in 1 / 2**SHIFT pixels.
+    """
     return np.round(points * (1 << SHIFT)).astype(np.int32)
 
 
 def _mask(canvas: np.ndarray, points: np.ndarray, blur: float = 0.0) -> np.ndarray:
-    """[H, W, 1] 0 .. 1: the inside of a polygon, its edge softened by `blur` canvas pixels."""
+    """Returns 1 inside a polygon, 0 outside, [H, W, 1], the edge blurred by `blur` canvas pixels."""
     mask = np.zeros(canvas.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [fixed(points)], (255.0,), cv2.LINE_AA, SHIFT)
+    cv2.fillPoly(mask, [to_fixed_point(points)], (255.0,), cv2.LINE_AA, SHIFT)
     if blur:
         mask = cv2.GaussianBlur(mask, (0, 0), blur)
     return mask[..., None] / np.float32(255)
 
 
 def _cover(canvas: np.ndarray, mask: np.ndarray, colour) -> None:
-    """Lay a colour over a canvas; a fourth channel is its opacity, colours premultiplied."""
+    """Paints a colour over a canvas; a fourth channel is its opacity, colours premultiplied."""
     solid = np.append(colour, 255)[: canvas.shape[2]].astype(np.float32)
     canvas *= 1 - mask
     canvas += mask * solid
 
 
 def _tint(canvas: np.ndarray, mask: np.ndarray, factor) -> None:
-    """Multiply the colour by `factor` where the mask is."""
+    """Multiplies the colour by `factor` where the mask is 1."""
     canvas[..., :3] *= 1 + mask * (np.asarray(factor, np.float32) - 1)
 
 
@@ -40,8 +53,17 @@ def _ellipse(centre, radii, count: int = 32) -> np.ndarray:
     return np.asarray(centre) + np.stack([np.cos(around), np.sin(around)], -1) * radii
 
 
-def backdrop(f: DrawnFace, canvas: np.ndarray, pixels) -> np.ndarray:
-    """Wall, neck and clothes, which do not move."""
+def backdrop(f: DrawnFace, canvas: np.ndarray, pixels: Pixels) -> np.ndarray:
+    """Paints wall, neck and clothes, which do not move.
+
+    Args:
+      f: The speaker.
+      canvas: float32 [H, W, 3], overwritten.
+      pixels: From points at 128x96 to points on the canvas.
+
+    Returns:
+      RGB, float32 [H, W, 3] in [0, 255].
+    """
     unit = float(pixels((1, 0))[0] - pixels((0, 0))[0])
     rows = np.linspace(0, 1, len(canvas), dtype=np.float32)[:, None, None]
     top, bottom = (np.asarray(c, np.float32) for c in f.backdrop)
@@ -71,8 +93,18 @@ def backdrop(f: DrawnFace, canvas: np.ndarray, pixels) -> np.ndarray:
     return np.clip(canvas, 0, 255)
 
 
-def head(f: DrawnFace, canvas: np.ndarray, pixels, rng: np.random.Generator) -> np.ndarray:
-    """The resting head without mouth, eyes and brows: premultiplied RGBA uint8."""
+def head(f: DrawnFace, canvas: np.ndarray, pixels: Pixels, rng: np.random.Generator) -> np.ndarray:
+    """Paints the resting head without mouth, eyes and brows.
+
+    Args:
+      f: The speaker.
+      canvas: Zeros, float32 [H, W, 4], overwritten.
+      pixels: From points at 128x96 to points on the canvas.
+      rng: For the strands of hair.
+
+    Returns:
+      Premultiplied RGBA, uint8 [H, W, 4].
+    """
     unit = float(pixels((1, 0))[0] - pixels((0, 0))[0])
     middle, cheek = face.MIDDLE, f.cheek_width
     if f.hair_style in (face.LONG, face.BOB, face.CURLY):
@@ -84,7 +116,7 @@ def head(f: DrawnFace, canvas: np.ndarray, pixels, rng: np.random.Generator) -> 
         inner = _ellipse((middle + side * (cheek + 2), 55), (2, 6))
         _tint(canvas, _mask(canvas, pixels(inner), 1 * unit), 0.8)
     shape = _mask(
-        canvas, pixels(face.outline(f, np.linspace(0, 2 * np.pi, 72, endpoint=False))), 0.5
+        canvas, pixels(curves.outline(f, np.linspace(0, 2 * np.pi, 72, endpoint=False))), 0.5
     )
     _cover(canvas, shape, f.skin)
     _shading(f, canvas, pixels, shape, unit)
@@ -98,8 +130,10 @@ def head(f: DrawnFace, canvas: np.ndarray, pixels, rng: np.random.Generator) -> 
     return np.clip(np.round(canvas), 0, 255).astype(np.uint8)
 
 
-def _shading(f: DrawnFace, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) -> None:
-    """Light from one side, darker edges, sockets, cheeks."""
+def _shading(
+    f: DrawnFace, canvas: np.ndarray, pixels: Pixels, shape: np.ndarray, unit: float
+) -> None:
+    """Paints light from one side, darker edges, eye sockets, cheeks."""
     middle, cheek = face.MIDDLE, f.cheek_width
     inner = _ellipse((middle + 5 * f.light, 58), (cheek * 0.8, 48))
     _tint(canvas, shape * (1 - _mask(canvas, pixels(inner), 9 * unit)), 0.8)
@@ -115,8 +149,8 @@ def _shading(f: DrawnFace, canvas: np.ndarray, pixels, shape: np.ndarray, unit: 
     np.minimum(canvas, 255, out=canvas)
 
 
-def _nose(f: DrawnFace, canvas: np.ndarray, pixels, unit: float) -> None:
-    marks = face.nose(f)
+def _nose(f: DrawnFace, canvas: np.ndarray, pixels: Pixels, unit: float) -> None:
+    marks = curves.nose(f)
     bridge, base = marks[:4], marks[4:]
     side = -1 if f.light > 0 else 1
     edge = np.concatenate([bridge[:, :] + (side * 2.5, 0), [base[2] + (side * f.nose_width, -3)]])
@@ -136,10 +170,12 @@ def _nose(f: DrawnFace, canvas: np.ndarray, pixels, unit: float) -> None:
     np.minimum(canvas, 255, out=canvas)
 
 
-def _beard(f: DrawnFace, canvas: np.ndarray, pixels, shape: np.ndarray, unit: float) -> None:
+def _beard(
+    f: DrawnFace, canvas: np.ndarray, pixels: Pixels, shape: np.ndarray, unit: float
+) -> None:
     hair = np.asarray(f.hair) * 0.9
     if f.beard:
-        edge = face.outline(f, np.linspace(0.1, np.pi - 0.1, 30))
+        edge = curves.outline(f, np.linspace(0.1, np.pi - 0.1, 30))
         centre = np.array((face.MIDDLE, 86.0))
         inside = centre + (edge - centre) * (0.66, 0.5)
         mask = _mask(canvas, pixels(np.concatenate([edge + (0, 2), inside[::-1]])), 3 * unit)
@@ -154,16 +190,18 @@ def _beard(f: DrawnFace, canvas: np.ndarray, pixels, shape: np.ndarray, unit: fl
 
 
 def _strands(canvas, mask, curves, colour, pixels, rng: np.random.Generator) -> None:
-    """Thin lighter and darker lines along the hair."""
+    """Paints thin lighter and darker lines along the hair."""
     for points in curves:
         lines = np.zeros(canvas.shape[:2], np.uint8)
-        cv2.polylines(lines, [fixed(pixels(points))], False, (255.0,), 1, cv2.LINE_AA, SHIFT)
+        cv2.polylines(
+            lines, [to_fixed_point(pixels(points))], False, (255.0,), 1, cv2.LINE_AA, SHIFT
+        )
         shade = np.asarray(colour) * rng.uniform(0.6, 1.3)
         _cover(canvas, mask * lines[..., None] / np.float32(510), np.minimum(255, shade))
 
 
-def _hair_mass(f: DrawnFace, canvas, pixels, bottom: float, unit: float, rng) -> None:
-    """Hair behind the face, down to `bottom`."""
+def _hair_mass(f: DrawnFace, canvas, pixels: Pixels, bottom: float, unit: float, rng) -> None:
+    """Paints the hair behind the face, down to `bottom`."""
     middle, reach = face.MIDDLE, f.cheek_width + (9 if f.hair_style == face.CURLY else 6)
     rows = np.linspace(-20, bottom, 24)
     waves = 1.6 if f.hair_style == face.CURLY else 0.5
@@ -183,8 +221,8 @@ def _hair_mass(f: DrawnFace, canvas, pixels, bottom: float, unit: float, rng) ->
     _strands(canvas, mask, curves, f.hair, pixels, rng)
 
 
-def _fringe(f: DrawnFace, canvas, pixels, shape, unit: float, rng) -> None:
-    """Hair over the forehead and the temples."""
+def _fringe(f: DrawnFace, canvas, pixels: Pixels, shape, unit: float, rng) -> None:
+    """Paints the hair over the forehead and the temples."""
     middle, cheek, line = face.MIDDLE, f.cheek_width, f.hairline
     x = np.linspace(-1, 1, 41)
     reach = cheek * (1.04 if f.hair_style in (face.SHORT, face.SIDE) else 1.12)

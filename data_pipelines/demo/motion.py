@@ -1,13 +1,13 @@
-"""Phones to the path of the mouth; blinks, brows, gaze and head, which the sound does not tell."""
+"""Motion of a drawn face: the mouth follows the phones; blinks, brows, gaze and head are random."""
 
 import dataclasses
 
 import numpy as np
 
-from data_pipelines.demo.speech import PhoneSpan
+from data_pipelines.contract import TimedText
 
-# Per sound: opening 0..1, spread -1 (rounded) .. 1 (wide), tongue 0..1 raised, and dominance, how
-# much it imposes itself on its neighbours (Cohen and Massaro 1993). Diphthongs have two targets.
+# Per phone: opening in [0, 1], spread from -1 (rounded) to 1 (wide), raised tongue in [0, 1], and
+# dominance over its neighbours (Cohen and Massaro 1993). Diphthongs have two targets.
 _VISEMES = {
     "iː": [(0.40, 0.9, 0.4, 1.0)],
     "i": [(0.40, 0.8, 0.4, 0.9)],
@@ -63,34 +63,67 @@ _REST = (0.0, 0.0, 0.2, 1.0)
 _LIPS_MEET = ("p", "f")  # Full closure; lower lip on the upper teeth.
 _STEP = 0.005  # s
 _WIDTH, _LIP_WIDTH = 0.038, 0.018  # s, of the smoothing of the whole mouth and of the closures.
-_LEAD = 0.015  # s; the mouth prepares a sound before it is heard.
+_LEAD = 0.015  # s; the mouth prepares a phone before it sounds.
 _CLOSE_EARLY = 0.045  # s; lips meet before a stop's burst, which is what eSpeak times.
 
 
 @dataclasses.dataclass
 class Motion:
-    """What moves, per frame; arrays [T] unless noted."""
+    """The motion of a face in every frame.
 
-    opening: np.ndarray  # 0 closed .. 1 an open vowel.
-    spread: np.ndarray  # -1 rounded .. 1 wide.
-    press: np.ndarray  # 1 lips pressed together.
-    bite: np.ndarray  # 1 lower lip on the upper teeth.
-    tongue: np.ndarray  # 1 raised to the teeth.
-    blink: np.ndarray  # 1 closed.
-    raise_brow: np.ndarray  # 0 .. 1
-    frown: np.ndarray  # 0 .. 1
-    gaze: np.ndarray  # [T, 2], pixels at 128x96.
-    shift: np.ndarray  # [T, 2], pixels at 128x96.
-    angle: np.ndarray  # Degrees.
+    Attributes:
+      opening: [T], from 0, a closed mouth, to 1, an open vowel.
+      spread: [T], from -1, rounded lips, to 1, wide ones.
+      press: [T]; 1: lips pressed together.
+      bite: [T]; 1: the lower lip on the upper teeth.
+      tongue: [T]; 1: raised to the teeth.
+      blink: [T]; 1: closed eyes.
+      raise_brow: [T], in [0, 1].
+      frown: [T], in [0, 1].
+      gaze: [T, 2], pixels at 128x96.
+      shift: Of the head, [T, 2], pixels at 128x96.
+      angle: Of the head, [T], degrees.
+    """
+
+    opening: np.ndarray
+    spread: np.ndarray
+    press: np.ndarray
+    bite: np.ndarray
+    tongue: np.ndarray
+    blink: np.ndarray
+    raise_brow: np.ndarray
+    frown: np.ndarray
+    gaze: np.ndarray
+    shift: np.ndarray
+    angle: np.ndarray
 
 
 def visemes(phone: str) -> list[tuple[float, float, float, float]]:
-    """The targets of a sound; raises KeyError on one that English voices do not make."""
+    """Looks up the mouth's targets for a phone.
+
+    Args:
+      phone: In IPA, as eSpeak NG's English voices have it.
+
+    Returns:
+      Opening, spread, tongue and dominance, once or, of a diphthong, twice.
+
+    Raises:
+      KeyError: There is no such phone.
+    """
     return _VISEMES[_SAME.get(phone, phone)]
 
 
-def mouth(phones: list[PhoneSpan], frames: int, fps: float) -> dict[str, np.ndarray]:
-    """Phones -> opening, spread, press, bite, tongue, each [T], at the middle of every frame."""
+def mouth(phones: list[TimedText], frames: int, fps: float) -> dict[str, np.ndarray]:
+    """Computes the motion of the mouth.
+
+    Args:
+      phones: In IPA, times in seconds.
+      frames: T.
+      fps: Frames/s.
+
+    Returns:
+      opening, spread, press, bite and tongue of a Motion, at the middle of every frame.
+    """
     times = np.arange(-0.2, frames / fps + 0.2, _STEP)
     targets = np.tile(_REST, (len(times), 1))
     contact = np.zeros((len(times), 2))
@@ -112,15 +145,26 @@ def mouth(phones: list[PhoneSpan], frames: int, fps: float) -> dict[str, np.ndar
 
 
 def _kernel(at: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
-    """[T, N] rows of Gaussian weights that sum to one."""
+    """Returns [T, N], rows of Gaussian weights that sum to one."""
     weights = np.exp(-0.5 * ((at[:, None] - times) / width) ** 2)
     return weights / weights.sum(1, keepdims=True)
 
 
-def perform(
-    rng: np.random.Generator, phones: list[PhoneSpan], frames: int, fps: float, amplitude: float
+def random_motion(
+    rng: np.random.Generator, phones: list[TimedText], frames: int, fps: float, amplitude: float
 ) -> Motion:
-    """The whole performance of a clip; amplitude scales the speaker's mouth opening."""
+    """Computes the motion of a clip: the mouth by the phones, everything else at random.
+
+    Args:
+      rng: Of everything but the mouth.
+      phones: In IPA, times in seconds.
+      frames: T.
+      fps: Frames/s.
+      amplitude: Scales the opening of the mouth.
+
+    Returns:
+      The motion of T frames.
+    """
     path = mouth(phones, frames, fps)
     path["opening"] = path["opening"] * amplitude
     times = np.arange(frames) / fps
@@ -138,7 +182,15 @@ def perform(
 
 
 def blinks(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """Closure [T] in 0..1: about 0.3 blinks/s of 0.15-0.3 s, the eyes open in the first frame."""
+    """Draws about 0.3 blinks/s of 0.15 to 0.3 s, the eyes open in the first frame.
+
+    Args:
+      rng: The source of randomness.
+      times: Seconds, [T].
+
+    Returns:
+      Closure in [0, 1], [T].
+    """
     closure = np.zeros(len(times))
     start = 0.12 + rng.exponential(2.2)
     while start < times[-1]:
@@ -151,7 +203,7 @@ def blinks(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
 
 
 def _bumps(rng: np.random.Generator, times: np.ndarray, rate: float) -> np.ndarray:
-    """Smooth events, `rate` a second, that begin after the first frame."""
+    """Returns smooth events [T] in [0, 1], `rate` a second, that begin after the first frame."""
     total = np.zeros(len(times))
     for _ in range(rng.poisson(rate * times[-1])):
         duration = rng.uniform(0.5, 1.1)
@@ -162,14 +214,14 @@ def _bumps(rng: np.random.Generator, times: np.ndarray, rate: float) -> np.ndarr
 
 
 def _wander(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """A slow path within -1 .. 1."""
+    """Returns a slow curve [T] in [-1, 1]."""
     weights = rng.dirichlet((2.0, 1.0, 0.5))
     frequencies, phases = rng.uniform((0.05, 0.2, 0.4), (0.2, 0.4, 0.7)), rng.uniform(0, 1, 3)
     return np.sin(2 * np.pi * (np.outer(times, frequencies) + phases)) @ weights
 
 
 def _saccades(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """Gaze [T, 2] that rests, then jumps; mostly at the camera."""
+    """Returns a gaze [T, 2] that rests, then jumps; mostly at the camera."""
     gaze = np.zeros((len(times), 2))
     start = rng.exponential(1.5)
     while start < times[-1]:

@@ -1,4 +1,4 @@
-"""Sentences of GRID's grammar, spoken by eSpeak NG, with the time of every sound."""
+"""Sentences of GRID's grammar, spoken by eSpeak NG, with the times of words and phones."""
 
 import _ctypes
 import ctypes
@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from data_pipelines.common import errors
+from data_pipelines.contract import TimedText
 
 RATE = 22050  # Hz, of eSpeak's own voices.
 VOICES = tuple(
@@ -32,21 +33,19 @@ _EVENT_END, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
 
 @dataclasses.dataclass(frozen=True)
 class Voice:
-    """How one sentence is spoken."""
+    """How a sentence is spoken.
 
-    name: str = "en"  # One of VOICES, or a voice of eSpeak.
-    pitch: int = 50  # 0 .. 100.
-    pitch_range: int = 50  # 0 .. 100, 0 a monotone.
-    rate: int = 120  # Words/min; eSpeak takes 80 and more.
+    Attributes:
+      name: One of VOICES, or another voice of eSpeak NG.
+      pitch: In [0, 100].
+      pitch_range: In [0, 100]; 0: a monotone.
+      rate: Words/min, 80 or more.
+    """
 
-
-@dataclasses.dataclass(frozen=True)
-class PhoneSpan:
-    """A word or a sound, in seconds."""
-
-    text: str
-    start: float
-    end: float
+    name: str = "en"
+    pitch: int = 50
+    pitch_range: int = 50
+    rate: int = 120
 
 
 class _Id(ctypes.Union):
@@ -72,12 +71,26 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 def random_sentence(rng: np.random.Generator) -> tuple[str, ...]:
-    """Six words: command, colour, preposition, letter, digit, adverb."""
+    """Draws a sentence of GRID's grammar.
+
+    Args:
+      rng: The source of randomness.
+
+    Returns:
+      Six words: command, colour, preposition, letter, digit, adverb.
+    """
     return tuple(words[rng.integers(len(words))] for words in GRAMMAR)
 
 
-def code(sentence: tuple[str, ...]) -> str:
-    """GRID's file name for the sentence: bin blue at f two now -> bbaf2n."""
+def sentence_code(sentence: tuple[str, ...]) -> str:
+    """Codes a sentence as GRID's file names do, e.g. bbaf2n for bin blue at f two now.
+
+    Args:
+      sentence: Six words of GRAMMAR.
+
+    Returns:
+      Six characters.
+    """
     command, colour, preposition, letter, digit, adverb = sentence
     number = "z" if digit == "zero" else str(1 + GRAMMAR[4].index(digit))
     return command[0] + colour[0] + preposition[0] + letter + number + adverb[0]
@@ -85,12 +98,19 @@ def code(sentence: tuple[str, ...]) -> str:
 
 def speak(
     sentence: tuple[str, ...], voice: Voice
-) -> tuple[np.ndarray, list[PhoneSpan], list[PhoneSpan]]:
-    """Words -> (int16 [S] at RATE, words, phones in IPA), the same on every call.
+) -> tuple[np.ndarray, list[TimedText], list[TimedText]]:
+    """Synthesizes a sentence, the same on every call.
 
-    eSpeak carries its phase from one sentence to the next in variables that its own
-    initialisation does not reset, so the library is loaded anew for each (1 ms); the breath of
-    some voices would be seeded by the clock.
+    eSpeak NG carries its phase from one sentence to the next in variables that its own
+    initialisation does not reset, so the library is loaded again for each (1 ms); the breath noise
+    of some voices would be seeded by the clock.
+
+    Args:
+      sentence: The words.
+      voice: How they are spoken.
+
+    Returns:
+      Samples, int16 [S] at RATE; the words; the phones in IPA; times in seconds.
     """
     spelled = tuple(_LETTER_A if word == "a" else word for word in sentence)
     path, data = library()
@@ -104,7 +124,14 @@ def speak(
 
 
 def library() -> tuple[str, bytes]:
-    """-> the path of eSpeak NG and of its voices; raises errors.UserError where there is none."""
+    """Finds eSpeak NG.
+
+    Returns:
+      The paths of the library and of its voices.
+
+    Raises:
+      UserError: It is not installed.
+    """
     try:
         import espeakng_loader
     except ImportError as error:
@@ -120,15 +147,15 @@ def _unload(espeak: ctypes.CDLL) -> None:
     close(espeak._handle)
 
 
-def _check(status: int, what: str, expected: int = 0) -> None:
+def _check(status: int, request: str, expected: int = 0) -> None:
     if status != expected:
-        raise RuntimeError(f"eSpeak NG answered {status} to {what}")
+        raise RuntimeError(f"eSpeak NG returned {status} for {request}")
 
 
 def _synthesize(
     espeak: ctypes.CDLL, data: bytes, text: bytes, voice: Voice
 ) -> tuple[np.ndarray, list[tuple[int, int, int, str]]]:
-    """-> int16 [S], events (type, position in the text, sample, phone), in order of time."""
+    """Returns int16 [S] and events (type, position in the text, sample, phone) in order of time."""
     chunks, events = [], []
 
     def receive(samples, count, event) -> int:
@@ -161,22 +188,24 @@ def _synthesize(
     return np.concatenate(chunks), events
 
 
-def _spans(sentence, events, duration: float) -> tuple[list[PhoneSpan], list[PhoneSpan]]:
-    """Events -> words and phones. A sound ends where the next begins, a word with its last sound."""
+def _spans(
+    sentence: tuple[str, ...], events: list[tuple[int, int, int, str]], duration: float
+) -> tuple[list[TimedText], list[TimedText]]:
+    # A phone ends where the next begins, a word with its last phone.
     timed = [event for event in events if event[0] == _EVENT_PHONEME]
     starts = [sample / RATE for _, _, sample, _ in timed] + [duration]
     positions = [position for kind, position, _, _ in events if kind == _EVENT_WORD]
     if len(positions) != len(sentence):
-        raise RuntimeError(f"eSpeak NG heard {len(positions)} words in {' '.join(sentence)!r}")
+        raise RuntimeError(f"eSpeak NG found {len(positions)} words in {' '.join(sentence)!r}")
     phones, owners = [], []
     for (_, position, _, text), start, end in zip(timed, starts, starts[1:], strict=False):
-        if text.strip("ˈˌ") and end > start:  # The rest are the pauses at the end.
-            phones.append(PhoneSpan(text.strip("ˈˌ"), start, end))
+        if text.strip("ˈˌ") and end > start:  # Else a pause at the end.
+            phones.append(TimedText(text.strip("ˈˌ"), start, end))
             owners.append(positions.index(max(p for p in positions if p <= position)))
     words = []
     for index, text in enumerate(sentence):
         own = [phone for phone, owner in zip(phones, owners, strict=True) if owner == index]
         if not own:
-            raise RuntimeError(f"eSpeak NG swallowed {text!r} in {' '.join(sentence)!r}")
-        words.append(PhoneSpan(text, own[0].start, own[-1].end))
+            raise RuntimeError(f"eSpeak NG spoke no phone of {text!r} in {' '.join(sentence)!r}")
+        words.append(TimedText(text, own[0].start, own[-1].end))
     return words, phones

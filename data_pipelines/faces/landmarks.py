@@ -1,8 +1,7 @@
-"""Faces: 68 landmarks of each, and the similarity transform to the canonical face (paper 3.1).
+"""Finds faces and their 68 landmarks by MediaPipe's Face Landmarker.
 
-The landmarks come from MediaPipe's Face Landmarker, used image by image. Its video mode filters
-the points over time (the mouth then lags by half a frame) and makes a clip's landmarks depend on
-the clip before it, for a gain of 15 % in speed.
+It is used image by image. Its video mode smooths the points over time (the mouth then lags by half
+a frame) and makes a clip's landmarks depend on the clip before it, for a gain of 15 % in speed.
 """
 
 import contextlib
@@ -21,8 +20,10 @@ from data_pipelines.common.silenced import silenced_stderr
 
 @contextlib.contextmanager
 def _without_extras() -> Iterator[None]:
-    """MediaPipe imports pyplot for drawings and sounddevice for microphones, which nobody asks it
-    for here and which take most of its own import's second."""
+    """Imports MediaPipe without pyplot and sounddevice, which are unused here.
+
+    They take most of the second of MediaPipe's own import.
+    """
     extras = ("matplotlib", "matplotlib.pyplot", "sounddevice")
     names = [name for name in extras if name not in sys.modules]
     sys.modules.update({name: types.ModuleType(name) for name in names})
@@ -38,7 +39,7 @@ with _without_extras():
     from mediapipe.tasks.python import vision
     from mediapipe.tasks.python.core.base_options import BaseOptions
 
-MODEL = download.Model(
+MODEL = download.ModelFile(
     "face_landmarker.task",
     "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
     "face_landmarker.task",
@@ -48,7 +49,7 @@ MODEL = download.Model(
 _MAX_FACES = 8  # In a portrait.
 
 
-# The point of MediaPipe's mesh of 478 that stands for each of iBUG's 68.
+# The point of MediaPipe's mesh of 478 that corresponds to each of iBUG's 68.
 # fmt: off
 MESH_68 = (
     127, 234, 93, 132, 58, 136, 149, 176, 152, 400, 378, 365, 288, 361, 323, 454, 356,  # Jaw.
@@ -67,19 +68,38 @@ _EYE_EXCESS, _NOSE_DEFICIT = 0.06, 0.05
 
 @dataclasses.dataclass(frozen=True)
 class DetectedFace:
-    """One face found in an image."""
+    """One face found in an image.
 
-    landmarks: np.ndarray  # float32 [68, 2], (x, y); the centre of the first pixel is (0, 0).
-    blink: float  # 0 open to 1 closed, mean of both eyes.
+    Attributes:
+      landmarks: float32 [68, 2], (x, y) in pixels; (0, 0) is the center of the first pixel.
+      blink: 0 (open) to 1 (closed), mean of both eyes.
+    """
+
+    landmarks: np.ndarray
+    blink: float
 
 
 def model_path() -> pathlib.Path:
-    """Where the landmark model is; fetched on first use."""
-    return download.cached_model(*MODEL)
+    """Locates the landmark model, which is downloaded on first use.
+
+    Returns:
+      The model's file.
+
+    Raises:
+      UserError: It is not on this machine and cannot be downloaded.
+    """
+    return download.cached_model(MODEL)
 
 
 class FaceFinder:
-    """The landmark model, loaded once; not to be shared between threads."""
+    """The loaded landmark model; must not be shared between threads.
+
+    Args:
+      max_faces: Number of faces that are looked for; each takes time.
+
+    Raises:
+      UserError: The model cannot be loaded.
+    """
 
     def __init__(self, max_faces: int):
         path = model_path()
@@ -89,7 +109,7 @@ class FaceFinder:
             output_face_blendshapes=True,
         )
         try:
-            # Its C++ greets every user with five lines of warnings.
+            # Its C++ code prints five lines of warnings.
             with silenced_stderr():
                 self._model = vision.FaceLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as e:
@@ -98,11 +118,18 @@ class FaceFinder:
             ) from e
 
     def __call__(self, image: np.ndarray) -> list[DetectedFace]:
-        """uint8 [H, W, 3] RGB -> its faces, largest first."""
+        """Finds the faces in an image.
+
+        Args:
+          image: uint8 [H, W, 3], RGB.
+
+        Returns:
+          Its faces, the largest first.
+        """
         data = np.ascontiguousarray(image)
-        found = self._model.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=data))
+        result = self._model.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=data))
         faces = []
-        for mesh, shapes in zip(found.face_landmarks, found.face_blendshapes, strict=True):
+        for mesh, shapes in zip(result.face_landmarks, result.face_blendshapes, strict=True):
             points = np.array([[point.x, point.y] for point in mesh])
             points = mesh_to_ibug(points * (image.shape[1], image.shape[0]) - 0.5)
             blinks = [s.score for s in shapes if (s.category_name or "").startswith("eyeBlink")]
@@ -110,21 +137,35 @@ class FaceFinder:
         return sorted(faces, key=lambda face: -np.prod(np.ptp(face.landmarks, axis=0)))
 
     def close(self) -> None:
-        """Frees the model; leaving that to the interpreter's end prints a traceback."""
+        """Frees the model; if that is left to the interpreter's exit, a traceback is printed."""
         self._model.close()
 
 
 def find_faces(image: np.ndarray) -> list[np.ndarray]:
-    """uint8 [H, W, 3] RGB -> the landmarks float32 [68, 2] of each face, largest first."""
-    finder = FaceFinder(max_faces=_MAX_FACES)
-    try:
+    """Finds the faces in one image, with a model that is loaded for it.
+
+    Args:
+      image: uint8 [H, W, 3], RGB.
+
+    Returns:
+      The landmarks of each face, float32 [68, 2], the largest first.
+
+    Raises:
+      UserError: The model cannot be loaded.
+    """
+    with contextlib.closing(FaceFinder(max_faces=_MAX_FACES)) as finder:
         return [face.landmarks for face in finder(image)]
-    finally:
-        finder.close()
 
 
 def mesh_to_ibug(mesh: np.ndarray) -> np.ndarray:
-    """MediaPipe's mesh [478, 2] -> the 68 landmarks of iBUG, float32 [68, 2]."""
+    """Converts MediaPipe's mesh to iBUG's 68 landmarks.
+
+    Args:
+      mesh: [478, 2], (x, y).
+
+    Returns:
+      float32 [68, 2].
+    """
     points = mesh[list(MESH_68)]
     for outer, inner in ((36, 39), (45, 42)):
         excess = _EYE_EXCESS * (points[inner] - points[outer])
@@ -135,11 +176,16 @@ def mesh_to_ibug(mesh: np.ndarray) -> np.ndarray:
 
 
 def find_largest_face(image: np.ndarray) -> tuple[np.ndarray, int]:
-    """A photograph uint8 [H, W, 3] -> the landmarks float32 [68, 2] of its largest face, and how
-    many there are.
+    """Finds the largest face in a photograph.
+
+    Args:
+      image: uint8 [H, W, 3], RGB.
+
+    Returns:
+      The landmarks of the largest face, float32 [68, 2], and the number of faces.
 
     Raises:
-      UserError: it shows no face.
+      UserError: It shows no face, or the model cannot be loaded.
     """
     faces = find_faces(image)
     if not faces:

@@ -1,4 +1,4 @@
-"""One face through a clip: followed, its gaps filled, its place steadied; image after image."""
+"""Tracks one face through a clip, frame by frame: fills gaps and smooths its position."""
 
 import collections
 import itertools
@@ -10,106 +10,140 @@ import numpy as np
 from data_pipelines.common.errors import BadClip
 from data_pipelines.faces.landmarks import DetectedFace
 
-MAX_FACES = 4  # To choose from: 5 ms for each that is there, beside 7 for the first.
-_MAX_FACELESS = 0.1  # Of a clip's images; and no gap longer than:
-_MAX_GAP = 5  # Images.
-# Of the face's size, by which its landmarks may move from one image to the next, and over several
-# images without any face. In GRID they move by 0.023 at most; where a film is cut from one face to
-# another in its place, by 0.18.
-_MAX_STEP, _MAX_STEPS = 0.15, 0.5
-_MAX_OUTSIDE = 0.25  # Of the landmarks, beyond the picture's edge.
+# A landmarks.FaceFinder: uint8 [H, W, 3] RGB -> the faces in it, the largest first.
+Detector = Callable[[np.ndarray], Sequence[DetectedFace]]
+
+MAX_FACES = 4  # To choose from; each takes 5 ms, the first one 7 ms more.
+_MAX_MISSING = 0.1  # Share of a clip's frames without the face,
+_MAX_GAP = 5  # and number of such frames in a row.
+# Of the face's size: how far its landmarks may move from one frame to the next, and over several
+# frames without any face. In GRID they move by 0.023 at most; where a film cuts from one face to
+# another at the same position, by 0.18.
+_MAX_STEP, _MAX_GAP_STEP = 0.15, 0.5
+_MAX_OUTSIDE = 0.25  # Share of the landmarks outside the image.
 
 
-class Tracked(NamedTuple):
-    """The face in one image."""
+class TrackedFace(NamedTuple):
+    """The tracked face in one frame.
 
-    image: np.ndarray  # uint8 [H, W, 3].
-    landmarks: np.ndarray  # float32 [68, 2]; where unseen, between those before and after.
-    blink: float  # 0 open to 1 closed, NaN where unseen.
-
-
-def follow(images: Iterable[np.ndarray], find: Callable) -> Iterator[Tracked]:
-    """The face that is largest when the first one appears, as long as it moves in small steps.
-
-    find: a faces.FaceFinder. An image given twice is searched once. Holds the images of a gap.
-    Raises BadClip where the face is unseen for too long or too often, jumps, or leaves the picture.
+    Attributes:
+      image: The frame, uint8 [H, W, 3].
+      landmarks: float32 [68, 2]; interpolated where the face was not found.
+      blink: 0 (open) to 1 (closed), NaN where the face was not found.
     """
-    unseen, empty, missing, last, t = [], 0, 0, None, -1
-    image, face, others = None, None, []
-    for t, shown in enumerate(images):
-        if shown is not image:
-            image, others = shown, find(shown)
-            face = nearest(others, last, empty)
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    blink: float
+
+
+def track_face(images: Iterable[np.ndarray], detect: Detector) -> Iterator[TrackedFace]:
+    """Tracks the face that is largest in the first frame with a face, as it moves in small steps.
+
+    Only the frames of a gap are held.
+
+    Args:
+      images: The frames, uint8 [H, W, 3]; one that is repeated as the same object is searched once.
+      detect: Finds the faces in a frame.
+
+    Yields:
+      The face in every frame.
+
+    Raises:
+      BadClip: The face is missing for too long or too often, jumps, or leaves the image.
+    """
+    gap: list[np.ndarray] = []  # Frames since the face was last found.
+    faceless = 0  # Of these, the ones without any face.
+    missing, previous, t = 0, None, -1
+    searched, face, candidates = None, None, []
+    for t, image in enumerate(images):
+        if image is not searched:
+            searched, candidates = image, detect(image)
+            face = nearest_face(candidates, previous, faceless)
             if face is not None and _share_outside(face, image) > _MAX_OUTSIDE:
                 raise BadClip(f"the face leaves the picture at frame {t}")
         if face is None:
-            unseen.append(shown)
+            gap.append(image)
             missing += 1
-            empty += not others
-            if len(unseen) > _MAX_GAP:
-                raise BadClip(_gap(t - _MAX_GAP, jumped=bool(others) and last is not None))
+            faceless += not candidates
+            if len(gap) > _MAX_GAP:
+                jumped = bool(candidates) and previous is not None
+                raise BadClip(_gap_reason(t - _MAX_GAP, jumped))
             continue
-        yield from _fill(unseen, last, face)
-        yield Tracked(shown, face.landmarks, face.blink)
-        unseen, empty, last = [], 0, face
-    if last is None or missing > _MAX_FACELESS * (t + 1):
+        yield from _interpolate(gap, previous, face)
+        yield TrackedFace(image, face.landmarks, face.blink)
+        gap, faceless, previous = [], 0, face
+    if previous is None or missing > _MAX_MISSING * (t + 1):
         raise BadClip(f"no face in {missing} of {t + 1} frames")
-    yield from _fill(unseen, last, last)
+    yield from _interpolate(gap, previous, previous)
 
 
-def steady(faces: Iterable[Tracked], window: int) -> Iterator[tuple[Tracked, np.ndarray]]:
-    """Each face and its landmarks' centred mean over `window` images; at the ends, what there is.
+def smooth_landmarks(
+    faces: Iterable[TrackedFace], window: int
+) -> Iterator[tuple[TrackedFace, np.ndarray]]:
+    """Averages landmarks over a centered window, which is shorter at the clip's ends.
 
-    Gives a face half a window after it was given one.
+    Args:
+      faces: The face in every frame; consumed half a window ahead.
+      window: Number of frames, odd.
+
+    Yields:
+      Each face and the mean of its landmarks, float64 [68, 2].
     """
     half = window // 2
-    near: collections.deque[Tracked | None] = collections.deque([None] * window, maxlen=window)
+    near: collections.deque[TrackedFace | None] = collections.deque([None] * window, maxlen=window)
     for face in itertools.chain(faces, itertools.repeat(None, half)):
         near.append(face)
-        if (centre := near[half]) is not None:
-            around = np.array([face.landmarks for face in near if face is not None], np.float64)
-            yield centre, around.mean(axis=0)
+        if (center := near[half]) is not None:
+            points = np.array([face.landmarks for face in near if face is not None], np.float64)
+            yield center, points.mean(axis=0)
 
 
-def nearest(
-    found: Sequence[DetectedFace], last: DetectedFace | None, unseen: int
+def nearest_face(
+    faces: Sequence[DetectedFace], previous: DetectedFace | None, faceless: int
 ) -> DetectedFace | None:
-    """Of the faces, largest first, the one nearest to the last; None where it is out of reach.
+    """Selects the face that continues a track.
 
-    unseen: images since the last, in which it may have moved on. Without a last one, the largest.
+    Args:
+      faces: The faces in a frame, the largest first.
+      previous: The last face of the track; None at its start.
+      faceless: Number of frames without any face since then, in which it may have moved on.
+
+    Returns:
+      The face nearest to the previous one, without that the largest; None if it is too far.
     """
-    if last is None:
-        return next(iter(found), None)
-    reach = min(_MAX_STEP * (unseen + 1), _MAX_STEPS)
-    size = np.sqrt(np.prod(np.ptp(last.landmarks, axis=0)))
-    steps = [_step(face, last) for face in found]
-    i = min(range(len(found)), key=steps.__getitem__, default=None)
-    return None if i is None or steps[i] > reach * size else found[i]
+    if previous is None:
+        return next(iter(faces), None)
+    reach = min(_MAX_STEP * (faceless + 1), _MAX_GAP_STEP)
+    size = np.sqrt(np.prod(np.ptp(previous.landmarks, axis=0)))
+    steps = [_mean_distance(face, previous) for face in faces]
+    i = min(range(len(faces)), key=steps.__getitem__, default=None)
+    return None if i is None or steps[i] > reach * size else faces[i]
 
 
-def _step(face: DetectedFace, last: DetectedFace) -> float:
-    """Pixels between the two, in the mean over the landmarks."""
-    return float(np.linalg.norm(face.landmarks - last.landmarks, axis=1).mean())
+def _mean_distance(a: DetectedFace, b: DetectedFace) -> float:
+    """Returns the mean distance of the landmarks in pixels."""
+    return float(np.linalg.norm(a.landmarks - b.landmarks, axis=1).mean())
 
 
 def _share_outside(face: DetectedFace, image: np.ndarray) -> float:
-    """Of the landmarks."""
+    """Returns the share of the landmarks outside the image."""
     x, y = face.landmarks.T
     inside = (x >= 0) & (y >= 0) & (x <= image.shape[1] - 1) & (y <= image.shape[0] - 1)
     return float(1 - inside.mean())
 
 
-def _fill(
-    unseen: Sequence[np.ndarray], before: DetectedFace | None, after: DetectedFace
-) -> Iterator[Tracked]:
-    """The images of a gap, with landmarks between those at its ends."""
+def _interpolate(
+    gap: Sequence[np.ndarray], before: DetectedFace | None, after: DetectedFace
+) -> Iterator[TrackedFace]:
+    """Yields the frames of a gap, with landmarks interpolated between those at its ends."""
     start = after.landmarks if before is None else before.landmarks
-    for i, image in enumerate(unseen, 1):
-        share = np.float32(i / (len(unseen) + 1))
-        yield Tracked(image, (1 - share) * start + share * after.landmarks, np.nan)
+    for i, image in enumerate(gap, 1):
+        share = np.float32(i / (len(gap) + 1))
+        yield TrackedFace(image, (1 - share) * start + share * after.landmarks, np.nan)
 
 
-def _gap(start: int, jumped: bool) -> str:
+def _gap_reason(start: int, jumped: bool) -> str:
     if jumped:
         return f"the face jumps at frame {start}"
     return f"no face in {_MAX_GAP + 1} frames in a row, from frame {start}"

@@ -1,7 +1,6 @@
-"""Any folder of talking-head videos as aligned faces: cut in their pauses, split by speaker."""
+"""Any folder of talking-head videos as aligned faces: cut at their pauses, split by speaker."""
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -24,56 +23,69 @@ from data_pipelines.folder import (
 )
 from data_pipelines.folder.sources import Cut, SourceVideo
 
-_LISTED = 5  # Names in a sentence.
+_LISTED = 5  # Names in a message.
 
 
 @dataclasses.dataclass(kw_only=True)
 class FolderConfig(base_builder.RecordedConfig):
-    """What is a speaker, a clip and a split; of these, only the form names the folder on disk."""
+    """Format of the examples, and how videos become speakers, clips and splits.
 
-    csv: str = ""  # Who is in which file; empty: the folders say so.
-    speaker_level: int = 1  # Which folder below the root; 0: each video is a speaker.
-    min_seconds: float = 1.0  # Of a clip cut from a longer video.
-    max_clip_seconds: float = 10.0  # Longer videos are cut in their pauses.
-    val_share: float = 0.15  # Of the speakers.
+    Attributes:
+      csv: A CSV of files and speakers (see table.read_table); empty: the folders name the speakers.
+      speaker_level: Which folder below the root names the speaker; 0: each video is a speaker.
+      min_seconds: Of a clip cut from a longer video.
+      max_clip_seconds: Longer videos are cut at their pauses.
+      val_share: Of the speakers, in [0, 1).
+      test_share: Of the speakers, in [0, 1).
+      split_seed: Another seed is another split.
+      within_speaker: Whether splits are by file, so that no face in val and test is new.
+    """
+
+    csv: str = ""
+    speaker_level: int = 1
+    min_seconds: float = 1.0
+    max_clip_seconds: float = 10.0
+    val_share: float = 0.15
     test_share: float = 0.15
     split_seed: int = 0
-    within_speaker: bool = False  # Splits by file, so that no face in val and test is new.
+    within_speaker: bool = False
 
     def __post_init__(self):
         super().__post_init__()
         if self.speaker_level < 0:
             raise UserError(
-                f"speaker_level={self.speaker_level} is no level of folders; 1 is the first below "
-                "the root, 0 makes every video a speaker."
+                f"speaker_level={self.speaker_level}: must be 0 or more; 1 is the first folder "
+                "below the root, 0 makes every video a speaker."
             )
         if not 0 < self.min_seconds <= self.max_clip_seconds / 2 >= 1:
             raise UserError(
-                f"No clips are of {self.min_seconds} to {self.max_clip_seconds} s; min_seconds is "
-                "more than 0 and max_clip_seconds twice that or more, and at least 2."
+                f"min_seconds={self.min_seconds}, max_clip_seconds={self.max_clip_seconds}: "
+                "min_seconds must be positive, and max_clip_seconds at least 2 and twice that."
             )
         if self.max_clip_seconds > self.max_seconds:
             raise UserError(
                 f"max_clip_seconds={self.max_clip_seconds} is more than "
-                f"config.data.max_seconds={self.max_seconds}, beyond which clips are left out; raise "
-                "that too."
+                f"--config.data.max_seconds={self.max_seconds}, beyond which clips are quarantined; "
+                "raise that too."
             )
         if min(self.val_share, self.test_share) < 0 or self.val_share + self.test_share >= 1:
             raise UserError(
-                f"val_share={self.val_share} and test_share={self.test_share} leave nothing to train"
-                " on; neither is negative, and their sum is less than 1."
+                f"val_share={self.val_share}, test_share={self.test_share}: must be 0 or more and "
+                "add up to less than 1, or there is nothing to train on."
             )
 
     @property
     def table(self) -> pathlib.Path | None:
-        """The CSV, if there is one."""
+        """Path of the CSV, if there is one."""
         return table.locate(self.csv, pathlib.Path(self.manual_dir)) if self.csv else None
 
     def content(self) -> dict[str, Any]:
-        """The speakers, the options, and what the CSV says."""
-        names = "speaker_level min_seconds max_clip_seconds val_share test_share split_seed"
-        options = {name: getattr(self, name) for name in [*names.split(), "within_speaker"]}
-        return super().content() | options | {"csv": table.digest(self.table) if self.table else ""}
+        """Lists what, beside the folder's name, decides the examples.
+
+        Returns:
+          The speakers and the options, with a digest of the CSV in place of its name.
+        """
+        return super().content() | {"csv": table.digest(self.table) if self.table else ""}
 
 
 class Builder(base_builder.RecordedBuilder):
@@ -81,135 +93,100 @@ class Builder(base_builder.RecordedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
-
-    def __init__(self, *, config=None, **kwargs):
-        super().__init__(config=config or FolderConfig(), **kwargs)
+    CONFIG = FolderConfig
 
     @property
-    def form(self) -> FolderConfig:
+    def config(self) -> FolderConfig:
         """The builder's config."""
         assert isinstance(self.builder_config, FolderConfig)
         return self.builder_config
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
-        """The clips of the videos in form.manual_dir; there is nothing to download."""
-        form = self.form
-        if not form.manual_dir:
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
+        """Finds the videos in the config's manual_dir and cuts them into clips.
+
+        Args:
+          download_dir: Unused; there is nothing to download.
+
+        Returns:
+          The clips of the config's speakers, all by default, and their splits.
+
+        Raises:
+          UserError: There is no manual_dir.
+        """
+        config = self.config
+        if not config.manual_dir:
             raise UserError("The corpus folder is your own videos: give --manual_dir=FOLDER.")
-        folder = pathlib.Path(form.manual_dir)
-        if csv := form.table:
+        folder = pathlib.Path(config.manual_dir)
+        if csv := config.table:
             videos = table.read_table(csv, folder)
         else:
-            videos = sources.find(folder, form.speaker_level)
-        videos, absent = _of_speakers(videos, form.speakers)
-        raws, unusable = self._clips(videos)
-        share = split_by_speaker.by_video if form.within_speaker else split_by_speaker.by_speaker
+            videos = sources.find_videos(folder, config.speaker_level)
+        videos, absent = _select_speakers(videos, config.speakers)
+        clips, unusable = self._cut_into_clips(videos)
         usable = [video for video in videos if video.name not in unusable] or videos
-        splits = share(usable, form.val_share, form.test_share, form.split_seed)
-        if form.within_speaker:
-            print("Splits go by file, within each speaker: val and test hold no new faces.")
-            splits = {  # From videos to their clips.
-                split: {raw.id for raw in raws if raw.id.rpartition("_")[0] in names}
+        if config.within_speaker:
+            print("Splits are by file, within each speaker: val and test have no new faces.")
+            split_by, assign = "id", split_by_speaker.split_videos
+        else:
+            split_by, assign = "speaker", split_by_speaker.split_speakers
+        splits = assign(usable, config.val_share, config.test_share, config.split_seed)
+        if config.within_speaker:  # From the names of videos to the ids of their clips.
+            splits = {
+                split: {clip.id for clip in clips if clip.id.rpartition("_")[0] in names}
                 for split, names in splits.items()
             }
-        by = "id" if form.within_speaker else "speaker"
-        in_train = sum(getattr(raw, by) in splits["train"] for raw in raws)
-        if 2 * in_train < len(raws) and not any(video.split for video in usable):
+        in_train = sum(getattr(clip, split_by) in splits["train"] for clip in clips)
+        if 2 * in_train < len(clips) and not any(video.split for video in usable):
             print(
-                f"Only {in_train} of {len(raws)} clips are for training, since a speaker is in one "
-                "split whole: another --config.data.options.split_seed may suit, or a CSV's splits."
+                f"Only {in_train} of {len(clips)} clips are for training, since all clips of a "
+                "speaker are in one split: try another --config.data.options.split_seed, or give "
+                "splits in a CSV."
             )
-        return base_builder.Found(raws, unusable, absent, splits, by)
+        return base_builder.CorpusContents(clips, unusable, absent, splits, split_by)
 
-    def _clips(self, videos: Sequence[SourceVideo]) -> tuple[list[RawClip], dict[str, str]]:
-        """The clips of the videos, and why those without any have none."""
-        form = self.form
-        lengths = pause_detection.Lengths(form.fps, form.min_seconds, form.max_clip_seconds)
-        whole = [video for video in videos if not video.cuts]
-        heard = retained.find_all(whole, lengths, self.form_path / "cuts", form.workers)
-        raws, unusable = [], {}
+    def _cut_into_clips(
+        self, videos: Sequence[SourceVideo]
+    ) -> tuple[list[RawClip], dict[str, str]]:
+        """Returns the clips of the videos, and why those without any have none."""
+        config = self.config
+        limits = pause_detection.CutLimits(config.fps, config.min_seconds, config.max_clip_seconds)
+        uncut = [video for video in videos if not video.cuts]
+        detected = retained.find_cuts(uncut, limits, self.config_dir / "cuts", config.workers)
+        clips, unusable = [], {}
         for video in videos:
-            cuts = video.cuts or heard[video.name].cuts
-            raws += [_raw(video, number, cut) for number, cut in enumerate(cuts, 1)]
+            cuts = video.cuts or detected[video.name].cuts
+            clips += [_raw_clip(video, number, cut) for number, cut in enumerate(cuts, 1)]
             if not cuts:
-                unusable[video.name] = heard[video.name].unusable
-        if speech := {name: found.in_speech for name, found in heard.items() if found.in_speech}:
+                unusable[video.name] = detected[video.name].unusable
+        if in_speech := {name: cuts.in_speech for name, cuts in detected.items() if cuts.in_speech}:
             print(
-                f"{sum(speech.values())} cuts are in the middle of speech, in {_listed(speech)}: "
-                f"there is no pause in {form.max_clip_seconds:g} s."
+                f"{sum(in_speech.values())} cuts are in the middle of speech, in "
+                f"{_listed(in_speech)}: there is no pause in {config.max_clip_seconds:g} s."
             )
-        print(f"{len(raws)} clips in {len(videos)} videos.", flush=True)
-        return raws, unusable
+        print(f"{len(clips)} clips in {len(videos)} videos.", flush=True)
+        return clips, unusable
 
 
-def builder(
-    height: int,
-    width: int,
-    audio_rate: int,
-    fps: int,
-    data_dir: str | os.PathLike,
-    manual_dir: str | os.PathLike | None = None,
-    workers: int = 0,
-    speakers: Sequence[str] = (),
-    max_bad_share: float = 0.05,
-    max_seconds: float = 30.0,
-    csv: str = "",
-    speaker_level: int = 1,
-    min_seconds: float = 1.0,
-    max_clip_seconds: float = 10.0,
-    val_share: float = 0.15,
-    test_share: float = 0.15,
-    split_seed: int = 0,
-    within_speaker: bool = False,
-) -> Builder:
-    """The builder for one form of the data; options as in FolderConfig.
-
-    Raises:
-      UserError: options that cannot be, or the folder holds the corpus with others already.
-    """
-    form = FolderConfig(
-        height=height,
-        width=width,
-        audio_rate=audio_rate,
-        fps=fps,
-        manual_dir=os.fspath(manual_dir or ""),
-        workers=workers,
-        speakers=tuple(speakers),
-        max_bad_share=max_bad_share,
-        max_seconds=max_seconds,
-        csv=csv,
-        speaker_level=speaker_level,
-        min_seconds=min_seconds,
-        max_clip_seconds=max_clip_seconds,
-        val_share=val_share,
-        test_share=test_share,
-        split_seed=split_seed,
-        within_speaker=within_speaker,
-    )
-    return Builder.make(data_dir, form)
-
-
-def _of_speakers(
+def _select_speakers(
     videos: Sequence[SourceVideo], speakers: Sequence[str]
 ) -> tuple[Sequence[SourceVideo], list[str]]:
-    """The videos of the speakers asked for, by their own names or ours; those that are not there."""
+    # By their own names or our file-safe ones; then the speakers that have no video.
     if not speakers:
         return videos, []
-    there = {video.speaker for video in videos}
-    names = {name: {name, naming.speaker_name(name)} & there for name in speakers}
-    asked = set().union(*names.values())
-    if not asked:
+    present = {video.speaker for video in videos}
+    names = {name: {name, naming.speaker_name(name)} & present for name in speakers}
+    selected = set().union(*names.values())
+    if not selected:
         raise UserError(
-            f"No video is of {_listed(speakers)}; the speakers are {_listed(sorted(there))}."
+            f"No video is of {_listed(speakers)}; the speakers are {_listed(sorted(present))}."
         )
-    absent = [name for name, own in names.items() if not own]
-    return [video for video in videos if video.speaker in asked], absent
+    absent = [name for name, matches in names.items() if not matches]
+    return [video for video in videos if video.speaker in selected], absent
 
 
-def _raw(video: SourceVideo, number: int, cut: Cut) -> RawClip:
-    """A part of a video as a clip."""
-    said = cut.transcript or (video.transcript if cut == Cut() else "")
-    said = said or subtitles.beside(video.path, cut.start, cut.end)
+def _raw_clip(video: SourceVideo, number: int, cut: Cut) -> RawClip:
+    transcript = cut.transcript or (video.transcript if cut == Cut() else "")
+    transcript = transcript or subtitles.transcript_beside(video.path, cut.start, cut.end)
     return RawClip(
         id=f"{video.name}_{number:04d}",
         speaker=video.speaker,
@@ -217,7 +194,7 @@ def _raw(video: SourceVideo, number: int, cut: Cut) -> RawClip:
         stamp=align_clip.file_stamp(video.path),
         start=cut.start,
         end=cut.end,
-        transcript=contract.normal_text(said),
+        transcript=contract.normalize_text(transcript),
     )
 
 

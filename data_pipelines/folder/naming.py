@@ -1,4 +1,4 @@
-"""Names for files and speakers that any file system takes and that no other file can change."""
+"""Names of videos and speakers that every file system takes and that depend on no other file."""
 
 import hashlib
 import os
@@ -14,24 +14,34 @@ _LENGTH = 48  # Characters of a name, beside its hash.
 
 
 def video_name(relative: pathlib.PurePath) -> str:
-    """anna/take_1.mp4 -> anna_take_1; where that would lose something, a hash of the path too."""
+    """Names a video after its path, e.g. anna_take_1 after anna/take_1.mp4.
+
+    Args:
+      relative: Its path below the root.
+
+    Returns:
+      The name; with a hash of the path where two paths could have the same name.
+    """
     path = relative.as_posix()
     bare = relative.with_suffix("").as_posix().replace("/", "_")
     return bare if _PLAIN_PATH.fullmatch(path) else f"{_slug(bare)}-{_digest(path)}"
 
 
 def speaker_name(name: str) -> str:
-    """anna -> anna; Zoë Müller -> zoë-müller-12ab34cd, since case and blanks are lost."""
+    """Makes a speaker's name safe for file names.
+
+    Args:
+      name: The name of a folder, or from a CSV.
+
+    Returns:
+      The same name, anna, where it is safe; else one with a hash, zoë-müller-12ab34cd for Zoë
+      Müller, since case and blanks are lost.
+    """
     return name if _PLAIN_SPEAKER.fullmatch(name) else f"{_slug(name)}-{_digest(name)}"
 
 
-def shown(path: str | os.PathLike) -> str:
-    """A path as a sentence can hold it: bytes that are no text are written as escapes."""
-    return os.fspath(path).encode(errors="backslashreplace").decode()
-
-
 def _slug(text: str) -> str:
-    """Letters of any script, digits, "_" and "-", in lower case."""
+    """Returns letters of any script, digits, "_" and "-", in lower case."""
     text = unicodedata.normalize("NFC", text.casefold())
     return re.sub(r"[^\w-]+", "-", text)[:_LENGTH].strip("-_") or "x"
 

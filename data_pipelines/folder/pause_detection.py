@@ -1,4 +1,4 @@
-"""How loud a video is from frame to frame, and so where it is cut."""
+"""Measures the level of a video's sound at each frame, and cuts the video at its pauses."""
 
 import dataclasses
 import math
@@ -16,62 +16,89 @@ from data_pipelines.folder import cutting
 from data_pipelines.folder.sources import Cut
 from data_pipelines.media import decode, sound, video
 
-VERSION = 1  # Of what find_cuts does; a new one listens to every video again.
-_LONGEST = 48 * 3600  # Seconds of a video; sound beyond is at a damaged time.
+VERSION = 1  # Of find_cuts; a new one analyses every video again.
+_LONGEST = 48 * 3600  # Seconds of a video; a later time stamp is damaged.
 
 
 @dataclasses.dataclass(frozen=True)
-class Lengths:
-    """What the cuts of a video depend on beside itself."""
+class CutLimits:
+    """What the cuts of a video depend on beside its content.
 
-    fps: int  # They lie on its grid.
+    Attributes:
+      fps: Cuts are at multiples of 1/fps s.
+      min_seconds: Of a clip.
+      max_seconds: Of a clip.
+    """
+
+    fps: int
     min_seconds: float
     max_seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Cuts:
-    """What was found out about a video."""
+class VideoCuts:
+    """The clips of one video.
+
+    Attributes:
+      cuts: Their times, in order.
+      in_speech: How many of them end in the middle of speech.
+      unusable: Why there are none.
+    """
 
     cuts: tuple[Cut, ...] = ()
-    in_speech: int = 0  # How many of them end in the middle of speech.
-    unusable: str = ""  # Why there are none.
+    in_speech: int = 0
+    unusable: str = ""
 
 
-def find_cuts(path: pathlib.Path, lengths: Lengths) -> Cuts:
-    """A video that is no longer than a clip may be is one, whole; others are cut in their pauses."""
+def find_cuts(path: pathlib.Path, limits: CutLimits) -> VideoCuts:
+    """Cuts a video at its pauses, unless it is short enough for a clip.
+
+    Args:
+      path: The video.
+      limits: Of the clips.
+
+    Returns:
+      Its clips, or why there are none.
+    """
     try:
-        seconds = _told_length(path)
-        if seconds is not None and seconds <= lengths.max_seconds:
-            return Cuts((Cut(),))
-        levels = listen(path, lengths.fps)
+        seconds = _declared_seconds(path)
+        if seconds is not None and seconds <= limits.max_seconds:
+            return VideoCuts((Cut(),))
+        levels = speech_levels(path, limits.fps)
     except (BadClip, UserError) as e:
-        return Cuts(unusable=str(e))
-    if len(levels) <= lengths.max_seconds * lengths.fps:
-        return Cuts((Cut(),))
-    parts = cutting.parts(levels, lengths.fps, lengths.min_seconds, lengths.max_seconds)
-    if not parts:
-        return Cuts(unusable="no speech in it")
-    cuts = tuple(Cut(part.first / lengths.fps, part.last / lengths.fps) for part in parts)
-    return Cuts(cuts, sum(part.in_speech for part in parts))
+        return VideoCuts(unusable=str(e))
+    if len(levels) <= limits.max_seconds * limits.fps:
+        return VideoCuts((Cut(),))
+    segments = cutting.cut_at_pauses(levels, limits.fps, limits.min_seconds, limits.max_seconds)
+    if not segments:
+        return VideoCuts(unusable="no speech in it")
+    cuts = tuple(Cut(s.start / limits.fps, s.end / limits.fps) for s in segments)
+    return VideoCuts(cuts, sum(segment.ends_in_speech for segment in segments))
 
 
-def listen(path: str | os.PathLike, fps: int) -> np.ndarray:
-    """The level of a video's sound in each 1/fps s from its first frame on, float32 [T], in dB.
+def speech_levels(path: str | os.PathLike, fps: int) -> np.ndarray:
+    """Measures the level of a video's sound in each 1/fps s from its first frame on.
 
-    T is how long both picture and sound last. The level is the power of the sound's slope, 0 dB for
-    the square of a full-scale tone of 1 kHz: rumble and hum, which speech has to be told from,
-    count less by 6 dB an octave. -inf where there is no sound. Sound is placed by its times, packet
-    after packet, so that neither a hole in it nor hours of it matter.
+    The level is the power of the waveform's derivative, so that rumble and hum, which are not
+    speech, count less by 6 dB an octave. Sound is placed by its time stamps, packet after packet,
+    so that neither a gap in it nor hours of it matter.
+
+    Args:
+      path: The video.
+      fps: Levels per second.
+
+    Returns:
+      Levels, float32 [T], in dB: 0 dB is the square of a full-scale 1 kHz tone, -inf no sound. T
+      covers the time that has both picture and sound.
 
     Raises:
-      BadClip: it cannot be read, there is no picture or no sound, or its times are damaged.
+      BadClip: The file cannot be read, has no picture or no sound, or its times are damaged.
     """
-    totals = np.zeros((2, 1024))  # Samples of each frame: count, sum of the slope's squares.
-    heard, end = 0, 0.0
-    with decode.opened(path) as container:
+    totals = np.zeros((2, 1024))  # Samples of each frame: count, sum of the derivative's squares.
+    measured, end = 0, 0.0  # Frames, seconds of picture.
+    with decode.open_video(path) as container:
         start, audio = video.VideoReader(container).origin, _sound(container)
-        before = np.zeros(1)  # The last sample, of which the next one's slope is taken.
+        before = np.zeros(1)  # The last sample, for the derivative at the next packet's first.
         for packet in container.demux(*container.streams.video, audio):
             if packet.stream_index != audio.index:
                 if packet.pts is not None and packet.time_base is not None:
@@ -92,15 +119,15 @@ def listen(path: str | os.PathLike, fps: int) -> np.ndarray:
                     totals = np.pad(totals, ((0, 0), (0, totals.shape[1])))
                 sums = np.array([np.bincount(at - at[0]), np.bincount(at - at[0], slope**2)])
                 totals[:, at[0] : at[-1] + 1] += sums
-                heard = max(heard, int(at[-1]) + 1)
-    count, power = totals[:, : min(heard, max(0, math.floor((end - start) * fps + 0.5)))]
+                measured = max(measured, int(at[-1]) + 1)
+    count, power = totals[:, : min(measured, max(0, math.floor((end - start) * fps + 0.5)))]
     with np.errstate(divide="ignore"):
         return (10 * np.log10(power / np.maximum(count, 1))).astype(np.float32)
 
 
-def _told_length(path: pathlib.Path) -> float | None:
-    """Seconds, where the file says how many; raises BadClip where picture or sound is missing."""
-    with decode.opened(path) as container:
+def _declared_seconds(path: pathlib.Path) -> float | None:
+    # By the file's header, if it says so; reading it finds out that picture or sound is missing.
+    with decode.open_video(path) as container:
         pictures, _ = video.VideoReader(container), _sound(container)
         whole = None if container.duration is None else container.duration / av.time_base
         return pictures.seconds or whole
@@ -114,7 +141,7 @@ def _sound(container: av.container.InputContainer) -> av.AudioStream:
 
 
 def _decoded(packet: av.Packet) -> Iterable[av.AudioFrame]:
-    """The sound in a packet; none of a damaged one, which is the fault of one clip alone."""
+    """Returns the sound in a packet; of a damaged one, which matters to one clip alone, none."""
     try:
         return [frame for frame in packet.decode() if isinstance(frame, av.AudioFrame)]
     except av.error.InvalidDataError:
@@ -122,7 +149,7 @@ def _decoded(packet: av.Packet) -> Iterable[av.AudioFrame]:
 
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """A frame's samples, float64 [S]; those that are not finite are silence."""
+    """Returns a frame's samples, float64 [S]; those that are not finite become silence."""
     samples = frame.to_ndarray()  # Planar [channels, n], packed [1, n * channels].
     samples = samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
     return np.nan_to_num(sound.to_mono_float(samples.T).astype(np.float64))

@@ -1,11 +1,12 @@
-"""The videos of a tree: which files, and who is in them."""
+"""Finds the videos below a folder, and the speaker of each."""
 
 import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from data_pipelines.common.errors import UserError
+from data_pipelines.common.errors import UserError, make_printable
+from data_pipelines.common.files import require_folder
 from data_pipelines.folder import naming
 
 SUFFIXES = frozenset(
@@ -15,40 +16,56 @@ SUFFIXES = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A part of a video that becomes a clip."""
+    """A part of a video that becomes a clip.
 
-    start: float = 0.0  # Seconds after the video's first frame.
-    end: float | None = None  # None: to its end.
+    Attributes:
+      start: Seconds after the video's first frame.
+      end: Seconds; None: the video's end.
+      transcript: What is said in it, where a CSV has it.
+    """
+
+    start: float = 0.0
+    end: float | None = None
     transcript: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class SourceVideo:
-    """A file with one speaker in it."""
+    """A video file with one speaker in it.
+
+    Attributes:
+      path: The file.
+      name: Unique; its clips are named after it.
+      speaker: Safe for file names.
+      split: Where a CSV has it.
+      transcript: Of the whole video, where a CSV has it.
+      cuts: Where a CSV has them; (): to be detected.
+    """
 
     path: pathlib.Path
-    name: str  # Unique; what its clips are named after.
+    name: str
     speaker: str
-    split: str = ""  # Where a CSV says so.
-    transcript: str = ""  # Of the whole.
-    cuts: tuple[Cut, ...] = ()  # Made by hand; none: to be found.
+    split: str = ""
+    transcript: str = ""
+    cuts: tuple[Cut, ...] = ()
 
 
-def find(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
-    """The videos under a folder, by path; hidden files and folders are left out.
+def find_videos(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
+    """Finds the videos below a folder, but for hidden files and folders.
 
-    A video's speaker is the folder at `speaker_level` below the root on the way to it (1: the first
-    one); a video that lies higher is of the folder that it lies in, which is the root's own name
-    for those directly in it. With 0, every video is a speaker of its own.
+    Args:
+      folder: The root.
+      speaker_level: A video's speaker is the folder at this level below the root; a video above
+        that level is of the folder that it is in, the root's name for those directly in it. With 0,
+        every video is a speaker of its own.
+
+    Returns:
+      The videos, sorted by path.
 
     Raises:
-      UserError: there is no such folder, it cannot be read, or no video is in it.
+      UserError: There is no such folder, it cannot be read, or it has no video in it.
     """
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no folder {naming.shown(folder)}; --manual_dir should hold your videos, a "
-            "folder per speaker."
-        )
+    require_folder(folder, "your videos, a folder per speaker")
     root = folder.resolve()
     by_file: dict[pathlib.Path, pathlib.Path] = {}  # A file is one video, however many links.
     for path in _files(root):
@@ -56,7 +73,7 @@ def find(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
             by_file.setdefault(path.resolve(), path)
     if not by_file:
         raise UserError(
-            f"There is no video in {naming.shown(folder)}; --manual_dir should hold files such as "
+            f"There is no video in {make_printable(folder)}; --manual_dir should hold files such as "
             "anna/holiday.mp4 (also .mov, .mkv, .webm, .avi and others), a folder per speaker."
         )
     videos = []
@@ -71,18 +88,18 @@ def find(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
 
 
 def _files(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Every file; what lies in the tree itself first, then what links lead to, each folder once."""
-    waiting, seen = [root], set()
-    while waiting:
-        folder = waiting.pop(0)
-        for where, folders, files in os.walk(folder, onerror=_refuse):
+    """Yields every file, those of the tree itself before those that links lead to, each once."""
+    pending, visited = [root], set()
+    while pending:
+        folder = pending.pop(0)
+        for where, folders, files in os.walk(folder, onerror=_unreadable):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            if (real := os.path.realpath(where)) in seen:
+            if (real := os.path.realpath(where)) in visited:
                 folders.clear()
                 continue
-            seen.add(real)
+            visited.add(real)
             paths = [pathlib.Path(where, name) for name in folders]
-            waiting += [path for path in paths if path.is_symlink()]
+            pending += [path for path in paths if path.is_symlink()]
             yield from (pathlib.Path(where, name) for name in _links_last(where, files))
 
 
@@ -91,8 +108,8 @@ def _links_last(where: str, files: Sequence[str]) -> list[str]:
     return sorted(visible, key=lambda name: os.path.islink(os.path.join(where, name)))
 
 
-def _refuse(error: OSError) -> None:
+def _unreadable(error: OSError) -> None:
     raise UserError(
-        f"Cannot read the folder {naming.shown(error.filename)} ({error.strerror}); check its "
+        f"Cannot read the folder {make_printable(error.filename)} ({error.strerror}); check its "
         "permissions, or give another --manual_dir."
     ) from error

@@ -1,4 +1,4 @@
-"""Speakers, or the videos of one speaker, shared out to train, val and test by their names."""
+"""Divides speakers, or the videos of each speaker, among train, val and test by their names."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
@@ -8,15 +8,23 @@ from data_pipelines.folder.sources import SourceVideo
 from data_pipelines.folder.table import SPLITS
 
 
-def share(
+def assign_splits(
     names: Iterable[str], val_share: float, test_share: float, seed: int
 ) -> dict[str, list[str]]:
-    """{split: names}, each name in one.
+    """Assigns each name to one split, by a hash of seed and name.
 
-    Of n names, the first round(n * test_share) in the order of a hash of seed and name are for
-    testing, the last round(n * val_share) for validation. Where a share is not 0, val has at least
-    one of 2 or more names and test one of 3 or more; train keeps at least one. One more name moves
-    at most two of the others.
+    Of n names in the order of the hash, the first round(n * test_share) are test, the last
+    round(n * val_share) val. Where a share is not 0, val has at least one of 2 or more names and
+    test one of 3 or more; train has at least one. One more name moves at most two of the others.
+
+    Args:
+      names: Of speakers or videos.
+      val_share: In [0, 1).
+      test_share: In [0, 1).
+      seed: Another seed is another split.
+
+    Returns:
+      Names by split.
     """
     order = sorted(set(names), key=lambda name: _hash(seed, name))
     n = len(order)
@@ -25,55 +33,73 @@ def share(
     return {"train": order[test : n - val], "val": order[n - val :], "test": order[:test]}
 
 
-def by_speaker(
+def split_speakers(
     videos: Collection[SourceVideo], val_share: float, test_share: float, seed: int
 ) -> dict[str, list[str]]:
-    """{split: speakers}: as the videos say, else as `share` has it.
+    """Divides speakers among splits: as a CSV has them, else by `assign_splits`.
+
+    Args:
+      videos: The usable ones.
+      val_share: Of the speakers, in [0, 1).
+      test_share: Of the speakers, in [0, 1).
+      seed: Another seed is another split.
+
+    Returns:
+      Speakers by split.
 
     Raises:
-      UserError: all videos are of one speaker, or only some of them say their split, or a
-        speaker's do not agree.
+      UserError: All videos are of one speaker, only some have a split, or those of one speaker
+        have different ones.
     """
     _check_all_or_none(videos)
-    said: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     for video in videos:
-        if video.split and said.setdefault(video.speaker, video.split) != video.split:
+        if video.split and split_of.setdefault(video.speaker, video.split) != video.split:
             raise UserError(
-                f"The speaker {video.speaker!r} is in two splits, {said[video.speaker]} and "
+                f"The speaker {video.speaker!r} is in two splits, {split_of[video.speaker]} and "
                 f"{video.split} ({video.name}); give all videos of a speaker one split."
             )
-    if said:
-        return _inverted(said)
+    if split_of:
+        return _names_by_split(split_of)
     speakers = sorted({video.speaker for video in videos})
     if len(speakers) == 1:
         raise UserError(
-            f"All usable videos are of one speaker, {speakers[0]!r}, and nobody is left to validate on: "
-            "give videos of others too, a folder for each, or share out this speaker's by file with "
-            "--config.data.options.within_speaker=True."
+            f"All usable videos are of one speaker, {speakers[0]!r}, so nobody is left for "
+            "validation: add videos of other speakers, a folder for each, or split this speaker's "
+            "by file with --config.data.options.within_speaker=True."
         )
-    return share(speakers, val_share, test_share, seed)
+    return assign_splits(speakers, val_share, test_share, seed)
 
 
-def by_video(
+def split_videos(
     videos: Collection[SourceVideo], val_share: float, test_share: float, seed: int
 ) -> dict[str, list[str]]:
-    """{split: names of videos}: as they say, else each speaker's videos as `share` has it.
+    """Divides each speaker's videos among splits: as a CSV has them, else by `assign_splits`.
+
+    Args:
+      videos: The usable ones.
+      val_share: Of each speaker's videos, in [0, 1).
+      test_share: Of each speaker's videos, in [0, 1).
+      seed: Another seed is another split.
+
+    Returns:
+      Names of videos by split.
 
     Raises:
-      UserError: only some of them say their split, or no speaker has two videos.
+      UserError: Only some have a split, or no speaker has two videos.
     """
     _check_all_or_none(videos)
     if any(video.split for video in videos):
-        return _inverted({video.name: video.split for video in videos})
+        return _names_by_split({video.name: video.split for video in videos})
     parts: dict[str, list[str]] = {split: [] for split in SPLITS}
     for speaker in sorted({video.speaker for video in videos}):
         own = [video.name for video in videos if video.speaker == speaker]
-        for split, names in share(own, val_share, test_share, seed).items():
+        for split, names in assign_splits(own, val_share, test_share, seed).items():
             parts[split] += names
     if val_share and not parts["val"]:
         raise UserError(
-            "No speaker has two videos, so none is left to validate on: with within_speaker, splits "
-            "go by file; divide a long video into files."
+            "No speaker has two videos, so none is left for validation: with within_speaker, splits "
+            "are by file; divide a long video into several files."
         )
     return parts
 
@@ -88,7 +114,7 @@ def _check_all_or_none(videos: Collection[SourceVideo]) -> None:
                 )
 
 
-def _inverted(splits: Mapping[str, str]) -> dict[str, list[str]]:
+def _names_by_split(splits: Mapping[str, str]) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {split: [] for split in SPLITS}
     for name, split in sorted(splits.items()):
         parts[split].append(name)

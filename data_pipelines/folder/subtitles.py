@@ -1,20 +1,28 @@
-"""What is said in a clip, by the text or the subtitles beside its video."""
+"""Reads a clip's transcript from the text or the subtitles beside its video."""
 
 import pathlib
 import re
 
-from data_pipelines.aligning.align_clip import TimedText
+from data_pipelines.contract import TimedText
 
 _TIME = r"(?:(\d+):)?(\d\d?):(\d\d)[.,](\d{1,3})"
 _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
-_NOT_SAID = re.compile(r"<[^>]*>|\{\\[^}]*\}|\[[^\]]*\]")  # Markup; [music].
+_NOT_SPOKEN = re.compile(r"<[^>]*>|\{\\[^}]*\}|\[[^\]]*\]")  # Markup; [music].
 
 
-def beside(video: pathlib.Path, start: float, end: float | None) -> str:
-    """The words between two times of a video, from a file of its name; none: "".
+def transcript_beside(video: pathlib.Path, start: float, end: float | None) -> str:
+    """Reads what is said between two times of a video from a file of its name.
 
     A .txt has the words of a whole video, so of none that is cut; a cue of an .srt or a .vtt belongs
     where its middle is.
+
+    Args:
+      video: The video file.
+      start: Seconds.
+      end: Seconds; None: the video's end.
+
+    Returns:
+      The words; "" where there is no such file.
     """
     for suffix in (".srt", ".vtt"):
         if (path := video.with_suffix(suffix)).is_file():
@@ -29,16 +37,23 @@ def beside(video: pathlib.Path, start: float, end: float | None) -> str:
 
 
 def parse(text: str) -> list[TimedText]:
-    """SubRip or WebVTT -> its cues, without markup and what is in brackets."""
+    """Parses SubRip or WebVTT.
+
+    Args:
+      text: The content of the file.
+
+    Returns:
+      The cues, without markup and what is in brackets.
+    """
     cues = []
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
         lines = block.split("\n")
         for i, line in enumerate(lines):
-            if found := _TIMES.match(line):
-                start, end = _seconds(found.groups()[:4]), _seconds(found.groups()[4:])
-                said = " ".join(_NOT_SAID.sub("", " ".join(lines[i + 1 :])).split())
-                if said and start <= end:
-                    cues.append(TimedText(said, start, end))
+            if times := _TIMES.match(line):
+                start, end = _seconds(times.groups()[:4]), _seconds(times.groups()[4:])
+                spoken = " ".join(_NOT_SPOKEN.sub("", " ".join(lines[i + 1 :])).split())
+                if spoken and start <= end:
+                    cues.append(TimedText(spoken, start, end))
                 break
     return cues
 

@@ -2,14 +2,27 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
 from etils import epath
 
 from data_pipelines.aligning import base_builder
 from data_pipelines.common.errors import BadClip, UserError
+from data_pipelines.common.files import is_remote
 from data_pipelines.grid import sentences, sources, zenodo
+
+
+class GridConfig(base_builder.RecordedConfig):
+    """Format of the examples and the speakers, s1 to s34 without s21."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        for speaker in self.speakers:
+            if speaker not in sources.SPEAKERS:
+                raise UserError(
+                    f"--config.data.speakers: GRID has no video of a speaker {speaker!r}; give "
+                    "names of s1 to s34 without s21."
+                )
 
 
 class Builder(base_builder.RecordedBuilder):
@@ -17,57 +30,35 @@ class Builder(base_builder.RecordedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
+    CONFIG = GridConfig
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
-        """The clips of the speakers asked for."""
-        speakers = self.form.speakers or sources.SPEAKERS
-        if self.form.manual_dir:
-            return sources.find(pathlib.Path(self.form.manual_dir), speakers)
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
+        """Finds the raw clips, in the config's manual_dir or downloaded from Zenodo.
+
+        Args:
+          download_dir: Where the zips go; of a remote one, into the user's cache.
+
+        Returns:
+          The clips of the config's speakers, all by default.
+        """
+        speakers = self.config.speakers or sources.SPEAKERS
+        if self.config.manual_dir:
+            return sources.find_clips(pathlib.Path(self.config.manual_dir), speakers)
         folder = pathlib.Path(download_dir)
-        if "://" in os.fspath(download_dir):  # Raw video stays on this machine.
+        if is_remote(os.fspath(download_dir)):  # Raw video stays on this machine.
             folder = pathlib.Path.home() / ".cache" / "s2f_jax" / "grid"
-        return sources.find(zenodo.fetch(speakers, folder), speakers)
+        return sources.find_clips(zenodo.fetch(speakers, folder), speakers)
 
     def transcript_of(self, clip_id: str) -> str | None:
-        """What the clip's name says."""
+        """Reads the transcript from a clip's name.
+
+        Args:
+          clip_id: Speaker and sentence, s1_bbaf2n.
+
+        Returns:
+          The six words; None for a name that codes none.
+        """
         try:
             return " ".join(sentences.words(clip_id.partition("_")[2]))
         except BadClip:
             return None
-
-
-def builder(
-    height: int,
-    width: int,
-    audio_rate: int,
-    fps: int,
-    data_dir: str | os.PathLike,
-    manual_dir: str | os.PathLike | None = None,
-    workers: int = 0,
-    speakers: Sequence[str] = (),
-    max_bad_share: float = 0.05,
-    max_seconds: float = 30.0,
-) -> Builder:
-    """The builder for one form of the data.
-
-    Raises:
-      UserError: an unknown speaker, or the folder holds the corpus with other speakers already.
-    """
-    for speaker in speakers:
-        if speaker not in sources.SPEAKERS:
-            raise UserError(
-                f"GRID has no video of a speaker {speaker!r}; --config.data.speakers takes s1 to "
-                "s34 without s21."
-            )
-    form = base_builder.RecordedConfig(
-        height=height,
-        width=width,
-        audio_rate=audio_rate,
-        fps=fps,
-        manual_dir=os.fspath(manual_dir or ""),
-        workers=workers,
-        speakers=tuple(speakers),
-        max_bad_share=max_bad_share,
-        max_seconds=max_seconds,
-    )
-    return Builder.make(data_dir, form)

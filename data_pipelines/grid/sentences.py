@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from data_pipelines.aligning.align_clip import TimedText
 from data_pipelines.common.errors import BadClip
+from data_pipelines.contract import TimedText
 
 GRAMMAR = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
@@ -20,15 +20,33 @@ _SILENCE = ("sil", "sp")
 
 
 def words(name: str) -> list[str]:
-    """bbaf2n -> bin blue at f two now; BadClip if it is not such a name."""
+    """Decodes a sentence's name, e.g. bbaf2n to bin blue at f two now.
+
+    Args:
+      name: Six characters, one for each word of GRAMMAR.
+
+    Returns:
+      The six words.
+
+    Raises:
+      BadClip: It is not such a name.
+    """
     try:
         return [code[c] for c, code in zip(name, GRAMMAR, strict=True)]
     except (KeyError, ValueError) as e:
         raise BadClip(f"{name} is not the name of a GRID sentence") from e
 
 
-def times(align: str, spoken: Sequence[str]) -> tuple[TimedText, ...]:
-    """The lines "start end word" of an .align file -> the words, or none if it has others."""
+def word_times(align: str, transcript: Sequence[str]) -> tuple[TimedText, ...]:
+    """Parses an .align file, whose lines are "start end word".
+
+    Args:
+      align: The file's text; times in 1/25000 s.
+      transcript: The words that it must have.
+
+    Returns:
+      The words without silences; () for a file that is damaged or has other words.
+    """
     try:
         rows = [line.split() for line in align.splitlines() if line.strip()]
         spans = [
@@ -38,4 +56,4 @@ def times(align: str, spoken: Sequence[str]) -> tuple[TimedText, ...]:
         return ()
     spans = tuple(span for span in spans if span.text not in _SILENCE)
     in_order = all(0 <= span.start <= span.end for span in spans)
-    return spans if in_order and [span.text for span in spans] == list(spoken) else ()
+    return spans if in_order and [span.text for span in spans] == list(transcript) else ()

@@ -1,4 +1,4 @@
-"""The files of a copy of GRID, unpacked or as Zenodo's zips, and what is said in each clip."""
+"""The files of a copy of GRID, unpacked or as Zenodo's zips, and the words of each clip."""
 
 import dataclasses
 import pathlib
@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from data_pipelines import splits
 from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
-from data_pipelines.aligning.base_builder import Found
+from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import BadClip, UserError
+from data_pipelines.common.files import require_folder
 from data_pipelines.grid import sentences
 
 SPEAKERS = sorted((s for part in splits.GRID.values() for s in part), key=lambda s: int(s[1:]))
@@ -17,44 +18,50 @@ _FRAMES = 75  # Of every clip; those that broke off have fewer.
 _LAYOUT = "s1/*.mpg or s1.zip, and so on, with alignments/ or alignments.zip beside them"
 
 
-def find(folder: pathlib.Path, speakers: Sequence[str]) -> Found:
-    """The clips of the speakers in a folder s1/*.mpg or s1.zip.
+def find_clips(folder: pathlib.Path, speakers: Sequence[str]) -> CorpusContents:
+    """Finds the clips of some speakers in a folder of s1/*.mpg or s1.zip.
 
     The words come from a clip's name. Their times come from the .align file of that name, in
     whichever folder it is: Zenodo's are swapped between speakers, and a name is unique in GRID.
 
+    Args:
+      folder: The copy of the corpus.
+      speakers: Names such as s1.
+
+    Returns:
+      The clips with their transcripts, and GRID's splits.
+
     Raises:
-      UserError: there is no such folder, or no clip in it.
+      UserError: There is no such folder, or no clip in it.
     """
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}; --manual_dir should hold {_LAYOUT}.")
+    require_folder(folder, _LAYOUT)
     by_speaker = {speaker: _clips(folder, speaker) for speaker in speakers}
     if not any(by_speaker.values()):
         raise UserError(
             f"No GRID clips of {_listed(speakers)} in {folder}; it should hold {_LAYOUT}."
         )
-    found = [raw for raws in by_speaker.values() for raw in raws]
-    aligns = _alignments(folder, {_name(raw) for raw in found})
-    spoken, misnamed = [], {}
-    for raw in found:
+    named = [raw for raws in by_speaker.values() for raw in raws]
+    aligns = _alignments(folder, {_name(raw) for raw in named})
+    clips, misnamed = [], {}
+    for raw in named:
         try:
             words = sentences.words(_name(raw))
         except BadClip as e:
             misnamed[raw.id] = str(e)
             continue
-        spans = sentences.times(aligns.get(_name(raw), ""), words)
-        spoken.append(dataclasses.replace(raw, transcript=" ".join(words), words=spans))
+        spans = sentences.word_times(aligns.get(_name(raw), ""), words)
+        clips.append(dataclasses.replace(raw, transcript=" ".join(words), words=spans))
     absent = [speaker for speaker, raws in by_speaker.items() if not raws]
-    return Found(spoken, misnamed, absent, splits.GRID)
+    return CorpusContents(clips, misnamed, absent, splits.GRID)
 
 
 def _name(raw: RawClip) -> str:
-    """s1_bbaf2n -> bbaf2n."""
+    """Returns the sentence's name, bbaf2n of s1_bbaf2n."""
     return raw.id.removeprefix(f"{raw.speaker}_")
 
 
 def _clips(folder: pathlib.Path, speaker: str) -> list[RawClip]:
-    """A speaker's clips by name, their words still unknown."""
+    """Returns a speaker's clips by name, their words still unknown."""
     archive = folder / f"{speaker}.zip"
     sources = {}
     if archive.is_file():
@@ -71,7 +78,7 @@ def _clips(folder: pathlib.Path, speaker: str) -> list[RawClip]:
 
 
 def _alignments(folder: pathlib.Path, names: set[str]) -> dict[str, str]:
-    """The text of the .align files of these clips, by clip."""
+    """Returns the text of the .align files of these clips, by clip."""
     texts = {}
     archive = folder / "alignments.zip"
     if archive.is_file():
@@ -88,12 +95,14 @@ def _alignments(folder: pathlib.Path, names: set[str]) -> dict[str, str]:
 
 
 def _members(archive: pathlib.Path, suffix: str) -> list[zipfile.ZipInfo]:
-    """The files in a zip, without those that a Mac adds (._x)."""
+    # Without the files that macOS adds (._x).
     try:
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
     except zipfile.BadZipFile as e:
-        raise UserError(f"{archive} is not a whole zip ({e}); delete it and fetch it again.") from e
+        raise UserError(
+            f"{archive} is not a complete zip ({e}); delete it and download it again."
+        ) from e
     names = [(member, pathlib.PurePosixPath(member.filename)) for member in members]
     return [m for m, name in names if name.suffix == suffix and not name.name.startswith(".")]
 

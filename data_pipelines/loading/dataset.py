@@ -1,4 +1,4 @@
-"""The clips of prepared shards, read as they are asked for."""
+"""The clips of prepared shards, each read from disk when it is indexed."""
 
 import bisect
 import dataclasses
@@ -6,7 +6,7 @@ import functools
 import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
@@ -19,56 +19,84 @@ from data_pipelines.common.files import is_remote
 from data_pipelines.contract import CorpusConfig
 from data_pipelines.media import images
 
-TRAINED_ON = ("id", "fps", "frames", "audio", "audio_rate")  # Reading all takes 0.4 ms more a clip.
+# Reading all features takes 0.4 ms more a clip.
+TRAINING_FEATURES = ("id", "fps", "frames", "audio", "audio_rate")
 
 
 @dataclasses.dataclass(frozen=True)
 class DatasetClip:
-    """One example, its frames still JPEG bytes until asked for."""
+    """One example of T frames, which stay JPEG bytes until they are decoded.
+
+    Attributes:
+      id: Unique in the corpus.
+      speaker: The speaker's name.
+      transcript: The words; may be empty.
+      fps: Frames/s.
+      jpegs: The T frames.
+      landmarks: iBUG points, float32 [T, 68, 2], pixels.
+      blink: float32 [T]; 1 closed, NaN unknown.
+      audio: int16 [T * stride].
+      audio_rate: Hz.
+      words: Text, start and end in seconds; may be empty.
+      phones: The same of phones.
+      location: The number of the record and its shard, for messages.
+    """
 
     id: str
     speaker: str
     transcript: str
     fps: int
     jpegs: Sequence[bytes]
-    landmarks: np.ndarray  # float32 [T, 68, 2], pixels.
-    blink: np.ndarray  # float32 [T]: 1 closed, NaN unknown.
-    audio: np.ndarray  # int16 [T * stride].
+    landmarks: np.ndarray
+    blink: np.ndarray
+    audio: np.ndarray
     audio_rate: int
-    words: list[tuple[str, float, float]]  # Text, start and end in seconds.
+    words: list[tuple[str, float, float]]
     phones: list[tuple[str, float, float]]
-    where: str = "a record"  # Its number and its shard.
+    location: str = "a record"
 
     def __len__(self) -> int:
         return len(self.jpegs)
 
     @property
     def stride(self) -> int:
-        """Samples a video frame."""
+        """Audio samples per video frame."""
         return self.audio_rate // self.fps
 
     def decode(
         self,
         first: int,
         count: int,
-        room: int = 0,
+        length: int = 0,
         mirror: bool = False,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Frames first ... first + count and black ones up to `room`, uint8 [., H, W, 3] RGB.
+        """Decodes consecutive frames, and pads them with black ones.
 
-        mirror: left to right. out: the array to write into. Raises CorruptRecord where a frame is
-        no JPEG, or not of one size with the others.
+        Args:
+          first: The first frame.
+          count: How many are decoded, 1 or more.
+          length: Of the result, where it is more than `count`.
+          mirror: Whether left and right are swapped.
+          out: The array to write into, uint8 [max(count, length), H, W, 3]; None: a new one.
+
+        Returns:
+          RGB, uint8 [max(count, length), H, W, 3].
+
+        Raises:
+          CorruptRecord: A frame is not a JPEG, or its size is not that of the others.
         """
         for row, jpeg in enumerate(self.jpegs[first : first + count]):
+            name = f"frame {first + row} of {self.id}"
             try:
                 frame = images.decode_jpeg(jpeg)
-                if out is None:
-                    out = np.empty((max(count, room), *frame.shape), np.uint8)
-                if frame.shape != out.shape[1:]:
-                    raise ValueError(f"it has the shape {frame.shape}, not {out.shape[1:]}")
             except (ValueError, cv2.error) as error:
-                raise _corrupt(self.where, f"frame {first + row} of {self.id}: {error}") from error
+                raise CorruptRecord(_damage(self.location, f"{name}: {error}")) from error
+            if out is None:
+                out = np.empty((max(count, length), *frame.shape), np.uint8)
+            if frame.shape != out.shape[1:]:
+                reason = f"{name}: it has the shape {frame.shape}, not {out.shape[1:]}"
+                raise CorruptRecord(_damage(self.location, reason))
             if mirror:
                 cv2.flip(frame, 1, out[row])  # NumPy takes four times as long.
             else:
@@ -91,9 +119,12 @@ def _spans(spans: dict[str, Any]) -> list[tuple[str, float, float]]:
     return [(text.decode(), float(start), float(end)) for text, start, end in rows]
 
 
-def _clip(example: dict[str, Any], where: str) -> DatasetClip:
+def _clip(features: Any, record: bytes | None, location: str) -> DatasetClip:
+    if record is None:  # Of a shard with a damaged index, after the first request.
+        raise ValueError("it is empty")
+    example = features.deserialize_example_np(record)
     frames = len(example["frames"])
-    unread = {  # What only TRAINED_ON lacks.
+    unread = {  # The features that TRAINING_FEATURES lacks.
         "speaker": b"",
         "transcript": b"",
         "landmarks": np.full((frames, 68, 2), np.nan, np.float32),
@@ -114,37 +145,48 @@ def _clip(example: dict[str, Any], where: str) -> DatasetClip:
         audio_rate=int(example["audio_rate"]),
         words=_spans(example["words"]),
         phones=_spans(example["phones"]),
-        where=where,
+        location=location,
     )
     lengths = len(clip.blink), len(clip.landmarks), len(clip.audio) // clip.stride
     if not frames or lengths != (frames,) * 3:
         raise ValueError(
-            f"{clip.id} has {frames} frames, and blinks, landmarks and sound of {lengths}"
+            f"{clip.id} has {frames} frames, but blinks, landmarks and sound of {lengths}"
         )
     return clip
 
 
-def _corrupt(where: str, why: object) -> CorruptRecord:
-    return CorruptRecord(
-        f"{where} is damaged ({why}): delete the folder it is in and run `prepare` again"
-    )
+def _damage(location: str, reason: str) -> str:
+    return f"{location} is damaged ({reason}): delete its folder and run `prepare` again"
 
 
-class ClipDataset(Sequence):
-    """The clips of one split, read from its shards as they are asked for.
+class ClipDataset(Sequence[DatasetClip]):
+    """The clips of one split, each read from its shard when it is indexed.
 
-    features: those to read, at least TRAINED_ON; the clips have nothing, or NaN, for the others.
+    Args:
+      corpus: The corpus's name.
+      config: The form of the examples, which names the folder.
+      split: train, val or test.
+      data_dir: Where the shards are, a folder or an address.
+      features: Those to read, at least TRAINING_FEATURES; (): all. Of the others, clips have empty
+        values or NaN.
+
+    Attributes:
+      speakers: Those that `prepare` was restricted to; (): all.
+      metadata: That of the shards: the corpus's options, among others.
+
+    Raises:
+      UserError: The shards or some of them are missing, or there is no such split.
     """
 
     def __init__(
         self,
         corpus: str,
-        form: CorpusConfig,
+        config: CorpusConfig,
         split: str,
         data_dir: epath.PathLike,
         features: Collection[str] = (),
     ):
-        root = epath.Path(data_dir) / corpus / form.name
+        root = epath.Path(data_dir) / corpus / config.name
         versions = {
             tuple(map(int, path.parent.name.split("."))): path.parent
             for path in root.glob("*/dataset_info.json")
@@ -152,17 +194,17 @@ class ClipDataset(Sequence):
         }
         if not versions:
             raise UserError(
-                f"there are no {corpus} shards of the form {form.name} in {data_dir}:"
+                f"there are no {corpus} shards of the form {config.name} in {data_dir}:"
                 " run `python -m s2f_jax.main prepare` with this config first"
             )
         folder = versions[max(versions)]
-        if is_remote(folder):  # array_record reads local files alone.
-            others = re.compile(rf"-(?!{split}\.)\w+\.array_record")
-            folder = download.local_copy(folder, lambda name: not others.search(name))
+        if is_remote(folder):  # array_record reads only local files.
+            of_other_splits = re.compile(rf"-(?!{split}\.)\w+\.array_record")
+            folder = download.local_copy(folder, lambda name: not of_other_splits.search(name))
         builder: Any = tfds.builder_from_directory(folder)
         if split not in builder.info.splits:
-            have = ", ".join(builder.info.splits) or "none"
-            raise UserError(f"the corpus {corpus} has no split {split!r} (it has: {have})")
+            names = ", ".join(builder.info.splits) or "none"
+            raise UserError(f"the corpus {corpus} has no split {split!r} (it has: {names})")
         shards = builder.info.splits[split].file_instructions
         self._shards = [epath.Path(shard.filename).name for shard in shards]
         self._ends = list(itertools.accumulate(shard.take for shard in shards))
@@ -175,52 +217,80 @@ class ClipDataset(Sequence):
         self._source: Any = builder.as_data_source(split)
         known = builder.info.features
         self._features: Any = tfds.features.FeaturesDict({n: known[n] for n in features or known})
-        metadata = builder.info.metadata or {}
-        # What `prepare` was restricted to; empty: nothing.
-        self.only_speakers = tuple(metadata.get("speakers", ()))
-        self.content = metadata  # As the corpus's builder has it: among others, its options.
-        self._longest = metadata.get("longest", {}).get(split)
+        self.metadata = builder.info.metadata or {}
+        self.speakers = tuple(self.metadata.get("speakers", ()))
+        self._longest = self.metadata.get("longest", {}).get(split)
 
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, index: int) -> DatasetClip:
-        """Raises CorruptRecord."""
+    @overload
+    def __getitem__(self, index: int) -> DatasetClip: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[DatasetClip]: ...
+    def __getitem__(self, index: int | slice) -> DatasetClip | list[DatasetClip]:
+        """Reads a clip or several.
+
+        Args:
+          index: In [0, len(self)), or a slice.
+
+        Returns:
+          The clip, or a list of a slice's clips.
+
+        Raises:
+          CorruptRecord: The record is damaged.
+          IndexError: There is no such clip.
+        """
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        where = self.where(index)
+        location = self.location(index)
         try:
-            record = self._source.data_source[index]
-            if record is None:  # Of a shard with a damaged index, beside the first that was asked.
-                raise ValueError("nothing is found there")
-            return _clip(self._features.deserialize_example_np(record), where)
-        except Exception as error:  # What TFDS runs into where bytes are no example is of any kind.
-            raise _corrupt(where, f"{type(error).__name__}: {error}") from error
+            return _clip(self._features, self._source.data_source[index], location)
+        except Exception as error:  # TFDS raises errors of any kind for bytes that are no example.
+            reason = f"{type(error).__name__}: {error}"
+            raise CorruptRecord(_damage(location, reason)) from error
 
-    def where(self, index: int) -> str:
-        """Which record of which shard a clip is."""
+    def location(self, index: int) -> str:
+        """Names the record and the shard of a clip.
+
+        Args:
+          index: The clip.
+
+        Returns:
+          "record 3 of PATH".
+        """
         shard = bisect.bisect_right(self._ends, index)
         number = index - (self._ends[shard - 1] if shard else 0)
         return f"record {number} of {self._folder / self._shards[shard]}"
 
     def fault(self, index: int) -> str:
-        """What is wrong with a clip that could not be used."""
+        """Explains why a clip could not be used.
+
+        Args:
+          index: The clip.
+
+        Returns:
+          A sentence that names its record.
+        """
         try:
             self[index].decode(0, len(self[index]))
         except CorruptRecord as error:
             return str(error)
-        return f"{self.where(index)} could not be read, and now it can"
+        return f"{self.location(index)} could not be read, and now it can"
 
     @property
     def longest(self) -> int:
         """Frames of the split's longest clip.
 
-        Raises UserError where the shards do not say.
+        Raises:
+          UserError: The shards' metadata lacks it.
         """
         if self._longest is None:
             raise UserError(
-                f"the shards in {self._folder} do not say how long their longest clip is: delete"
-                " them and run `prepare` again, or give --config.clip_frames"
+                f"the metadata of the shards in {self._folder} lacks the length of the longest"
+                " clip: delete them and run `prepare` again, or give --config.clip_frames"
             )
         return self._longest
 
@@ -228,26 +298,32 @@ class ClipDataset(Sequence):
 def open_dataset(
     data: Mapping[str, Any], split: str, data_dir: epath.PathLike, features: Collection[str] = ()
 ) -> ClipDataset:
-    """The clips of a config's `data` section; features as in Clips.
+    """Opens a split of the shards that a config describes.
 
-    Raises UserError where they have not been prepared, or with other speakers or options.
+    Args:
+      data: The config's section `data`.
+      split: train, val or test.
+      data_dir: Where the shards are, a folder or an address.
+      features: As in ClipDataset.
+
+    Returns:
+      The clips.
+
+    Raises:
+      UserError: There are no such shards, or they were made with other speakers or options.
     """
-    form = CorpusConfig(
-        height=data["height"], width=data["width"], audio_rate=data["audio_rate"], fps=data["fps"]
-    )
-    clips = ClipDataset(data["corpus"], form, split, data_dir, features)
-    if set(data["speakers"]) != set(clips.only_speakers):
+    config = CorpusConfig(**{name: data[name] for name in ("height", "width", "audio_rate", "fps")})
+    clips = ClipDataset(data["corpus"], config, split, data_dir, features)
+    if set(data["speakers"]) != set(clips.speakers):
         raise UserError(
-            f"the shards in {data_dir} hold the speakers {clips.only_speakers or 'all'}, and"
-            f" --config.data.speakers={tuple(data['speakers'])} asks for others: give those, or"
-            " prepare into another --data_dir"
+            f"--config.data.speakers={tuple(data['speakers'])}: the shards in {data_dir} were made"
+            f" with {clips.speakers or 'all'}; give those, or prepare into another --data_dir"
         )
-    for name, asked in data["options"].items():
-        made = clips.content.get(name, asked)
-        if made != asked and not isinstance(asked, str):  # A text names a file; its sum is kept.
+    for name, value in data["options"].items():
+        made = clips.metadata.get(name, value)
+        if made != value and not isinstance(value, str):  # Text names a file; its digest is saved.
             raise UserError(
-                f"the shards in {data_dir} were made with {name}={made}, and"
-                f" --config.data.options.{name}={asked} asks for others: give that, or prepare into"
-                " another --data_dir"
+                f"--config.data.options.{name}={value}: the shards in {data_dir} were made with"
+                f" {name}={made}; give that, or prepare into another --data_dir"
             )
     return clips

@@ -1,4 +1,4 @@
-"""Mouths: what a lip reader sees of an aligned face, and how its training examples vary it."""
+"""Training examples of a lip reader: crops of the mouth of aligned faces, and their letters."""
 
 import dataclasses
 
@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from data_pipelines.common.errors import CorruptRecord
 from data_pipelines.loading import charset
-from data_pipelines.loading.dataset import TRAINED_ON
+from data_pipelines.loading.dataset import TRAINING_FEATURES, DatasetClip
 
-FEATURES = (*TRAINED_ON, "transcript", "words")  # Of the shards, that an example is made from.
+FEATURES = (*TRAINING_FEATURES, "transcript", "words")  # Of the shards, to make an example.
 
 # The middle of the mouth (x, y) and its width in an aligned 128 x 96 image: the means over 12 speakers
 # of GRID, but for 2 px more of chin, since a mouth opens downwards.
@@ -19,19 +19,34 @@ _MIDDLE, _WIDTH = (49.7, 88.0), 27.2
 
 @dataclasses.dataclass(frozen=True)
 class MouthCrop:
-    """The same part of every aligned face, which the canonical mouth lies in the middle of."""
+    """A fixed crop of aligned faces, centred on the canonical mouth.
 
-    height: int  # Pixels.
+    Attributes:
+      height: Pixels.
+      width: Pixels.
+      mouth_width: Pixels of the crop between the corners of the canonical mouth.
+    """
+
+    height: int
     width: int
-    mouth: float  # Pixels of the crop from one corner of the canonical mouth to the other.
+    mouth_width: float
 
     def transform(self, height: int, width: int, shift: ArrayLike = (0, 0)) -> np.ndarray:
-        """From an aligned face of that size to the crop, [2, 3]; shift (x, y): in its pixels."""
+        """Computes the affine transform from an aligned face to the crop.
+
+        Args:
+          height: Of the face, pixels.
+          width: Of the face, pixels.
+          shift: (x, y), pixels of the crop.
+
+        Returns:
+          float64 [2, 3].
+        """
         share = np.array((width / 96, height / 128))
-        scale = self.mouth / (_WIDTH * share)
+        scale = self.mouth_width / (_WIDTH * share)
         middle = (np.array(_MIDDLE) + 0.5) * share - 0.5
-        to = (np.array((self.width, self.height)) - 1) / 2
-        return np.column_stack([np.diag(scale), to - scale * middle + np.asarray(shift)])
+        centre = (np.array((self.width, self.height)) - 1) / 2
+        return np.column_stack([np.diag(scale), centre - scale * middle + np.asarray(shift)])
 
     def __call__(
         self,
@@ -39,7 +54,16 @@ class MouthCrop:
         shift: ArrayLike = (0, 0),
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Aligned faces uint8 [T, H, W, 3] -> uint8 [T, height, width, 3], into `out` if given."""
+        """Crops frames.
+
+        Args:
+          frames: Aligned faces, uint8 [T, H, W, 3].
+          shift: (x, y), pixels of the crop.
+          out: The array to write into; None: a new one.
+
+        Returns:
+          uint8 [T, height, width, 3].
+        """
         transform = self.transform(frames.shape[1], frames.shape[2], shift)
         if out is None:
             out = np.empty((len(frames), self.height, self.width, 3), np.uint8)
@@ -49,51 +73,75 @@ class MouthCrop:
         return out
 
 
-def jittered(count: int, most: int, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Which of `count` frames are seen, in order: each is left out, or seen twice, with a
-    probability of share / 2. No more than `most` in all; then some are not seen twice."""
-    seen = rng.choice(3, count, p=(share / 2, 1 - share, share / 2))
-    twice = np.flatnonzero(seen == 2)
-    excess = min(max(seen.sum() - most, 0), len(twice))
-    seen[rng.choice(twice, excess, replace=False)] = 1
-    return np.repeat(np.arange(count), seen)[:most]
+def jitter_indices(
+    count: int, max_count: int, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws temporal jitter: each frame is dropped or repeated with a probability of share / 2.
+
+    Args:
+      count: Frames of the clip.
+      max_count: Of the result; beyond it, some frames are not repeated.
+      share: Of jittered frames, in [0, 1].
+      rng: The source of randomness.
+
+    Returns:
+      Indices of frames, in order.
+    """
+    repeats = rng.choice(3, count, p=(share / 2, 1 - share, share / 2))
+    twice = np.flatnonzero(repeats == 2)
+    excess = min(max(repeats.sum() - max_count, 0), len(twice))
+    repeats[rng.choice(twice, excess, replace=False)] = 1
+    return np.repeat(np.arange(count), repeats)[:max_count]
 
 
-def reading_example(
-    clip,
+def lipreading_example(
+    clip: DatasetClip,
     rng: np.random.Generator,
     mirror: bool,
     out: np.ndarray | None,
     *,
     crop: MouthCrop,
     frames: int,
-    letters_room: int,
+    max_letters: int,
     jitter: float,
     shift: float,
 ) -> dict[str, np.ndarray]:
-    """A training example of a lip reader: mouths, and what they say.
+    """Makes a training example of a lip reader.
 
-    frames: the room in time. jitter: see `jittered`. shift: pixels of the crop, to either side.
-    Returns frames uint8 [frames, height, width, 3], mask bool [frames] (True: a frame of the clip),
-    letters int32 [letters_room], -1 after the last. Raises CorruptRecord for a clip or a transcript
-    that is too long, or that has other letters.
+    Args:
+      clip: The clip.
+      rng: Of jitter and shift.
+      mirror: Whether left and right are swapped.
+      out: The array to write the frames into; None: a new one.
+      crop: Of the mouth.
+      frames: Length of the example.
+      max_letters: Length of the letters.
+      jitter: Share of frames that are dropped or repeated.
+      shift: The largest random shift, pixels of the crop.
+
+    Returns:
+      frames, uint8 [frames, height, width, 3]; mask, bool [frames], True for frames of the clip;
+      letters, int32 [max_letters], -1 after the last.
+
+    Raises:
+      CorruptRecord: The clip or its transcript is too long, or has other characters.
     """
     try:
-        spelled = charset.encode(charset.clean(clip.transcript))
+        letters = charset.encode(charset.clean(clip.transcript))
     except ValueError as error:
-        raise CorruptRecord(f"{clip.where}: {error}") from error
-    if not 0 < len(spelled) <= letters_room or len(clip) > frames:
+        raise CorruptRecord(f"{clip.location}: {error}") from error
+    if not 0 < len(letters) <= max_letters or len(clip) > frames:
         raise CorruptRecord(
-            f"{clip.where}, {clip.id}, has {len(clip)} frames and {len(spelled)} letters: there is"
-            f" room for {frames} (--config.clip_frames) and {letters_room}"
+            f"{clip.location}, {clip.id}, has {len(clip)} frames and {len(letters)} letters: the"
+            f" limits are {frames} (--config.clip_frames) and {max_letters}"
             " (--config.lipreader.letters)"
         )
-    seen = jittered(len(clip), frames, jitter, rng)
+    indices = jitter_indices(len(clip), frames, jitter, rng)
     faces = clip.decode(0, len(clip), mirror=mirror)
     if out is None:
         out = np.empty((frames, crop.height, crop.width, 3), np.uint8)
-    crop(faces[seen], rng.uniform(-shift, shift, 2), out[: len(seen)])
-    out[len(seen) :] = 0
-    written = np.full(letters_room, -1, np.int32)
-    written[: len(spelled)] = spelled
-    return {"frames": out, "mask": np.arange(frames) < len(seen), "letters": written}
+    crop(faces[indices], rng.uniform(-shift, shift, 2), out[: len(indices)])
+    out[len(indices) :] = 0
+    padded = np.full(max_letters, -1, np.int32)
+    padded[: len(letters)] = letters
+    return {"frames": out, "mask": np.arange(frames) < len(indices), "letters": padded}

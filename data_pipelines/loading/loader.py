@@ -1,4 +1,4 @@
-"""Shards to batches: deterministic by seed and position, whatever the number of processes."""
+"""Batches of training examples, determined by seed and position for any number of processes."""
 
 import functools
 import math
@@ -11,18 +11,18 @@ import numpy as np
 
 from data_pipelines.common.errors import CorruptRecord
 from data_pipelines.loading import training_examples
-from data_pipelines.loading.dataset import ClipDataset, DatasetClip
+from data_pipelines.loading.dataset import DatasetClip
 
-PAD = 25  # Frames.
-# clip, generator, mirrored, where to write its frames or None -> arrays, `frames` among them.
-Example = Callable[
+PAD = 25  # Frames; batches of whole clips are padded to multiples of it.
+# From clip, generator, whether to mirror, and the array for its frames or None, to arrays by name.
+MakeExample = Callable[
     [DatasetClip, np.random.Generator, bool, np.ndarray | None], dict[str, np.ndarray]
 ]
 
 
 def training_batches(
-    clips: ClipDataset,
-    example: Example,
+    clips: Sequence[DatasetClip],
+    make_example: MakeExample,
     *,
     batch_size: int,
     mirror: bool,
@@ -33,54 +33,68 @@ def training_batches(
     workers: int = 0,
     threads: int = 2,
 ) -> grain.DatasetIterator:
-    """An endless, checkpointable iterator of training batches; this process's share of each.
+    """Iterates over training batches without end; the iterator can be checkpointed.
 
-    One pass visits every clip, and with mirror every clip twice, once mirrored. A batch holds the
-    arrays of `example` with a leading batch axis, `clip` int32 [B], the clips' indices,
-    `requested_clip` int32 [B], those of the clips whose turn it was, and `example_index` uint32 [B],
-    how many examples of the whole run came before: what is drawn at random for an example comes from
-    its index, since processes hold the rows of a batch in another order than one process does. The
-    iterator's state is one position, the same on every process, and valid for any number of them.
+    One pass visits every clip, and with mirror every clip twice, once mirrored. The next usable clip
+    replaces a corrupt one (see `corrupt_clips`). Randomness of an example comes from its
+    example_index, since processes hold the rows of a batch in another order than one process does.
 
-    The next clip that can be used stands in for a corrupt one (`corrupt_clips`); more than
-    max_corrupt in a row raise CorruptRecord. threads: of each worker; 0: the caller decodes.
+    Args:
+      clips: The data set.
+      make_example: Makes one example of a clip.
+      batch_size: Examples over all processes; a multiple of their number.
+      mirror: Whether every clip is also visited mirrored.
+      seed: Of order and examples.
+      max_corrupt: Corrupt clips in a row that are replaced; one more raises CorruptRecord.
+      process: Index of this process.
+      processes: How many share each batch.
+      workers: Processes that read ahead; 0: threads of this process do.
+      threads: Of each worker; 0: the caller decodes.
+
+    Returns:
+      An iterator of this process's share of each batch: the arrays of `make_example` with a leading
+      batch axis; clip, the clips' indices, int32 [B]; requested_clip, int32 [B], the clips whose
+      turn it was; example_index, uint32 [B], the number of examples before in the whole run. Its
+      state is one position, the same on every process and valid for any number of them.
     """
 
-    def load(place: int, index: int, out: np.ndarray | None) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng((seed, place))
-        asked = index % len(clips)
+    def load(position: int, index: int, out: np.ndarray | None) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng((seed, position))
+        requested = index % len(clips)
         for number in range(max_corrupt + 1):
-            chosen = (asked + number) % len(clips)
+            chosen = (requested + number) % len(clips)
             try:
-                made = example(clips[chosen], rng, index >= len(clips), out)
+                example = make_example(clips[chosen], rng, index >= len(clips), out)
             except CorruptRecord:
                 if number == max_corrupt:
                     raise
                 continue
-            return made | {
+            return example | {
                 "clip": np.int32(chosen),
-                "requested_clip": np.int32(asked),
-                "example_index": np.uint32(place % 2**32),
+                "requested_clip": np.int32(requested),
+                "example_index": np.uint32(position % 2**32),
             }
         raise AssertionError("the last number returns or raises")
 
-    memory = _Memory()
+    buffers = _BufferPool()
 
     def batch(rows: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
-        return _side_by_side(len(rows), lambda row, out: load(*rows[row], out), memory)
+        return _stack(len(rows), lambda row, out: load(*rows[row], out), buffers)
 
     order = grain.MapDataset.range(len(clips) * (2 if mirror else 1)).seed(seed).shuffle().repeat()
-    places = order.map_with_index(lambda place, index: (place, int(index)))
-    return _Batches(places, batch, batch_size, process, processes, workers, threads)
+    positions = order.map_with_index(lambda position, index: (position, int(index)))
+    return _Batches(positions, batch, batch_size, process, processes, workers, threads)
 
 
 class _Batches(grain.DatasetIterator):
-    """Like Grain's ElasticIterator, whose state it keeps, but that a batch is loaded as one, so that
-    its frames are decoded where they stay."""
+    """Grain's ElasticIterator with the same state, but each batch is loaded as a whole.
+
+    So frames are decoded into the memory of their batch.
+    """
 
     def __init__(
         self,
-        places: grain.MapDataset,
+        positions: grain.MapDataset,
         load: Callable[[Sequence[Any]], dict[str, np.ndarray]],
         batch_size: int,
         process: int,
@@ -89,18 +103,18 @@ class _Batches(grain.DatasetIterator):
         threads: int,
     ):
         super().__init__()
-        self._places, self._load, self._batch_size = places, load, batch_size
+        self._positions, self._load, self._batch_size = positions, load, batch_size
         self._process, self._processes = process, processes
         self._workers = workers
-        self._reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
-        self._next = 0  # The place of the next batch's first example.
+        self._read_options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+        self._next = 0  # Position of the next batch's first example.
 
     @functools.cached_property
     def _iterator(self) -> grain.DatasetIterator:
-        share = self._places[self._next + self._process :: self._processes]
+        share = self._positions[self._next + self._process :: self._processes]
         size = self._batch_size // self._processes
         rows = share.batch(size, drop_remainder=True, batch_fn=list)
-        batches = rows.map(self._load).to_iter_dataset(self._reading)
+        batches = rows.map(self._load).to_iter_dataset(self._read_options)
         if self._workers:
             batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=self._workers))
         return iter(batches)
@@ -118,77 +132,106 @@ class _Batches(grain.DatasetIterator):
         self._next = state["global_next_index"]
 
     def close(self) -> None:
-        """The threads and processes that read ahead end."""
+        """Ends the threads and processes that read ahead."""
         if "_iterator" in self.__dict__:
             self._iterator.close()
             del self._iterator
 
 
-class _Memory:
-    """Arrays of one shape, in the memory of earlier ones that nobody has any more.
+class _BufferPool:
+    """Allocates arrays of one shape in the memory of earlier ones that are no longer referenced.
 
-    The system clears what is new: a few percent of the decoding, in a virtual machine up to half.
+    The system clears new memory, which takes a few percent of the time of decoding, in a virtual
+    machine up to half.
     """
 
     def __init__(self):
         self._free: list[memoryview] = []
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
-        """uint8, its content undefined."""
+        """Returns an uninitialised uint8 array."""
         try:
-            memory = self._free.pop()  # Threads may ask at the same time.
+            memory = self._free.pop()  # Atomic, as threads may call at the same time.
         except IndexError:
             memory = np.empty(math.prod(shape), np.uint8).data
-        array = np.frombuffer(memory, np.uint8)  # Whoever has a view of it keeps it alive.
+        array = np.frombuffer(memory, np.uint8)  # Views of it keep it alive.
         weakref.finalize(array, self._free.append, memory).atexit = False
         return array.reshape(shape)
 
 
-def _side_by_side(
+def _stack(
     count: int,
-    example: Callable[[int, np.ndarray | None], dict[str, np.ndarray]],
-    memory: Callable[[tuple[int, ...]], np.ndarray],
+    make_row: Callable[[int, np.ndarray | None], dict[str, np.ndarray]],
+    allocate: Callable[[tuple[int, ...]], np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """example(row, where its frames go) of every row -> one batch, its frames in `memory`."""
-    first = example(0, None)
-    frames = memory((count, *first["frames"].shape))
+    """Returns a batch of make_row(row, the array for its frames), its frames in one array."""
+    first = make_row(0, None)
+    frames = allocate((count, *first["frames"].shape))
     frames[0] = first["frames"]
-    rows = [first, *(example(row, frames[row]) for row in range(1, count))]
-    others = first.keys() - {"frames"}
-    return {"frames": frames} | {name: np.stack([row[name] for row in rows]) for name in others}
+    rows = [first, *(make_row(row, frames[row]) for row in range(1, count))]
+    names = first.keys() - {"frames"}
+    return {"frames": frames} | {name: np.stack([row[name] for row in rows]) for name in names}
 
 
-def corrupt_clips(asked: np.ndarray, clip: np.ndarray, count: int) -> set[int]:
-    """Of a batch's `asked` and `clip` [B]: which of the corpus's `count` clips were passed over."""
-    pairs = zip(asked.tolist(), clip.tolist(), strict=True)
+def corrupt_clips(requested: np.ndarray, clip: np.ndarray, count: int) -> set[int]:
+    """Finds the corrupt clips that a batch passed over.
+
+    Args:
+      requested: The batch's requested_clip, [B].
+      clip: The batch's clip, [B].
+      count: Clips of the data set.
+
+    Returns:
+      Their indices.
+    """
+    pairs = zip(requested.tolist(), clip.tolist(), strict=True)
     return {(start + i) % count for start, used in pairs for i in range((used - start) % count)}
 
 
-def by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """The clips of these lengths in batches of at most `size`, so that little is padded.
+def batch_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Groups clips of similar length into batches, so that there is little padding.
 
-    The longest first: what does not fit into memory is known at once.
+    Args:
+      lengths: Frames of each clip.
+      size: Of a batch, at most.
+
+    Returns:
+      Indices of clips, the longest first, so that a lack of memory shows at once.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     return [order[first : first + size] for first in range(0, len(order), size)]
 
 
-def padded(frames: int) -> int:
-    """The length that a batch of clips of at most so many frames is padded to.
+def padded_length(frames: int) -> int:
+    """Rounds a length up to one of few, since each is compiled.
 
-    PAD times 1, 2, ... 8, 10, 12, 14, 16, 20, ...: few lengths, since each is compiled.
+    Args:
+      frames: Of the longest clip of a batch.
+
+    Returns:
+      PAD times 1, 2, ... 8, 10, 12, 14, 16, 20, ...
     """
     step = PAD * 2 ** max(0, math.ceil(math.log2(frames / (8 * PAD))))
     return -(-frames // step) * step
 
 
-def whole_clips(
+def whole_clip_batch(
     clips: Sequence[DatasetClip], indices: Iterable[int], window: int, frames: int = 0
 ) -> dict[str, np.ndarray]:
-    """Whole clips side by side as one batch, padded to `frames`, or as far as `padded` says."""
+    """Makes a batch of whole clips.
+
+    Args:
+      clips: The data set.
+      indices: Those of the batch.
+      window: Audio samples of a frame's window.
+      frames: Length of the batch; 0: `padded_length` of the longest clip.
+
+    Returns:
+      The arrays of training_window with a leading batch axis.
+    """
     chosen = [clips[i] for i in indices]
-    frames = frames or padded(max(map(len, chosen)))
-    return _side_by_side(
+    frames = frames or padded_length(max(map(len, chosen)))
+    return _stack(
         len(chosen),
         lambda row, out: training_examples.training_window(
             chosen[row], 0, frames, window, False, out

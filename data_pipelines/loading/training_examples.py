@@ -1,25 +1,43 @@
-"""One stored example to what the networks train on: a window of frames, its sound, mirrored or not."""
+"""Training examples of a clip: a window of frames and its sound, mirrored and augmented."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:  # TFDS takes a second to import, and inference needs none of it.
+    from data_pipelines.loading.dataset import DatasetClip
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What happens at random to the sound of a training clip; the paper does nothing."""
+    """Random changes of a training clip's sound; the paper has none.
 
-    gain_db: float = 0.0  # Louder or softer by at most so much.
-    snr_db: tuple[float, ...] = ()  # White noise: the clip's level over its, from ... to; or none.
-    shift_ms: float = 0.0  # Earlier or later than the picture by at most so much.
+    Attributes:
+      gain_db: The largest gain and attenuation.
+      snr_db: The lowest and highest signal-to-noise ratio of added white noise; (): no noise.
+      shift_ms: The largest shift, earlier or later than the picture.
+    """
+
+    gain_db: float = 0.0
+    snr_db: tuple[float, ...] = ()
+    shift_ms: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.gain_db or self.snr_db or self.shift_ms)
 
     def __call__(self, audio: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """A clip's sound, int16 [S] -> int16 [S]; each of the three is uniform in its range.
+        """Applies the three changes, each drawn uniformly from its range.
 
-        The noise goes with the gain. What is moved in from outside the clip is silence.
+        The gain applies to the noise too. What is shifted in from outside the clip is silence.
+
+        Args:
+          audio: int16 [S].
+          rate: Hz.
+          rng: The source of randomness.
+
+        Returns:
+          int16 [S].
         """
         shift = round(rng.uniform(-self.shift_ms, self.shift_ms) * rate / 1000)
         gain = 10 ** (rng.uniform(-self.gain_db, self.gain_db) / 20)
@@ -33,19 +51,37 @@ class Augmentation:
         return cut_audio(louder, -shift, len(louder), 1, 1)
 
 
-PLAIN = Augmentation()  # Of the paper: none.
+NO_AUGMENTATION = Augmentation()
 
 
 def audio_margins(window: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after a clip's sound, so that window i is centred on frame i."""
+    """Computes the padding of a clip's sound that centres window i on frame i.
+
+    Args:
+      window: Samples.
+      stride: Samples per video frame.
+
+    Returns:
+      Samples before and after.
+    """
     left = (window - stride) // 2
     return left, window - stride - left
 
 
 def cut_audio(audio: np.ndarray, first: int, frames: int, window: int, stride: int) -> np.ndarray:
-    """audio int16 [n] -> [frames * stride + window - stride] for frames first, first + 1, ...
+    """Cuts the sound of consecutive frames with the margins of their windows.
 
-    What lies outside the clip is silence; what lies inside it and outside the frames is kept.
+    Sound of the clip outside the frames is included; outside the clip there is silence.
+
+    Args:
+      audio: The clip's, [S].
+      first: The first frame; may be negative.
+      frames: How many.
+      window: Samples of a frame's window.
+      stride: Samples per video frame.
+
+    Returns:
+      [frames * stride + window - stride], of the dtype of `audio`.
     """
     left, _ = audio_margins(window, stride)
     start = first * stride - left
@@ -56,16 +92,29 @@ def cut_audio(audio: np.ndarray, first: int, frames: int, window: int, stride: i
 
 
 def training_example(
-    clip,
+    clip: "DatasetClip",
     rng: np.random.Generator,
     mirror: bool,
     out: np.ndarray | None,
     *,
     frames: int,
     window: int,
-    augment: Augmentation = PLAIN,
+    augment: Augmentation = NO_AUGMENTATION,
 ) -> dict[str, np.ndarray]:
-    """`training_window` of a clip; of one longer than that a window at random."""
+    """Makes a `training_window` at a random position of a clip.
+
+    Args:
+      clip: Of any length.
+      rng: Of position and augmentation.
+      mirror: Whether left and right are swapped.
+      out: The array to write the frames into; None: a new one.
+      frames: Length of the example; a shorter clip is padded.
+      window: Audio samples of a frame's window.
+      augment: Of the sound.
+
+    Returns:
+      As training_window.
+    """
     if augment:
         sound = augment(clip.audio, clip.audio_rate, rng)
         clip = dataclasses.replace(clip, audio=sound)
@@ -74,13 +123,26 @@ def training_example(
 
 
 def training_window(
-    clip, first: int, frames: int, window: int, mirror: bool, out: np.ndarray | None = None
+    clip: "DatasetClip",
+    first: int,
+    frames: int,
+    window: int,
+    mirror: bool,
+    out: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Frames first ... first + frames of a clip, padded where it ends; the still is frame 0.
+    """Makes an example of consecutive frames of a clip, padded where it ends.
 
-    Returns frames uint8 [frames, H, W, 3], still uint8 [H, W, 3], audio int16
-    [frames * stride + window - stride], mask bool [frames] (True: a frame of the clip).
-    out: the array to write the frames into.
+    Args:
+      clip: The clip.
+      first: The first frame.
+      frames: Length of the example.
+      window: Audio samples of a frame's window.
+      mirror: Whether left and right are swapped.
+      out: The array to write the frames into; None: a new one.
+
+    Returns:
+      frames, uint8 [frames, H, W, 3]; still, the clip's first frame, uint8 [H, W, 3]; audio, int16
+      [frames * stride + window - stride]; mask, bool [frames], True for frames of the clip.
     """
     count = min(frames, len(clip) - first)
     decoded = clip.decode(first, count, frames, mirror, out)

@@ -1,4 +1,4 @@
-"""Video files decoded whole, pictures and sound, by PyAV (no system ffmpeg)."""
+"""Decodes whole video files, frames and sound, by PyAV (no system ffmpeg)."""
 
 import contextlib
 import dataclasses
@@ -12,35 +12,48 @@ import av.error
 import numpy as np
 
 from data_pipelines.common.errors import BadClip
-from data_pipelines.common.files import existing
+from data_pipelines.common.files import require_file
 from data_pipelines.media import video
-from data_pipelines.media.sound import decoded
+from data_pipelines.media.sound import decode_chunks
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodedClip:
-    """A decoded video; its sound starts with its first frame."""
+    """A decoded video; its sound starts with its first frame.
 
-    frames: np.ndarray  # uint8 [T, H, W, 3], RGB.
+    Attributes:
+      frames: uint8 [T, H, W, 3], RGB.
+      fps: Mean frames per second.
+      audio: float32 [S], mono, in [-1, 1]; empty if the video has no sound.
+      audio_rate: Hz; 0 if the video has no sound.
+    """
+
+    frames: np.ndarray
     fps: float
-    audio: np.ndarray  # float32 [S], mono, in [-1, 1]; empty where the video has no sound.
-    audio_rate: int  # Hz; 0 where the video has no sound.
+    audio: np.ndarray
+    audio_rate: int
 
 
 @contextlib.contextmanager
-def opened(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.InputContainer]:
-    """A video file, or its bytes, to be decoded.
+def open_video(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.InputContainer]:
+    """Opens a video for decoding within a `with` block.
+
+    Args:
+      source: A file, or its bytes.
+
+    Yields:
+      The open container.
 
     Raises:
-      UserError: there is no such file.
-      BadClip: it is not a video, or FFmpeg fails at any part of it that is decoded meanwhile.
+      UserError: There is no such file.
+      BadClip: It is not a video, or FFmpeg fails to decode any part of it within the block.
     """
     if isinstance(source, io.BytesIO):
         source.seek(0)
-    else:  # A relative path with a colon would be an address.
-        source = str(existing(source, "video").absolute())
+    else:  # A relative path with a colon would be taken for an address.
+        source = str(require_file(source, "video").absolute())
     try:
-        # Names in other alphabets' encodings are no damage.
+        # Metadata in an unknown encoding is no damage.
         with av.open(source, "r", metadata_errors="replace") as container:
             yield container
     except av.error.FFmpegError as e:
@@ -48,43 +61,57 @@ def opened(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.Inpu
 
 
 def decode_clip(source: str | os.PathLike | io.BytesIO) -> DecodedClip:
-    """A short video file, or its bytes -> all its frames and its sound, as decode_sound has it.
+    """Decodes all frames and the sound of a short video.
+
+    Args:
+      source: A file, or its bytes.
+
+    Returns:
+      The clip; its sound as decode_sound gives it.
 
     Raises:
-      UserError: there is no such file.
-      BadClip: it is not a video, or any part of it is damaged.
+      UserError: There is no such file.
+      BadClip: It is not a video, or any part of it is damaged.
     """
-    with opened(source) as container:
-        pictures = video.VideoReader(container)
-        frames = [pictures.rgb(frame) for _, frame in pictures.pictures()]
+    with open_video(source) as container:
+        reader = video.VideoReader(container)
+        frames = [reader.to_rgb(frame) for _, frame in reader.frames()]
     if not frames:
         raise BadClip("no frames")
-    samples, rate = decode_sound(source, pictures.origin)
-    return DecodedClip(frames=np.stack(frames), fps=pictures.fps, audio=samples, audio_rate=rate)
+    samples, rate = decode_sound(source, reader.origin)
+    return DecodedClip(frames=np.stack(frames), fps=reader.fps, audio=samples, audio_rate=rate)
 
 
 def decode_sound(
     source: str | os.PathLike | io.BytesIO, start: float, end: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """The sound of a video from `start` to `end`, in the file's own time -> [S], its rate in Hz.
+    """Decodes the sound of a video between two times.
 
-    Mono float32 in [-1, 1]. Sound before the start is cut, and sound that starts later is padded,
-    by the times of the stream: in .mpg files muxed elsewhere picture and sound are 11 ms apart, a
-    quarter of a frame. Without sound: none, and rate 0.
+    Sound before the start is cut and sound that begins later is padded, by the stream's time
+    stamps: in .mpg files muxed elsewhere video and audio are 11 ms apart, a quarter of a frame.
+
+    Args:
+      source: A file, or its bytes.
+      start: Seconds on the file's own clock.
+      end: Seconds on the file's own clock; None: the end of the file.
+
+    Returns:
+      float32 [S], mono, in [-1, 1], and the rate in Hz; an empty array and 0 without sound.
 
     Raises:
-      BadClip: it is damaged, or not finite.
+      UserError: There is no such file.
+      BadClip: The sound is damaged, or not finite.
     """
-    with opened(source) as container:
+    with open_video(source) as container:
         if not container.streams.audio:
             return np.zeros(0, np.float32), 0
         stream = video.select_stream(container.streams.audio)
         if stream is None or stream.codec_context is None:
-            raise BadClip("sound in a format that nobody knows")
-        parts = list(decoded(container, start, end))
-        rate = stream.codec_context.sample_rate  # Before the first part, it may be another.
-    first = parts[0][0] if parts else 0.0
-    samples = np.concatenate([np.zeros(0, np.float32), *(part for _, part in parts)])
+            raise BadClip("sound in an unknown format")
+        chunks = list(decode_chunks(container, start, end))
+        rate = stream.codec_context.sample_rate  # Not final before the first chunk is decoded.
+    first = chunks[0][0] if chunks else 0.0
+    samples = np.concatenate([np.zeros(0, np.float32), *(chunk for _, chunk in chunks)])
     if not np.isfinite(samples).all():
         raise BadClip("sound with samples that are not finite")
     shift = round((start - first) * rate)  # Samples before the start.

@@ -1,4 +1,4 @@
-"""Sound: out of any file with PyAV, at once or in parts; mono; at another rate with soxr."""
+"""Decodes sound from any file (PyAV), whole or in chunks; mono; resampled by soxr."""
 
 import contextlib
 import io
@@ -15,94 +15,121 @@ from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import video
 
-# Playlists and the like would have FFmpeg open whatever file or address they name.
+# Of untrusted data: a playlist would have FFmpeg open whatever file or address it names.
 _SELF_CONTAINED = {
     "format_whitelist": "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,mov,matroska,avi,mpeg,asf",
     "protocol_whitelist": "none",
 }
 _CURE = "give a sound file that plays, e.g. a WAV."
-_RATES = 1000, 768_000  # Hz: nothing of speech is left below, and nobody records above.
+_MIN_RATE, _MAX_RATE = 1000, 768_000  # Hz: no speech is left below, and nobody records above.
 
 
-def check_rate(rate: int, what: str) -> None:
-    """Raises UserError for a rate in Hz that no recording of speech has; what: names it."""
-    if not _RATES[0] <= rate <= _RATES[1]:
-        least, most = _RATES
-        raise UserError(f"{what} is no sampling rate of speech: give sound of {least} to {most} Hz")
+def check_sample_rate(rate: int, name: str) -> None:
+    """Checks that speech can have been recorded at a rate.
+
+    Args:
+      rate: Hz.
+      name: What has this rate, for the message, e.g. "--rate=0".
+
+    Raises:
+      UserError: The rate is out of range.
+    """
+    if not _MIN_RATE <= rate <= _MAX_RATE:
+        raise UserError(
+            f"{name} is not a sampling rate of speech: give sound of {_MIN_RATE} to {_MAX_RATE} Hz"
+        )
 
 
 def read_audio(path: str | os.PathLike, rate: int) -> np.ndarray:
-    """The sound of any sound or video file -> mono float32 [S] in [-1, 1] at `rate` Hz.
+    """Reads the sound of any sound or video file.
+
+    Args:
+      path: The file.
+      rate: Hz of the result.
+
+    Returns:
+      float32 [S], mono, in [-1, 1].
 
     Raises:
-      UserError: there is no such file, or it holds no sound that can be decoded.
+      UserError: There is no such file, or its sound cannot be decoded.
     """
     with contextlib.closing(SoundFile(path)) as sound:
-        return resample(np.concatenate(list(sound.parts())), sound.rate, rate)
+        return resample(np.concatenate(list(sound.chunks())), sound.rate, rate)
 
 
 class SoundFile:
-    """The sound of any sound or video file, mono, decoded as it is asked for.
+    """The sound of any sound or video file, mono, decoded on demand.
 
-    rate: Hz. seconds: how long it says it is, or 0. heard: samples decoded so far.
+    Args:
+      path: The file.
+      data: The file's bytes, if they come from an untrusted source; then `path` is only a name for
+        messages, and formats that can refer to other files are refused.
+
+    Attributes:
+      rate: Sampling rate in Hz.
+      seconds: Duration by the header; 0 if it declares none.
+      samples_decoded: Number of samples decoded so far.
 
     Raises:
-      UserError: there is no such file, or it holds no sound that can be decoded.
+      UserError: There is no such file, or its sound cannot be decoded.
     """
 
     def __init__(self, path: str | os.PathLike, data: bytes | None = None):
-        """data: what the file holds, from somebody whom one does not know; it is not looked for
-        then, and only formats that name no other files are taken."""
-        self._path, self.heard = path, 0
+        self._path, self.samples_decoded = path, 0
         if data is None:
-            # A relative path with a colon would be an address.
-            source, options = str(files.existing(path, "audio").absolute()), {}
+            # A relative path with a colon would be taken for an address.
+            source, options = str(files.require_file(path, "audio").absolute()), {}
         else:
             source, options = io.BytesIO(data), _SELF_CONTAINED
-        with self._told():
-            # Names in other alphabets' encodings are no damage.
+        with self._decoding_errors():
+            # Metadata in an unknown encoding is no damage.
             self._container = av.open(source, "r", options=options, metadata_errors="replace")
         try:
             stream = video.select_stream(self._container.streams.audio)
             if stream is None:
                 raise UserError(f"The file {path} has no sound; {_CURE}")
             if stream.codec_context is None:
-                raise UserError(f"The sound of {path} is in a format that nobody knows; {_CURE}")
-            self._parts = decoded(self._container)
-            with self._told():
-                first = next(self._parts, None)  # Before it, the rate may be another.
+                raise UserError(f"The sound of {path} is in an unknown format; {_CURE}")
+            self._chunks = decode_chunks(self._container)
+            with self._decoding_errors():
+                first = next(self._chunks, None)
             if first is None:
                 raise UserError(f"The file {path} has no sound in it (0 samples); {_CURE}")
-            check_rate(own := stream.codec_context.sample_rate, f"the {own} Hz of {path}")
+            self.rate = stream.codec_context.sample_rate  # Not final before the first chunk.
+            check_sample_rate(self.rate, f"the {self.rate} Hz of {path}")
         except UserError:
             self.close()
             raise
-        self._first, self.rate = first[1], stream.codec_context.sample_rate
+        self._first = first[1]
         declared = (stream.duration or 0) * (stream.time_base or 0)
         self.seconds = float(declared or (self._container.duration or 0) / av.time_base)
 
-    def parts(self) -> Iterator[np.ndarray]:
-        """Float32 [S] in [-1, 1], one after the other; only once.
+    def chunks(self) -> Iterator[np.ndarray]:
+        """Decodes the sound; can be called only once.
+
+        Yields:
+          Consecutive samples, float32 [S] in [-1, 1].
 
         Raises:
-          UserError: the rest cannot be decoded, or is not finite.
+          UserError: The rest cannot be decoded, or is not finite.
         """
-        part = self._first
-        while part is not None:
-            if not np.isfinite(part).all():
+        chunk = self._first
+        while chunk is not None:
+            if not np.isfinite(chunk).all():
                 raise UserError(
                     f"The sound of {self._path} has samples that are not finite; {_CURE}"
                 )
-            self.heard += len(part)
-            yield part
-            with self._told():
-                _, part = next(self._parts, (None, None))
+            self.samples_decoded += len(chunk)
+            yield chunk
+            with self._decoding_errors():
+                _, chunk = next(self._chunks, (None, None))
 
     def close(self) -> None:
+        """Closes the file."""
         self._container.close()
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _decoding_errors(self) -> Iterator[None]:
         try:
             yield
         except av.error.FFmpegError as e:
@@ -111,18 +138,23 @@ class SoundFile:
             ) from e
 
 
-def decoded(
-    container: av.container.InputContainer, begin: float = 0.0, end: float | None = None
+def decode_chunks(
+    container: av.container.InputContainer, start: float = 0.0, end: float | None = None
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """The first or default sound in parts: the time of each, in seconds of the file's own, and its
-    samples, mono float32 [S].
+    """Decodes the default (else the first) audio stream of an open file.
 
-    What lies before `begin` or after `end` may be left out.
+    Args:
+      container: The open file, which has an audio stream.
+      start: Seconds on the file's own clock; what lies before it may be left out.
+      end: Seconds on the file's own clock; what lies after it may be left out; None: all.
+
+    Yields:
+      Time of a chunk, in seconds on the file's own clock, and its samples, float32 [S], mono.
     """
     stream = video.select_stream(container.streams.audio)
     assert stream is not None
     time, samples, seconds = 0.0, None, 0.0
-    for frame in video.decoded(container, stream, begin):
+    for frame in video.decode_from(container, stream, start):
         if end is not None and frame.time is not None and frame.time > end:
             break
         if samples is not None:
@@ -132,13 +164,23 @@ def decoded(
         samples = samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
         samples = to_mono_float(samples.T)
     if samples is not None:
-        # A whole AAC frame is decoded where the file says that it ends inside one.
+        # A whole AAC frame is decoded where the file declares that it ends inside one.
         last = round(seconds * stream.codec_context.sample_rate) or len(samples)
         yield time, samples[:last]
 
 
 def to_mono_float(samples: np.ndarray) -> np.ndarray:
-    """Samples [S] or [S, channels], integer PCM or float -> mono float32 [S] in [-1, 1]."""
+    """Converts samples of any format to mono floats.
+
+    Args:
+      samples: [S] or [S, channels]; signed or unsigned 8-bit PCM, or float in [-1, 1].
+
+    Returns:
+      float32 [S], clipped to [-1, 1]; values that are not finite stay as they are.
+
+    Raises:
+      ValueError: Another shape or dtype.
+    """
     samples = np.asarray(samples)
     if samples.ndim not in (1, 2):
         raise ValueError(f"audio of shape {samples.shape} is neither [S] nor [S, channels]")
@@ -149,17 +191,23 @@ def to_mono_float(samples: np.ndarray) -> np.ndarray:
     elif not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(f"audio of dtype {samples.dtype} is neither signed PCM, uint8 nor float")
     if samples.ndim == 2:
-        with np.errstate(invalid="ignore", over="ignore"):  # Of infinities, which are told later.
+        with np.errstate(invalid="ignore", over="ignore"):  # Infinities are reported later.
             samples = samples.mean(axis=1, dtype=np.float64)
-    # What is not finite stays so, for whoever looks: infinity is not loud.
+    # Not clipped where not finite, so that a check can see it: infinity is not loud.
     return np.where(np.isfinite(samples), np.clip(samples, -1, 1), samples).astype(np.float32)
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Mono float32 [S] in [-1, 1] from one rate to another, band-limited (soxr HQ).
+    """Resamples band-limited (soxr HQ).
 
-    Gives ceil(S * new_rate / rate) samples, so that a part of a video frame stays one; soxr alone
-    rounds, and may give none.
+    Args:
+      samples: float32 [S], mono, in [-1, 1].
+      rate: Hz of `samples`.
+      new_rate: Hz of the result.
+
+    Returns:
+      float32 [ceil(S * new_rate / rate)]: rounded up, so that a started video frame is kept; soxr
+      alone rounds to nearest, and may give none.
     """
     if rate != new_rate:
         length = -(-len(samples) * new_rate // rate)
@@ -169,26 +217,48 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 class Resampler:
-    """`resample` of sound that comes in pieces: the same samples, bit for bit."""
+    """Streaming `resample`: sound that comes in chunks gives the same samples, bit for bit.
+
+    Args:
+      rate: Hz of the input.
+      new_rate: Hz of the output.
+    """
 
     def __init__(self, rate: int, new_rate: int):
         self._rate, self._new_rate = rate, new_rate
-        same = rate == new_rate
-        self._stream = None if same else soxr.ResampleStream(rate, new_rate, 1, quality="HQ")
-        self._heard = self._given = 0
+        self._stream = None
+        if rate != new_rate:
+            self._stream = soxr.ResampleStream(rate, new_rate, 1, quality="HQ")
+        self._samples_in = self._samples_out = 0
 
     def __call__(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
-        """Mono float32 [S] in [-1, 1] -> what is ready of it at the new rate."""
+        """Resamples the next chunk.
+
+        Args:
+          samples: float32 [S], mono, in [-1, 1].
+          last: Whether the sound ends with it.
+
+        Returns:
+          float32: what is complete at the new rate.
+        """
         if self._stream is None:
             return samples
-        self._heard += len(samples)
+        self._samples_in += len(samples)
         ready = np.clip(self._stream.resample_chunk(samples, last=last), -1, 1)
-        whole = -(-self._heard * self._new_rate // self._rate)
-        ready = fit_length(ready, whole - self._given) if last else ready
-        self._given += len(ready)
+        total = -(-self._samples_in * self._new_rate // self._rate)
+        ready = fit_length(ready, total - self._samples_out) if last else ready
+        self._samples_out += len(ready)
         return ready
 
 
 def fit_length(samples: np.ndarray, n: int) -> np.ndarray:
-    """[S] -> [n], cut or padded with silence at the end."""
+    """Cuts samples at the end, or pads them with silence.
+
+    Args:
+      samples: [S].
+      n: Length of the result.
+
+    Returns:
+      [n].
+    """
     return np.pad(samples[:n], (0, max(0, n - len(samples))))

@@ -1,4 +1,4 @@
-"""The pictures of a video file: one after the other, each with its time, at any rate, upright."""
+"""Reads a video file's frames one by one, each with its time, at any rate, upright."""
 
 import itertools
 import sys
@@ -14,37 +14,53 @@ from av.video.reformatter import VideoReformatter
 
 from data_pipelines.common.errors import BadClip
 
-_PREROLLS = (1.0, 10.0)  # Seconds before a part to seek to; not every format seeks exactly.
-_LONGEST_STILL = 1.0  # Seconds that one picture may last.
-_TIE = 1e-6  # Seconds; two pictures are as near as each other, but for rounding.
+_PREROLLS = (1.0, 10.0)  # Seconds before a time to seek to; not every format seeks exactly.
+_MAX_STILL = 1.0  # Seconds that one frame may last.
+_TIE = 1e-6  # Seconds; two frames are equally near, but for rounding.
 
 Stream = TypeVar("Stream", bound=av.stream.Stream)
 
 
 def select_stream(streams: Sequence[Stream]) -> Stream | None:
-    """What a player shows of several: the first that is the default one, else the first."""
+    """Selects the stream that a player would play.
+
+    Args:
+      streams: Of one kind.
+
+    Returns:
+      The first default stream, else the first; None if there is none.
+    """
     default = [s for s in streams if s.disposition & av.stream.Disposition.default]
     return next(iter([*default, *streams]), None)
 
 
-def decoded(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
-    """The frames of a stream from one at or before `time`, in seconds of the file's own."""
-    first, unit = (stream.start_time or 0) * (stream.time_base or 0), stream.time_base
+def decode_from(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
+    """Decodes a stream, beginning at or before a time.
+
+    Args:
+      container: The open file.
+      stream: One of its audio or video streams.
+      time: Seconds on the file's own clock.
+
+    Returns:
+      The stream's PyAV frames.
+    """
+    start, unit = (stream.start_time or 0) * (stream.time_base or 0), stream.time_base
     for preroll in _PREROLLS:
-        if time - preroll <= first:
+        if time - preroll <= start:
             break
         container.seek(int((time - preroll) / unit), stream=stream)
         frames = _after_seek(container, stream, time)
         frame = next(frames, None)
         if frame is not None and frame.time is not None and frame.time <= time:
             return itertools.chain([frame], frames)
-    if time - _PREROLLS[0] > first:
+    if time - _PREROLLS[0] > start:
         container.seek(0)
     return container.decode(stream)
 
 
 def _after_seek(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
-    """Until `time`, what cannot be decoded is passed over: a seek may land inside a packet."""
+    # Skips what cannot be decoded before `time`: a seek may land inside a packet.
     reached = False
     for packet in container.demux(stream):
         try:
@@ -59,100 +75,136 @@ def _after_seek(container: av.container.InputContainer, stream: Any, time: float
 
 
 class VideoReader:
-    """The pictures of an opened file, decoded once and forwards. Time 0 is its first picture.
+    """Decodes the frames of an open file, once and forwards. Time 0 is its first frame.
+
+    Args:
+      container: The open file.
+
+    Attributes:
+      fps: Mean frames per second.
+      origin: Time of the first frame on the file's own clock, in seconds.
+      seconds: Duration by the header; 0 if it declares none.
+      frame_count: Number of frames decoded so far.
 
     Raises:
-      BadClip: it has none, or in the course of decoding: they are damaged.
+      BadClip: It has no video; or, while decoding, a frame is damaged.
     """
 
     def __init__(self, container: av.container.InputContainer):
-        cover = av.stream.Disposition.attached_pic  # Of a song.
+        cover = av.stream.Disposition.attached_pic  # Cover art of a song.
         stream = select_stream([s for s in container.streams.video if not s.disposition & cover])
         if stream is None:
-            raise BadClip("no picture in it")
+            raise BadClip("no video in it")
         rates = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
         if not rates or not stream.time_base:
             raise BadClip("no frame rate")
         stream.codec_context.thread_count = 1  # A corpus is spread over processes instead.
         self._container, self._stream, self._unit = container, stream, stream.time_base
         self._reformatter = VideoReformatter()
-        self._aspect = float(stream.sample_aspect_ratio or 1)  # Width of a pixel by its height.
-        self.fps = float(min(rates))  # The mean; what counts ticks without a picture is higher.
-        self.origin = float((stream.start_time or 0) * self._unit)  # In the file's own time.
+        self._pixel_aspect = float(stream.sample_aspect_ratio or 1)  # Width by height.
+        self.fps = float(min(rates))  # The higher rate also counts ticks without a frame.
+        self.origin = float((stream.start_time or 0) * self._unit)
         declared = float((stream.duration or 0) * self._unit)
-        self.seconds = declared or (container.duration or 0) / av.time_base  # By the header; or 0.
-        # AVI knows when to decode, not when to show: decoded pictures come in order, late by a delay.
-        self._timed = container.format.name != "avi"
-        self.count = 0  # Pictures decoded.
+        self.seconds = declared or (container.duration or 0) / av.time_base
+        # AVI stores decoding times alone: decoded frames come in order, late by a constant delay.
+        self._has_pts = container.format.name != "avi"
+        self.frame_count = 0
 
-    def pictures(self, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Each picture and its time in seconds, rising; begins at or just before `start`.
+    def frames(self, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Decodes frames with their times.
 
-        A picture without a time, or with one that does not come after the last, follows the last
-        by 1 / fps.
+        A frame without a time, or with one that does not come after the previous frame's, follows
+        that by 1 / fps.
+
+        Args:
+          start: Seconds; decoding begins at or just before it.
+
+        Yields:
+          Time in seconds, strictly increasing, and frame.
+
+        Raises:
+          BadClip: A frame is damaged, or of another size than the first.
         """
         time = size = None
-        zero, from_first = self.origin, start <= _PREROLLS[0] or not self._timed
+        zero, from_first = self.origin, start <= _PREROLLS[0] or not self._has_pts
         if not from_first:  # Matroska's own start_time is always 0.
             first = next(self._container.decode(self._stream), None)
             zero = self.origin = self.origin if first is None else first.time or 0.0
             self._container.seek(0)
-        since = self.origin + (0.0 if from_first else start)
-        for frame in decoded(self._container, self._stream, since):
-            stamp = frame.pts if self._timed else frame.dts
-            own = None if stamp is None else float(stamp * self._unit)
+        begin = self.origin + (0.0 if from_first else start)
+        for frame in decode_from(self._container, self._stream, begin):
+            stamp = frame.pts if self._has_pts else frame.dts
+            file_time = None if stamp is None else float(stamp * self._unit)
             if time is None and from_first:
-                zero = zero if own is None else own
+                zero = zero if file_time is None else file_time
                 time = 0.0
-                self.origin = zero if self._timed else self.origin
-            elif own is None or (time is not None and own - zero <= time):
+                self.origin = zero if self._has_pts else self.origin
+            elif file_time is None or (time is not None and file_time - zero <= time):
                 time = (time or 0.0) + 1 / self.fps
             else:
-                time = own - zero
-            self.count += 1
+                time = file_time - zero
+            self.frame_count += 1
             if time > start - 1 / self.fps:  # Before it, a seek may have left gaps.
-                if frame.is_corrupt:  # PyAV does not raise: the decoder has filled in what it lost.
-                    raise BadClip(f"the picture is damaged at {time:.2f} s")
+                if frame.is_corrupt:  # PyAV does not raise: the decoder has concealed the loss.
+                    raise BadClip(f"a damaged frame at {time:.2f} s")
                 size = size or (frame.width, frame.height, frame.rotation)
                 if size != (frame.width, frame.height, frame.rotation):
-                    raise BadClip(f"the picture changes its size at {time:.2f} s")
+                    raise BadClip(f"the frame size changes at {time:.2f} s")
             yield time, frame
 
     def at_rate(
         self, fps: float, start: float = 0.0, end: float | None = None
     ) -> Iterator[av.VideoFrame]:
-        """At start + k / fps the picture nearest in time, the earlier of two; up to `end`.
+        """Resamples the frames in time: frame k is the one nearest to start + k / fps.
 
-        A picture that is shown again is the same object. The last one lasts 1 / its own rate.
+        Of two equally near frames it is the earlier one. The last frame lasts 1 / self.fps.
+
+        Args:
+          fps: Frames per second.
+          start: Seconds.
+          end: Seconds; None: the end of the video.
+
+        Yields:
+          Frames; one that is repeated is the same object.
+
+        Raises:
+          BadClip: A frame is damaged or lasts longer than 1 s, or there is none after `start`.
         """
-        k, last, last_time = 0, None, 0.0
+        k, previous, previous_time = 0, None, 0.0
         count = sys.maxsize if end is None else round((end - start) * fps)
-        for time, frame in self.pictures(start):
-            if last is not None:
-                if time > start and time - last_time > _LONGEST_STILL:
+        for time, frame in self.frames(start):
+            if previous is not None:
+                if time > start and time - previous_time > _MAX_STILL:
                     raise BadClip(
-                        f"the picture stands still for {time - last_time:.1f} s "
-                        f"at {last_time:.2f} s"
+                        f"no new frame for {time - previous_time:.1f} s at {previous_time:.2f} s"
                     )
-                middle = (last_time + time) / 2 + _TIE
+                middle = (previous_time + time) / 2 + _TIE
                 while k < count and start + k / fps <= middle:
-                    yield last
+                    yield previous
                     k += 1
             if k >= count:
                 return
-            last, last_time = frame, time
-        if last is None or last_time + 1 / self.fps <= start:
+            previous, previous_time = frame, time
+        if previous is None or previous_time + 1 / self.fps <= start:
             raise BadClip(f"no frames after {start:g} s" if start else "no frames")
-        count = min(count, max(k, 1, round((last_time + 1 / self.fps - start) * fps)))
-        yield from itertools.repeat(last, count - k)
+        count = min(count, max(k, 1, round((previous_time + 1 / self.fps - start) * fps)))
+        yield from itertools.repeat(previous, count - k)
 
-    def rgb(self, frame: av.VideoFrame, max_side: int | None = None) -> np.ndarray:
-        """-> uint8 [H, W, 3], upright, pixels square, the shorter side at most `max_side`."""
-        height, width = frame.height, frame.width * self._aspect
+    def to_rgb(self, frame: av.VideoFrame, max_side: int | None = None) -> np.ndarray:
+        """Converts a frame to RGB, upright and with square pixels.
+
+        Args:
+          frame: A frame of this video.
+          max_side: Pixels that the shorter side may have; larger frames are shrunk.
+
+        Returns:
+          uint8 [H, W, 3].
+        """
+        height, width = frame.height, frame.width * self._pixel_aspect
         scale = min(1.0, max_side / min(height, width)) if max_side else 1.0
         size: dict[str, Any] = {"height": round(height * scale), "width": round(width * scale)}
         if size != {"height": frame.height, "width": frame.width}:
-            size["interpolation"] = "AREA"  # Which takes twice as long where nothing is scaled.
-        # One for the file, since it starts threads of its own for each frame otherwise.
+            size["interpolation"] = "AREA"  # Takes twice as long even where nothing is scaled.
+        # One reformatter for the file, since each one starts threads of its own.
         rgb = self._reformatter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray()
         return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))

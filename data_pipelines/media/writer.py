@@ -1,4 +1,4 @@
-"""Videos with sound, encoded as they are made: H.264 and AAC in an mp4."""
+"""Writes videos with sound, encoded frame by frame: H.264 and AAC in an mp4."""
 
 import contextlib
 import fractions
@@ -16,20 +16,21 @@ from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.media.sound import Resampler, fit_length, resample, to_mono_float
 
-# Rates that AAC knows; sound at any other rate (25 and 50 kHz) is written at 48 kHz.
+# Rates that AAC supports; sound at any other rate (25 and 50 kHz) is written at 48 kHz.
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BT601 = 6  # SMPTE 170M, in the numbering of H.273: what RGB is converted with below.
-# Beyond it x264's usual look-ahead of 40 pictures takes a gigabyte, and minutes for seconds.
-_MUCH = 1920 * 1200  # Pixels.
-LARGEST = 8192  # Pixels a side, H.264's own limit.
+# Above it x264's default look-ahead of 40 frames takes a gigabyte, and minutes instead of seconds.
+_FAST_PRESET_PIXELS = 1920 * 1200
+MAX_SIDE = 8192  # Pixels, H.264's own limit.
 
-# However seldom pictures come, sound stands beside its picture; a player that reads from a server
-# must have the index first.
-_IN_ORDER = {"max_interleave_delta": "0"}
-_FILE = _IN_ORDER | {"movflags": "faststart"}  # For which FFmpeg opens the file once more.
-# As it grows: each picture is a fragment and goes out at once, with the sound that there is by
-# then. The header waits for the first, since only then the encoder's delay is known.
-_GROWING = {
+# Sound stands beside its frame however low the frame rate; a player that reads from a server needs
+# the index first.
+_INTERLEAVED = {"max_interleave_delta": "0"}
+_FILE = _INTERLEAVED | {"movflags": "faststart"}  # For which FFmpeg opens the file once more.
+# For playing while it is written: each frame is a fragment and goes out at once, with the sound
+# that has come by then. The header waits for the first frame, since only then the encoder's delay
+# is known.
+_FRAGMENTED = {
     "movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof",
     "max_interleave_delta": "1",
     "flush_packets": "1",
@@ -37,12 +38,24 @@ _GROWING = {
 
 
 class VideoWriter:
-    """Pictures and sound, in portions of any size, to an mp4.
+    """Encodes frames and sound, in chunks of any size, into an mp4.
 
     An odd height or width grows by one, repeating its last line, since 4:2:0 has no odd sizes.
 
+    Args:
+      file: A path, or an object with `write`, and with `seek` unless fragmented.
+      height: Pixels.
+      width: Pixels.
+      fps: Frames per second.
+      audio_rate: Hz; 0 for a video without sound.
+      metadata: Tags of the container, by the names that mp4 defines.
+      fragmented: Whether it can be played, from a pipe too, while it is written.
+
+    Attributes:
+      frame_count: Number of frames written.
+
     Raises:
-      OSError: the file cannot be written, now or later.
+      OSError: The file cannot be written, now or later.
     """
 
     def __init__(
@@ -51,78 +64,94 @@ class VideoWriter:
         height: int,
         width: int,
         fps: fractions.Fraction,
-        sound_rate: int = 0,
+        audio_rate: int = 0,
         metadata: dict[str, str] | None = None,
-        growing: bool = False,
+        fragmented: bool = False,
     ):
-        """file: a path, or an object with `write`, and with `seek` unless growing; sound_rate: Hz, or
-        0 for no sound; metadata: tags of the container, by the names that mp4 has; growing: can be
-        played, from a pipe too, while it is written."""
-        self._shape, self._fps, self._rate = (height, width, 3), fps, sound_rate
-        self._odd = height % 2, width % 2
-        options = _GROWING if growing else _FILE if isinstance(file, str) else _IN_ORDER
+        self._shape, self._fps = (height, width, 3), fps
+        self._padding = height % 2, width % 2
+        options = _FRAGMENTED if fragmented else _FILE if isinstance(file, str) else _INTERLEAVED
         self._container = av.open(file, "w", format="mp4", options=dict(options))
         self._container.metadata.update(metadata or {})
-        self._picture = _add_video(self._container, self._shape, fps, growing)
-        self._sound = None
-        if sound_rate:
-            self._new_rate = sound_rate if sound_rate in _AAC_RATES else 48000
-            self._sound = self._container.add_stream(
-                "aac", rate=self._new_rate, layout="mono", bit_rate=96_000
+        self._video = _add_video(self._container, self._shape, fps, fragmented)
+        self._audio = None
+        if audio_rate:
+            self._aac_rate = _aac_rate(audio_rate)
+            self._audio = self._container.add_stream(
+                "aac", rate=self._aac_rate, layout="mono", bit_rate=96_000
             )
-            self._resample = Resampler(sound_rate, self._new_rate)
-            self._heard = 0  # Samples at the new rate.
-        self.frames = 0
+            self._resample = Resampler(audio_rate, self._aac_rate)
+            self._samples_written = 0  # At the AAC rate.
+        self.frame_count = 0
 
-    def show(self, picture: np.ndarray) -> None:
-        """The next frame, uint8 [H, W, 3] RGB."""
-        if picture.shape != self._shape or picture.dtype != np.uint8:
-            raise ValueError(f"{picture.dtype} {picture.shape} is not uint8 {self._shape}")
-        if any(self._odd):
-            bottom, right = self._odd
-            picture = np.pad(picture, ((0, bottom), (0, right), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame.pts, frame.time_base = self.frames, 1 / self._fps
-        self._container.mux(self._picture.encode(frame))
-        self.frames += 1
+    def write_frame(self, frame: np.ndarray) -> None:
+        """Writes the next frame.
 
-    def sound(self, samples: np.ndarray) -> None:
-        """What follows of the sound, mono float32 [S] in [-1, 1] at sound_rate."""
-        self._encode(self._resample(samples))
+        Args:
+          frame: uint8 [H, W, 3], RGB.
+
+        Raises:
+          ValueError: Another shape or dtype.
+        """
+        if frame.shape != self._shape or frame.dtype != np.uint8:
+            raise ValueError(f"{frame.dtype} {frame.shape} is not uint8 {self._shape}")
+        if any(self._padding):
+            bottom, right = self._padding
+            frame = np.pad(frame, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        encoded = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        encoded.pts, encoded.time_base = self.frame_count, 1 / self._fps
+        self._container.mux(self._video.encode(encoded))
+        self.frame_count += 1
+
+    def write_audio(self, samples: np.ndarray) -> None:
+        """Writes the next chunk of sound.
+
+        Args:
+          samples: float32 [S], mono, in [-1, 1], at the writer's audio_rate.
+        """
+        self._encode_audio(self._resample(samples))
 
     def close(self) -> None:
-        """Ends the file; sound that is shorter than the pictures is padded with silence."""
-        self._container.mux(self._picture.encode(None))
-        if self._sound is not None:
+        """Completes the file; sound that is shorter than the video is padded with silence."""
+        self._container.mux(self._video.encode(None))
+        if self._audio is not None:
             rest = self._resample(np.zeros(0, np.float32), last=True)
-            missing = round(self.frames * self._new_rate / self._fps) - self._heard
-            self._encode(fit_length(rest, max(missing, 0)))
-            self._container.mux(self._sound.encode(None))
+            total = round(self.frame_count * self._aac_rate / self._fps)
+            self._encode_audio(fit_length(rest, max(total - self._samples_written, 0)))
+            self._container.mux(self._audio.encode(None))
         self._container.close()
 
-    def abandon(self) -> None:
-        """Lets go of a file that is not to be used."""
-        # What stopped the writing may stop its end too.
+    def abort(self) -> None:
+        """Closes a file that is not to be used."""
+        # What stopped the writing may stop the closing too.
         with contextlib.suppress(OSError, av.error.FFmpegError):
             self._container.close()
 
-    def _encode(self, samples: np.ndarray) -> None:
-        if self._sound is None or not len(samples):
+    def _encode_audio(self, samples: np.ndarray) -> None:
+        if self._audio is None or not len(samples):
             return
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = self._new_rate, self._heard
-        self._container.mux(self._sound.encode(frame))
-        self._heard += len(samples)
+        frame.sample_rate, frame.pts = self._aac_rate, self._samples_written
+        self._container.mux(self._audio.encode(frame))
+        self._samples_written += len(samples)
 
 
 class VideoFile:
-    """A VideoWriter's file, which appears at `path` whole or not at all: closed in the end, or
-    discarded where the block ends by an exception.
+    """A VideoWriter's file that appears at its path whole or not at all.
 
-    finish: is called with the whole file's place just before it appears.
+    It is a context manager: closed at the end of the block, discarded if the block raises.
+
+    Args:
+      path: The file, *.mp4.
+      height: Pixels.
+      width: Pixels.
+      fps: Frames per second.
+      audio_rate: Hz; 0 for a video without sound.
+      metadata: Tags of the container, by the names that mp4 defines.
+      finish: Called with the path of the complete temporary file just before it appears.
 
     Raises:
-      UserError: the file cannot be written there, now or later.
+      UserError: The file cannot be written there, now or later.
     """
 
     def __init__(
@@ -131,7 +160,7 @@ class VideoFile:
         height: int,
         width: int,
         fps: fractions.Fraction,
-        sound_rate: int = 0,
+        audio_rate: int = 0,
         metadata: dict[str, str] | None = None,
         finish: Callable[[pathlib.Path], None] | None = None,
     ):
@@ -139,46 +168,58 @@ class VideoFile:
             raise UserError(
                 f"The output {path} is not an .mp4 file; give a name that ends in .mp4."
             )
-        if max(height, width) > LARGEST:
+        if max(height, width) > MAX_SIDE:
             raise UserError(
-                f"A video of {width}x{height} pixels is larger than H.264 knows, {LARGEST} a side;"
-                " make it smaller first."
+                f"A video of {width}x{height} pixels is larger than H.264 supports, {MAX_SIDE} a"
+                " side; make it smaller first."
             )
         self._path, self._part, self._finish = path, files.PartialFile(path), finish
         try:
-            with files.writing(path):
+            with files.explain_write_errors(path):
                 self._writer = VideoWriter(
-                    str(self._part.path), height, width, fps, sound_rate, metadata
+                    str(self._part.path), height, width, fps, audio_rate, metadata
                 )
         except BaseException:
             self._part.discard()
             raise
 
     @property
-    def frames(self) -> int:
-        """So many are written."""
-        return self._writer.frames
+    def frame_count(self) -> int:
+        """Number of frames written."""
+        return self._writer.frame_count
 
-    def show(self, picture: np.ndarray) -> None:
-        with files.writing(self._path):
-            self._writer.show(picture)
+    def write_frame(self, frame: np.ndarray) -> None:
+        """Writes the next frame.
 
-    def sound(self, samples: np.ndarray) -> None:
-        with files.writing(self._path):
-            self._writer.sound(samples)
+        Args:
+          frame: uint8 [H, W, 3], RGB.
+        """
+        with files.explain_write_errors(self._path):
+            self._writer.write_frame(frame)
+
+    def write_audio(self, samples: np.ndarray) -> None:
+        """Writes the next chunk of sound.
+
+        Args:
+          samples: float32 [S], mono, in [-1, 1], at the file's audio_rate.
+        """
+        with files.explain_write_errors(self._path):
+            self._writer.write_audio(samples)
 
     def close(self) -> None:
+        """Completes the file and lets it appear at its path."""
         try:
-            with files.writing(self._path):
+            with files.explain_write_errors(self._path):
                 self._writer.close()
             if self._finish is not None:
                 self._finish(self._part.path)
-            self._part.appear()
+            self._part.commit()
         finally:
             self._part.discard()
 
     def discard(self) -> None:
-        self._writer.abandon()
+        """Drops the file; nothing appears at its path."""
+        self._writer.abort()
         self._part.discard()
 
     def __enter__(self) -> "VideoFile":
@@ -199,42 +240,54 @@ def write_video(
     audio_rate: int = 0,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Frames uint8 [T, H, W, 3] and mono sound -> an .mp4 of exactly T frames.
+    """Writes an .mp4 of exactly T frames; it appears whole or not at all.
 
-    The sound is padded or cut to T / fps seconds. metadata: tags, as VideoWriter has them. The file appears whole or not at all.
+    Args:
+      path: The file, *.mp4.
+      frames: uint8 [T, H, W, 3], RGB.
+      fps: Frames per second.
+      audio: [S] or [S, channels], integer PCM or float, written in mono and padded or cut to T / fps
+        seconds; None for a video without sound.
+      audio_rate: Hz of `audio`.
+      metadata: Tags of the container, by the names that mp4 defines.
 
     Raises:
-      UserError: the file cannot be written there.
+      UserError: The file cannot be written there.
+      ValueError: `frames` has another shape or dtype.
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or not len(frames) or frames.dtype != np.uint8:
         raise ValueError(f"frames {frames.dtype} {frames.shape} are not uint8 [T >= 1, H, W, 3]")
     rate = fractions.Fraction(fps).limit_denominator(65535)
-    sound_rate = 0
+    aac_rate = 0
     if audio is not None:
-        sound_rate = audio_rate if audio_rate in _AAC_RATES else 48000
-        audio = resample(to_mono_float(audio), audio_rate, sound_rate)
-        audio = fit_length(audio, round(len(frames) * sound_rate / rate))
+        aac_rate = _aac_rate(audio_rate)
+        audio = resample(to_mono_float(audio), audio_rate, aac_rate)
+        audio = fit_length(audio, round(len(frames) * aac_rate / rate))
     _, height, width, _ = frames.shape
-    with VideoFile(path, height, width, rate, sound_rate, metadata) as video:
+    with VideoFile(path, height, width, rate, aac_rate, metadata) as video:
         if audio is not None:
-            video.sound(audio)
-        for picture in frames:
-            video.show(picture)
+            video.write_audio(audio)
+        for frame in frames:
+            video.write_frame(frame)
+
+
+def _aac_rate(rate: int) -> int:
+    return rate if rate in _AAC_RATES else 48000
 
 
 def _add_video(
     container: av.container.OutputContainer,
     shape: tuple[int, ...],
     rate: fractions.Fraction,
-    growing: bool,
+    fragmented: bool,
 ) -> av.VideoStream:
-    """An H.264 stream for frames [H, W, 3] that every player shows in the right colours."""
-    # x264's macroblock tree reads memory that nobody has set: the same pictures would not always be
-    # the same bytes.
+    """Returns an H.264 stream for frames [H, W, 3] whose colors every player shows right."""
+    # x264's macroblock tree reads uninitialized memory: the same frames would not always give the
+    # same bytes.
     options = {"crf": "17", "x264-params": "mbtree=0"}
-    if growing:
+    if fragmented:
         options |= {"tune": "zerolatency", "g": "1"}
-    elif shape[0] * shape[1] > _MUCH:
+    elif shape[0] * shape[1] > _FAST_PRESET_PIXELS:
         options |= {"preset": "veryfast"}
     stream = container.add_stream("libx264", rate=rate, options=options)
     stream.height, stream.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2

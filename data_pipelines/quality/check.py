@@ -1,59 +1,61 @@
-"""Quality control of prepared shards: every clip measured, a page and a JSON file of what is odd."""
+"""Quality control of prepared shards: measures every clip, reports findings as a page and JSON."""
 
 import collections
 import dataclasses
 import functools
 import json
-import multiprocessing
 import os
-import signal
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-import tqdm
 from etils import epath
 
 from data_pipelines import prepare
 from data_pipelines.aligning import base_builder, duplicates
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.processes import WorkerPool
+from data_pipelines.common.progress import track
 from data_pipelines.loading import dataset
 from data_pipelines.quality import clip_checks
-from data_pipelines.quality.clip_checks import MEASURES, Inspected
-from data_pipelines.quality.page import html
+from data_pipelines.quality.clip_checks import MEASURES, ClipReport
+from data_pipelines.quality.page import render_page
 
-_PART = 16  # Clips that a process takes at once.
-_LISTED = 1000  # Clips of one finding in check.json, worst first; clips.jsonl has every clip.
-_SPEAKER_CLIPS = 5  # For the median of a speaker to count.
+_MAX_LISTED = 1000  # Clips of one finding in check.json, worst first; clips.jsonl has every clip.
+_MIN_SPEAKER_CLIPS = 5  # For a speaker's median to be meaningful.
 _MAX_WARMTH = 25.0  # Levels of 255, from the speaker's median.
 _BINS = 40  # Of a histogram.
-_SECONDS_PER_LINE = 10  # Of progress, where there is no terminal.
 
 ERROR, WARNING = "error", "warning"
-FAULTS = {  # What is wrong with a clip, beside numbers beyond their limits.
+FAULTS = {  # Severity and title of the findings that are not measures beyond their limits.
     "unreadable": (ERROR, "Records that cannot be read"),
     "frames": (ERROR, "Frames that cannot be decoded, or are all black"),
     "lengths": (ERROR, "Frames, landmarks and sound of different lengths"),
     "landmarks": (ERROR, "Landmarks that are not finite"),
-    "id_twice": (ERROR, "The same id twice"),
+    "id_twice": (ERROR, "Duplicate ids"),
     "speaker_in_two_splits": (ERROR, "Speakers in two splits"),
     "recording_in_two_splits": (ERROR, "The same recording in two splits"),
     "transcript": (ERROR, "A transcript that the clip's name contradicts"),
     "recording_twice": (WARNING, "The same recording twice in a split"),
-    "words": (WARNING, "Words that are not those of the transcript"),
+    "words": (WARNING, "Words that differ from the transcript"),
     "times": (WARNING, "Times outside the clip, or out of order"),
-    "speaker_offset": (WARNING, "Speakers whose sound is early or late"),
-    "colour": (WARNING, "Colours unlike those of the speaker's other clips"),
+    "speaker_offset": (WARNING, "Speakers with early or late audio"),
+    "colour": (WARNING, "Colours that differ from the speaker's other clips"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipLocation:
-    """Which clip of the corpus."""
+    """One clip of the corpus.
+
+    Attributes:
+      split: The split that it is in.
+      index: Its index in the split.
+      id: Its id.
+      speaker: Its speaker; empty where the record cannot be read.
+    """
 
     split: str
     index: int
@@ -61,62 +63,90 @@ class ClipLocation:
     speaker: str
 
 
-@dataclasses.dataclass
-class Checked:
-    """The corpus's clips, side by side."""
+Faults = dict[str, list[tuple[ClipLocation, str]]]  # Clips and texts by the kind of the fault.
 
-    places: list[ClipLocation]
-    values: np.ndarray  # float32 [N, measures].
-    # Kind -> (clip, what it is), of the faults.
-    faults: dict[str, list[tuple[ClipLocation, str]]]
+
+@dataclasses.dataclass
+class CheckedCorpus:
+    """The measures and faults of all N clips.
+
+    Attributes:
+      locations: Of each clip.
+      values: float32 [N, measures].
+      faults: Clips and texts by the kind of the fault.
+      fingerprints: Of each clip; None for one with damaged arrays.
+    """
+
+    locations: list[ClipLocation]
+    values: np.ndarray
+    faults: Faults
     fingerprints: list[duplicates.Fingerprint | None]
 
     def column(self, name: str) -> np.ndarray:
-        """A measure of every clip, [N]."""
+        """Returns one measure of every clip.
+
+        Args:
+          name: A key of MEASURES.
+
+        Returns:
+          float32 [N].
+        """
         return self.values[:, list(MEASURES).index(name)]
 
 
 def check_shards(
     data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
 ) -> dict[str, Any]:
-    """Checks the shards of config.data, which `prepare` has made; returns what check.json holds.
+    """Checks the shards of config.data, which `prepare` has made.
 
     Writes <data_dir>/<corpus>/<form>/check/: index.html for people, check.json (summaries by
     corpus, split and speaker; findings with severity and clips) and clips.jsonl (every clip).
 
+    Args:
+      data: The config's section `data`.
+      manual_dir: As of `prepare`; None: unknown.
+      data_dir: Where the shards are.
+
+    Returns:
+      The content of check.json.
+
     Raises:
-      UserError: there are no such shards, or nothing can be written beside them.
+      UserError: There are no such shards, or nothing can be written beside them.
     """
-    begun = time.monotonic()
-    builder = prepare.prepared(data, manual_dir, data_dir)
+    start = time.monotonic()
+    builder = prepare.prepared_builder(data, manual_dir, data_dir)
     folder = builder.data_path.parent / "check"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise UserError(
-            f"The check cannot write its page to {folder} ({e.strerror}): copy the shards to where "
-            "you can write, and give that --data_dir."
+            f"The check cannot write its page to {folder} ({e.strerror}): copy the shards to a "
+            "folder that you can write to, and give it as --data_dir."
         ) from e
     form = {n: data[n] for n in ("corpus", "height", "width", "audio_rate", "fps")}
     form = tuple({**form, "speakers": tuple(data["speakers"])}.items())
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
     results = _inspected(form, os.fspath(data_dir), counts, data["prepare_workers"])
-    says = builder.transcript_of if isinstance(builder, base_builder.RecordedBuilder) else None
-    checked = _gather(_progress(results, sum(counts.values())), folder, says)
-    together = bool((builder.info.metadata or {}).get("within_speaker"))
+    recorded = isinstance(builder, base_builder.RecordedBuilder)
+    transcript_of = builder.transcript_of if recorded else lambda clip_id: None
+    clips = track(results, "checked", "clip", sum(counts.values()))
+    checked = _gather(clips, folder, transcript_of)
+    within_speaker = bool((builder.info.metadata or {}).get("within_speaker"))
     report = {
         "corpus": data["corpus"],
         "form": builder.data_path.parent.name,
         "version": str(builder.version),
         **_summaries(checked),
         "quarantine": _quarantine(builder.data_path.parent / "quarantine.json"),
-        "findings": _findings(checked, together),
+        "findings": _findings(checked, within_speaker),
     }
     for severity in (ERROR, WARNING):
         report[f"{severity}s"] = sum(f["severity"] == severity for f in report["findings"])
     text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
     files.write_atomically(folder / "check.json", f"{text}\n".encode())
-    page = html(report, checked.places, lambda split: _open(form, split, os.fspath(data_dir)))
+    page = render_page(
+        report, checked.locations, lambda split: _open(form, split, os.fspath(data_dir))
+    )
     files.write_atomically(folder / "index.html", page.encode())
     for finding in report["findings"]:
         first = finding["clips"][0]
@@ -125,7 +155,7 @@ def check_shards(
             f" ({first['text']})"
         )
     print(
-        f"{data['corpus']} checked in {time.monotonic() - begun:.0f} s: {len(checked.places)} clips,"
+        f"{data['corpus']} checked in {time.monotonic() - start:.0f} s: {len(checked.locations)} clips,"
         f" kinds of errors: {report['errors']}, of warnings: {report['warnings']}:"
         f" {folder / 'index.html'}"
     )
@@ -134,99 +164,91 @@ def check_shards(
 
 @functools.lru_cache(maxsize=8)
 def _open(form: tuple, split: str, data_dir: str) -> dataset.ClipDataset:
-    data = {**dict(form), "options": {}}  # Which the builder has compared.
+    data = {**dict(form), "options": {}}  # The builder has compared them.
     return dataset.open_dataset(data, split, data_dir)
 
 
 def _inspected(
     form: tuple, data_dir: str, counts: Mapping[str, int], workers: int
-) -> Iterator[tuple[ClipLocation, Inspected]]:
-    """Every clip of every split, in order, from several processes."""
-    parts = [
-        (form, data_dir, split, first, min(first + _PART, count))
-        for split, count in counts.items()
-        for first in range(0, count, _PART)
-    ]
-    workers = min(workers or os.cpu_count() or 1, len(parts))
-    if workers == 1:
-        for part in parts:
-            yield from _inspect_part(part)
-        return
-    # Spawned, since forked processes inherit the locks of threads that they do not have.
-    with multiprocessing.get_context("spawn").Pool(workers, _start) as pool:
-        for results in pool.imap(_inspect_part, parts):
-            yield from results
+) -> Iterator[tuple[ClipLocation, ClipReport]]:
+    """Yields the report of every clip of every split, in order, from several processes."""
+    items = [(split, index) for split, count in counts.items() for index in range(count)]
+    inspect = functools.partial(_inspect, form=form, data_dir=data_dir)
+    with WorkerPool(workers, len(items)) as pool:
+        for item, result in zip(items, pool.map_with_exceptions(inspect, items), strict=True):
+            # An exception: the clip killed the process that read it.
+            yield _unreadable(*item, result) if isinstance(result, Exception) else result
 
 
-def _start() -> None:
-    """What a worker does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act upon.
-    cv2.setNumThreads(1)  # There is a process per core already.
+def _inspect(item: tuple[str, int], form: tuple, data_dir: str) -> tuple[ClipLocation, ClipReport]:
+    split, index = item
+    try:
+        clip = clip_checks.inspect_clip(_open(form, split, data_dir)[index])
+    except Exception as e:  # Damaged records raise errors of any kind; the others are checked.
+        return _unreadable(split, index, e)
+    return ClipLocation(split, index, clip.id, clip.speaker), clip
 
 
-def _inspect_part(part: tuple) -> list[tuple[ClipLocation, Inspected]]:
-    form, data_dir, split, first, end = part
-    clips = _open(form, split, data_dir)
-    results = []
-    for index in range(first, end):
-        try:
-            found = clip_checks.inspect(clips[index])
-        except Exception as e:  # A damaged record, of any kind; it is named, and the others go on.
-            fault = ("unreadable", f"{type(e).__name__}: {e}")
-            found = Inspected(f"{split}[{index}]", "", "", {}, [fault], None)
-        results.append((ClipLocation(split, index, found.id, found.speaker), found))
-    return results
+def _unreadable(split: str, index: int, error: Exception) -> tuple[ClipLocation, ClipReport]:
+    fault = ("unreadable", f"{type(error).__name__}: {error}")
+    clip = ClipReport(f"{split}[{index}]", "", "", {}, [fault], None)
+    return ClipLocation(split, index, clip.id, clip.speaker), clip
 
 
-def _gather(results: Iterable, folder: epath.Path, says) -> Checked:
-    """Puts the clips side by side, each a line of clips.jsonl as it comes."""
-    checked = Checked(
+def _gather(
+    results: Iterable[tuple[ClipLocation, ClipReport]],
+    folder: epath.Path,
+    transcript_of: Callable[[str], str | None],
+) -> CheckedCorpus:
+    """Returns all clips together; each becomes a line of clips.jsonl as it comes."""
+    checked = CheckedCorpus(
         [], np.zeros((0, len(MEASURES)), np.float32), collections.defaultdict(list), []
     )
-    rows, seen = [], set()
+    rows, ids = [], set()
     part = folder / ".clips.jsonl.part"
     with part.open("w") as lines:
-        for place, found in results:
-            faults = list(found.faults)
-            if place.id in seen:
+        for location, clip in results:
+            faults = list(clip.faults)
+            if location.id in ids:
                 faults.append(("id_twice", "another clip has this id"))
-            said = says(place.id) if says and found.speaker else None
-            if said is not None and clip_checks.plain(said) != clip_checks.plain(found.transcript):
-                faults.append(("transcript", f"{found.transcript!r}, and the name says {said!r}"))
-            seen.add(place.id)
-            checked.places.append(place)
-            checked.fingerprints.append(found.fingerprint)
-            rows.append(np.array([found.values.get(m, np.nan) for m in MEASURES], np.float32))
+            by_name = transcript_of(location.id) if clip.speaker else None
+            words_of = clip_checks.words_of
+            if by_name is not None and words_of(by_name) != words_of(clip.transcript):
+                faults.append(("transcript", f"{clip.transcript!r}, but {by_name!r} by its name"))
+            ids.add(location.id)
+            checked.locations.append(location)
+            checked.fingerprints.append(clip.fingerprint)
+            rows.append(np.array([clip.values.get(m, np.nan) for m in MEASURES], np.float32))
             for kind, text in faults:
-                checked.faults[kind].append((place, text))
-            values = {m: round(v, 4) for m, v in found.values.items() if np.isfinite(v)}
-            line = dataclasses.asdict(place) | {"values": values, "faults": faults}
+                checked.faults[kind].append((location, text))
+            values = {m: round(v, 4) for m, v in clip.values.items() if np.isfinite(v)}
+            line = dataclasses.asdict(location) | {"values": values, "faults": faults}
             lines.write(json.dumps(line, ensure_ascii=False) + "\n")
     part.replace(folder / "clips.jsonl")
     checked.values = np.stack(rows)
     return checked
 
 
-def _summaries(checked: Checked) -> dict[str, Any]:
-    """Medians and percentiles of the corpus, its splits and its speakers, and histograms."""
+def _summaries(checked: CheckedCorpus) -> dict[str, Any]:
+    """Returns medians and percentiles of the corpus, its splits and speakers, and histograms."""
     by_split, by_speaker = collections.defaultdict(list), collections.defaultdict(list)
-    for row, place in enumerate(checked.places):
-        by_split[place.split].append(row)
-        if place.speaker:
-            by_speaker[place.speaker].append(row)
+    for row, location in enumerate(checked.locations):
+        by_split[location.split].append(row)
+        if location.speaker:
+            by_speaker[location.speaker].append(row)
     speakers = {}
     for speaker, rows in by_speaker.items():
-        splits = sorted({checked.places[row].split for row in rows})
+        splits = sorted({checked.locations[row].split for row in rows})
         speakers[speaker] = {"splits": splits} | _summary(checked, rows)
     return {
         "measures": {
-            name: {"label": m.label, "unit": m.unit, "what": m.what, "limit": m.limit}
+            name: {"label": m.label, "unit": m.unit, "what": m.description, "limit": m.limit}
             | {"histogram": _histogram(checked.column(name), m)}
             for name, m in MEASURES.items()
         },
-        "all": _summary(checked, range(len(checked.places))),
+        "all": _summary(checked, range(len(checked.locations))),
         "splits": {
-            split: {"speakers": len({checked.places[row].speaker for row in rows} - {""})}
+            split: {"speakers": len({checked.locations[row].speaker for row in rows} - {""})}
             | _summary(checked, rows)
             for split, rows in by_split.items()
         },
@@ -234,24 +256,24 @@ def _summaries(checked: Checked) -> dict[str, Any]:
     }
 
 
-def _summary(checked: Checked, rows: Sequence[int]) -> dict[str, Any]:
-    """Of some clips: count, seconds; of each measure its median, spread and percentiles."""
+def _summary(checked: CheckedCorpus, rows: Sequence[int]) -> dict[str, Any]:
+    """Returns count and seconds of some clips; median, spread and percentiles of their measures."""
     values = checked.values[list(rows)]
-    found = {"clips": len(rows), "seconds": round(float(np.nansum(values[:, 0])), 2)}
+    totals = {"clips": len(rows), "seconds": round(float(np.nansum(values[:, 0])), 2)}
     summary = {}
     for name, column in zip(MEASURES, values.T, strict=True):
         known = column[np.isfinite(column)]
         if len(known):
             low, median, high = np.percentile(known, [5, 50, 95])
-            spread = np.median(np.abs(known - median))  # One clip far off changes neither.
+            spread = np.median(np.abs(known - median))  # Both robust against outliers.
             numbers = {"median": median, "spread": spread, "p5": low, "p95": high}
             summary[name] = {key: round(float(number), 3) for key, number in numbers.items()}
             summary[name]["clips"] = len(known)
-    return found | {"measures": summary}
+    return totals | {"measures": summary}
 
 
 def _histogram(values: np.ndarray, measure: clip_checks.Measure) -> dict[str, Any] | None:
-    """Counts over even bins that hold all values but the last 0.1 %, and the limits near them."""
+    """Returns counts over even bins of all but 0.1 % of the values, and the limits near them."""
     known = values[np.isfinite(values)].astype(np.float64)
     if not len(known):
         return None
@@ -267,22 +289,24 @@ def _histogram(values: np.ndarray, measure: clip_checks.Measure) -> dict[str, An
     return {"low": low, "high": high, "counts": counts.tolist(), "limits": limits}
 
 
-def _findings(checked: Checked, speakers_share_splits: bool) -> list[dict[str, Any]]:
-    """Errors first, then warnings; of each, the worst clips first."""
-    faults = {**checked.faults, **_recordings(checked), **_speakers(checked, speakers_share_splits)}
+def _findings(checked: CheckedCorpus, within_speaker: bool) -> list[dict[str, Any]]:
+    """Returns errors, then warnings; the worst clips of each first."""
+    faults = checked.faults | _duplicate_faults(checked) | _speaker_faults(checked, within_speaker)
     findings = []
     for kind, (severity, title) in FAULTS.items():
         if entries := faults.get(kind):
-            clips = [{**dataclasses.asdict(place), "text": text} for place, text in entries]
+            clips = [dataclasses.asdict(clip) | {"text": text} for clip, text in entries]
             findings.append(_finding(kind, severity, title, "", clips))
     for name, measure in MEASURES.items():
         column = checked.column(name)
         excess = measure.excess(column)
         if name == "offset":
-            excess = np.where(checked.column("agreement") >= clip_checks.SURE, excess, 0)
+            excess = np.where(
+                checked.column("agreement") >= clip_checks.WARNING_AGREEMENT, excess, 0
+            )
         clips = [
             {
-                **dataclasses.asdict(checked.places[row]),
+                **dataclasses.asdict(checked.locations[row]),
                 "text": f"{column[row]:.3g} {measure.unit}".strip(),
             }
             for row in np.argsort(-excess, kind="stable")[: np.count_nonzero(excess > 0)]
@@ -292,16 +316,18 @@ def _findings(checked: Checked, speakers_share_splits: bool) -> list[dict[str, A
     return findings
 
 
-def _finding(kind, severity, title, limit, clips) -> dict[str, Any]:
-    found = {"kind": kind, "severity": severity, "title": title, "limit": limit}
-    return found | {"count": len(clips), "clips": clips[:_LISTED]}
+def _finding(
+    kind: str, severity: str, title: str, limit: str, clips: list[dict[str, Any]]
+) -> dict[str, Any]:
+    finding = {"kind": kind, "severity": severity, "title": title, "limit": limit}
+    return finding | {"count": len(clips), "clips": clips[:_MAX_LISTED]}
 
 
-def _recordings(checked: Checked) -> dict[str, list[tuple[ClipLocation, str]]]:
-    """The same recording twice."""
-    known = [(p, f) for p, f in zip(checked.places, checked.fingerprints, strict=True) if f]
+def _duplicate_faults(checked: CheckedCorpus) -> Faults:
+    """Returns the clips of the same recording."""
+    known = [(p, f) for p, f in zip(checked.locations, checked.fingerprints, strict=True) if f]
     faults = collections.defaultdict(list)
-    for i, j, alike in duplicates.pairs([print_of for _, print_of in known]):
+    for i, j, alike in duplicates.find_duplicates([fingerprint for _, fingerprint in known]):
         (a, _), (b, _) = known[i], known[j]
         kind = "recording_twice" if a.split == b.split else "recording_in_two_splits"
         for clip, other in ((a, b), (b, a)):
@@ -310,54 +336,38 @@ def _recordings(checked: Checked) -> dict[str, list[tuple[ClipLocation, str]]]:
     return faults
 
 
-def _speakers(checked: Checked, share_splits: bool) -> dict[str, list[tuple[ClipLocation, str]]]:
-    """Speakers in two splits; late or early in the median; clips unlike the speaker's others."""
+def _speaker_faults(checked: CheckedCorpus, within_speaker: bool) -> Faults:
+    """Returns speakers in two splits or with early or late audio, and clips of other colours."""
     rows = collections.defaultdict(list)
-    for row, place in enumerate(checked.places):
-        if place.speaker:
-            rows[place.speaker].append(row)
+    for row, location in enumerate(checked.locations):
+        if location.speaker:
+            rows[location.speaker].append(row)
     faults = collections.defaultdict(list)
     for speaker, own in rows.items():
-        first = checked.places[own[0]]
-        splits = collections.Counter(checked.places[row].split for row in own)
-        if len(splits) > 1 and not share_splits:
+        first = checked.locations[own[0]]
+        splits = collections.Counter(checked.locations[row].split for row in own)
+        if len(splits) > 1 and not within_speaker:
             text = ", ".join(f"{count} clips in {split}" for split, count in splits.items())
             faults["speaker_in_two_splits"].append((first, f"{speaker}: {text}"))
         offsets = checked.column("offset")[own]
         offsets = offsets[np.isfinite(offsets)]
-        if len(offsets) >= _SPEAKER_CLIPS and abs(np.median(offsets)) > clip_checks.MAX_OFFSET:
+        if len(offsets) >= _MIN_SPEAKER_CLIPS and abs(np.median(offsets)) > clip_checks.MAX_OFFSET:
             median = np.median(offsets)
             spread = np.median(np.abs(offsets - median))
             text = f"{speaker}: {median:+g} frames, spread {spread:g}, {len(offsets)} clips"
             faults["speaker_offset"].append((first, text))
         warmth = checked.column("warmth")[own]
         off = warmth - np.nanmedian(warmth) if np.isfinite(warmth).any() else np.zeros(len(own))
-        if len(own) >= _SPEAKER_CLIPS:
+        if len(own) >= _MIN_SPEAKER_CLIPS:
             for at in np.argsort(-np.abs(off))[: np.count_nonzero(np.abs(off) > _MAX_WARMTH)]:
                 text = f"{off[at]:+.0f} levels of red over blue"
-                faults["colour"].append((checked.places[own[at]], text))
+                faults["colour"].append((checked.locations[own[at]], text))
     return faults
 
 
 def _quarantine(path: epath.Path) -> dict[str, Any] | None:
-    """How many clips the build left out, and why; None where it wrote no report."""
+    """Returns how many clips the build left out, and why; None where it wrote no report."""
     if not path.exists():
         return None
     report = json.loads(path.read_text())
     return {"clips": report["clips"], "quarantined": report["quarantined"]}
-
-
-def _progress(results: Iterable, total: int) -> Iterator:
-    """Shows rate and time left; a bar on a terminal."""
-    terminal = sys.stderr.isatty()
-    start = shown = 0.0
-    bar = tqdm.tqdm(results, total=total, desc="checking", unit="clip", disable=not terminal)
-    for done, result in enumerate(bar, 1):
-        yield result
-        now = time.monotonic()
-        if done == 1:  # Before it, the processes started.
-            start = shown = now
-        if not terminal and now - shown > _SECONDS_PER_LINE:
-            rate, shown = (done - 1) / (now - start), now
-            left = (total - done) / rate / 60
-            print(f"checked {done} of {total} clips, {rate:.0f} clips/s, {left:.1f} min left")

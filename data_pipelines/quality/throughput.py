@@ -1,8 +1,7 @@
-"""How fast raw clips become examples, and how fast the landmark model alone is on their frames."""
+"""Measures how fast raw clips are aligned, and how fast the landmark model alone is."""
 
-import concurrent.futures
+import contextlib
 import itertools
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,34 +16,38 @@ from data_pipelines.aligning import align_clip
 from data_pipelines.aligning.align_clip import RawClip
 from data_pipelines.aligning.base_builder import RecordedBuilder
 from data_pipelines.common.errors import BadClip, UserError
+from data_pipelines.common.processes import WorkerPool
 from data_pipelines.contract import CorpusConfig
 from data_pipelines.faces import landmarks, tracking
 
-_LEAST = 3  # Timed clips; one before them warms up.
+_LEAST = 3  # Timed clips, after one to warm up.
 _PROCESSES = 2
 
 
 def measure(
     data: Mapping[str, Any], manual_dir: str | None, seconds: float
 ) -> dict[str, np.ndarray]:
-    """Frames/s by the wall, a value per clip, for at least so many seconds each.
+    """Measures frames/s of wall-clock time.
 
-    prepare.frames_per_s: one process, from file to JPEGs. prepare.detector_frames_per_s: the
-    landmark model alone, on the same frames in memory, in turns with it. prepare.frames_per_s_2:
-    two processes.
+    Args:
+      data: The config's section `data`.
+      manual_dir: A copy of the corpus.
+      seconds: The least duration of each measurement.
+
+    Returns:
+      A value per clip. prepare.frames_per_s: one process, from file to JPEGs.
+      prepare.detector_frames_per_s: the landmark model alone on the same frames in memory, clip by
+      clip in alternation. prepare.frames_per_s_2: two processes.
 
     Raises:
-      UserError: no manual_dir, no fit clip in it, or no landmark model.
+      UserError: There is no manual_dir, no usable clip in it, or no landmark model.
     """
     if not manual_dir:
         raise UserError("raw clips are needed: give --manual_dir=DIR")
-    form, raws = _found(data, manual_dir)
-    cv2.setNumThreads(1)  # As a worker has it.
-    find = landmarks.FaceFinder(tracking.MAX_FACES)
-    try:
-        whole, alone = zip(*_in_turns(raws, form, find, seconds), strict=True)
-    finally:
-        find.close()
+    form, raws = _raw_clips(data, manual_dir)
+    cv2.setNumThreads(1)  # As in a worker.
+    with contextlib.closing(landmarks.FaceFinder(tracking.MAX_FACES)) as find:
+        whole, alone = zip(*_alternate(raws, form, find, seconds), strict=True)
     return {
         "prepare.frames_per_s": np.array(whole[1:]),
         "prepare.detector_frames_per_s": np.array(alone[1:]),
@@ -52,33 +55,32 @@ def measure(
     }
 
 
-def _found(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, Sequence[RawClip]]:
-    """The form to make, and the raw clips."""
+def _raw_clips(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, Sequence[RawClip]]:
     with tempfile.TemporaryDirectory() as folder:
-        builder = prepare.builder_of(data, manual_dir, folder)
-        assert isinstance(builder, RecordedBuilder)  # As all that take a manual_dir.
-        return builder.form, builder.find(epath.Path(folder)).clips
+        builder = prepare.make_builder(data, manual_dir, folder)
+        assert isinstance(builder, RecordedBuilder)  # Like every corpus that takes a manual_dir.
+        return builder.config, builder.find_clips(epath.Path(folder)).clips
 
 
-def _in_turns(
+def _alternate(
     raws: Sequence[RawClip], form: CorpusConfig, find: Callable, seconds: float
 ) -> Iterator[tuple[float, float]]:
-    """Of one clip after the other, frames/s of all and of `find` alone; the first warms up."""
+    # Frames/s of everything and of `find` alone, clip by clip; the first warms up.
     done, started = 0, time.perf_counter()
     for number, raw in enumerate(itertools.cycle(raws)):
         if done > _LEAST and time.perf_counter() - started > 2 * seconds:
             return
         if number >= len(raws) and not done:
-            raise UserError("none of the raw clips is fit")
+            raise UserError(f"--manual_dir: none of its {len(raws)} clips is usable")
         images = []
 
-        def keeping(image: np.ndarray, images=images) -> list[landmarks.DetectedFace]:
+        def find_and_record(image: np.ndarray, images=images) -> list[landmarks.DetectedFace]:
             images.append(image)
             return find(image)
 
         start = time.perf_counter()
         try:
-            frames = len(align_clip.align_clip(raw, form, keeping).jpegs)
+            frames = len(align_clip.align_clip(raw, form, find_and_record).jpegs)
         except BadClip:
             continue
         middle = time.perf_counter()
@@ -90,9 +92,8 @@ def _in_turns(
 
 def _of_processes(raws: Sequence[RawClip], form: CorpusConfig, seconds: float) -> np.ndarray:
     """Frames/s of several processes together, over rounds of clips."""
-    context = multiprocessing.get_context("spawn")
     rounds, started = [], time.perf_counter()
-    with concurrent.futures.ProcessPoolExecutor(_PROCESSES, context, _start, (form,)) as pool:
+    with WorkerPool(_PROCESSES, initializer=_initialize_worker, initargs=(form,)) as pool:
         clips_of = itertools.cycle(raws)
         while len(rounds) <= _LEAST or time.perf_counter() - started < seconds:
             some = list(itertools.islice(clips_of, 4 * _PROCESSES))
@@ -102,9 +103,8 @@ def _of_processes(raws: Sequence[RawClip], form: CorpusConfig, seconds: float) -
     return np.array(rounds[1:])  # The first starts the processes.
 
 
-def _start(form: CorpusConfig) -> None:
+def _initialize_worker(form: CorpusConfig) -> None:
     global _form, _find
-    cv2.setNumThreads(1)
     _form, _find = form, landmarks.FaceFinder(tracking.MAX_FACES)
 
 

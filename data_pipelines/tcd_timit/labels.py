@@ -1,4 +1,4 @@
-"""What is said in each clip of TCD-TIMIT, and when: HTK's master label files (.mlf)."""
+"""The words and phones of TCD-TIMIT's clips with times: HTK's master label files (.mlf)."""
 
 import collections
 import dataclasses
@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from data_pipelines import contract
-from data_pipelines.aligning.align_clip import TimedText
 from data_pipelines.common.errors import UserError
+from data_pipelines.contract import TimedText
 
-Key = tuple[str, str]  # Speaker and sentence: 01M, sa1.
+ClipKey = tuple[str, str]  # Speaker and sentence: 01M, sa1.
 
 _TICKS = 10_000_000  # Of HTK's times, per second.
 _SILENCE = frozenset(
@@ -25,70 +25,97 @@ _SPEAKER = re.compile(r"(\d\d[MF])|lipspkr(\d)", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
-class Labels:
-    """Of one clip, without its silences; either may be empty."""
+class ClipLabels:
+    """The labels of one clip, without its silences; either may be empty.
+
+    Attributes:
+      words: With times in seconds.
+      phones: ARPAbet symbols with times in seconds.
+    """
 
     words: tuple[TimedText, ...] = ()
     phones: tuple[TimedText, ...] = ()
 
 
-def speaker_of(parts: Iterable[str]) -> str | None:
-    """The parts of a path -> the speaker whose folder is the last among them: 01M, Lipspkr1."""
+def speaker_in_path(parts: Iterable[str]) -> str | None:
+    """Finds the last folder in a path that is named after a speaker.
+
+    Args:
+      parts: The parts of the path.
+
+    Returns:
+      The speaker, 01M or Lipspkr1; None where no folder is a speaker's.
+    """
     for part in reversed(list(parts)):
         if match := _SPEAKER.fullmatch(part):
             return match[1].upper() if match[1] else f"Lipspkr{match[2]}"
     return None
 
 
-def text_of(path: pathlib.Path) -> str:
-    """A text file of unknown origin; what is no text in it becomes replacement characters.
+def read_text(path: pathlib.Path) -> str:
+    """Reads a text file in UTF-8 or UTF-16, with replacement characters for damaged bytes.
+
+    Args:
+      path: The file.
+
+    Returns:
+      Its text without a byte order mark.
 
     Raises:
-      UserError: it cannot be read.
+      UserError: It cannot be read.
     """
     try:
         data = path.read_bytes()
     except OSError as e:
-        raise UserError(f"Cannot read {path} ({e.strerror}); check it, or take it away.") from e
-    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # As Windows' shell writes.
+        raise UserError(
+            f"Cannot read {path} ({e.strerror}); check its permissions, or remove it."
+        ) from e
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")  # As PowerShell writes.
     return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
 
-def read_labels(paths: Iterable[pathlib.Path]) -> dict[Key, Labels]:
-    """The labels in .mlf files; a clip whose blocks are broken or contradict each other has none.
+def read_labels(paths: Iterable[pathlib.Path]) -> dict[ClipKey, ClipLabels]:
+    """Reads .mlf files.
 
-    A block is of phones if most of its labels are ARPAbet's, else of words: the files' names tell
-    nothing that can be relied upon.
+    A block is of phones if most of its labels are ARPAbet's, else of words: the files' names are
+    not reliable.
+
+    Args:
+      paths: The files.
+
+    Returns:
+      Labels by speaker and sentence. A clip whose blocks are damaged or contradict each other has
+      none.
     """
-    blocks: dict[str, dict[Key, set[tuple[TimedText, ...]]]]
+    blocks: dict[str, dict[ClipKey, set[tuple[TimedText, ...]]]]
     blocks = {name: collections.defaultdict(set) for name in ("words", "phones")}
     for path in paths:
-        for key, rows in _blocks(text_of(path)):
+        for key, rows in _blocks(read_text(path)):
             spans = _spans(rows)
             phones = sum(span.text in _PHONES for span in spans)
             name = "phones" if 2 * phones > len(spans) else "words"
             if spans:
                 blocks[name][key].add(spans)
-    sure = {
-        name: {key: found.copy().pop() for key, found in by_key.items() if len(found) == 1}
+    unique = {
+        name: {key: next(iter(versions)) for key, versions in by_key.items() if len(versions) == 1}
         for name, by_key in blocks.items()
     }
-    keys = sorted(sure["words"].keys() | sure["phones"].keys())
+    keys = sorted(unique["words"].keys() | unique["phones"].keys())
     return {
-        key: Labels(
+        key: ClipLabels(
             words=tuple(
                 dataclasses.replace(span, text=text)
-                for span in sure["words"].get(key, ())
-                if (text := contract.normal_text(span.text))
+                for span in unique["words"].get(key, ())
+                if (text := contract.normalize_text(span.text))
             ),
-            phones=sure["phones"].get(key, ()),
+            phones=unique["phones"].get(key, ()),
         )
         for key in keys
     }
 
 
-def _blocks(text: str) -> Iterator[tuple[Key, list[list[str]]]]:
-    """The closed blocks of an .mlf whose quoted path names a straightcam clip -> its lines."""
+def _blocks(text: str) -> Iterator[tuple[ClipKey, list[list[str]]]]:
+    """Yields the fields of every line of each closed block that is of a straightcam clip."""
     key, rows = None, []
     for line in map(str.strip, text.splitlines()):
         if line.startswith('"'):
@@ -101,17 +128,17 @@ def _blocks(text: str) -> Iterator[tuple[Key, list[list[str]]]]:
             rows.append(line.split())
 
 
-def _key(path: str) -> Key | None:
-    """Q:/Videos/TCD-TIMIT/volunteers/01M/Clips/straightcam/sa1.rec -> (01M, sa1)."""
+def _key(path: str) -> ClipKey | None:
+    """Returns (01M, sa1) of Q:/Videos/TCD-TIMIT/volunteers/01M/Clips/straightcam/sa1.rec."""
     *folders, name = path.replace("\\", "/").split("/")
-    speaker = speaker_of(folders)
+    speaker = speaker_in_path(folders)
     if speaker is None or "30degcam" in (folder.lower() for folder in folders):
         return None
     return speaker, name.rpartition(".")[0].lower()
 
 
 def _spans(rows: list[list[str]]) -> tuple[TimedText, ...]:
-    """Lines "start end label [score]" -> the spans without silences; () if a line is broken."""
+    """Returns the spans of lines "start end label [score]"; () if a line is damaged."""
     spans, last = [], 0
     for row in rows:
         if len(row) < 3 or not (row[0].isdecimal() and row[1].isdecimal()):

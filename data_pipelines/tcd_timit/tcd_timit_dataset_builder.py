@@ -1,10 +1,8 @@
 """TCD-TIMIT as aligned faces, from a copy: its licence is given on request."""
 
 import dataclasses
-import os
 import pathlib
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -17,26 +15,49 @@ from data_pipelines.tcd_timit import labels, sources
 
 @dataclasses.dataclass(kw_only=True)
 class TcdTimitConfig(base_builder.RecordedConfig):
-    """Which speakers train, as splits.tcd_timit explains; the defaults are the paper's split."""
+    """Format of the examples and the split; the defaults are the paper's split.
+
+    Attributes:
+      with_left_out: Whether 27M, 35M and 53M, left out by the recommended split, train.
+      lipspeakers: Whether the three professional lipspeakers train.
+      paper_validation: Whether seven of the recommended test speakers are val; else all 17 are
+        test, and the three left out are val.
+    """
 
     with_left_out: bool = False
     lipspeakers: bool = False
     paper_validation: bool = True
 
-    def content(self) -> dict[str, Any]:
-        return super().content() | self.choice()
-
-    def choice(self) -> dict[str, bool]:
-        """The fields of the split."""
-        return {
-            "with_left_out": self.with_left_out,
-            "lipspeakers": self.lipspeakers,
-            "paper_validation": self.paper_validation,
-        }
+    def __post_init__(self):
+        super().__post_init__()
+        if self.with_left_out and not self.paper_validation:
+            raise UserError(
+                "paper_validation=False validates on 27M, 35M and 53M, and with_left_out=True "
+                "trains on them: give only one of these two options."
+            )
+        for speaker in self.speakers:
+            if labels.speaker_in_path([speaker]) != speaker:
+                raise UserError(
+                    f"--config.data.speakers: TCD-TIMIT has no speaker {speaker!r}; give names "
+                    "such as 01M, 33F and Lipspkr1."
+                )
+            if not any(speaker in part for part in self.split([speaker]).values()):
+                option = "lipspeakers" if speaker.startswith("Lipspkr") else "with_left_out"
+                raise UserError(
+                    f"--config.data.speakers: {speaker} is in no split; "
+                    f"--config.data.options.{option}=True trains on it."
+                )
 
     def split(self, speakers: Collection[str]) -> dict[str, list[str]]:
-        """Speakers by split."""
-        return splits.tcd_timit(speakers, **self.choice())
+        """Divides speakers among the splits.
+
+        Args:
+          speakers: Those that there are.
+
+        Returns:
+          Speakers by split, as splits.tcd_timit has them.
+        """
+        return splits.tcd_timit(speakers, **{name: getattr(self, name) for name in self.options()})
 
 
 class Builder(base_builder.RecordedBuilder):
@@ -44,73 +65,26 @@ class Builder(base_builder.RecordedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
+    CONFIG = TcdTimitConfig
 
-    def __init__(self, *, config=None, **kwargs):
-        super().__init__(config=config or TcdTimitConfig(), **kwargs)
+    def find_clips(self, download_dir: epath.Path) -> base_builder.CorpusContents:
+        """Finds the raw clips in the config's manual_dir.
 
-    def find(self, download_dir: epath.Path) -> base_builder.Found:
-        """The clips in manual_dir."""
-        assert isinstance(self.form, TcdTimitConfig)
-        if not self.form.manual_dir:
+        Args:
+          download_dir: Unused; the corpus cannot be downloaded.
+
+        Returns:
+          The clips of the config's speakers, all by default.
+
+        Raises:
+          UserError: There is no manual_dir.
+        """
+        assert isinstance(self.config, TcdTimitConfig)
+        if not self.config.manual_dir:
             raise UserError(
                 "TCD-TIMIT cannot be downloaded without its licence: ask for it at "
                 "sigmedia.tcd.ie/TCDTIMIT and give your copy as --manual_dir, a folder that holds "
                 f"{sources.LAYOUT}."
             )
-        folder = pathlib.Path(self.form.manual_dir)
-        return sources.find(folder, self.form.speakers, self.form.split)
-
-
-def builder(
-    height: int,
-    width: int,
-    audio_rate: int,
-    fps: int,
-    data_dir: str | os.PathLike,
-    manual_dir: str | os.PathLike | None = None,
-    workers: int = 0,
-    speakers: Sequence[str] = (),
-    max_bad_share: float = 0.05,
-    max_seconds: float = 30.0,
-    with_left_out: bool = False,
-    lipspeakers: bool = False,
-    paper_validation: bool = True,
-) -> Builder:
-    """The builder for one form of the data; the last three as in splits.tcd_timit.
-
-    Raises:
-      UserError: an unknown speaker or one in no split, a split without validation, or the folder
-        holds the corpus with other content already.
-    """
-    form = TcdTimitConfig(
-        height=height,
-        width=width,
-        audio_rate=audio_rate,
-        fps=fps,
-        manual_dir=os.fspath(manual_dir or ""),
-        workers=workers,
-        speakers=tuple(speakers),
-        max_bad_share=max_bad_share,
-        max_seconds=max_seconds,
-        with_left_out=with_left_out,
-        lipspeakers=lipspeakers,
-        paper_validation=paper_validation,
-    )
-    if with_left_out and not paper_validation:
-        raise UserError(
-            "paper_validation=False validates on 27M, 35M and 53M, and with_left_out=True trains "
-            "on them: give one of these two options only."
-        )
-    for speaker in speakers:
-        if labels.speaker_of([speaker]) != speaker:
-            raise UserError(
-                f"TCD-TIMIT has no speaker {speaker!r}; --config.data.speakers takes names such as "
-                "01M, 33F and Lipspkr1."
-            )
-        if not any(speaker in part for part in form.split([speaker]).values()):
-            option = "lipspeakers" if speaker.startswith("Lipspkr") else "with_left_out"
-            raise UserError(
-                f"The speaker {speaker} is in no split; --config.data.options.{option}=True trains "
-                "on it."
-            )
-    return Builder.make(data_dir, form)
+        folder = pathlib.Path(self.config.manual_dir)
+        return sources.find_clips(folder, self.config.speakers, self.config.split)

@@ -1,1 +1,1 @@
-"""An exported model's folder: its format, and what runs it."""
+"""The bundle format and the programs that run a bundle."""

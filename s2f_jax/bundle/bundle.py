@@ -1,4 +1,4 @@
-"""A bundle's folder: weights by name in safetensors, and what is needed to read them back."""
+"""The bundle format: fused weights by name in safetensors, a config, and checksums."""
 
 import os
 import pathlib
@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import safetensors.numpy
 from etils import epath
+from flax import traverse_util
 
 from data_pipelines.common import download
 from data_pipelines.common.errors import UserError
@@ -20,53 +21,67 @@ from s2f_jax.config import schema
 from s2f_jax.models import fused_generator, networks
 from s2f_jax.models.generator import Generator
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 WEIGHT_TYPES = ("float32", "bfloat16", "int8")
-_SOURCE = ("run", "config_sha256", "step", "sum")  # Of a checkpoint, as provenance.model has it.
+_CHECKPOINT_FIELDS = ("run", "config_sha256", "step", "sum")  # Those of provenance.marks.model.
 
-Named = dict[str, np.ndarray]  # Weights, as `frame_decoder.stages.0.mix.kernel`.
+NamedWeights = dict[str, np.ndarray]  # Keys such as `frame_decoder.stages.0.mix.kernel`.
 
 
-def named(weights: fused_generator.Weights) -> dict[str, Any]:
-    """Folded weights, or what has their structure, by name."""
+def flatten_weights(weights: fused_generator.Weights) -> dict[str, Any]:
+    """Flattens fused weights to a dict by dotted name.
+
+    Args:
+      weights: Nested dicts and lists, of arrays or of anything else.
+
+    Returns:
+      The leaves by name, such as `frame_decoder.stages.0.mix.kernel`.
+    """
     leaves = jax.tree_util.tree_leaves_with_path(weights)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
-def nested(weights: Mapping[str, Any]) -> fused_generator.Weights:
-    """The inverse of `named`."""
-    tree: dict[str, Any] = {}
-    for name, leaf in weights.items():
-        *path, last = name.split(".")
-        at = tree
-        for part in path:
-            at = at.setdefault(part, {})
-        at[last] = leaf
+def unflatten_weights(weights: Mapping[str, Any]) -> fused_generator.Weights:
+    """Inverts `flatten_weights`.
 
-    def with_lists(node: Any) -> Any:
+    Args:
+      weights: The leaves by dotted name.
+
+    Returns:
+      Nested dicts and, where all keys are numbers, lists.
+    """
+
+    def restore_lists(node: Any) -> Any:
         if not isinstance(node, dict):
             return node
-        inner = {name: with_lists(value) for name, value in node.items()}
-        if all(name.isdigit() for name in inner):
-            return [inner[str(i)] for i in range(len(inner))]
-        return inner
+        children = {name: restore_lists(child) for name, child in node.items()}
+        if all(name.isdigit() for name in children):
+            return [children[str(i)] for i in range(len(children))]
+        return children
 
-    return with_lists(tree)
+    return restore_lists(traverse_util.unflatten_dict(dict(weights), sep="."))
 
 
-def stored(weights: Mapping[str, np.ndarray], kind: str) -> Named:
-    """Weights by name, float32 -> as one of WEIGHT_TYPES; biases, which are few, stay float32.
+def convert_weights(weights: Mapping[str, np.ndarray], weight_type: str) -> NamedWeights:
+    """Converts float32 weights to a storage type; biases, which are few, stay float32.
 
-    int8: symmetric, with a float32 scale for each output channel, `<name>.scale` [F]: the weight is
-    the whole number, -127 to 127, times its channel's scale.
+    int8 is symmetric, with one float32 scale [F] per output channel under `<name>.scale`: a weight is
+    its integer in [-127, 127] times its channel's scale.
+
+    Args:
+      weights: float32, by name.
+      weight_type: One of `WEIGHT_TYPES`.
+
+    Returns:
+      The tensors to store, by name.
     """
-    if kind == "float32":
+    if weight_type == "float32":
         return dict(weights)
     result = {}
     for name, value in weights.items():
         if value.ndim == 1:
             result[name] = value
-        elif kind == "bfloat16":
+        elif weight_type == "bfloat16":
             result[name] = value.astype(ml_dtypes.bfloat16)
         else:
             largest = np.abs(value).max(axis=tuple(range(value.ndim - 1)))
@@ -76,133 +91,170 @@ def stored(weights: Mapping[str, np.ndarray], kind: str) -> Named:
     return result
 
 
-def serialized(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """What a file of weights holds."""
+def to_safetensors(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """Serializes tensors as a safetensors file.
+
+    Args:
+      tensors: Arrays by name, from `convert_weights`.
+
+    Returns:
+      The content of the file.
+    """
     return safetensors.numpy.save(dict(tensors), {"format": "np"})
 
 
-def shapes(generator: Generator) -> dict[str, tuple[int, ...]]:
-    """Of its folded weights, by name."""
-    none = jax.tree.map(lambda leaf: np.zeros(leaf.shape, "f4"), networks.variables(generator))
-    return {name: leaf.shape for name, leaf in named(fused_generator.fold(generator, none)).items()}
+def weight_shapes(generator: Generator) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of a generator's fused weights, by name.
+
+    Args:
+      generator: The module; no weights are needed.
+
+    Returns:
+      A shape per name.
+    """
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, "f4"), networks.variables(generator))
+    weights = flatten_weights(fused_generator.fuse_weights(generator, zeros))
+    return {name: leaf.shape for name, leaf in weights.items()}
 
 
-def write_sums(folder: epath.PathLike) -> None:
-    """SHA256SUMS, of all that is in the folder by now."""
+def write_checksums(folder: epath.PathLike) -> None:
+    """Writes SHA256SUMS for all files of a folder, in the format of sha256sum.
+
+    Args:
+      folder: A local folder; an old SHA256SUMS is replaced.
+    """
     files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
     lines = [
         f"{download.file_digest(path, 'sha256')}  {path.relative_to(folder).as_posix()}\n"
         for path in files
-        if path.name != bundle_runtime.SUMS
+        if path.name != bundle_runtime.CHECKSUMS_FILE
     ]
-    (pathlib.Path(folder) / bundle_runtime.SUMS).write_text("".join(lines))
+    (pathlib.Path(folder) / bundle_runtime.CHECKSUMS_FILE).write_text("".join(lines))
 
 
-def is_one(path: epath.PathLike) -> bool:
-    """Whether there is a bundle, whole or not, and not a run."""
+def is_bundle(path: epath.PathLike) -> bool:
+    """Whether a folder is a bundle, complete or not, rather than a run.
+
+    Args:
+      path: Any path.
+
+    Returns:
+      True where it holds weights or checksums of a bundle.
+    """
     folder = epath.Path(path)
-    return any((folder / name).exists() for name in (WEIGHTS, bundle_runtime.SUMS))
+    return any((folder / name).exists() for name in (WEIGHTS_FILE, bundle_runtime.CHECKSUMS_FILE))
 
 
 def read_bundle(path: epath.PathLike) -> tuple[schema.Config, fused_generator.Weights]:
-    """A bundle's config, whose sections `data` and `model` are the run's, and its folded weights,
-    float32.
+    """Reads a bundle and checks it against its checksums and its own config.
 
-    Raises UserError for one that is damaged, incomplete, or of another format or schema.
+    Args:
+      path: The bundle's folder.
+
+    Returns:
+      The config, whose sections `data` and `model` are the run's, and the fused weights, float32.
+
+    Raises:
+      UserError: The bundle is damaged, incomplete, or of another format or schema.
     """
     folder = epath.Path(path)
     try:
         config = bundle_runtime.read_config(folder)
-        weights = bundle_runtime.read_weights(folder, WEIGHTS)
-    except bundle_runtime.Problem as problem:
-        raise UserError(str(problem)) from problem
+        weights = bundle_runtime.read_weights(folder)
+    except bundle_runtime.BundleError as error:
+        raise UserError(str(error)) from error
     if config.get("schema") not in schema.GENERATOR_SCHEMAS:
         raise UserError(
-            f"{folder / CONFIG} has schema {config.get('schema')} and this version reads"
+            f"{folder / CONFIG_FILE} has schema {config.get('schema')} and this version reads"
             f" {schema.SCHEMA}: use the version of s2f_jax that it names under made_with"
         )
     try:
         sections = ml_collections.ConfigDict(config)
     except (ValueError, TypeError, RecursionError) as error:  # Names that no field can have.
-        raise UserError(
-            f"{folder / CONFIG} is no bundle's ({error}): make the bundle again"
-        ) from error
+        raise UserError(f"{folder / CONFIG_FILE} is damaged ({error}): export again") from error
     for name, value in weights.items():
         if not np.isfinite(value).all():
+            raise UserError(f"{folder / WEIGHTS_FILE}: {name} is not finite; export again")
+    expected = _expected_shapes(sections, folder, sum(value.size for value in weights.values()))
+    actual = {name: value.shape for name, value in weights.items()}
+    for name in sorted(actual.keys() | expected.keys()):
+        if actual.get(name) != expected.get(name):
             raise UserError(
-                f"{folder / WEIGHTS} has weights that are not finite ({name}): make the bundle again"
+                f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {name} is {actual.get(name)}"
+                f" instead of {expected.get(name)}; export again"
             )
-    wanted = _wanted(sections, folder, sum(value.size for value in weights.values()))
-    found = {name: value.shape for name, value in weights.items()}
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            raise UserError(
-                f"{folder / WEIGHTS} is not of {CONFIG}'s networks: {name} is {_said(found, name)}"
-                f" there and {_said(wanted, name)} in them; export the run again"
-            )
-    return sections, nested(weights)
+    return sections, unflatten_weights(weights)
 
 
-def identity(path: epath.PathLike) -> dict[str, Any]:
-    """What tells a bundle's model from any others': `source` of its config, which is the checkpoint
-    that it was made from, and the type and sum of its own weights.
+def model_identity(path: epath.PathLike) -> dict[str, Any]:
+    """Returns what tells a bundle's model from any other.
 
-    Raises UserError for one that is damaged, incomplete or of another format.
+    Args:
+      path: The bundle's folder.
+
+    Returns:
+      The checkpoint that it was made from, as the config's `source` has it (run, config_sha256, step,
+      sum), and the type and checksum of its own weights (weights, weights_sha256).
+
+    Raises:
+      UserError: The bundle is damaged, incomplete or of another format.
     """
     folder = epath.Path(path)
     try:
         config = bundle_runtime.read_config(folder)
-        made_from = {name: config["source"][name] for name in _SOURCE}
-        own = {
-            "weights": config["weights"],
-            "weights_sha256": bundle_runtime.sum_of(folder, WEIGHTS),
-        }
-        return made_from | own
-    except bundle_runtime.Problem as problem:
-        raise UserError(str(problem)) from problem
+        checksum = bundle_runtime.recorded_checksum(folder, WEIGHTS_FILE)
+        source = {name: config["source"][name] for name in _CHECKPOINT_FIELDS}
+        return source | {"weights": config["weights"], "weights_sha256": checksum}
+    except bundle_runtime.BundleError as error:
+        raise UserError(str(error)) from error
     except (LookupError, TypeError) as error:
-        raise _lacking(folder, error) from error
+        raise UserError(_missing_field(folder, error)) from error
 
 
-def _wanted(config: schema.Config, folder: epath.Path, given: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of the networks; given: so many numbers are there."""
+def _expected_shapes(
+    config: schema.Config, folder: epath.Path, stored_size: int
+) -> dict[str, tuple[int, ...]]:
+    # The shapes of the config's networks; stored_size: how many numbers the bundle holds.
     try:
         generator = networks.generator(config.data, config.model)
         networks.face(config.model)
     except (AttributeError, KeyError) as error:
-        raise _lacking(folder, error) from error
+        raise UserError(_missing_field(folder, error)) from error
     except UserError as error:
-        raise UserError(f"{folder / CONFIG} is of no generator: {error}") from error
-    # Before they are folded, in memory, they are some more.
-    if (
-        size := sum(leaf.size for leaf in jax.tree.leaves(networks.variables(generator)))
-    ) > 2 * given:
+        raise UserError(f"{folder / CONFIG_FILE} describes no generator: {error}") from error
+    # Checked before arrays of that size are made: a config may ask for any. Unfused weights are
+    # somewhat more than fused ones, never twice as many.
+    size = sum(leaf.size for leaf in jax.tree.leaves(networks.variables(generator)))
+    if size > 2 * stored_size:
         raise UserError(
-            f"{folder / WEIGHTS} is not of {CONFIG}'s networks: it has {given} numbers and they"
-            f" {size}; export the run again"
+            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: it has {stored_size} numbers"
+            f" instead of {size}; export again"
         )
-    return shapes(generator)
+    return weight_shapes(generator)
 
 
-def _lacking(folder: epath.Path, error: Exception) -> UserError:
+def _missing_field(folder: epath.Path, error: Exception) -> str:
     field = str(error).strip("'\"")
-    return UserError(
-        f"{folder / CONFIG} lacks the field {field}: use the version of s2f_jax that it names"
+    return (
+        f"{folder / CONFIG_FILE} lacks the field {field}: use the version of s2f_jax that it names"
         " under made_with"
     )
 
 
-def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
-    return str(list(shapes[name])) if name in shapes else "missing"
+def portable_section(fields: Any) -> dict[str, Any]:
+    """Converts a section of a run's config for publication, without this machine's folders.
 
+    Args:
+      fields: The section, a ConfigDict.
 
-def section(fields: Any) -> dict[str, Any]:
-    """A section of a run's config for others to read: of a path on this machine its last part."""
+    Returns:
+      A JSON object in which absolute paths and addresses are cut to their last part.
+    """
 
-    def shared(value: Any) -> Any:
+    def strip_folders(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {name: shared(each) for name, each in value.items()}
-        outside = isinstance(value, str) and (os.path.isabs(value) or re.match(r"\w+://", value))
-        return epath.Path(value).name if outside else value
+            return {name: strip_folders(child) for name, child in value.items()}
+        is_path = isinstance(value, str) and (os.path.isabs(value) or re.match(r"\w+://", value))
+        return epath.Path(value).name if is_path else value
 
-    return shared(schema.as_json(fields))
+    return strip_folders(schema.as_json(fields))

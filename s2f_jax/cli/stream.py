@@ -18,7 +18,7 @@ def add_flags(add: AddFlag) -> None:
     add("--rate", type=int, metavar="HZ", help="of raw samples; default the model's")
     add(
         "--format",
-        dest="form",
+        dest="audio_format",
         choices=audio_sources.FORMATS,
         help="of standard input, or of a raw file; default what it is: a WAV, else s16le; mono",
     )

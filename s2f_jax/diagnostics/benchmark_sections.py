@@ -89,7 +89,7 @@ class Workload:
     def animator(self) -> Animator:
         """The untrained generator, ready to animate."""
         variables = jax.device_get(self.state.variables("generator"))
-        return Animator(self.generator, fused_generator.fold(self.generator, variables))
+        return Animator(self.generator, fused_generator.fuse_weights(self.generator, variables))
 
     def train_clips(self) -> dataset.ClipDataset:
         """Opens the training split.

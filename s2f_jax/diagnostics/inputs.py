@@ -78,7 +78,7 @@ class InputChecks:
         animator = Animator.load(path)
         seconds = time.perf_counter() - started
         model = provenance_record(animator.origin, 0, {}).model
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.painter.weights))
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.compiled.weights))
         values = {
             **model,
             "height": animator.size[0],
@@ -123,7 +123,7 @@ class InputChecks:
             )
         height, width = self.size
         if self.animator:
-            transform = self.animator.placement(faces[0])
+            transform = self.animator.crop_transform(faces[0])
         else:
             transform = alignment.face_transform(faces[0], height, width)
         portrait = portrait_quality.measure(pixels, faces[0], height, width, transform)
@@ -232,14 +232,15 @@ class InputChecks:
         Yields:
           One finding: frames/s, and how long the given sound will take.
         """
-        from s2f_jax.inference.session import CHUNK, GenerationSession
+        from s2f_jax.inference.session import CHUNK_FRAMES, GenerationSession
 
         assert self.animator is not None
         grey = np.full((*self.size, 3), 128, np.uint8)
         still = grey if self.still is None else self.still
         stride = self.animator.generator.stride
-        sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, CHUNK * stride)).astype(np.float32)
-        session = GenerationSession(self.animator.painter, still[None], (0,))
+        shape = 1, CHUNK_FRAMES * stride
+        sound = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
+        session = GenerationSession(self.animator.compiled, still[None], (0,))
         started = time.perf_counter()
         session.push(np.concatenate([sound, sound], axis=1))  # With the window's look-ahead.
         first = time.perf_counter() - started
@@ -248,7 +249,7 @@ class InputChecks:
             started = time.perf_counter()
             session.push(sound)
             durations.append(time.perf_counter() - started)
-        per_second = CHUNK / statistics.median(durations)
+        per_second = CHUNK_FRAMES / statistics.median(durations)
         values = {"frames_per_s": per_second, "compile_s": first}
         text = f"{per_second:.1f} frames/s, after {first:.1f} s for the first chunk (compilation)"
         if self.seconds is not None:

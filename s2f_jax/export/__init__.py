@@ -1,1 +1,1 @@
-"""A trained model to a folder that runs without this code."""
+"""Exporters from a checkpoint to a bundle."""

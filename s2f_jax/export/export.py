@@ -1,9 +1,10 @@
-"""`export`: a checkpoint's generator as a folder that runs without this code."""
+"""`export`: writes a checkpoint's generator as a bundle, a folder that runs without this code."""
 
 import importlib.util
 import json
 import pathlib
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +13,10 @@ import flatbuffers
 from etils import epath
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.bundle import bundle, bundle_runtime, run_tensorflow
+from s2f_jax.bundle import bundle, bundle_runtime
 from s2f_jax.config import schema
 from s2f_jax.export import model_card, parity, stablehlo
+from s2f_jax.export.formats import FORMATS
 from s2f_jax.export.parity import Example
 from s2f_jax.inference.animator import Animator
 from s2f_jax.models import fused_generator, networks
@@ -22,19 +24,6 @@ from s2f_jax.models.generator import Generator
 from s2f_jax.provenance import marks
 from s2f_jax.runs import output_folder, restore, workdir
 from s2f_jax.runs.restore import Trained
-
-# And what runs it, in bundle_runtime.py and run_tensorflow.py.
-FORMATS = {"stablehlo": "jax", "onnx": "onnx", "savedmodel": "tensorflow", "tflite": "litert"}
-_PARTS = {
-    "stablehlo": ("arrange", "identify", "animate", "step"),
-    "onnx": ("identity", "audio_step", "decode"),
-    "tflite": ("identify", "step"),
-}
-_NEEDS = {  # Packages, and the extra that brings them.
-    "onnx": (("onnx", "onnxruntime"), "export"),
-    "savedmodel": (("tensorflow",), "tensorflow"),
-    "tflite": (("tensorflow", "ai_edge_litert"), "tensorflow"),
-}
 
 
 def export_bundle(
@@ -45,97 +34,100 @@ def export_bundle(
     image: str | None = None,
     audio: str | None = None,
     aligned: bool = False,
-    licence: str = model_card.NO_LICENCE,
+    licence: str = model_card.UNKNOWN_LICENCE,
 ) -> None:
-    """Writes the bundle's folder, and how far it is from the checkpoint.
+    """Writes a bundle and measures its difference from the checkpoint.
 
-    formats: some of FORMATS, with commas. weights: one of bundle.WEIGHT_TYPES. image, audio: what
-    the parity report compares on beside noise; default a drawn face and a synthetic voice. aligned:
-    the image is a crop of the model's size. licence: of the weights, as the hub calls it.
-    Raises UserError for what a person can mend; then nothing is written.
+    Args:
+      checkpoint: A workdir or a checkpoint step's folder.
+      output: The folder to write, new or empty; it appears complete or not at all.
+      formats: Some of formats.FORMATS, with commas.
+      weights: One of bundle.WEIGHT_TYPES.
+      image: A portrait to compare on beside noise; default a drawn face.
+      audio: The audio for it; default a synthetic voice.
+      aligned: Whether the image is a crop of the model's size.
+      licence: Of the weights, the hub's identifier.
+
+    Raises:
+      UserError: A mistake of the user; nothing is written then.
     """
-    chosen = _checked_formats(formats)
+    chosen = _parse_formats(formats)
     if weights not in bundle.WEIGHT_TYPES:
-        kinds = ", ".join(bundle.WEIGHT_TYPES)
-        raise UserError(f"--weights={weights} is not one of {kinds}: give one of them")
+        types = ", ".join(bundle.WEIGHT_TYPES)
+        raise UserError(f"--weights={weights}: must be one of {types}")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
-        raise UserError(
-            f"--license={licence!r} is no identifier: give e.g. apache-2.0 or cc-by-4.0"
-        )
+        raise UserError(f"--license={licence}: must be an identifier such as apache-2.0")
     target = output_folder.require_empty_output_dir(output)
     trained = restore.restore_generator(checkpoint)
-    # Programs are float32 whatever the run computes in; who wants less asks for it of the device.
+    # Programs are float32 whatever the run computes in; a device may be asked for less.
     model = {**trained.config.model, "dtype": "float32"}
     generator = networks.generator(trained.config.data, model)
-    folded_weights = bundle.named(fused_generator.fold(generator, trained.variables))
+    fused = bundle.flatten_weights(fused_generator.fuse_weights(generator, trained.variables))
     examples = [parity.noise_example(generator)]
-    examples += _example(trained, generator, image, audio, aligned)
+    examples += _extra_example(trained, generator, image, audio, aligned)
     with output_folder.atomic_directory(target) as folder:
         config = _config(trained, generator, chosen, weights)
-        _write_model(folder, generator, chosen, bundle.stored(folded_weights, weights))
-        _write_json(folder / bundle.CONFIG, config)
-        _write_runners(folder, chosen)
-        if "stablehlo" in chosen:
-            _write_flatbuffers(folder)
-        bundle.write_sums(folder)
+        stored = bundle.to_safetensors(bundle.convert_weights(fused, weights))
+        (folder / bundle.WEIGHTS_FILE).write_bytes(stored)
+        _write_programs(folder, generator, chosen, stored)
+        _write_json(folder / bundle.CONFIG_FILE, config)
+        _copy_runners(folder, chosen)
+        bundle.write_checksums(folder)
         print("comparing each format with the checkpoint")
-        runtimes = {name: FORMATS[name] for name in chosen}
-        measured = parity.measure(
-            folder, generator, trained.variables, folded_weights, runtimes, examples
+        runtimes = {name: FORMATS[name].runtime for name in chosen}
+        report = parity.measure_parity(
+            folder, generator, trained.variables, fused, runtimes, examples
         )
-        _write_json(folder / "parity.json", measured)
-        parameters = sum(value.size for value in folded_weights.values())
-        about = model_card.text(config, measured, parameters, trained.workdir, licence)
-        (folder / "README.md").write_text(about)
-        bundle.write_sums(folder)
-    _tell(output, measured, weights)
+        _write_json(folder / "parity.json", report)
+        parameters = sum(value.size for value in fused.values())
+        card = model_card.render_card(config, report, parameters, trained.workdir, licence)
+        (folder / "README.md").write_text(card)
+        bundle.write_checksums(folder)
+    _print_summary(output, report, weights)
 
 
-def _checked_formats(formats: str) -> list[str]:
+def _parse_formats(formats: str) -> list[str]:
     chosen = [name for name in FORMATS if name in formats.split(",")]
     if unknown := sorted(set(formats.split(",")) - set(FORMATS)):
-        raise UserError(f"--formats has {unknown[0]!r}: give some of {','.join(FORMATS)}")
+        raise UserError(f"--formats: {unknown[0]!r} is not one of {', '.join(FORMATS)}")
     for name in chosen:
-        packages, extra = _NEEDS.get(name, ((), ""))
-        for package in packages:
+        for package in FORMATS[name].requires:
             if not importlib.util.find_spec(package):
-                raise UserError(
-                    f"--formats={name} needs {package}, which is not installed: pip install"
-                    f" 's2f_jax[{extra}]'"
-                )
+                install = f"pip install 's2f_jax[{FORMATS[name].extra}]'"
+                raise UserError(f"--formats={name} needs {package}: {install}")
     return chosen
 
 
-def _example(
+def _extra_example(
     trained: Trained,
     generator: Generator,
     image: str | None,
     audio: str | None,
     aligned: bool,
 ) -> list[Example]:
-    """The still and sound to compare on beside noise; none where there are none."""
+    # The example to compare on beside noise; none where it cannot be made.
     if bool(image) != bool(audio):
-        raise UserError("--image and --audio go together: give both or none of them")
+        raise UserError("--image and --audio go together: give both, or neither")
     if image and audio:
-        animator = Animator.of(trained)
-        still = animator.still(image) if aligned else animator.portrait(image)[0]
-        what = f"{epath.Path(image).name} under {epath.Path(audio).name}"
-        return [Example(what, still, animator.sound(audio))]
+        animator = Animator.from_checkpoint(trained)
+        description = f"{epath.Path(image).name} under {epath.Path(audio).name}"
+        still = animator.prepare_still(image, aligned)
+        return [Example(description, still, animator.prepare_audio(audio))]
     try:
-        return [parity.drawn_example(generator)]
-    except UserError as reason:
-        print(f"the parity report compares on noise alone: {reason}", file=sys.stderr)
+        return [parity.synthetic_example(generator)]
+    except UserError as error:
+        print(f"the parity report compares on noise alone: {error}", file=sys.stderr)
         return []
 
 
 def _config(
     trained: Trained, generator: Generator, formats: list[str], weights: str
 ) -> dict[str, Any]:
-    """What config.json holds: for its programs the sizes, for Animator the run's own sections."""
+    # The content of config.json: sizes for the programs, and the run's sections for Animator.
     g = generator
     made_with = workdir.describe(trained.config.seed)
     return {
-        "format_version": bundle_runtime.FORMAT,
+        "format_version": bundle_runtime.FORMAT_VERSION,
         "schema": schema.SCHEMA,
         "height": g.height,
         "width": g.width_px,
@@ -147,83 +139,69 @@ def _config(
         "noise_std": g.noise_std,
         "state": stablehlo.state_sizes(g),
         "weights": weights,
-        "programs": {name: _files(name) for name in formats},
+        "programs": {name: FORMATS[name].programs for name in formats},
         "source": marks.model_identity(trained.folder),
         "made_with": {**made_with["versions"], "git": made_with["git"]},
-        "data": bundle.section(trained.config.data),
-        "model": bundle.section(trained.config.model),
+        "data": bundle.portable_section(trained.config.data),
+        "model": bundle.portable_section(trained.config.model),
     }
 
 
-def _files(name: str) -> dict[str, str]:
-    """Of a format, by what each holds."""
-    if name == "savedmodel":
-        from s2f_jax.export import tensorflow_models
-
-        return tensorflow_models.FILES
-    return {each: f"{each}.{name}" for each in _PARTS[name]}
-
-
-def _write_model(
-    folder: epath.Path, generator: Generator, formats: list[str], stored: bundle.Named
+def _write_programs(
+    folder: epath.Path, generator: Generator, formats: list[str], safetensors: bytes
 ) -> None:
-    weights = bundle.serialized(stored)
-    (folder / bundle.WEIGHTS).write_bytes(weights)
+    contents: dict[str, bytes] = {}
     if "stablehlo" in formats:
-        for name, program in stablehlo.stablehlo(generator).items():
-            (folder / f"{name}.stablehlo").write_bytes(program)
+        for name, program in stablehlo.export_programs(generator).items():
+            contents[f"{name}.stablehlo"] = program
+        # jax needs this package to read programs and does not depend on it: Python alone, 60 kB.
+        package = pathlib.Path(flatbuffers.__file__).parent
+        (folder / package.name).mkdir()
+        for path in sorted(package.glob("*.py")):
+            contents[f"{package.name}/{path.name}"] = path.read_bytes()
     if "onnx" in formats:
         from s2f_jax.export import onnx_graphs
 
-        for name, graph in onnx_graphs.graphs(generator, weights).items():
-            (folder / f"{name}.onnx").write_bytes(graph.SerializeToString())
+        for name, graph in onnx_graphs.build_graphs(generator, safetensors).items():
+            contents[f"{name}.onnx"] = graph.SerializeToString()
     if {"savedmodel", "tflite"} & set(formats):
         from s2f_jax.export import tensorflow_models
 
-        widened = bundle_runtime.weights_of(weights)  # It has no lossy types.
+        widened = bundle_runtime.parse_safetensors(safetensors)  # TensorFlow's are float32.
         if "savedmodel" in formats:
-            tensorflow_models.saved_model(generator, widened, folder / "savedmodel")
+            tensorflow_models.write_saved_model(generator, widened, folder / "savedmodel")
         if "tflite" in formats:
-            for name, program in tensorflow_models.lite(generator, widened).items():
-                (folder / f"{name}.tflite").write_bytes(program)
+            for name, program in tensorflow_models.convert_to_tflite(generator, widened).items():
+                contents[f"{name}.tflite"] = program
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
 
 
-def _write_runners(folder: epath.Path, formats: list[str]) -> None:
-    runners = ["bundle_runtime.py", "run_bundle.py"]
-    if any(FORMATS[name] in run_tensorflow.RUNTIMES for name in formats):
-        runners.append("run_tensorflow.py")
-    for name in runners:
-        (folder / name).write_text(
-            (pathlib.Path(bundle_runtime.__file__).parent / name).read_text()
-        )
-
-
-def _write_flatbuffers(folder: epath.Path) -> None:
-    """The package that jax reads programs with and does not depend on: Python alone, 60 kB."""
-    package = pathlib.Path(flatbuffers.__file__).parent
-    (folder / package.name).mkdir()
-    for path in sorted(package.glob("*.py")):
-        (folder / package.name / path.name).write_text(path.read_text())
+def _copy_runners(folder: epath.Path, formats: list[str]) -> None:
+    # run_tensorflow.py imports run_bundle.py.
+    names = {"bundle_runtime.py", "run_bundle.py", *(FORMATS[name].runner for name in formats)}
+    for name in names:
+        shutil.copyfile(pathlib.Path(bundle_runtime.__file__).with_name(name), folder / name)
 
 
 def _write_json(path: epath.Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def _tell(output: str, measured: Mapping[str, Any], weights: str) -> None:
-    """On the terminal: each format, and what is not as it should be."""
-    for name, row in measured["formats"].items():
+def _print_summary(output: str, report: Mapping[str, Any], weights: str) -> None:
+    for name, row in report["formats"].items():
         print(
             f"{name}: {row['difference']:.1e} from the checkpoint,"
             f" {row['frames_per_s']:.0f} frames/s, {row['step_ms']:.1f} ms a step"
         )
-        # Lossy weights are another model; the format has to be true to that.
+        # Lossy weights are another model, and a format must reproduce that one.
         gap = row["difference" if weights == "float32" else "difference_same_weights"]
-        if not gap < parity.LIMIT:
+        if not gap < parity.TOLERANCE:
             print(
-                f"{name} differs by {gap:.1e}, more than {parity.LIMIT}: see {output}/parity.json",
+                f"{name} differs by {gap:.1e}, more than {parity.TOLERANCE}: see"
+                f" {output}/parity.json",
                 file=sys.stderr,
             )
-    lost = measured["weights"][weights]
-    print(f"weights {weights}: {lost['bytes'] / 1e6:.1f} MB, {lost['psnr_db']:.1f} dB")
+    loss = report["weights"][weights]
+    print(f"weights {weights}: {loss['bytes'] / 1e6:.1f} MB, {loss['psnr_db']:.1f} dB")
     print(f"{output}: to publish it, hf upload USER/NAME {output}")

@@ -1,14 +1,14 @@
-"""The generator as StableHLO: one file a program for CPU, CUDA and TPU, any batch, any length.
+"""The generator as StableHLO programs, each for CPU, CUDA and TPU, any batch and any length.
 
-    arrange(weights) -> ready
-    identify(ready, still [b, H, W, 3]) -> identity
-    animate(ready, identity, windows [b, t, window], noise [b, t, codes], state) -> state, frames
-    step(ready, identity, window [b, window], noise [b, codes], state) -> state, frame [b, H, W, 3]
+    arrange(weights) -> packed
+    identify(packed, still [b, H, W, 3]) -> identity
+    animate(packed, identity, windows [b, t, window], noise [b, t, codes], state) -> state, frames
+    step(packed, identity, window [b, window], noise [b, codes], state) -> state, frame [b, H, W, 3]
 
-Weights, ready, identity and state are dicts of float32 arrays by name. The weights are arguments, so
-that one file of them serves every program; as a CPU likes them, which takes longer than a frame, they
-are arranged once. Products are asked for at the highest precision: without it GPUs take TF32 and
-TPUs bfloat16.
+Weights, packed weights, identity and state are dicts of float32 arrays by name. The weights are
+arguments, so that one file of them serves all programs. On a CPU they are packed once, because that
+takes longer than a frame. Matrix products ask for the highest precision: by default GPUs take TF32
+and TPUs bfloat16.
 """
 
 import contextlib
@@ -28,99 +28,146 @@ Arrays = dict[str, Any]
 
 
 class Program(NamedTuple):
-    """A function of arrays, and the shapes of its arguments, b and t of them symbols."""
+    """A function to export.
+
+    Attributes:
+      function: From arrays to arrays.
+      arguments: Trees of jax.ShapeDtypeStruct whose dimensions b and t are symbolic.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
 
 
-def state_of(carry: Carry) -> Arrays:
-    """A carry by name: context_0, context_1, spontaneous_0, as far as there are."""
+def carry_to_state(carry: Carry) -> Arrays:
+    """Converts a carry to arrays by name.
+
+    Args:
+      carry: The GRU states.
+
+    Returns:
+      context_0, context_1 and spontaneous_0, as far as the generator has them.
+    """
     parts = {"context": carry.context, "spontaneous": carry.noise}
     return {f"{name}_{i}": h for name, layers in parts.items() for i, h in enumerate(layers)}
 
 
-def stablehlo(generator: Generator) -> dict[str, bytes]:
-    """Each program by name, serialized by jax.export."""
-    return {name: _exported(*program) for name, program in functions(generator).items()}
-
-
-def functions(generator: Generator, arranging: bool = True) -> dict[str, Program]:
-    """Each program by name; without arranging, what is ready are the weights as they are."""
-    g = generator
-    weights = _float32(bundle.shapes(g))
-    batch, frames = export.symbolic_shape("b, t")
-    still = {"still": (batch, g.height, g.width_px, 3)}
-    heard = {"windows": (batch, frames, g.window), "noise": (batch, frames, g.noise_features)}
-    of_frame = {"windows": (batch, g.window), "noise": (batch, g.noise_features)}
-    state = _float32({name: (batch, size) for name, size in state_sizes(g).items()})
-
-    def arranged(weights: Arrays) -> fused_generator.Weights:
-        nested = bundle.nested(weights)
-        return fused_generator.pack_kernels(g, nested, batch) if arranging else nested
-
-    structure = jax.tree.structure(jax.eval_shape(arranged, weights))
-
-    def arrange(weights: Arrays) -> Arrays:
-        return bundle.named(arranged(weights))
-
-    ready = jax.eval_shape(arrange, weights)
-    names = list(ready)
-
-    def tree(ready: Arrays) -> fused_generator.Weights:
-        return jax.tree.unflatten(structure, [ready[name] for name in names])
-
-    def identify(ready: Arrays, still: jax.Array) -> Arrays:
-        identity = fused_generator.encode_identity(tree(ready), still)
-        maps = {f"of_skip_{i}": x for i, x in enumerate(identity.skip_terms) if x is not None}
-        return {"still": still, "z_id": identity.z_id, **maps}
-
-    def animate(
-        ready: Arrays, identity: Arrays, windows: jax.Array, noise: jax.Array, state: Arrays
-    ) -> tuple[Arrays, jax.Array]:
-        nested = tree(ready)
-        stages = range(len(nested["frame_decoder"]["stages"]))
-        of_skips: Any = [identity.get(f"of_skip_{i}") for i in stages]
-        inputs = IdentityFeatures(identity["still"], identity["z_id"], of_skips)
-        carry = _carry_of(state)
-        carry, drawn = fused_generator.animate(g, nested, inputs, windows, noise, carry)
-        return state_of(carry), drawn
-
-    def step(
-        ready: Arrays, identity: Arrays, window: jax.Array, noise: jax.Array, state: Arrays
-    ) -> tuple[Arrays, jax.Array]:
-        state, drawn = animate(ready, identity, window[:, None], noise[:, None], state)
-        return state, drawn[:, 0]
-
-    given = _float32(still)["still"]
-    identity = jax.eval_shape(identify, ready, given)
-    return {
-        "arrange": Program(arrange, (weights,)),
-        "identify": Program(identify, (ready, given)),
-        "animate": Program(animate, (ready, identity, *_float32(heard).values(), state)),
-        "step": Program(step, (ready, identity, *_float32(of_frame).values(), state)),
-    }
-
-
-def state_sizes(generator: Generator) -> dict[str, int]:
-    """Numbers in each part of the state that frames pass on, by name."""
-    return {name: h.shape[1] for name, h in state_of(generator.initial_carry(1)).items()}
-
-
-def _float32(shapes: Mapping[str, tuple[Any, ...]]) -> Arrays:
-    return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
-
-
-def _carry_of(state: Mapping[str, jax.Array]) -> Carry:
+def _state_to_carry(state: Mapping[str, jax.Array]) -> Carry:
     def layers(name: str) -> tuple[jax.Array, ...]:
         return tuple(state[key] for key in sorted(state) if key.startswith(name))
 
     return Carry(layers("context"), layers("spontaneous"))
 
 
+def state_sizes(generator: Generator) -> dict[str, int]:
+    """Returns the sizes of the state that a frame passes to the next.
+
+    Args:
+      generator: The module.
+
+    Returns:
+      The number of features of each part, by its name.
+    """
+    return {name: h.shape[1] for name, h in carry_to_state(generator.initial_carry(1)).items()}
+
+
+def export_programs(generator: Generator) -> dict[str, bytes]:
+    """Exports the four programs.
+
+    Args:
+      generator: The module.
+
+    Returns:
+      Each program by name, serialized by jax.export.
+    """
+    serialized = {}
+    for name, (function, arguments) in program_functions(generator).items():
+        with export_settings():
+            exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
+            serialized[name] = bytes(exported.serialize())
+    return serialized
+
+
+def program_functions(generator: Generator, pack: bool = True) -> dict[str, Program]:
+    """Builds the functions behind the programs.
+
+    Args:
+      generator: The module.
+      pack: Whether `arrange` packs the kernels for a CPU; otherwise it returns the weights as they
+        are.
+
+    Returns:
+      arrange, identify, animate and step.
+    """
+    g = generator
+    b, t = export.symbolic_shape("b, t")
+    weights = {name: _float32(*shape) for name, shape in bundle.weight_shapes(g).items()}
+    stills = _float32(b, g.height, g.width_px, 3)
+    clips = _float32(b, t, g.window), _float32(b, t, g.noise_features)
+    one_frame = _float32(b, g.window), _float32(b, g.noise_features)
+    initial = {name: _float32(b, size) for name, size in state_sizes(g).items()}
+
+    def pack_weights(weights: Arrays) -> fused_generator.Weights:
+        tree = bundle.unflatten_weights(weights)
+        return fused_generator.pack_kernels(g, tree, b) if pack else tree
+
+    structure = jax.tree.structure(jax.eval_shape(pack_weights, weights))
+
+    def arrange(weights: Arrays) -> Arrays:
+        return bundle.flatten_weights(pack_weights(weights))
+
+    packed_weights = jax.eval_shape(arrange, weights)
+    names = list(packed_weights)
+
+    def to_tree(packed: Arrays) -> fused_generator.Weights:
+        # Packed kernels are dataclasses, which no dotted name can tell from dicts.
+        return jax.tree.unflatten(structure, [packed[name] for name in names])
+
+    def identify(packed: Arrays, still: jax.Array) -> Arrays:
+        identity = fused_generator.encode_identity(to_tree(packed), still)
+        terms = {f"of_skip_{i}": x for i, x in enumerate(identity.skip_terms) if x is not None}
+        return {"still": still, "z_id": identity.z_id, **terms}
+
+    def animate(
+        packed: Arrays, identity: Arrays, windows: jax.Array, noise: jax.Array, state: Arrays
+    ) -> tuple[Arrays, jax.Array]:
+        tree = to_tree(packed)
+        stages = range(len(tree["frame_decoder"]["stages"]))
+        terms: Any = [identity.get(f"of_skip_{i}") for i in stages]
+        features = IdentityFeatures(identity["still"], identity["z_id"], terms)
+        carry = _state_to_carry(state)
+        carry, frames = fused_generator.animate(g, tree, features, windows, noise, carry)
+        return carry_to_state(carry), frames
+
+    def step(
+        packed: Arrays, identity: Arrays, window: jax.Array, noise: jax.Array, state: Arrays
+    ) -> tuple[Arrays, jax.Array]:
+        state, frames = animate(packed, identity, window[:, None], noise[:, None], state)
+        return state, frames[:, 0]
+
+    identity = jax.eval_shape(identify, packed_weights, stills)
+    return {
+        "arrange": Program(arrange, (weights,)),
+        "identify": Program(identify, (packed_weights, stills)),
+        "animate": Program(animate, (packed_weights, identity, *clips, initial)),
+        "step": Program(step, (packed_weights, identity, *one_frame, initial)),
+    }
+
+
+def _float32(*shape: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
 @contextlib.contextmanager
-def exporting() -> Iterator[None]:
-    """Products are precise, and no program says where on this machine its lines of Python are."""
+def export_settings() -> Iterator[None]:
+    """Sets JAX up for an export.
+
+    Matrix products have the highest precision, and programs do not record the paths of Python files
+    on this machine.
+
+    Yields:
+      None, for as long as the settings hold.
+    """
     config: Any = jax.config
     depth = config.jax_traceback_in_locations_limit
     config.update("jax_traceback_in_locations_limit", 0)
@@ -129,8 +176,3 @@ def exporting() -> Iterator[None]:
             yield
     finally:
         config.update("jax_traceback_in_locations_limit", depth)
-
-
-def _exported(function: Any, arguments: tuple[Any, ...]) -> bytes:
-    with exporting():
-        return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*arguments).serialize())

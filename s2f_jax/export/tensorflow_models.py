@@ -1,11 +1,11 @@
-"""The generator for TensorFlow and LiteRT, weights inside: programs.py's functions by other names.
+"""The generator for TensorFlow and LiteRT, as the functions of stablehlo.py with the weights inside.
 
     identify  still [b, H, W, 3] -> still, z_id, of_skip_0, ...
     animate   these, windows [b, t, window], noise [b, t, codes], state -> frames, next_<state>
     step      the same for one frame, without the t
 
 A SavedModel has the three as signatures, for any b and t and the platforms of the StableHLO programs.
-LiteRT has identify and step as one file each, for b = 1.
+LiteRT has identify and step, one file each, for b = 1.
 """
 
 import pathlib
@@ -23,16 +23,12 @@ from jax.experimental import jax2tf
 from data_pipelines.common.errors import UserError
 from s2f_jax.bundle import bundle
 from s2f_jax.export import stablehlo
+from s2f_jax.export.formats import FORMATS
 from s2f_jax.export.stablehlo import Arrays, Program
 from s2f_jax.models.generator import Generator
 
-FILES = {  # Of the SavedModel, in a folder of that name.
-    "graph": "savedmodel/saved_model.pb",
-    "index": "savedmodel/variables/variables.index",
-    "variables": "savedmodel/variables/variables.data-00000-of-00001",
-}
-LITE = ("identify", "step")
-# In a process of its own: what TensorFlow's converter cannot convert may end it.
+TFLITE_PROGRAMS = tuple(FORMATS["tflite"].programs)
+# In a process of its own: TensorFlow's converter aborts on what it cannot convert.
 _CONVERT = """
 import pathlib, sys
 import tensorflow as tf
@@ -44,57 +40,73 @@ for name in names:
 """
 
 
-def saved_model(generator: Generator, weights: bundle.Named, folder: epath.PathLike) -> None:
-    """Writes the folder. weights: folded, float32."""
-    made = stablehlo.functions(generator)
-    with stablehlo.exporting():
-        ready = jax.jit(made.pop("arrange").function)(weights)
-    _save(made, ready, folder, stablehlo.PLATFORMS)
+def write_saved_model(
+    generator: Generator, weights: bundle.NamedWeights, folder: epath.PathLike
+) -> None:
+    """Writes a SavedModel.
 
-
-def lite(generator: Generator, weights: bundle.Named) -> dict[str, bytes]:
-    """Each of LITE as a .tflite file holds it, float32, of LiteRT's own operations.
-
-    Raises UserError where TensorFlow's converter fails.
+    Args:
+      generator: The module.
+      weights: Fused weights by name, float32.
+      folder: The SavedModel's folder.
     """
-    made = stablehlo.functions(generator, arranging=False)
+    programs = stablehlo.program_functions(generator)
+    with stablehlo.export_settings():
+        packed = jax.jit(programs.pop("arrange").function)(weights)
+    _save(programs, packed, folder, stablehlo.PLATFORMS)
+
+
+def convert_to_tflite(generator: Generator, weights: bundle.NamedWeights) -> dict[str, bytes]:
+    """Converts the programs of `TFLITE_PROGRAMS`, with built-in operations of LiteRT alone.
+
+    Args:
+      generator: The module.
+      weights: Fused weights by name, float32.
+
+    Returns:
+      The content of each .tflite file, by the program's name.
+
+    Raises:
+      UserError: TensorFlow's converter failed.
+    """
+    programs = stablehlo.program_functions(generator, pack=False)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        # LiteRT has convolutions of its own: of the forms, it gets the plain ones, as TPUs do.
-        _save({each: made[each] for each in LITE}, weights, folder, ("tpu",), batch=1)
-        command = [sys.executable, "-c", _CONVERT, name, *LITE]
-        ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        if ended.returncode:
+        # LiteRT has its own CPU convolutions; a TPU's program has the plain ones.
+        chosen = {name: programs[name] for name in TFLITE_PROGRAMS}
+        _save(chosen, weights, folder, ("tpu",), batch=1)
+        command = [sys.executable, "-c", _CONVERT, name, *TFLITE_PROGRAMS]
+        process = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        if process.returncode:
             raise UserError(
                 f"tensorflow {tf.__version__} cannot convert this generator for LiteRT"
-                f" ({_reason(ended)}): leave tflite out of --formats"
+                f" ({_failure(process)}): leave tflite out of --formats"
             )
-        return {each: (folder / f"{each}.tflite").read_bytes() for each in LITE}
+        return {name: (folder / f"{name}.tflite").read_bytes() for name in TFLITE_PROGRAMS}
 
 
-def _reason(ended: subprocess.CompletedProcess[bytes]) -> str:
-    """In one line: what Python or the compiler called an error last, or how the process ended."""
-    lines = ended.stderr.decode(errors="replace").splitlines()
-    said = [line.strip()[:300] for line in lines if "rror: " in line]
-    return said[-1] if said else f"it ended with code {ended.returncode}"
+def _failure(process: subprocess.CompletedProcess[bytes]) -> str:
+    # The last line in which Python or the compiler reports an error, or the exit code.
+    lines = process.stderr.decode(errors="replace").splitlines()
+    errors = [line.strip()[:300] for line in lines if "rror: " in line]
+    return errors[-1] if errors else f"exit code {process.returncode}"
 
 
 def _save(
-    made: Mapping[str, Program],
+    programs: Mapping[str, Program],
     weights: Mapping[str, Any],
     folder: epath.PathLike,
     platforms: Sequence[str],
     batch: int | None = None,
 ) -> None:
-    """Programs as the signatures of a SavedModel, their weights as its variables; batch: None for
-    any."""
+    """Saves programs as signatures and weights as variables; batch: None for any size."""
     module: Any = tf.Module()
     module.weights = {name: tf.Variable(value, name=name) for name, value in weights.items()}
     signatures = {}
-    for name, program in made.items():
-        function, arguments = _by_name(program)
-        shapes: Any = [None, {each: str(value.shape) for each, value in arguments.items()}]
-        with stablehlo.exporting():
+    for name, program in programs.items():
+        function, arguments = _with_named_arguments(program)
+        shapes: Any = [None, {key: str(value.shape) for key, value in arguments.items()}]
+        with stablehlo.export_settings():
             converted = jax2tf.convert(
                 function,
                 polymorphic_shapes=None if batch else shapes,
@@ -102,28 +114,32 @@ def _save(
                 native_serialization_platforms=platforms,
             )
 
-            def call(converted: Any = converted, **given: tf.Tensor) -> Arrays:
-                return converted(module.weights, given)
+            def call(converted: Any = converted, **inputs: tf.Tensor) -> Arrays:
+                return converted(module.weights, inputs)
 
-            specs = {each: _spec(each, value.shape, batch) for each, value in arguments.items()}
+            specs = {key: _spec(key, value.shape, batch) for key, value in arguments.items()}
             signatures[name] = tf.function(call, autograph=False).get_concrete_function(**specs)
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
-def _by_name(program: Program) -> tuple[Callable[[Arrays, Arrays], Arrays], Arrays]:
-    """A program as a function of what is ready and the rest by name, and the shapes of the rest."""
+def _with_named_arguments(
+    program: Program,
+) -> tuple[Callable[[Arrays, Arrays], Arrays], Arrays]:
+    # A program as a function of weights and a dict of all other arrays, and the shapes of those.
     _, *rest = program.arguments
     if len(rest) == 1:
-        return lambda ready, given: program.function(ready, given["still"]), {"still": rest[0]}
+        return lambda weights, inputs: program.function(weights, inputs["still"]), {
+            "still": rest[0]
+        }
     identity, windows, noise, state = rest
 
-    def draw(ready: Arrays, given: Arrays) -> Arrays:
-        known = {name: given[name] for name in identity}
-        before = {name: given[name] for name in state}
-        after, frames = program.function(ready, known, given["windows"], given["noise"], before)
-        return {"frames": frames} | {f"next_{name}": value for name, value in after.items()}
+    def animate(weights: Arrays, inputs: Arrays) -> Arrays:
+        features = {name: inputs[name] for name in identity}
+        old = {name: inputs[name] for name in state}
+        new, frames = program.function(weights, features, inputs["windows"], inputs["noise"], old)
+        return {"frames": frames} | {f"next_{name}": value for name, value in new.items()}
 
-    return draw, {**identity, "windows": windows, "noise": noise, **state}
+    return animate, {**identity, "windows": windows, "noise": noise, **state}
 
 
 def _spec(name: str, shape: Sequence[Any], batch: int | None) -> tf.TensorSpec:

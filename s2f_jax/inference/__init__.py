@@ -1,1 +1,1 @@
-"""A trained generator in use, offline and live."""
+"""Inference with a trained generator, offline and in pieces."""

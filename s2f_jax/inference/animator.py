@@ -1,5 +1,6 @@
-"""A trained generator in use: a still and sound in, frames out."""
+"""`Animator`, the Python interface to a trained generator: a still and audio in, frames out."""
 
+import fractions
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,24 +10,24 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.media import images
-from data_pipelines.media.sound import read_audio, resample, to_mono_float
+from data_pipelines.media.sound import fit_length, read_audio, resample, to_mono_float
 from s2f_jax.bundle import bundle
 from s2f_jax.inference.session import (
-    CHUNK,
+    CHUNK_FRAMES,
     CompiledGenerator,
     GenerationSession,
     Stream,
-    checked_samples,
+    to_mono_samples,
 )
 from s2f_jax.models import fused_generator, networks
 from s2f_jax.models.generator import Generator
 from s2f_jax.runs.restore import Trained, restore_generator
 
 Image = np.ndarray | str | os.PathLike  # uint8 [H, W, 3] RGB, or a file.
-Sound = np.ndarray | str | os.PathLike  # Mono float32 in [-1, 1] or int16, [S], or a file.
+Audio = np.ndarray | str | os.PathLike  # Mono float32 in [-1, 1] or int16, [S], or a file.
 
 
-def _pixels(image: Image) -> np.ndarray:
+def _read_pixels(image: Image) -> np.ndarray:
     if isinstance(image, str | os.PathLike):
         return images.read_image(image)
     pixels = np.asarray(image)
@@ -37,21 +38,37 @@ def _pixels(image: Image) -> np.ndarray:
     return pixels
 
 
-def _checked_rate(rate: float | None) -> int:
+def _check_rate(rate: float | None) -> int:
     if rate is None or rate < 1 or rate % 1:
-        raise UserError(f"rate={rate} is no sampling rate: give the sound's rate in Hz")
+        raise UserError(f"rate={rate}: must be the audio's sampling rate, a whole number of Hz")
     return int(rate)
 
 
 class Animator:
-    """The generator of a checkpoint.
+    """Animates stills with the generator of a checkpoint.
 
-    Frames are uint8 RGB of the model's size. The image is uint8 [H, W, 3] RGB or a path; the sound
-    mono float32 in [-1, 1] or int16, [S] at any rate, or a path. One video frame per
-    rate / fps samples, T = ceil(S * fps / rate): a last part of a frame counts as one.
+    Frames are uint8 RGB of the model's size. A clip of S samples at `rate` Hz has
+    ceil(S * fps / rate) frames: a last part of a frame counts as one.
 
-    Products have jax's default precision, on a GPU TF32, which is plenty for pixels of 8 bits; who
-    compares raw frames with another program's calls within `jax.default_matmul_precision("highest")`.
+    Matrix products have JAX's default precision, TF32 on a GPU, which is enough for 8-bit pixels. To
+    compare raw frames with another program's, call within
+    `jax.default_matmul_precision("highest")`.
+
+    Attributes:
+      generator: The module.
+      compiled: The jitted functions and the weights.
+      face: The crop's stable points, as in the config field model.face.
+      rate: The model's audio rate, Hz.
+      size: Height and width of the frames, pixels.
+      fps: The model's frames/s.
+      exact_fps: The same as a fraction.
+
+    Args:
+      generator: The module that the weights belong to.
+      weights: From `fused_generator.fuse_weights`.
+      face: Where the stable points of a face are in the crop, as in the config field model.face;
+        empty for the default.
+      origin: The folder of the checkpoint or bundle that the weights are from, if any.
     """
 
     def __init__(
@@ -61,43 +78,56 @@ class Animator:
         face: Sequence[Sequence[float]] = (),
         origin: epath.Path | None = None,
     ):
-        """face: where a portrait's stable points go, as in the field model.face; origin: the
-        checkpoint's or the bundle's folder, where the weights are from one."""
         self.generator, self.face, self._origin = generator, face, origin
-        self.painter = CompiledGenerator(generator, weights)
+        self.compiled = CompiledGenerator(generator, weights)
         self.rate, self.size = generator.audio_rate, (generator.height, generator.width_px)
-        # A frame is a whole number of samples, also where the rates do not divide.
-        self.fps = self.rate / generator.stride
+        # A frame is a whole number of samples, also where fps does not divide the rate.
+        self.exact_fps = fractions.Fraction(self.rate, generator.stride)
+        self.fps = float(self.exact_fps)
 
     @property
     def origin(self) -> epath.Path:
-        """The folder of the checkpoint or the bundle that it was loaded from."""
-        assert self._origin is not None, "it was not loaded, but made from weights"
+        """The folder of the checkpoint or bundle that the weights were loaded from."""
+        assert self._origin is not None, "this Animator was not loaded from a folder"
         return self._origin
 
     @classmethod
     def load(cls, path: epath.PathLike) -> "Animator":
-        """From a workdir (its best checkpoint), a checkpoint step's folder, or an exported bundle.
+        """Loads a trained generator.
 
-        Raises UserError where there is none, or one that is damaged or of another schema.
+        Args:
+          path: A workdir (its best checkpoint), a checkpoint step's folder, or an exported bundle.
+
+        Returns:
+          The animator.
+
+        Raises:
+          UserError: There is no checkpoint, it is damaged, or its schema is not supported.
         """
-        if bundle.is_one(path):
+        if bundle.is_bundle(path):
             config, weights = bundle.read_bundle(path)
             generator = networks.generator(config.data, config.model)
             return cls(generator, weights, networks.face(config.model), epath.Path(path))
-        return cls.of(restore_generator(path))
+        return cls.from_checkpoint(restore_generator(path))
 
     @classmethod
-    def of(cls, trained: Trained) -> "Animator":
-        """From a checkpoint that is restored."""
-        weights = fused_generator.fold(trained.generator, trained.variables)
+    def from_checkpoint(cls, trained: Trained) -> "Animator":
+        """Makes an animator from a restored checkpoint.
+
+        Args:
+          trained: The checkpoint's config, generator and variables.
+
+        Returns:
+          The animator.
+        """
+        weights = fused_generator.fuse_weights(trained.generator, trained.variables)
         face = networks.face(trained.config.model)
         return cls(trained.generator, weights, face, trained.folder)
 
     def __call__(
         self,
         image: Image,
-        audio: Sound,
+        audio: Audio,
         rate: int | None = None,
         *,
         seed: int = 0,
@@ -105,47 +135,87 @@ class Animator:
         noise_std: float | None = None,
         raw: bool = False,
     ) -> np.ndarray:
-        """-> uint8 [T, H, W, 3], or with raw float32 in [-1, 1].
+        """Animates a still with audio.
 
-        aligned: the image is a crop of the model's size, no face is searched.
-        noise_std: of the spontaneous motion; 0 for none, default the model's.
-        Raises UserError for an image without a face, a file that cannot be read, empty sound.
+        Args:
+          image: uint8 [H, W, 3] RGB, or a file.
+          audio: Mono float32 in [-1, 1] or int16, [S], or a file.
+          rate: Hz of an audio array; not needed for a file.
+          seed: Of the spontaneous motion, in [0, 2^32).
+          aligned: Whether the image is a crop of the model's size; no face is searched then.
+          noise_std: Standard deviation of the spontaneous motion's noise; 0 for none, default the
+            model's.
+          raw: Whether frames stay float32 in [-1, 1].
+
+        Returns:
+          uint8 [T, H, W, 3], or float32 with `raw`, T = ceil(S * fps / rate).
+
+        Raises:
+          UserError: No face was found, a file cannot be read, or the audio is empty.
         """
-        still = self.still(image) if aligned else self.portrait(image)[0]
-        sound = self.sound(audio, rate)
-        chunks = self.frames(still[None], [sound[None]], (seed,), noise_std, raw)
+        still = self.prepare_still(image, aligned)
+        samples = self.prepare_audio(audio, rate)
+        chunks = self.generate_frames(still[None], [samples[None]], (seed,), noise_std, raw)
         return np.concatenate(list(chunks), axis=1)[0]
 
     def stream(
         self, image: Image, rate: int | None = None, *, aligned: bool = False, seed: int = 0
     ) -> Stream:
-        """One still under sound that comes in pieces, at `rate` Hz (default: the model's).
+        """Starts a clip whose audio arrives in pieces.
 
-        Raises UserError as the call does.
+        Args:
+          image: uint8 [H, W, 3] RGB, or a file.
+          rate: Hz of the audio; default the model's.
+          aligned: Whether the image is a crop of the model's size; no face is searched then.
+          seed: Of the spontaneous motion, in [0, 2^32).
+
+        Returns:
+          A stream, compiled already.
+
+        Raises:
+          UserError: No face was found, or the image cannot be read.
         """
-        still = self.still(image) if aligned else self.portrait(image)[0]
-        rate = _checked_rate(self.rate if rate is None else rate)
-        drawing = GenerationSession(self.painter, still[None], (seed,), sizes=(CHUNK, 1))
-        drawing.warm_up()
-        return Stream(drawing, rate)
+        still = self.prepare_still(image, aligned)
+        rate = _check_rate(self.rate if rate is None else rate)
+        return Stream(self.start_session(still, seed), rate)
 
-    def portrait(self, image: Image) -> tuple[np.ndarray, int]:
-        """Any portrait -> its largest face as the model takes it, uint8 [H, W, 3], and how many
-        there are."""
-        from data_pipelines.faces.landmarks import find_largest_face  # MediaPipe takes a second.
+    def start_session(self, still: np.ndarray, seed: int) -> GenerationSession:
+        """Starts a clip whose audio arrives in pieces at the model's rate.
 
-        pixels = _pixels(image)
-        landmarks, count = find_largest_face(pixels)
-        return alignment.align(pixels, self.placement(landmarks), *self.size), count
+        Args:
+          still: uint8 [H, W, 3], a crop of the model's size.
+          seed: Of the spontaneous motion, in [0, 2^32).
 
-    def placement(self, landmarks: np.ndarray) -> np.ndarray:
-        """A face's landmarks [68, 2] in a picture -> the similarity [2, 3] that takes the picture
-        to the crop that the model takes."""
-        return alignment.face_transform(landmarks, *self.size, self.face)
+        Returns:
+          A session of one clip, compiled already, that generates a frame as soon as it is due.
 
-    def still(self, image: Image) -> np.ndarray:
-        """A crop of the model's size -> the still as the model takes it, uint8 [H, W, 3]."""
-        pixels, (height, width) = _pixels(image), self.size
+        Raises:
+          UserError: The seed is out of range.
+        """
+        sizes = CHUNK_FRAMES, 1
+        session = GenerationSession(self.compiled, still[None], (seed,), chunk_sizes=sizes)
+        session.warm_up()
+        return session
+
+    def prepare_still(self, image: Image, aligned: bool) -> np.ndarray:
+        """Crops the largest face of a portrait, or checks a crop.
+
+        Args:
+          image: uint8 [H, W, 3] RGB, or a file.
+          aligned: Whether it is a crop of the model's size; no face is searched then.
+
+        Returns:
+          The crop, uint8 [h, w, 3] of the model's size.
+
+        Raises:
+          UserError: No face was found, the image cannot be read, or a crop has another size.
+        """
+        pixels, (height, width) = _read_pixels(image), self.size
+        if not aligned:
+            from data_pipelines.faces.landmarks import find_largest_face  # Imports MediaPipe: 1 s.
+
+            landmarks, _ = find_largest_face(pixels)
+            return alignment.align(pixels, self.crop_transform(landmarks), height, width)
         if pixels.shape[:2] != self.size:
             raise UserError(
                 f"the image is {pixels.shape[1]}x{pixels.shape[0]} pixels and an aligned crop of"
@@ -153,12 +223,34 @@ class Animator:
             )
         return pixels
 
-    def sound(self, audio: Sound, rate: int | None = None) -> np.ndarray:
-        """Any sound -> float32 [S] in [-1, 1] at the model's rate."""
+    def crop_transform(self, landmarks: np.ndarray) -> np.ndarray:
+        """Computes the similarity transform from a picture to the model's crop.
+
+        Args:
+          landmarks: [68, 2], of the face in the picture, pixels.
+
+        Returns:
+          [2, 3].
+        """
+        return alignment.face_transform(landmarks, *self.size, self.face)
+
+    def prepare_audio(self, audio: Audio, rate: int | None = None) -> np.ndarray:
+        """Reads or checks audio and resamples it to the model's rate.
+
+        Args:
+          audio: Mono float32 in [-1, 1] or int16, [S], or a file.
+          rate: Hz of an array; not needed for a file.
+
+        Returns:
+          float32 [n] in [-1, 1].
+
+        Raises:
+          UserError: The file cannot be read, or the samples or the rate cannot be audio.
+        """
         if isinstance(audio, str | os.PathLike):
             return read_audio(audio, self.rate)
-        rate = _checked_rate(rate)
-        samples = checked_samples(np.asarray(audio))
+        rate = _check_rate(rate)
+        samples = to_mono_samples(np.asarray(audio))
         if not samples.size:
             raise UserError("the sound is empty (0 samples): give at least one sample")
         return resample(samples, rate, self.rate)
@@ -166,29 +258,46 @@ class Animator:
     def generate_clips(
         self, stills: np.ndarray, audios: Sequence[np.ndarray], seed: int | Sequence[int] = 0
     ) -> list[np.ndarray]:
-        """stills uint8 [B, H, W, 3], audios int16 [S_i] at the model's rate, one seed or B -> B of
-        uint8 [T_i, H, W, 3], computed side by side."""
-        sounds = [to_mono_float(audio) for audio in audios]
-        lengths = [-(-len(sound) // self.generator.stride) for sound in sounds]
-        padded = np.zeros((len(sounds), max(map(len, sounds))), np.float32)
-        for row, sound in zip(padded, sounds, strict=True):
-            row[: len(sound)] = sound
+        """Animates a batch of stills, each with its own audio.
+
+        Args:
+          stills: uint8 [B, H, W, 3], crops of the model's size.
+          audios: B of int16 [S_i] at the model's rate.
+          seed: One for all clips, or one per clip.
+
+        Returns:
+          B of uint8 [T_i, H, W, 3].
+        """
+        samples = [to_mono_float(audio) for audio in audios]
+        lengths = [-(-len(clip) // self.generator.stride) for clip in samples]
+        longest = max(map(len, samples))
+        padded = np.stack([fit_length(clip, longest) for clip in samples])
         seeds = (seed,) * len(stills) if isinstance(seed, int) else seed
-        frames = np.concatenate(list(self.frames(stills, [padded], seeds)), axis=1)
+        frames = np.concatenate(list(self.generate_frames(stills, [padded], seeds)), axis=1)
         return [clip[:length] for clip, length in zip(frames, lengths, strict=True)]
 
-    def frames(
+    def generate_frames(
         self,
         stills: np.ndarray,
-        sounds: Iterable[np.ndarray],
+        audios: Iterable[np.ndarray],
         seeds: Sequence[int],
         noise_std: float | None = None,
         raw: bool = False,
     ) -> Iterator[np.ndarray]:
-        """stills uint8 [B, H, W, 3], pieces of their sounds at the model's rate float32 [B, n], a
-        seed each -> pieces of their frames [B, k, H, W, 3]: an hour takes no more memory than a
-        second."""
-        drawing = GenerationSession(self.painter, stills, seeds, noise_std, raw)
-        for sound in sounds:
-            yield drawing.push(sound)
-        yield drawing.flush()
+        """Animates a batch of stills piece by piece: memory does not grow with the clips' length.
+
+        Args:
+          stills: uint8 [B, H, W, 3], crops of the model's size.
+          audios: Consecutive pieces float32 [B, n] in [-1, 1] of the clips' audio, at the model's
+            rate.
+          seeds: One per clip.
+          noise_std: Standard deviation of the noise; None for the model's.
+          raw: Whether frames stay float32 in [-1, 1].
+
+        Yields:
+          Consecutive pieces [B, k, H, W, 3] of the clips' frames, k >= 0.
+        """
+        session = GenerationSession(self.compiled, stills, seeds, noise_std, raw)
+        for piece in audios:
+            yield session.push(piece)
+        yield session.flush()

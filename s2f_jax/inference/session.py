@@ -1,213 +1,285 @@
-"""Sound in pieces in, frames out as soon as they are due."""
+"""Generation in pieces: audio in as it arrives, frames out as soon as their window is complete."""
 
+import functools
 import threading
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.loading import training_examples
-from data_pipelines.media import sound
-from data_pipelines.media.sound import Resampler
+from data_pipelines.loading.training_examples import audio_margins
+from data_pipelines.media.sound import Resampler, to_mono_float
 from s2f_jax import rngs
 from s2f_jax.models import fused_generator
 from s2f_jax.models.generator import Carry, Generator, IdentityFeatures
-from s2f_jax.models.pixels import to_uint8
-from s2f_jax.rngs import check_seeds
+from s2f_jax.models.pixels import from_uint8, to_uint8
 
-CHUNK = 25  # Frames drawn at once where so many are due: bounds memory, one compiled shape for all.
+CHUNK_FRAMES = 25  # Frames per call where so many are due: bounds memory, compiles one shape.
 
 
 class CompiledGenerator:
-    """The compiled generator: stills to what they contribute, windows of sound to frames.
+    """A fused generator whose functions are jitted once for all sessions.
 
-    Raises UserError for a seed out of range.
+    Args:
+      generator: The module, whose dtype is that of the computation.
+      weights: From `fused_generator.fuse_weights`.
     """
 
     def __init__(self, generator: Generator, weights: fused_generator.Weights):
         self.generator = generator
-        dtype = generator.dtype
-        self.weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), weights)
-        self._arranged: dict[int, fused_generator.Weights] = {}
-        self._arranging = threading.Lock()
-        self._identify = jax.jit(fused_generator.encode_identity)
-        self._draw = jax.jit(self._drawn, static_argnames="raw")
+        self.weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, generator.dtype), weights)
+        self._packed: dict[int, fused_generator.Weights] = {}
+        self._packing = threading.Lock()
+        self._encode = jax.jit(fused_generator.encode_identity)
+        self._animate = jax.jit(self._animate_with_noise, static_argnames="raw")
 
-    def identify(self, stills: np.ndarray) -> IdentityFeatures:
-        """uint8 [B, H, W, 3] -> Identity."""
-        return self._identify(self.weights, stills.astype(np.float32) / 127.5 - 1)
+    def encode_identity(self, stills: np.ndarray) -> IdentityFeatures:
+        """Encodes stills once for all of their frames.
 
-    def arranged(self, frames: int) -> fused_generator.Weights:
-        """The weights for so many frames at a time; made once, by any thread, since that takes a
-        second the first time."""
+        Args:
+          stills: uint8 [B, H, W, 3].
+
+        Returns:
+          Their codes and skip terms.
+        """
+        return self._encode(self.weights, from_uint8(stills))
+
+    def packed_weights(self, frames: int) -> fused_generator.Weights:
+        """Returns the weights packed for a number of frames per call; cached and thread-safe.
+
+        Packing takes about a second the first time, so that a caller may do it ahead in a thread.
+
+        Args:
+          frames: Frames per call.
+
+        Returns:
+          The packed weights; those unpacked where the backend is not the CPU.
+        """
         if jax.default_backend() != "cpu":
-            return self.weights  # The plain forms are the right ones.
-        with self._arranging:
-            if frames not in self._arranged:
-                self._arranged[frames] = fused_generator.pack_kernels(
+            return self.weights
+        with self._packing:
+            if frames not in self._packed:
+                self._packed[frames] = fused_generator.pack_kernels(
                     self.generator, self.weights, frames
                 )
-            return self._arranged[frames]
+            return self._packed[frames]
 
-    def draw(
+    def animate(
         self,
         identity: IdentityFeatures,
-        windows: np.ndarray,
-        roots: jax.Array,
-        first: int,
+        noise_keys: jax.Array,
         noise_std: float,
-        carry: Carry,
         raw: bool,
+        windows: np.ndarray,
+        first_frame: int,
+        carry: Carry,
     ) -> tuple[Carry, np.ndarray]:
-        """windows float32 [B, T, window], one root key a clip, the first frame's number -> carry,
-        frames [B, T, H, W, 3], uint8, or float32 in [-1, 1] with raw."""
-        weights = self.arranged(windows.shape[1])
-        carry, frames = self._draw(
-            weights, identity, windows, roots, first, noise_std, carry, raw=raw
+        """Generates the next frames of each clip.
+
+        Args:
+          identity: From `encode_identity`.
+          noise_keys: [B], the root key of each clip's noise.
+          noise_std: Standard deviation of the noise.
+          raw: Whether frames stay float32 in [-1, 1].
+          windows: float32 [B, T, window] in [-1, 1].
+          first_frame: The index of the first of these frames, from which its noise is made.
+          carry: The GRU states after the frames before these.
+
+        Returns:
+          The new carry and the frames [B, T, H, W, 3], uint8 unless `raw`.
+        """
+        weights = self.packed_weights(windows.shape[1])
+        carry, frames = self._animate(
+            weights, identity, windows, noise_keys, first_frame, noise_std, carry, raw=raw
         )
         return carry, np.asarray(frames)
 
-    def _drawn(self, weights, identity, windows, roots, first, noise_std, carry, raw):
-        g, frames = self.generator, windows.shape[1]
+    def _animate_with_noise(
+        self, weights, identity, windows, noise_keys, first_frame, noise_std, carry, raw
+    ):
+        g, count = self.generator, windows.shape[1]
         noise = jax.vmap(
-            lambda root: rngs.frame_noise(root, frames, g.noise_features, noise_std, first)
-        )(roots)
-        carry, drawn = fused_generator.animate(g, weights, identity, windows, noise, carry)
-        return carry, drawn if raw else to_uint8(drawn)
+            lambda key: rngs.frame_noise(key, count, g.noise_features, noise_std, first_frame)
+        )(noise_keys)
+        carry, frames = fused_generator.animate(g, weights, identity, windows, noise, carry)
+        return carry, frames if raw else to_uint8(frames)
 
 
 class GenerationSession:
-    """Stills under sounds of the model's rate that come in pieces; the state between two pieces.
+    """A batch of clips in the making, whose audio arrives in pieces of any size.
 
-    Frame t is drawn once its window of sound is there. What is kept: two GRU states, the number of
-    the next frame, and the sound from the start of its window on.
+    Frame t is generated once its audio window is complete. The state between two pieces is the two
+    GRU states, the index of the next frame, and the audio from the start of that frame's window on.
+
+    Attributes:
+      generator: The module.
+      look_ahead: Seconds of audio after its own that a frame waits for.
+
+    Args:
+      compiled: The generator.
+      stills: uint8 [B, H, W, 3].
+      seeds: One per clip, in [0, 2^32).
+      noise_std: Standard deviation of the noise; None for the model's.
+      raw: Whether frames stay float32 in [-1, 1].
+      chunk_sizes: Frames per call that are allowed, descending.
+
+    Raises:
+      UserError: A seed is out of range.
     """
 
     def __init__(
         self,
-        painter: CompiledGenerator,
+        compiled: CompiledGenerator,
         stills: np.ndarray,
         seeds: Sequence[int],
         noise_std: float | None = None,
         raw: bool = False,
-        sizes: Sequence[int] = (CHUNK,),
+        chunk_sizes: Sequence[int] = (CHUNK_FRAMES,),
     ):
-        """stills uint8 [B, H, W, 3], a seed each; sizes: of the chunks that may be drawn, largest
-        first. Raises UserError for a seed out of range."""
-        check_seeds(*seeds)
-        self.generator = g = painter.generator
-        self._painter, self._sizes, self._raw = painter, sizes, raw
-        self._std = g.noise_std if noise_std is None else noise_std
-        self._roots = jnp.stack([rngs.key(jax.random.key(seed), "noise") for seed in seeds])
-        self._identity = painter.identify(stills)
-        self._carry = g.initial_carry(len(stills))
-        self._shape = (len(stills), 0, *stills.shape[1:])
-        self._sound = np.zeros(
-            (len(stills), training_examples.audio_margins(g.window, g.stride)[0]), "f4"
+        rngs.check_seeds(*seeds)
+        self.generator = g = compiled.generator
+        self._chunk_sizes = chunk_sizes
+        self._animate = functools.partial(
+            compiled.animate,
+            compiled.encode_identity(stills),
+            jnp.stack([rngs.key(jax.random.key(seed), "noise") for seed in seeds]),
+            g.noise_std if noise_std is None else noise_std,
+            raw,
         )
-        self._heard = 0  # Samples.
-        self.drawn = 0  # Frames.
+        self._carry = g.initial_carry(len(stills))
+        dtype = np.float32 if raw else np.uint8
+        self._no_frames = np.zeros((len(stills), 0, *stills.shape[1:]), dtype)
+        left, right = audio_margins(g.window, g.stride)
+        self._samples = np.zeros((len(stills), left), np.float32)  # Silence before the audio.
+        self._samples_pushed = self._next_frame = 0
+        self.look_ahead = right / g.audio_rate
 
     def warm_up(self) -> None:
-        """Compiles what draws one frame, so that the first is not late."""
-        windows = np.zeros((self._shape[0], self._sizes[-1], self.generator.window), np.float32)
-        self._painter.draw(
-            self._identity, windows, self._roots, 0, self._std, self._carry, self._raw
-        )
+        """Compiles the call for the smallest chunk, so that the first frame is not late."""
+        shape = len(self._samples), self._chunk_sizes[-1], self.generator.window
+        self._animate(np.zeros(shape, np.float32), 0, self._carry)
 
-    def push(self, sounds: np.ndarray) -> np.ndarray:
-        """float32 [B, n] -> the frames that are due [B, k, H, W, 3], k >= 0."""
-        self._heard += sounds.shape[1]
-        self._sound = np.concatenate([self._sound, sounds], axis=1)
+    def push(self, audios: np.ndarray) -> np.ndarray:
+        """Adds audio and generates the frames whose windows are complete.
+
+        Args:
+          audios: float32 [B, n] in [-1, 1] at the model's rate, n >= 0.
+
+        Returns:
+          [B, k, H, W, 3], k >= 0; uint8, or float32 in [-1, 1] in a raw session.
+        """
+        self._samples_pushed += audios.shape[1]
+        self._samples = np.concatenate([self._samples, audios], axis=1)
         g = self.generator
-        due = (self._sound.shape[1] - g.window) // g.stride + 1
-        parts = []
-        while size := next((size for size in self._sizes if size <= due), 0):
-            parts.append(self._draw(size))
-            due -= size
-        return self._together(parts)
+        return self._generate((self._samples.shape[1] - g.window) // g.stride + 1, last=False)
 
     def flush(self) -> np.ndarray:
-        """The frames that wait for sound which does not come: it is silence."""
+        """Generates the remaining frames, with silence after the audio.
+
+        Returns:
+          [B, k, H, W, 3], k >= 0; uint8, or float32 in [-1, 1] in a raw session.
+        """
         g = self.generator
-        left = -(-self._heard // g.stride) - self.drawn
-        short = left * g.stride + g.window + max(self._sizes) * g.stride - self._sound.shape[1]
-        self._sound = np.pad(self._sound, ((0, 0), (0, max(short, 0))))
-        parts = []
-        while left > 0:
-            size = next((size for size in self._sizes if size <= left), self._sizes[-1])
-            parts.append(self._draw(size)[:, :left])
-            left -= size
-        return self._together(parts)
+        left = -(-self._samples_pushed // g.stride) - self._next_frame
+        # A chunk may be larger than what is left; its surplus frames are dropped.
+        needed = (left + max(self._chunk_sizes)) * g.stride + g.window
+        missing = max(needed - self._samples.shape[1], 0)
+        self._samples = np.pad(self._samples, ((0, 0), (0, missing)))
+        return self._generate(left, last=True)
 
-    def _draw(self, size: int) -> np.ndarray:
-        g = self.generator
-        starts = g.stride * np.arange(size)[:, None] + np.arange(g.window)
-        windows = self._sound[:, starts]
-        self._carry, frames = self._painter.draw(
-            self._identity, windows, self._roots, self.drawn, self._std, self._carry, self._raw
-        )
-        self._sound = self._sound[:, size * g.stride :]
-        self.drawn += size
-        return frames
+    def _generate(self, frames: int, last: bool) -> np.ndarray:
+        g, chunks = self.generator, [self._no_frames]
+        while frames > 0:
+            size = next((size for size in self._chunk_sizes if size <= frames), None)
+            if size is None and not last:
+                break
+            size = size or self._chunk_sizes[-1]
+            windows = sliding_window_view(self._samples, g.window, axis=1)
+            self._carry, chunk = self._animate(
+                windows[:, : size * g.stride : g.stride], self._next_frame, self._carry
+            )
+            self._samples = self._samples[:, size * g.stride :]
+            self._next_frame += size
+            chunks.append(chunk[:, :frames])
+            frames -= size
+        return np.concatenate(chunks, axis=1)
 
-    def _together(self, parts: list[np.ndarray]) -> np.ndarray:
-        none = np.zeros(self._shape, np.float32 if self._raw else np.uint8)
-        return np.concatenate(parts, axis=1) if parts else none
 
+def to_mono_samples(samples: np.ndarray) -> np.ndarray:
+    """Checks samples that a caller passed, and converts them to float32.
 
-def checked_samples(samples: np.ndarray) -> np.ndarray:
-    """Mono float32 in [-1, 1] or int16, [S], S >= 0 -> float32 [S] in [-1, 1].
+    Args:
+      samples: Mono float in [-1, 1] or int16, [S], S >= 0.
 
-    Raises UserError for anything else.
+    Returns:
+      float32 [S] in [-1, 1].
+
+    Raises:
+      UserError: The shape or type is another, or a sample is not finite.
     """
-    floats = np.issubdtype(samples.dtype, np.floating)
-    if samples.ndim != 1 or not (floats or samples.dtype == np.int16):
+    is_float = np.issubdtype(samples.dtype, np.floating)
+    if samples.ndim != 1 or not (is_float or samples.dtype == np.int16):
         raise UserError(
             f"the sound is {samples.dtype} {list(samples.shape)}: give mono float32 or int16 [S]"
         )
     if not np.isfinite(samples).all():
-        at = int(np.argmin(np.isfinite(samples)))
-        raise UserError(f"sample {at} of the sound is {samples[at]}: give finite samples")
-    return sound.to_mono_float(samples)
+        index = int(np.argmin(np.isfinite(samples)))
+        raise UserError(f"sample {index} of the sound is {samples[index]}: give finite samples")
+    return to_mono_float(samples)
 
 
 class Stream:
-    """One still under sound that comes in pieces of any size: frame for frame the offline call.
+    """One clip whose audio arrives in pieces; its frames are those of the offline call.
 
-    look_ahead: seconds of sound after the middle of a frame's own that it waits for. Where the
-    sound has another rate than the model's, the resampler adds its own delay, 20 to 130 ms.
+    Attributes:
+      look_ahead: Seconds of audio after its own that a frame waits for.
+
+    Args:
+      session: A session of one clip.
+      rate: Hz of the audio that is pushed. Where it is not the model's, the resampler delays frames
+        by another 20 to 130 ms.
     """
 
-    def __init__(self, drawing: GenerationSession, rate: int):
-        g = drawing.generator
-        self._drawing = drawing
-        self._resample = Resampler(rate, g.audio_rate)
-        self._ended = False
-        self.look_ahead = training_examples.audio_margins(g.window, g.stride)[1] / g.audio_rate
+    def __init__(self, session: GenerationSession, rate: int):
+        self._session = session
+        self._resample = Resampler(rate, session.generator.audio_rate)
+        self._flushed, self.look_ahead = False, session.look_ahead
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Mono float32 [S] in [-1, 1] or int16, S >= 0 -> the frames that are due by now,
-        uint8 [k, H, W, 3].
+        """Adds audio and generates the frames that are due.
 
-        Raises UserError for sound that is none, and after flush.
+        Args:
+          samples: Mono float32 [S] in [-1, 1] or int16, S >= 0.
+
+        Returns:
+          uint8 [k, H, W, 3], k >= 0.
+
+        Raises:
+          UserError: The samples are of another shape or type or not finite, or the stream was
+            flushed.
         """
         self._check_open()
-        return self._drawing.push(self._resample(checked_samples(np.asarray(samples)))[None])[0]
+        audio = self._resample(to_mono_samples(np.asarray(samples)))
+        return self._session.push(audio[None])[0]
 
     def flush(self) -> np.ndarray:
-        """The frames that are left, uint8 [k, H, W, 3]; the stream has ended then.
+        """Ends the stream and generates the remaining frames.
 
-        Raises UserError the second time.
+        Returns:
+          uint8 [k, H, W, 3], k >= 0.
+
+        Raises:
+          UserError: The stream was flushed before.
         """
         self._check_open()
-        self._ended = True
-        rest = self._resample(np.zeros(0, np.float32), last=True)
-        frames = [self._drawing.push(rest[None]), self._drawing.flush()]
+        self._flushed = True
+        audio = self._resample(np.zeros(0, np.float32), last=True)
+        frames = [self._session.push(audio[None]), self._session.flush()]
         return np.concatenate(frames, axis=1)[0]
 
     def _check_open(self) -> None:
-        if self._ended:
+        if self._flushed:
             raise UserError("the stream was flushed and has ended: open another one")

@@ -14,7 +14,7 @@ from data_pipelines.common import download
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 
-SFACE = download.Model(
+SFACE = download.ModelFile(
     "face_recognition_sface_2021dec.onnx",
     "https://github.com/opencv/opencv_zoo/raw/main/models/face_recognition_sface/"
     "face_recognition_sface_2021dec.onnx",
@@ -78,7 +78,7 @@ class SFace(Embedder):
     name = "SFace (opencv_zoo, face_recognition_sface_2021dec)"
 
     def __init__(self):
-        path = download.cached_model(*SFACE)
+        path = download.cached_model(SFACE)
         digest = download.file_digest(path, "sha256")
         if digest != SFACE.sha256:
             raise UserError(
@@ -208,7 +208,10 @@ class OnnxEmbedder(Embedder):
         crops = np.stack(
             [
                 alignment.align(
-                    np.ascontiguousarray(image), alignment.similarity(source, target), size, size
+                    np.ascontiguousarray(image),
+                    alignment.fit_similarity(source, target),
+                    size,
+                    size,
                 )
                 for image, source in zip(images, points, strict=True)
             ]

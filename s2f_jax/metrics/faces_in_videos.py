@@ -175,12 +175,7 @@ def map_frames(
     Raises:
       Exception: What the function raised, for the first such result.
     """
-    results: dict[int, Result] = {}
-    for number, result in pool.each(function, tasks):
-        if isinstance(result, Exception):
-            raise result
-        results[number] = result
-    return [results[i] for i in range(len(tasks))]
+    return list(pool.map(function, tasks))
 
 
 def detect_faces(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:
@@ -233,7 +228,7 @@ def _follow(frame_faces: Sequence[Sequence[face_landmarks.DetectedFace]]) -> np.
     landmarks = np.full((len(frame_faces), 68, 2), np.nan, np.float32)
     last, empty = None, 0
     for t, faces in enumerate(frame_faces):
-        face = tracking.nearest(faces, last, empty)
+        face = tracking.nearest_face(faces, last, empty)
         if face is None:
             empty += not faces
         else:

@@ -45,7 +45,7 @@ def resolves_mouth(height: int, width: int) -> bool:
     Returns:
       Whether the eyes are far enough apart.
     """
-    _, outer_right, inner_right, inner_left, outer_left = alignment.canonical(height, width)
+    _, outer_right, inner_right, inner_left, outer_left = alignment.canonical_points(height, width)
     eyes = (inner_left + outer_left) / 2 - (inner_right + outer_right) / 2
     return float(np.linalg.norm(eyes)) >= _MIN_EYE_DISTANCE_FOR_MOUTH
 

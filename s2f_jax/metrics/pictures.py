@@ -63,8 +63,8 @@ class ImageScorer(Scorer):
         scores: dict[int, Scores] = {}
         for size, indices in by_size.items():
             lengths = [len(pairs[i].real) for i in indices]
-            longest_pixels = loader.padded(max(lengths)) * int(np.prod(size[:2]))
-            for batch in loader.by_length(lengths, max(1, self._pixels // longest_pixels)):
+            longest_pixels = loader.padded_length(max(lengths)) * int(np.prod(size[:2]))
+            for batch in loader.batch_by_length(lengths, max(1, self._pixels // longest_pixels)):
                 batch_indices = [indices[i] for i in batch]
                 batch_scores = _score_batch([pairs[i] for i in batch_indices])
                 scores |= zip(batch_indices, batch_scores, strict=True)
@@ -103,7 +103,7 @@ def _padded_batch(pairs: Sequence[ClipPair]) -> tuple[np.ndarray, np.ndarray, np
 
     B is a power of two, since each batch size is compiled.
     """
-    frames = loader.padded(max(len(pair.real) for pair in pairs))
+    frames = loader.padded_length(max(len(pair.real) for pair in pairs))
     rows = 1 << (len(pairs) - 1).bit_length()
     videos = np.zeros((2, rows, frames, *pairs[0].real.shape[1:]), np.uint8)
     mask = np.zeros((rows, frames), bool)

@@ -136,7 +136,7 @@ class SyncScorer(Scorer):
           [T - 4, features].
         """
         # Padded to few lengths, since each is compiled.
-        frames = np.zeros((1, loader.padded(len(video)), *video.shape[1:]), np.float32)
+        frames = np.zeros((1, loader.padded_length(len(video)), *video.shape[1:]), np.float32)
         frames[0, : len(video)] = pixels.from_uint8(video)
         return np.asarray(self._video_codes(frames))[0, : len(video) - FRAMES + 1]
 
@@ -151,7 +151,7 @@ class SyncScorer(Scorer):
           [T - 4, features], of the same moments as those of `encode_video`.
         """
         window, stride = sound_window(self.rate), self.rate // self.fps
-        count = loader.padded(frames)
+        count = loader.padded_length(frames)
         padded = training_examples.cut_audio(
             to_mono_float(audio), FRAMES // 2, count, window, stride
         )

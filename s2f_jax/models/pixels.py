@@ -1,4 +1,4 @@
-"""Pixels as networks have them, [-1, 1], and as files have them, uint8."""
+"""Conversion between the networks' pixels in [-1, 1] and 8-bit pixels."""
 
 from typing import TypeVar
 
@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = TypeVar("Array", jax.Array, np.ndarray)
+AnyArray = TypeVar("AnyArray", jax.Array, np.ndarray)
 
 
 def to_uint8(x: jax.Array) -> jax.Array:
-    """Converts to the levels of files.
+    """Converts network pixels to 8-bit pixels.
 
     Args:
       x: In [-1, 1], of any shape; values outside are clipped.
@@ -21,13 +21,13 @@ def to_uint8(x: jax.Array) -> jax.Array:
     return jnp.clip(jnp.round((x + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
 
-def from_uint8(x: Array) -> Array:
-    """Converts from the levels of files; works on JAX and NumPy arrays.
+def from_uint8(x: AnyArray) -> AnyArray:
+    """Converts 8-bit pixels to network pixels.
 
     Args:
-      x: uint8, of any shape.
+      x: uint8 of any shape, a NumPy or a JAX array.
 
     Returns:
-      Floating point in [-1, 1].
+      Floating point in [-1, 1], of the same shape and kind of array.
     """
     return x.astype(float) / 127.5 - 1

@@ -232,8 +232,8 @@ def model_identity(checkpoint: epath.PathLike) -> dict[str, Any]:
     Raises:
       UserError: There is no checkpoint, or it is damaged.
     """
-    if bundle.is_one(checkpoint):
-        return bundle.identity(checkpoint)
+    if bundle.is_bundle(checkpoint):
+        return bundle.model_identity(checkpoint)
     folder, step = find_checkpoint(checkpoint)
     return {
         "run": folder.name,

@@ -1,1 +1,1 @@
-"""Videos from stills and sound: the commands generate, stream and gallery."""
+"""Videos from the command line: jobs, live audio, sinks, galleries."""

@@ -1,237 +1,249 @@
-"""Where `stream` has its sound from: raw samples or a WAV as they come, a file, a microphone."""
+"""The audio inputs of `stream`: raw samples or a WAV as they arrive, a file, a microphone."""
 
 import contextlib
+import dataclasses
 import os
 import queue
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.media.sound import SoundFile, check_rate, to_mono_float
+from data_pipelines.media.sound import SoundFile, check_sample_rate, to_mono_float
 
 FORMATS = ("s16le", "f32le", "wav")
-_READ = 1 << 16  # Bytes at a time, at most; a pipe gives what there is.
+_READ_BYTES = 1 << 16  # At most; a pipe returns what it has.
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # Format tags of WAV.
-_UNKNOWN = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)  # Sizes that programs write into a pipe.
-_SAMPLES = {  # By format tag and bits.
+_UNKNOWN_SIZES = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)  # Written by programs into pipes.
+_INT24 = "int24"  # numpy has no such type.
+_SAMPLE_TYPES = {  # By format tag and bits.
     (_PCM, 8): "u1",
     (_PCM, 16): "<i2",
-    (_PCM, 24): "24",
+    (_PCM, 24): _INT24,
     (_PCM, 32): "<i4",
     (_FLOAT, 32): "<f4",
     (_FLOAT, 64): "<f8",
 }
 
 
-class Source:
-    """Mono sound in pieces, float32 [S] in [-1, 1], each as soon as it is there.
+@dataclasses.dataclass(frozen=True)
+class AudioSource:
+    """Audio that arrives in pieces.
 
-    rate: Hz, or None where nothing says it: the model's. After the last piece, or instead of one,
-    the iterator raises UserError where the sound is not whole.
+    Attributes:
+      name: For messages.
+      rate: Hz; None for raw samples whose rate was not given.
+      pieces: Mono float32 [S] in [-1, 1], each as soon as it has arrived. Raises UserError where the
+        audio is damaged or incomplete, after the samples before that.
+      close: Releases the input.
     """
 
-    def __init__(
-        self, name: str, rate: int | None, pieces: Iterator[np.ndarray], close: Callable[[], None]
-    ):
-        self.name, self.rate, self.pieces, self.close = name, rate, pieces, close
+    name: str
+    rate: int | None
+    pieces: Iterator[np.ndarray]
+    close: Callable[[], None]
 
 
-def opened(audio: str, form: str | None, rate: int | None) -> Source:
-    """audio: a file, or - for standard input; form: of FORMATS, or None to look; rate: of raw
-    samples, in Hz.
+def open_audio(audio: str, audio_format: str | None, rate: int | None) -> AudioSource:
+    """Opens a file or standard input, and waits for the first bytes of a WAV.
 
-    A file of any other kind is decoded. Waits for the first bytes of a WAV.
+    Args:
+      audio: A file, or - for standard input.
+      audio_format: One of `FORMATS`; None to decode a file of any format, and to tell a WAV on
+        standard input from s16le by its first bytes.
+      rate: Of raw samples, Hz.
 
-    Raises UserError for what is none of these.
+    Returns:
+      The source.
+
+    Raises:
+      UserError: The input cannot be read or is of another format, or the rate contradicts it.
     """
     if rate is not None:
-        check_rate(rate, f"--rate={rate}")
-    if audio != "-" and form is None:
-        sound = SoundFile(audio)
-        _check_rate(audio, sound.rate, rate)
-        return Source(audio, sound.rate, sound.parts(), sound.close)
+        check_sample_rate(rate, f"--rate={rate}")
+    if audio != "-" and audio_format is None:
+        sound_file = SoundFile(audio)
+        _check_given_rate(audio, sound_file.rate, rate)
+        return AudioSource(audio, sound_file.rate, sound_file.chunks(), sound_file.close)
     name = "standard input" if audio == "-" else audio
     descriptor = 0
     if audio != "-":
-        descriptor = os.open(files.existing(audio, "audio", pipe=True), os.O_RDONLY)
+        descriptor = os.open(files.require_file(audio, "audio", allow_pipe=True), os.O_RDONLY)
     close = (lambda: None) if audio == "-" else (lambda: os.close(descriptor))
     try:
-        data = _Bytes(lambda: _read(descriptor, name))
-        wav = data.starts(b"RIFF") if form in (None, "wav") else False
-        if form == "wav" and not wav:
-            raise UserError(f"{name} is no WAV (it does not begin with RIFF): give its --format")
-        if wav:
-            kind, channels, own, size = _wav_header(name, data)
-            _check_rate(name, own, rate)
-            return Source(name, own, _samples(name, data, kind, channels, size), close)
-        kind = "<f4" if form == "f32le" else "<i2"
-        return Source(name, rate, _samples(name, data, kind), close)
+        data = _ByteReader(lambda: _read(descriptor, name))
+        is_wav = audio_format in (None, "wav") and data.starts_with(b"RIFF")
+        if audio_format == "wav" and not is_wav:
+            raise UserError(f"{name} is not a WAV (it does not begin with RIFF): give its --format")
+        if is_wav:
+            sample_type, channels, wav_rate, size = _parse_wav_header(name, data)
+            _check_given_rate(name, wav_rate, rate)
+            pieces = _decode_samples(name, data, sample_type, channels, size)
+            return AudioSource(name, wav_rate, pieces, close)
+        sample_type = "<f4" if audio_format == "f32le" else "<i2"
+        return AudioSource(name, rate, _decode_samples(name, data, sample_type), close)
     except UserError:
         close()
         raise
 
 
-def _check_rate(name: str, own: int, given: int | None) -> None:
-    if given not in (None, own):
-        raise UserError(f"--rate={given}, but {name} says {own} Hz: leave --rate out")
+def _check_given_rate(name: str, rate: int, given: int | None) -> None:
+    if given not in (None, rate):
+        raise UserError(f"--rate={given}, but {name} says {rate} Hz: leave --rate out")
 
 
 def _read(descriptor: int, name: str) -> bytes:
     try:
-        return os.read(descriptor, _READ)
+        return os.read(descriptor, _READ_BYTES)
     except OSError as error:  # Standard input may be closed, or a folder.
-        raise UserError(
-            f"{name} cannot be read ({error.strerror}): give sound there, or --audio=FILE"
-        ) from error
+        raise UserError(f"{name}: {error.strerror}; give sound there, or --audio=FILE") from error
 
 
-class _Bytes:
-    """Bytes as they come, with a look at the first ones."""
+class _ByteReader:
+    """Bytes as they arrive, with a look ahead at the first ones."""
 
     def __init__(self, read: Callable[[], bytes]):
-        self._read, self._kept = read, b""
+        self._read, self._buffer = read, b""
 
-    def starts(self, mark: bytes) -> bool:
-        """Whether they begin like this; waits only for as many as could still be it."""
-        while len(self._kept) < len(mark) and mark.startswith(self._kept):
-            more = self._read()
-            if not more:
+    def starts_with(self, prefix: bytes) -> bool:
+        # Whether the bytes begin so; blocks only as long as they may.
+        while len(self._buffer) < len(prefix) and prefix.startswith(self._buffer):
+            data = self._read()
+            if not data:
                 return False
-            self._kept += more
-        return self._kept.startswith(mark)
+            self._buffer += data
+        return self._buffer.startswith(prefix)
 
-    def exactly(self, count: int) -> bytes:
-        """So many, or fewer at the end."""
-        while len(self._kept) < count and (more := self._read()):
-            self._kept += more
-        taken, self._kept = self._kept[:count], self._kept[count:]
+    def read_exactly(self, count: int) -> bytes:
+        """Returns that many bytes, or fewer at the end."""
+        while len(self._buffer) < count and (data := self._read()):
+            self._buffer += data
+        taken, self._buffer = self._buffer[:count], self._buffer[count:]
         return taken
 
-    def rest(self) -> Iterator[bytes]:
-        """All others, as they come."""
-        if self._kept:
-            yield self._kept
-        while more := self._read():
-            yield more
+    def read_rest(self) -> Iterator[bytes]:
+        """Yields all other bytes as they arrive."""
+        if self._buffer:
+            yield self._buffer
+        while data := self._read():
+            yield data
 
 
-def _wav_header(name: str, data: _Bytes) -> tuple[str, int, int, int | None]:
-    """-> kind of sample, channels, rate, and the bytes of sound, None where nobody knew."""
-    cure = "give a WAV that plays, or --format for raw samples"
-    if data.exactly(12)[8:] != b"WAVE":
-        raise UserError(f"{name} begins like a WAV and is none: {cure}")
-    kind = None
-    while len(header := data.exactly(8)) == 8:
+def _parse_wav_header(name: str, data: _ByteReader) -> tuple[str, int, int, int | None]:
+    # -> sample type, channels, rate, and the bytes of audio, None where they are unknown.
+    advice = "give a WAV that plays, or --format for raw samples"
+    if data.read_exactly(12)[8:] != b"WAVE":
+        raise UserError(f"{name} begins like a WAV but is not one: {advice}")
+    sample_format = None
+    while len(header := data.read_exactly(8)) == 8:
         chunk, size = struct.unpack("<4sI", header)
         if chunk == b"data":
-            if kind is None:
-                raise UserError(f"the WAV {name} does not say its format before its sound: {cure}")
-            return *kind, None if size in _UNKNOWN else size
+            if sample_format is None:
+                raise UserError(f"the WAV {name} has its sound before its format: {advice}")
+            return *sample_format, None if size in _UNKNOWN_SIZES else size
+        content = data.read_exactly(size + size % 2)
         if chunk == b"fmt ":
-            kind = _wav_format(name, data.exactly(size + size % 2))
-        else:
-            data.exactly(size + size % 2)
-    raise UserError(f"the WAV {name} breaks off before its sound: {cure}")
+            sample_format = _parse_wav_format(name, content)
+    raise UserError(f"the WAV {name} ends before its sound: {advice}")
 
 
-def _wav_format(name: str, chunk: bytes) -> tuple[str, int, int]:
-    """-> kind of sample, channels, rate."""
+def _parse_wav_format(name: str, chunk: bytes) -> tuple[str, int, int]:
+    # -> sample type, channels, rate.
     if len(chunk) < 16:
-        raise UserError(f"the WAV {name} breaks off in its format: give a WAV that plays")
+        raise UserError(f"the WAV {name} ends in its format: give a WAV that plays")
     tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", chunk[:16])
     if tag == _EXTENSIBLE and len(chunk) >= 26:
         (tag,) = struct.unpack("<H", chunk[24:26])
-    if (tag, bits) not in _SAMPLES:
+    if (tag, bits) not in _SAMPLE_TYPES:
         raise UserError(
             f"the WAV {name} has samples of {bits} bits in format {tag}: give integer or float PCM,"
             " or name the file by --audio to have it decoded"
         )
     if not channels:
         raise UserError(f"the WAV {name} has no channels: give one that plays")
-    check_rate(rate, f"the {rate} Hz of {name}")
-    return _SAMPLES[tag, bits], channels, rate
+    check_sample_rate(rate, f"the {rate} Hz of {name}")
+    return _SAMPLE_TYPES[tag, bits], channels, rate
 
 
-def _samples(
-    name: str, data: _Bytes, kind: str, channels: int = 1, size: int | None = None
+def _decode_samples(
+    name: str, data: _ByteReader, sample_type: str, channels: int = 1, size: int | None = None
 ) -> Iterator[np.ndarray]:
-    """The sound of `size` bytes, or of all that come; what is no whole sample waits for the rest."""
-    width = channels * (3 if kind == "24" else np.dtype(kind).itemsize)
-    rest, taken, heard = b"", 0, 0
-    for more in data.rest():
+    # The audio of `size` bytes, or of all that arrive; an incomplete sample waits for its rest.
+    width = channels * (3 if sample_type == _INT24 else np.dtype(sample_type).itemsize)
+    partial, bytes_read, samples_read = b"", 0, 0
+    for block in data.read_rest():
         if size is not None:
-            more = more[: size - taken]  # Other chunks may follow the sound.
-        taken += len(more)
-        rest += more
-        whole = len(rest) - len(rest) % width
+            block = block[: size - bytes_read]  # Other chunks may follow the audio.
+        bytes_read += len(block)
+        partial += block
+        whole = len(partial) - len(partial) % width
         if whole:
-            piece = _mono(rest[:whole], kind, channels)
+            piece = _to_mono(partial[:whole], sample_type, channels)
             if not np.isfinite(piece).all():
-                at = heard + int(np.argmin(np.isfinite(piece)))
-                raise UserError(f"sample {at} of {name} is not finite: give the format it has")
-            rest, heard = rest[whole:], heard + len(piece)
+                index = samples_read + int(np.argmin(np.isfinite(piece)))
+                raise UserError(f"sample {index} of {name} is not finite: give the format it has")
+            partial, samples_read = partial[whole:], samples_read + len(piece)
             yield piece
-        if taken == size:
+        if bytes_read == size:
             break
-    if size is not None and taken < size:
-        raise UserError(f"{name} breaks off after {taken} of {size} bytes of sound: give all of it")
-    if rest:
-        raise UserError(
-            f"{name} ends inside a sample ({len(rest)} of {width} bytes): give the format it has"
-        )
+    if size is not None and bytes_read < size:
+        raise UserError(f"{name} ends after {bytes_read} of {size} bytes of sound: give all of it")
+    if partial:
+        bytes_left = f"{len(partial)} of {width} bytes"
+        raise UserError(f"{name} ends inside a sample ({bytes_left}): give the format it has")
 
 
-def _mono(data: bytes, kind: str, channels: int) -> np.ndarray:
-    if kind == "24":
-        wide = np.zeros((len(data) // 3, 4), np.uint8)
-        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-        samples = wide.view("<i4")[:, 0]
+def _to_mono(data: bytes, sample_type: str, channels: int) -> np.ndarray:
+    if sample_type == _INT24:  # As the upper bytes of 32 bits.
+        words = np.zeros((len(data) // 3, 4), np.uint8)
+        words[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        samples = words.view("<i4")[:, 0]
     else:
-        samples = np.frombuffer(data, kind)
+        samples = np.frombuffer(data, sample_type)
     return to_mono_float(samples.reshape(-1, channels))
 
 
-def microphone(device: str, rate: int | None) -> Source:
-    """device: its number or a part of its name, or nothing for the system's own; rate: Hz, default
-    the device's.
+def open_microphone(device: str, rate: int | None) -> AudioSource:
+    """Opens a microphone, which records from the first piece that is asked for.
 
-    Listens from the first piece that is asked for.
+    Args:
+      device: Its number or a part of its name; empty for the system's default.
+      rate: Hz; default the device's.
 
-    Raises UserError where there is none.
+    Returns:
+      The source, which does not end.
+
+    Raises:
+      UserError: There is no such microphone, or no library to record with.
     """
     try:
-        import sounddevice  # Comes with MediaPipe; PortAudio, which it needs, not on every system.
+        import sounddevice  # A dependency of MediaPipe's; PortAudio, which it needs, may be missing.
     except OSError as error:
-        raise UserError(
-            f"--microphone needs the library PortAudio ({error}): install it, e.g. apt-get install"
-            " libportaudio2"
-        ) from error
-    chosen: Any = int(device) if device.isdigit() else device or None
+        install = "apt-get install libportaudio2"
+        raise UserError(f"--microphone needs PortAudio ({error}): {install}") from error
+    selected = int(device) if device.isdigit() else device or None
     try:
         if rate is None:
-            rate = int(sounddevice.query_devices(chosen, "input")["default_samplerate"])
-        heard: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
+            rate = int(sounddevice.query_devices(selected, "input")["default_samplerate"])
+        blocks: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
         stream = sounddevice.InputStream(
             samplerate=rate,
-            device=chosen,
+            device=selected,
             channels=1,
             dtype="float32",
-            callback=lambda data, frames, time, status: heard.put(data[:, 0].copy()),
+            # PortAudio reuses the buffer: it has to be copied.
+            callback=lambda data, frames, time, status: blocks.put(data[:, 0].copy()),
         )
     except (ValueError, sounddevice.PortAudioError) as error:
-        raise UserError(
-            f"--microphone={device}: no sound can be recorded there ({error}): `python -m"
-            " sounddevice` lists what there is"
-        ) from error
+        devices = "`python -m sounddevice` lists the devices"
+        raise UserError(f"--microphone={device}: cannot record ({error}); {devices}") from error
 
-    def pieces() -> Iterator[np.ndarray]:
+    def record() -> Iterator[np.ndarray]:
         with contextlib.closing(stream):
             stream.start()
             while True:
-                yield to_mono_float(heard.get())
+                yield to_mono_float(blocks.get())
 
-    return Source("the microphone", rate, pieces(), stream.close)
+    return AudioSource("the microphone", rate, record(), stream.close)

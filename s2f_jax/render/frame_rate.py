@@ -1,43 +1,63 @@
-"""The model's frames at another frame rate: its time is sampled, and never the sound's."""
+"""Conversion of the model's frame rate: frames are repeated or dropped, the audio stays as it is."""
 
 import fractions
 import math
 
 from data_pipelines.common.errors import UserError
 
-SLOWEST, FASTEST = 1, 120  # Frames/s.
-_NTSC = 1001  # 29.97 stands for 30000 / 1001, and so on.
+MIN_FPS, MAX_FPS = 1, 120
 
 
-def frame_rate(text: str) -> fractions.Fraction:
-    """ "25", "29.97", "30000/1001" -> frames/s; 23.976, 29.97, 59.94 and their like exactly.
+def parse_frame_rate(text: str) -> fractions.Fraction:
+    """Parses a frame rate as people write it.
 
-    Raises UserError for what is no rate from 1 to 120.
+    Args:
+      text: Such as "25", "29.97" or "30000/1001".
+
+    Returns:
+      Frames/s; 23.976, 29.97, 59.94 and their like as the exact multiples of 1 / 1001.
+
+    Raises:
+      UserError: It is not a rate in [1, 120].
     """
     try:
         rate = fractions.Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
-        raise UserError(f"--fps={text} is no frame rate: give e.g. 30 or 30000/1001") from error
-    if not SLOWEST <= rate <= FASTEST:
-        raise UserError(f"--fps={text} is out of range: give {SLOWEST} to {FASTEST} frames/s")
+        raise UserError(f"--fps={text}: must be a frame rate such as 30 or 30000/1001") from error
+    if not MIN_FPS <= rate <= MAX_FPS:
+        raise UserError(f"--fps={text}: must be in [{MIN_FPS}, {MAX_FPS}] frames/s")
     whole = math.ceil(rate)
-    television = fractions.Fraction(1000 * whole, _NTSC)
-    # As it is written, to two or three decimals, rounded or cut off.
-    return television if rate != whole and abs(rate - television) < 0.005 else rate
+    ntsc = fractions.Fraction(1000 * whole, 1001)
+    # Written with two or three decimals, rounded or cut off.
+    return ntsc if rate != whole and abs(rate - ntsc) < 0.005 else rate
 
 
-class Retimed:
-    """Which of the frames to come are those at another rate: number k is the one on show at
-    k / shown seconds, so that S seconds have exactly ceil(S * shown) of them."""
+class FrameRateConverter:
+    """Samples the model's frames at another rate.
 
-    def __init__(self, own: fractions.Fraction, shown: fractions.Fraction):
-        """own: the model's frames/s; shown: those of the video."""
-        self._own, self._shown, self._frames, self._given = own, shown, 0, 0
+    Video frame k is the model's frame at time k / video_fps, so that S seconds have exactly
+    ceil(S * video_fps) frames.
 
-    def copies(self, seconds: fractions.Fraction) -> int:
-        """How many frames of the video the model's next one is, where so much sound is known."""
-        self._frames += 1
-        until = min(self._frames / self._own, seconds)
-        copies = max(0, math.ceil(until * self._shown) - self._given)
-        self._given += copies
-        return copies
+    Args:
+      model_fps: The model's frames/s.
+      video_fps: The video's frames/s.
+    """
+
+    def __init__(self, model_fps: fractions.Fraction, video_fps: fractions.Fraction):
+        self._model_fps, self._video_fps = model_fps, video_fps
+        self._model_frames = self._video_frames = 0
+
+    def repeats(self, seconds: fractions.Fraction) -> int:
+        """Counts how often the model's next frame is in the video.
+
+        Args:
+          seconds: Length of the audio, as far as it is known.
+
+        Returns:
+          0 or more.
+        """
+        self._model_frames += 1
+        end = min(self._model_frames / self._model_fps, seconds)
+        repeats = max(0, math.ceil(end * self._video_fps) - self._video_frames)
+        self._video_frames += repeats
+        return repeats

@@ -1,10 +1,11 @@
-"""`gallery`: short moving pictures of what a model does with clips that it has not seen."""
+"""`gallery`: short animations of what a model generates for clips that it has not seen."""
 
 import contextlib
 import dataclasses
+import functools
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from etils import epath
@@ -13,6 +14,7 @@ from data_pipelines import prepare
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset
+from data_pipelines.loading.dataset import DatasetClip
 from data_pipelines.media import writer
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.faces_in_videos import FaceTracker
@@ -27,34 +29,53 @@ from s2f_jax.runs import output_folder
 from s2f_jax.runs.restore import restore_generator
 
 COLUMNS = 5
-_SECONDS = 5.0  # Of a clip; longer ones are cut.
-_SEARCHED = 64  # Clips whose videos are searched for expressions.
-_TOGETHER = 8  # Videos that are drawn side by side.
-_SHOWN = 2.0  # Seconds around an expression.
+_MAX_SECONDS = 5.0  # Longer clips are cut.
+_SEARCHED_CLIPS = 64  # For which videos are generated and searched for expressions.
+_BATCH_SIZE = 8
+_EXPRESSION_SECONDS = 2.0  # Shown around an expression.
 _MARKUP = re.compile(r"[<>&\[\]`*_\\]")
-_EXPRESSIONS = "Blinks and raised brows"
-_KINDS = ("blink", "raised brow")
+_EXPRESSION_KINDS = ("blink", "raised brow")
+
+_Clips = Sequence[DatasetClip]
+_Videos = list[np.ndarray]  # Each uint8 [T, H, W, 3].
+_Animate = Callable[[_Clips, _Clips], _Videos]  # Faces and speech.
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
-    """A moving picture of the gallery."""
+class GalleryItem:
+    """An animation of the gallery.
 
-    name: str  # Of its file.
+    Attributes:
+      name: Of its files, without a suffix.
+      title: Its heading.
+      caption: What it shows, or why there is nothing to show.
+      frames: uint8 [T, H, W, 3]; None where there is nothing to show.
+      fps: Frames/s.
+      audio: int16 [S], where one clip's audio belongs to all of it.
+    """
+
+    name: str
     title: str
     caption: str
-    frames: np.ndarray | None  # uint8 [T, H, W, 3]; None: there is nothing to see.
+    frames: np.ndarray | None
     fps: float
-    sound: np.ndarray | None = None  # int16 [S], where one goes with all of it.
+    audio: np.ndarray | None = None
 
 
 def gallery(
     checkpoint: str, output: str, data_dir: str | None = None, split: str = "test", seed: int = 0
 ) -> None:
-    """Writes an animated WebP for each piece, an mp4 where it has one sound, and a README.md of them.
+    """Writes an animated WebP per item, an mp4 where it has audio, and a README.md that shows them.
 
-    seed: of the clips that are chosen, and of the spontaneous motion. Raises UserError for what a
-    person can mend; the folder appears whole or not at all.
+    Args:
+      checkpoint: A workdir or a checkpoint step's folder.
+      output: The folder to write, new or empty; it appears complete or not at all.
+      data_dir: Where the shards of the run's corpus are.
+      split: Whose clips are shown.
+      seed: Of the choice of clips, and of the spontaneous motion.
+
+    Raises:
+      UserError: A mistake of the user.
     """
     check_seeds(seed)
     target = output_folder.require_empty_output_dir(output)
@@ -63,167 +84,157 @@ def gallery(
     clips = dataset.open_dataset(data, split, prepare.data_dir(data, data_dir))
     if not len(clips):
         raise UserError(f"--split={split} of {data.corpus} has no clips: give another one")
-    animator = Animator.of(trained)
+    animator = Animator.from_checkpoint(trained)
     mark = marks.provenance_record(animator.origin, seed, {}, composite=True)
-    chosen = [_short(clip) for clip in sample_speakers(clips, COLUMNS, seed)]
-    pieces = [
-        _one_sound(animator, chosen, seed),
-        _one_face(animator, chosen, seed),
-        _real_beside_generated(animator, chosen, seed),
-        _expressions(animator, clips, seed),
-    ]
-    with output_folder.atomic_directory(target) as part:
-        for piece in pieces:
-            _write(piece, part, mark, animator.rate)
-        given = {"checkpoint": checkpoint, "output": output, "data_dir": data_dir}
-        given |= {"split": split, "seed": seed}
+    chosen = [_cut(clip) for clip in sample_speakers(clips, COLUMNS, seed)]
+    animate = functools.partial(_animate, animator, seed)
+    items = [make(chosen, animate) for make in (_one_sound, _one_face, _real_and_generated)]
+    items.append(_expressions(animator, clips, seed))
+    with output_folder.atomic_directory(target) as folder:
+        for item in items:
+            _write_item(item, folder, mark, animator.rate)
+        flags = {"checkpoint": checkpoint, "output": output, "data_dir": data_dir}
+        flags |= {"split": split, "seed": seed}
         command = shlex.join(
-            f"--{name}={value}" for name, value in given.items() if value is not None
+            f"--{name}={value}" for name, value in flags.items() if value is not None
         )
-        files.write_atomically(part / "README.md", _page(pieces, mark, command).encode())
-    for piece in pieces:
-        place = piece.caption if piece.frames is None else f"{target / piece.name}.webp"
-        print(f"{piece.title}: {place}")
+        files.write_atomically(folder / "README.md", _page(items, mark, command).encode())
+    for item in items:
+        result = item.caption if item.frames is None else f"{target / item.name}.webp"
+        print(f"{item.title}: {result}")
 
 
-def _short(clip: dataset.DatasetClip) -> dataset.DatasetClip:
-    frames = min(len(clip), round(_SECONDS * clip.fps))
+def _cut(clip: DatasetClip) -> DatasetClip:
+    frames = min(len(clip), round(_MAX_SECONDS * clip.fps))
     audio = clip.audio[: frames * clip.stride]
     return dataclasses.replace(clip, jpegs=clip.jpegs[:frames], audio=audio)
 
 
-def _stills(clips: Sequence[dataset.DatasetClip]) -> np.ndarray:
-    return np.concatenate([clip.decode(0, 1) for clip in clips])
+def _animate(
+    animator: Animator, seed: int | Sequence[int], faces: _Clips, speech: _Clips
+) -> _Videos:
+    # The first frame of each face under the audio of the clip at the same position.
+    stills = np.concatenate([clip.decode(0, 1) for clip in faces])
+    return animator.generate_clips(stills, [clip.audio for clip in speech], seed)
 
 
-def _one_sound(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: int) -> Piece:
+def _one_sound(chosen: _Clips, animate: _Animate) -> GalleryItem:
     speaking, *faces = chosen
     faces = faces or [speaking]
-    stills = _stills(faces)
-    videos = animator.generate_clips(stills, [speaking.audio] * len(faces), seed)
-    return Piece(
+    videos = animate(faces, [speaking] * len(faces))
+    names = ", ".join(map(_speaker, faces))
+    return GalleryItem(
         "one_sound",
         "One sound on several faces",
-        f"The sound of {_said(speaking)}: on the left its real video, beside it"
-        f" {_whose(faces)} under that sound.",
+        f"The sound of {_quote(speaking)}: on the left its real video, beside it {names} under that"
+        " sound.",
         moving.tile_videos([[speaking.frames, *videos]]),
         speaking.fps,
         speaking.audio,
     )
 
 
-def _one_face(animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: int) -> Piece:
+def _one_face(chosen: _Clips, animate: _Animate) -> GalleryItem:
     face, *speaking = chosen
     speaking = speaking or [face]
-    stills = _stills([face] * len(speaking))
-    videos = animator.generate_clips(stills, [clip.audio for clip in speaking], seed)
-    return Piece(
+    videos = animate([face] * len(speaking), speaking)
+    return GalleryItem(
         "one_face",
         "One face under several sounds",
-        f"The still of {face.speaker or face.id} under the sounds of"
-        f" {'; '.join(map(_said, speaking))}. Above each the real video of its sound.",
+        f"The still of {_speaker(face)} under the sounds of {'; '.join(map(_quote, speaking))}."
+        " Above each the real video of its sound.",
         moving.tile_videos([[clip.frames for clip in speaking], videos]),
         face.fps,
     )
 
 
-def _real_beside_generated(
-    animator: Animator, chosen: Sequence[dataset.DatasetClip], seed: int
-) -> Piece:
-    stills = _stills(chosen)
-    videos = animator.generate_clips(stills, [clip.audio for clip in chosen], seed)
-    return Piece(
+def _real_and_generated(chosen: _Clips, animate: _Animate) -> GalleryItem:
+    videos = animate(chosen, chosen)
+    return GalleryItem(
         "real_and_generated",
         "Real and generated",
-        f"{'; '.join(map(_said, chosen))}: the real videos, and under each what the model makes of"
-        " its first frame and its sound.",
+        f"{'; '.join(map(_quote, chosen))}: the real videos, and below each what the model generates"
+        " from its first frame and its sound.",
         moving.tile_videos([[clip.frames for clip in chosen], videos]),
         chosen[0].fps,
     )
 
 
-def _expressions(animator: Animator, clips: Sequence[dataset.DatasetClip], seed: int) -> Piece:
-    """The deepest ones of the videos of at most _SEARCHED clips, each with a seed of its own."""
+def _expressions(animator: Animator, clips: _Clips, seed: int) -> GalleryItem:
+    # The deepest ones of at most _SEARCHED_CLIPS videos, each with a seed of its own.
     with contextlib.closing(FaceTracker()) as faces:
-        if not faces.problem:
-            return _found(animator, clips, seed, faces)
-        told = f"Not looked for. {faces.problem}"
-        return Piece("expressions", _EXPRESSIONS, told, None, animator.fps)
+        if faces.problem:
+            caption, frames = f"Not searched. {faces.problem}", None
+        else:
+            caption, frames = _search_expressions(animator, clips, seed, faces)
+    return GalleryItem("expressions", "Blinks and raised brows", caption, frames, animator.fps)
 
 
-def _found(
-    animator: Animator, clips: Sequence[dataset.DatasetClip], seed: int, faces: FaceTracker
-) -> Piece:
-    order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED]
-    print(f"looking for expressions in {len(order)} videos", flush=True)
-    found, count, seconds = ExpressionCollector(_KINDS, rows=COLUMNS), 0, 0.0
-    for first in range(0, len(order), _TOGETHER):
-        some = [_short(clips[int(i)]) for i in order[first : first + _TOGETHER]]
-        stills = _stills(some)
-        own = [(seed + first + i) % SEEDS for i in range(len(some))]
-        videos = animator.generate_clips(stills, [clip.audio for clip in some], own)
+def _search_expressions(
+    animator: Animator, clips: _Clips, seed: int, faces: FaceTracker
+) -> tuple[str, np.ndarray | None]:
+    # -> caption, frames.
+    order = np.random.default_rng(seed).permutation(len(clips))[:_SEARCHED_CLIPS]
+    print(f"searching {len(order)} videos for expressions", flush=True)
+    expressions, blinks, seconds = ExpressionCollector(_EXPRESSION_KINDS, rows=COLUMNS), 0, 0.0
+    for first in range(0, len(order), _BATCH_SIZE):
+        batch = [_cut(clips[int(i)]) for i in order[first : first + _BATCH_SIZE]]
+        seeds = [(seed + first + i) % SEEDS for i in range(len(batch))]
+        videos = _animate(animator, seeds, batch, batch)
         tracks = faces(videos, [False] * len(videos))
-        for clip, video, track in zip(some, videos, tracks, strict=True):
+        for clip, video, track in zip(batch, videos, tracks, strict=True):
             if isinstance(track, str):
-                continue  # The reason why it has none.
+                continue  # The reason why there is none.
             curves = score_blinks(track.landmarks, clip.fps).curves
-            found.add(clip.id, clip.speaker, video, curves)
-            count, seconds = count + len(curves["blinks"]), seconds + len(video) / clip.fps
-    told = (
-        f"The videos of {len(order)} clips, a seed each, have {count} blinks in {seconds:.0f} s."
-        f" The deepest {found.caption()}."
+            expressions.add(clip.id, clip.speaker, video, curves)
+            blinks, seconds = blinks + len(curves["blinks"]), seconds + len(video) / clip.fps
+    caption = (
+        f"The videos of {len(order)} clips, a seed each, have {blinks} blinks in {seconds:.0f} s."
+        f" The deepest {expressions.caption()}."
     )
-    shown = round(_SHOWN * animator.fps)
+    length = round(_EXPRESSION_SECONDS * animator.fps)
     rows = [
-        [each.video[centered_frames(each.frames[1], shown, len(each.video))] for each in of_kind]
-        for of_kind in found.by_kind.values()
-        if of_kind
+        [each.video[centered_frames(each.frames[1], length, len(each.video))] for each in kind]
+        for kind in expressions.by_kind.values()
+        if kind
     ]
-    return Piece(
-        "expressions", _EXPRESSIONS, told, moving.tile_videos(rows) if rows else None, animator.fps
-    )
+    return caption, moving.tile_videos(rows) if rows else None
 
 
-def _as_text(found: re.Match) -> str:
-    """What would be HTML or Markdown, as people should see it."""
-    return f"&#{ord(found[0])};"
+def _speaker(clip: DatasetClip) -> str:
+    return clip.speaker or clip.id
 
 
-def _said(clip: dataset.DatasetClip) -> str:
-    whose = clip.speaker or clip.id
-    return f"{whose} (“{clip.transcript}”)" if clip.transcript else whose
+def _quote(clip: DatasetClip) -> str:
+    return f"{_speaker(clip)} (“{clip.transcript}”)" if clip.transcript else _speaker(clip)
 
 
-def _whose(clips: Sequence[dataset.DatasetClip]) -> str:
-    return ", ".join(clip.speaker or clip.id for clip in clips)
-
-
-def _write(piece: Piece, folder: epath.Path, mark: ProvenanceRecord, rate: int) -> None:
-    """rate: of the sound."""
-    if piece.frames is None:
+def _write_item(item: GalleryItem, folder: epath.Path, mark: ProvenanceRecord, rate: int) -> None:
+    if item.frames is None:
         return
-    path = folder / f"{piece.name}.webp"
-    moving.write_webp(path, piece.frames, piece.fps, mark.xmp)
-    mark.write_sidecar(path, len(piece.frames), piece.fps)
-    if piece.sound is None:
+    path = folder / f"{item.name}.webp"
+    moving.write_webp(path, item.frames, item.fps, mark.xmp)
+    mark.write_sidecar(path, len(item.frames), item.fps)
+    if item.audio is None:
         return
-    path = folder / f"{piece.name}.mp4"
-    writer.write_video(path, piece.frames, piece.fps, piece.sound, rate, mark.metadata)
-    mark.write_sidecar(path, len(piece.frames), piece.fps)
+    path = folder / f"{item.name}.mp4"
+    writer.write_video(path, item.frames, item.fps, item.audio, rate, mark.metadata)
+    mark.write_sidecar(path, len(item.frames), item.fps)
 
 
-def _page(pieces: Sequence[Piece], mark: ProvenanceRecord, command: str) -> str:
-    """Markdown."""
+def _page(items: Sequence[GalleryItem], mark: ProvenanceRecord, command: str) -> str:
     run, step = mark.model["run"], mark.model["step"]
     parts = [
         "# Gallery\n",
-        f"Synthetic, but for what is called real: step {step} of the run `{run}` made it, by\n"
-        f"`python -m s2f_jax.main gallery {command}`.\n",
+        f"Synthetic, except for what is called real: generated by step {step} of the run `{run}`,"
+        f" by\n`python -m s2f_jax.main gallery {command}`.\n",
     ]
-    for piece in pieces:
-        parts.append(f"## {piece.title}\n")
-        if piece.frames is not None:
-            parts.append(f"![{piece.title}]({piece.name}.webp)\n")
-        heard = f" [With its sound]({piece.name}.mp4)." if piece.sound is not None else ""
-        parts.append(f"{_MARKUP.sub(_as_text, piece.caption)}{heard}\n")
+    for item in items:
+        parts.append(f"## {item.title}\n")
+        if item.frames is not None:
+            parts.append(f"![{item.title}]({item.name}.webp)\n")
+        link = f" [With its sound]({item.name}.mp4)." if item.audio is not None else ""
+        # Transcripts and names must not become HTML or Markdown.
+        caption = _MARKUP.sub(lambda match: f"&#{ord(match[0])};", item.caption)
+        parts.append(f"{caption}{link}\n")
     return "\n".join(parts)

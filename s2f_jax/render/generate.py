@@ -1,35 +1,34 @@
-"""`generate`: stills and speech clips to mp4s with sound, as long as the sound is."""
+"""`generate`: animates stills with audio files and writes mp4s, each as long as its audio."""
 
 import contextlib
+import dataclasses
 import fractions
 import math
 import signal
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tqdm
 
-from data_pipelines.common import files
+from data_pipelines.common import files, progress
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.progress import Progress
 from data_pipelines.media.sound import SoundFile, fit_length
 from s2f_jax.provenance import c2pa
-from s2f_jax.render import frame_rate, jobs
+from s2f_jax.render import jobs
+from s2f_jax.render.frame_rate import parse_frame_rate
 from s2f_jax.render.jobs import JobSpec
-from s2f_jax.render.portrait import Portrait, inspect_portrait
+from s2f_jax.render.portrait import Portrait, load_portrait
+from s2f_jax.render.signals import handle_signals
 from s2f_jax.render.video_job import VideoJob
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
     from s2f_jax.provenance.marks import ProvenanceRecord
 
-_UNEVEN = 2  # The longest of the sounds that are drawn side by side by the shortest, at most.
-_PATIENCE = 3.0  # Seconds until a bar shows.
-_LINE_EVERY = 10.0  # Seconds between two lines, where there is no terminal.
+_MAX_LENGTH_RATIO = 2  # Of the longest to the shortest audio of a batch.
 
 
 def generate(
@@ -47,44 +46,63 @@ def generate(
     certificate: str | None = None,
     key: str | None = None,
 ) -> None:
-    """Videos of exactly ceil(samples * fps / rate) frames with their sound, as jobs.plan has them.
+    """Writes videos of exactly ceil(samples * fps / rate) frames, with their audio.
 
-    Each appears whole or not at all, and says what made it (provenance.py). Raises UserError for
-    what a person can mend; of several videos, all that can be made are made first.
+    Each appears complete or not at all, and carries its provenance (provenance.marks).
+
+    Args:
+      checkpoint: A workdir, a checkpoint step's folder, or a bundle.
+      images: Portraits or crops, paired with the audio files as in jobs.plan_jobs.
+      audios: Files with sound.
+      output: The mp4 to write, or of several videos the folder.
+      seed: Of the spontaneous motion, in [0, 2^32 - num_samples].
+      aligned: Whether images are crops of the model's size.
+      num_samples: Videos per pair, with the seeds seed, seed + 1, ...
+      fps: Of the videos, such as "30000/1001"; default the model's.
+      paste_back: Whether the face is put back into its picture.
+      side_by_side: Videos that are generated in one batch, at most.
+      badge: Whether frames show the badge of synthetic media.
+      certificate: PEM file of a certificate to sign with.
+      key: PEM file of its private key.
+
+    Raises:
+      UserError: A mistake of the user; of several videos, all that can be made are made first.
     """
-    planned = jobs.plan(images, audios, output, seed, num_samples)
-    shown = None if fps is None else frame_rate.frame_rate(fps)
+    planned = jobs.plan_jobs(images, audios, output, seed, num_samples)
+    video_fps = None if fps is None else parse_frame_rate(fps)
     if side_by_side < 1:
-        raise UserError(f"--side_by_side={side_by_side} is out of range: give 1 or more")
+        raise UserError(f"--side_by_side={side_by_side}: must be 1 or more")
     if paste_back and aligned:
-        raise UserError(
-            "--paste_back has no picture to put an --aligned crop into: leave one of them out"
-        )
+        raise UserError("--paste_back needs a whole picture: leave it or --aligned out")
     signer = _signer(certificate, key)
-    seconds, errors = _lengths(planned)
-    groups = _groups([job for job in planned if job not in errors], seconds, side_by_side)
-    with _sigterm_unwinds(), _Looks(aligned) as looks:
-        if groups:
-            looks.ahead(groups[0])
-            # JAX comes while the faces are looked for.
+    seconds, errors = _audio_lengths(planned)
+    batches = _batches([job for job in planned if job not in errors], seconds, side_by_side)
+    with (
+        handle_signals(_exit_on_signal, signal.SIGTERM),
+        contextlib.closing(_PortraitLoader(aligned)) as portraits,
+    ):
+        if batches:
+            portraits.prefetch(batches[0])
+            # Imported while the faces are searched: each takes seconds.
             from s2f_jax.inference.animator import Animator
-            from s2f_jax.inference.session import CHUNK
+            from s2f_jax.inference.session import CHUNK_FRAMES
             from s2f_jax.provenance import marks
 
             animator = Animator.load(checkpoint)
-            looks.thread.submit(animator.painter.arranged, CHUNK)  # While the rest is compiled.
+            # Packs weights while the rest is compiled.
+            portraits.thread.submit(animator.compiled.packed_weights, CHUNK_FRAMES)
             mark = marks.provenance_record(animator.origin, seed, {}, composite=paste_back)
-            studio = _Studio(animator, looks, shown, mark, badge, signer)
-            frames = sum(math.ceil(seconds[job.audio] * studio.fps) for job in sum(groups, []))
-            with _Progress(frames) as progress:
-                for group, following in zip(groups, [*groups[1:], []], strict=True):
-                    looks.ahead(group + following)
-                    errors |= studio.make(group, progress)
-    _tell(planned, errors)
+            video_fps = video_fps or animator.exact_fps
+            renderer = _Renderer(animator, portraits, video_fps, mark, badge, signer)
+            frames = sum(math.ceil(seconds[job.audio] * video_fps) for job in sum(batches, []))
+            with Progress("", frames, "frame", delay=3.0) as frame_progress:
+                for batch, next_batch in zip(batches, [*batches[1:], []], strict=True):
+                    portraits.prefetch(batch + next_batch)
+                    errors |= renderer.render(batch, frame_progress)
+    _raise_errors(planned, errors)
 
 
 def _signer(certificate: str | None, key: str | None) -> c2pa.Signer | None:
-    """Who signs, if anybody does; tried before any work."""
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
@@ -94,37 +112,38 @@ def _signer(certificate: str | None, key: str | None) -> c2pa.Signer | None:
     return signer
 
 
-def _lengths(planned: Sequence[JobSpec]) -> tuple[dict[str, float], dict[JobSpec, UserError]]:
-    """How long each sound says it is, in seconds, and the jobs that cannot be begun."""
+def _audio_lengths(
+    planned: Sequence[JobSpec],
+) -> tuple[dict[str, float], dict[JobSpec, UserError]]:
+    # Seconds of each audio file by its header, and the jobs whose files cannot be opened.
     seconds: dict[str, float] = {}
     errors: dict[JobSpec, UserError] = {}
     for job in planned:
         try:
-            files.existing(job.image, "image")
+            files.require_file(job.image, "image")
             if job.audio not in seconds:
-                with contextlib.closing(SoundFile(job.audio)) as sound:
-                    seconds[job.audio] = sound.seconds
+                with contextlib.closing(SoundFile(job.audio)) as audio:
+                    seconds[job.audio] = audio.seconds
         except UserError as error:
             errors[job] = error
     return seconds, errors
 
 
-def _groups(
-    planned: Sequence[JobSpec], seconds: Mapping[str, float], side_by_side: int
+def _batches(
+    planned: Sequence[JobSpec], seconds: Mapping[str, float], size: int
 ) -> list[list[JobSpec]]:
-    """What is drawn side by side, none of it much longer than the rest: it goes on to the end of
-    the longest."""
-    groups: list[list[JobSpec]] = []
+    # Of similar lengths: a batch is computed up to the end of its longest clip.
+    batches: list[list[JobSpec]] = []
     for job in sorted(planned, key=lambda job: seconds[job.audio]):
-        longest = _UNEVEN * seconds[groups[-1][0].audio] if groups else 0.0
-        if groups and len(groups[-1]) < side_by_side and seconds[job.audio] <= longest:
-            groups[-1].append(job)
+        longest = _MAX_LENGTH_RATIO * seconds[batches[-1][0].audio] if batches else 0.0
+        if batches and len(batches[-1]) < size and seconds[job.audio] <= longest:
+            batches[-1].append(job)
         else:
-            groups.append([job])
-    return groups
+            batches.append([job])
+    return batches
 
 
-def _tell(planned: Sequence[JobSpec], errors: Mapping[JobSpec, UserError]) -> None:
+def _raise_errors(planned: Sequence[JobSpec], errors: Mapping[JobSpec, UserError]) -> None:
     if errors and len(planned) == 1:
         raise errors[planned[0]]
     if errors:
@@ -132,169 +151,110 @@ def _tell(planned: Sequence[JobSpec], errors: Mapping[JobSpec, UserError]) -> No
         raise UserError(f"{len(errors)} of {len(planned)} videos were not made: {reasons}")
 
 
-class _Looks:
-    """Looks at pictures in a thread of its own: the face model is as slow to load as JAX."""
+class _PortraitLoader:
+    """Loads portraits in a thread: the face model takes as long to load as JAX."""
 
     def __init__(self, aligned: bool):
         self._aligned, self.thread = aligned, ThreadPoolExecutor(1)
-        self._looks: dict[str, Future[Portrait]] = {}
+        self._portraits: dict[str, Future[Portrait]] = {}
 
-    def __enter__(self) -> "_Looks":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
+    def close(self) -> None:
         self.thread.shutdown(cancel_futures=True)
 
-    def ahead(self, group: Sequence[JobSpec]) -> None:
-        """Begins with these; others are forgotten."""
-        before = self._looks
-        self._looks = {}
-        for job in group:
-            if job.image not in self._looks:
-                seen = before.get(job.image) or self.thread.submit(
-                    inspect_portrait, job.image, self._aligned
-                )
-                self._looks[job.image] = seen
+    def prefetch(self, batch: Sequence[JobSpec]) -> None:
+        """Starts loading the portraits of these jobs, and forgets all others."""
+        loaded = self._portraits
+        self._portraits = {}
+        for image in dict.fromkeys(job.image for job in batch):
+            self._portraits[image] = loaded.get(image) or self.thread.submit(
+                load_portrait, image, self._aligned
+            )
 
     def __call__(self, image: str) -> Portrait:
-        """Raises UserError where it cannot be read, or shows no face."""
-        return self._looks[image].result()
+        # Waits for a portrait, and raises UserError where it has none or no face.
+        return self._portraits[image].result()
 
 
-class _Studio:
-    """Where groups of videos are drawn."""
+@dataclasses.dataclass
+class _Renderer:
+    """Renders batches of videos at `fps`."""
 
-    def __init__(
-        self,
-        animator: "Animator",
-        looks: _Looks,
-        fps: fractions.Fraction | None,
-        mark: "ProvenanceRecord",
-        badge: bool,
-        signer: c2pa.Signer | None,
-    ):
-        """fps: of the videos, default the model's; mark: what all of them have in common."""
-        self._animator, self._looks = animator, looks
-        self._own_fps = fractions.Fraction(animator.rate, animator.generator.stride)
-        self.fps = fps or self._own_fps
-        self._mark, self._badge, self._signer = mark, badge, signer
-        self._warned: set[str] = set()
+    animator: "Animator"
+    portraits: _PortraitLoader
+    fps: fractions.Fraction
+    mark: "ProvenanceRecord"
+    badge: bool
+    signer: c2pa.Signer | None
+    warned: set[str] = dataclasses.field(default_factory=set)  # Images.
 
-    def make(self, group: Sequence[JobSpec], progress: "_Progress") -> dict[JobSpec, UserError]:
-        """Draws a group side by side; those that could not be made, and why."""
+    def render(
+        self, batch: Sequence[JobSpec], frame_progress: Progress
+    ) -> dict[JobSpec, UserError]:
+        # Renders a batch, and returns the jobs that failed with their errors.
         errors: dict[JobSpec, UserError] = {}
-        takes: list[VideoJob] = []
+        videos: list[VideoJob] = []
         stills = []
         with contextlib.ExitStack() as stack:
-            for job in group:
+            for spec in batch:
                 try:
-                    still, take = self._take(job)
+                    still, video = self._open(spec)
                 except UserError as error:
-                    errors[job] = error
+                    errors[spec] = error
                     continue
-                stack.callback(take.discard)
-                takes.append(take)
+                stack.callback(video.discard)
+                videos.append(video)
                 stills.append(still)
-            if takes:
-                self._draw(takes, np.stack(stills), progress)
-        return errors | {take.job: take.error for take in takes if take.error}
+            if videos:
+                self._generate(videos, np.stack(stills), frame_progress)
+        return errors | {video.spec: video.error for video in videos if video.error}
 
-    def _take(self, job: JobSpec) -> tuple[np.ndarray, VideoJob]:
-        """The still that the model takes, and the video to be."""
-        seen, animator = self._looks(job.image), self._animator
-        still, transform = seen.still(animator)
-        if job.image not in self._warned:
-            self._warned.add(job.image)
-            for doubt in seen.doubts(animator):
-                tqdm.tqdm.write(doubt, file=sys.stderr)
-        size, draw = animator.size, None
-        if self._mark.composite:
+    def _open(self, spec: JobSpec) -> tuple[np.ndarray, VideoJob]:
+        portrait, animator = self.portraits(spec.image), self.animator
+        still, transform = portrait.crop(animator)
+        if spec.image not in self.warned:
+            self.warned.add(spec.image)
+            for warning in portrait.warnings(animator):
+                progress.write(warning, sys.stderr)
+        size, paste = animator.size, None
+        if self.mark.composite:
             from s2f_jax.render.paste_back import Paster
 
-            assert seen.landmarks is not None and transform is not None
-            size = seen.picture.shape[:2]
-            draw = Paster(seen.picture, seen.landmarks, transform, still)
-        mark = self._mark.for_video(job.seed, image=job.image, audio=job.audio)
-        take = VideoJob(
-            *(job, mark, animator.rate, self._own_fps, self.fps, size),
-            draw=draw,
-            badge=self._badge,
-            signer=self._signer,
-        )
-        return still, take
+            assert portrait.landmarks is not None and transform is not None
+            size = portrait.image.shape[:2]
+            paste = Paster(portrait.image, portrait.landmarks, transform, still)
+        mark = self.mark.for_video(spec.seed, image=spec.image, audio=spec.audio)
 
-    def _draw(self, takes: Sequence[VideoJob], stills: np.ndarray, progress: "_Progress") -> None:
-        animator, seeds = self._animator, [take.job.seed for take in takes]
-        # A second at a time.
-        for frames in animator.frames(stills, _pieces(takes, animator.rate), seeds):
-            for take, clip in zip(takes, frames, strict=True):
-                if take.open:
-                    before = take.frames
-                    take.see(clip)
-                    progress.add(take.frames - before)
-                    if take.done:
-                        tqdm.tqdm.write(take.told(), file=sys.stdout)
+        def compose(frame: np.ndarray) -> np.ndarray:
+            picture = paste(frame) if paste else frame
+            return mark.add_badge(picture[None])[0] if self.badge else picture
+
+        return still, VideoJob(spec, mark, animator, self.fps, size, compose, self.signer)
+
+    def _generate(
+        self, videos: Sequence[VideoJob], stills: np.ndarray, frame_progress: Progress
+    ) -> None:
+        animator, seeds = self.animator, [video.spec.seed for video in videos]
+        audio = _audio_pieces(videos, animator.rate)  # A second at a time.
+        for batch in animator.generate_frames(stills, audio, seeds):
+            for video, frames in zip(videos, batch, strict=True):
+                if video.active:
+                    before = video.frames
+                    video.write_frames(frames)
+                    frame_progress.update(video.frames - before)
+                    if video.done:
+                        progress.write(video.summary())
 
 
-def _pieces(takes: Sequence[VideoJob], samples: int) -> Iterator[np.ndarray]:
-    """So many samples of every sound at a time, float32 [B, n]; silence after the shorter ones."""
+def _audio_pieces(videos: Sequence[VideoJob], samples: int) -> Iterator[np.ndarray]:
+    # float32 [B, n]; shorter audio is padded with silence.
     while True:
-        heard = [take.hear(samples) for take in takes]
-        length = max(map(len, heard))
+        pieces = [video.read_audio(samples) for video in videos]
+        length = max(map(len, pieces))
         if not length:
             return
-        yield np.stack([fit_length(piece, length) for piece in heard])
+        yield np.stack([fit_length(piece, length) for piece in pieces])
 
 
-class _Progress:
-    """Frames so far, the rate and the time left: a bar on a terminal, else lines; nothing where the
-    work takes less than a few seconds."""
-
-    def __init__(self, total: int):
-        self._total, self._done, self._first = total, 0, 0
-        self._terminal = sys.stderr.isatty()
-        self._start = self._shown = 0.0
-        self._bar = tqdm.tqdm(
-            total=total, unit="frame", delay=_PATIENCE, disable=not self._terminal
-        )
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._bar.close()
-
-    def add(self, frames: int) -> None:
-        """So many more are written."""
-        now = time.monotonic()
-        if not self._done:  # What came before them was compiling.
-            self._first, self._start, self._shown = frames, now, now
-        self._done += frames
-        self._bar.update(frames)
-        if self._terminal or now - self._shown < _LINE_EVERY:
-            return
-        self._shown, rate = now, (self._done - self._first) / (now - self._start)
-        # A file may be longer than it says.
-        left = tqdm.tqdm.format_interval(max(self._total - self._done, 0) / max(rate, 1e-9))
-        print(
-            f"{self._done} of {self._total} frames, {rate:.1f} frames/s, {left} left",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-@contextlib.contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does, so that nothing half-written is left."""
-    if threading.current_thread() is not threading.main_thread():  # Only it may say so.
-        yield
-        return
-
-    def end(number: int, _frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _exit_on_signal(number: int, _frame: Any) -> None:
+    # Unwinds the stack as Ctrl-C does, so that partial files are removed.
+    raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""Sound as it comes, the frames that are due, and how late they are."""
+"""Generation from live audio: frames as soon as they are due, and how late each was."""
 
 import array
 import collections
@@ -7,226 +7,289 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from data_pipelines.media.sound import Resampler
-from s2f_jax.render.video_sinks import Sink
+from s2f_jax.render.video_sinks import VideoSink
 
-_WAITING = 64  # Pieces of sound that may wait; a file would come whole otherwise.
-# Seconds of sound that no pipe holds: what is so far ahead of its time is a file's.
-_AHEAD = 5.0
+if TYPE_CHECKING:
+    from s2f_jax.inference.animator import Animator
+
+_MAX_QUEUED = 64  # Pieces of audio that may wait; a file would be read whole otherwise.
+# Seconds of audio that no pipe buffers: what is further ahead of real time comes from a file.
+_MAX_LIVE_LEAD = 5.0
 
 
 class TimestampedAudioReader:
-    """Sound with the time at which it came, heard in a thread of its own, so that drawing does not
-    hide how long it had to wait.
+    """Reads audio in a thread of its own and notes when each piece arrived.
 
-    error: what is wrong with the sound, once it has ended.
+    Generation, which the main thread does, cannot hide how long a piece had to wait.
+
+    Attributes:
+      error: What is wrong with the audio, once it has ended.
+      end_time: Of time.monotonic(), once the audio has ended.
+
+    Args:
+      pieces: Mono float32 [S] in [-1, 1].
+      pace: Hz at which to play the audio in real time; None to read it as fast as it comes.
     """
 
     def __init__(self, pieces: Iterator[np.ndarray], pace: int | None):
-        """pace: play it in real time at this rate, in Hz."""
         self._pieces, self._pace = pieces, pace
-        # Its put may be called by a signal in the middle of its get.
-        self._heard: queue.SimpleQueue[tuple[float, np.ndarray | None]] = queue.SimpleQueue()
-        self._room = threading.Semaphore(_WAITING)
+        # A signal handler may call its put in the middle of its get, which Queue cannot take.
+        self._queue: queue.SimpleQueue[tuple[float, np.ndarray | None]] = queue.SimpleQueue()
+        self._free_slots = threading.Semaphore(_MAX_QUEUED)
         self.error: Exception | None = None
-        self.ended = 0.0
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.end_time = 0.0
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         start, samples = time.monotonic(), 0
         try:
             for piece in self._pieces:
-                # Played, a file comes in the pieces that a sound card would give.
-                step = self._pace // 100 if self._pace else max(len(piece), 1)
-                for i in range(0, len(piece), max(step, 1)):
-                    part = piece[i : i + max(step, 1)]
+                # A file that is played comes in pieces of 10 ms, like a sound card's.
+                step = max(self._pace // 100 if self._pace else len(piece), 1)
+                for i in range(0, len(piece), step):
+                    part = piece[i : i + step]
                     samples += len(part)
                     if self._pace:
                         time.sleep(max(0.0, start + samples / self._pace - time.monotonic()))
-                    self._room.acquire()
-                    self._heard.put((time.monotonic(), part))
-        except Exception as error:  # The thread that draws raises it, in the end.
+                    self._free_slots.acquire()
+                    self._queue.put((time.monotonic(), part))
+        except Exception as error:  # The caller raises it once the frames are written.
             self.error = error
         self.end()
 
     def end(self) -> None:
-        """Nothing is heard after this."""
-        self._heard.put((time.monotonic(), None))
+        """Ends the audio; what arrives later is ignored."""
+        self._queue.put((time.monotonic(), None))
 
-    def waiting(self) -> bool:
-        """Whether the next piece is there already."""
-        return not self._heard.empty()
+    def has_pending(self) -> bool:
+        """Whether the next piece has arrived already.
+
+        Returns:
+          False where iteration would block.
+        """
+        return not self._queue.empty()
 
     def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
         while True:
-            self.ended, piece = self._heard.get()
+            arrival, piece = self._queue.get()
             if piece is None:
+                self.end_time = arrival
                 return
-            self._room.release()
-            yield self.ended, piece
+            self._free_slots.release()
+            yield arrival, piece
 
 
-class Live:
-    """One still under sound that comes, and how long each frame took after the last of its sound.
+class LiveGeneration:
+    """Animates one still with live audio and measures each frame's latency.
 
-    The sound of a frame is its window at the model's rate: what the resampler holds back has not
-    come yet.
+    A frame's latency counts from the arrival of the last audio that it needs: its window at the
+    model's rate, to which the resampler adds a delay of its own.
+
+    Attributes:
+      rate: Of the audio, Hz.
+      look_ahead: Seconds of audio after its own that a frame waits for.
+      resampling_delay: Seconds of audio that the resampler holds back, at most.
+
+    Args:
+      animator: The model.
+      still: uint8 [H, W, 3] of the model's size.
+      rate: Of the audio, Hz.
+      seed: Of the spontaneous motion.
+      file: Whether all of the audio is there already; then frames are generated in chunks.
     """
 
-    def __init__(self, animator: Any, still: np.ndarray, rate: int, seed: int, file: bool):
-        """rate: of the sound, in Hz; file: all of it is there already."""
-        from s2f_jax.inference.session import CHUNK  # JAX takes seconds to import.
+    def __init__(self, animator: "Animator", still: np.ndarray, rate: int, seed: int, file: bool):
+        from s2f_jax.inference.session import CHUNK_FRAMES  # Imports JAX: seconds.
 
-        g = animator.generator
-        self._stride, self._bulk = g.stride, CHUNK * g.stride
-        self._rate, self._new_rate, self._file = rate, animator.rate, file
-        self._stream = animator.stream(still, aligned=True, seed=seed)
-        self.look_ahead = self._stream.look_ahead
+        stride = animator.generator.stride
+        self._stride, self._chunk_samples = stride, CHUNK_FRAMES * stride
+        self.rate, self._model_rate, self._file = rate, animator.rate, file
+        self._session = animator.start_session(still, seed)
+        self.look_ahead = self._session.look_ahead
         self._margin = round(self.look_ahead * animator.rate)
         self._resample = Resampler(rate, animator.rate)
-        self.resampling = resampling_delay(rate, animator.rate)
-        self._waiting = np.zeros(0, np.float32)
-        self._heard = 0  # Samples.
-        self._ready = self._pushed = 0  # At the model's rate.
-        self._frames = 0
-        self._first = self._last = 0.0  # When the first and the last piece came.
-        self._latest = 0  # Samples of the last piece.
+        self.resampling_delay = measure_resampling_delay(rate, animator.rate)
+        self._pending = np.zeros(0, np.float32)  # At the model's rate, like the next two.
+        self._resampled_count = self._pushed_count = 0
+        self._received_count = self._last_piece_count = 0  # At the audio's rate.
+        self._frame_count = 0
+        self._first_arrival = self._last_arrival = 0.0
+        # How much audio had arrived when, at the model's rate.
         self._arrivals: collections.deque[tuple[int, float]] = collections.deque()
-        self._shown: collections.deque[float] = collections.deque()  # Of frames on their way out.
+        # When the audio of each frame that the sink still holds was complete.
+        self._in_sink: collections.deque[float] = collections.deque()
         self._latencies = array.array("d")
-        self._drawing, self._delay = 0.0, 0.0
-        self._finish: Callable[[np.ndarray], np.ndarray] | None = None
+        self._generation_seconds, self._sink_delay = 0.0, 0.0
+        self._postprocess: Callable[[np.ndarray], np.ndarray] | None = None
 
     def run(
         self,
-        ears: TimestampedAudioReader,
-        sink: Sink,
-        finish: Callable[[np.ndarray], np.ndarray] | None = None,
+        reader: TimestampedAudioReader,
+        sink: VideoSink,
+        postprocess: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        """Until the sound ends; finish: what else is done to frames [k, H, W, 3].
+        """Generates until the audio ends.
 
-        Raises BrokenPipeError where nobody reads.
+        Args:
+          reader: Of the audio.
+          sink: Of the video; it is closed in the end.
+          postprocess: From generated frames to those of the video, both uint8 [k, H, W, 3].
+
+        Raises:
+          BrokenPipeError: Whoever reads the video has closed it.
         """
-        self._delay, self._finish = sink.delay, finish
-        for arrival, samples in ears:
-            self.hear(arrival, samples, sink)
-            if self._is_file() and len(self._waiting) < self._bulk and ears.waiting():
+        self._sink_delay, self._postprocess = sink.delay, postprocess
+        for arrival, samples in reader:
+            self.receive(arrival, samples, sink)
+            chunk_missing = len(self._pending) < self._chunk_samples
+            if self._is_file() and chunk_missing and reader.has_pending():
                 continue
             while self.step(sink):
                 pass
-        self.end(ears.ended, sink)
+        self.finish(reader.end_time, sink)
 
-    def hear(self, arrival: float, samples: np.ndarray, sink: Sink) -> None:
-        """What came at a time of time.monotonic(), mono float32 [S] in [-1, 1]."""
-        self._first = arrival if not self._heard else self._first
-        self._last, self._latest = arrival, len(samples)
-        self._heard += len(samples)
-        self._arrive(self._resample(samples), arrival)
-        sink.sound(samples)
+    def receive(self, arrival: float, samples: np.ndarray, sink: VideoSink) -> None:
+        """Takes a piece of audio.
 
-    def step(self, sink: Sink, bulk: bool = True) -> bool:
-        """Draws the next frame, or with bulk those of the next second where so much sound waits;
-        whether there was any to draw."""
-        size = self._next_size(bulk)
-        if len(self._waiting) < size:
+        Args:
+          arrival: When it arrived, of time.monotonic().
+          samples: Mono float32 [S] in [-1, 1].
+          sink: Of the video, which takes the audio too.
+        """
+        self._first_arrival = self._first_arrival if self._received_count else arrival
+        self._last_arrival, self._last_piece_count = arrival, len(samples)
+        self._received_count += len(samples)
+        self._add_resampled(self._resample(samples), arrival)
+        sink.write_audio(samples)
+
+    def step(self, sink: VideoSink, allow_chunk: bool = True) -> bool:
+        """Generates the next frame, or the next chunk where that much audio waits.
+
+        Args:
+          sink: Of the video.
+          allow_chunk: Whether several frames may be generated in one call.
+
+        Returns:
+          Whether there was audio for a frame.
+        """
+        size = self._next_size(allow_chunk)
+        if len(self._pending) < size:
             return False
-        piece, self._waiting = self._waiting[:size], self._waiting[size:]
-        self._pushed += size
-        self._show(self._timed(lambda: self._stream.push(piece)), sink)
+        piece, self._pending = self._pending[:size], self._pending[size:]
+        self._pushed_count += size
+        self._write(self._timed(lambda: self._session.push(piece[None])), sink)
         return True
 
-    def end(self, ended: float, sink: Sink) -> None:
-        """Nothing comes after this time: the frames that are left, and the end of the video."""
-        self._arrive(self._resample(np.zeros(0, np.float32), last=True), ended)
-        self._arrivals.append((sys.maxsize, ended))
-        self._show(self._timed(lambda: self._stream.push(self._waiting)), sink)
-        self._show(self._timed(self._stream.flush), sink)
+    def finish(self, end_time: float, sink: VideoSink) -> None:
+        """Generates the remaining frames and closes the video.
+
+        Args:
+          end_time: When the audio ended, of time.monotonic().
+          sink: Of the video.
+        """
+        self._add_resampled(self._resample(np.zeros(0, np.float32), last=True), end_time)
+        self._arrivals.append((sys.maxsize, end_time))
+        self._write(self._timed(lambda: self._session.push(self._pending[None])), sink)
+        self._write(self._timed(self._session.flush), sink)
         sink.close()
-        self._count(len(self._shown))
+        self._record_latencies(len(self._in_sink))
 
     @property
-    def behind(self) -> float:
-        """Seconds of sound that are there and wait to be drawn."""
-        return len(self._waiting) / self._new_rate
+    def backlog(self) -> float:
+        """Seconds of audio that have arrived and wait for their frames."""
+        return len(self._pending) / self._model_rate
 
-    def _next_size(self, bulk: bool) -> int:
-        """The sound that completes the next frame, or of a file those of the next second."""
-        frames = max(0, (self._pushed - self._margin) // self._stride)
-        to_frame = self._margin + (frames + 1) * self._stride - self._pushed
-        to_second = to_frame + self._bulk - self._stride
-        enough = len(self._waiting) >= to_second
-        return to_second if bulk and (self._file or (enough and self._is_file())) else to_frame
+    def _next_size(self, allow_chunk: bool) -> int:
+        # Samples that complete the next frame's window, or that of a chunk's last frame.
+        frames = max(0, (self._pushed_count - self._margin) // self._stride)
+        for_frame = self._margin + (frames + 1) * self._stride - self._pushed_count
+        for_chunk = for_frame + self._chunk_samples - self._stride
+        enough = len(self._pending) >= for_chunk
+        in_chunks = self._file or (enough and self._is_file())
+        return for_chunk if allow_chunk and in_chunks else for_frame
 
-    def _timed(self, draw: Callable[[], np.ndarray]) -> np.ndarray:
+    def _timed(self, generate: Callable[[], np.ndarray]) -> np.ndarray:
         start = time.monotonic()
-        frames = draw()
-        if self._finish is not None and len(frames):
-            frames = self._finish(frames)
-        self._drawing += time.monotonic() - start
+        frames = generate()[0]
+        if self._postprocess is not None and len(frames):
+            frames = self._postprocess(frames)
+        self._generation_seconds += time.monotonic() - start
         return frames
 
-    def _arrive(self, ready: np.ndarray, arrival: float) -> None:
-        self._ready += len(ready)
-        self._arrivals.append((self._ready, arrival))
-        self._waiting = np.concatenate([self._waiting, ready])
+    def _add_resampled(self, samples: np.ndarray, arrival: float) -> None:
+        self._resampled_count += len(samples)
+        self._arrivals.append((self._resampled_count, arrival))
+        self._pending = np.concatenate([self._pending, samples])
 
     def _is_file(self) -> bool:
-        """Whether more has been heard than anybody can have said; a second is then drawn at once,
-        which is faster."""
-        return self._file or self._heard / self._rate - (time.monotonic() - self._first) > _AHEAD
+        # More audio than anybody can have spoken by now; chunks are faster then.
+        lead = self._received_count / self.rate - (time.monotonic() - self._first_arrival)
+        return self._file or lead > _MAX_LIVE_LEAD
 
-    def _show(self, frames: np.ndarray, sink: Sink) -> None:
+    def _write(self, frames: np.ndarray, sink: VideoSink) -> None:
         for frame in frames:
-            self._frames += 1
-            needed = self._frames * self._stride + self._margin
+            self._frame_count += 1
+            needed = self._frame_count * self._stride + self._margin
             while self._arrivals[0][0] < needed:
                 self._arrivals.popleft()
-            self._shown.append(self._arrivals[0][1])
-            sink.show(frame)
-            self._count(sink.out - len(self._latencies))
+            self._in_sink.append(self._arrivals[0][1])
+            sink.write_frame(frame)
+            self._record_latencies(sink.frames_out - len(self._latencies))
 
-    def _count(self, frames: int) -> None:
-        """So many more have left."""
+    def _record_latencies(self, frames: int) -> None:
         now = time.monotonic()
         for _ in range(frames):
-            self._latencies.append(now - self._shown.popleft())
+            self._latencies.append(now - self._in_sink.popleft())
 
     def report(self) -> dict[str, Any]:
-        """The figures; latencies are None where no frame was written, and sound_speed where the
-        sound came in one piece."""
+        """Summarizes the latencies so far.
+
+        Returns:
+          A JSON object. Latencies are None where no frame was written, and sound_speed is None where
+          the audio came in one piece.
+        """
         latencies = np.asarray(self._latencies)
-        seconds, frame = self._heard / self._rate, self._stride / self._new_rate
-        spread = {
+        seconds, frame = self._received_count / self.rate, self._stride / self._model_rate
+        quantiles = {
             name: round(1000 * float(np.quantile(latencies, share)), 2) if len(latencies) else None
             for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))
         }
-        # The last piece began to be spoken before it came.
-        span = self._last - self._first
-        speed = (seconds - self._latest / self._rate) / span if span > 0 else None
+        # The last piece began to be spoken before it arrived.
+        span = self._last_arrival - self._first_arrival
+        spoken = seconds - self._last_piece_count / self.rate
         return {
             "frames": len(latencies),
             "sound_s": seconds,
             "look_ahead_ms": 1000 * self.look_ahead,
-            "resampling_ms": 1000 * self.resampling,
-            "format_ms": 1000 * self._delay,
-            "latency_ms": spread,
-            "late": int((latencies > frame + self._delay).sum()),
-            "late_after_ms": 1000 * (frame + self._delay),
-            "real_time_factor": self._drawing / seconds if seconds else None,
-            "sound_speed": speed,
+            "resampling_ms": 1000 * self.resampling_delay,
+            "format_ms": 1000 * self._sink_delay,
+            "latency_ms": quantiles,
+            "late": int((latencies > frame + self._sink_delay).sum()),
+            "late_after_ms": 1000 * (frame + self._sink_delay),
+            "real_time_factor": self._generation_seconds / seconds if seconds else None,
+            "sound_speed": spoken / span if span > 0 else None,
         }
 
 
-def resampling_delay(rate: int, new_rate: int) -> float:
-    """Seconds of sound that resampling holds back at most, measured on pieces of 10 ms."""
-    resample, heard, given, most = Resampler(rate, new_rate), 0, 0, 0.0
+def measure_resampling_delay(rate: int, new_rate: int) -> float:
+    """Measures how much audio the resampler holds back, on pieces of 10 ms.
+
+    Args:
+      rate: Hz.
+      new_rate: Hz.
+
+    Returns:
+      Seconds, at most.
+    """
+    resample, received, returned, delay = Resampler(rate, new_rate), 0, 0, 0.0
     piece = np.zeros(max(rate // 100, 1), np.float32)
     for _ in range(200):
-        heard += len(piece)
-        given += len(resample(piece))
-        most = max(most, heard / rate - given / new_rate)
-    return most
+        received += len(piece)
+        returned += len(resample(piece))
+        delay = max(delay, received / rate - returned / new_rate)
+    return delay

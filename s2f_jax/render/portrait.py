@@ -1,5 +1,4 @@
-"""A portrait as a person gave it, the face found in it, and whether the model can be expected to
-animate it."""
+"""A portrait, the face found in it, and warnings where a model may not animate it well."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,47 +11,80 @@ if TYPE_CHECKING:
 
 
 class Portrait(NamedTuple):
-    """A picture and its largest face."""
+    """A picture and its largest face.
 
-    name: str  # The file.
-    picture: np.ndarray  # uint8 [H, W, 3].
-    landmarks: np.ndarray | None  # float32 [68, 2]; None where the picture is a crop.
-    faces: int  # So many are in it.
+    Attributes:
+      name: What warnings call it: the file's name.
+      image: uint8 [H, W, 3].
+      landmarks: float32 [68, 2] of the largest face, pixels; None where the picture is a crop.
+      face_count: Faces in the picture.
+    """
 
-    def still(self, animator: "Animator") -> tuple[np.ndarray, np.ndarray | None]:
-        """-> the crop that the model takes, uint8 [h, w, 3], and the similarity [2, 3] from the
-        picture to it; none where the picture is that crop.
+    name: str
+    image: np.ndarray
+    landmarks: np.ndarray | None
+    face_count: int
 
-        Raises UserError where a crop is of another size.
+    def crop(self, animator: "Animator") -> tuple[np.ndarray, np.ndarray | None]:
+        """Crops the face for a model.
+
+        Args:
+          animator: The model.
+
+        Returns:
+          The still, uint8 [h, w, 3] of the model's size, and the similarity transform [2, 3] from
+          the picture to it; None where the picture is the crop.
+
+        Raises:
+          UserError: The picture is a crop of another size.
         """
         if self.landmarks is None:
-            return animator.still(self.picture), None
+            return animator.prepare_still(self.image, aligned=True), None
         from data_pipelines.faces import alignment
 
-        transform = animator.placement(self.landmarks)
-        return alignment.align(self.picture, transform, *animator.size), transform
+        transform = animator.crop_transform(self.landmarks)
+        return alignment.align(self.image, transform, *animator.size), transform
 
-    def doubts(self, animator: "Animator") -> list[str]:
-        """What to know before one waits for the video, a sentence each."""
+    def warnings(self, animator: "Animator") -> list[str]:
+        """Judges whether a model can be expected to animate the face.
+
+        Args:
+          animator: The model.
+
+        Returns:
+          A sentence per problem, such as a face that is small or turned away.
+        """
         if self.landmarks is None:
             return []
         from data_pipelines.faces import portrait_quality
 
-        transform = animator.placement(self.landmarks)
-        found = portrait_quality.judge(self.picture, self.landmarks, *animator.size, transform)
-        if self.faces > 1:
-            found.insert(0, f"it shows {self.faces} faces: the largest is taken, or give one alone")
-        return [f"{self.name}: {doubt}" for doubt in found]
+        transform = animator.crop_transform(self.landmarks)
+        warnings = portrait_quality.portrait_warnings(
+            self.image, self.landmarks, *animator.size, transform
+        )
+        if self.face_count > 1:
+            warnings.insert(
+                0, f"it shows {self.face_count} faces: the largest is taken, or give one alone"
+            )
+        return [f"{self.name}: {warning}" for warning in warnings]
 
 
-def inspect_portrait(image: str, aligned: bool) -> Portrait:
-    """aligned: it is a crop, no face is searched.
+def load_portrait(path: str, aligned: bool) -> Portrait:
+    """Reads a picture and finds its largest face.
 
-    Raises UserError where it cannot be read, or shows no face.
+    Args:
+      path: The picture.
+      aligned: Whether it is a crop; no face is searched then.
+
+    Returns:
+      The portrait.
+
+    Raises:
+      UserError: The picture cannot be read, or has no face.
     """
-    picture = images.read_image(image)
+    image = images.read_image(path)
     if aligned:
-        return Portrait(image, picture, None, 1)
-    from data_pipelines.faces.landmarks import find_largest_face  # MediaPipe takes a second.
+        return Portrait(path, image, None, 1)
+    from data_pipelines.faces.landmarks import find_largest_face  # Imports MediaPipe: 1 s.
 
-    return Portrait(image, picture, *find_largest_face(picture))
+    return Portrait(path, image, *find_largest_face(image))

@@ -1,30 +1,33 @@
-"""`stream`: sound in as it comes, frames out when they are due."""
+"""`stream`: reads audio as it arrives and writes each frame as soon as it is due."""
 
 import contextlib
-import fractions
 import json
 import os
 import pathlib
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from s2f_jax.render import audio_sources, video_sinks
-from s2f_jax.render.live import Live, TimestampedAudioReader
-from s2f_jax.render.portrait import inspect_portrait
+from s2f_jax.render import audio_sources, jobs, video_sinks
+from s2f_jax.render.live import LiveGeneration, TimestampedAudioReader
+from s2f_jax.render.portrait import load_portrait
+from s2f_jax.render.signals import handle_signals
+from s2f_jax.render.video_sinks import VideoSink
 
-_FASTER = 1.1  # Times real time, from which on latencies say little.
+if TYPE_CHECKING:
+    from s2f_jax.inference.animator import Animator
+
+_MAX_LIVE_SPEED = 1.1  # Times real time; above it, latencies say little.
 
 
 def stream(
     checkpoint: str,
     image: str,
     audio: str = "-",
-    form: str | None = None,
+    audio_format: str | None = None,
     rate: int | None = None,
     microphone: str | None = None,
     output: str = "-",
@@ -35,60 +38,89 @@ def stream(
     pace: bool = False,
     json_file: str | None = None,
 ) -> None:
-    """From sound (sources.opened, sources.microphone) to a video (of sinks.FORMATS), until either
-    ends; then what was late, on the standard error. What made a video in a file is beside it.
+    """Animates a still with audio that arrives, until either the audio ends or nobody reads.
 
-    Standard output carries the video alone. Raises UserError for what a person can mend.
+    Standard output carries the video alone; the latencies are printed on standard error in the end.
+    The provenance of a video in a file is written beside it.
+
+    Args:
+      checkpoint: A workdir, a checkpoint step's folder, or a bundle.
+      image: A portrait or a crop.
+      audio: A file, or - for standard input.
+      audio_format: One of audio_sources.FORMATS, or None to detect it.
+      rate: Of raw samples or the microphone, Hz; default the model's or the microphone's.
+      microphone: Its number or a part of its name, empty for the system's default; None for none.
+      output: A file, or - for standard output.
+      to: One of video_sinks.FORMATS; default by the output's suffix, or mp4.
+      seed: Of the spontaneous motion, in [0, 2^32).
+      aligned: Whether the image is a crop of the model's size.
+      badge: Whether frames show the badge of synthetic media.
+      pace: Whether a file is played in real time.
+      json_file: Where to write the latencies.
+
+    Raises:
+      UserError: A mistake of the user, or damaged audio.
     """
-    to = _check(output, to, microphone, audio, pace, json_file)
-    files.existing(image, "image")
+    to = _check_arguments(output, to, microphone, audio, pace, json_file)
+    files.require_file(image, "image")
     if microphone is None:
-        source = audio_sources.opened(audio, form, rate)
+        source = audio_sources.open_audio(audio, audio_format, rate)
     else:
-        source = audio_sources.microphone(microphone, rate)
+        source = audio_sources.open_microphone(microphone, rate)
     with contextlib.ExitStack() as stack:
         stack.callback(source.close)
         from s2f_jax.inference.animator import Animator
         from s2f_jax.provenance import marks
 
         animator = Animator.load(checkpoint)
-        seen = inspect_portrait(image, aligned)
-        still, _ = seen.still(animator)
-        for doubt in seen.doubts(animator):
-            _say(doubt)
+        portrait = load_portrait(image, aligned)
+        still, _ = portrait.crop(animator)
+        for warning in portrait.warnings(animator):
+            _log(warning)
         recorded = microphone is None and audio != "-" and pathlib.Path(audio).is_file()
         inputs = {"image": image} | ({"audio": audio} if recorded else {})
         mark = marks.provenance_record(animator.origin, seed, inputs)
         source_rate = source.rate or animator.rate
-        live = Live(animator, still, source_rate, seed, recorded and not pace)
-        fps = fractions.Fraction(animator.rate, animator.generator.stride)
-        file = stack.enter_context(_opened_output(output))
-        ears = TimestampedAudioReader(source.pieces, source_rate if pace else None)
-        with _stopped_by_signals(ears.end) as stopped, contextlib.suppress(BrokenPipeError):
-            # A pipe that is closed is no mistake: who read it has seen enough.
-            sink = video_sinks.opened(to, file, animator.size, fps, source_rate, mark.metadata)
-            _say(_promise(source.name, source_rate, to, sink, live, animator))
+        live = LiveGeneration(animator, still, source_rate, seed, recorded and not pace)
+        fps = animator.exact_fps
+        file = stack.enter_context(_open_output(output))
+        reader = TimestampedAudioReader(source.pieces, source_rate if pace else None)
+        signals: list[int] = []
+
+        def end_audio(number: int, _frame: Any) -> None:
+            if signals:  # A second signal interrupts at once.
+                raise KeyboardInterrupt
+            signals.append(number)
+            reader.end()
+
+        # A closed pipe is no error: its reader has seen enough.
+        with (
+            handle_signals(end_audio, signal.SIGINT, signal.SIGTERM),
+            contextlib.suppress(BrokenPipeError),
+        ):
+            sink = video_sinks.open_sink(to, file, animator.size, fps, source_rate, mark.metadata)
+            _log(_describe(source.name, to, sink, live, animator))
             try:
-                live.run(ears, sink, mark.add_badge if badge else None)
+                live.run(reader, sink, mark.add_badge if badge else None)
             except BaseException:
-                sink.abandon()
+                sink.abort()
                 raise
         report = live.report()
-        _say(_told(report))
-        if output != "-" and pathlib.Path(output).is_file():  # And no pipe to a player.
+        _log(_format_report(report))
+        if output != "-" and pathlib.Path(output).is_file():  # Not a pipe to a player.
             if report["frames"]:
                 mark.write_sidecar(output, report["frames"], float(fps))
-            else:  # A video that no player opens.
+            else:  # No player opens a video without frames.
                 pathlib.Path(output).unlink()
         if json_file is not None:
             files.write_atomically(json_file, f"{json.dumps(report, indent=2)}\n".encode())
-    if ears.error is not None and not stopped:  # What a signal cut off is not whole.
-        raise ears.error
-    if not report["sound_s"] and not stopped:
+    if reader.error is not None and not signals:  # What a signal cuts off is incomplete.
+        raise reader.error
+    if not report["sound_s"] and not signals:
         raise UserError(f"{source.name} has no sound in it (0 samples): give at least one")
 
 
-def _check(
+def _check_arguments(
     output: str,
     to: str | None,
     microphone: str | None,
@@ -96,44 +128,37 @@ def _check(
     pace: bool,
     json_file: str | None,
 ) -> str:
-    """What can be known before the work -> the format of the video."""
+    # -> the video's format.
     if microphone is not None and (pace or audio != "-"):
         raise UserError("--microphone is the sound: leave --audio and --pace out")
-    ending = pathlib.Path(output).suffix.lower().removeprefix(".")
-    of_name = {"mp4": "mp4", "y4m": "y4m", "rgb": "rgb24", "rgb24": "rgb24"}.get(ending)
+    suffix = pathlib.Path(output).suffix.lower().removeprefix(".")
+    by_suffix = {"mp4": "mp4", "y4m": "y4m", "rgb": "rgb24", "rgb24": "rgb24"}.get(suffix)
     if output == "-":
         if sys.stdout.isatty():
-            raise UserError(
-                "the video would go to the terminal: pipe it, e.g. `| ffplay -`, or give"
-                " --output=FILE"
-            )
-    elif to is None and of_name is None:
-        raise UserError(f"--output={output} has no ending that names a format: give e.g. --to=mp4")
+            raise UserError("--output=-: pipe the video, e.g. `| ffplay -`, or give a file")
+    elif to is None and by_suffix is None:
+        raise UserError(f"--output={output} has no suffix of a video format: give e.g. --to=mp4")
     for flag, name in (("output", output), ("json", json_file)):
-        if name in (None, "-"):
-            continue
-        path = pathlib.Path(name)
-        if path.is_dir():
-            raise UserError(f"--{flag}={name} is a folder: give another name")
-        if not path.parent.is_dir():
-            raise UserError(f"--{flag}={name}: there is no folder {path.parent}; make it first")
+        if name not in (None, "-"):
+            jobs.check_output_file(flag, name)
     if output != "-" and json_file == f"{output}.json":
-        raise UserError(f"--json={json_file} is where the video's marks go: give another name")
-    return to or of_name or "mp4"
+        raise UserError(f"--json={json_file} is where the provenance goes: give another name")
+    return to or by_suffix or "mp4"
 
 
 @contextlib.contextmanager
-def _opened_output(output: str) -> Iterator[video_sinks.Descriptor]:
-    """The file, or standard output, to which nothing else is written meanwhile."""
+def _open_output(output: str) -> Iterator[video_sinks.FileDescriptor]:
     sys.stdout.flush()
     if output == "-":
+        # The video gets a copy of standard output, and what is printed there, also by libraries in
+        # C, goes to standard error meanwhile.
         number = os.dup(1)
         os.dup2(2, 1)
     else:
-        with files.writing(output):
+        with files.explain_write_errors(output):
             number = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        yield video_sinks.Descriptor(number)
+        yield video_sinks.FileDescriptor(number)
     finally:
         if output == "-":
             sys.stdout.flush()
@@ -141,49 +166,29 @@ def _opened_output(output: str) -> Iterator[video_sinks.Descriptor]:
         os.close(number)
 
 
-@contextlib.contextmanager
-def _stopped_by_signals(end: Callable[[], None]) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM end the sound; a second one interrupts at once. Those that came."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # Only it may say so.
-        yield received
-        return
-
-    def note(number: int, _frame: Any) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        end()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _promise(
-    name: str, rate: int, to: str, sink: video_sinks.Sink, live: Live, animator: Any
+def _describe(
+    name: str, to: str, sink: VideoSink, live: LiveGeneration, animator: "Animator"
 ) -> str:
+    rate = live.rate
     height, width = animator.size
-    parts = [f"{1000 * live.look_ahead:.0f} ms of sound after it"]
-    if live.resampling:
-        parts.append(f"up to {1000 * live.resampling:.0f} ms more to resample from {rate} Hz")
+    delays = [f"{1000 * live.look_ahead:.0f} ms of sound after it"]
+    if live.resampling_delay:
+        delays.append(
+            f"up to {1000 * live.resampling_delay:.0f} ms more to resample from {rate} Hz"
+        )
     if sink.delay:
-        parts.append(f"up to {1000 * sink.delay:.0f} ms more in {to}")
+        delays.append(f"up to {1000 * sink.delay:.0f} ms more in {to}")
     return (
         f"{name} at {rate} Hz to {to}, {width}x{height}, {animator.fps:g} frames/s; a frame waits"
-        f" for {', '.join(parts)}"
+        f" for {', '.join(delays)}"
     )
 
 
-def _told(report: dict[str, Any]) -> str:
-    """The figures in words."""
+def _format_report(report: dict[str, Any]) -> str:
     if not report["frames"]:
         return "no frames were written"
     latency = ", ".join(f"{name} {value:.0f}" for name, value in report["latency_ms"].items())
@@ -193,10 +198,10 @@ def _told(report: dict[str, Any]) -> str:
         f" real-time factor {report['real_time_factor']:.2f}"
     )
     speed = report["sound_speed"]
-    if speed is None or speed > _FASTER:
-        came = "at once" if speed is None else f"{speed:.1f} times as fast as it was spoken"
+    if speed is None or speed > _MAX_LIVE_SPEED:
+        arrival = "at once" if speed is None else f"at {speed:.1f} times real time"
         text += (
-            f"; the sound came {came}, so that frames waited for each other (--pace plays a file in"
-            " real time)"
+            f"; the sound arrived {arrival}, so that frames waited for each other (--pace plays a"
+            " file in real time)"
         )
     return text

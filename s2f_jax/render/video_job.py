@@ -1,4 +1,4 @@
-"""One video of `generate` in the making: its sound on the one side, its file on the other."""
+"""One video of `generate` while it is made: reads its audio, and writes the frames for it."""
 
 import fractions
 import math
@@ -13,112 +13,132 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.media.sound import Resampler, SoundFile
 from data_pipelines.media.writer import VideoFile
 from s2f_jax.provenance.c2pa import Signer
-from s2f_jax.render.frame_rate import Retimed
+from s2f_jax.render.frame_rate import FrameRateConverter
 from s2f_jax.render.jobs import JobSpec
 
 if TYPE_CHECKING:
+    from s2f_jax.inference.animator import Animator
     from s2f_jax.provenance.marks import ProvenanceRecord
 
-_NOTHING = np.zeros(0, np.float32)
+_NO_SAMPLES = np.zeros(0, np.float32)
 
 
 class VideoJob:
-    """Gives its sound in pieces, and is given the frames of it; its file appears with the last.
+    """Hands out its audio in pieces and takes the frames for it; the file appears with the last one.
 
-    error: what ended it before that; nothing of it is left then. done: whether the file is there.
+    Attributes:
+      spec: What to make.
+      done: Whether the file was written.
+      error: Why it failed, if it did; nothing of the file is left then.
+
+    Args:
+      spec: What to make.
+      mark: Provenance to write into the video.
+      animator: The model.
+      fps: The video's frames/s.
+      size: The video's height and width, pixels.
+      compose: From a frame of the model to a frame of the video, both uint8 [H, W, 3].
+      signer: Who signs the video, if anyone.
 
     Raises:
-      UserError: the sound cannot be read, or the file cannot be written.
+      UserError: The audio cannot be read, or the file cannot be written.
     """
 
     def __init__(
         self,
-        job: JobSpec,
+        spec: JobSpec,
         mark: "ProvenanceRecord",
-        rate: int,
-        own_fps: fractions.Fraction,
+        animator: "Animator",
         fps: fractions.Fraction,
         size: tuple[int, int],
-        draw: Callable[[np.ndarray], np.ndarray] | None = None,
-        badge: bool = False,
-        signer: Signer | None = None,
+        compose: Callable[[np.ndarray], np.ndarray],
+        signer: Signer | None,
     ):
-        """mark: what made it; rate and own_fps: the model's; fps and size (height, width): the
-        video's; draw: a frame of the model to one of the video; badge: to be shown on it; signer:
-        who signs the mark."""
-        self.job, self.done = job, False
+        self.spec, self.done = spec, False
         self.error: UserError | None = None
         self._fps, self._size = fps, size
-        self._mark, self._badge, self._signer = mark, badge, signer
-        self._draw, self._retimed = draw, Retimed(own_fps, fps)
-        self._sound = SoundFile(job.audio)
+        self._mark, self._signer = mark, signer
+        self._compose, self._converter = compose, FrameRateConverter(animator.exact_fps, fps)
+        self._audio = SoundFile(spec.audio)
         try:
             self._video = VideoFile(
-                job.output, *size, fps, self._sound.rate, mark.metadata, self._finish
+                spec.output, *size, fps, self._audio.rate, mark.metadata, self._add_provenance
             )
         except UserError:
-            self._sound.close()
+            self._audio.close()
             raise
-        self._parts, self._ended = self._sound.parts(), False
-        self._resample, self._waiting = Resampler(self._sound.rate, rate), _NOTHING
+        self._chunks, self._audio_ended = self._audio.chunks(), False
+        self._resample, self._pending = Resampler(self._audio.rate, animator.rate), _NO_SAMPLES
 
     @property
-    def open(self) -> bool:
-        """Whether it waits for more frames."""
+    def active(self) -> bool:
+        """Whether it takes more frames."""
         return not (self.done or self.error)
 
     @property
     def frames(self) -> int:
-        """So many are written."""
-        return self._video.frames
+        """Frames written so far."""
+        return self._video.frame_count
 
-    def told(self) -> str:
-        """What was made."""
+    def summary(self) -> str:
+        """Describes the video.
+
+        Returns:
+          A line with the file, its length and its size.
+        """
         seconds, (height, width) = float(self.frames / self._fps), self._size
-        return f"{self.job.output}: {self.frames} frames, {seconds:.2f} s, {width}x{height}"
+        return f"{self.spec.output}: {self.frames} frames, {seconds:.2f} s, {width}x{height}"
 
-    def hear(self, samples: int) -> np.ndarray:
-        """The next samples at the model's rate, mono float32; fewer at the end, none after it."""
+    def read_audio(self, samples: int) -> np.ndarray:
+        """Reads the next piece of the audio, at the model's rate.
+
+        Args:
+          samples: Its length.
+
+        Returns:
+          Mono float32 [n] in [-1, 1], n <= samples: shorter at the end, empty after it or after an
+          error.
+        """
         if self.error:
-            return _NOTHING
+            return _NO_SAMPLES
         try:
-            while len(self._waiting) < samples and not self._ended:
-                part = next(self._parts, None)
-                self._ended = part is None
-                part = _NOTHING if part is None else part
-                self._video.sound(part)
-                more = self._resample(part, last=self._ended)
-                self._waiting = np.concatenate([self._waiting, more])
+            while len(self._pending) < samples and not self._audio_ended:
+                chunk = next(self._chunks, None)
+                self._audio_ended = chunk is None
+                chunk = _NO_SAMPLES if chunk is None else chunk
+                self._video.write_audio(chunk)
+                resampled = self._resample(chunk, last=self._audio_ended)
+                self._pending = np.concatenate([self._pending, resampled])
         except UserError as error:
             self._fail(error)
-            return _NOTHING
-        piece, self._waiting = self._waiting[:samples], self._waiting[samples:]
+            return _NO_SAMPLES
+        piece, self._pending = self._pending[:samples], self._pending[samples:]
         return piece
 
-    def see(self, frames: np.ndarray) -> None:
-        """The model's next frames, uint8 [T, H, W, 3]; those after the end of the sound are left."""
-        seconds = fractions.Fraction(self._sound.heard, self._sound.rate)
+    def write_frames(self, frames: np.ndarray) -> None:
+        """Writes the model's next frames; those after the end of the audio are dropped.
+
+        Args:
+          frames: uint8 [T, h, w, 3].
+        """
+        seconds = fractions.Fraction(self._audio.samples_decoded, self._audio.rate)
         try:
             for frame in frames:
-                copies = self._retimed.copies(seconds)
-                picture = self._picture(frame) if copies else frame
-                for _ in range(copies):
-                    self._video.show(picture)
-                if self._ended and self.frames == math.ceil(seconds * self._fps):
+                repeats = self._converter.repeats(seconds)
+                picture = self._compose(frame) if repeats else frame
+                for _ in range(repeats):
+                    self._video.write_frame(picture)
+                if self._audio_ended and self.frames == math.ceil(seconds * self._fps):
                     self._video.close()
-                    self._sound.close()
+                    self._audio.close()
                     self.done = True
                     return
         except UserError as error:
             self._fail(error)
 
-    def _picture(self, frame: np.ndarray) -> np.ndarray:
-        picture = self._draw(frame) if self._draw else frame
-        return self._mark.add_badge(picture[None])[0] if self._badge else picture
-
-    def _finish(self, video: pathlib.Path) -> None:
-        """Before it appears."""
-        target = self.job.output
+    def _add_provenance(self, video: pathlib.Path) -> None:
+        # Called with the complete file before it appears under its name.
+        target = self.spec.output
         if self._signer is not None:
             self._mark.sign(video, self._signer, os.path.basename(target))
         self._mark.write_sidecar(video, self.frames, float(self._fps), target)
@@ -128,7 +148,7 @@ class VideoJob:
         self.discard()
 
     def discard(self) -> None:
-        """Leaves nothing of what is not done."""
+        """Removes what was written, unless the video is done."""
         if not self.done:
             self._video.discard()
-            self._sound.close()
+            self._audio.close()

@@ -1,4 +1,4 @@
-"""What `stream` writes: raw pictures, Y4M, or an mp4 that plays while it grows."""
+"""The video formats of `stream`: raw RGB, Y4M, or an mp4 that plays while it grows."""
 
 import fractions
 import os
@@ -12,184 +12,222 @@ import numpy as np
 from data_pipelines.media.writer import VideoWriter
 
 FORMATS = ("mp4", "y4m", "rgb24")
-_BOX = struct.Struct(">I4s")  # Size, kind.
+_BOX_HEADER = struct.Struct(">I4s")  # Size and type of an mp4's box.
 
 
-class Sink(Protocol):
-    """delay: seconds that the format holds a picture back, at most."""
+class VideoSink(Protocol):
+    """Where frames and audio are written as they come.
+
+    Attributes:
+      delay: Seconds that the format holds a frame back, at most.
+    """
 
     delay: float
 
     @property
-    def out(self) -> int:
-        """Pictures that have left this process."""
+    def frames_out(self) -> int:
+        """Frames that have left this process."""
         ...
 
-    def show(self, picture: np.ndarray) -> None:
-        """uint8 [H, W, 3] RGB. Raises OSError where it cannot be written."""
+    def write_frame(self, frame: np.ndarray) -> None:
+        """Writes the next frame.
+
+        Args:
+          frame: uint8 [H, W, 3] RGB.
+
+        Raises:
+          OSError: It cannot be written.
+        """
         ...
 
-    def sound(self, samples: np.ndarray) -> None:
-        """Mono float32 [S] in [-1, 1], before the pictures of its time."""
+    def write_audio(self, samples: np.ndarray) -> None:
+        """Writes the next audio, before the frames of its time.
+
+        Args:
+          samples: Mono float32 [S] in [-1, 1].
+        """
         ...
 
     def close(self) -> None:
-        """Ends the video."""
+        """Completes the video."""
         ...
 
-    def abandon(self) -> None:
-        """Instead of close where nobody reads any more."""
+    def abort(self) -> None:
+        """Releases the video without completing it, where nobody reads any more."""
         ...
 
 
-class Descriptor:
-    """An open file of the system, without a buffer."""
+class FileDescriptor:
+    """An unbuffered file of the operating system.
+
+    Args:
+      number: The descriptor.
+    """
 
     def __init__(self, number: int):
         self._number = number
 
     def write(self, data: bytes) -> int:
+        """Writes all of the data.
+
+        Args:
+          data: The bytes.
+
+        Returns:
+          Their number.
+        """
         left = memoryview(data)
         while left:
             left = left[os.write(self._number, left) :]
         return len(data)
 
 
-def opened(
-    form: str,
-    file: Descriptor,
+def open_sink(
+    video_format: str,
+    file: FileDescriptor,
     size: tuple[int, int],
     fps: fractions.Fraction,
     rate: int,
     metadata: dict[str, str] | None = None,
-) -> Sink:
-    """form: of FORMATS; size: height, width; rate: of the sound; metadata: tags of an mp4; of
-    the others, Y4M alone has a place to say that it is synthetic."""
-    if form == "mp4":
-        return _Mp4(file, size, fps, rate, metadata)
-    return (_Y4m if form == "y4m" else _Raw)(file, size, fps)
+) -> VideoSink:
+    """Starts a video.
+
+    Args:
+      video_format: One of `FORMATS`.
+      file: What it is written to.
+      size: Height and width, pixels.
+      fps: Frames/s.
+      rate: Of the audio, Hz.
+      metadata: Tags of an mp4. A Y4M says that it is synthetic in its header; raw RGB cannot.
+
+    Returns:
+      The sink.
+    """
+    if video_format == "mp4":
+        return _Mp4Sink(file, size, fps, rate, metadata)
+    return (_Y4mSink if video_format == "y4m" else _RawSink)(file, size, fps)
 
 
-class _Raw:
-    """Rows of red, green, blue bytes, one picture after the other."""
+class _RawSink:
+    """Rows of red, green and blue bytes, one frame after the other, without audio."""
 
     delay = 0.0
 
-    def __init__(self, file: Descriptor, size: tuple[int, int], fps: fractions.Fraction):
-        self._file, self._out = file, 0
+    def __init__(self, file: FileDescriptor, size: tuple[int, int], fps: fractions.Fraction):
+        self._file, self._frames_out = file, 0
 
     @property
-    def out(self) -> int:
-        return self._out
+    def frames_out(self) -> int:
+        return self._frames_out
 
-    def show(self, picture: np.ndarray) -> None:
-        self._file.write(self._bytes(picture))
-        self._out += 1
+    def write_frame(self, frame: np.ndarray) -> None:
+        self._file.write(self._encode(frame))
+        self._frames_out += 1
 
-    def _bytes(self, picture: np.ndarray) -> bytes:
-        return picture.tobytes()
+    def _encode(self, frame: np.ndarray) -> bytes:
+        return frame.tobytes()
 
-    def sound(self, samples: np.ndarray) -> None:
-        """There is no place for it."""
+    def write_audio(self, samples: np.ndarray) -> None:
+        pass
 
     def close(self) -> None:
-        """Nothing follows."""
+        pass
 
-    abandon = close
+    abort = close
 
 
-class _Y4m(_Raw):
-    """Pictures that say their size and rate; 4:4:4, which keeps lips and teeth sharp."""
+class _Y4mSink(_RawSink):
+    """YUV4MPEG2 with its size and rate; 4:4:4, which keeps lips and teeth sharp."""
 
-    def __init__(self, file: Descriptor, size: tuple[int, int], fps: fractions.Fraction):
+    def __init__(self, file: FileDescriptor, size: tuple[int, int], fps: fractions.Fraction):
         super().__init__(file, size, fps)
         rate = f"F{fps.numerator}:{fps.denominator}"
-        head = (
+        header = (
             f"YUV4MPEG2 W{size[1]} H{size[0]} {rate} Ip A1:1 C444 XCOLORRANGE=LIMITED XSYNTHETIC\n"
         )
-        file.write(head.encode())
+        file.write(header.encode())
 
-    def _bytes(self, picture: np.ndarray) -> bytes:
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        return b"FRAME\n" + frame.reformat(format="yuv444p").to_ndarray().tobytes()
+    def _encode(self, frame: np.ndarray) -> bytes:
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        return b"FRAME\n" + picture.reformat(format="yuv444p").to_ndarray().tobytes()
 
 
-class _Mp4(VideoWriter):
-    """H.264 and AAC in fragments of one picture each."""
+class _Mp4Sink(VideoWriter):
+    """H.264 and AAC in fragments of one frame each."""
 
-    _CODED = 1024  # Samples that AAC takes at a time; it gives them out when it has the next ones.
+    # Samples of an AAC frame; the encoder returns one when it has the next.
+    _AAC_FRAME = 1024
 
     def __init__(
         self,
-        file: Descriptor,
+        file: FileDescriptor,
         size: tuple[int, int],
         fps: fractions.Fraction,
         rate: int,
         metadata: dict[str, str] | None,
     ):
-        self._counter = _Counter(file)
-        super().__init__(self._counter, *size, fps, rate, metadata, growing=True)
-        self.delay = float(1 / fps) + 2 * self._CODED / rate
+        self._counter = _FrameCounter(file)
+        super().__init__(self._counter, *size, fps, rate, metadata, fragmented=True)
+        self.delay = float(1 / fps) + 2 * self._AAC_FRAME / rate
 
     @property
-    def out(self) -> int:
+    def frames_out(self) -> int:
         return self._counter.frames
 
 
-class _Counter:
-    """Counts the pictures of the fragments that pass: a `moof` box lists the samples of the `mdat`
-    box after it."""
+class _FrameCounter:
+    """Passes an mp4 on and counts its frames: a `moof` box lists those of the `mdat` after it."""
 
-    def __init__(self, file: Descriptor):
-        self._file, self._box, self._left, self._coming = file, b"", 0, 0
+    def __init__(self, file: FileDescriptor):
+        self._file, self._box, self._skip, self._in_fragment = file, b"", 0, 0
         self.frames = 0
 
     def write(self, data: bytes) -> int:
         self._file.write(data)
         left = memoryview(data)
         while left:
-            if self._left:  # Of a box that is not looked into.
-                taken = min(self._left, len(left))
-                self._left -= taken
-                if not self._left:
-                    self.frames, self._coming = self.frames + self._coming, 0
+            if self._skip:  # Within a box whose content does not matter.
+                taken = min(self._skip, len(left))
+                self._skip -= taken
+                if not self._skip:
+                    self.frames, self._in_fragment = self.frames + self._in_fragment, 0
             else:
-                want = _BOX.size
-                if len(self._box) >= want:
-                    want = _BOX.unpack_from(self._box)[0]
-                taken = min(want - len(self._box), len(left))
+                needed = _BOX_HEADER.size
+                if len(self._box) >= needed:
+                    needed = _BOX_HEADER.unpack_from(self._box)[0]
+                taken = min(needed - len(self._box), len(left))
                 self._box += left[:taken]
-                self._look(want)
+                if len(self._box) == needed:
+                    self._parse_box()
             left = left[taken:]
         return len(data)
 
-    def _look(self, want: int) -> None:
-        """At what there is of a box."""
-        if len(self._box) < want:
-            return
-        size, kind = _BOX.unpack_from(self._box)
+    def _parse_box(self) -> None:
+        # Of a `moof` the whole box is needed, of others the header.
+        size, kind = _BOX_HEADER.unpack_from(self._box)
         if kind != b"moof":
-            self._box, self._left = b"", size - _BOX.size
+            self._box, self._skip = b"", size - _BOX_HEADER.size
         elif len(self._box) == size:
-            self._coming, self._box = _pictures(self._box[_BOX.size :]), b""
+            self._in_fragment = _count_frames(self._box[_BOX_HEADER.size :])
+            self._box = b""
 
 
-def _pictures(moof: bytes) -> int:
-    """How many samples of the first track a fragment has."""
+def _count_frames(moof: bytes) -> int:
+    # The samples of a fragment's first track.
     count = 0
     for kind, track in _boxes(moof):
         if kind != b"traf":
             continue
-        parts = list(_boxes(track))
-        of = [struct.unpack_from(">I", body, 4)[0] for kind, body in parts if kind == b"tfhd"]
-        runs = [struct.unpack_from(">I", body, 4)[0] for kind, body in parts if kind == b"trun"]
-        count += sum(runs) if of == [1] else 0
+        boxes = list(_boxes(track))
+        ids = [struct.unpack_from(">I", body, 4)[0] for kind, body in boxes if kind == b"tfhd"]
+        runs = [struct.unpack_from(">I", body, 4)[0] for kind, body in boxes if kind == b"trun"]
+        count += sum(runs) if ids == [1] else 0
     return count
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The boxes in a box: kind and body."""
-    while len(data) >= _BOX.size:
-        size, kind = _BOX.unpack_from(data)
-        yield kind, data[_BOX.size : size]
+    # Type and body of each box in a box.
+    while len(data) >= _BOX_HEADER.size:
+        size, kind = _BOX_HEADER.unpack_from(data)
+        yield kind, data[_BOX_HEADER.size : size]
         data = data[size:]

@@ -26,7 +26,7 @@ class AnimateTask(Task):
       config: Of a run.
     """
 
-    features = dataset.TRAINED_ON
+    features = dataset.TRAINING_FEATURES
     watched = ("psnr", "ssim")  # "The reconstruction metrics" (paper 2.3).
 
     def __init__(self, config: Config):

@@ -99,12 +99,12 @@ class AnimateValidation(Validation):
         size, values = self._batch_size, {name: np.empty(self._count) for name in METRICS}
         mine = sharding.process_rows(size)
         self._lengths = self._lengths or [len(self._clips[i]) for i in range(self._count)]
-        for indices in loader.by_length(self._lengths, size):
+        for indices in loader.batch_by_length(self._lengths, size):
             if interrupted():
                 return None
             rows = indices + indices[-1:] * (size - len(indices))  # Always whole batches.
-            frames = loader.padded(max(self._lengths[i] for i in rows))
-            batch = loader.whole_clips(self._clips, rows[mine], self._window, frames)
+            frames = loader.padded_length(max(self._lengths[i] for i in rows))
+            batch = loader.whole_clip_batch(self._clips, rows[mine], self._window, frames)
             scored = self._score(
                 state.variables("generator"), sharding.put(batch, self._by_example), self._key
             )
@@ -124,7 +124,7 @@ class AnimateValidation(Validation):
         folder = workdir / "samples" / str(number)
         for index in np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int):
             clip = self._clips[index]
-            batch = loader.whole_clips(self._clips, [index], self._window)
+            batch = loader.whole_clip_batch(self._clips, [index], self._window)
             share = sharding.put(batch, self._everywhere)
             frames = self._generate(state.variables("generator"), share, self._key)
             if jax.process_index():

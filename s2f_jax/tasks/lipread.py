@@ -227,13 +227,13 @@ class LipReadValidation(Validation):
         """
         size, texts = self._size, {}
         mine = sharding.process_rows(size)
-        for batch in loader.by_length([self._lengths[i] for i in chosen], size):
+        for batch in loader.batch_by_length([self._lengths[i] for i in chosen], size):
             if interrupted():
                 return None
             rows = [chosen[i] for i in batch] + [chosen[batch[-1]]] * (size - len(batch))
             lengths = np.array([self._lengths[i] for i in rows])
             videos = [self._crop(self._clips[i].frames) for i in rows[mine]]
-            frames, mask = side_by_side(videos, loader.padded(lengths.max()))
+            frames, mask = side_by_side(videos, loader.padded_length(lengths.max()))
             share = sharding.put({"frames": frames, "mask": mask}, self._by_example)
             logits = self._read(state.variables(NAME), share["frames"], share["mask"])
             texts |= zip(batch, ctc.greedy(np.asarray(logits), lengths), strict=False)
@@ -306,10 +306,10 @@ class LipReadTask(Task):
         self.networks = {NAME: self.network}
         r = config.lipreader
         self.example = functools.partial(
-            lipreading_examples.reading_example,
+            lipreading_examples.lipreading_example,
             crop=crop(config),
             frames=config.clip_frames,
-            letters_room=r.letters,
+            max_letters=r.letters,
             jitter=r.jitter,
             shift=r.shift,
         )

@@ -190,13 +190,13 @@ class SyncValidation(Validation):
         """
         size, found, before = self._size, {}, None
         mine = sharding.process_rows(size)
-        for batch in loader.by_length(self._lengths, size):
+        for batch in loader.batch_by_length(self._lengths, size):
             if interrupted():
                 return None
             rows = batch + batch[-1:] * (size - len(batch))  # Always whole batches.
-            room = loader.padded(max(self._lengths[i] for i in rows))
+            room = loader.padded_length(max(self._lengths[i] for i in rows))
             indices = [self._chosen[i] for i in rows]
-            share = loader.whole_clips(self._clips, indices[mine], self._window, room)
+            share = loader.whole_clip_batch(self._clips, indices[mine], self._window, room)
             codes = self._encode(state.params[NAME], sharding.put(share, self._by_example))
             for i, seen, heard in zip(batch, *map(np.asarray, codes), strict=False):
                 moments = self._lengths[i] - FRAMES + 1
@@ -230,7 +230,7 @@ class SyncTask(Task):
 
     whole_batch = "the sync network"
 
-    features = dataset.TRAINED_ON
+    features = dataset.TRAINING_FEATURES
     watched = ("windows_right",)
 
     def __init__(self, config: Config):

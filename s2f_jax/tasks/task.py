@@ -13,7 +13,7 @@ import optax
 from etils import epath
 
 from data_pipelines.loading.dataset import ClipDataset
-from data_pipelines.loading.loader import Example
+from data_pipelines.loading.loader import MakeExample
 from s2f_jax.optim import Schedule
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
@@ -72,7 +72,7 @@ class Task(abc.ABC):
     features: Collection[str]
     watched: Sequence[str]
     adversarial_start_step: int = 0
-    example: Example
+    example: MakeExample
     whole_batch: str = ""
 
     @abc.abstractmethod

@@ -74,7 +74,7 @@ def test_the_actors_of_crema_d_are_1001_to_1091():
 @pytest.mark.parametrize("preset", ["cvprw2019", "sda"])
 def test_a_config_says_all_that_its_corpus_s_builder_can_be_told(name, preset, tmp_path):
     data = importlib.import_module(f"configs.{name}").get_config(preset).data
-    form: Any = prepare.builder_of(data, None, tmp_path).builder_config
+    form: Any = prepare.make_builder(data, None, tmp_path).builder_config
     assert form.content() == {"speakers": [], **data.options}
     assert form.name == f"128x96_{data.audio_rate}hz_25fps"
 
@@ -84,7 +84,7 @@ def test_every_field_reaches_the_builder(name, tmp_path):
     data = importlib.import_module(f"configs.{name}").get_config().data
     asked = {"max_seconds": 7.0, "max_bad_share": 0.3, "height": 64, "width": 48, "fps": 20}
     data.update(asked, prepare_workers=3)
-    form: Any = prepare.builder_of(data, "/somewhere", tmp_path).builder_config
+    form: Any = prepare.make_builder(data, "/somewhere", tmp_path).builder_config
     assert asked.items() <= vars(form).items()
     assert form.manual_dir == "/somewhere" and form.workers == 3
 
@@ -105,8 +105,8 @@ def test_every_field_reaches_the_builder(name, tmp_path):
     ],
 )
 def test_transcripts_are_words_in_lower_case(text, said):
-    assert contract.normal_text(text) == said
-    assert contract.normal_text(said) == said
+    assert contract.normalize_text(text) == said
+    assert contract.normalize_text(said) == said
 
 
 def test_files_are_found_in_order_in_linked_folders_and_loops_end(tmp_path):
@@ -118,10 +118,10 @@ def test_files_are_found_in_order_in_linked_folders_and_loops_end(tmp_path):
     (tmp_path / "root" / "c").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "root" / "a" / "loop").symlink_to(tmp_path / "root")
     root = tmp_path / "root"
-    found = [path.relative_to(root).as_posix() for path in align_clip.files_below(root, ".mp4")]
+    found = [path.relative_to(root).as_posix() for path in align_clip.find_files(root, ".mp4")]
     assert found == ["a/3.mp4", "b/1.MP4", "b/2.mp4", "c/5.mp4"]
     with pytest.raises(UserError, match="Cannot read the folder .*nowhere"):
-        align_clip.files_below(tmp_path / "nowhere", ".mp4")
+        align_clip.find_files(tmp_path / "nowhere", ".mp4")
 
 
 def test_grid_s_names_say_what_is_spoken(tmp_path):

@@ -168,7 +168,7 @@ def _exported(case, outcome, folder):
         return []
     output = pathlib.Path(_output(case, folder))
     config, weights = bundle.read_bundle(output)
-    for line in (output / bundle_runtime.SUMS).read_text().splitlines():
+    for line in (output / bundle_runtime.CHECKSUMS_FILE).read_text().splitlines():
         digest, name = line.split("  ")
         if hashlib.sha256((output / name).read_bytes()).hexdigest() != digest:
             return [f"{name} has another sum"]

@@ -201,7 +201,7 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
         assert "try again with a network, or download the zips elsewhere" in told(
             "prepare", GRID, "--data_dir=."
         )
-    assert "--data_dir=file is no folder that can be written to" in told(
+    assert "--data_dir=file is not a folder that can be written to" in told(
         "prepare", GRID, "--data_dir=file"
     )
     assert "no corpus 'gird'; config.data.corpus is one of crema_d, demo, folder, grid, " in told(
@@ -229,7 +229,7 @@ def test_a_check_fails_on_errors_and_not_on_warnings(errors, code, monkeypatch):
 
 
 def _generate(builder, **kwargs):
-    builder.find(builder.data_path)
+    builder.find_clips(builder.data_path)
 
 
 def test_without_shards_prepare_is_named(told):

@@ -43,7 +43,8 @@ class Studio:
     ):
         """mark: of videos from this model; example: a picture and a sound file to try it with; keep:
         a folder for every video and its picture, instead of none; files_only: no microphone and no
-        camera is asked for."""
+        camera is asked for.
+        """
         self.animator, self.limits = animator, limits
         self._mark, self._example, self._keep, self._badge = mark, example, keep, badge
         self._files_only = files_only

@@ -17,7 +17,7 @@ from s2f_jax.apps.live_demo.uploads import UploadedFace
 from s2f_jax.apps.server import messages
 from s2f_jax.inference.animator import Animator
 from s2f_jax.provenance.marks import ProvenanceRecord
-from s2f_jax.render.live import Live
+from s2f_jax.render.live import LiveGeneration
 
 _AHEAD = 50  # Frames that may wait to be sent; who reads slowly is drawn for slowly.
 _STATUS_EVERY = 0.5  # Seconds.
@@ -26,7 +26,7 @@ Message = dict[str, Any] | bytes
 
 
 class Screen(VideoWriter):
-    """A sink (sinks.Sink) that gives each picture to a page and keeps it for the video."""
+    """A sink (video_sinks.VideoSink) that gives each picture to a page and keeps it for the video."""
 
     delay = 0.0
 
@@ -44,14 +44,14 @@ class Screen(VideoWriter):
         self._badge = mark.add_badge if badge else None
 
     @property
-    def out(self) -> int:
-        return self.frames
+    def frames_out(self) -> int:
+        return self.frame_count
 
-    def show(self, picture: np.ndarray) -> None:
+    def write_frame(self, frame: np.ndarray) -> None:
         if self._badge is not None:
-            picture = self._badge(picture[None])[0]
-        self._send(messages.packed(messages.FRAME, images.encode_jpeg(picture), self.out))
-        super().show(picture)
+            frame = self._badge(frame[None])[0]
+        self._send(messages.packed(messages.FRAME, images.encode_jpeg(frame), self.frames_out))
+        super().write_frame(frame)
 
     @property
     def video(self) -> bytes:
@@ -78,7 +78,8 @@ class Talk:
         done: Callable[["Talk"], None],
     ):
         """rate: of the sound, in Hz; file: all of it comes at once. send, done: called by the thread
-        of the steps; done once, in the end, also where it failed or was stopped."""
+        of the steps; done once, in the end, also where it failed or was stopped.
+        """
         self.face, self.mark, self.file, self.fps = face, mark, file, animator.fps
         self._animator, self._rate, self._badge = animator, rate, badge
         self._send, self._done = send, done
@@ -87,7 +88,7 @@ class Talk:
         self._ended: float | None = None
         self.stopped = self._over = False
         self._samples = self._unsent = 0
-        self._live: Live | None = None
+        self._live: LiveGeneration | None = None
         self._screen: Screen | None = None
         self._told = time.monotonic()
         self.report: dict[str, Any] = {}  # In the end that of the whole.
@@ -134,7 +135,7 @@ class Talk:
             traceback.print_exc()
             self.failure = "Something broke in the program; where it runs, it says what."
         if self._screen is not None:
-            self._screen.abandon()
+            self._screen.abort()
         return self._end()
 
     def _step(
@@ -142,22 +143,22 @@ class Talk:
     ) -> bool:
         if self._live is None or self._screen is None:
             self._screen = Screen(self._animator, self._rate, self.mark, self._badge, self._post)
-            self._live = Live(
+            self._live = LiveGeneration(
                 self._animator, self.face.still, self._rate, self.mark.seed, self.file
             )
         live, screen = self._live, self._screen
         for arrival, samples in heard:
             self._samples += len(samples)
-            live.hear(arrival, samples, screen)
+            live.receive(arrival, samples, screen)
         if full:
             return False  # `sent` comes before the next one.
-        drawn = (alone and live.step(screen)) or live.step(screen, bulk=False)
+        drawn = (alone and live.step(screen)) or live.step(screen, allow_chunk=False)
         if drawn or ended is None:
             self._tell(live)
             return drawn
         if not self._samples:
             raise UserError("Nothing was heard: speak first, and end it then.")
-        live.end(ended, screen)
+        live.finish(ended, screen)
         self.report = live.report()
         return self._end()
 
@@ -171,8 +172,8 @@ class Talk:
             self._unsent += 1
         self._send(self, frame)
 
-    def _tell(self, live: Live) -> None:
+    def _tell(self, live: LiveGeneration) -> None:
         now = time.monotonic()
         if now - self._told >= _STATUS_EVERY:
             self._told = now
-            self._send(self, {"type": "status", "behind_s": live.behind, **live.report()})
+            self._send(self, {"type": "status", "behind_s": live.backlog, **live.report()})

@@ -26,7 +26,7 @@ class Upload(NamedTuple):
 
     @property
     def origin(self) -> dict[str, str]:
-        """As provenance.Mark.inputs has it."""
+        """As provenance.marks.ProvenanceRecord.inputs has it."""
         return {"file": self.name, "sha256": hashlib.sha256(self.data).hexdigest()}
 
 
@@ -64,13 +64,13 @@ def face(upload: Upload, animator: Animator, limits: Limits) -> UploadedFace:
             " pixels, which is taken as it is."
         )
     seen = Portrait("This picture", picture, found[0], len(found))
-    still, transform = seen.still(animator)
+    still, transform = seen.crop(animator)
     height, width = animator.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
     if transform is not None:
         inverse = cv2.invertAffineTransform(transform)
         corners = corners @ inverse[:, :2].T + inverse[:, 2]
-    doubts = [f"{doubt[0].upper()}{doubt[1:]}." for doubt in seen.doubts(animator)]
+    doubts = [f"{doubt[0].upper()}{doubt[1:]}." for doubt in seen.warnings(animator)]
     told = {
         "type": "face",
         "width": picture.shape[1],
@@ -87,9 +87,9 @@ def sound(upload: Upload, limits: Limits) -> UploadedSound:
     parts: list[np.ndarray] = []
     with contextlib.closing(SoundFile(upload.name, upload.data)) as file:
         most = limits.sound_seconds * file.rate
-        for part in file.parts():
+        for part in file.chunks():
             parts.append(part)
-            if file.heard > most:
+            if file.samples_decoded > most:
                 raise UserError(
                     f"The sound of {upload.name} is longer than {limits.sound_seconds} s: give a"
                     " shorter part of it."

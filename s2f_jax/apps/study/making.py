@@ -77,8 +77,8 @@ def new(
     catches = catches if catches is not None else 3 if kind == "preference" else 0
     _check_numbers(kind, seed, parts, catches, participants, failed_catches)
     agreed = _text_of(consent) if consent is not None else None
-    found = {name: files.videos_in(folder, "--methods") for name, folder in folders.items()}
-    real = files.videos_in(truth, "--truth")
+    found = {name: files.list_videos(folder, "--methods") for name, folder in folders.items()}
+    real = files.list_videos(truth, "--truth")
     names = _chosen(found, real, seed, clips)
     if kind == "turing":
         _check_halves(len(names), parts)
@@ -233,12 +233,12 @@ def _comparisons(methods: Sequence[str], against: str | None) -> list[tuple[str,
 @contextlib.contextmanager
 def _made_at(target: epath.Path) -> Iterator[epath.Path]:
     """A folder that becomes the target if the block ends well, and nothing if it does not."""
-    with files.writing(target):
+    with files.explain_write_errors(target):
         part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
         (part / document.VIDEOS).mkdir(parents=True)
     try:
         yield part
-        with files.writing(target):
+        with files.explain_write_errors(target):
             part.rename(target)
     finally:
         if part.exists():
@@ -303,7 +303,7 @@ def _consent(kind: str, trials: int, longest: float) -> str:
 
 def _text_of(path: str) -> str:
     try:
-        text = files.existing(path, "text").read_text().strip()
+        text = files.require_file(path, "text").read_text().strip()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no text in UTF-8: give --consent a text file") from error
     if not text:

@@ -1,5 +1,6 @@
 """The videos of a study: looked at once, held against each other, copied without a trace of whose
-they are."""
+they are.
+"""
 
 import dataclasses
 import fractions
@@ -56,15 +57,15 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
       UserError: it does not play to its end, or has no sound.
     """
     try:
-        with decode.opened(path) as container:
+        with decode.open_video(path) as container:
             pictures = video.VideoReader(container)
-            timed = pictures.pictures()
+            timed = pictures.frames()
             last, first = next(timed, (0.0, None))
             if first is None:
                 raise BadClip("no frames")
             for time, _ in timed:
                 last = time
-            height, width, _ = pictures.rgb(first).shape
+            height, width, _ = pictures.to_rgb(first).shape
             copied = _plays_everywhere(container, first)
         samples, rate = decode.decode_sound(path, pictures.origin)
     except BadClip as error:
@@ -76,7 +77,7 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
     return Stimulus(
         path=path,
         sha256=download.file_digest(pathlib.Path(path), "sha256"),
-        frames=pictures.count,
+        frames=pictures.frame_count,
         fps=pictures.fps,
         seconds=last + 1 / pictures.fps,
         width=width,
@@ -128,8 +129,8 @@ def copy(of: Stimulus, target: str | os.PathLike) -> None:
     part = files.PartialFile(target)
     try:
         with (
-            decode.opened(of.path) as source,
-            files.writing(target),
+            decode.open_video(of.path) as source,
+            files.explain_write_errors(target),
             av.open(str(part.path), "w", format="mp4", options={"movflags": "faststart"}) as out,
         ):
             streams = source.streams.video[0], video.select_stream(source.streams.audio)
@@ -138,7 +139,7 @@ def copy(of: Stimulus, target: str | os.PathLike) -> None:
                 if packet.dts is not None:  # The last of each stream is empty.
                     packet.stream = made[packet.stream.index]
                     out.mux(packet)
-        part.appear()
+        part.commit()
     finally:
         part.discard()
 
@@ -150,16 +151,16 @@ def freeze(of: Stimulus, target: str | os.PathLike) -> None:
 
 def _encode(of: Stimulus, target: str | os.PathLike, still: bool = False) -> None:
     fps = fractions.Fraction(of.fps).limit_denominator(65535)
-    with decode.opened(of.path) as container:
+    with decode.open_video(of.path) as container:
         pictures = video.VideoReader(container)
         frames = pictures.at_rate(of.fps)
-        first = pictures.rgb(next(frames))
+        first = pictures.to_rgb(next(frames))
         sound, rate = decode.decode_sound(of.path, pictures.origin)
         with VideoFile(target, of.height, of.width, fps, rate) as out:
-            out.sound(fit_length(sound, round(of.seconds * rate)))
-            out.show(first)
+            out.write_audio(fit_length(sound, round(of.seconds * rate)))
+            out.write_frame(first)
             for frame in frames:
-                out.show(first if still else pictures.rgb(frame))
+                out.write_frame(first if still else pictures.to_rgb(frame))
 
 
 def _plays_everywhere(container: av.container.InputContainer, frame: av.VideoFrame) -> bool:

@@ -25,7 +25,7 @@ class Finder:
         if self.calls in self.blind:
             return []
         landmarks = np.full((68, 2), 20.0, np.float32)
-        landmarks[list(alignment.STABLE)] = 2 * alignment.canonical(32, 24) + 5
+        landmarks[list(alignment.STABLE)] = 2 * alignment.canonical_points(32, 24) + 5
         if self.calls in self.jump:
             landmarks += 40
         return [DetectedFace(landmarks, blink=self.calls / 100)]
@@ -43,12 +43,12 @@ def test_an_aligned_clip_keeps_the_contract(tmp_path):
     words = (align_clip.TimedText("bin", 0.1, 0.2),)
     raw = raw_clip(tmp_path, frame_count=15, transcript="bin", words=words)
     aligned = align_clip.align_clip(raw, FORM, Finder())
-    example = align_clip.example(raw, aligned, FORM)
-    contract.check(example, FORM)
+    example = align_clip.make_example(raw, aligned, FORM)
+    contract.check_example(example, FORM)
     assert example["words"] == [{"text": "bin", "start": 0.1, "end": 0.2}]
     stable = aligned.landmarks[:, list(alignment.STABLE)]
     np.testing.assert_allclose(
-        stable, np.broadcast_to(alignment.canonical(32, 24), stable.shape), atol=1e-4
+        stable, np.broadcast_to(alignment.canonical_points(32, 24), stable.shape), atol=1e-4
     )
     np.testing.assert_allclose(aligned.blink, np.arange(15) / 100, atol=1e-6)
     assert np.abs(aligned.audio).max() == pytest.approx(16384, rel=0.1)
@@ -92,7 +92,7 @@ def test_silence_is_no_speech(tmp_path):
 
 def test_an_example_that_breaks_the_contract_is_named(tmp_path):
     raw = raw_clip(tmp_path)
-    example = align_clip.example(raw, align_clip.align_clip(raw, FORM, Finder()), FORM)
+    example = align_clip.make_example(raw, align_clip.align_clip(raw, FORM, Finder()), FORM)
     for name, value in {
         "audio": example["audio"][:-1],
         "landmarks": example["landmarks"].astype(np.float64),
@@ -101,6 +101,6 @@ def test_an_example_that_breaks_the_contract_is_named(tmp_path):
         "words": [{"text": "x", "start": 2.0, "end": 1.0}],
     }.items():
         with pytest.raises(ValueError, match="s1_clip breaks"):
-            contract.check(example | {name: value}, FORM)
+            contract.check_example(example | {name: value}, FORM)
     with pytest.raises(ValueError, match="lacks.*blink"):
-        contract.check({name: v for name, v in example.items() if name != "blink"}, FORM)
+        contract.check_example({name: v for name, v in example.items() if name != "blink"}, FORM)

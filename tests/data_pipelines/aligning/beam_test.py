@@ -37,7 +37,9 @@ def test_beam_makes_the_same_bytes(corpus, tmp_path, monkeypatch):
     form = data(max_bad_share=0.1)
     here = prepare.prepare(form, corpus, tmp_path / "here")
     assert here["quarantined"] == 1 and len(made(here)) > 6
-    monkeypatch.setattr(worker_pool, "_here", None)  # It would be an error to align after Beam.
+    monkeypatch.setattr(
+        worker_pool, "_align_each", None
+    )  # It would be an error to align after Beam.
     beam = prepare.prepare(form, corpus, tmp_path / "beam", IN_MEMORY)
     assert made(beam) == made(here)
 

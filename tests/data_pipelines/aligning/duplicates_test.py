@@ -77,18 +77,18 @@ RECORDING = speech(sentence=1, voice=1)
 )
 def test_a_recording_is_found_in_any_disguise(copy, rate):
     others = [of(speech(sentence=k, voice=1)) for k in range(2, 6)]
-    found = duplicates.pairs([*others, of(RECORDING), of(copy, rate)])
+    found = duplicates.find_duplicates([*others, of(RECORDING), of(copy, rate)])
     assert [pair[:2] for pair in found] == [(4, 5)]
     assert 0.64 <= found[0][2] <= 1
 
 
 def test_identical_recordings_are_wholly_alike():
-    assert duplicates.pairs([of(RECORDING), of(RECORDING)]) == [(0, 1, 1.0)]
+    assert duplicates.find_duplicates([of(RECORDING), of(RECORDING)]) == [(0, 1, 1.0)]
 
 
 def test_a_sentence_said_again_is_another_recording():
     again = [of(speech(1, voice, pace)) for voice, pace in ((1, 1), (2, 1.04), (3, 0.95))]
-    assert duplicates.pairs(again) == []
+    assert duplicates.find_duplicates(again) == []
 
 
 @pytest.mark.parametrize(
@@ -103,24 +103,24 @@ def test_a_sentence_said_again_is_another_recording():
 )
 def test_what_says_nothing_is_no_evidence(sound):
     audio = sound.astype(np.int16)
-    assert duplicates.pairs([of(audio), of(audio), of(audio // 2)]) == []
+    assert duplicates.find_duplicates([of(audio), of(audio), of(audio // 2)]) == []
 
 
 def test_a_dubbed_face_is_another_clip_and_a_mirrored_one_is_not():
     mirrored = images.encode_jpeg(images.decode_jpeg(face(0))[:, ::-1])
     clips = [of(RECORDING), of(RECORDING, picture=7)]
-    assert duplicates.pairs(clips) == []
+    assert duplicates.find_duplicates(clips) == []
     clips.append(duplicates.fingerprint(RECORDING, RATE, [mirrored]))
-    assert [pair[:2] for pair in duplicates.pairs(clips)] == [(0, 2)]
+    assert [pair[:2] for pair in duplicates.find_duplicates(clips)] == [(0, 2)]
 
 
 def test_few_among_many_in_a_kilobyte_each():
     clips = [of(speech(k, k)) for k in range(24)]
     clips += [of(aac(speech(k, k))) for k in (7, 13)]
-    assert {pair[:2] for pair in duplicates.pairs(clips)} == {(7, 24), (13, 25)}
+    assert {pair[:2] for pair in duplicates.find_duplicates(clips)} == {(7, 24), (13, 25)}
     assert clips[0].words.nbytes + clips[0].picture.nbytes < 1000
 
 
 def test_nothing_and_next_to_nothing():
-    assert duplicates.pairs([]) == []
-    assert duplicates.pairs([of(np.zeros(0, np.int16)), of(RECORDING[:200])]) == []
+    assert duplicates.find_duplicates([]) == []
+    assert duplicates.find_duplicates([of(np.zeros(0, np.int16)), of(RECORDING[:200])]) == []

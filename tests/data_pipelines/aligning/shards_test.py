@@ -45,7 +45,7 @@ def example(k):
 
 def write(path, count):
     examples = ((k, FEATURES.serialize_example(example(k))) for k in range(count))
-    shards.Writer().write(path, examples)
+    shards.ShardWriter().write(path, examples)
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_shard_that_fails_leaves_nothing(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        shards.Writer().write(tmp_path / "shard", examples())
+        shards.ShardWriter().write(tmp_path / "shard", examples())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -94,8 +94,8 @@ def test_the_shard_of_a_clip_depends_on_ids_and_sizes_alone(monkeypatch):
     rng = np.random.default_rng(0)
     raws = [raw_clip(f"s1_{k}") for k in range(200)]
     sizes = {raw.id: int(size) for raw, size in zip(raws, rng.integers(50, 150, 200), strict=True)}
-    planned = shards.plan(raws, sizes)
-    assert planned == shards.plan([raws[i] for i in rng.permutation(200)], sizes)
+    planned = shards.plan_shards(raws, sizes)
+    assert planned == shards.plan_shards([raws[i] for i in rng.permutation(200)], sizes)
     assert sorted(raw.id for part in planned for raw in part) == sorted(sizes)
     assert len(planned) == round(sum(sizes.values()) / 1000)
     assert all(800 < sum(sizes[raw.id] for raw in part) < 1200 for part in planned)
@@ -105,7 +105,7 @@ def test_the_shard_of_a_clip_depends_on_ids_and_sizes_alone(monkeypatch):
 def test_a_clip_larger_than_a_shard_has_one_of_its_own(monkeypatch):
     monkeypatch.setattr(shards, "SHARD_BYTES", 1000)
     sizes = {"a": 5000, "b": 10, "c": 10}
-    planned = shards.plan([raw_clip(name) for name in sizes], sizes)
+    planned = shards.plan_shards([raw_clip(name) for name in sizes], sizes)
     assert sorted(raw.id for part in planned for raw in part) == ["a", "b", "c"]
     assert 1 <= len(planned) <= 3 and all(planned)
 
@@ -132,9 +132,9 @@ def test_no_speaker_and_no_recording_is_ever_in_two_splits():
         if any(len(home) > 1 for home in homes.values()):
             refused += 1
             with pytest.raises(UserError, match="in two splits"):
-                shards.assign(raws, splits, same)
+                shards.assign_splits(raws, splits, same)
             continue
-        parts = shards.assign(raws, splits, same)
+        parts = shards.assign_splits(raws, splits, same)
         assert all(parts.values())
         for raw in raws:
             there = {split for split, part in parts.items() if raw in part}
@@ -146,14 +146,14 @@ def test_a_recording_in_two_splits_names_both():
     raws = [raw_clip("s1_a", "s1"), raw_clip("s2_b", "s2")]
     same = [("s2_b", "s1_a")]
     with pytest.raises(UserError, match=r"s2_b of s2 \(test\) is the same .* s1_a of s1 \(train\)"):
-        shards.assign(raws, {"train": ["s1"], "test": ["s2"]}, same)
-    assert shards.assign(raws, {"train": ["s1", "s2"]}, same) == {"train": raws}
-    assert shards.assign(raws, {"train": ["s1"]}, same) == {"train": raws[:1]}
+        shards.assign_splits(raws, {"train": ["s1"], "test": ["s2"]}, same)
+    assert shards.assign_splits(raws, {"train": ["s1", "s2"]}, same) == {"train": raws}
+    assert shards.assign_splits(raws, {"train": ["s1"]}, same) == {"train": raws[:1]}
 
 
 def test_splits_may_name_clips():
     raws = [raw_clip("a"), raw_clip("b")]
     splits = {"train": ["a"], "test": ["b"]}
-    assert shards.assign(raws, splits, [], by="id") == {"train": raws[:1], "test": raws[1:]}
+    assert shards.assign_splits(raws, splits, [], by="id") == {"train": raws[:1], "test": raws[1:]}
     with pytest.raises(UserError, match="b of s1 .test. is the same recording as a of s1"):
-        shards.assign(raws, splits, [("b", "a")], by="id")
+        shards.assign_splits(raws, splits, [("b", "a")], by="id")

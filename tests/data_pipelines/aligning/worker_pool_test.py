@@ -6,7 +6,7 @@ import pytest
 
 from data_pipelines import contract
 from data_pipelines.aligning import align_clip, worker_pool
-from data_pipelines.aligning import cache as cache_module
+from data_pipelines.aligning.cache import Cache
 from data_pipelines.common.errors import BadClip
 from data_pipelines.faces import landmarks
 from data_pipelines.media import images
@@ -69,7 +69,7 @@ def work(monkeypatch):
 
 
 def test_the_cache_gives_back_what_it_was_given(tmp_path):
-    cache = cache_module.Cache(tmp_path, FORM)
+    cache = Cache(tmp_path, FORM)
     cache.save(raw_clip("a"), aligned_clip())
     kept, given = cache.load(raw_clip("a")), aligned_clip()
     assert kept.jpegs == given.jpegs
@@ -79,31 +79,31 @@ def test_the_cache_gives_back_what_it_was_given(tmp_path):
 
 
 def test_the_facts_of_a_clip_are_those_of_what_was_kept(tmp_path):
-    cache = cache_module.Cache(tmp_path, FORM)
+    cache = Cache(tmp_path, FORM)
     for name, seed in (("a", 0), ("again", 0), ("b", 1)):
         cache.save(raw_clip(name), aligned_clip(seed))
-    facts = {name: cache.facts(raw_clip(name)) for name in ("a", "again", "b")}
+    facts = {name: cache.summary(raw_clip(name)) for name in ("a", "again", "b")}
     given = aligned_clip()
     assert facts["a"].frames == 2
     bare = sum(map(len, given.jpegs)) + given.landmarks.nbytes + given.audio.nbytes
     assert bare < facts["a"].size < bare + 3000  # NumPy's headers, and the fingerprint.
-    assert list(worker_pool.same_recordings(facts)) == [("again", "a")]
+    assert list(worker_pool.duplicate_recordings(facts)) == [("again", "a")]
 
 
 def test_a_second_run_does_only_what_is_missing_or_changed(tmp_path, work):
-    cache = cache_module.Cache(tmp_path, FORM)
+    cache = Cache(tmp_path, FORM)
     first = [raw_clip(name) for name in ("a", "bad", "b")]
     assert worker_pool.align_all(first, cache, workers=1) == {"s1_bad": "unfit"}
     again = [*first[:2], raw_clip("b", stamp="2"), raw_clip("c")]
     work.clear()
     assert worker_pool.align_all(again, cache, workers=1) == {"s1_bad": "unfit"}
     assert work == ["s1_b", "s1_c"]
-    other_form = cache_module.Cache(tmp_path, contract.CorpusConfig(height=64, width=48))
+    other_form = Cache(tmp_path, contract.CorpusConfig(height=64, width=48))
     assert other_form.missing(again) == again
 
 
 def test_an_error_in_one_clip_does_not_stop_the_others(tmp_path, work):
-    cache = cache_module.Cache(tmp_path, FORM)
+    cache = Cache(tmp_path, FORM)
     raws = [raw_clip(name) for name in ("odd", "huge", "a")]
     assert worker_pool.align_all(raws, cache, workers=1) == {
         "s1_odd": "ZeroDivisionError: odd",
@@ -113,17 +113,15 @@ def test_an_error_in_one_clip_does_not_stop_the_others(tmp_path, work):
 
 
 def test_progress_is_told_in_plain_lines(tmp_path, work, capsys):
-    worker_pool.align_all(
-        [raw_clip("a"), raw_clip("bad")], cache_module.Cache(tmp_path, FORM), workers=1
-    )
-    assert "aligned 2 of 2 clips" in capsys.readouterr().out
+    worker_pool.align_all([raw_clip("a"), raw_clip("bad")], Cache(tmp_path, FORM), workers=1)
+    assert "aligned 2 of 2 clips, " in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_clip_that_kills_its_process_is_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(landmarks, "model_path", lambda: None)
-    monkeypatch.setattr(worker_pool, "_work", stand_in)
-    monkeypatch.setattr(worker_pool, "_start", no_start)
+    monkeypatch.setattr(landmarks, "FaceFinder", NoFinder)
+    monkeypatch.setattr(worker_pool, "_align_in_worker", stand_in)
+    monkeypatch.setattr(worker_pool, "_initialize_worker", no_start)
     raws = [raw_clip(name) for name in ("a", "deadly", "bad", "b", "c", "d")]
-    bad = worker_pool.align_all(raws, cache_module.Cache(tmp_path, FORM), workers=2)
-    assert bad == {"s1_bad": "unfit", "s1_deadly": "the process that decoded it died"}
+    bad = worker_pool.align_all(raws, Cache(tmp_path, FORM), workers=2)
+    assert bad == {"s1_bad": "unfit", "s1_deadly": "the worker process died"}

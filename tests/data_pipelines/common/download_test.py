@@ -11,6 +11,10 @@ DATA = bytes(range(256)) * 20
 SUM = hashlib.md5(DATA).hexdigest()
 
 
+def model_file(url, sha256):
+    return download.ModelFile("model", url, sha256, "S2F_TEST_MODEL")
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves DATA: /file with ranges, /whole without, /broken half of what it promises."""
 
@@ -46,7 +50,7 @@ def server():
 
 def test_a_download_goes_on_where_it_broke_off(server, tmp_path):
     path = tmp_path / "new" / "file"
-    with pytest.raises(UserError, match="2,560 of 5,120 bytes.*goes on"):
+    with pytest.raises(UserError, match="2,560 of 5,120 bytes.*resumes it"):
         download.download(f"{server.url}/broken", path, "md5", SUM)
     assert not path.exists()
     seen = []
@@ -80,14 +84,14 @@ def test_a_model_is_looked_for_before_it_is_fetched(server, tmp_path, monkeypatc
     sha256 = hashlib.sha256(DATA).hexdigest()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("S2F_TEST_MODEL", raising=False)
-    fetched = download.cached_model("model", f"{server.url}/file", sha256, "S2F_TEST_MODEL")
+    fetched = download.cached_model(model_file(f"{server.url}/file", sha256))
     assert fetched == tmp_path / "s2f_jax" / "model" and fetched.read_bytes() == DATA
     own = tmp_path / "own"
     monkeypatch.setenv("S2F_TEST_MODEL", str(own))
     with pytest.raises(UserError, match="S2F_TEST_MODEL=.*own is not a file"):
-        download.cached_model("model", "", sha256, "S2F_TEST_MODEL")
+        download.cached_model(model_file("", sha256))
     own.write_bytes(b"mine")
-    assert download.cached_model("model", "", sha256, "S2F_TEST_MODEL") == own
+    assert download.cached_model(model_file("", sha256)) == own
 
 
 def test_without_network_the_sentence_says_what_to_fetch(tmp_path, monkeypatch):
@@ -95,4 +99,4 @@ def test_without_network_the_sentence_says_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.delenv("S2F_TEST_MODEL", raising=False)
     url = "http://127.0.0.1:9/model"  # Nothing listens there.
     with pytest.raises(UserError, match=f"download {url} .sha256 abc. .* set S2F_TEST_MODEL"):
-        download.cached_model("model", url, "abc", "S2F_TEST_MODEL")
+        download.cached_model(model_file(url, "abc"))

@@ -31,8 +31,8 @@ def write_flv(path, frames=30, loudness=0.3):
     own = zlib.crc32(path.as_posix().encode())
     heads = np.full((frames, 128, 96, 3), 60 + own % 128, np.uint8)
     tone = loudness * np.sin(np.arange(speech.RATE * frames // 30) / (8 + own / 2**28))
-    take = drawn_corpora.Take(heads, fractions.Fraction(30000, 1001), tone, [], [])
-    drawn_corpora.write(path, take, (128, 96), "flv1", "libmp3lame", 44100)
+    recording = drawn_corpora.Recording(heads, fractions.Fraction(30000, 1001), tone, [], [])
+    drawn_corpora.write(path, recording, (128, 96), "flv1", "libmp3lame", 44100)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def clone(tmp_path):
 data = functools.partial(small_data, "crema_d", max_bad_share=0.6)
 
 
-def test_a_clone_becomes_shards_and_what_is_unfit_is_reported(clone, tmp_path, capsys):
+def test_a_clone_becomes_shards_and_unfit_clips_are_reported(clone, tmp_path, capsys):
     summary = prepare.prepare(data(), clone, tmp_path / "data")
     assert summary["clips"] == {"train": 2, "val": 1, "test": 1}
     printed = capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_a_clone_becomes_shards_and_what_is_unfit_is_reported(clone, tmp_path, c
     assert test["transcript"] == b"we'll stop in a couple of minutes"
 
 
-def test_a_clone_without_its_videos_is_a_sentence(clone, tmp_path):
+def test_a_clone_without_its_videos_is_refused(clone, tmp_path):
     for path in (clone / "VideoFlash").iterdir():
         if path.stem != "1001_DFA_ANG_XX" and path.exists():
             path.write_text(POINTER)
@@ -101,29 +101,29 @@ def test_plain_tfds_reads_it(clone, tmp_path):
     assert [row["id"] for row in source] == [b"1013_IEO_HAP_LO"]
 
 
-def test_a_mistake_is_a_sentence(tmp_path):
+def test_mistakes_are_refused(tmp_path):
     with pytest.raises(UserError, match="github.com/CheyneyComputerScience/CREMA-D"):
         prepare.prepare(data(), None, tmp_path / "data")
     with pytest.raises(UserError, match="There is no folder .*nowhere"):
         prepare.prepare(data(), tmp_path / "nowhere", tmp_path / "data")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="No CREMA-D clips of the 91 actors asked for in .*empty"):
+    with pytest.raises(UserError, match="No CREMA-D clips of the 91 requested actors in .*empty"):
         prepare.prepare(data(), tmp_path / "empty", tmp_path / "data")
     with pytest.raises(UserError, match="no actor '1092'; .* 1001 to 1091"):
         prepare.prepare(data(speakers=("1092",)), tmp_path / "empty", tmp_path / "data")
 
 
 @pytest.mark.parametrize(
-    ("name", "actor", "said"),
+    ("name", "actor", "transcript"),
     [
         ("1001_IEO_ANG_HI", "1001", "it's eleven o'clock"),
         ("1091_ITS_NEU_XX", "1091", "i think i've seen this before"),
         ("1040_ITH_SAD_X", "1040", "i think i have a doctor's appointment"),
     ],
 )
-def test_a_name_is_an_actor_and_a_sentence(name, actor, said, tmp_path):
-    assert sentences.parse(name) == (actor, said)
-    assert crema_d_dataset_builder.Builder(data_dir=tmp_path).transcript_of(name) == said
+def test_a_name_is_an_actor_and_a_sentence(name, actor, transcript, tmp_path):
+    assert sentences.parse_name(name) == (actor, transcript)
+    assert crema_d_dataset_builder.Builder(data_dir=tmp_path).transcript_of(name) == transcript
 
 
 @pytest.mark.parametrize(
@@ -131,5 +131,5 @@ def test_a_name_is_an_actor_and_a_sentence(name, actor, said, tmp_path):
 )
 def test_other_names_are_not(name, tmp_path):
     with pytest.raises(BadClip, match=name):
-        sentences.parse(name)
+        sentences.parse_name(name)
     assert crema_d_dataset_builder.Builder(data_dir=tmp_path).transcript_of(name) is None

@@ -6,18 +6,24 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines import contract
+from data_pipelines import prepare
 from data_pipelines.common import errors
 from data_pipelines.demo import demo_dataset_builder as demo
+from tests.small_data import small_data
 
 pytest.importorskip("espeakng_loader")  # The extra [data].
 
 TINY = dict(train_speakers=2, val_speakers=1, test_speakers=1, train_clips=2, val_clips=1)
 
 
+def builder_of(data_dir, workers=1, height=32, **options):
+    data = small_data("demo", height=height, width=height * 3 // 4, prepare_workers=workers)
+    return prepare.builder_of(data | {"options": TINY | options}, None, data_dir)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    builder = demo.builder(64, 48, 16000, 25, tmp_path_factory.mktemp("data"), 1, **TINY)
+    builder = builder_of(tmp_path_factory.mktemp("data"), height=64)
     builder.download_and_prepare()
     return builder
 
@@ -33,14 +39,14 @@ def images(example):
     return np.array(decoded)
 
 
-def test_the_folder_names_the_form(built, tmp_path):
+def test_the_folder_is_named_after_the_form(built, tmp_path):
     assert built.data_path.parts[-3:] == ("demo", "64x48_16000hz_25fps", "1.0.0")
     assert next(built.data_path.glob("*.array_record*"))
-    same = demo.Builder(config=contract.CorpusConfig(height=64, width=48), data_dir=tmp_path)
+    same = demo.Builder(config=demo.DemoConfig(height=64, width=48), data_dir=tmp_path)
     assert same.data_path.parts[-3:] == built.data_path.parts[-3:]
 
 
-def test_splits_are_as_large_as_asked_and_share_no_speaker(examples):
+def test_splits_have_the_given_sizes_and_share_no_speaker(examples):
     assert {split: len(found) for split, found in examples.items()} == dict(train=4, val=1, test=3)
     speakers = [{example["speaker"] for example in found} for found in examples.values()]
     assert [len(s) for s in speakers] == [2, 1, 1] and len(set.union(*speakers)) == 4
@@ -82,10 +88,8 @@ def test_frames_are_not_subsampled_in_colour(examples):
 
 def test_the_number_of_workers_changes_nothing(tmp_path):
     def drawn(workers):
-        maker = demo.builder(
-            32, 24, 16000, 25, tmp_path, workers, **(TINY | dict(train_speakers=3))
-        )
-        return list(maker._generate_examples("train"))
+        builder = builder_of(tmp_path, workers, train_speakers=3)
+        return list(builder._generate_examples("train"))
 
     for (key, one), (other_key, other) in zip(drawn(1), drawn(2), strict=True):
         assert key == other_key and one["frames"] == other["frames"]
@@ -94,24 +98,24 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
 
 
 def test_another_seed_is_another_corpus(tmp_path):
-    first, second = (
-        demo.builder(32, 24, 16000, 25, tmp_path, 1, seed=seed, **TINY) for seed in range(2)
-    )
-    (_, a), (_, b) = (next(maker._generate_examples("val")) for maker in (first, second))
+    builders = [builder_of(tmp_path, seed=seed) for seed in range(2)]
+    (_, a), (_, b) = (next(builder._generate_examples("val")) for builder in builders)
     assert a["frames"][0] != b["frames"][0] and not np.array_equal(a["audio"], b["audio"])
 
 
 def test_other_options_in_the_same_folder_are_refused(built):
-    with pytest.raises(errors.UserError, match="delete it or choose another data_dir"):
-        demo.builder(64, 48, 16000, 25, built.data_path.parents[2], 1, **(TINY | dict(seed=5)))
+    with pytest.raises(
+        errors.UserError, match="seed=0, not 5: delete .* or choose another --data_dir"
+    ):
+        builder_of(built.data_path.parents[2], height=64, seed=5)
 
 
 def test_an_empty_split_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match="val_speakers=0"):
-        demo.builder(64, 48, 16000, 25, tmp_path, val_speakers=0)
+        builder_of(tmp_path, val_speakers=0)
 
 
 def test_a_missing_espeak_is_a_users_mistake(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(errors.UserError, match="pip install"):
-        demo.builder(64, 48, 16000, 25, tmp_path, **TINY).download_and_prepare()
+        builder_of(tmp_path).download_and_prepare()

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from data_pipelines.contract import TimedText
 from data_pipelines.demo import motion
-from data_pipelines.demo.speech import PhoneSpan
 
 FPS = 25
 
 
 def path(*sounds, start=1.0, each=0.2, frames=75):
     spans = [
-        PhoneSpan(text, start + i * each, start + (i + 1) * each) for i, text in enumerate(sounds)
+        TimedText(text, start + i * each, start + (i + 1) * each) for i, text in enumerate(sounds)
     ]
     return motion.mouth(spans, frames, FPS)
 
@@ -52,9 +52,9 @@ def test_the_mouth_does_not_know_what_is_said_a_quarter_second_later():
 
 
 def test_the_same_sounds_give_the_same_mouth_whoever_moves_the_rest():
-    phones = [PhoneSpan("ɑː", 1.0, 1.5)]
+    phones = [TimedText("ɑː", 1.0, 1.5)]
     one, other = (
-        motion.perform(np.random.default_rng(seed), phones, 75, FPS, 1.0) for seed in range(2)
+        motion.random_motion(np.random.default_rng(seed), phones, 75, FPS, 1.0) for seed in range(2)
     )
     np.testing.assert_array_equal(one.opening, other.opening)
     assert not np.array_equal(one.shift, other.shift)
@@ -73,6 +73,6 @@ def test_blinks_are_human_and_spare_the_first_frame():
 
 def test_the_head_stays_near_its_place():
     for seed in range(50):
-        m = motion.perform(np.random.default_rng(seed), [], 75, FPS, 1.0)
+        m = motion.random_motion(np.random.default_rng(seed), [], 75, FPS, 1.0)
         assert np.abs(m.shift).max() <= 1.4 and np.abs(m.angle).max() <= 1
         assert np.abs(np.diff(m.shift, axis=0)).max() < 0.3  # Slow.

@@ -15,8 +15,8 @@ SENTENCE = ("bin", "blue", "at", "f", "two", "now")
 
 
 def test_code_is_grids_file_name():
-    assert speech.code(SENTENCE) == "bbaf2n"
-    assert speech.code(("set", "white", "with", "a", "zero", "please")) == "swwazp"
+    assert speech.sentence_code(SENTENCE) == "bbaf2n"
+    assert speech.sentence_code(("set", "white", "with", "a", "zero", "please")) == "swwazp"
 
 
 def test_grammar_has_grids_51_words():

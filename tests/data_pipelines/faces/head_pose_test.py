@@ -54,7 +54,7 @@ def test_the_camera_sees_the_head_as_large_as_the_canonical_face():
 
 def test_the_residual_is_the_worst_of_the_stable_points():
     landmarks = np.zeros((4, 68, 2), np.float32)
-    landmarks[:, list(alignment.STABLE)] = alignment.canonical(H, W)
+    landmarks[:, list(alignment.STABLE)] = alignment.canonical_points(H, W)
     assert head_pose.residual(landmarks, H, W) == pytest.approx(0, abs=1e-5)
     landmarks[2, 39] += (3, 4)
     landmarks[1, 62] += 50  # The lips are free to move.

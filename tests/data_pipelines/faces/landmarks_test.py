@@ -17,20 +17,20 @@ def turn(scale, degrees, shift):
 def test_similarity_recovers_a_known_transform():
     points = np.random.default_rng(0).normal(size=(5, 2))
     known = turn(1.7, 30, (4, -2))
-    found = alignment.similarity(points, alignment.transform_points(known, points))
+    found = alignment.fit_similarity(points, alignment.transform_points(known, points))
     np.testing.assert_allclose(found, known, atol=1e-12)
 
 
 def test_similarity_never_mirrors():
     points = np.array([[0.0, 0], [2, 0], [0, 1]])
-    found = alignment.similarity(points, points * (-1, 1))
+    found = alignment.fit_similarity(points, points * (-1, 1))
     assert np.linalg.det(found[:, :2]) > 0
 
 
 def test_similarity_is_least_squares():
     rng = np.random.default_rng(1)
     points, target = rng.normal(size=(2, 5, 2))
-    found = alignment.similarity(points, target)
+    found = alignment.fit_similarity(points, target)
     error = np.sum((alignment.transform_points(found, points) - target) ** 2)
     for change in 1e-3 * rng.normal(size=(20, 4)):
         a, b, x, y = change
@@ -39,9 +39,11 @@ def test_similarity_is_least_squares():
 
 
 def test_canonical_points_are_the_paper_code_s_and_scale_with_the_image():
-    np.testing.assert_allclose(alignment.canonical(128, 96), alignment.CANONICAL)
+    np.testing.assert_allclose(alignment.canonical_points(128, 96), alignment.CANONICAL)
     # The edge of the first pixel is at -0.5, at every size.
-    np.testing.assert_allclose(alignment.canonical(64, 48) + 0.5, (alignment.CANONICAL + 0.5) / 2)
+    np.testing.assert_allclose(
+        alignment.canonical_points(64, 48) + 0.5, (alignment.CANONICAL + 0.5) / 2
+    )
 
 
 @pytest.mark.parametrize("scale", [2.5, 0.8, 0.31])

@@ -25,7 +25,7 @@ def square(levels):
 
 
 def sound(audio):
-    return measures.sound(audio, len(audio) // STRIDE, FPS)
+    return measures.audio_measures(audio, len(audio) // STRIDE, FPS)
 
 
 def test_mouth_opening_by_hand():
@@ -96,7 +96,7 @@ def speaking(frames=75, seed=0):
 @pytest.mark.parametrize("late", [-9, -3, 0, 2, 11])
 def test_sound_that_is_late_is_found_late_by_as_much(late):
     opening, levels = speaking(100)
-    found, strength = measures.offset(opening[12:88], np.roll(levels, late)[12:88])
+    found, strength = measures.audio_offset(opening[12:88], np.roll(levels, late)[12:88])
     assert found == late
     assert strength > 0.6
 
@@ -107,31 +107,31 @@ def test_shifting_a_clips_samples_moves_its_offset():
     for late in (0, 4):
         shifted = np.pad(audio, (late * STRIDE, 0))[: len(audio)]
         levels = measures.loudness(shifted, 75)
-        assert measures.offset(measures.mouth_opening(lips(openings)), levels)[0] == late
+        assert measures.audio_offset(measures.mouth_opening(lips(openings)), levels)[0] == late
 
 
 def test_neither_silence_nor_a_still_mouth_has_an_offset():
     opening, levels = speaking()
     for m, level in ((opening, np.full(75, -90.0)), (np.full(75, 0.1), levels)):
-        assert np.isnan(measures.offset(m, level)).all()
-    assert np.isnan(measures.offset(opening[:20], levels[:20])).all()
+        assert np.isnan(measures.audio_offset(m, level)).all()
+    assert np.isnan(measures.audio_offset(opening[:20], levels[:20])).all()
 
 
 def test_unrelated_sound_agrees_weakly():
     strengths = [
-        measures.offset(speaking(seed=k)[0], speaking(seed=50 + k)[1])[1] for k in range(9)
+        measures.audio_offset(speaking(seed=k)[0], speaking(seed=50 + k)[1])[1] for k in range(9)
     ]
     assert max(strengths) < 0.6
 
 
 def test_repeated_frames_are_frozen():
     frames = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-    assert measures.frozen(frames) == 0
-    assert measures.frozen(frames[[0, 1, 1, 1, 2]]) == 50
-    assert measures.frozen(frames[:1]) == 0
+    assert measures.frozen_percent(frames) == 0
+    assert measures.frozen_percent(frames[[0, 1, 1, 1, 2]]) == 50
+    assert measures.frozen_percent(frames[:1]) == 0
 
 
 def test_warmth_is_red_over_blue():
     frames = np.zeros((2, 4, 4, 3), np.uint8)
     frames[..., :] = (120, 77, 50)
-    assert measures.warmth(frames) == 70
+    assert measures.color_warmth(frames) == 70

@@ -7,7 +7,7 @@ from data_pipelines.faces import alignment, overlay
 from tests.data_pipelines.faces import head_pose_test
 
 H, W = 128, 96
-OUTLINE, POINT, NOSE = overlay._CROP, overlay._POINT, overlay._NOSE
+OUTLINE, POINT, NOSE = overlay._CROP_COLOR, overlay._POINT_COLOR, overlay._NOSE_COLOR
 
 
 def face(shape, scale, shift, **turned):

@@ -51,7 +51,7 @@ def turned(landmarks, **angles):
 
 
 def judged(image, landmarks):
-    return portrait_quality.judge(image, landmarks, H, W)
+    return portrait_quality.portrait_warnings(image, landmarks, H, W)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -87,7 +87,7 @@ def test_a_small_face_is_told_how_much_larger_it_must_be(drawn):
 
 def test_a_small_model_is_content_with_a_small_face(drawn):
     small = resized(*drawn, 0.5)
-    assert portrait_quality.judge(*small, 64, 48) == []
+    assert portrait_quality.portrait_warnings(*small, 64, 48) == []
 
 
 def test_a_crop_that_is_taken_otherwise_is_measured_as_it_is(drawn):
@@ -98,7 +98,7 @@ def test_a_crop_that_is_taken_otherwise_is_measured_as_it_is(drawn):
     found = portrait_quality.measure(image, landmarks, H, W, closer)
     assert found.enlarged == pytest.approx(2 * usual.enlarged)
     assert (found.yaw, found.eye_light) == (usual.yaw, usual.eye_light)  # Of the face itself.
-    (said,) = portrait_quality.judge(image, landmarks, H, W, closer)
+    (said,) = portrait_quality.portrait_warnings(image, landmarks, H, W, closer)
     assert "small" in said
 
 

@@ -14,7 +14,7 @@ def face(x, size=20.0, blink=0.5):
 def follow(found, images=None):
     """Tracks what is found image after image."""
     images = images or [np.full((100, 200, 3), t, np.uint8) for t in range(len(found))]
-    return list(tracking.follow(images, lambda image: found[image[0, 0, 0]]))
+    return list(tracking.track_face(images, lambda image: found[image[0, 0, 0]]))
 
 
 def lefts(tracked):
@@ -73,7 +73,7 @@ def test_an_image_that_is_shown_twice_is_searched_once():
         searched.append(image)
         return [face(50)]
 
-    assert len(list(tracking.follow([image] * 4, find))) == 4
+    assert len(list(tracking.track_face([image] * 4, find))) == 4
     assert len(searched) == 1
 
 
@@ -90,15 +90,15 @@ def test_of_a_long_video_few_images_are_held():
     def find(image):
         return [] if image[0, 0, 0] in (40, 41) else [face(50)]
 
-    for t, (one, _) in enumerate(tracking.steady(tracking.follow(images(), find), 7)):
+    for t, (one, _) in enumerate(tracking.smooth_landmarks(tracking.track_face(images(), find), 7)):
         assert one.image[0, 0, 0] == t
         ahead.append(given - 1 - t)
     assert len(ahead) == 100 and max(ahead) == 3 + 2  # Half the window, and the gap.
 
 
 def steadied(xs):
-    tracked = [tracking.Tracked(np.empty(0), np.full((68, 2), x, np.float32), 0.0) for x in xs]
-    return [points[7, 1] for _, points in tracking.steady(tracked, 7)]
+    tracked = [tracking.TrackedFace(np.empty(0), np.full((68, 2), x, np.float32), 0.0) for x in xs]
+    return [points[7, 1] for _, points in tracking.smooth_landmarks(tracked, 7)]
 
 
 def test_steadying_leaves_what_does_not_move_and_averages_what_does():

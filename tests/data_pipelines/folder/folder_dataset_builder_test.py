@@ -97,21 +97,23 @@ def test_a_folder_becomes_shards(videos, tmp_path, capsys):
     )
     assert list(report["quarantined"]) == ["bob_broken"] and report["clips"] == 6
     printed = capsys.readouterr().out
-    assert "listened to 5 of 5 videos" in printed and "5 clips in 5 videos" in printed
+    assert "analysed 5 of 5 videos" in printed and "5 clips in 5 videos" in printed
 
 
-def test_a_second_run_listens_to_nothing_and_other_options_are_refused(
+def test_a_second_run_analyses_nothing_and_other_options_are_refused(
     videos, tmp_path, monkeypatch, capsys
 ):
     with pytest.raises(UserError, match="16.7% .* more than 5.0%"):
         prepare.prepare(data(max_bad_share=0.05), videos, tmp_path / "data")
-    monkeypatch.setattr(pause_detection, "listen", None)  # It would be an error to listen again,
+    monkeypatch.setattr(
+        pause_detection, "speech_levels", None
+    )  # It would be an error to do that again,
     monkeypatch.setattr(worker_pool, "align_one", None)  # or to align.
     made = prepare.prepare(data(), videos, tmp_path / "data")
     assert prepare.prepare(data(), None, tmp_path / "data") == made
     assert "was there already" in capsys.readouterr().out
     for options in ({"split_seed": 1}, {"max_clip_seconds": 5.0}, {"within_speaker": True}):
-        with pytest.raises(UserError, match=f"with {min(options)}=.*delete it"):
+        with pytest.raises(UserError, match=f"with {min(options)}=.*delete that folder"):
             prepare.prepare(data(options), videos, tmp_path / "data")
 
 
@@ -124,7 +126,7 @@ def test_it_is_a_tfds_data_set_by_its_name(videos, tmp_path):
     assert images.decode_jpeg(source[0]["frames"][0]).shape == (128, 96, 3)
 
 
-def test_a_csv_says_speakers_splits_and_cuts(videos, tmp_path):
+def test_a_csv_has_speakers_splits_and_cuts(videos, tmp_path):
     (videos / "list.csv").write_text(
         "file,speaker,split,start,end,transcript\n"
         "anna/long.mp4,a,test,2,3,First!\n"
@@ -146,11 +148,11 @@ def test_a_csv_says_speakers_splits_and_cuts(videos, tmp_path):
     assert said["val"] == [("bob_two_0001", b"c", b"whole", 30)]
     with (videos / "list.csv").open("a") as f:
         f.write("Zoë/hi there.mp4,d,train,,,\n")
-    with pytest.raises(UserError, match="with csv=.*delete it"):
+    with pytest.raises(UserError, match="with csv=.*delete that folder"):
         prepare.prepare(data({"csv": "list.csv"}), videos, tmp_path / "data")
 
 
-def test_one_speaker_s_files_are_shared_out_where_that_is_asked_for(videos, tmp_path, capsys):
+def test_one_speaker_s_files_are_split_with_within_speaker(videos, tmp_path, capsys):
     for name in ("three", "four"):
         write(videos / "bob" / f"{name}.mp4", (0.5, 1.2))
     only = {"speakers": ("bob",), "max_bad_share": 0.5}
@@ -175,7 +177,7 @@ def test_some_speakers_by_their_folders_names(videos, tmp_path, capsys):
         prepare.prepare(data(speakers=("carl",)), videos, tmp_path / "other")
 
 
-def test_speech_cut_in_its_middle_is_said(tmp_path, capsys):
+def test_cuts_in_the_middle_of_speech_are_counted(tmp_path, capsys):
     for name in "abc":
         write(tmp_path / "videos" / name / f"{name}.mp4", (0.5, 5))
     prepare.prepare(data(max_bad_share=0), tmp_path / "videos", tmp_path / "data")
@@ -183,24 +185,24 @@ def test_speech_cut_in_its_middle_is_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        ({"speaker_level": -1}, "speaker_level=-1 is no level"),
-        ({"min_seconds": 3.0}, "No clips are of 3.0 to 4.0 s"),
-        ({"min_seconds": 0.0}, "No clips are of 0.0 to 4.0 s"),
-        ({"max_clip_seconds": math.nan}, "No clips are of 1.0 to nan s"),
+        ({"speaker_level": -1}, "speaker_level=-1: must be 0 or more"),
+        ({"min_seconds": 3.0}, "min_seconds=3.0, max_clip_seconds=4.0: "),
+        ({"min_seconds": 0.0}, "min_seconds=0.0, max_clip_seconds=4.0: "),
+        ({"max_clip_seconds": math.nan}, "min_seconds=1.0, max_clip_seconds=nan: "),
         ({"max_clip_seconds": 40.0}, "max_seconds=30.0, beyond which"),
-        ({"val_share": 0.5, "test_share": 0.5}, "leave nothing to train on"),
+        ({"val_share": 0.5, "test_share": 0.5}, "nothing to train on"),
         ({"val_share": -0.1}, "val_share=-0.1"),
-        ({"csv": "none.csv"}, "There is no file none.csv"),
+        ({"csv": "none.csv"}, "csv=none.csv: there is no such file"),
         ({"colour": "red"}, "corpus folder has no option 'colour'"),
     ],
 )
-def test_options_that_cannot_be_are_a_sentence(videos, tmp_path, options, said):
-    with pytest.raises(UserError, match=said):
+def test_invalid_options_are_refused(videos, tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
         prepare.prepare(data(options), videos, tmp_path / "data")
 
 
-def test_without_a_folder_it_is_asked_for(tmp_path):
+def test_a_folder_is_required(tmp_path):
     with pytest.raises(UserError, match="your own videos: give --manual_dir"):
         prepare.prepare(data(), None, tmp_path / "data")

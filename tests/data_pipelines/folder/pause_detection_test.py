@@ -8,11 +8,11 @@ from etils import epath
 
 from data_pipelines.common.errors import BadClip
 from data_pipelines.folder import pause_detection, retained
-from data_pipelines.folder.pause_detection import Cuts, Lengths
+from data_pipelines.folder.pause_detection import CutLimits, VideoCuts
 from data_pipelines.folder.sources import Cut, SourceVideo
 from data_pipelines.media import writer
 
-LENGTHS = Lengths(fps=25, min_seconds=1, max_seconds=4)
+LIMITS = CutLimits(fps=25, min_seconds=1, max_seconds=4)
 RATE = 16000
 
 
@@ -35,17 +35,17 @@ TALK = tone((0, 2), (0.5, 2), (0, 1.5), (0.5, 1), (0, 0.4), (0.5, 1.2), (0, 1.9)
 
 
 def test_levels_are_those_of_a_tone_and_of_silence(tmp_path):
-    levels = pause_detection.listen(write(tmp_path / "a.mp4", TALK), 25)
+    levels = pause_detection.speech_levels(write(tmp_path / "a.mp4", TALK), 25)
     assert len(levels) == 250
     power = 10 * np.log10(0.5**2 / 2)  # Of a tone of 1 kHz and amplitude 0.5.
     np.testing.assert_allclose(levels[55:95], power, atol=0.6)
     assert levels[:48].max() < -60 and levels[105:135].max() < -60
-    hum = pause_detection.listen(write(tmp_path / "b.mp4", tone((0.5, 2), hertz=100)), 25)
+    hum = pause_detection.speech_levels(write(tmp_path / "b.mp4", tone((0.5, 2), hertz=100)), 25)
     np.testing.assert_allclose(hum[10:40], power - 20, atol=0.6)  # 6 dB an octave.
 
 
 def test_sound_is_placed_by_its_times_after_the_first_frame(tmp_path):
-    """MPEG-TS starts at 1.4 s; here the sound starts 0.5 s before the picture, with a hole."""
+    """MPEG-TS starts at 1.4 s; here the sound starts 0.5 s before the picture, with a gap."""
     path = tmp_path / "a.ts"
     with av.open(str(path), "w", format="mpegts") as container:
         video = container.add_stream("mpeg2video", rate=25)
@@ -66,7 +66,7 @@ def test_sound_is_placed_by_its_times_after_the_first_frame(tmp_path):
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         container.mux(sound.encode(None))
-    levels = pause_detection.listen(path, 25)
+    levels = pause_detection.speech_levels(path, 25)
     assert len(levels) == 100
     quiet = np.flatnonzero(levels < -50)
     assert abs(quiet[0] - 25 * (2.4 - 0.48)) <= 2 and abs(quiet[-1] - 25 * (3.6 - 0.48)) <= 2
@@ -74,29 +74,27 @@ def test_sound_is_placed_by_its_times_after_the_first_frame(tmp_path):
 
 
 def test_a_long_video_is_cut_and_a_short_one_is_not(tmp_path):
-    found = pause_detection.find_cuts(write(tmp_path / "a.mp4", TALK), LENGTHS)
+    found = pause_detection.find_cuts(write(tmp_path / "a.mp4", TALK), LIMITS)
     first, second = found.cuts
     assert (first.start, first.end) == pytest.approx((1.68, 4.32), abs=0.05)
     assert (second.start, second.end) == pytest.approx((5.18, 8.42), abs=0.05)
-    assert pause_detection.find_cuts(write(tmp_path / "b.mp4", TALK[: 4 * RATE]), LENGTHS) == Cuts(
-        (Cut(),)
-    )
+    assert pause_detection.find_cuts(
+        write(tmp_path / "b.mp4", TALK[: 4 * RATE]), LIMITS
+    ) == VideoCuts((Cut(),))
 
 
-def test_what_cannot_be_cut_is_said(tmp_path):
+def test_a_video_that_cannot_be_cut_gives_the_reason(tmp_path):
     silent = write(tmp_path / "silent.mp4", np.zeros(10 * RATE, np.float32))
-    assert pause_detection.find_cuts(silent, LENGTHS).unusable == "no speech in it"
+    assert pause_detection.find_cuts(silent, LIMITS).unusable == "no speech in it"
     mute = write(tmp_path / "mute.mp4", np.zeros(0, np.float32), 10)
-    assert pause_detection.find_cuts(mute, LENGTHS).unusable == "no sound"
+    assert pause_detection.find_cuts(mute, LIMITS).unusable == "no sound"
     (tmp_path / "notes.mp4").write_text("no video")
-    assert (
-        "cannot be decoded" in pause_detection.find_cuts(tmp_path / "notes.mp4", LENGTHS).unusable
-    )
+    assert "cannot be decoded" in pause_detection.find_cuts(tmp_path / "notes.mp4", LIMITS).unusable
     half = tmp_path / "half.mp4"
     half.write_bytes(silent.read_bytes()[:900])
-    assert "cannot be decoded" in pause_detection.find_cuts(half, LENGTHS).unusable
+    assert "cannot be decoded" in pause_detection.find_cuts(half, LIMITS).unusable
     with pytest.raises(BadClip, match="no picture"):
-        pause_detection.listen(_sound_alone(tmp_path / "sound.mp4"), 25)
+        pause_detection.speech_levels(_sound_alone(tmp_path / "sound.mp4"), 25)
 
 
 def _sound_alone(path: pathlib.Path) -> pathlib.Path:
@@ -113,45 +111,45 @@ def video(path):
     return SourceVideo(path, path.stem, "anna")
 
 
-def test_only_what_is_new_is_listened_to(tmp_path, monkeypatch, capsys):
+def test_only_new_videos_are_analysed(tmp_path, monkeypatch, capsys):
     folder = epath.Path(tmp_path / "cuts")
     a, b = (video(write(tmp_path / f"{name}.mp4", TALK)) for name in "ab")
     (tmp_path / "c.mp4").write_text("no video")
     videos = [a, b, video(tmp_path / "c.mp4")]
-    first = retained.find_all(videos, LENGTHS, folder, workers=1)
+    first = retained.find_cuts(videos, LIMITS, folder, workers=1)
     assert len(first["a"].cuts) == 2 and "cannot be decoded" in first["c"].unusable
-    assert "listened to 3 of 3 videos" in capsys.readouterr().out
-    heard = []
+    assert "analysed 3 of 3 videos" in capsys.readouterr().out
+    analysed = []
     monkeypatch.setattr(
-        pause_detection, "find_cuts", lambda path, lengths: heard.append(path) or Cuts()
+        pause_detection, "find_cuts", lambda path, limits: analysed.append(path) or VideoCuts()
     )
-    assert retained.find_all(videos, LENGTHS, folder, workers=1) == first and not heard
-    assert "3 of 3 videos were listened to before" in capsys.readouterr().out
+    assert retained.find_cuts(videos, LIMITS, folder, workers=1) == first and not analysed
+    assert "3 of 3 videos were analysed before" in capsys.readouterr().out
     write(b.path, TALK[: 9 * RATE])
-    retained.find_all(videos, LENGTHS, folder, workers=1)
-    assert heard == [b.path]
-    retained.find_all(videos, Lengths(25, 1, 5), folder, workers=1)
-    assert len(heard) == 4
+    retained.find_cuts(videos, LIMITS, folder, workers=1)
+    assert analysed == [b.path]
+    retained.find_cuts(videos, CutLimits(25, 1, 5), folder, workers=1)
+    assert len(analysed) == 4
     assert all(json.loads(path.read_text()) for path in folder.iterdir())
 
 
 @pytest.mark.slow
 def test_processes_find_the_same_cuts(tmp_path):
     videos = [video(write(tmp_path / f"{name}.mp4", TALK)) for name in "ab"]
-    found = [retained.find_all(videos, LENGTHS, epath.Path(tmp_path / str(n)), n) for n in (1, 2)]
+    found = [retained.find_cuts(videos, LIMITS, epath.Path(tmp_path / str(n)), n) for n in (1, 2)]
     assert found[0] == found[1]
 
 
-def test_what_was_not_foreseen_stops_no_other_and_is_tried_again(tmp_path, monkeypatch):
+def test_an_unexpected_error_stops_no_other_video_and_is_tried_again(tmp_path, monkeypatch):
     folder = epath.Path(tmp_path / "cuts")
     videos = [video(write(tmp_path / f"{name}.mp4", TALK)) for name in "ab"]
     find = pause_detection.find_cuts
 
-    def fail(path, lengths):
-        return 1 / 0 if path.stem == "a" else find(path, lengths)
+    def fail(path, limits):
+        return 1 / 0 if path.stem == "a" else find(path, limits)
 
     monkeypatch.setattr(pause_detection, "find_cuts", fail)
-    found = retained.find_all(videos, LENGTHS, folder, workers=1)
+    found = retained.find_cuts(videos, LIMITS, folder, workers=1)
     assert found["a"].unusable == "ZeroDivisionError: division by zero" and found["b"].cuts
     monkeypatch.setattr(pause_detection, "find_cuts", find)
-    assert retained.find_all(videos, LENGTHS, folder, workers=1)["a"].cuts == found["b"].cuts
+    assert retained.find_cuts(videos, LIMITS, folder, workers=1)["a"].cuts == found["b"].cuts

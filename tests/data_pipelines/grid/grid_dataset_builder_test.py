@@ -77,7 +77,7 @@ def test_a_copy_becomes_shards_and_the_unfit_clips_are_reported(corpus_copy, tmp
     summary = prepare.prepare(data(), corpus_copy, tmp_path / "data")
     assert summary["clips"] == {"train": 2, "val": 1, "test": 1} and summary["quarantined"] == 2
     printed = capsys.readouterr().out
-    assert "Skipped, since not there: s4, s5" in printed and "2 of 6 clips" in printed
+    assert "Skipped speakers that were not found: s4, s5" in printed and "2 of 6 clips" in printed
 
     form = tmp_path / "data" / "grid" / "32x24_16000hz_25fps"
     report = json.loads((form / "quarantine.json").read_text())
@@ -112,8 +112,10 @@ def test_its_shards_are_checked_against_the_clips_names(corpus_copy, tmp_path, m
     assert {name: split["clips"] for name, split in report["splits"].items()} == {
         "train": 2, "val": 1, "test": 1,
     }  # fmt: skip
-    said = {"s1_bbaf2n": "bin blue at f two soon"}
-    monkeypatch.setattr(GridBuilder, "transcript_of", lambda self, clip_id: said.get(clip_id))
+    transcripts = {"s1_bbaf2n": "bin blue at f two soon"}
+    monkeypatch.setattr(
+        GridBuilder, "transcript_of", lambda self, clip_id: transcripts.get(clip_id)
+    )
     report = check.check_shards(data(), None, tmp_path / "data")
     assert [clip["id"] for clip in report["findings"][0]["clips"]] == ["s1_bbaf2n"]
     assert report["findings"][0]["kind"] == "transcript" and report["errors"] == 1
@@ -130,7 +132,7 @@ def test_preparing_again_finds_the_shards(corpus_copy, tmp_path, capsys):
     first = prepare.prepare(data(), corpus_copy, tmp_path / "data")
     assert prepare.prepare(data(), None, tmp_path / "data") == first
     assert "was there already" in capsys.readouterr().out
-    with pytest.raises(UserError, match="speakers=all, not .*s1.*delete it"):
+    with pytest.raises(UserError, match="speakers=all, not .*s1.*delete that folder"):
         prepare.prepare(data(speakers=("s1",)), corpus_copy, tmp_path / "data")
 
 
@@ -151,14 +153,14 @@ def test_some_speakers_and_absent_splits(corpus_copy, tmp_path, capsys):
         prepare.prepare(data(speakers=("s21",)), corpus_copy, tmp_path / "data")
 
 
-def test_a_folder_without_the_corpus_is_a_sentence(tmp_path):
+def test_a_folder_without_the_corpus_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="No GRID clips of s1 to s34 in .*empty; it should hold"):
         prepare.prepare(data(), tmp_path / "empty", tmp_path / "data")
     with pytest.raises(UserError, match="There is no folder .*nowhere"):
         prepare.prepare(data(), tmp_path / "nowhere", tmp_path / "data")
     (tmp_path / "empty" / "s1.zip").write_bytes(b"PK half of it")
-    with pytest.raises(UserError, match="s1.zip is not a whole zip"):
+    with pytest.raises(UserError, match="s1.zip is not a complete zip"):
         prepare.prepare(data(), tmp_path / "empty", tmp_path / "data")
 
 
@@ -183,15 +185,15 @@ def test_other_names_are_not(name):
 
 def test_times_count_only_if_the_words_agree():
     words = "bin blue at f two now".split()
-    spans = sentences.times(ALIGN, words)
+    spans = sentences.word_times(ALIGN, words)
     assert [span.text for span in spans] == words
     assert (spans[-1].start, spans[-1].end) == pytest.approx((1.73, 2.21))
-    assert sentences.times(ALIGN, "bin blue at f two soon".split()) == ()
-    assert sentences.times("", words) == sentences.times("0 x bin", words) == ()
+    assert sentences.word_times(ALIGN, "bin blue at f two soon".split()) == ()
+    assert sentences.word_times("", words) == sentences.word_times("0 x bin", words) == ()
 
 
 def serve(monkeypatch, folder, files, record):
-    """The record's answer and its files, from a folder: file: addresses go the same way."""
+    """Serves the record and its files from a folder, by file: URLs."""
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -217,7 +219,7 @@ def zipped(**members):
     return buffer.getvalue()
 
 
-def test_the_speakers_asked_for_are_fetched_and_checked_by_the_record(
+def test_the_requested_speakers_are_downloaded_and_checked_by_the_record(
     corpus_copy, tmp_path, monkeypatch
 ):
     clip = (corpus_copy / "s1" / "bbaf2n.mpg").read_bytes()
@@ -230,11 +232,11 @@ def test_the_speakers_asked_for_are_fetched_and_checked_by_the_record(
     summary = prepare.prepare(data(speakers=("s1",)), None, tmp_path / "data")
     assert summary["clips"] == {"train": 1}
     assert [name for name, *_ in fetched] == ["alignments.zip", "s1.zip"]
-    copy = sources.find(tmp_path / "data" / "downloads" / "grid", ["s1"])
+    copy = sources.find_clips(tmp_path / "data" / "downloads" / "grid", ["s1"])
     assert [word.text for word in copy.clips[0].words][-1] == "now"
 
 
 def test_without_the_record_only_pinned_files_can_be_checked(tmp_path, monkeypatch):
     monkeypatch.setattr(zenodo, "RECORD_URL", (tmp_path / "nothing").as_uri())
-    with pytest.raises(UserError, match="sums of alignments.zip, s11.zip: .*--manual_dir"):
+    with pytest.raises(UserError, match="checksums of alignments.zip, s11.zip: .*--manual_dir"):
         zenodo.fetch(["s1", "s11"], tmp_path / "grid")

@@ -1,4 +1,4 @@
-"""What a lip reader sees, and what augmentation leaves as it was."""
+"""The crops of a lip reader, and what augmentation does not change."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from data_pipelines.loading import charset, lipreading_examples
 
 
 class _Clip:
-    id, where = "s1_bbaf2n", "record 0"
+    id, location = "s1_bbaf2n", "record 0"
 
     def __init__(self, frames, transcript="bin blue at f two now"):
         self.frames, self.transcript = frames, transcript
@@ -18,16 +18,16 @@ class _Clip:
     def __len__(self):
         return len(self.frames)
 
-    def decode(self, first, count, room=0, mirror=False, out=None):
+    def decode(self, first, count, length=0, mirror=False, out=None):
         chosen = self.frames[first : first + count]
         return np.ascontiguousarray(chosen[:, :, ::-1]) if mirror else chosen
 
 
 def _example(clip, seed=0, mirror=False, out=None, **changes):
-    fields = dict(frames=12, letters_room=30, jitter=0.0, shift=0.0) | changes
+    fields = dict(frames=12, max_letters=30, jitter=0.0, shift=0.0) | changes
     crop = lipreading_examples.MouthCrop(16, 24, 10.0)
     rng = np.random.default_rng(seed)
-    return lipreading_examples.reading_example(clip, rng, mirror, out, crop=crop, **fields)
+    return lipreading_examples.lipreading_example(clip, rng, mirror, out, crop=crop, **fields)
 
 
 def _counting(frames, height=64, width=48):
@@ -37,7 +37,7 @@ def _counting(frames, height=64, width=48):
 
 
 @pytest.mark.parametrize("size", [(128, 96), (64, 48), (256, 192)])
-def test_the_mouth_is_in_the_middle_and_as_wide_as_asked(size):
+def test_the_mouth_is_in_the_middle_and_of_the_given_width(size):
     """A mouth is drawn where GRID's speakers have theirs, 27 of 96 wide; the crop shows it 40 wide."""
     height, width = size
     transform = lipreading_examples.MouthCrop(50, 100, 40.0).transform(height, width)
@@ -81,21 +81,23 @@ def test_jitter_keeps_the_order_and_most_frames():
     rng = np.random.default_rng(0)
     lengths = []
     for _ in range(300):
-        seen = lipreading_examples.jittered(75, 75, 0.1, rng)
-        assert (np.diff(seen) >= 0).all() and len(seen) <= 75
-        assert np.bincount(seen).max() <= 2
-        lengths.append(len(np.unique(seen)))
+        indices = lipreading_examples.jitter_indices(75, 75, 0.1, rng)
+        assert (np.diff(indices) >= 0).all() and len(indices) <= 75
+        assert np.bincount(indices).max() <= 2
+        lengths.append(len(np.unique(indices)))
     # 5 % are left out: 71.25 of 75 remain, give or take 0.11 over 300 draws.
     assert abs(np.mean(lengths) - 71.25) < 0.5
-    np.testing.assert_array_equal(lipreading_examples.jittered(75, 75, 0.0, rng), np.arange(75))
+    np.testing.assert_array_equal(
+        lipreading_examples.jitter_indices(75, 75, 0.0, rng), np.arange(75)
+    )
 
 
-def test_a_frame_is_seen_twice_only_where_there_is_room():
+def test_frames_are_repeated_only_up_to_the_length():
     rng = np.random.default_rng(0)
-    longer = [len(lipreading_examples.jittered(75, 80, 0.1, rng)) for _ in range(100)]
+    longer = [len(lipreading_examples.jitter_indices(75, 80, 0.1, rng)) for _ in range(100)]
     assert 75 < max(longer) <= 80
-    # Half of the frames twice, half left out: never beyond the room, whatever was drawn.
-    assert max(len(lipreading_examples.jittered(20, 21, 1.0, rng)) for _ in range(100)) == 21
+    # Half of the frames twice, half dropped: never beyond the length, whatever is drawn.
+    assert max(len(lipreading_examples.jitter_indices(20, 21, 1.0, rng)) for _ in range(100)) == 21
 
 
 def test_an_example_holds_the_mouth_the_mask_and_the_letters():
@@ -104,9 +106,9 @@ def test_an_example_holds_the_mouth_the_mask_and_the_letters():
     np.testing.assert_array_equal(example["frames"][:9, 0, 0, 0], np.arange(9) * 5 + 10)
     assert not example["frames"][9:].any()
     np.testing.assert_array_equal(example["mask"], np.arange(12) < 9)
-    spelled = example["letters"]
-    assert charset.decode(spelled[spelled >= 0]) == "bin blue at f two now"
-    assert len(spelled) == 30 and (spelled[21:] == -1).all()
+    letters = example["letters"]
+    assert charset.decode(letters[letters >= 0]) == "bin blue at f two now"
+    assert len(letters) == 30 and (letters[21:] == -1).all()
 
 
 def test_mirroring_and_jitter_leave_the_letters_and_change_the_picture():
@@ -126,7 +128,7 @@ def test_mirroring_and_jitter_leave_the_letters_and_change_the_picture():
     assert len({example["frames"].tobytes() for example in varied}) == 5
 
 
-def test_the_same_draw_gives_the_same_example_wherever_it_is_written():
+def test_the_same_draw_gives_the_same_example_in_a_given_array():
     clip = _Clip(_counting(9))
     once = _example(clip, 7, jitter=0.3, shift=1.0)
     out = np.full((12, 16, 24, 3), 99, np.uint8)
@@ -136,7 +138,7 @@ def test_the_same_draw_gives_the_same_example_wherever_it_is_written():
 
 
 @pytest.mark.parametrize(
-    ("transcript", "frames", "said"),
+    ("transcript", "frames", "reason"),
     [
         ("bin blue at f 2 now", 9, "'2'"),
         ("", 9, "0 letters"),
@@ -144,12 +146,12 @@ def test_the_same_draw_gives_the_same_example_wherever_it_is_written():
         ("bin", 13, "13 frames"),
     ],
 )
-def test_a_clip_that_cannot_be_learnt_from_is_named(transcript, frames, said):
-    with pytest.raises(CorruptRecord, match=said):
+def test_a_clip_that_cannot_be_used_is_named(transcript, frames, reason):
+    with pytest.raises(CorruptRecord, match=reason):
         _example(_Clip(_counting(frames), transcript))
 
 
-def test_letters_go_there_and_back():
+def test_encoding_is_inverted_by_decoding():
     text = charset.clean(" Place RED  in z, nine-again!\n")
     assert text == "place red in z nine again"
     assert charset.decode(charset.encode(text)) == text

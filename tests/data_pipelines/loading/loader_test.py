@@ -105,7 +105,7 @@ def test_frames_sound_and_still_belong_together():
 
 
 def test_a_short_clip_is_padded_and_masked():
-    batch = loader.whole_clips([clip_of(0), clip_of(1, frames=4)], [0, 1], WINDOW)
+    batch = loader.whole_clip_batch([clip_of(0), clip_of(1, frames=4)], [0, 1], WINDOW)
     np.testing.assert_array_equal(batch["mask"].sum(axis=1), [10, 4])
     assert (batch["frames"][1, 4:] == 0).all()
     assert (batch["audio"][1, (WINDOW - STRIDE) // 2 + 4 * STRIDE :] == 0).all()
@@ -150,7 +150,7 @@ def test_only_the_frames_of_a_window_are_decoded(monkeypatch):
         decoded.clear()
 
 
-def test_a_batch_keeps_its_frames_as_long_as_anybody_has_a_view_of_them():
+def test_a_batch_s_frames_live_as_long_as_a_view_of_them():
     iterator = batches(threads=0)
     view = next(iterator)["frames"][1:2]
     before = view.copy()
@@ -182,7 +182,7 @@ def test_a_flipped_byte_costs_its_record_and_changes_no_other(shards, tmp_path):
         lost, clips = drawn_shards.unreadable(root), opened(root)
         for i in set(range(8)) - set(lost):
             ours, theirs = dataclasses.asdict(clips[i]), dataclasses.asdict(whole[i])
-            for name in ours.keys() - {"where"}:
+            for name in ours.keys() - {"location"}:
                 np.testing.assert_array_equal(ours[name], theirs[name])
         for i in lost:
             with pytest.raises(CorruptRecord, match=f"record {i} of .*drawn-train.* damaged"):
@@ -192,7 +192,7 @@ def test_a_flipped_byte_costs_its_record_and_changes_no_other(shards, tmp_path):
     assert costs.count(1) > 10  # Most of a record's bytes belong to it alone.
 
 
-def by_place(count=3, processes=1, **options):
+def by_index(count=3, processes=1, **options):
     """What the examples of `count` global batches of 4 are, whoever loads them."""
     found = {}
     for process in range(processes):
@@ -206,15 +206,15 @@ def by_place(count=3, processes=1, **options):
             process=process, processes=processes, workers=options.get("workers", 0),
         )  # fmt: skip
         for batch in take(iterator, count):
-            for row, place in enumerate(batch["example_index"].tolist()):
-                found[place] = {name: values[row] for name, values in batch.items()}
+            for row, index in enumerate(batch["example_index"].tolist()):
+                found[index] = {name: values[row] for name, values in batch.items()}
         iterator.close()
     return found
 
 
 def same_examples(a, b):
     assert sorted(a) == sorted(b)
-    same([a[place] for place in sorted(a)], [b[place] for place in sorted(b)])
+    same([a[i] for i in sorted(a)], [b[i] for i in sorted(b)])
 
 
 @pytest.fixture(scope="module")
@@ -227,41 +227,41 @@ def with_gaps(shards, tmp_path_factory):
     return opened(root), lost
 
 
-def test_a_corrupt_record_has_the_next_clip_as_its_stand_in(with_gaps, shards):
+def test_the_next_clip_replaces_a_corrupt_one(with_gaps, shards):
     clips, lost = with_gaps
-    found, whole = by_place(clips=clips, count=4), by_place(clips=opened(shards), count=4)
+    found, whole = by_index(clips=clips, count=4), by_index(clips=opened(shards), count=4)
     assert len(found) == 16  # Every clip plain and mirrored.
-    for place, example in found.items():
+    for index, example in found.items():
         if example["requested_clip"] == lost:
             assert example["clip"] == (lost + 1) % 8
-        else:  # The others know nothing of it.
-            same([example], [whole[place]])
-    asked, used = (
+        else:  # No other is affected.
+            same([example], [whole[index]])
+    requested, used = (
         np.array([each[name] for each in found.values()]) for name in ("requested_clip", "clip")
     )
-    assert loader.corrupt_clips(asked, used, 8) == {lost}
+    assert loader.corrupt_clips(requested, used, 8) == {lost}
 
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_any_number_of_processes_loads_the_same_examples(with_gaps, processes):
     clips, _ = with_gaps
-    same_examples(by_place(clips=clips, processes=processes), by_place(clips=clips))
+    same_examples(by_index(clips=clips, processes=processes), by_index(clips=clips))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_any_number_of_workers_loads_the_same_examples(with_gaps, workers):
     clips, _ = with_gaps
-    same_examples(by_place(clips=clips, workers=workers), by_place(clips=clips))
+    same_examples(by_index(clips=clips, workers=workers), by_index(clips=clips))
 
 
-def test_passed_over_are_those_between_the_clip_asked_for_and_the_one_used():
-    asked, used = np.array([1, 3, 7, 0]), np.array([1, 5, 1, 0])
-    assert loader.corrupt_clips(asked, used, 8) == {3, 4, 7, 0}
+def test_corrupt_clips_are_those_between_the_requested_one_and_the_used_one():
+    requested, used = np.array([1, 3, 7, 0]), np.array([1, 5, 1, 0])
+    assert loader.corrupt_clips(requested, used, 8) == {3, 4, 7, 0}
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_too_many_corrupt_records_in_a_row_are_told(shards, tmp_path, workers):
+def test_too_many_corrupt_records_in_a_row_raise(shards, tmp_path, workers):
     root = tmp_path / "data"
     shutil.copytree(shards, root)
     shard = drawn_shards.shard(root)
@@ -280,7 +280,7 @@ def changed(clip, t, jpeg):
 
 
 @pytest.mark.parametrize(
-    ("jpeg", "why"),
+    ("jpeg", "reason"),
     [
         (b"", "0 bytes that are not a JPEG"),
         (b"no image", "8 bytes that are not a JPEG"),
@@ -288,14 +288,14 @@ def changed(clip, t, jpeg):
         (images.encode_jpeg(np.zeros((2 * H, W, 3), np.uint8)), "has the shape"),
     ],
 )
-def test_a_damaged_jpeg_is_a_corrupt_record_where_it_is_needed(jpeg, why):
+def test_a_damaged_jpeg_is_a_corrupt_record_where_it_is_needed(jpeg, reason):
     clip = changed(CLIPS[0], 7, jpeg)
-    with pytest.raises(CorruptRecord, match=f"frame 7 of c0: .*{why}"):
+    with pytest.raises(CorruptRecord, match=f"frame 7 of c0: .*{reason}"):
         clip.decode(4, 5)
     assert clip.decode(0, 7).shape == (7, H, W, 3)
 
 
-def test_a_shard_that_is_not_there_is_named(shards, tmp_path):
+def test_a_missing_shard_is_named(shards, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(shards, root)
     drawn_shards.shard(root).unlink()
@@ -304,7 +304,7 @@ def test_a_shard_that_is_not_there_is_named(shards, tmp_path):
     assert len(opened(root, "val")) == 2
 
 
-def test_the_longest_clip_is_known_and_where_it_is_not_the_cure_is(shards, tmp_path):
+def test_the_longest_clip_is_in_the_metadata_or_the_message_has_the_cure(shards, tmp_path):
     assert (opened(shards).longest, opened(shards, "val").longest) == (12, 6)
     root = tmp_path / "data"
     shutil.copytree(shards, root)
@@ -314,13 +314,13 @@ def test_the_longest_clip_is_known_and_where_it_is_not_the_cure_is(shards, tmp_p
 
 
 def sound(**fields):
-    """What becomes of 1 s of 200 Hz at a quarter of full scale, at 8 kHz."""
+    """Augments 1 s of 200 Hz at a quarter of full scale, at 8 kHz."""
     tone = np.round(8192 * np.sin(2 * np.pi * 200 / 8000 * np.arange(8000))).astype(np.int16)
     rng = np.random.default_rng(0)
     return tone, training_examples.Augmentation(**fields)(tone, 8000, rng)
 
 
-def test_augmentation_is_off_unless_asked_for():
+def test_augmentation_is_off_by_default():
     assert not training_examples.Augmentation()
     np.testing.assert_array_equal(*sound())
 
@@ -336,7 +336,7 @@ def test_gain_is_within_its_range_and_clips():
     assert all((np.sign(each) * np.sign(tone) >= 0).all() for each in loud)  # Nothing wraps.
 
 
-def test_noise_has_the_level_asked_for():
+def test_noise_has_the_given_level():
     tone, noisy = sound(snr_db=(20.0, 20.0))
     noise = noisy.astype(float) - tone
     assert 10 * np.log10(np.mean(tone.astype(float) ** 2) / np.mean(noise**2)) == pytest.approx(
@@ -348,7 +348,7 @@ def test_noise_has_the_level_asked_for():
     assert not silent.any()
 
 
-def test_shifted_sound_moves_by_less_than_asked_and_silence_moves_in():
+def test_sound_moves_by_at_most_the_given_shift_and_silence_moves_in():
     audio, shifts = np.arange(1, 8001, dtype=np.int16), []
     rng = np.random.default_rng(0)
     for _ in range(50):
@@ -364,17 +364,17 @@ def test_shifted_sound_moves_by_less_than_asked_and_silence_moves_in():
 
 def test_batches_by_length_pad_little_and_hold_every_clip_once():
     lengths = np.random.default_rng(0).integers(1, 300, 57).tolist()
-    found = loader.by_length(lengths, 8)
-    assert sorted(i for batch in found for i in batch) == list(range(57))
-    assert [len(batch) for batch in found] == [8] * 7 + [1]
-    spread = sum(max(lengths[i] for i in b) * len(b) - sum(lengths[i] for i in b) for b in found)
+    batches = loader.batch_by_length(lengths, 8)
+    assert sorted(i for batch in batches for i in batch) == list(range(57))
+    assert [len(batch) for batch in batches] == [8] * 7 + [1]
+    spread = sum(max(lengths[i] for i in b) * len(b) - sum(lengths[i] for i in b) for b in batches)
     assert spread < 0.15 * sum(lengths)
 
 
 def test_few_lengths_are_compiled():
-    lengths = [loader.padded(n) for n in range(1, 20001)]
+    lengths = [loader.padded_length(n) for n in range(1, 20001)]
     assert all(n <= length for n, length in enumerate(lengths, 1))
     assert all(length % loader.PAD == 0 for length in lengths)
     assert all(length < 1.25 * n + loader.PAD for n, length in enumerate(lengths, 1))
     assert len(set(lengths)) <= 8 + 4 * 7
-    assert loader.padded(75) == 75
+    assert loader.padded_length(75) == 75

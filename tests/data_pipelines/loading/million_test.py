@@ -76,7 +76,7 @@ def test_a_million_clips_cost_no_more_than_a_few_to_start(tmp_path):
     assert max(opening, seeking) < 1 and grown < 500e6
 
 
-def test_nothing_is_read_before_it_is_asked_for(tmp_path, monkeypatch):
+def test_nothing_is_read_before_it_is_needed(tmp_path, monkeypatch):
     """Opening and seeking touch no record; a batch touches its own and what is read ahead."""
     drawn_shards.write(tmp_path, train=[1] * 64)
     clips, read = dataset.ClipDataset("drawn", drawn_shards.FORM, "train", tmp_path), []

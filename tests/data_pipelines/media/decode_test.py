@@ -221,5 +221,5 @@ def test_a_picture_too_large_is_refused_by_its_head():
     head = data[:16] + (100_000).to_bytes(4, "big") * 2 + data[24:]
     with pytest.raises(UserError, match="has 100000x100000 pixels|is not a JPEG"):
         images.decode_image(head, "b.png", 16_000_000)
-    with pytest.raises(UserError, match="is not a JPEG, PNG, WebP or BMP picture"):
+    with pytest.raises(UserError, match="is not a JPEG, PNG, WebP or BMP image"):
         images.decode_image(b"GIF89a", "c.gif", 600)

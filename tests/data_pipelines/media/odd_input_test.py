@@ -207,8 +207,8 @@ CASES = {
     "really an mp4.mpg": (written(container="mp4"), 25),
     "as grid.mpg": (mpg, 25),
     "mute.mp4": (written(sound=None), "no sound"),
-    "sound only.mp4": (sound_only, "no picture"),
-    "song.m4a": (song, "no picture"),
+    "sound only.mp4": (sound_only, "no video"),
+    "song.m4a": (song, "no video"),
     "two tracks, two pictures.mkv": (two_tracks, 25),
     "sound shorter.mp4": (written(sound_seconds=0.6), 25),
     "sound longer.mp4": (written(sound_seconds=3.0), 25),
@@ -262,7 +262,7 @@ CASES = {
         written(sound_seconds=1, seconds=600, times=[0.5 * t for t in range(1200)]),
         "longer than 30 s",
     ),
-    "stands still.mkv": (mkv(times=[0, 0.04, 2]), "stands still for 2.0 s at 0.04 s"),
+    "stands still.mkv": (mkv(times=[0, 0.04, 2]), "no new frame for 2.0 s at 0.04 s"),
     "name with ünïcode, 火 and\na new line.mp4": (written(), 25),
     "12:30 %d ?.mp4": (written(), 25),
     "link.mp4": (linked, 25),
@@ -301,7 +301,7 @@ def test_a_file_without_permission_is_named(tmp_path):
 def check(clip, frames):
     """As many frames, all of the upright face in its place, and the contract's other numbers."""
     raw = align_clip.RawClip("a", "s", None, "")
-    contract.check(align_clip.example(raw, clip, drawn_videos.FORM), drawn_videos.FORM)
+    contract.check_example(align_clip.make_example(raw, clip, drawn_videos.FORM), drawn_videos.FORM)
     assert len(clip.jpegs) == frames
     # The disc's radius is half the height, so 32 of 64 pixels; the chin 0.55 of that below.
     y, x = np.mgrid[:64, :48]

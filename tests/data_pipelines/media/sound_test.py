@@ -14,8 +14,8 @@ NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 50001)
 def test_the_parts_of_a_file_are_its_sound(tmp_path, rate):
     path = wav(tmp_path / "a.wav", NOISE, rate)
     file = sound.SoundFile(path)
-    parts = list(file.parts())
-    assert len(parts) > 10 and file.heard == len(NOISE) and file.rate == rate
+    parts = list(file.chunks())
+    assert len(parts) > 10 and file.samples_decoded == len(NOISE) and file.rate == rate
     assert file.seconds == pytest.approx(len(NOISE) / rate, abs=1e-3)
     np.testing.assert_array_equal(np.concatenate(parts), sound.read_audio(path, rate))
     file.close()
@@ -25,7 +25,7 @@ def test_what_an_aac_encoder_added_is_taken_off_in_parts_too(tmp_path):
     path = tmp_path / "a.mp4"
     writer.write_video(path, np.zeros((20, 16, 16, 3), np.uint8), 25, NOISE[:12800], 16000)
     file = sound.SoundFile(path)
-    assert sum(map(len, file.parts())) == file.heard == 12800
+    assert sum(map(len, file.chunks())) == file.samples_decoded == 12800
     file.close()
 
 
@@ -35,16 +35,16 @@ def test_only_the_part_that_is_damaged_is_lost(tmp_path):
     samples[40000] = np.nan
     file = sound.SoundFile(float_wav(tmp_path / "a.wav", samples))
     with pytest.raises(UserError, match="samples that are not finite; give"):
-        for _ in file.parts():
+        for _ in file.chunks():
             pass
-    assert 38000 < file.heard <= 40000
+    assert 38000 < file.samples_decoded <= 40000
     file.close()
 
 
 def test_the_bytes_of_a_file_are_its_sound(tmp_path):
     path = wav(tmp_path / "a.wav", NOISE, 8000)
     file = sound.SoundFile("elsewhere.wav", path.read_bytes())
-    heard = np.concatenate(list(file.parts()))
+    heard = np.concatenate(list(file.chunks()))
     file.close()
     np.testing.assert_array_equal(heard, sound.read_audio(path, 8000))
     with pytest.raises(UserError, match="of elsewhere.wav cannot be decoded"):

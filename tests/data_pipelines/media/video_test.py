@@ -18,7 +18,7 @@ class Timed(video.VideoReader):
     def __init__(self, times, fps):
         self.times, self.fps = times, fps
 
-    def pictures(self, start=0.0):
+    def frames(self, start=0.0):
         yield from ((time, number) for number, time in enumerate(self.times))
 
 
@@ -54,14 +54,14 @@ def test_a_part_begins_and_ends_between_pictures():
 
 
 def test_a_picture_that_stands_still_is_no_video():
-    with pytest.raises(BadClip, match="stands still for 1.5 s at 0.04 s"):
+    with pytest.raises(BadClip, match="no new frame for 1.5 s at 0.04 s"):
         shown([0, 0.04, 1.54], 25, 25)
 
 
 def test_pictures_without_times_follow_each_other(tmp_path):
     path = drawn_videos.write(tmp_path / "bare.h264", sound=None, container="h264")
     with av.open(str(path)) as file:
-        times = [time for time, _ in video.VideoReader(file).pictures()]
+        times = [time for time, _ in video.VideoReader(file).frames()]
     np.testing.assert_allclose(times, ticks(25, 25), atol=1e-6)
 
 
@@ -112,14 +112,14 @@ def test_a_part_of_a_long_video_is_found_without_decoding_it(tmp_path, suffix, m
     if "times" in fields:
         expected -= fields["times"][0]  # 41.03 s from its first picture.
     decoded = []
-    pictures = video.VideoReader.pictures
+    pictures = video.VideoReader.frames
 
     def counted(self, start=0.0):
         for one in pictures(self, start):
             decoded.append(one)
             yield one
 
-    monkeypatch.setattr(video.VideoReader, "pictures", counted)
+    monkeypatch.setattr(video.VideoReader, "frames", counted)
     clip = drawn_videos.aligned(path, start=41.03, end=44.03)
     assert len(clip.jpegs) == 75 and len(clip.audio) == 48000
     assert drawn_videos.heard(clip) == pytest.approx(expected, abs=0.003)
@@ -170,8 +170,8 @@ def test_the_shorter_side_is_bounded_and_pixels_become_square(tmp_path):
         seconds=0.04,
         edit=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", 2),
     )
-    with decode.opened(path) as file:
+    with decode.open_video(path) as file:
         pictures = video.VideoReader(file)
-        (_, frame), *_ = pictures.pictures()
-        assert pictures.rgb(frame).shape == (96, 144, 3)
-        assert pictures.rgb(frame, max_side=48).shape == (48, 72, 3)
+        (_, frame), *_ = pictures.frames()
+        assert pictures.to_rgb(frame).shape == (96, 144, 3)
+        assert pictures.to_rgb(frame, max_side=48).shape == (48, 72, 3)

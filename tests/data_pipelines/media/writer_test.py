@@ -30,9 +30,9 @@ def write(path, frames, cuts, rate=16000, fps=FPS, **options):
     with VideoFile(path, *frames[0].shape[:2], fps, rate, **options) as video:
         for start, end in zip([0, *cuts], [*cuts, len(frames)], strict=True):
             first, last = (int(t * rate / fps) for t in (start, end))
-            video.sound(SOUND[first:last])
+            video.write_audio(SOUND[first:last])
             for frame in frames[start:end]:
-                video.show(frame)
+                video.write_frame(frame)
     return path
 
 
@@ -48,9 +48,9 @@ def test_the_sound_has_its_pictures_length_at_any_rate(tmp_path, rate):
     sound = np.resize(SOUND, 2 * rate)
     with VideoFile(tmp_path / "a.mp4", 32, 48, FPS, rate) as video:
         for piece in np.array_split(sound, 7):
-            video.sound(piece)
+            video.write_audio(piece)
         for frame in pictures(52):
-            video.show(frame)
+            video.write_frame(frame)
     clip = decode.decode_clip(tmp_path / "a.mp4")
     assert len(clip.frames) == 52
     assert len(clip.audio) / clip.audio_rate == pytest.approx(52 / 25, abs=1e-3)
@@ -64,9 +64,9 @@ def test_sound_and_picture_lie_beside_each_other_in_the_file(tmp_path, fps):
     rate = fractions.Fraction(fps)
     count = max(int(2 * rate), 6)
     with VideoFile(tmp_path / "a.mp4", 32, 48, rate, 16000) as video:
-        video.sound(np.resize(SOUND, int(count * 16000 / rate)))
+        video.write_audio(np.resize(SOUND, int(count * 16000 / rate)))
         for frame in pictures(count):
-            video.show(frame)
+            video.write_frame(frame)
     latest = {"video": 0.0, "audio": 0.0}
     packets = []
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -94,7 +94,7 @@ def test_an_exception_leaves_the_file_that_was_there(tmp_path):
     before = write(tmp_path / "a.mp4", pictures(5), []).read_bytes()
     for error in (KeyboardInterrupt, SystemExit, ValueError):
         with pytest.raises(error), VideoFile(tmp_path / "a.mp4", 32, 48, FPS) as video:
-            video.show(pictures(1)[0])
+            video.write_frame(pictures(1)[0])
             raise error
     assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
     assert (tmp_path / "a.mp4").read_bytes() == before
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_is_told_and_left_as_it_was(tmp_path, size):
 
 
 def test_a_video_that_no_player_could_show_is_told(tmp_path):
-    with pytest.raises(UserError, match="9000x16 pixels is larger than H.264 knows"):
+    with pytest.raises(UserError, match="9000x16 pixels is larger than H.264 supports"):
         VideoFile(tmp_path / "a.mp4", 16, 9000, FPS)
     assert list(tmp_path.iterdir()) == []
 
@@ -141,11 +141,11 @@ class Pipe:
 
 def test_a_growing_video_plays_from_what_there_is(tmp_path):
     pipe, frames = Pipe(), pictures(40)
-    writer = VideoWriter(pipe, 32, 48, FPS, 16000, growing=True)
-    writer.sound(SOUND[:2048])  # Live sound is ahead of its picture.
+    writer = VideoWriter(pipe, 32, 48, FPS, 16000, fragmented=True)
+    writer.write_audio(SOUND[:2048])  # Live sound is ahead of its picture.
     for t, frame in enumerate(frames):
-        writer.show(frame)
-        writer.sound(SOUND[2048 + 640 * t : 2048 + 640 * (t + 1)])
+        writer.write_frame(frame)
+        writer.write_audio(SOUND[2048 + 640 * t : 2048 + 640 * (t + 1)])
         if t == 20:
             early = pipe.data
     with av.open(io.BytesIO(early)) as container:
@@ -165,9 +165,9 @@ def test_a_growing_video_plays_from_what_there_is(tmp_path):
 def test_in_memory_it_is_the_video_of_a_file(tmp_path):
     frames, memory = pictures(10), io.BytesIO()
     writer = VideoWriter(memory, 32, 48, FPS, 16000, {"title": "a"})
-    writer.sound(SOUND[:6400])
+    writer.write_audio(SOUND[:6400])
     for frame in frames:
-        writer.show(frame)
+        writer.write_frame(frame)
     writer.close()
     path = write(tmp_path / "a.mp4", frames, [], metadata={"title": "a"})
 

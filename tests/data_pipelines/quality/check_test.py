@@ -1,4 +1,4 @@
-"""Planted faults are found, named and shown; clips without any are left in peace."""
+"""Planted faults are found, named and shown; clips without any have no findings."""
 
 import dataclasses
 import json
@@ -81,7 +81,7 @@ def checked(tmp_path, monkeypatch):
             info=types.SimpleNamespace(splits=sizes, metadata=metadata),
             version="1.0.0",
         )
-        monkeypatch.setattr(prepare, "prepared", lambda *_: builder)
+        monkeypatch.setattr(prepare, "prepared_builder", lambda *_: builder)
         monkeypatch.setattr(check, "_open", lambda form, split, data_dir: Records(splits[split]))
         form = {"corpus": "grid", "height": H, "width": W, "audio_rate": RATE, "fps": FPS}
         data = form | {"speakers": (), "prepare_workers": 1}
@@ -103,7 +103,7 @@ def test_good_clips_have_no_findings(checked):
     assert report["all"]["clips"] == 6 and report["all"]["seconds"] == 18
     assert report["speakers"]["s1"]["splits"] == ["train"]
     assert report["all"]["measures"]["offset"]["median"] == 0
-    assert "Nothing is beyond its limit" in (checked.folder / "index.html").read_text()
+    assert "No measure is beyond its limit" in (checked.folder / "index.html").read_text()
 
 
 def faulty():
@@ -185,7 +185,7 @@ def test_a_recording_in_two_splits_is_an_error_and_twice_in_one_a_warning(checke
     assert kinds(report)["recording_twice"] == ["s1_0", "s2_copy"] and report["errors"] == 0
 
 
-def test_a_speaker_in_two_splits_is_an_error_unless_it_was_asked_for(checked):
+def test_a_speaker_in_two_splits_is_an_error_unless_splits_are_within_speakers(checked):
     report = checked(train=GOOD[:4], val=GOOD[4:])
     assert kinds(report) == {"speaker_in_two_splits": ["s1_0"]}
     assert "4 clips in train, 2 clips in val" in report["findings"][0]["clips"][0]["text"]
@@ -205,7 +205,7 @@ def test_a_speaker_is_late_by_the_median_of_the_clips(checked):
     assert (offset["p5"], offset["p95"]) == (4, 5)
 
 
-def test_another_light_is_told_from_the_speakers_own(checked):
+def test_a_clip_in_another_light_is_a_finding(checked):
     report = checked(train=[*GOOD, clip_of(8, colour=(130, 90, 60))])
     assert kinds(report) == {"colour": ["s1_8"]}
 
@@ -215,12 +215,12 @@ def test_the_worst_clip_is_first(checked):
     assert kinds(checked(train=loud))["level"] == ["s1_11", "s1_10", "s1_9"]
 
 
-def test_no_shards_is_a_sentence(tmp_path):
+def test_missing_shards_are_a_message(tmp_path):
     with pytest.raises(UserError, match="no shards in .*grid.*run .*prepare"):
         check.check_shards(base.get_config().data, None, tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(checked):
+def test_a_folder_that_cannot_be_written_is_a_message(checked):
     checked.folder.parent.mkdir(parents=True)
     checked.folder.write_text("not a folder")
     with pytest.raises(UserError, match="cannot write its page to .*form/check.*copy the shards"):
@@ -253,11 +253,11 @@ def test_numbers_are_short(value, text):
     assert page_module._number(value) == text
 
 
-def test_speakers_go_by_number():
+def test_speakers_are_sorted_by_number():
     assert sorted(["s10", "s2", "a"], key=page_module._natural) == ["a", "s2", "s10"]
 
 
-def test_a_measure_beyond_its_limits_says_by_how_much():
+def test_the_excess_of_a_measure_is_its_distance_beyond_the_limits():
     measure = clip_checks.Measure("", "", "", low=-2, high=3)
     excess = measure.excess(np.array([-5, -2, 0, 3, 4, np.nan]))
     np.testing.assert_allclose(excess, [3, 0, -2, 0, 1, 0])
@@ -271,7 +271,7 @@ def test_spans_out_of_order_or_outside_are_faults():
 
     assert faults(("bin", 0, 1), ("blue", 1, 3.04)) == []  # A frame beyond the end is rounding.
     assert "in a clip of 3.00 s" in faults(("bin", 0, 1), ("blue", 1, 3.2))[0]
-    assert "before the one in front ends" in faults(("bin", 1, 2), ("blue", 0.5, 0.7))[0]
+    assert "before the previous one ends" in faults(("bin", 1, 2), ("blue", 0.5, 0.7))[0]
     assert "the transcript 'bin blue'" in faults(("bin", 0, 1), ("red", 1, 2))[0]
 
 
@@ -281,7 +281,7 @@ def test_the_page_of_many_speakers_is_bounded(checked, monkeypatch):
     many = [clip_of(k, f"s{k}") for k in range(5)]
     checked(train=many)
     page = (checked.folder / "index.html").read_text()
-    assert page.count("contact sheet of") == 2 and "3 have none here" in page
+    assert page.count("contact sheet of") == 2 and "3 more are not shown" in page
     assert "2 more are in check.json" in page
 
 

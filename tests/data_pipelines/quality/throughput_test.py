@@ -24,7 +24,7 @@ def write_clip(folder, seconds):
     drawn_videos.write(path, seconds=seconds, codec="mpeg1video", container="mpeg", **sound)
 
 
-def test_the_whole_path_is_timed_in_turns_with_the_model_alone(tmp_path, data, monkeypatch):
+def test_the_whole_path_is_timed_in_alternation_with_the_model_alone(tmp_path, data, monkeypatch):
     monkeypatch.setattr(throughput, "_of_processes", lambda *_: np.ones(2))
     write_clip(tmp_path, 3.0)
     figures = throughput.measure(data, str(tmp_path), 0)
@@ -33,11 +33,11 @@ def test_the_whole_path_is_timed_in_turns_with_the_model_alone(tmp_path, data, m
     assert 0 < np.median(whole) < np.median(alone)
 
 
-def test_what_there_is_nothing_to_time_for_is_said(tmp_path, data):
+def test_without_usable_clips_there_is_a_message(tmp_path, data):
     with pytest.raises(UserError, match="give --manual_dir"):
         throughput.measure(data, None, 0)
     write_clip(tmp_path, 1.0)  # GRID's have 75 frames.
-    with pytest.raises(UserError, match="none of the raw clips is fit"):
+    with pytest.raises(UserError, match="none of its 1 clips is usable"):
         throughput.measure(data, str(tmp_path), 0)
     data.corpus, data.speakers = "demo", ()
     with pytest.raises(UserError, match="demo takes no manual_dir"):

@@ -58,7 +58,7 @@ def corpus_copy(tmp_path):
     copy = folder / "backup" / "08f" / "straightcam"
     write_mp4(copy / "sx3.mp4")
     (copy / "sx4.mp4").symlink_to(folder / "nothing.mp4")
-    (copy / "._sx3.mp4").write_bytes(b"junk of a Mac")
+    (copy / "._sx3.mp4").write_bytes(b"resource fork")
     (folder / "08F" / "Straightcam" / "sx3.txt").write_text("0 46797 \u201cShe don\u2019t!\u201d\n")
     q = "Q:/Videos/TCD-TIMIT/volunteers"
     phones = [block(f"{q}/01M/Clips/straightcam/sa1"), block(f"{q}/08F/Clips/straightcam/sx3")]
@@ -73,7 +73,7 @@ def corpus_copy(tmp_path):
 data = functools.partial(small_data, "tcd_timit", max_bad_share=0.5)
 
 
-def test_a_copy_becomes_shards_and_what_is_unfit_is_reported(corpus_copy, tmp_path, capsys):
+def test_a_copy_becomes_shards_and_unfit_clips_are_reported(corpus_copy, tmp_path, capsys):
     summary = prepare.prepare(data(), corpus_copy, tmp_path / "data")
     assert summary["clips"] == {"train": 2, "val": 1, "test": 1}
     printed = capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_a_copy_becomes_shards_and_what_is_unfit_is_reported(corpus_copy, tmp_pa
         (tmp_path / "data" / "tcd_timit" / "32x24_16000hz_25fps" / "quarantine.json").read_text()
     )
     assert report["quarantined"] == {
-        "backup/08f/straightcam/sx4.mp4": "a link to a file that is not there",
+        "backup/08f/straightcam/sx4.mp4": "a link to a file that does not exist",
         "backup/08f/straightcam/sx3.mp4": "the same clip as 08F/Straightcam/sx3.mp4",
     }
     assert report["without_word_times"] == ["01M_sa1", "34M_sa2"]
@@ -123,7 +123,7 @@ def test_plain_tfds_reads_it(corpus_copy, tmp_path, monkeypatch):
         ({"paper_validation": False}, {"train": 2, "val": 1, "test": 2}),
     ],
 )
-def test_the_fields_choose_the_split(corpus_copy, tmp_path, options, clips):
+def test_the_options_choose_the_split(corpus_copy, tmp_path, options, clips):
     assert prepare.prepare(data(options=options), corpus_copy, tmp_path)["clips"] == clips
     name = next(iter(options))
     with pytest.raises(UserError, match=f"{name}={options[name]}, not {not options[name]}: delete"):
@@ -151,14 +151,14 @@ def test_some_speakers(corpus_copy, tmp_path, capsys):
         ({"options": {"left": True}}, "no option 'left'"),
     ],
 )
-def test_a_mistake_is_a_sentence(tmp_path, fields, sentence):
+def test_mistakes_are_refused(tmp_path, fields, sentence):
     write_mp4(tmp_path / "01M" / "straightcam" / "sa1.mp4")
     with pytest.raises(UserError, match=sentence):
         prepare.prepare(data(**fields), tmp_path, tmp_path / "data")
     assert not list(tmp_path.glob("data/tcd_timit/*/*"))
 
 
-def test_without_a_copy_it_says_where_to_ask(tmp_path):
+def test_without_a_copy_the_message_says_where_to_ask(tmp_path):
     with pytest.raises(UserError, match="ask for it at sigmedia.tcd.ie/TCDTIMIT .*--manual_dir"):
         prepare.prepare(data(), None, tmp_path / "data")
     with pytest.raises(UserError, match="There is no folder .*nowhere"):
@@ -173,23 +173,23 @@ def read(tmp_path, *texts):
 
 
 @pytest.mark.parametrize(
-    "place",
+    "path",
     [
         "Q:/Videos/TCD-TIMIT/volunteers/01M/Clips/straightcam/sa1",
         "D:\\TCD\\volunteers\\01M\\Clips\\straightcam\\SA1",
         "*/01m/sa1",
     ],
 )
-def test_labels_are_found_by_speaker_and_sentence(tmp_path, place):
-    found = read(tmp_path, "#!MLF!#\n" + block(place))
+def test_labels_are_found_by_speaker_and_sentence(tmp_path, path):
+    found = read(tmp_path, "#!MLF!#\n" + block(path))
     assert found.keys() == {("01M", "sa1")}
     spans = found["01M", "sa1"].phones
     assert [(s.text, s.start, s.end) for s in spans] == [("sh", 0.25, 0.3), ("iy", 0.3, 0.4)]
 
 
-@pytest.mark.parametrize("place", ["*/sa1", "*/01M/Clips/30degcam/sa1", "*/01MX/sa1"])
-def test_blocks_of_other_clips_are_passed_over(tmp_path, place):
-    found = read(tmp_path, block(place) + block("*/02F/sa1"))
+@pytest.mark.parametrize("path", ["*/sa1", "*/01M/Clips/30degcam/sa1", "*/01MX/sa1"])
+def test_blocks_of_other_clips_are_passed_over(tmp_path, path):
+    found = read(tmp_path, block(path) + block("*/02F/sa1"))
     assert found.keys() == {("02F", "sa1")}
 
 
@@ -211,12 +211,12 @@ GOOD = block("*/02F/sa2")
         "#!MLF!#\n0 9 sh\n",
     ],
 )
-def test_a_broken_block_counts_for_nothing_and_the_next_is_read(tmp_path, rows):
+def test_a_damaged_block_is_ignored_and_the_next_is_read(tmp_path, rows):
     found = read(tmp_path, "#!MLF!#\n" + block("*/01M/sa1", rows) + GOOD)
     assert found.keys() == {("02F", "sa2")}
 
 
-def test_a_block_without_its_dot_counts_for_nothing(tmp_path):
+def test_a_block_without_its_dot_is_ignored(tmp_path):
     assert read(tmp_path, block("*/01M/sa1", end="") + GOOD).keys() == {("02F", "sa2")}
     assert read(tmp_path, GOOD + block("*/01M/sa1", end="")).keys() == {("02F", "sa2")}
 
@@ -237,23 +237,23 @@ def test_codings_and_line_ends_change_nothing(tmp_path, coding):
     assert read(tmp_path, b"\x00\xff\xfe\x80" * 50) == {}
 
 
-def test_a_label_file_that_cannot_be_read_is_a_sentence(tmp_path):
+def test_an_unreadable_label_file_is_refused(tmp_path):
     (tmp_path / "gone.mlf").symlink_to(tmp_path / "nothing")
     with pytest.raises(UserError, match="Cannot read .*gone.mlf"):
         labels.read_labels([tmp_path / "gone.mlf"])
 
 
-def test_damage_costs_no_more_than_the_block_it_is_in(tmp_path):
+def test_damage_loses_no_more_than_its_own_block(tmp_path):
     """Bytes changed at random in the lines of one block of three: the two others are unharmed."""
     first, damaged, last = (block(f"*/0{i}M/sa1") for i in (1, 2, 3))
     whole = read(tmp_path, first + damaged + last)
     rng, harmed = np.random.default_rng(0), 0
     for _ in range(200):
         data = bytearray(damaged.encode())
-        for place in rng.integers(damaged.index("\n") + 1, len(data) - 3, 3):
-            data[place] = rng.integers(256)
+        for position in rng.integers(damaged.index("\n") + 1, len(data) - 3, 3):
+            data[position] = rng.integers(256)
         found = read(tmp_path, first.encode() + bytes(data) + last.encode())
         assert found["01M", "sa1"] == whole["01M", "sa1"]
         assert found["03M", "sa1"] == whole["03M", "sa1"]
         harmed += found.get(("02M", "sa1")) != whole["02M", "sa1"]
-    assert harmed > 100  # Else nothing was put to the test.
+    assert harmed > 100  # Else nothing was tested.

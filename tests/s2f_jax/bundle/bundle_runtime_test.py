@@ -1,4 +1,4 @@
-"""The part of a bundle that runs it, as Python calls it: the package's frames, and what is told."""
+"""The part of a bundle that runs it, as Python calls it: the package's frames, and its errors."""
 
 import json
 import shutil
@@ -16,10 +16,10 @@ STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
 SOUND = RNG.uniform(-0.5, 0.5, 20000)
 
 
-def test_its_python_draws_several_clips_at_once(bundle_folder, animator):
+def test_a_batch_of_clips_is_generated(bundle_folder, animator):
     loaded = bundle_runtime.Bundle(bundle_folder)
     stills, sounds = np.stack([STILL, 255 - STILL]), SOUND.reshape(2, -1).astype(np.float32)
-    drawn = list(loaded.draw(stills, sounds, (1, 2), at_once=7))
+    drawn = list(loaded.generate_frames(stills, sounds, (1, 2), chunk_frames=7))
     assert [part.shape[:2] for part in drawn] == [(2, 7), (2, 7), (2, 2)]
     for i, clip in enumerate(np.concatenate(drawn, axis=1)):
         alone = animator(stills[i], sounds[i], 16000, seed=i + 1, aligned=True, raw=True)
@@ -27,35 +27,37 @@ def test_its_python_draws_several_clips_at_once(bundle_folder, animator):
 
 
 @pytest.mark.parametrize("seed", [0, 5, 2**32 - 1])
-def test_its_noise_is_the_packages(seed):
+def test_the_noise_equals_that_of_rngs(seed):
     root = rngs.key(jax.random.key(seed), "noise")
     expected = rngs.frame_noise(root, 500, 10, 0.33, 3)
-    np.testing.assert_allclose(bundle_runtime.noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        bundle_runtime._frame_noise(seed, 3, 500, 10, 0.33), expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["step.stablehlo", "model.safetensors"])
-def test_a_damaged_file_is_told(bundle_folder, tmp_path, name):
+def test_a_damaged_file_is_reported(bundle_folder, tmp_path, name):
     copy = shutil.copytree(bundle_folder, tmp_path / "bundle")
     data = bytearray((copy / name).read_bytes())
     data[100] ^= 4
     (copy / name).write_bytes(data)
-    with pytest.raises(bundle_runtime.Problem, match=f"{name} is damaged"):
+    with pytest.raises(bundle_runtime.BundleError, match=f"{name} is damaged"):
         bundle_runtime.Bundle(copy)
 
 
-def test_a_runtime_that_is_not_there_is_told(bundle_folder, monkeypatch):
+def test_a_runtime_that_is_not_installed_is_reported(bundle_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
-        bundle_runtime.Problem, match="onnxruntime is not installed: choose another"
+        bundle_runtime.BundleError, match="--runtime=onnx: onnxruntime is not installed"
     ):
         bundle_runtime.Bundle(bundle_folder, "onnx")
 
 
-def test_a_format_that_was_not_exported_is_told(bundle_folder, tmp_path):
+def test_a_format_that_was_not_exported_is_reported(bundle_folder, tmp_path):
     copy = shutil.copytree(bundle_folder, tmp_path / "bundle")
     config = json.loads((copy / "config.json").read_text())
     del config["programs"]["onnx"]
     (copy / "config.json").write_text(json.dumps(config))
-    bundle.write_sums(copy)
-    with pytest.raises(bundle_runtime.Problem, match="has no onnx: export it with --formats=onnx"):
+    bundle.write_checksums(copy)
+    with pytest.raises(bundle_runtime.BundleError, match="must be exported with --formats=onnx"):
         bundle_runtime.Bundle(copy, "onnx")

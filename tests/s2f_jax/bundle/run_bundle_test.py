@@ -64,7 +64,7 @@ def flags(files, **more):
 
 
 @pytest.mark.parametrize("runtime", ["jax", "onnx"])
-def test_a_bundle_runs_where_nothing_else_is(bundle_folder, animator, given, tmp_path, runtime):
+def test_a_bundle_runs_with_its_runtime_alone(bundle_folder, animator, given, tmp_path, runtime):
     site = tmp_path / "site"
     site.mkdir()
     for name in WITH[runtime]:
@@ -87,7 +87,7 @@ def test_a_bundle_runs_where_nothing_else_is(bundle_folder, animator, given, tmp
 
 
 @pytest.mark.parametrize("kind", ["colour", "grey", "alpha", "grey alpha"])
-def test_every_kind_of_png_will_do(run_bundle, tmp_path, kind):
+def test_every_kind_of_png_is_read(run_bundle, tmp_path, kind):
     smooth = cv2.resize(RNG.integers(0, 256, (4, 3, 4), np.uint8), (12, 16))  # Paeth's filter pays.
     image = {"colour": smooth[..., :3], "grey": smooth[..., 0], "alpha": smooth}.get(kind)
     path = tmp_path / "image.png"
@@ -103,9 +103,9 @@ def test_every_kind_of_png_will_do(run_bundle, tmp_path, kind):
 @pytest.mark.parametrize(
     ("width", "channels", "rate"), [(1, 1, 16000), (2, 2, 16000), (3, 1, 16000), (4, 1, 16000)]
 )
-def test_every_kind_of_wav_will_do(run_bundle, tmp_path, width, channels, rate):
+def test_every_kind_of_wav_is_read(run_bundle, tmp_path, width, channels, rate):
     path = wav(tmp_path / "a.wav", SOUND, rate, width, channels)
-    read = run_bundle.read_sound(str(path), 16000)
+    read = run_bundle.read_audio(str(path), 16000)
     assert read.shape == (20000 // channels,) and read.dtype == np.float32
     expected = SOUND.reshape(-1, channels).mean(axis=1)
     np.testing.assert_allclose(read, expected, atol=0.02 if width == 1 else 1e-4)
@@ -157,11 +157,11 @@ def bad(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("what", "name", "said"),
+    ("what", "name", "message"),
     [
         ("image", "missing.png", "cannot be read"),
-        ("image", "text.png", "it is no PNG"),
-        ("image", "large.png", r"is \[17, 12, 3\] and the model takes \[16, 12, 3\]"),
+        ("image", "text.png", "it is not a PNG"),
+        ("image", "large.png", r"is \[17, 12, 3\]: must be \[16, 12, 3\]"),
         ("image", "deep.png", "16 bits, colour type 2"),
         ("image", "half.png", "cannot be read"),
         ("image", "float.npy", "cannot be read"),
@@ -169,20 +169,20 @@ def bad(tmp_path, name):
         ("audio", "missing.wav", "cannot be read"),
         ("audio", "text.wav", "cannot be read"),
         ("audio", "empty.wav", "0 samples"),
-        ("output", "no/talk.y4m", "cannot be written .No such file or directory.: choose"),
-        ("output", "talk.mp4", r"ends neither in .npy nor in .y4m: choose"),
+        ("output", "no/talk.y4m", "cannot be written: No such file or directory"),
+        ("output", "talk.mp4", r"--output=.*talk.mp4: must end in .npy or .y4m"),
         ("seed", "-1", "seed=-1 is out of range: give"),
         ("runtime", "torch", "no runtime 'torch': give jax or onnx"),
     ],
 )
-def test_what_is_wrong_is_told(
-    run_bundle, bundle_folder, given, tmp_path, monkeypatch, capsys, what, name, said
+def test_mistakes_are_reported(
+    run_bundle, bundle_folder, given, tmp_path, monkeypatch, capsys, what, name, message
 ):
     value = bad(tmp_path, name) if what in given else name
     monkeypatch.setattr(run_bundle, "__file__", str(bundle_folder / "run_bundle.py"))
     before = sorted(tmp_path.iterdir())
     assert run_bundle.main(flags(given | {what: value})) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("run_bundle: ") and told.count("\n") == 1
-    assert re.search(said, told)
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("run_bundle: ") and stderr.count("\n") == 1
+    assert re.search(message, stderr)
     assert sorted(tmp_path.iterdir()) == before

@@ -30,8 +30,8 @@ def measured(folder):
 def quick(monkeypatch):
     """Compares on next to nothing, for tests of something else."""
     monkeypatch.setattr(parity, "CASES", ((1, 2, 2),))
-    monkeypatch.setattr(parity, "FRAMES", 2)
-    monkeypatch.setattr(parity, "RUNS", 1)
+    monkeypatch.setattr(parity, "TIMED_FRAMES", 2)
+    monkeypatch.setattr(parity, "TIMED_RUNS", 1)
 
 
 @pytest.mark.parametrize("name", ["s2f_jax", "stablehlo", "onnx"])
@@ -55,14 +55,14 @@ def test_a_wrong_weight_shows_in_the_report(bundle_folder, run_folder, tmp_path)
     folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
     weights = bundle_runtime.read_weights(folder)
     name = "frame_decoder.stages.0.double.kernel"
-    wrong = bundle.serialized(weights | {name: np.float32(1.01) * weights[name]})
+    wrong = bundle.to_safetensors(weights | {name: np.float32(1.01) * weights[name]})
     (folder / "model.safetensors").write_bytes(wrong)
-    bundle.write_sums(folder)
-    found = parity.measure(
+    bundle.write_checksums(folder)
+    found = parity.measure_parity(
         folder,
         trained.generator,
         trained.variables,
-        bundle.named(fused_generator.fold(trained.generator, trained.variables)),
+        bundle.flatten_weights(fused_generator.fuse_weights(trained.generator, trained.variables)),
         {"stablehlo": "jax", "onnx": "onnx"},
         [parity.noise_example(trained.generator)],
     )
@@ -70,7 +70,7 @@ def test_a_wrong_weight_shows_in_the_report(bundle_folder, run_folder, tmp_path)
     assert found["formats"]["onnx"]["difference_same_weights"] < 1e-4
 
 
-def test_every_file_has_its_sum(bundle_folder):
+def test_every_file_has_a_checksum(bundle_folder):
     sums = dict(
         line.split("  ")[::-1] for line in (bundle_folder / "SHA256SUMS").read_text().splitlines()
     )
@@ -108,7 +108,7 @@ def test_the_config_keeps_the_runs_sections(bundle_folder):
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "int8"])
-def test_lossy_weights_are_smaller_and_their_loss_is_told(run_folder, tmp_path, quick, kind):
+def test_lossy_weights_are_smaller_and_their_loss_is_reported(run_folder, tmp_path, quick, kind):
     folder = tmp_path / kind
     export_bundle(str(run_folder), str(folder), "stablehlo,onnx", kind)
     report = measured(folder)
@@ -223,29 +223,32 @@ def test_the_command_line_animates_by_a_bundle(bundle_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        ({"formats": "coreml"}, "has 'coreml': give some of stablehlo,onnx,savedmodel,tflite"),
-        ({"formats": "onnx,,"}, "--formats has ''"),
-        ({"weights": "int4"}, "--weights=int4 is not one of float32, bfloat16, int8"),
-        ({"licence": "my own!"}, "--license='my own!' is no identifier: give"),
+        (
+            {"formats": "coreml"},
+            "'coreml' is not one of stablehlo, onnx, savedmodel, tflite",
+        ),
+        ({"formats": "onnx,,"}, "--formats: '' is not one of"),
+        ({"weights": "int4"}, "--weights=int4: must be one of float32, bfloat16, int8"),
+        ({"licence": "my own!"}, "--license=my own!: must be an identifier such as"),
         ({"image": "face.png"}, "--image and --audio go together"),
         ({"checkpoint": "nowhere"}, "no checkpoint at nowhere: give"),
         ({"image": "no.png", "audio": "no.wav"}, "no image file no.png"),
         ({"output": "gs://bucket/out"}, "is remote: give a local folder"),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_written(run_folder, tmp_path, options, said):
+def test_mistakes_are_reported_and_nothing_is_written(run_folder, tmp_path, options, message):
     given = {"checkpoint": str(run_folder), "output": str(tmp_path / "out")} | options
-    with pytest.raises(UserError, match=said) as told:
+    with pytest.raises(UserError, match=message) as error:
         export_bundle(**given)
-    assert "\n" not in str(told.value) and list(tmp_path.iterdir()) == []
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_is_left_alone(run_folder, bundle_folder, tmp_path):
+def test_existing_files_are_left_alone(run_folder, bundle_folder, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    for output, said in ((tmp_path, "is not empty"), (tmp_path / "notes.txt", "is a file")):
-        with pytest.raises(UserError, match=said):
+    for output, message in ((tmp_path, "is not empty"), (tmp_path / "notes.txt", "is a file")):
+        with pytest.raises(UserError, match=message):
             export_bundle(str(run_folder), str(output))
     with pytest.raises(UserError, match="is an exported bundle"):
         export_bundle(str(bundle_folder), str(tmp_path / "out"))
@@ -260,12 +263,12 @@ def test_what_is_there_is_left_alone(run_folder, bundle_folder, tmp_path):
         ("tflite", "ai_edge_litert", "tensorflow"),
     ],
 )
-def test_without_its_package_a_format_is_told(
+def test_without_its_package_a_format_is_reported(
     run_folder, tmp_path, monkeypatch, name, package, extra
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else True)
-    said = rf"--formats={name} needs {package}, .*: pip install 's2f_jax\[{extra}\]'"
-    with pytest.raises(UserError, match=said):
+    message = rf"--formats={name} needs {package}: pip install 's2f_jax\[{extra}\]'"
+    with pytest.raises(UserError, match=message):
         export_bundle(str(run_folder), str(tmp_path / "out"), formats=name)
 
 
@@ -273,13 +276,13 @@ def test_a_failure_half_way_leaves_nothing(run_folder, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parity, "measure", full)
+    monkeypatch.setattr(parity, "measure_parity", full)
     with pytest.raises(OSError, match="No space left"):
         export_bundle(str(run_folder), str(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_that_are_not_finite_are_told(tmp_path):
+def test_weights_that_are_not_finite_are_reported(tmp_path):
     state = tiny_state(tiny_config())
     state.params["generator"]["frame_decoder"]["start"]["kernel"] *= np.nan
     folder = tiny_run(tmp_path / "run", state=state)
@@ -290,8 +293,10 @@ def test_weights_that_are_not_finite_are_told(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_format_that_is_off_is_told(run_folder, tmp_path, quick, monkeypatch, capsys):
-    monkeypatch.setattr(parity, "LIMIT", 1e-9)
+def test_a_format_beyond_the_tolerance_is_reported(
+    run_folder, tmp_path, quick, monkeypatch, capsys
+):
+    monkeypatch.setattr(parity, "TOLERANCE", 1e-9)
     export_bundle(str(run_folder), str(tmp_path / "out"))
-    told = capsys.readouterr().err
-    assert "stablehlo differs by" in told and "more than 1e-09: see" in told
+    stderr = capsys.readouterr().err
+    assert "stablehlo differs by" in stderr and "more than 1e-09: see" in stderr

@@ -15,10 +15,10 @@ class Session:
     """The three graphs in a folder with their weights, fed from what there is by name."""
 
     def __init__(self, folder, generator, variables, kind="float32"):
-        weights = bundle.named(fused_generator.fold(generator, variables))
-        data = bundle.serialized(bundle.stored(weights, kind))
+        weights = bundle.flatten_weights(fused_generator.fuse_weights(generator, variables))
+        data = bundle.to_safetensors(bundle.convert_weights(weights, kind))
         (folder / "model.safetensors").write_bytes(data)
-        self.graphs = onnx_graphs.graphs(generator, data)
+        self.graphs = onnx_graphs.build_graphs(generator, data)
         for name, graph in self.graphs.items():
             (folder / f"{name}.onnx").write_bytes(graph.SerializeToString())
             onnx.checker.check_model(folder / f"{name}.onnx", full_check=True)
@@ -48,7 +48,7 @@ def test_the_graphs_are_the_networks(tmp_path, fields):
         "decode", run("audio_step", known | state | {"windows": windows, "noise": noise})
     )
     assert np.abs(together["frames"] - frames).max() < LIMIT and np.std(frames) > 0.2
-    for name, value in stablehlo.state_of(carry).items():
+    for name, value in stablehlo.carry_to_state(carry).items():
         assert np.abs(together[f"next_{name}"] - value).max() < LIMIT
     for t in range(7):
         at = {"windows": windows[:, t : t + 1], "noise": noise[:, t : t + 1]}
@@ -58,7 +58,7 @@ def test_the_graphs_are_the_networks(tmp_path, fields):
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 1), (3, 1), (1, 75), (3, 75)])
-def test_batch_and_length_are_free(tmp_path, batch, frames):
+def test_batch_and_length_may_be_any(tmp_path, batch, frames):
     generator, variables, (still, windows, noise), (_, expected) = tiny_example(batch, frames)
     run = Session(tmp_path, generator, variables)
     known = {"windows": windows, "noise": noise, **silence(generator, batch)}
@@ -71,16 +71,16 @@ def test_weights_of_other_types_are_widened_by_the_graphs(tmp_path, kind):
     """To the same numbers as the package makes of them, whose networks then draw the same."""
     generator, variables, (still, windows, noise), _ = tiny_example(1, 3)
     lossy = Session(tmp_path, generator, variables, kind)
-    named = bundle.named(fused_generator.fold(generator, variables))
+    named = bundle.flatten_weights(fused_generator.fuse_weights(generator, variables))
     widened = {
         name: stored.astype(np.float32) * parts.get(f"{name}.scale", 1)
-        for parts in [bundle.stored(named, kind)]
+        for parts in [bundle.convert_weights(named, kind)]
         for name, stored in parts.items()
         if not name.endswith(".scale")
     }
-    identity = fused_generator.encode_identity(bundle.nested(widened), still)
+    identity = fused_generator.encode_identity(bundle.unflatten_weights(widened), still)
     carry = generator.initial_carry(1)
-    weights = bundle.nested(widened)
+    weights = bundle.unflatten_weights(widened)
     _, expected = fused_generator.animate(generator, weights, identity, windows, noise, carry)
     known = {"still": still, "windows": windows, "noise": noise, **silence(generator, 1)}
     drawn = lossy("decode", lossy("audio_step", lossy("identity", known)))["frames"]

@@ -45,7 +45,7 @@ def tensorflow_folder(run_folder, tmp_path_factory):
 
 
 def weights_of(generator, variables):
-    return bundle.named(fused_generator.fold(generator, variables))
+    return bundle.flatten_weights(fused_generator.fuse_weights(generator, variables))
 
 
 @pytest.mark.parametrize("name", ["savedmodel", "tflite"])
@@ -55,7 +55,9 @@ def test_the_format_is_the_checkpoint(tensorflow_folder, name):
     assert all(case["difference"] < 1e-4 for case in cases)
 
 
-def test_all_has_its_sum_and_names_no_folder_of_this_machine(tensorflow_folder, run_folder):
+def test_every_file_has_a_checksum_and_names_no_folder_of_this_machine(
+    tensorflow_folder, run_folder
+):
     sums = (tensorflow_folder / "SHA256SUMS").read_text()
     own = [str(ROOT), str(run_folder.parent)]
     for path in tensorflow_folder.rglob("*.*"):
@@ -74,7 +76,7 @@ def test_the_saved_model_is_the_networks(tmp_path, fields):
 
     generator, variables, (still, windows, noise), (carry, frames) = tiny_example(2, 7, **fields)
     weights = weights_of(generator, variables)
-    tensorflow_models.saved_model(generator, weights, tmp_path / "savedmodel")
+    tensorflow_models.write_saved_model(generator, weights, tmp_path / "savedmodel")
     loaded = tf.saved_model.load(str(tmp_path / "savedmodel"))  # It lives no longer than its name.
     call = loaded.signatures
     identity = call["identify"](still=tf.constant(still))
@@ -83,7 +85,7 @@ def test_the_saved_model_is_the_networks(tmp_path, fields):
     heard = {"windows": tf.constant(windows), "noise": tf.constant(noise)}
     drawn = call["animate"](**heard, **identity, **state)
     assert np.abs(drawn["frames"] - frames).max() < LIMIT and np.std(frames) > 0.2
-    for name, value in stablehlo.state_of(carry).items():
+    for name, value in stablehlo.carry_to_state(carry).items():
         assert np.abs(drawn[f"next_{name}"] - value).max() < LIMIT
     for t in range(7):
         at = {name: value[:, t] for name, value in heard.items()}
@@ -99,7 +101,7 @@ def test_the_lite_files_are_the_networks_of_lite_operations(fields):
     from s2f_jax.export import tensorflow_models
 
     generator, variables, (still, windows, noise), (_, frames) = tiny_example(1, 4, **fields)
-    files = tensorflow_models.lite(generator, weights_of(generator, variables))
+    files = tensorflow_models.convert_to_tflite(generator, weights_of(generator, variables))
     made = {name: Interpreter(model_content=data) for name, data in files.items()}
     for interpreter in made.values():  # Which would not start with operations of TensorFlow's.
         assert {each["dtype"] for each in interpreter.get_input_details()} == {np.float32}
@@ -131,24 +133,24 @@ def test_the_bundle_runs_without_jax(tensorflow_folder, run_folder, tmp_path, ru
     assert drawn.shape == expected.shape and np.abs(drawn - expected).max() <= 1
 
 
-def test_a_damaged_saved_model_is_told(tensorflow_folder, tmp_path):
+def test_a_damaged_saved_model_is_reported(tensorflow_folder, tmp_path):
     import shutil
 
     folder = shutil.copytree(tensorflow_folder, tmp_path / "bundle")
     path = folder / "savedmodel" / "saved_model.pb"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(bundle_runtime.Problem, match="saved_model.pb is damaged"):
+    with pytest.raises(bundle_runtime.BundleError, match="saved_model.pb is damaged"):
         bundle_runtime.Bundle(folder, "tensorflow", run_tensorflow.RUNTIMES)
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
-    [("import os; os.abort()", "ended with code -6"), ("1 / 0", "ZeroDivisionError: division")],
+    ("program", "message"),
+    [("import os; os.abort()", "exit code -6"), ("1 / 0", "ZeroDivisionError: division")],
 )
-def test_a_converter_that_fails_is_told(run_folder, tmp_path, monkeypatch, program, said):
+def test_a_converter_that_fails_is_reported(run_folder, tmp_path, monkeypatch, program, message):
     from s2f_jax.export import tensorflow_models
 
     monkeypatch.setattr(tensorflow_models, "_CONVERT", program)
-    with pytest.raises(UserError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(message)):
         export_bundle(str(run_folder), str(tmp_path / "out"), formats="tflite")
     assert list(tmp_path.iterdir()) == []

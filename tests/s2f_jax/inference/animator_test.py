@@ -24,7 +24,7 @@ def animate(animator, audio=SOUND, rate=16000, image=STILL, **options):
 def test_the_frames_are_counted_on_the_original_samples(animator, rate, extra):
     """T = ceil(S * fps / rate), exactly, also one sample around a whole number of frames."""
     samples = 2 * rate // 25 + extra
-    sound = animator.sound(np.zeros(samples, np.float32), rate)
+    sound = animator.prepare_audio(np.zeros(samples, np.float32), rate)
     assert -(-len(sound) // animator.generator.stride) == -(-samples * 25 // rate)
 
 
@@ -41,7 +41,7 @@ def test_integers_and_floats_are_the_same_sound(animator):
     np.testing.assert_array_equal(video, animate(animator, pcm / np.float64(32768)))
 
 
-def test_a_path_is_what_it_holds(animator, tmp_path):
+def test_a_path_equals_its_content(animator, tmp_path):
     writer.write_video(tmp_path / "a.mp4", np.stack([STILL] * 12), 25, SOUND, 16000)
     (tmp_path / "still.png").write_bytes(images.encode_png(STILL))
     sound = read_audio(tmp_path / "a.mp4", 16000)
@@ -50,7 +50,7 @@ def test_a_path_is_what_it_holds(animator, tmp_path):
     assert len(from_paths) == 12
 
 
-def test_image_sound_and_seed_all_show(animator):
+def test_image_audio_and_seed_change_the_frames(animator):
     video = animate(animator).astype(int)
     for other in (
         animate(animator, image=255 - STILL),
@@ -74,7 +74,7 @@ def test_raw_frames_are_the_networks_own(animator):
     assert np.abs((raw + 1) * 127.5 - video).max() <= 0.5 + 1e-3
 
 
-def test_later_sound_changes_no_frame_before_its_window(animator):
+def test_later_audio_changes_no_frame_before_its_window(animator):
     g = animator.generator
     changed = SOUND.copy()
     changed[10 * g.stride :] *= -1
@@ -100,11 +100,11 @@ def nan_at(at):
 
 
 @pytest.mark.parametrize(
-    ("audio", "rate", "said"),
+    ("audio", "rate", "message"),
     [
-        (SOUND, None, "rate=None is no sampling rate"),
-        (SOUND, 0, "rate=0 is no sampling rate"),
-        (SOUND, 22050.5, "rate=22050.5 is no sampling rate"),
+        (SOUND, None, "rate=None: must be the audio's sampling rate"),
+        (SOUND, 0, "rate=0: must be the audio's sampling rate"),
+        (SOUND, 22050.5, "rate=22050.5: must be the audio's sampling rate"),
         (SOUND[:0], 16000, "empty"),
         (nan_at(7), 16000, "sample 7 of the sound is nan"),
         (np.full(9, -np.inf), 16000, "sample 0 of the sound is -inf"),
@@ -114,13 +114,13 @@ def nan_at(at):
         ("missing.wav", None, "no audio file missing.wav"),
     ],
 )
-def test_a_sound_that_is_none_is_told(animator, audio, rate, said):
-    with pytest.raises(UserError, match=said):
+def test_invalid_audio_is_reported(animator, audio, rate, message):
+    with pytest.raises(UserError, match=message):
         animate(animator, audio, rate)
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         (STILL[..., 0], r"uint8 \[16, 12\]: give uint8 \[H, W, 3\]"),
         (STILL / np.float32(255), r"float32 \[16, 12, 3\]: give uint8"),
@@ -129,13 +129,13 @@ def test_a_sound_that_is_none_is_told(animator, audio, rate, said):
         ("missing.png", "no image file missing.png"),
     ],
 )
-def test_an_image_that_is_none_is_told(animator, image, said):
-    with pytest.raises(UserError, match=said):
+def test_an_invalid_image_is_reported(animator, image, message):
+    with pytest.raises(UserError, match=message):
         animate(animator, image=image)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
-def test_a_seed_that_would_wrap_around_is_told(animator, seed):
+def test_a_seed_that_would_wrap_around_is_reported(animator, seed):
     with pytest.raises(UserError, match=f"seed={seed} is out of range"):
         animate(animator, seed=seed)
 
@@ -143,10 +143,10 @@ def test_a_seed_that_would_wrap_around_is_told(animator, seed):
 def test_a_portrait_is_aligned_to_the_model(animator, monkeypatch):
     """A face at its canonical place in an image of the model's size: that very image."""
     landmarks = np.zeros((68, 2), np.float32)
-    landmarks[list(alignment.STABLE)] = alignment.canonical(16, 12)
+    landmarks[list(alignment.STABLE)] = alignment.canonical_points(16, 12)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [landmarks])
-    drawn, count = animator.portrait(STILL)
-    assert count == 1 and np.abs(drawn.astype(int) - STILL).max() <= 2
+    drawn = animator.prepare_still(STILL, aligned=False)
+    assert np.abs(drawn.astype(int) - STILL).max() <= 2
     video = animator(STILL, SOUND, 16000)
     assert np.abs(video.astype(int) - animate(animator, image=drawn)).max() == 0
 

@@ -69,7 +69,7 @@ def test_a_frame_comes_as_soon_as_its_window_is_there(animator):
     assert came + len(stream.flush()) == 10
 
 
-def test_silence_after_the_end_is_what_flush_hears(animator):
+def test_flush_pads_the_audio_with_silence(animator):
     sound = speech(2000)
     stream = animator.stream(STILL, aligned=True)
     drawn = np.concatenate([stream.push(sound), stream.flush()])
@@ -100,7 +100,7 @@ def test_a_bad_piece_leaves_the_stream_as_it_was(animator):
     assert differ(drawn, animator(STILL, sound, 16000, aligned=True)) <= 1
 
 
-def test_two_streams_do_not_meet(animator):
+def test_two_streams_are_independent(animator):
     one, two = (animator.stream(STILL, aligned=True, seed=seed) for seed in (1, 2))
     sounds = speech(5000, 1), speech(5000, 2)
     parts = [
@@ -119,7 +119,7 @@ def test_half_precision_has_the_same_frames_to_40_decibels():
     generators = [networks.generator(config.data, config.model)]
     config.model.dtype = "bfloat16"
     generators.append(networks.generator(config.data, config.model))
-    full, half = (Animator(g, fused_generator.fold(g, variables)) for g in generators)
+    full, half = (Animator(g, fused_generator.fuse_weights(g, variables)) for g in generators)
     sound = speech(16000)
     cuts = list(pieces(sound, np.random.default_rng(0), 4000))
     offline = half(STILL, sound, 16000, aligned=True)
@@ -144,5 +144,5 @@ def test_the_state_does_not_grow_with_the_sound(animator):
     sizes = []
     for _ in range(40):
         stream.push(speech(16000))
-        sizes.append(stream._drawing._sound.nbytes)
+        sizes.append(stream._session._samples.nbytes)
     assert max(sizes[1:]) == sizes[1] < 4 * 4000

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_pipelines.demo import face, motion
+from data_pipelines.demo import curves, face, motion
 from data_pipelines.faces.measures import eye_aspect_ratio
 from s2f_jax.metrics import blinks
 
@@ -118,8 +118,8 @@ def test_blinks_of_drawn_faces_are_found_by_their_landmarks():
     true, hits, found_at_all = 0, 0, 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        performance = motion.perform(rng, [], 75, 25, amplitude=1.0)
-        drawn = face.landmarks(face.random_face(rng), performance)
+        performance = motion.random_motion(rng, [], 75, 25, amplitude=1.0)
+        drawn = curves.landmarks(face.random_face(rng), performance)
         found = blinks.find_blinks(eye_aspect_ratio(drawn), 25)
         blink = performance.blink
         edges = np.flatnonzero(np.diff(np.concatenate([[False], blink > 0, [False]])))

@@ -42,7 +42,7 @@ def sface(tmp_path, monkeypatch):
     _onnx(path, [1, 3, 112, 112])
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(
-        embedders, "SFACE", download.Model("sface.onnx", "https://nowhere", digest, "S2F_SFACE")
+        embedders, "SFACE", download.ModelFile("sface.onnx", "https://nowhere", digest, "S2F_SFACE")
     )
     monkeypatch.setenv("S2F_SFACE", str(path))
     return path
@@ -211,7 +211,7 @@ def test_a_damaged_or_other_embedder_is_told(sface, monkeypatch):
     with pytest.raises(UserError, match="damaged or not SFace"):
         SFace()
     digest = hashlib.sha256(whole[:-7]).hexdigest()
-    monkeypatch.setattr(embedders, "SFACE", download.Model("", "", digest, "S2F_SFACE"))
+    monkeypatch.setattr(embedders, "SFACE", download.ModelFile("", "", digest, "S2F_SFACE"))
     with pytest.raises(UserError, match="cannot load the face embedder"):
         SFace()
     with pytest.raises(UserError, match="cannot be loaded as an ONNX model"):

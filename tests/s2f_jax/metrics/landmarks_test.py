@@ -175,7 +175,7 @@ def test_the_model_finds_the_blinks_of_drawn_faces():
     for seed in range(24):
         rng = np.random.default_rng(seed)
         who = random_face(rng)
-        performance = drawn_motion.perform(rng, [], 75, 25, amplitude=1.0)
+        performance = drawn_motion.random_motion(rng, [], 75, 25, amplitude=1.0)
         frames, _ = draw.FacePainter(who, 64, 48, seed)(performance)
         still = np.repeat(frames[:1], 75, axis=0)
         silence = np.zeros(0, np.int16)

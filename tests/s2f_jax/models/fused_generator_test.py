@@ -42,12 +42,12 @@ def made(**fields):
         {"audio_rate": 50000, "window": 10000},
     ],
 )
-def test_folded_is_the_generator(fields):
+def test_fused_weights_give_the_frames_of_the_generator(fields):
     g, variables, still, windows, noise = made(**fields)
     carry = g.initial_carry(2)
     identity = g.apply(variables, still, method="encode_identity")
     carried, frames = g.apply(variables, identity, windows, noise, carry, method="animate")
-    weights = fused_generator.fold(g, variables)
+    weights = fused_generator.fuse_weights(g, variables)
     identity = jax.jit(fused_generator.encode_identity)(weights, still)
     for each in (
         weights,
@@ -63,7 +63,7 @@ def test_folded_is_the_generator(fields):
 
 def test_frame_by_frame_is_all_at_once():
     g, variables, still, windows, noise = made()
-    weights = fused_generator.fold(g, variables)
+    weights = fused_generator.fuse_weights(g, variables)
     identity, carry = fused_generator.encode_identity(weights, still), g.initial_carry(2)
     animate = jax.jit(functools.partial(fused_generator.animate, g))
     _, together = animate(weights, identity, windows, noise, carry)

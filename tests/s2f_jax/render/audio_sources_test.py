@@ -45,11 +45,11 @@ def wav(samples, kind="<i2", rate=16000, size=None, extensible=False, before=b""
 @pytest.fixture(params=[7, 1 << 16])
 def read(request, tmp_path, monkeypatch):
     """Bytes through a file, so many at a time -> the source and all its sound."""
-    monkeypatch.setattr(audio_sources, "_READ", request.param)
+    monkeypatch.setattr(audio_sources, "_READ_BYTES", request.param)
 
     def read(data, form="wav", rate=None):
         (tmp_path / "sound").write_bytes(data)
-        source = audio_sources.opened(str(tmp_path / "sound"), form, rate)
+        source = audio_sources.open_audio(str(tmp_path / "sound"), form, rate)
         try:
             return source, np.concatenate([np.zeros(0, np.float32), *source.pieces])
         finally:
@@ -68,7 +68,7 @@ def test_every_wav_is_the_mean_of_its_channels(read, kind, channels, extensible)
     np.testing.assert_allclose(heard, samples.mean(axis=1), atol=0.02 if kind == "<i1" else 1e-4)
 
 
-def test_chunks_around_the_sound_are_none_of_it(read):
+def test_other_chunks_of_a_wav_are_skipped(read):
     extra = b"LIST" + struct.pack("<I", 5) + b"hello\0"
     _, plain = read(wav(NOISE))
     _, heard = read(wav(NOISE, before=extra, after=extra))
@@ -76,7 +76,7 @@ def test_chunks_around_the_sound_are_none_of_it(read):
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_a_wav_from_a_pipe_does_not_know_its_length(read, size):
+def test_a_wav_from_a_pipe_may_lack_its_length(read, size):
     assert len(read(wav(NOISE, size=size))[1]) == len(NOISE)
 
 
@@ -88,13 +88,13 @@ def test_raw_samples(read):
     assert source.rate is None and heard == pytest.approx(mono[:, 0], abs=1e-6)
 
 
-def test_standard_input_is_looked_at(monkeypatch):
+def test_the_format_of_standard_input_is_detected(monkeypatch):
     for data, rate in ((wav(NOISE, rate=8000), 8000), (b"RI" + bytes(100), None), (b"", None)):
         left = [data[:2], data[2:]]
         monkeypatch.setattr(
             audio_sources.os, "read", lambda fd, n, left=left: left.pop(0) if left else b""
         )
-        source = audio_sources.opened("-", None, None)
+        source = audio_sources.open_audio("-", None, None)
         heard = sum(map(len, source.pieces))
         assert source.rate == rate and heard == (500 if rate else len(data) // 2)
 
@@ -103,17 +103,17 @@ NAN = np.array([[0.1], [0.2], [np.nan], [0.3]])
 
 
 @pytest.mark.parametrize(
-    ("data", "form", "said"),
+    ("data", "form", "message"),
     [
-        (b"", "wav", "is no WAV .*: give its --format"),
-        (b"noise" * 20, "wav", "is no WAV"),
-        (b"RIFF\0\0\0\0AVI LIST", "wav", "begins like a WAV and is none: give"),
-        (wav(NOISE)[:20], "wav", "breaks off in its format: give"),
-        (wav(NOISE)[:38], "wav", "breaks off before its sound: give"),
-        (wav(NOISE)[:1043], "wav", "breaks off after 999 of 2000 bytes of sound: give"),
-        (wav(NOISE).replace(b"fmt ", b"frm "), "wav", "does not say its format before its sound"),
+        (b"", "wav", "is not a WAV .*: give its --format"),
+        (b"noise" * 20, "wav", "is not a WAV"),
+        (b"RIFF\0\0\0\0AVI LIST", "wav", "begins like a WAV but is not one: give"),
+        (wav(NOISE)[:20], "wav", "ends in its format: give"),
+        (wav(NOISE)[:38], "wav", "ends before its sound: give"),
+        (wav(NOISE)[:1043], "wav", "ends after 999 of 2000 bytes of sound: give"),
+        (wav(NOISE).replace(b"fmt ", b"frm "), "wav", "has its sound before its format"),
         (wav(NOISE).replace(b"\x01\0\x02\0", b"\x07\0\x02\0"), "wav", "16 bits in format 7: give"),
-        (wav(NOISE, rate=0), "wav", "the 0 Hz of .*sound is no sampling rate of speech: give"),
+        (wav(NOISE, rate=0), "wav", "the 0 Hz of .*sound is not a sampling rate of speech: give"),
         (wav(NOISE[:, :1], size=0)[:-1], "wav", r"ends inside a sample \(1 of 2 bytes\)"),
         (b"123", "s16le", r"ends inside a sample \(1 of 2 bytes\): give"),
         (b"12345", "f32le", r"ends inside a sample \(1 of 4 bytes\): give"),
@@ -121,15 +121,15 @@ NAN = np.array([[0.1], [0.2], [np.nan], [0.3]])
         (encoded(np.array([[np.inf]]), "<f4"), "f32le", "sample 0 of .* is not finite: give"),
     ],
 )
-def test_sound_that_is_none_is_told(read, data, form, said):
-    with pytest.raises(UserError, match=said) as told:
+def test_invalid_audio_is_reported(read, data, form, message):
+    with pytest.raises(UserError, match=message) as error:
         read(data, form)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_what_came_before_the_mistake_was_heard(tmp_path):
+def test_audio_before_an_error_is_returned(tmp_path):
     (tmp_path / "a").write_bytes(encoded(NOISE[:, :1], "<i2") + b"x")
-    source, heard = audio_sources.opened(str(tmp_path / "a"), "s16le", 16000), 0
+    source, heard = audio_sources.open_audio(str(tmp_path / "a"), "s16le", 16000), 0
     with pytest.raises(UserError):
         for piece in source.pieces:
             heard += len(piece)
@@ -137,11 +137,11 @@ def test_what_came_before_the_mistake_was_heard(tmp_path):
     assert heard == len(NOISE)
 
 
-def test_a_rate_that_contradicts_the_sound_is_told(read, tmp_path):
+def test_a_rate_that_contradicts_the_audio_is_reported(read, tmp_path):
     assert read(wav(NOISE, rate=8000), "wav", 8000)[0].rate == 8000
     with pytest.raises(UserError, match="--rate=9000, but .* says 8000 Hz: leave --rate out"):
         read(wav(NOISE, rate=8000), "wav", 9000)
-    with pytest.raises(UserError, match="--rate=0 is no sampling rate of speech: give"):
+    with pytest.raises(UserError, match="--rate=0 is not a sampling rate of speech: give"):
         read(b"", "s16le", 0)
     with pytest.raises(UserError, match="--rate=9000, but .* says 16000 Hz"):  # Decoded.
         read(wav(NOISE), None, 9000)
@@ -176,19 +176,19 @@ def recorder(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", module)
 
 
-def test_a_microphone_is_heard_block_by_block(recorder):
-    source = audio_sources.microphone("", None)
+def test_a_microphone_is_read_block_by_block(recorder):
+    source = audio_sources.open_microphone("", None)
     assert source.rate == 44100
     heard = [next(source.pieces) for _ in range(3)]
     np.testing.assert_array_equal(np.concatenate(heard), np.repeat([0, 0.25, 0.5], 4))
     source.pieces.close()
     assert Recorder.closed
-    assert audio_sources.microphone("2", 16000).rate == 16000
+    assert audio_sources.open_microphone("2", 16000).rate == 16000
 
 
-def test_a_microphone_that_is_none_is_told(recorder, monkeypatch):
-    with pytest.raises(UserError, match="--microphone=none: no sound can be recorded there"):
-        audio_sources.microphone("none", 16000)
+def test_a_missing_microphone_is_reported(recorder, monkeypatch):
+    with pytest.raises(UserError, match="--microphone=none: cannot record"):
+        audio_sources.open_microphone("none", 16000)
 
     class Missing:
         def find_spec(self, name, path=None, target=None):
@@ -197,5 +197,5 @@ def test_a_microphone_that_is_none_is_told(recorder, monkeypatch):
 
     monkeypatch.delitem(sys.modules, "sounddevice")
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
-    with pytest.raises(UserError, match=r"PortAudio .*not found\): install it"):
-        audio_sources.microphone("", None)
+    with pytest.raises(UserError, match=r"PortAudio .*not found\): apt-get install"):
+        audio_sources.open_microphone("", None)

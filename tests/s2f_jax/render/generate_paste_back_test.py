@@ -29,12 +29,12 @@ def portrait(tmp_path, monkeypatch):
     angles = np.linspace(np.pi, 0, 17)
     landmarks[:17] = np.stack([6 + 5 * np.cos(angles), 6 + 8 * np.sin(angles)], axis=1)
     landmarks[17:27, 0], landmarks[17:27, 1], landmarks[27] = np.linspace(2, 10, 10), 4, (6, 5)
-    landmarks[list(alignment.STABLE)] = alignment.canonical(16, 12)
+    landmarks[list(alignment.STABLE)] = alignment.canonical_points(16, 12)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [2.5 * landmarks + (20, 30)])
     return picture
 
 
-def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
+def test_paste_back_changes_the_face_alone(call, tmp_path, portrait, capsys):
     output = call(aligned=False, image=tmp_path / "portrait.png", paste_back=True)
     frames = decode.decode_clip(output).frames.astype(int)
     assert "13 frames, 0.52 s, 81x95" in capsys.readouterr().out
@@ -48,6 +48,8 @@ def test_pasted_back_only_the_face_moves(call, tmp_path, portrait, capsys):
 
 def test_a_crop_has_no_picture_to_be_pasted_into(call, tmp_path):
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(UserError, match="--paste_back has no picture .* --aligned crop"):
+    with pytest.raises(
+        UserError, match="--paste_back needs a whole picture: leave it or --aligned out"
+    ):
         call(paste_back=True)
     assert sorted(tmp_path.iterdir()) == before

@@ -8,7 +8,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from data_pipelines.media.images import encode_png
 from s2f_jax.render import video_job
-from s2f_jax.render.generate import _groups, generate
+from s2f_jax.render.generate import _batches, generate
 from s2f_jax.render.jobs import JobSpec
 from tests.generating import SOUND, STILL, compiled_once, streams
 from tests.wav_files import float_wav, wav
@@ -18,13 +18,13 @@ from tests.wav_files import float_wav, wav
 def several(run_folder, animator, tmp_path, monkeypatch):
     """generate into a folder `out` -> what is drawn into each file, before it is encoded."""
     compiled_once(monkeypatch, run_folder, animator)
-    drawn, show = {}, video_job.VideoFile.show
+    drawn, show = {}, video_job.VideoFile.write_frame
 
     def shown(video, picture):
         drawn.setdefault(pathlib.Path(video._path).name, []).append(picture.astype(int))
         show(video, picture)
 
-    monkeypatch.setattr(video_job.VideoFile, "show", shown)
+    monkeypatch.setattr(video_job.VideoFile, "write_frame", shown)
 
     def several(images, audios, **options):
         drawn.clear()
@@ -88,12 +88,12 @@ def test_at_another_rate_the_model_s_time_is_sampled(several, tmp_path):
         )
 
 
-def test_what_is_drawn_together_is_of_like_lengths():
+def test_batches_have_audio_of_similar_lengths():
     job = JobSpec
     planned = [job("i", name, 0, name) for name in "abcdefg"]
     seconds = dict(zip("abcdefg", (9.0, 1.0, 3600.0, 1.5, 2.0, 1.2, 10.0), strict=True))
-    groups = _groups(planned, seconds, 3)
-    assert [[j.audio for j in group] for group in groups] == [
+    batches = _batches(planned, seconds, 3)
+    assert [[j.audio for j in batch] for batch in batches] == [
         ["b", "f", "d"],
         ["e"],
         ["a", "g"],
@@ -101,7 +101,7 @@ def test_what_is_drawn_together_is_of_like_lengths():
     ]
 
 
-def test_of_many_the_bad_ones_are_named_and_the_others_made(several, tmp_path, capsys):
+def test_of_many_videos_the_failed_are_named_and_the_others_made(several, tmp_path, capsys):
     images, sounds = files_of(tmp_path, 5, 5)
     (tmp_path / "1.png").unlink()
     (tmp_path / "2.wav").write_text("no sound")
@@ -109,16 +109,16 @@ def test_of_many_the_bad_ones_are_named_and_the_others_made(several, tmp_path, c
     samples = np.resize(SOUND, 80000)
     samples[70000] = np.nan  # Only found when the others are well under way.
     float_wav(tmp_path / "4.wav", samples)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         several(images, sounds)
-    text = str(told.value)
+    text = str(error.value)
     assert text.startswith("4 of 5 videos were not made: ") and "\n" not in text
-    for said in (
+    for message in (
         "1_1.mp4: There is no image",
         "2_2.mp4: The sound of",
         "3_3.mp4: the image is 12x5",
     ):
-        assert f"out/{said}" in text
+        assert f"out/{message}" in text
     assert "4_4.mp4: The sound of" in text and "not finite" in text
     made = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert made == ["0_0.mp4", "0_0.mp4.json"]

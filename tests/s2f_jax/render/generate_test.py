@@ -12,13 +12,14 @@ import numpy as np
 import psutil
 import pytest
 
+from data_pipelines.common import progress
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.faces import landmarks as landmarks_module
 from data_pipelines.media import decode, images, writer
 from s2f_jax.provenance.marks import GENERATED, provenance_record, read_provenance
 from s2f_jax.render import video_job
-from s2f_jax.render.generate import _Progress, generate, time
+from s2f_jax.render.generate import generate
 from tests import certificates, wav_files
 from tests.generating import SOUND, STILL, compiled_once, streams, with_good_files
 from tests.wav_files import wav
@@ -50,20 +51,20 @@ def test_a_video_has_a_frame_for_every_part_of_one(call, tmp_path, samples, rate
     assert seconds == pytest.approx([frames / 25] * 2, abs=1e-3)
 
 
-def test_the_sound_of_a_video_will_do(call, tmp_path):
+def test_the_audio_may_be_that_of_a_video(call, tmp_path):
     pictures = np.zeros((20, 16, 16, 3), np.uint8)
     writer.write_video(tmp_path / "talk.mp4", pictures, 25, SOUND[:12800], 16000)
     assert streams(call(audio=tmp_path / "talk.mp4"))[1] == 20
 
 
-def test_of_a_wav_that_breaks_off_what_there_is_will_do(call, tmp_path):
+def test_a_truncated_wav_is_used_as_far_as_it_goes(call, tmp_path):
     path = wav(tmp_path / "a.wav", SOUND[:16000])
     path.write_bytes(path.read_bytes()[: 44 + 2 * 8000])
     assert streams(call(audio=path))[1] == pytest.approx(13, abs=1)  # Decoders drop a block.
 
 
 @pytest.mark.parametrize("kind", ["grey", "alpha", "16 bits"])
-def test_every_kind_of_png_will_do(call, tmp_path, kind):
+def test_every_kind_of_png_is_read(call, tmp_path, kind):
     image = {
         "grey": STILL[..., 0],
         "alpha": np.dstack([STILL, STILL[..., :1]]),
@@ -73,7 +74,7 @@ def test_every_kind_of_png_will_do(call, tmp_path, kind):
     assert streams(call(image=tmp_path / "image.png"))[1] == 13
 
 
-def test_a_seed_is_a_video(call, tmp_path):
+def test_the_seed_determines_the_video(call, tmp_path):
     first, again, other = (
         decode.decode_clip(call(output=tmp_path / f"{i}.mp4", seed=seed)).frames
         for i, seed in enumerate((5, 5, 6))
@@ -82,43 +83,45 @@ def test_a_seed_is_a_video(call, tmp_path):
     assert (first != other).any()
 
 
-def test_of_two_faces_the_largest_is_taken_and_that_is_said(call, monkeypatch, capsys):
+def test_of_two_faces_the_largest_is_taken_with_a_warning(call, monkeypatch, capsys):
     landmarks = np.zeros((2, 68, 2), np.float32)
-    landmarks[:, list(alignment.STABLE)] = alignment.canonical(16, 12)
+    landmarks[:, list(alignment.STABLE)] = alignment.canonical_points(16, 12)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: list(landmarks))
     call(aligned=False)
-    said = "still.png: it shows 2 faces: the largest is taken"
-    assert said in capsys.readouterr().err
+    message = "still.png: it shows 2 faces: the largest is taken"
+    assert message in capsys.readouterr().err
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: list(landmarks[:1]))
     call(aligned=False)
-    assert said not in capsys.readouterr().err
+    assert message not in capsys.readouterr().err
 
 
-def test_a_face_unlike_those_of_the_training_is_told_once(run_folder, call, tmp_path, monkeypatch):
+def test_a_face_unlike_those_of_the_training_is_reported_once(
+    run_folder, call, tmp_path, monkeypatch
+):
     """A face of a tenth of the crop's size, for two sounds."""
     landmarks = np.zeros((68, 2), np.float32)
-    landmarks[list(alignment.STABLE)] = alignment.canonical(16, 12) / 10 + 5
+    landmarks[list(alignment.STABLE)] = alignment.canonical_points(16, 12) / 10 + 5
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [landmarks])
     call(aligned=False)
     still, sounds = tmp_path / "still.png", [tmp_path / "good.wav", tmp_path / "b.wav"]
     wav(sounds[1], SOUND[:4000])
-    with contextlib.redirect_stderr(io.StringIO()) as told:
+    with contextlib.redirect_stderr(io.StringIO()) as stderr:
         generate(str(run_folder), [str(still)], list(map(str, sounds)), str(tmp_path / "out"))
-    assert told.getvalue().count("still.png: the face is small") == 1
-    assert "the model's crop enlarges it 10.0 times" in told.getvalue()
+    assert stderr.getvalue().count("still.png: the face is small") == 1
+    assert "the model's crop enlarges it 10.0 times" in stderr.getvalue()
     assert len(list((tmp_path / "out").glob("*.mp4"))) == 2
 
 
 def test_a_video_says_what_made_it_inside_and_beside(call, run_folder, tmp_path):
-    said = read_provenance(call(seed=5))
+    provenance = read_provenance(call(seed=5))
     expected = provenance_record(
         run_folder, 5, {"image": tmp_path / "still.png", "audio": tmp_path / "good.wav"}
     )
-    assert said.synthetic and said.unchanged and said.manifest is None
-    assert said.facts == expected.facts and said.facts["model"]["step"] == 3
-    assert said.sidecar["inputs"] == expected.inputs
-    assert said.sidecar["video"]["frames"] == 13 and said.sidecar["video"]["fps"] == 25
-    assert said.tags["title"] == "AI-generated video"
+    assert provenance.synthetic and provenance.unchanged and provenance.manifest is None
+    assert provenance.facts == expected.facts and provenance.facts["model"]["step"] == 3
+    assert provenance.sidecar["inputs"] == expected.inputs
+    assert provenance.sidecar["video"]["frames"] == 13 and provenance.sidecar["video"]["fps"] == 25
+    assert provenance.tags["title"] == "AI-generated video"
 
 
 def test_the_badge_is_in_the_corner_of_every_frame(call, tmp_path):
@@ -133,18 +136,18 @@ def test_the_badge_is_in_the_corner_of_every_frame(call, tmp_path):
 def test_a_certificate_signs_the_video_before_it_appears(call, tmp_path):
     keys = certificates.signer(tmp_path)
     marks = {"certificate": str(keys.certificate), "key": str(keys.key)}
-    said = read_provenance(call(marks=marks))
-    assert said.manifest.intact and said.manifest.source_type == GENERATED
-    assert said.unchanged and not list(tmp_path.glob(".*"))
+    provenance = read_provenance(call(marks=marks))
+    assert provenance.manifest.intact and provenance.manifest.source_type == GENERATED
+    assert provenance.unchanged and not list(tmp_path.glob(".*"))
     keys.key.write_text("no key")
     before = sorted(tmp_path.iterdir())
-    for wrong, told in ((marks, "is not a private key"), ({"key": "a"}, "give both, or neither")):
-        with pytest.raises(UserError, match=told):
+    for wrong, message in ((marks, "is no private key"), ({"key": "a"}, "give both, or neither")):
+        with pytest.raises(UserError, match=message):
             call(output=tmp_path / "other.mp4", marks=wrong)
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_no_face_is_told_and_nothing_is_written(call, monkeypatch, tmp_path):
+def test_no_face_is_reported_and_nothing_is_written(call, monkeypatch, tmp_path):
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [])
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match="No face was found in the 12x16 image: give"):
@@ -174,7 +177,7 @@ def damaged(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("what", "name", "said"),
+    ("what", "name", "message"),
     [
         ("image", "half.png", "breaks off in the middle; give"),
         ("image", "text.png", "not an image that can be read; give"),
@@ -189,17 +192,17 @@ def damaged(tmp_path, name):
         ("audio", "folder.wav", "is a folder, not an audio file; name"),
         ("audio", "missing.wav", "no audio file .*missing.wav; check"),
         ("checkpoint", "missing", "no checkpoint at .*missing: give"),
-        ("output", "out.avi", "out.avi does not end in .mp4: give"),
+        ("output", "out.avi", "out.avi: must end in .mp4"),
         ("output", "no/out.mp4", "there is no folder .*/no; make it"),
         ("output", "folder.mp4", "folder.mp4 is a folder: give"),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_written(call, tmp_path, what, name, said):
+def test_mistakes_are_reported_and_nothing_is_written(call, tmp_path, what, name, message):
     path = damaged(tmp_path, name)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(UserError, match=said) as told:
+    with pytest.raises(UserError, match=message) as error:
         call(**{what: path})
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -244,7 +247,7 @@ def test_a_full_disk_leaves_the_video_that_was_there(call, tmp_path, monkeypatch
     assert (output.read_bytes(), sorted(tmp_path.iterdir())) == before
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_first(call, monkeypatch):
+def test_a_folder_that_cannot_be_written_to_is_reported_first(call, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # Root may write anywhere.
     with pytest.raises(UserError, match="cannot be written to"):
         call(checkpoint="not looked at yet")
@@ -267,14 +270,14 @@ def test_the_frames_of_another_rate_are_counted_on_the_sound(call, tmp_path, fps
 
 def watched(monkeypatch, then):
     """Calls `then` with the bytes of the file that grows, for every second that is drawn."""
-    see = video_job.VideoJob.see
+    write_frames = video_job.VideoJob.write_frames
 
-    def seen(take, frames):
-        see(take, frames)
-        folder = pathlib.Path(take.job.output).parent
+    def written(video, frames):
+        write_frames(video, frames)
+        folder = pathlib.Path(video.spec.output).parent
         then(sum(file.stat().st_size for file in folder.glob(".*.part")))
 
-    monkeypatch.setattr(video_job.VideoJob, "see", seen)
+    monkeypatch.setattr(video_job.VideoJob, "write_frames", written)
 
 
 def test_it_is_written_as_it_is_made(call, tmp_path, monkeypatch):
@@ -324,11 +327,11 @@ def test_an_hour_takes_no_more_memory_than_a_minute(call, tmp_path, monkeypatch)
 
 def test_progress_is_a_line_now_and_then(monkeypatch, capsys):
     clock = iter(range(0, 1000, 4))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    with _Progress(1000) as progress:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.Progress("", 1000, "frame", delay=3.0) as frames:
         for _ in range(7):
-            progress.add(20)
+            frames.update(20)
     assert capsys.readouterr().err.splitlines() == [
-        "80 of 1000 frames, 5.0 frames/s, 03:04 left",
-        "140 of 1000 frames, 5.0 frames/s, 02:52 left",
+        "80 of 1000 frames, 5.00 frames/s, 03:04 left",
+        "140 of 1000 frames, 5.00 frames/s, 02:52 left",
     ]

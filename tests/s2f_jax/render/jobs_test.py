@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.render.jobs import plan
+from s2f_jax.render.jobs import plan_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def here(tmp_path, monkeypatch):
 def made(images, audios, output="out", seed=0, num_samples=1):
     return [
         (job.image, job.audio, job.seed, job.output)
-        for job in plan(images, audios, output, seed, num_samples)
+        for job in plan_jobs(images, audios, output, seed, num_samples)
     ]
 
 
@@ -51,25 +51,28 @@ def test_commas_part_names_but_not_within_a_file_s(here):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        ({"images": ["a", "b"], "audios": ["x", "y", "z"]}, "2 images and 3 sounds make no pairs"),
+        (
+            {"images": ["a", "b"], "audios": ["x", "y", "z"]},
+            "2 images and 3 audio files make no pairs",
+        ),
         ({"images": [""]}, "--image names no file: give one"),
         ({"audios": [","]}, "--audio names no file: give one"),
-        ({"num_samples": 0}, "--num_samples=0 is out of range: give 1 or more"),
+        ({"num_samples": 0}, "--num_samples=0: must be 1 or more"),
         ({"seed": -1}, "seed=-1 is out of range"),
         ({"seed": 2**32 - 2, "num_samples": 3}, "seed=4294967296 is out of range"),
         ({"num_samples": 2, "output": "o.mp4"}, "o.mp4 is one file for 2 videos: give a folder"),
         ({"num_samples": 2, "output": "file"}, "file is a file, and 2 videos need a folder"),
         ({"num_samples": 2, "output": "no/where"}, "there is no folder no; make it first"),
-        ({"output": "out"}, "does not end in .mp4"),
-        ({"audios": ["talk.mp4"], "output": "talk.mp4"}, "talk.mp4 is also what to read"),
+        ({"output": "out"}, "--output=out: must end in .mp4"),
+        ({"audios": ["talk.mp4"], "output": "talk.mp4"}, "talk.mp4 is also an input"),
         ({"images": ["f/A.png", "g/a.png"], "output": "out"}, "would both be out/a_x.mp4: rename"),
     ],
 )
-def test_what_cannot_be_is_told(here, options, said):
+def test_invalid_jobs_are_reported(here, options, message):
     (here / "file").write_text("")
     given = {"images": ["a.png"], "audios": ["x.wav"], "output": "o.mp4", "seed": 0}
     given |= {"num_samples": 1} | options
-    with pytest.raises(UserError, match=said):
-        plan(**given)
+    with pytest.raises(UserError, match=message):
+        plan_jobs(**given)

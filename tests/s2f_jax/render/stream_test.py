@@ -13,7 +13,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import images
 from s2f_jax.inference.animator import Animator
-from s2f_jax.inference.session import Stream
+from s2f_jax.inference.session import GenerationSession
 from s2f_jax.provenance import marks
 from s2f_jax.render import live, stream
 from tests.programs import running
@@ -27,17 +27,17 @@ FRAME = 16 * 12 * 3  # Bytes.
 
 @pytest.fixture
 def call(run_folder, animator, tmp_path, monkeypatch):
-    """stream to a file, of raw samples at the model's rate unless said otherwise -> its bytes."""
+    """stream to a file, of raw samples at the model's rate unless specified otherwise -> its bytes."""
     monkeypatch.setattr(Animator, "load", lambda path: animator)
     (tmp_path / "still.png").write_bytes(images.encode_png(STILL))
     (tmp_path / "sound").write_bytes(PCM.tobytes())
 
-    def call(audio="sound", form="s16le", output="out.rgb", **options):
+    def call(audio="sound", audio_format="s16le", output="out.rgb", **options):
         stream.stream(
             str(run_folder),
             str(tmp_path / "still.png"),
             str(tmp_path / audio),
-            form,
+            audio_format,
             output=str(tmp_path / output),
             aligned=True,
             **options,
@@ -57,7 +57,7 @@ def differ(a, b):
 
 
 @pytest.mark.parametrize("pace", [False, True])
-def test_the_frames_are_the_offline_ones(call, animator, pace, capfd):
+def test_the_frames_are_those_of_the_offline_call(call, animator, pace, capfd):
     drawn = pictures(call(seed=3, pace=pace))
     assert len(drawn) == -(-len(PCM) // 640)
     assert differ(drawn, animator(STILL, PCM, 16000, aligned=True, seed=3)) <= 1
@@ -68,7 +68,7 @@ def test_the_frames_are_the_offline_ones(call, animator, pace, capfd):
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
-def test_at_another_rate_too(call, animator, tmp_path, rate, capfd):
+def test_resampled_audio_gives_the_offline_frames(call, animator, tmp_path, rate, capfd):
     name = wav(tmp_path / "a.wav", PCM, rate).name
     drawn = pictures(call(name, None))
     assert differ(drawn, animator(STILL, PCM, rate, aligned=True)) <= 1
@@ -76,19 +76,21 @@ def test_at_another_rate_too(call, animator, tmp_path, rate, capfd):
     assert differ(drawn, pictures(call(name, "wav"))) <= 1  # Decoded here or by FFmpeg.
 
 
-def test_long_sound_that_is_there_already_is_drawn_in_bulk(call, animator, tmp_path):
+def test_long_audio_in_a_file_is_generated_in_chunks(call, animator, tmp_path):
     pcm = np.resize(PCM, 80000)
     (tmp_path / "long").write_bytes(pcm.tobytes())
-    sizes, push = [], Stream.push
+    sizes, push = [], GenerationSession.push
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Stream, "push", lambda self, s: sizes.append(len(s)) or push(self, s))
+        patched.setattr(
+            GenerationSession, "push", lambda self, s: sizes.append(s.shape[1]) or push(self, s)
+        )
         drawn = pictures(call("long"))
     assert differ(drawn, animator(STILL, pcm, 16000, aligned=True)) <= 1
     # The first window looks ahead; the last push has what is left.
     assert sizes[:4] == [1600 + 24 * 640, 16000, 16000, 16000]
 
 
-def test_every_format_shows_the_same(call):
+def test_every_format_has_the_same_frames(call):
     raw = pictures(call())
     for output in ("out.y4m", "out.mp4"):
         with av.open(io.BytesIO(call(output=output))) as container:
@@ -106,10 +108,14 @@ def test_a_video_in_a_file_says_what_made_it(call, run_folder, tmp_path):
     expected = marks.provenance_record(run_folder, 4, inputs)
     for output in ("out.mp4", "out.y4m"):
         data = call(output=output, seed=4)
-        said = marks.read_provenance(tmp_path / output)
-        assert said.synthetic and said.unchanged and said.sidecar["inputs"] == expected.inputs
-        assert said.facts == (expected.facts if output == "out.mp4" else None)
-        assert said.sidecar["video"]["frames"] == 32
+        provenance = marks.read_provenance(tmp_path / output)
+        assert (
+            provenance.synthetic
+            and provenance.unchanged
+            and provenance.sidecar["inputs"] == expected.inputs
+        )
+        assert provenance.facts == (expected.facts if output == "out.mp4" else None)
+        assert provenance.sidecar["video"]["frames"] == 32
         assert b"XSYNTHETIC" in data or output == "out.mp4"
     call()
     assert json.loads((tmp_path / "out.rgb.json").read_text())["synthetic"] is True
@@ -122,14 +128,14 @@ def test_the_badge_is_on_every_frame(call):
 
 def test_late_frames_are_counted(call, tmp_path, monkeypatch):
     """Each takes 60 ms to draw and comes every 40: the n-th is 20 n late, and 40 are allowed."""
-    draw = live.Live._timed
+    draw = live.LiveGeneration._timed
 
     def slow(self, of):
         frames = draw(self, of)
         time.sleep(0.06 * len(frames))
         return frames
 
-    monkeypatch.setattr(live.Live, "_timed", slow)
+    monkeypatch.setattr(live.LiveGeneration, "_timed", slow)
     call(pace=True, json_file=str(tmp_path / "r.json"))
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["frames"] == 32 and report["late_after_ms"] == 40
@@ -138,7 +144,7 @@ def test_late_frames_are_counted(call, tmp_path, monkeypatch):
     assert report["sound_speed"] == pytest.approx(1, abs=0.1)
 
 
-def test_in_time_is_in_time(call, tmp_path):
+def test_no_frame_is_late_where_generation_is_fast(call, tmp_path):
     call(pace=True, json_file=str(tmp_path / "r.json"))
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["look_ahead_ms"] == pytest.approx(60)
@@ -148,12 +154,12 @@ def test_in_time_is_in_time(call, tmp_path):
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
-def test_what_resampling_holds_back_is_measured(rate):
-    assert 0.02 < live.resampling_delay(rate, 16000) < 0.14
-    assert live.resampling_delay(16000, 16000) == 0
+def test_the_resampling_delay_is_measured(rate):
+    assert 0.02 < live.measure_resampling_delay(rate, 16000) < 0.14
+    assert live.measure_resampling_delay(16000, 16000) == 0
 
 
-def test_of_sound_that_breaks_off_what_came_is_shown_and_the_mistake_told(call, animator, tmp_path):
+def test_truncated_audio_gives_its_frames_and_an_error(call, animator, tmp_path):
     (tmp_path / "odd").write_bytes(PCM.tobytes()[:-1])
     with pytest.raises(UserError, match="ends inside a sample"):
         call("odd")
@@ -162,21 +168,21 @@ def test_of_sound_that_breaks_off_what_came_is_shown_and_the_mistake_told(call, 
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"audio": "none"}, "no audio file .*none; check"),
-        ({"audio": "still.png", "form": None}, "has no sound; give"),
-        ({"output": "out.gif"}, "out.gif has no ending that names a format: give e.g. --to=mp4"),
+        ({"audio": "still.png", "audio_format": None}, "has no sound; give"),
+        ({"output": "out.gif"}, "out.gif has no suffix of a video format: give e.g. --to=mp4"),
         ({"output": "no/out.mp4"}, "there is no folder .*no; make it first"),
         ({"json_file": "no/r.json"}, "--json=no/r.json: there is no folder no"),
         ({"microphone": ""}, "--microphone is the sound: leave --audio and --pace out"),
-        ({"rate": -1}, "--rate=-1 is no sampling rate"),
+        ({"rate": -1}, "--rate=-1 is not a sampling rate"),
         ({"seed": -1}, "seed=-1 is out of range"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_written(call, tmp_path, options, said):
+def test_mistakes_are_reported_before_anything_is_written(call, tmp_path, options, message):
     before = {"sound", "still.png"}
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         call(**options)
     assert {file.name for file in tmp_path.iterdir()} == before
 
@@ -203,24 +209,24 @@ def test_frames_come_before_the_sound_has_ended_and_an_interrupt_ends_it(started
     process.stdin.flush()
     more = process.stdout.read(((12800 - 960) // 640 - due) * FRAME)
     process.send_signal(signal.SIGINT)
-    rest, told = process.communicate(timeout=60)
+    rest, stderr = process.communicate(timeout=60)
     drawn = pictures(first + more + rest)
     assert differ(drawn, animator(STILL, PCM[:12800], 16000, aligned=True)) <= 1
-    assert process.returncode == 0, told
-    assert b"20 frames of 0.80 s; latency p50" in told
-    assert b"Traceback" not in told
+    assert process.returncode == 0, stderr
+    assert b"20 frames of 0.80 s; latency p50" in stderr
+    assert b"Traceback" not in stderr
 
 
 def test_a_wav_through_pipes_is_an_mp4_with_its_sound(started, tmp_path):
     tone = (9000 * np.sin(np.arange(16000) / 20)).astype(np.int16)
-    seen, told = started().communicate(wav_bytes(tone), timeout=60)
+    seen, stderr = started().communicate(wav_bytes(tone), timeout=60)
     with av.open(io.BytesIO(seen)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 25
     with av.open(io.BytesIO(seen)) as container:
         heard = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
     spectrum = np.abs(np.fft.rfft(heard[:16000]))
     assert np.argmax(spectrum) == round(16000 / 20 / (2 * np.pi))
-    assert b"standard input at 16000 Hz to mp4" in told and b"Traceback" not in told
+    assert b"standard input at 16000 Hz to mp4" in stderr and b"Traceback" not in stderr
 
 
 @pytest.mark.parametrize("form", ["rgb24", "mp4"])
@@ -233,6 +239,6 @@ def test_a_pipe_that_is_closed_ends_it_quietly(started, form):
     with contextlib.suppress(BrokenPipeError):  # It may have ended before all is written.
         process.stdin.write(np.resize(PCM, 100000).tobytes())
         process.stdin.close()
-    told = process.stderr.read()
+    stderr = process.stderr.read()
     assert process.wait(timeout=60) == 0
-    assert b"Traceback" not in told and b"ignored" not in told
+    assert b"Traceback" not in stderr and b"ignored" not in stderr

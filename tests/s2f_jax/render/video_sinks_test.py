@@ -23,8 +23,8 @@ def opened(tmp_path):
     number = os.open(path, os.O_WRONLY | os.O_CREAT)
     yield (
         (
-            lambda form, rate=16000: video_sinks.opened(
-                form, video_sinks.Descriptor(number), (32, 24), FPS, rate, {"comment": "drawn"}
+            lambda form, rate=16000: video_sinks.open_sink(
+                form, video_sinks.FileDescriptor(number), (32, 24), FPS, rate, {"comment": "drawn"}
             )
         ),
         path.read_bytes,
@@ -32,12 +32,12 @@ def opened(tmp_path):
     os.close(number)
 
 
-def test_raw_pictures_are_their_bytes(opened):
+def test_raw_frames_are_their_bytes(opened):
     sink, written = opened[0]("rgb24"), opened[1]
     for t, frame in enumerate(FRAMES):
-        sink.sound(np.zeros(640, np.float32))
-        sink.show(frame)
-        assert sink.out == t + 1 and len(written()) == (t + 1) * 32 * 24 * 3
+        sink.write_audio(np.zeros(640, np.float32))
+        sink.write_frame(frame)
+        assert sink.frames_out == t + 1 and len(written()) == (t + 1) * 32 * 24 * 3
     sink.close()
     np.testing.assert_array_equal(np.frombuffer(written(), np.uint8), np.stack(FRAMES).ravel())
 
@@ -45,8 +45,8 @@ def test_raw_pictures_are_their_bytes(opened):
 def test_y4m_says_its_size_and_rate(opened):
     sink, written = opened[0]("y4m"), opened[1]
     for t, frame in enumerate(FRAMES):
-        sink.show(frame)
-        assert sink.out == t + 1
+        sink.write_frame(frame)
+        assert sink.frames_out == t + 1
     sink.close()
     assert written().startswith(b"YUV4MPEG2 W24 H32 F25:1 ")
     with av.open(io.BytesIO(written())) as container:
@@ -56,22 +56,22 @@ def test_y4m_says_its_size_and_rate(opened):
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 50000])
-def test_what_is_out_of_an_mp4_can_be_seen(opened, rate):
+def test_frames_that_are_out_of_an_mp4_can_be_decoded(opened, rate):
     sink, written = opened[0]("mp4", rate), opened[1]
     tone = np.sin(np.arange(3 * rate) / 9).astype(np.float32) / 2
     ahead = round(0.06 * rate)  # A frame's window ends after it.
-    sink.sound(tone[:ahead])
+    sink.write_audio(tone[:ahead])
     most = 0
     for t, frame in enumerate(FRAMES):
-        sink.show(frame)
-        sink.sound(tone[ahead + t * rate // 25 : ahead + (t + 1) * rate // 25])
-        most = max(most, t + 1 - sink.out)
-        if sink.out and t % 5 == 0:
+        sink.write_frame(frame)
+        sink.write_audio(tone[ahead + t * rate // 25 : ahead + (t + 1) * rate // 25])
+        most = max(most, t + 1 - sink.frames_out)
+        if sink.frames_out and t % 5 == 0:
             with av.open(io.BytesIO(written())) as container:
-                assert sum(1 for _ in container.decode(video=0)) >= sink.out - 1
+                assert sum(1 for _ in container.decode(video=0)) >= sink.frames_out - 1
     assert most / 25 <= sink.delay + 1 / 25
     sink.close()
-    assert sink.out == 30
+    assert sink.frames_out == 30
     with av.open(io.BytesIO(written())) as container:
         assert container.metadata["comment"] == "drawn"
         seen = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -85,11 +85,11 @@ def test_what_is_out_of_an_mp4_can_be_seen(opened, rate):
 def test_fragments_are_counted_however_they_are_cut(opened, cut):
     sink, written = opened[0]("mp4"), opened[1]
     for frame in FRAMES:
-        sink.sound(np.zeros(640, np.float32))
-        sink.show(frame)
+        sink.write_audio(np.zeros(640, np.float32))
+        sink.write_frame(frame)
     sink.close()
     data, nowhere = written(), os.open(os.devnull, os.O_WRONLY)
-    counter = video_sinks._Counter(video_sinks.Descriptor(nowhere))
+    counter = video_sinks._FrameCounter(video_sinks.FileDescriptor(nowhere))
     for start in range(0, len(data), cut):
         counter.write(data[start : start + cut])
     os.close(nowhere)

@@ -128,7 +128,7 @@ def test_the_round_trip_of_a_run_of_ours(run_folder, tmp_path):
     assert np.abs(ours - torch_generator.animate(contents, still, sound)).max() < 1e-4
     # They align by the stable points alone; the other points of a mean face nobody here knows.
     stable = list(alignment.STABLE)
-    np.testing.assert_array_equal(contents["mean_face"][stable], alignment.canonical(16, 12))
+    np.testing.assert_array_equal(contents["mean_face"][stable], alignment.canonical_points(16, 12))
     assert np.isnan(np.delete(contents["mean_face"], stable, axis=0)).all()
 
     assert main.dispatch(["convert", f"--sda={file}", f"--output={run}"]) == 0
@@ -183,7 +183,7 @@ def test_a_portrait_is_aligned_to_the_file_s_mean_face(converted, monkeypatch):
     landmarks = contents["mean_face"].astype(np.float32)
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [landmarks])
     still, _ = still_and_sound(contents)
-    drawn, _ = Animator.load(run).portrait(still)
+    drawn = Animator.load(run).prepare_still(still, aligned=False)
     assert np.abs(drawn.astype(int) - still).max() <= 2
 
 

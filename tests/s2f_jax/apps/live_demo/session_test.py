@@ -174,15 +174,15 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
 @pytest.mark.parametrize(
     ("limits", "kind", "data", "said"),
     [
-        ({}, "face", b"no picture", "not a JPEG, PNG, WebP or BMP picture; give"),
+        ({}, "face", b"no picture", "not a JPEG, PNG, WebP or BMP image; give"),
         ({}, "face", PNG[: len(PNG) // 2], "bad.bin breaks off in the middle; give"),
-        ({}, "face", b"GIF89a" + bytes(20), "not a JPEG, PNG, WebP or BMP picture; give"),
+        ({}, "face", b"GIF89a" + bytes(20), "not a JPEG, PNG, WebP or BMP image; give"),
         ({"upload_mb": 1}, "face", bytes(1_000_001), "1.0 MB, more than the 1 that are taken"),
         (
             {"megapixels": 1},
             "face",
             images.encode_png(np.zeros((1001, 1000, 3), np.uint8)),
-            "has 1000x1001 pixels, more than the 1 million that are taken; make it smaller",
+            "has 1000x1001 pixels, more than the 1 million that are accepted; make it smaller",
         ),
         ({}, "face", b"", "is empty: choose another file"),
         ({}, "sound", b"no sound", "cannot be decoded"),

@@ -7,7 +7,7 @@ from s2f_jax.apps.live_demo import talk, uploads
 from s2f_jax.apps.live_demo.limits import Limits
 from s2f_jax.apps.server import messages
 from s2f_jax.provenance import marks
-from s2f_jax.render.live import Live
+from s2f_jax.render.live import LiveGeneration
 from tests.s2f_jax.apps.visitors import PNG, noise
 
 
@@ -79,7 +79,7 @@ def test_a_voice_that_waits_says_by_how_much(begun, monkeypatch):
 
 
 def test_what_breaks_is_told_and_ends_this_talk_alone(begun, monkeypatch, capsys):
-    def broken(self, sink, bulk=True):
+    def broken(self, sink, allow_chunk=True):
         raise RuntimeError("nobody knows why")
 
     made, _, done = begun(file=True)
@@ -88,7 +88,7 @@ def test_what_breaks_is_told_and_ends_this_talk_alone(begun, monkeypatch, capsys
         each.hear(sound(1))
         each.end()
     with monkeypatch.context() as patched:
-        patched.setattr(Live, "step", broken)
+        patched.setattr(LiveGeneration, "step", broken)
         assert made.step(alone=True) is False
     assert done == [made] and "Something broke" in made.failure
     assert "nobody knows why" in capsys.readouterr().err

@@ -159,8 +159,8 @@ def test_no_name_and_no_tag_tells_whose_a_video_is(new, tmp_path, videos, copied
             path, 64, 48, fractions.Fraction(25), clip.audio_rate, mark.metadata
         ) as file:
             for frame in clip.frames:
-                file.show(frame)
-            file.sound(clip.audio)
+                file.write_frame(frame)
+            file.write_audio(clip.audio)
     assert new(methods=f"ours={ours},base={videos.base}") == 0
     made = document.read_study(tmp_path / "study")
     first = made.pairs["p1"].a
