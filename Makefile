@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 S2F := $(RUN) -m s2f_jax.main
 
-.PHONY: demo table test slow fuzz lint clean
+.PHONY: demo table test slow fuzz lint docs wheel findings clean
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -33,7 +33,7 @@ table: .venv/ready
 	$(S2F) evaluate --config=configs/syncnet_demo.py
 	$(S2F) ablate --config=configs/demo.py --workdir=runs/table_demo --variants=$(VARIANTS)
 
-test: lint
+test: lint docs
 	$(RUN) -m pytest -n 2 --dist worksteal
 
 # Minutes long: two clips overfitted past 35 dB, and whatever else is marked slow.
@@ -48,8 +48,22 @@ lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
-	.venv/bin/shellcheck launch/*.sh .ci/run
+	.venv/bin/shellcheck launch/*.sh findings/*.sh .ci/run
 	.venv/bin/hadolint launch/Dockerfile
 
+# dist/*.whl, checked as an index would; `make test` installs one outside the checkout and uses it.
+wheel: .venv/ready
+	rm -rf build dist
+	$(RUN) -m build --wheel --no-isolation
+	$(RUN) -m twine check --strict dist/*.whl
+
+# What the libraries did when it was written down: installs them from PyPI, some ten minutes.
+findings:
+	for script in findings/*.sh; do echo "$$script"; "$$script" || exit; done
+
+# The site of docs/ and of the docstrings, into site/; offline. A warning is an error.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv build dist runs site

@@ -1,6 +1,6 @@
 """Every field there is, with its unit or constraint; the values are the paper's where it has one.
 
-Each departure from the paper is in the table "paper says / we chose" of the docs, under the field's name.
+Each departure is in docs/explanations/paper-and-choices.md, under the field's name.
 """
 
 from typing import Any

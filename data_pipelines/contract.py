@@ -45,10 +45,9 @@ class CorpusConfig(tfds.core.BuilderConfig):
         """Names the fields that only this corpus has, which `config.data.options` sets.
 
         Returns:
-          The fields of this class that its base class lacks, in order.
+          The fields that CorpusConfig lacks, in order.
         """
-        base: Any = cls.__base__
-        shared = {field.name for field in dataclasses.fields(base)}
+        shared = {field.name for field in dataclasses.fields(CorpusConfig)}
         return [field.name for field in dataclasses.fields(cls) if field.name not in shared]
 
     def content(self) -> dict[str, Any]:

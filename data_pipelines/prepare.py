@@ -145,7 +145,8 @@ def make_builder(
     corpus = data["corpus"]
     if corpus not in corpus_names():
         raise UserError(
-            f"There is no corpus {corpus!r}; config.data.corpus is one of {', '.join(corpus_names())}."
+            f"There is no corpus {corpus!r}; config.data.corpus is one of "
+            f"{', '.join(corpus_names())}."
         )
     module = importlib.import_module(f"data_pipelines.{corpus}.{corpus}_dataset_builder")
     config_class: type[CorpusConfig] = module.Builder.CONFIG
@@ -185,7 +186,8 @@ def _beam_config(
         from apache_beam.options import pipeline_options
     except ImportError as e:
         raise UserError(
-            f"--beam_pipeline_options={options} needs Apache Beam ({e}): pip install 's2f_jax[beam]'"
+            f"--beam_pipeline_options={options} needs Apache Beam ({e}): "
+            "pip install 's2f_jax[beam]'"
         ) from e
     parsed = pipeline_options.PipelineOptions([f"--{option}" for option in options.split(",")])
     runner = parsed.view_as(pipeline_options.StandardOptions).runner

@@ -9,4 +9,4 @@ def __getattr__(name: str) -> Any:
         from s2f_jax.inference.animator import Animator
 
         return Animator
-    raise AttributeError(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,93 +1,90 @@
-"""One command line: flags and dispatch. No command means train."""
+"""The entry point of the command line: process set-up and dispatch."""
 
-import argparse
 import errno
 import gc
+import importlib.metadata
 import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
 
 from absl import flags, logging
 
 from data_pipelines.common.download import user_cache
 from data_pipelines.common.errors import STOPPED, TrainingFailed, UserError, make_printable
-from s2f_jax.cli.commands import COMMANDS
+from s2f_jax.cli import commands
 
-MODULE = "python -m s2f_jax.main"
-# Whatever a name is for, asking the system about it may fail like this.
-_NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}: see `{self.prog} --help`")
+# Errors that any system call with a file name of the user may raise.
+_BAD_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_INTERRUPTED = 130  # Exit code of a program ended by SIGINT, as shells have it.
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """-> exit code: 2 for a person's mistake, 1 for a run that failed, told in one sentence."""
-    listing = "\n".join(f"  {name:10}{command.summary}" for name, command in COMMANDS.items())
-    usage = f"usage: {MODULE} [COMMAND] --config=FILE [flags]\n{listing}"
+    """Runs a command; a user's mistake or a failed run is reported in one sentence.
+
+    Args:
+      arguments: Arguments of the program, without its name.
+
+    Returns:
+      Exit code: 0; 2 for a user's mistake, 1 for a run that failed, 130 for Ctrl-C, or the command's.
+
+    Raises:
+      OSError: A system error that is neither a bad file name nor a full disk.
+    """
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(usage, file=sys.stdout if arguments else sys.stderr)
+        print(commands.usage(), file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
-    named = not arguments[0].startswith("-")
-    name = arguments[0] if named else "train"
-    if name not in COMMANDS:
-        print(f"s2f: there is no command {name!r}: give {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    command = COMMANDS[name]
-    parser = _Parser(
-        prog=f"{MODULE} {name}",
-        description=command.summary,
-        epilog=f"example: {MODULE} {name} {command.example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
-    command.add_flags(parser.add_argument)
+    if arguments[0] == "--version":
+        print(f"s2f_jax {importlib.metadata.version('s2f_jax')}")
+        return 0
+    has_name = not arguments[0].startswith("-")
+    name = arguments[0] if has_name else "train"
+    if name not in commands.COMMANDS:
+        known = ", ".join(commands.COMMANDS)
+        return _report(f"{make_printable(name)}: is not a command; give one of {known}", 2)
+    command = commands.COMMANDS[name]
     try:
-        options, rest = parser.parse_known_args(list(arguments[named:]))
-        return command.run(vars(options), rest)
+        return command.run(*command.parse(name, arguments[has_name:]))
     except KeyboardInterrupt:
-        left = "; nothing half-written is left" if command.atomic else ""
-        print(f"s2f: stopped{left}", file=sys.stderr)
-        return 130  # As shells have it.
+        partial = "; no partial output was left" if command.atomic else ""
+        return _report(f"interrupted{partial}", _INTERRUPTED)
     except UserError as error:
-        print(f"s2f: {make_printable(error)}", file=sys.stderr)
-        return 2
+        return _report(make_printable(error), 2)
     except TrainingFailed as error:
-        print(f"s2f: {error}", file=sys.stderr)
-        return 1
+        return _report(f"{error}", 1)
     except OSError as error:
-        if error.errno in _NO_NAMES and error.filename is not None:
-            name = make_printable(os.fsdecode(error.filename))
-            print(f"s2f: {name} cannot be used ({error.strerror}): give another", file=sys.stderr)
-            return 2
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = error.filename or "the disk"
-        print(f"s2f: {where} is full: make room and run the same command again", file=sys.stderr)
-        return 1
+        if error.errno in _BAD_NAME and error.filename is not None:
+            path = make_printable(os.fsdecode(error.filename))
+            return _report(f"{path}: cannot be used ({error.strerror}); give another name", 2)
+        if error.errno in _NO_SPACE:
+            path = error.filename or "the disk"
+            return _report(f"{path} is full: free some space and run the same command again", 1)
+        raise
+
+
+def _report(message: str, code: int) -> int:
+    print(f"s2f: {message}", file=sys.stderr)
+    return code
 
 
 def main() -> None:
-    # Imports make a million objects, none of them garbage, and the default looks for some every 700.
+    """Runs the command of sys.argv and exits."""
+    # Imports make a million objects, none of them garbage; by default every 700 are searched for some.
     gc.set_threshold(100_000)
     sys.path.insert(0, "")  # As `python -m` does, so that `s2f` finds what a config imports.
-    logging.set_verbosity(logging.ERROR)  # TFDS and Orbax warn of what is meant to be so.
-    # Before jax is imported: a program compiled once is read from there by whoever runs it again.
+    logging.set_verbosity(logging.ERROR)  # TFDS and Orbax warn of what is intended.
+    # Before jax is imported: compiled programs are cached for the next process.
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(user_cache() / "xla")
-    # JAX itself keeps what took a second; a start consists of many that take a tenth.
+    # By default JAX caches what took a second; start-up consists of many programs of a tenth.
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
-    # Where CPUs play several devices, XLA may start one program's collectives in another order on
-    # each of them, and all wait for ever.
+    # With several simulated CPU devices, XLA may start a program's collectives in a different order
+    # on each device, and all wait for ever.
     if "host_platform_device_count" in (xla := os.environ.get("XLA_FLAGS", "")):
         os.environ["XLA_FLAGS"] = f"{xla} --xla_cpu_enable_concurrency_optimized_scheduler=false"
-    if isinstance(sys.stdout, io.TextIOWrapper):  # The name of a file may be of no encoding.
+    if isinstance(sys.stdout, io.TextIOWrapper):  # A file name may not be valid text.
         sys.stdout.reconfigure(errors="backslashreplace")
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl's flags.
     try:
@@ -100,7 +97,7 @@ def main() -> None:
 
         cluster.leave(code)
     if code == 0 and sys.argv[1:2] == ["generate"]:
-        # All is written. Taking apart what was built up takes a tenth of the time of a short clip.
+        # All is written; regular shutdown would take a tenth of the time of a short clip.
         sys.stdout.flush()
         os._exit(0)
     sys.exit(code)

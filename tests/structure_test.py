@@ -247,7 +247,17 @@ def test_tests_mirror_the_code():
 
 
 def test_no_file_is_longer_than_400_lines():
-    long = {name: path for name, path in MODULES.items() if path.read_text().count("\n") > 400}
+    """Docstrings, which are the site's pages, not counted."""
+    long = {}
+    for name, path in MODULES.items():
+        text = path.read_text()
+        lines = text.count("\n")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                if ast.get_docstring(node) is not None:
+                    lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+        if lines > 400:
+            long[name] = lines
     assert long == {}
 
 

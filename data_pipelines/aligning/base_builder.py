@@ -37,6 +37,16 @@ class RecordedConfig(contract.CorpusConfig):
     speakers: tuple[str, ...] = ()
     max_bad_share: float = 0.05
 
+    @classmethod
+    def options(cls) -> list[str]:
+        """Names the fields that only this corpus has, which `config.data.options` sets.
+
+        Returns:
+          The fields that RecordedConfig lacks, in order.
+        """
+        shared = {field.name for field in dataclasses.fields(RecordedConfig)}
+        return [name for name in super().options() if name not in shared]
+
     def content(self) -> dict[str, Any]:
         """Collects the options that decide, beside the folder's name, what the examples are.
 
@@ -69,14 +79,16 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Builds aligned faces with sound; unfit clips are quarantined, listed in quarantine.json.
 
     A corpus sets CONFIG, its config class, and implements `find_clips`: where its clips are, and
-    which speaker is in which split.
-    Which clip is in which shard is decided here: TFDS's own shuffling needs TensorFlow beyond 1 GB
+    which speaker is in which split. Which clip is in which shard is decided here: TFDS's own shuffling needs TensorFlow beyond 1 GB
     a split, and places shard boundaries differently under Beam.
 
     Args:
       config: Of the class CONFIG; None: its defaults.
       file_format: Format of the shards, as TFDS names it.
       **kwargs: As for TFDS's DatasetBuilder.
+
+    Attributes:
+      CONFIG: The corpus's config class.
     """
 
     CONFIG: ClassVar[type[RecordedConfig]]  # Of the corpus.
@@ -90,7 +102,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     ):
         config = config or self.CONFIG()
         super().__init__(config=config, file_format=file_format, **kwargs)
-        self._beam: Any = None  # Runner and options, where Apache Beam does the work.
+        self._beam: tuple[str, Any] | None = None  # Runner and options, if Beam does the work.
 
     @abc.abstractmethod
     def find_clips(self, download_dir: epath.Path) -> CorpusContents:

@@ -162,6 +162,6 @@ class Cache:
         return f"{clip.id}.{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
     def _file_names(self, clips: Sequence[RawClip]) -> set[str]:
-        """Returns all files in the folders of these clips, at the cost of one listing per folder."""
+        """Returns all files in the folders of these clips; lists each folder once."""
         folders = [self.root / speaker for speaker in {clip.speaker for clip in clips}]
         return {file.name for folder in folders if folder.exists() for file in folder.iterdir()}

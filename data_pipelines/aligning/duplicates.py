@@ -107,7 +107,7 @@ def _words(samples: np.ndarray) -> np.ndarray:
 
 
 def _candidates(words: Sequence[np.ndarray]) -> Iterator[tuple[int, int, int]]:
-    """Yields (i, j, shift), i < j, of clips that share words, in j `shift` positions before those in i."""
+    """Yields (i, j, shift), i < j: clips that share words, in j `shift` positions earlier."""
     lengths = [len(w) for w in words]
     all_words = np.concatenate(words)
     clip = np.repeat(np.arange(len(words)), lengths)
@@ -138,8 +138,8 @@ def _candidates(words: Sequence[np.ndarray]) -> Iterator[tuple[int, int, int]]:
 def _similarity(a: np.ndarray, b: np.ndarray, shift: int) -> float:
     """Returns the share of equal bits in the worst part of two clips' overlap.
 
-    It is 0 if the overlap is less than half of the shorter clip. The worst part, since different sentences of the same synthetic voice are equal wherever they
-    share a word.
+    It is 0 if the overlap is less than half of the shorter clip. The worst part, since different
+    sentences of the same synthetic voice are equal wherever they share a word.
     """
     min_overlap = max(_MIN_OVERLAP, min(np.count_nonzero(a), np.count_nonzero(b)) / 2)
     a, b = a[max(shift, 0) :], b[max(-shift, 0) :]

@@ -1,4 +1,4 @@
-"""Assigns clips to splits and shards, and writes shards whose bytes depend on their examples alone."""
+"""Assigns clips to splits and shards, and writes shards reproducibly."""
 
 import errno
 import hashlib
@@ -21,7 +21,7 @@ SHARD_BYTES = 256 << 20  # Approximate; while a shard is written, its examples a
 
 
 class ShardWriter(tfds.core.ExampleWriter):
-    """Writes array_record files: the same examples give the same bytes, and a file appears whole."""
+    """Writes array_record files: equal examples give equal bytes, and a file appears whole."""
 
     def __init__(self):
         super().__init__(tfds.core.FileFormat.ARRAY_RECORD)
@@ -31,7 +31,7 @@ class ShardWriter(tfds.core.ExampleWriter):
     ) -> None:
         """Writes a shard, uncompressed.
 
-        Compression saves 10 % of JPEGs and sound, for six times the time to write and twice to read.
+        Compression would save 10 %, for six times the time to write and twice the time to read.
 
         Args:
           path: The shard.

@@ -53,8 +53,8 @@ def download(
     if actual != digest:
         part.unlink()
         raise UserError(
-            f"{url} has the {algorithm} checksum {actual} instead of {digest}, and was deleted: run "
-            "again, and if that repeats, check whether a newer file was published."
+            f"{url} has the {algorithm} checksum {actual} instead of {digest}, and was deleted: "
+            "run again, and if that repeats, check whether a newer file was published."
         )
     part.replace(path)
     return path

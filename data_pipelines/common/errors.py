@@ -12,7 +12,7 @@ class BadClip(Exception):
 
 
 class TrainingFailed(Exception):
-    """A loss that is not finite, or a checkpoint that cannot be saved, with details; exit code 1."""
+    """A loss that is not finite, or a checkpoint that cannot be saved; exit code 1."""
 
 
 class CorruptRecord(UserError):

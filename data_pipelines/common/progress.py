@@ -97,23 +97,22 @@ class Progress:
         self._bar.close()
 
     def __str__(self) -> str:
-        text = f"{self._description} {self._amount(self.completed)}"
-        text += "" if self.total is None else f" of {self._amount(self.total)}"
-        text += "" if self._unit == _BYTE else f" {self._unit}s"
-        parts = [text.strip()]
+        total = "" if self.total is None else f" of {self._amount(self.total)}"
+        units = "" if self._unit == _BYTE else f" {self._unit}s"
+        parts = [f"{self._description} {self._amount(self.completed)}{total}{units}".strip()]
         count, start = self._first or (0, self._now)
         if self._now > start and self.completed > count:
             rate = (self.completed - count) / (self._now - start)
-            parts.append(
-                f"{self._amount(rate)}/s" if self._unit == _BYTE else f"{rate:.2f} {self._unit}s/s"
-            )
+            parts.append(f"{self._amount(rate, digits=2)}{units}/s")
             if self.total is not None and self.completed < self.total:
                 left = tqdm.tqdm.format_interval((self.total - self.completed) / rate)
                 parts.append(f"{left} left")
         return ", ".join([*parts, *filter(None, [self.note])])
 
-    def _amount(self, count: float) -> str:
-        return tqdm.tqdm.format_sizeof(count, _BYTE) if self._unit == _BYTE else f"{count}"
+    def _amount(self, count: float, digits: int = 0) -> str:
+        if self._unit == _BYTE:
+            return tqdm.tqdm.format_sizeof(count, _BYTE)
+        return f"{count:.{digits}f}"
 
 
 def track(

@@ -56,6 +56,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     Args:
       config: Format and number of the examples; None: all defaults.
       file_format: Of the shards.
+      **kwargs: As for TFDS's DatasetBuilder.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -66,16 +67,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         super().__init__(config=config or DemoConfig(), file_format=file_format, **kwargs)
 
     @property
-    def demo_config(self) -> DemoConfig:
+    def config(self) -> DemoConfig:
         """The builder's config."""
         assert isinstance(self.builder_config, DemoConfig)
         return self.builder_config
 
     def _info(self) -> tfds.core.DatasetInfo:
-        longest = {split: SECONDS * self.demo_config.fps for split in _SPLITS}  # Frames.
+        longest = {split: SECONDS * self.config.fps for split in _SPLITS}  # Frames.
         return self.dataset_info_from_configs(
             features=contract.features(),
-            metadata=tfds.core.MetadataDict(self.demo_config.content() | {"longest": longest}),
+            metadata=tfds.core.MetadataDict(self.config.content() | {"longest": longest}),
         )
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
@@ -87,7 +88,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split) for split in _SPLITS}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[str, dict]]:
-        config = self.demo_config
+        config = self.config
         speakers = range(getattr(config, f"{split}_speakers"))
         jobs = [(config, split, speaker) for speaker in speakers]
         with WorkerPool(config.workers, len(jobs)) as pool:

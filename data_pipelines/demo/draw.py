@@ -30,13 +30,13 @@ class FacePainter:
         self.scale = height / 128  # Pixels of the frame per pixel of the 128x96 crop.
         self.supersampling = 3 if height <= 64 else 2  # Painted pixels per pixel of the frame.
         rng = np.random.default_rng(seed)
-        backdrop = layers.backdrop(face, self._canvas(), self.pixels)
+        backdrop = layers.backdrop(face, self._canvas(3))
         self.backdrop = self._shrink(backdrop).astype(np.uint16)
-        self.head = layers.head(face, self._canvas(4), self.pixels, rng)
+        self.head = layers.head(face, self._canvas(4), rng)
 
-    def _canvas(self, channels: int = 3) -> np.ndarray:
+    def _canvas(self, channels: int) -> layers.Canvas:
         shape = (self.height * self.supersampling, self.width * self.supersampling, channels)
-        return np.zeros(shape, np.float32)
+        return layers.Canvas(np.zeros(shape, np.float32), self.pixels)
 
     def _shrink(self, image: np.ndarray) -> np.ndarray:
         return cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA)

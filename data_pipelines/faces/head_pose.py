@@ -71,10 +71,8 @@ def angles(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
     camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     poses = []
     for points in np.ascontiguousarray(landmarks[:, [*_HEAD]], np.float64):
-        guess = (
-            np.zeros(3),
-            np.array([0, 0, _DISTANCE]),
-        )  # Without it, a head seen from behind fits too.
+        # Without this guess, a head seen from behind fits too.
+        guess = np.zeros(3), np.array([0, 0, _DISTANCE])
         _, rotation, _ = cv2.solvePnP(head, points, camera, np.zeros(4), *guess, True)
         matrix = cv2.Rodrigues(rotation)[0]
         nose, right = -matrix[:, 2], matrix[:, 0]

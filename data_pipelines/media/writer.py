@@ -246,8 +246,8 @@ def write_video(
       path: The file, *.mp4.
       frames: uint8 [T, H, W, 3], RGB.
       fps: Frames per second.
-      audio: [S] or [S, channels], integer PCM or float, written in mono and padded or cut to T / fps
-        seconds; None for a video without sound.
+      audio: [S] or [S, channels], integer PCM or float, written in mono and padded or cut to T /
+        fps seconds; None for a video without sound.
       audio_rate: Hz of `audio`.
       metadata: Tags of the container, by the names that mp4 defines.
 

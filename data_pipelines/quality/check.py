@@ -21,7 +21,7 @@ from data_pipelines.common.progress import track
 from data_pipelines.loading import dataset
 from data_pipelines.quality import clip_checks
 from data_pipelines.quality.clip_checks import MEASURES, ClipReport
-from data_pipelines.quality.page import render_page
+from data_pipelines.quality.page import OpenSplit, render_page
 
 _MAX_LISTED = 1000  # Clips of one finding in check.json, worst first; clips.jsonl has every clip.
 _MIN_SPEAKER_CLIPS = 5  # For a speaker's median to be meaningful.
@@ -124,9 +124,10 @@ def check_shards(
             "folder that you can write to, and give it as --data_dir."
         ) from e
     form = {n: data[n] for n in ("corpus", "height", "width", "audio_rate", "fps")}
-    form = tuple({**form, "speakers": tuple(data["speakers"])}.items())
+    items = tuple({**form, "speakers": tuple(data["speakers"])}.items())
+    open_split = functools.partial(_open, items, os.fspath(data_dir))
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
-    results = _inspected(form, os.fspath(data_dir), counts, data["prepare_workers"])
+    results = _inspected(open_split, counts, data["prepare_workers"])
     recorded = isinstance(builder, base_builder.RecordedBuilder)
     transcript_of = builder.transcript_of if recorded else lambda clip_id: None
     clips = track(results, "checked", "clip", sum(counts.values()))
@@ -144,9 +145,7 @@ def check_shards(
         report[f"{severity}s"] = sum(f["severity"] == severity for f in report["findings"])
     text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
     files.write_atomically(folder / "check.json", f"{text}\n".encode())
-    page = render_page(
-        report, checked.locations, lambda split: _open(form, split, os.fspath(data_dir))
-    )
+    page = render_page(report, checked.locations, open_split)
     files.write_atomically(folder / "index.html", page.encode())
     for finding in report["findings"]:
         first = finding["clips"][0]
@@ -163,27 +162,27 @@ def check_shards(
 
 
 @functools.lru_cache(maxsize=8)
-def _open(form: tuple, split: str, data_dir: str) -> dataset.ClipDataset:
-    data = {**dict(form), "options": {}}  # The builder has compared them.
+def _open(items: tuple[tuple[str, Any], ...], data_dir: str, split: str) -> dataset.ClipDataset:
+    data = {**dict(items), "options": {}}  # The builder has compared them.
     return dataset.open_dataset(data, split, data_dir)
 
 
 def _inspected(
-    form: tuple, data_dir: str, counts: Mapping[str, int], workers: int
+    open_split: OpenSplit, counts: Mapping[str, int], workers: int
 ) -> Iterator[tuple[ClipLocation, ClipReport]]:
     """Yields the report of every clip of every split, in order, from several processes."""
     items = [(split, index) for split, count in counts.items() for index in range(count)]
-    inspect = functools.partial(_inspect, form=form, data_dir=data_dir)
+    inspect = functools.partial(_inspect, open_split=open_split)
     with WorkerPool(workers, len(items)) as pool:
         for item, result in zip(items, pool.map_with_exceptions(inspect, items), strict=True):
             # An exception: the clip killed the process that read it.
             yield _unreadable(*item, result) if isinstance(result, Exception) else result
 
 
-def _inspect(item: tuple[str, int], form: tuple, data_dir: str) -> tuple[ClipLocation, ClipReport]:
+def _inspect(item: tuple[str, int], open_split: OpenSplit) -> tuple[ClipLocation, ClipReport]:
     split, index = item
     try:
-        clip = clip_checks.inspect_clip(_open(form, split, data_dir)[index])
+        clip = clip_checks.inspect_clip(open_split(split)[index])
     except Exception as e:  # Damaged records raise errors of any kind; the others are checked.
         return _unreadable(split, index, e)
     return ClipLocation(split, index, clip.id, clip.speaker), clip

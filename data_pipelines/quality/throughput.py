@@ -44,14 +44,14 @@ def measure(
     """
     if not manual_dir:
         raise UserError("raw clips are needed: give --manual_dir=DIR")
-    form, raws = _raw_clips(data, manual_dir)
+    config, raws = _raw_clips(data, manual_dir)
     cv2.setNumThreads(1)  # As in a worker.
     with contextlib.closing(landmarks.FaceFinder(tracking.MAX_FACES)) as find:
-        whole, alone = zip(*_alternate(raws, form, find, seconds), strict=True)
+        whole, alone = zip(*_alternating_rates(raws, config, find, seconds), strict=True)
     return {
         "prepare.frames_per_s": np.array(whole[1:]),
         "prepare.detector_frames_per_s": np.array(alone[1:]),
-        "prepare.frames_per_s_2": _of_processes(raws, form, seconds),
+        "prepare.frames_per_s_2": _parallel_rates(raws, config, seconds),
     }
 
 
@@ -62,8 +62,8 @@ def _raw_clips(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, 
         return builder.config, builder.find_clips(epath.Path(folder)).clips
 
 
-def _alternate(
-    raws: Sequence[RawClip], form: CorpusConfig, find: Callable, seconds: float
+def _alternating_rates(
+    raws: Sequence[RawClip], config: CorpusConfig, find: Callable, seconds: float
 ) -> Iterator[tuple[float, float]]:
     # Frames/s of everything and of `find` alone, clip by clip; the first warms up.
     done, started = 0, time.perf_counter()
@@ -80,7 +80,7 @@ def _alternate(
 
         start = time.perf_counter()
         try:
-            frames = len(align_clip.align_clip(raw, form, find_and_record).jpegs)
+            frames = len(align_clip.align_clip(raw, config, find_and_record).jpegs)
         except BadClip:
             continue
         middle = time.perf_counter()
@@ -90,26 +90,26 @@ def _alternate(
         yield frames / (middle - start), len(images) / (time.perf_counter() - middle)
 
 
-def _of_processes(raws: Sequence[RawClip], form: CorpusConfig, seconds: float) -> np.ndarray:
-    """Frames/s of several processes together, over rounds of clips."""
-    rounds, started = [], time.perf_counter()
-    with WorkerPool(_PROCESSES, initializer=_initialize_worker, initargs=(form,)) as pool:
-        clips_of = itertools.cycle(raws)
-        while len(rounds) <= _LEAST or time.perf_counter() - started < seconds:
-            some = list(itertools.islice(clips_of, 4 * _PROCESSES))
+def _parallel_rates(raws: Sequence[RawClip], config: CorpusConfig, seconds: float) -> np.ndarray:
+    # Frames/s of several processes together, by round of clips.
+    rates, started = [], time.perf_counter()
+    with WorkerPool(_PROCESSES, initializer=_initialize_worker, initargs=(config,)) as pool:
+        clips = itertools.cycle(raws)
+        while len(rates) <= _LEAST or time.perf_counter() - started < seconds:
+            batch = list(itertools.islice(clips, 4 * _PROCESSES))
             start = time.perf_counter()
-            frames = sum(pool.map(_frames, some))
-            rounds.append(frames / (time.perf_counter() - start))
-    return np.array(rounds[1:])  # The first starts the processes.
+            frames = sum(pool.map(_count_frames, batch))
+            rates.append(frames / (time.perf_counter() - start))
+    return np.array(rates[1:])  # The first round starts the processes.
 
 
-def _initialize_worker(form: CorpusConfig) -> None:
-    global _form, _find
-    _form, _find = form, landmarks.FaceFinder(tracking.MAX_FACES)
+def _initialize_worker(config: CorpusConfig) -> None:
+    global _config, _find
+    _config, _find = config, landmarks.FaceFinder(tracking.MAX_FACES)
 
 
-def _frames(raw: RawClip) -> int:
+def _count_frames(raw: RawClip) -> int:
     try:
-        return len(align_clip.align_clip(raw, _form, _find).jpegs)
+        return len(align_clip.align_clip(raw, _config, _find).jpegs)
     except BadClip:
         return 0

@@ -1,1 +1,1 @@
-"""Servers of pages: a live demo, and user studies."""
+"""Applications that are served as web pages: the live demo and user studies."""

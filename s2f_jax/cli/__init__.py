@@ -1,1 +1,1 @@
-"""The command line: one file a command, with its flags in it."""
+"""The command line: one file for each command, with its flags."""

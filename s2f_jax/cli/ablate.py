@@ -1,42 +1,40 @@
-"""`ablate`: trains variants of a config, scores them, makes one table."""
+"""`ablate`: trains variants of a config and compares their scores."""
 
 from collections.abc import Sequence
 
-from s2f_jax.cli.command import AddFlag, Command, Given
-from s2f_jax.cli.flags import add_config, add_split
+from s2f_jax.cli.command import Command, Flags, flag
+from s2f_jax.cli.flags import CONFIG, DATA_DIR, SPLIT
 
 
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    add_config(add)
-    add_split(add)
-    add("--workdir", help="a folder for all; default runs/ablations_<the config's name>")
-    add("--variants", metavar="NAME,...", help="of configs/ablations; default all of them")
-    add(
-        "--print",
-        choices=("commands", "slurm"),
-        help="how to train the variants elsewhere, a command each or a Slurm array; no more",
-    )
+def run(flags: Flags, extra: Sequence[str]) -> int:
+    """Trains and scores the variants that are not done yet.
 
+    Args:
+      flags: The flags that were given.
+      extra: --config.FIELD=VALUE arguments.
 
-def run(given: Given, rest: Sequence[str]) -> int:
-    """Trains and scores the variants that are not yet done."""
+    Returns:
+      Exit code.
+    """
     from s2f_jax.evaluation.ablate import ablate
 
-    return ablate(
-        given.get("config"),
-        rest,
-        given.get("workdir"),
-        given.get("data_dir"),
-        split=given.get("split", "test"),
-        names=given.get("variants"),
-        print_only=given.get("print"),
-    )
+    where = (flags.pop(name, None) for name in ("workdir", "data_dir"))
+    return ablate(flags.pop("config", None), extra, *where, **flags)
 
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
-    summary="train variants of a config, score them, make one table",
+    flags=(
+        *(CONFIG, DATA_DIR, SPLIT),
+        flag("--workdir DIR", "folder for all runs; default: runs/ablations_CONFIG_NAME"),
+        flag("--variants NAME,...", "variants in configs/ablations; default: all", dest="names"),
+        flag(
+            "--print",
+            "only print how to train the variants elsewhere: a command each, or a Slurm array job",
+            choices=("commands", "slurm"),
+            dest="print_only",
+        ),
+    ),
+    summary="train variants of a config and tabulate their scores",
     example="--config=configs/demo.py --variants=static_baseline,l1_only",
 )

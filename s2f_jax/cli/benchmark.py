@@ -1,38 +1,44 @@
-"""`benchmark`: how fast a config runs on this machine."""
+"""`benchmark`: measures how fast a config runs on this machine."""
 
 from collections.abc import Sequence
 
-from s2f_jax.cli.command import AddFlag, Command, Given, load_config
-from s2f_jax.cli.flags import add_config
+from s2f_jax.cli.command import Command, Flags, flag, load_config
+from s2f_jax.cli.flags import CONFIG, DATA_DIR, JSON
 
 
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    add_config(add)
-    add("--json", dest="json_file", metavar="FILE", help="the figures to a file")
-    add("--compare", metavar="FILE", help="figures of before, to print beside these")
-    add(
-        "--only",
-        metavar="SECTIONS",
-        help="train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare",
-    )
-    add("--manual_dir", help="a copy of the corpus, whose raw clips `prepare` is timed on")
-    add("--seconds", type=float, help="for each figure; slow ones take longer")
+def run(flags: Flags, extra: Sequence[str]) -> int:
+    """Measures, and prints the figures.
 
+    Args:
+      flags: The flags that were given.
+      extra: --config.FIELD=VALUE arguments.
 
-def run(given: Given, rest: Sequence[str]) -> int:
-    """Measures, and prints the figures."""
+    Returns:
+      Exit code.
+    """
     from s2f_jax.diagnostics.benchmark import benchmark
 
-    config = load_config(given, rest)
-    given = {name: value for name, value in given.items() if name != "config"}
-    benchmark(config, given.pop("data_dir", None), **given)
+    config = load_config(flags, extra)
+    benchmark(config, **{name: value for name, value in flags.items() if name != "config"})
     return 0
 
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
-    summary="how fast a config runs here",
+    flags=(
+        *(CONFIG, DATA_DIR),
+        flag(JSON, "write the figures to a file", dest="json_file"),
+        flag("--compare FILE", "earlier figures of --json, to print beside these"),
+        flag(
+            "--only SECTION,...",
+            "some of train,networks,generate,stream,metrics,faces,loader,checkpoint,prepare; default:"
+            " all",
+        ),
+        flag("--manual_dir DIR", "copy of the corpus, to measure `prepare` on"),
+        flag(
+            "--seconds S", "least measuring time of each figure, at least 0; default: 5", type=float
+        ),
+    ),
+    summary="measure how fast a config runs on this machine",
     example="--config=configs/demo.py --json=before.json",
 )

@@ -1,78 +1,182 @@
-"""What a command of the command line is made of."""
+"""What a command of the command line consists of, and its argument parser."""
 
-import importlib
+import argparse
+import pkgutil
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from data_pipelines.common.errors import UserError
 
-AddFlag = Callable[..., Any]  # argparse's add_argument.
-Given = dict[str, Any]  # The flags that were given; those that were not have no entry.
-Run = Callable[[Given, Sequence[str]], int]
+PROGRAM, MODULE = "s2f", "python -m s2f_jax.main"
+Flags = dict[str, Any]  # The flags that were given, by name; the others have no entry.
+Run = Callable[[Flags, Sequence[str]], int]
+
+# argparse's messages to ours.
+_MESSAGES = (
+    (r"(--\w+)(?:/--\w+)+", r"\1"),  # The aliases of a flag.
+    (r"argument (\S+): invalid int value: '(.*)'", r"\1=\2: must be an integer"),
+    (r"argument (\S+): invalid float value: '(.*)'", r"\1=\2: must be a number"),
+    (
+        r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)",
+        lambda match: f"{match[1]}={match[2]}: must be one of {match[3]}".replace("'", ""),
+    ),
+    (r"argument (\S+): expected (?:one|at least one) argument", r"\1: needs a value"),
+    (r"argument (\S+): ", r"\1: "),
+    (r"the following arguments are required: ", "required flags are missing: "),
+)
+
+
+class Flag(NamedTuple):
+    """A flag of a command; it has no default: that of the function behind it is the only one.
+
+    Attributes:
+      names: The flag and its aliases.
+      options: Keyword arguments of argparse's add_argument.
+    """
+
+    names: Sequence[str]
+    options: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The flag without dashes."""
+        return self.names[0].removeprefix("--")
+
+
+def flag(spec: str, help: str, **options: Any) -> Flag:
+    """Declares a flag.
+
+    Args:
+      spec: Its name, aliases after |, and what stands for its value in the help: "--image|--face FILE".
+        Without the latter, it is a switch.
+      help: What it does, with unit, range and default.
+      **options: Further arguments of argparse's add_argument. choices may be the name of a constant,
+        "module:NAME", which is imported when the command runs.
+
+    Returns:
+      The flag.
+    """
+    names, _, metavar = spec.partition(" ")
+    value = {"metavar": metavar} if metavar else {} if options else {"action": "store_true"}
+    return Flag(names.split("|"), {"help": help, **value, **options})
 
 
 class Command(NamedTuple):
-    """One word of the command line.
+    """One command.
 
     Attributes:
-      run: Does it. Takes the flags that were given and the arguments that are no flags of its own
-        (such as --config.FIELD=VALUE), returns the exit code.
-      add_flags: Adds its flags to a parser. Flags have no defaults here: those of the function that
-        `run` calls are the only ones.
+      run: Runs it. Takes the flags that were given and the other arguments (such as
+        --config.FIELD=VALUE); returns the exit code.
+      flags: Its flags.
       summary: What it does, for the listing.
-      example: Of its flags, for --help.
-      atomic: Stopped, it leaves nothing half-written.
+      example: Flags for the example in --help.
+      atomic: Whether it leaves no partial output when it is interrupted.
     """
 
     run: Run
-    add_flags: Callable[[AddFlag], None]
+    flags: Sequence[Flag]
     summary: str
     example: str
     atomic: bool = False
 
+    def parse(self, name: str, arguments: Sequence[str]) -> tuple[Flags, list[str]]:
+        """Parses the arguments of the command; --help prints and exits.
 
-def call(module: str, function: str) -> Run:
-    """The `run` of a command whose flags are the arguments of a function.
+        Args:
+          name: The command's name.
+          arguments: What follows the name.
+
+        Returns:
+          The flags that were given, and the arguments that are not flags of the command.
+
+        Raises:
+          UserError: A flag is missing or has an invalid value.
+        """
+        parser = _Parser(
+            prog=f"{PROGRAM} {name}",
+            description=f"{self.summary[0].upper()}{self.summary[1:]}.",
+            epilog=f"example: {PROGRAM} {name} {self.example}\n\n"
+            f"`{PROGRAM} {name}` is the same as `{MODULE} {name}`.",
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=100),
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+        )
+        for names, options in self.flags:
+            if isinstance(options.get("choices"), str):
+                options = options | {"choices": pkgutil.resolve_name(options["choices"])}
+            parser.add_argument(*names, **options)
+        flags, extra = parser.parse_known_args(list(arguments))
+        return vars(flags), extra
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        for pattern, replacement in _MESSAGES:
+            message = re.sub(pattern, replacement, message)
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+
+def call(function: str) -> Run:
+    """Makes the `run` of a command whose flags are the arguments of a function.
 
     Args:
-      module: Its full name; imported only when the command runs.
-      function: Its name there. Returning nothing means exit code 0.
+      function: The function as "module:name", imported when the command runs. It returns an exit code,
+        or nothing for 0.
 
     Returns:
       A function as `Command.run`.
     """
 
-    def run(given: Given, rest: Sequence[str]) -> int:
-        refuse_rest(rest)
-        return getattr(importlib.import_module(module), function)(**given) or 0
+    def run(flags: Flags, extra: Sequence[str]) -> int:
+        reject_extra(extra)
+        return pkgutil.resolve_name(function)(**flags) or 0
 
     return run
 
 
-def refuse_rest(rest: Sequence[str]) -> None:
-    """Refuses arguments of a command that takes none beside its flags.
+def reject_extra(extra: Sequence[str]) -> None:
+    """Rejects arguments that are not flags of the command.
+
+    Args:
+      extra: Such arguments.
 
     Raises:
       UserError: There is one.
     """
-    if rest:
-        raise UserError(f"{rest[0]!r} is not a flag of this command: see --help")
+    if extra:
+        raise UserError(f"{extra[0]}: is not a flag of this command; see --help")
 
 
-def load_config(given: Mapping[str, Any], overrides: Sequence[str]) -> Any:
-    """The config of --config, changed by --config.FIELD=VALUE, checked for its task.
+def load_config(flags: Mapping[str, Any], overrides: Sequence[str]) -> Any:
+    """Loads the config of --config and checks it for its task.
+
+    Args:
+      flags: The flags that were given.
+      overrides: --config.FIELD=VALUE arguments.
+
+    Returns:
+      The config.
 
     Raises:
-      UserError: It cannot be used.
+      UserError: There is none, or it is invalid.
     """
     from s2f_jax.config import read
     from s2f_jax.tasks import registry
 
-    config = read.load_config(given.get("config"), overrides)
+    config = read.load_config(flags.get("config"), overrides)
     registry.build(config)
     return config
 
 
-def default_workdir(given: Mapping[str, Any], config: Any) -> str:
-    """--workdir, or where a run of this config is without it."""
-    return given.get("workdir") or f"runs/{config.name}"
+def workdir_of(flags: Mapping[str, Any], config: Any) -> str:
+    """Finds the workdir of a run.
+
+    Args:
+      flags: The flags that were given.
+      config: The run's config.
+
+    Returns:
+      --workdir, or its default.
+    """
+    return flags.get("workdir") or f"runs/{config.name}"

@@ -1,4 +1,4 @@
-"""All commands, in the order in which they are listed; each is imported without what it runs."""
+"""All commands, by groups in the order in which they are listed; what they run is not imported."""
 
 from s2f_jax.cli import (
     ablate,
@@ -15,19 +15,29 @@ from s2f_jax.cli import (
     study,
     train,
 )
+from s2f_jax.cli.command import MODULE, PROGRAM
 
-COMMANDS = {
-    "train": train.COMMAND,
-    "prepare": prepare.COMMAND,
-    "evaluate": evaluate.COMMAND,
-    "ablate": ablate.COMMAND,
-    "benchmark": benchmark.COMMAND,
-    "generate": generate.COMMAND,
-    "convert": convert.COMMAND,
-    "doctor": doctor.COMMAND,
-    "stream": stream.COMMAND,
-    "demo": demo.COMMAND,
-    "gallery": gallery.COMMAND,
-    "export": export.COMMAND,
-    "study": study.COMMAND,
+_GROUPS = {
+    "data, training and evaluation": (prepare, train, evaluate, ablate),
+    "video generation": (generate, stream, demo, gallery),
+    "model conversion": (export, convert),
+    "user studies and diagnostics": (study, doctor, benchmark),
 }
+COMMANDS = {
+    module.__name__.rpartition(".")[2]: module.COMMAND
+    for modules in _GROUPS.values()
+    for module in modules
+}
+
+
+def usage() -> str:
+    """Lists all commands.
+
+    Returns:
+      A usage line, and a line for each command.
+    """
+    lines = [f"usage: {PROGRAM} [COMMAND] [flags]    (or {MODULE}; no command means train)"]
+    for title, modules in _GROUPS.items():
+        names = [module.__name__.rpartition(".")[2] for module in modules]
+        lines += ["", f"{title}:", *(f"  {n:10}{COMMANDS[n].summary}" for n in names)]
+    return "\n".join([*lines, "", f"`{PROGRAM} COMMAND --help` lists a command's flags."])

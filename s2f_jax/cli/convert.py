@@ -1,42 +1,53 @@
-"""`convert`: the authors' weights to a run, and back."""
+"""`convert`: converts the authors' released weights to a run, or back."""
 
 from collections.abc import Sequence
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.cli.command import AddFlag, Command, Given, load_config, refuse_rest
+from s2f_jax.cli.command import Command, Flags, flag, load_config, reject_extra
 from s2f_jax.cli.flags import RUN
 
 
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    add("--sda", metavar="FILE", help="as the authors released it: grid.dat, timit.dat, crema.dat")
-    add("--checkpoint", help=f"for the way back: {RUN}")
-    add("--output", required=True, help="the folder of the run, or the .dat file of the way back")
-    add(
-        "--config",
-        metavar="FILE:PRESET",
-        help="for what the file does not say; default that of its corpus, else configs/base.py:sda",
-    )
+def run(flags: Flags, extra: Sequence[str]) -> int:
+    """Converts one way or the other.
 
+    Args:
+      flags: The flags that were given.
+      extra: --config.FIELD=VALUE arguments.
 
-def run(given: Given, rest: Sequence[str]) -> int:
-    """Converts one way or the other."""
+    Returns:
+      Exit code.
+
+    Raises:
+      UserError: Not exactly one of --sda and --checkpoint was given.
+    """
     from s2f_jax.sda import convert
 
-    if bool(given.get("sda")) == bool(given.get("checkpoint")):
-        raise UserError("give --sda=FILE for a run, or --checkpoint=DIR for the way back")
-    if "sda" in given:
-        config = given.get("config") or convert.default_config(given["sda"])
-        convert.from_sda(given["sda"], given["output"], load_config({"config": config}, rest))
+    if bool(flags.get("sda")) == bool(flags.get("checkpoint")):
+        raise UserError("give either --sda=FILE, or --checkpoint=DIR to convert a model back")
+    if "sda" in flags:
+        config = flags.get("config") or convert.default_config(flags["sda"])
+        convert.from_sda(flags["sda"], flags["output"], load_config({"config": config}, extra))
     else:
-        refuse_rest(rest)
-        convert.to_sda(given["checkpoint"], given["output"])
+        reject_extra(extra)
+        convert.to_sda(flags["checkpoint"], flags["output"])
     return 0
 
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
-    summary="the authors' weights to a run, or back",
+    flags=(
+        flag("--sda FILE", "released weights: grid.dat, timit.dat or crema.dat"),
+        flag("--checkpoint DIR", f"model to convert back: {RUN}"),
+        flag(
+            "--output DIR|FILE",
+            "workdir of the new run; or the .dat file, if a model is converted back",
+            required=True,
+        ),
+        flag(
+            "--config FILE|NAME[:PRESET]",
+            "for what the file does not hold; default: that of its corpus, else configs/base.py:sda",
+        ),
+    ),
+    summary="convert the authors' released weights to a run, or back",
     example="--sda=grid.dat --output=runs/sda_grid",
 )

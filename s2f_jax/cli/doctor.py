@@ -1,22 +1,18 @@
-"""`doctor`: what is wrong with this machine, a picture, a sound, a checkpoint."""
+"""`doctor`: checks this machine, a portrait, an audio file, a checkpoint, a video."""
 
-from s2f_jax.cli.command import AddFlag, Command, call
-from s2f_jax.cli.flags import AUDIO, IMAGE, MODEL
-
-
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    add("--checkpoint", help=f"{MODEL}, to be loaded and timed")
-    add(*IMAGE, help="a portrait, to be judged and drawn")
-    add(*AUDIO, help="a sound file, to be measured")
-    add("--video", help="a video, to be asked what it says of who made it")
-    add("--output", metavar="DIR", help="for doctor_<image>.png; default here")
-    add("--json", dest="json_file", metavar="FILE", help="all findings to a file")
-
+from s2f_jax.cli.command import Command, call, flag
+from s2f_jax.cli.flags import AUDIO, IMAGE, JSON, MODEL
 
 COMMAND = Command(
-    run=call("s2f_jax.diagnostics.doctor", "examine"),
-    add_flags=add_flags,
-    summary="what is wrong with this machine, a picture, a sound or a checkpoint",
+    run=call("s2f_jax.diagnostics.doctor:examine"),
+    flags=(
+        flag("--checkpoint DIR", f"model to load and time: {MODEL}"),
+        flag(IMAGE, "portrait whose suitability is checked and drawn"),
+        flag(AUDIO, "audio file whose quality is measured"),
+        flag("--video FILE", "video whose provenance is read"),
+        flag("--output DIR", "folder for doctor_IMAGE.png; default: the current one"),
+        flag(JSON, "write all findings to a file", dest="json_file"),
+    ),
+    summary="check this machine, a portrait, an audio file or a checkpoint",
     example="--checkpoint=runs/grid --image=face.png --audio=speech.wav",
 )

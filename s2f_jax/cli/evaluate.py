@@ -1,65 +1,67 @@
 """`evaluate`: scores a run, or any two folders of videos."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.cli.command import AddFlag, Command, Given, default_workdir, load_config, refuse_rest
-from s2f_jax.cli.flags import add_config, add_split, add_workdir
+from s2f_jax.cli.command import Command, Flags, flag, load_config, reject_extra, workdir_of
+from s2f_jax.cli.flags import CONFIG, DATA_DIR, SPLIT, WORKDIR
 
 
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    add_config(add)
-    add_workdir(add)
-    add_split(add)
-    add("--rows", metavar="ROW,...", help="e.g. ground_truth,frozen_still, which need no run")
-    add("--videos", help="score this folder of videos instead of a run")
-    add("--reference", help="with --videos: the real videos, equally named")
-    add("--output", help="with --videos: the folder for the report")
-    add(
-        "--aligned",
-        action="store_true",
-        help="with --videos: every frame shows the face as the shards do",
-    )
+def run(flags: Flags, extra: Sequence[str]) -> int:
+    """Scores, and prints the table of the report.
 
+    Args:
+      flags: The flags that were given.
+      extra: --config.FIELD=VALUE arguments.
 
-def run(given: Given, rest: Sequence[str]) -> int:
-    """Scores, and prints the table of the report."""
-    if "videos" in given:
-        return _compare(given, rest)
+    Returns:
+      Exit code.
+    """
+    if "videos" in flags:
+        return _compare(flags, extra)
     from s2f_jax.evaluation.evaluators import evaluate
 
-    config = load_config(given, rest)
-    rows = tuple(given["rows"].split(",")) if given.get("rows") else ()
-    workdir, split = default_workdir(given, config), given.get("split", "test")
-    _print_report(*evaluate(config, workdir, given.get("data_dir"), split, rows))
-    return 0
+    config = load_config(flags, extra)
+    rows = tuple(flags["rows"].split(",")) if flags.get("rows") else ()
+    workdir, split = workdir_of(flags, config), flags.get("split", "test")
+    return _print(*evaluate(config, workdir, flags.get("data_dir"), split, rows))
 
 
-def _compare(given: Given, rest: Sequence[str]) -> int:
+def _compare(flags: Flags, extra: Sequence[str]) -> int:
     from s2f_jax.evaluation.video_folders import compare_folders
 
-    if not (given.get("reference") and given.get("output")):
-        raise UserError("--videos goes with --reference=DIR and --output=DIR: give them too")
-    if "config" not in given:
-        refuse_rest(rest)
-    config = load_config(given, rest) if "config" in given else None
-    folders = given["videos"], given["reference"], given["output"]
-    _print_report(compare_folders(*folders, config, given.get("aligned", False)), given["output"])
-    return 0
+    if not (flags.get("reference") and flags.get("output")):
+        raise UserError("--videos: needs --reference=DIR and --output=DIR, too")
+    if "config" not in flags:
+        reject_extra(extra)
+    config = load_config(flags, extra) if "config" in flags else None
+    options = {name: flags[name] for name in ("aligned",) if name in flags}
+    report = compare_folders(flags["videos"], flags["reference"], flags["output"], config, **options)
+    return _print(report, flags["output"])
 
 
-def _print_report(report: Any, folder: Any) -> None:
+def _print(report: Mapping[str, Any], folder: object) -> int:
     from s2f_jax.reports import formats
 
     print(formats.markdown(report))
     print(f"{folder}/report.html")
+    return 0
 
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
-    summary="score a run",
+    flags=(
+        *(CONFIG, DATA_DIR, WORKDIR, SPLIT),
+        flag(
+            "--rows ROW,...",
+            "rows of the report; default: all. ground_truth and frozen_still need no run",
+        ),
+        flag("--videos DIR", "score this folder of videos instead of a run"),
+        flag("--reference DIR", "with --videos: the real videos, equally named"),
+        flag("--output DIR", "with --videos: folder for the report"),
+        flag("--aligned", "with --videos: frames are face crops already, like those of the shards"),
+    ),
+    summary="score a run, or a folder of videos against real ones",
     example="--config=configs/grid.py --workdir=runs/grid",
 )

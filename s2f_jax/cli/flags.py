@@ -1,70 +1,76 @@
 """Flags that several commands share."""
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+import re
+from typing import TypeVar
 
-from s2f_jax.cli.command import AddFlag
+from s2f_jax.apps.server.limits import PageLimits
+from s2f_jax.cli.command import Flag, Flags, flag
 
-RUN = "a run's workdir or one of its checkpoints"
-MODEL = "a run's workdir, one of its checkpoints, or a bundle"
-# As other tools call them, too.
-IMAGE = ("--image", "--source_image", "--face")
-AUDIO = ("--audio", "--driven_audio", "--driving_audio")
-OUTPUT = ("--output", "--outfile")
+RUN = "workdir of a run, or one of its checkpoint steps"
+MODEL = "workdir of a run, one of its checkpoint steps, or an exported bundle"
+# With their names in other tools.
+IMAGE = "--image|--source_image|--face FILE"
+AUDIO = "--audio|--driven_audio|--driving_audio FILE"
+OUTPUT = "--output|--outfile FILE"
 
-
-def add_config(add: AddFlag) -> None:
-    """--config and --data_dir."""
-    add(
-        "--config",
-        metavar="FILE|NAME[:PRESET]",
-        help="and --config.FIELD=VALUE changes a field",
-    )
-    add("--data_dir", help="where the shards are; default TFDS_DATA_DIR")
-
-
-def add_workdir(add: AddFlag) -> None:
-    """--workdir of a run."""
-    add("--workdir", help="the run's folder; default runs/<the config's name>")
-
-
-def add_split(add: AddFlag) -> None:
-    """--split."""
-    add("--split", help="train, val or test; default test")
-
-
-def add_drawing(add: AddFlag) -> None:
-    """What videos are drawn with."""
-    add("--seed", type=int, help="of the spontaneous motion; default 0")
-    add_aligned(add)
-    add("--badge", action="store_true", help="a small visible mark of what is synthetic")
-
-
-def add_aligned(add: AddFlag) -> None:
-    """--aligned."""
-    add("--aligned", action="store_true", help="the image is a crop of the model's size")
+CONFIG = flag(
+    "--config FILE|NAME[:PRESET]",
+    "config file, or name of a config in configs/; --config.FIELD=VALUE changes a field",
+)
+DATA_DIR = flag("--data_dir DIR", "folder of the shards; default: TFDS_DATA_DIR")
+WORKDIR = flag("--workdir DIR", "folder of the run; default: runs/CONFIG_NAME")
+SPLIT = flag("--split SPLIT", "train, val or test; default: test")
+SEED = flag("--seed N", "of the spontaneous motion, in [0, 4294967295]; default: 0", type=int)
+ALIGNED = flag("--aligned", "the image is a face crop of the model's size; no face is searched")
+BADGE = flag("--badge", "add a small visible mark that the video is synthetic")
+JSON = "--json FILE"
+LISTEN = (
+    flag("--host HOST", "address to listen on; default: 127.0.0.1. Others demand a token"),
+    flag("--port N", "in [1, 65535], or 0 for any free port; default: 8000", type=int),
+    flag(
+        "--token TOKEN",
+        "at least 12 letters and digits that open the page; default: random, unless only this machine"
+        " can reach it",
+    ),
+    flag(
+        "--tls_certificate PEM",
+        "certificate for https, which browsers require for the microphone on other machines",
+    ),
+    flag("--tls_key PEM", "private key of --tls_certificate"),
+)
+Limits = TypeVar("Limits", bound=PageLimits)
 
 
-def add_address(add: AddFlag) -> None:
-    """Where a page is served, and to whom."""
-    add("--port", type=int, help="to listen on; 0: any that is free; default 8000")
-    add(
-        "--host",
-        help="the address to listen on, default 127.0.0.1; of any that is not this machine's own,"
-        " the page demands a token",
-    )
-    add("--token", help="letters and digits that open the page; default: made anew each time")
-    add("--tls_key", metavar="PEM", help="of --tls_certificate")
-
-
-def add_limits(add: AddFlag, limits: Any, descriptions: Mapping[str, str]) -> None:
-    """A flag for each field of a dataclass of limits.
+def limit_flags(limits: type[PageLimits]) -> list[Flag]:
+    """Declares a flag for each field of a dataclass of limits.
 
     Args:
-      add: argparse's add_argument.
-      limits: The dataclass, whose defaults the help tells.
-      descriptions: What each field limits.
+      limits: The dataclass; its defaults and the Attributes of its docstring are shown in the help.
+
+    Returns:
+      The flags.
     """
-    for name, description in descriptions.items():
-        default = getattr(limits, name)
-        add(f"--{name}", type=int, metavar="N", help=f"{description}; default {default}")
+    documentation = "\n".join(kind.__doc__ or "" for kind in reversed(limits.__mro__))
+    descriptions = dict(re.findall(r"^ +(\w+): (.+)\.$", documentation, re.MULTILINE))
+    return [
+        flag(f"--{f.name} N", f"{descriptions[f.name]}; default: {f.default}", type=int)
+        for f in dataclasses.fields(limits)
+    ]
+
+
+def pop_limits(flags: Flags, limits: type[Limits]) -> Limits:
+    """Takes the limits out of the flags.
+
+    Args:
+      flags: The flags that were given; those of limits are removed.
+      limits: The dataclass of limits.
+
+    Returns:
+      The limits, with defaults for what was not given.
+
+    Raises:
+      UserError: A limit is out of range.
+    """
+    names = [field.name for field in dataclasses.fields(limits)]
+    return limits(**{name: flags.pop(name) for name in names if name in flags})

@@ -1,65 +1,52 @@
-"""`generate`: stills and speech clips to mp4s."""
+"""`generate`: makes videos from portraits and audio files."""
 
-from s2f_jax.cli.command import AddFlag, Command, call
-from s2f_jax.cli.flags import AUDIO, IMAGE, MODEL, OUTPUT, add_drawing
+from typing import Any
 
+from s2f_jax.cli.command import Command, call, flag
+from s2f_jax.cli.flags import ALIGNED, AUDIO, BADGE, IMAGE, MODEL, OUTPUT, SEED
 
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    add("--checkpoint", required=True, help=MODEL)
-    several = {"required": True, "nargs": "+", "action": "extend", "metavar": "FILE"}
-    add(
-        *IMAGE,
-        dest="images",
-        help="any portrait; several (one after the other, the flag again, or commas) go with one"
-        " sound or with as many",
-        **several,
-    )
-    add(
-        *AUDIO,
-        dest="audios",
-        help="any file with sound, however long; several as above",
-        **several,
-    )
-    add(
-        *OUTPUT,
-        required=True,
-        metavar="FILE",
-        help="the mp4 to write; of several videos their folder: IMAGE_AUDIO.mp4, or"
-        " IMAGE_AUDIO_SEED.mp4; what made each is in its tags and in FILE.json",
-    )
-    add_drawing(add)
-    add(
-        "--num_samples",
-        type=int,
-        metavar="K",
-        help="a video for each of the seeds SEED to SEED + K - 1",
-    )
-    add(
-        "--paste_back",
-        action="store_true",
-        help="the whole picture, with the animated face in its place",
-    )
-    add(
-        "--fps",
-        metavar="F",
-        help="1 to 120, also 29.97 or 30000/1001; the face still moves at the model's own rate,"
-        " whose frames are shown again or left out",
-    )
-    add(
-        "--side_by_side",
-        type=int,
-        metavar="N",
-        help="so many videos are drawn at a time",
-    )
-    add("--certificate", metavar="PEM", help="to sign a C2PA manifest into the video (extra c2pa)")
-    add("--key", metavar="PEM", help="of --certificate")
-
+_SEVERAL: dict[str, Any] = {"required": True, "nargs": "+", "action": "extend"}
 
 COMMAND = Command(
-    run=call("s2f_jax.render.generate", "generate"),
-    add_flags=add_flags,
-    summary="a still and sound to an mp4",
+    run=call("s2f_jax.render.generate:generate"),
+    flags=(
+        flag("--checkpoint DIR", MODEL, required=True),
+        flag(
+            IMAGE,
+            "portrait; several (separated by spaces or commas, or the flag again) go with one audio file"
+            " or with as many",
+            dest="images",
+            **_SEVERAL,
+        ),
+        flag(
+            AUDIO,
+            "audio file, or video with sound, of any length; several as above",
+            dest="audios",
+            **_SEVERAL,
+        ),
+        flag(
+            OUTPUT,
+            "mp4 to write; of several videos their folder: IMAGE_AUDIO.mp4, or IMAGE_AUDIO_SEED.mp4."
+            " Provenance is written into its tags and into FILE.json",
+            required=True,
+        ),
+        *(SEED, ALIGNED, BADGE),
+        flag(
+            "--num_samples K",
+            "make a video for each of the seeds SEED to SEED + K - 1; at least 1, default: 1",
+            type=int,
+        ),
+        flag("--paste_back", "output the whole picture, with the animated face in its place"),
+        flag(
+            "--fps F",
+            "frame rate in [1, 120], also 29.97 or 30000/1001; default: the model's, whose frames are"
+            " repeated or dropped",
+        ),
+        flag("--side_by_side N", "videos generated at a time; at least 1, default: 4", type=int),
+        flag("--certificate PEM", "sign a C2PA manifest into the video with it (extra c2pa)"),
+        flag("--key PEM", "private key of --certificate"),
+    ),
+    summary="make a video from a portrait and an audio file",
     example="--checkpoint=runs/grid --image=face.png --audio=speech.wav --output=talk.mp4",
     atomic=True,
 )

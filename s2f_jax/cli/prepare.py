@@ -1,45 +1,48 @@
-"""`prepare`: a corpus to shards, and what is odd in them."""
+"""`prepare`: makes the shards of a corpus, or checks them."""
 
 from collections.abc import Sequence
 
-from s2f_jax.cli.command import AddFlag, Command, Given, load_config
-from s2f_jax.cli.flags import add_config
+from s2f_jax.cli.command import Command, Flags, flag, load_config
+from s2f_jax.cli.flags import CONFIG, DATA_DIR
 
 
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    add_config(add)
-    add("--manual_dir", help="a local copy of the corpus; without it, it is downloaded")
-    add(
-        "--beam_pipeline_options",
-        metavar="runner=RUNNER,NAME=VALUE,...",
-        help="let Apache Beam do the work, as in `tfds build`",
-    )
-    add(
-        "--check",
-        action="store_true",
-        help="look at the shards made before: a page and check.json beside them; exit code 1 if"
-        " there are errors, 0 with warnings alone",
-    )
+def run(flags: Flags, extra: Sequence[str]) -> int:
+    """Makes the shards, or with --check checks those that exist.
 
+    Args:
+      flags: The flags that were given.
+      extra: --config.FIELD=VALUE arguments.
 
-def run(given: Given, rest: Sequence[str]) -> int:
-    """Makes the shards, or with --check measures those that are there."""
+    Returns:
+      Exit code.
+    """
     from data_pipelines.prepare import data_dir, prepare
 
-    config = load_config(given, rest)
-    corpus = config.data, given.get("manual_dir"), data_dir(config.data, given.get("data_dir"))
-    if given.get("check"):
+    data = load_config(flags, extra).data
+    corpus = data, flags.get("manual_dir"), data_dir(data, flags.get("data_dir"))
+    if flags.get("check"):
         from data_pipelines.quality.check import check_shards
 
         return 1 if check_shards(*corpus)["errors"] else 0
-    prepare(*corpus, given.get("beam_pipeline_options", ""))
+    prepare(*corpus, *(flags[name] for name in ("beam_pipeline_options",) if name in flags))
     return 0
 
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
-    summary="corpus to shards",
+    flags=(
+        *(CONFIG, DATA_DIR),
+        flag("--manual_dir DIR", "local copy of the corpus; default: download it"),
+        flag(
+            "--beam_pipeline_options runner=RUNNER,NAME=VALUE,...",
+            "run on Apache Beam with these options, as `tfds build` takes them",
+        ),
+        flag(
+            "--check",
+            "check existing shards: write a page and check.json beside them; exit code 1 on errors, 0 on"
+            " warnings alone",
+        ),
+    ),
+    summary="make the shards of a corpus: align faces, resample, split",
     example="--config=configs/grid.py --manual_dir=GRID",
 )

@@ -1,52 +1,40 @@
-"""`stream`: sound in as it comes, frames out as they are due."""
+"""`stream`: makes a video while its audio arrives."""
 
-from s2f_jax.cli.command import AddFlag, Command, call
-from s2f_jax.cli.flags import AUDIO, IMAGE, MODEL, OUTPUT, add_drawing
-
-
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    from s2f_jax.render import audio_sources, video_sinks
-
-    add("--checkpoint", required=True, help=MODEL)
-    add(*IMAGE, required=True, help="any portrait")
-    add(
-        *AUDIO,
-        metavar="FILE|-",
-        help="any file with sound; default -, standard input",
-    )
-    add("--rate", type=int, metavar="HZ", help="of raw samples; default the model's")
-    add(
-        "--format",
-        dest="audio_format",
-        choices=audio_sources.FORMATS,
-        help="of standard input, or of a raw file; default what it is: a WAV, else s16le; mono",
-    )
-    add(
-        "--microphone",
-        nargs="?",
-        const="",
-        metavar="DEVICE",
-        help="listen to this one, by its number or a part of its name; without, the system's own",
-    )
-    add(
-        *OUTPUT,
-        metavar="FILE|-",
-        help="where the video goes, as it is made; default -, standard output",
-    )
-    add(
-        "--to",
-        choices=video_sinks.FORMATS,
-        help="an mp4 in fragments, with sound; Y4M; raw RGB; default by the output's ending, or mp4",
-    )
-    add_drawing(add)
-    add("--pace", action="store_true", help="play the sound in real time, as if it were live")
-    add("--json", dest="json_file", metavar="FILE", help="the latencies to a file")
-
+from s2f_jax.cli.command import Command, call, flag
+from s2f_jax.cli.flags import ALIGNED, AUDIO, BADGE, IMAGE, JSON, MODEL, OUTPUT, SEED
 
 COMMAND = Command(
-    run=call("s2f_jax.render.stream", "stream"),
-    add_flags=add_flags,
-    summary="a still and sound that comes, to a video as it is due",
+    run=call("s2f_jax.render.stream:stream"),
+    flags=(
+        flag("--checkpoint DIR", MODEL, required=True),
+        flag(IMAGE, "portrait", required=True),
+        flag(f"{AUDIO}|-", "audio file, or video with sound; default: -, standard input"),
+        flag("--rate HZ", "sample rate of raw audio; default: the model's", type=int),
+        flag(
+            "--format",
+            "format of standard input or of a raw file, mono; default: detected, WAV or else s16le",
+            dest="audio_format",
+            choices="s2f_jax.render.audio_sources:FORMATS",
+        ),
+        flag(
+            "--microphone DEVICE",
+            "record a microphone, by its number or part of its name; without DEVICE the default one",
+            nargs="?",
+            const="",
+        ),
+        flag(
+            f"{OUTPUT}|-", "where the video is written as it is made; default: -, standard output"
+        ),
+        flag(
+            "--to",
+            "video format: fragmented mp4 with sound, Y4M, or raw RGB; default: by the file name, else"
+            " mp4",
+            choices="s2f_jax.render.video_sinks:FORMATS",
+        ),
+        *(SEED, ALIGNED, BADGE),
+        flag("--pace", "read the audio in real time, as if it were live"),
+        flag(JSON, "write the latencies to a file", dest="json_file"),
+    ),
+    summary="make a video while its audio arrives, with low latency",
     example="--checkpoint=runs/grid --image=face.png --microphone --output=live.mp4",
 )

@@ -1,35 +1,46 @@
-"""`train`: trains, or goes on training, a run."""
+"""`train`: trains a run, or resumes it."""
 
 from collections.abc import Sequence
 
-from s2f_jax.cli.command import AddFlag, Command, Given, default_workdir, load_config
-from s2f_jax.cli.flags import RUN, add_config, add_workdir
+from s2f_jax.cli.command import Command, Flags, flag, load_config, workdir_of
+from s2f_jax.cli.flags import CONFIG, DATA_DIR, RUN, WORKDIR
 
 
-def add_flags(add: AddFlag) -> None:
-    """Its flags."""
-    add_config(add)
-    add_workdir(add)
-    add("--start_from", metavar="DIR", help=f"begin with its networks: {RUN}, also a converted one")
-    add("--coordinator", metavar="HOST:PORT", help="of process 0, where several train together")
-    add("--processes", type=int, help="how many; Slurm, Open MPI and Cloud TPU say it themselves")
-    add("--process", type=int, help="which of them this one is, counted from 0")
+def run(flags: Flags, extra: Sequence[str]) -> int:
+    """Trains.
 
+    Args:
+      flags: The flags that were given.
+      extra: --config.FIELD=VALUE arguments.
 
-def run(given: Given, rest: Sequence[str]) -> int:
-    """Trains, as train.train has it."""
+    Returns:
+      Exit code.
+    """
     from s2f_jax.runs import cluster
     from s2f_jax.train import train
 
-    config = load_config(given, rest)
-    cluster.join(*(given.get(name) for name in ("coordinator", "processes", "process")))
-    workdir = default_workdir(given, config)
-    return train(config, workdir, given.get("data_dir"), given.get("start_from"))
+    config = load_config(flags, extra)
+    cluster.join(*(flags.get(name) for name in ("coordinator", "processes", "process")))
+    workdir = workdir_of(flags, config)
+    return train(config, workdir, flags.get("data_dir"), flags.get("start_from"))
 
 
 COMMAND = Command(
     run=run,
-    add_flags=add_flags,
-    summary="train, or go on training, a run",
+    flags=(
+        *(CONFIG, DATA_DIR, WORKDIR),
+        flag(
+            "--start_from DIR",
+            f"run, also a converted one, whose networks a new run begins with: {RUN}",
+        ),
+        flag("--coordinator HOST:PORT", "address of process 0, if several train together"),
+        flag(
+            "--processes N",
+            "number of processes; Slurm, Open MPI and Cloud TPU set it themselves",
+            type=int,
+        ),
+        flag("--process I", "index of this process, in [0, N - 1]", type=int),
+    ),
+    summary="train a model; a run that was interrupted resumes",
     example="--config=configs/grid.py",
 )

@@ -10,8 +10,7 @@ import hashlib
 import io
 import itertools
 import zipfile
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -33,8 +32,6 @@ _SHORTER_SIDE = 256
 _FRAMES_PER_TASK = 100  # Loading the model for a task takes as long as searching two frames.
 _MIN_SHARE = 0.8  # Of the frames must show the face: a gap hides blinks.
 _MAX_REMEMBERED = 512  # Videos in memory, 41 kB each for 75 frames.
-
-Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +117,7 @@ class FaceTracker:
                 np.flatnonzero(new), range(_FRAMES_PER_TASK, new.sum(), _FRAMES_PER_TASK)
             )
         ]
-        frame_faces = itertools.chain.from_iterable(map_frames(self._pool, detect_faces, tasks))
+        frame_faces = itertools.chain.from_iterable(self._pool.map(detect_faces, tasks))
         landmarks = []
         for new in is_new:
             faces = list(itertools.islice(frame_faces, new.sum()))
@@ -155,27 +152,6 @@ class FaceTracker:
             buffer = io.BytesIO()
             np.savez(buffer, landmarks=landmarks)
             files.write_atomically(self._cache_dir / f"{key}.npz", buffer.getvalue())
-
-
-def map_frames(
-    pool: processes.WorkerPool,
-    function: Callable[[np.ndarray], Result],
-    tasks: Sequence[np.ndarray],
-) -> list[Result]:
-    """Maps a function over groups of frames in worker processes.
-
-    Args:
-      pool: The processes.
-      function: Of module level.
-      tasks: uint8 [T_i, H_i, W_i, 3] each.
-
-    Returns:
-      The results, in the order of the tasks.
-
-    Raises:
-      Exception: What the function raised, for the first such result.
-    """
-    return list(pool.map(function, tasks))
 
 
 def detect_faces(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:

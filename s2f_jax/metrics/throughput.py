@@ -9,7 +9,7 @@ import numpy as np
 from data_pipelines.common import processes
 from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.faces import tracking
-from s2f_jax.metrics.faces_in_videos import FaceTracker, map_frames, upscale_for_detector
+from s2f_jax.metrics.faces_in_videos import FaceTracker, upscale_for_detector
 from s2f_jax.metrics.landmarks import LandmarkScorer
 from s2f_jax.metrics.scoring import ClipPair
 
@@ -44,7 +44,7 @@ def landmark_throughput(
         round_start = time.perf_counter()
         scorer(pairs)
         scorer_rates.append(2 * sum(map(len, videos)) / (time.perf_counter() - round_start))
-        detector_rates.append(sum(map_frames(pool, _detector_rate, [frames] * pool.workers)))
+        detector_rates.append(sum(pool.map(_detector_rate, [frames] * pool.workers)))
     tracker.close()
     pool.close()
     return {

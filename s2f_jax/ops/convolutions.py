@@ -5,8 +5,8 @@ which is what a transposed convolution, the input gradient of a strided one and 
 of a transposed one become. So the two 4x4, stride 2 layers below state each other as gradients.
 On the CPU a layer with many positions and channels is computed by Winograd's algorithm; without
 them, the dilated convolution is replaced by four plain phase convolutions or, where the maps are small
-or the channels few, by one matrix product. GPU and TPU get XLA's own. The page docs/explain/speed.md has
-what each algorithm brought.
+or the channels few, by one matrix product. GPU and TPU get XLA's own. The page
+docs/explanations/speed.md has what each algorithm brought.
 
 Some algorithms pack the kernel first. Training does that in each step; whoever uses the same weights
 again and again does it once (`pack_kernel`).

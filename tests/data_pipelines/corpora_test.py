@@ -10,7 +10,7 @@ import pytest
 
 from configs import base
 from data_pipelines import contract, prepare, splits
-from data_pipelines.aligning import align_clip
+from data_pipelines.aligning import align_clip, base_builder
 from data_pipelines.common.errors import UserError
 from data_pipelines.grid import grid_dataset_builder
 from data_pipelines.loading import dataset
@@ -77,6 +77,11 @@ def test_a_config_says_all_that_its_corpus_s_builder_can_be_told(name, preset, t
     form: Any = prepare.make_builder(data, None, tmp_path).builder_config
     assert form.content() == {"speakers": [], **data.options}
     assert form.name == f"128x96_{data.audio_rate}hz_25fps"
+
+
+def test_a_corpus_without_options_may_use_the_shared_config():
+    assert base_builder.RecordedConfig.options() == []
+    assert base_builder.RecordedConfig().content() == {"speakers": []}
 
 
 @pytest.mark.parametrize("name", ["grid", "tcd_timit", "crema_d"])

@@ -5,7 +5,7 @@ from data_pipelines import prepare, splits
 from data_pipelines.common.errors import UserError
 
 
-def test_the_flag_goes_before_the_config_before_the_environment(monkeypatch):
+def test_data_dir_is_the_flag_then_the_config_then_the_environment(monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "/env")
     assert prepare.data_dir({"dir": "/config"}, "/flag") == "/flag"
     assert prepare.data_dir({"dir": "/config"}) == "/config"
@@ -16,7 +16,7 @@ def test_the_flag_goes_before_the_config_before_the_environment(monkeypatch):
     assert prepare.data_dir({"dir": ""}) == "/home/me/tensorflow_datasets"
 
 
-def test_an_unknown_corpus_is_told_the_known_ones():
+def test_an_unknown_corpus_lists_the_known_ones():
     data = base.get_config().data
     data.corpus = "gird"
     with pytest.raises(UserError, match="no corpus 'gird'.*demo.*grid"):

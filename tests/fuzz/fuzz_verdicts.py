@@ -94,7 +94,8 @@ def _sentence(lines, case):
     if len(sentence) > 12_000:
         found.append(f"is {len(sentence)} characters long: {sentence[:300]}")
     if not re.search(
-        r"\b(give|see|check|make|choose|restore|fetch|leave|use|copy|name|run|download)\b", sentence
+        r"\b(must|give|see|check|make|choose|restore|fetch|leave|use|copy|name|run|download)\b",
+        sentence,
     ):
         found.append(f"has no cure: {sentence}")
     return found
@@ -157,8 +158,8 @@ def _examined(case, outcome, folder):
             found.append(f"no error names {made.named}: {errors}")
     if "json" in case.made and case.made["json"].value:
         with open(os.path.join(folder, case.made["json"].value)) as file:
-            told = json.load(file, parse_constant=lambda name: found.append(f"JSON with {name}"))
-        if told["exit_code"] != outcome.code or len(told["findings"]) != len(levels):
+            report = json.load(file, parse_constant=lambda name: found.append(f"JSON with {name}"))
+        if report["exit_code"] != outcome.code or len(report["findings"]) != len(levels):
             found.append("the JSON says something else")
     return found
 
@@ -180,8 +181,8 @@ def _animated(case, outcome, folder):
     output = pathlib.Path(_output(case, folder))
     if outcome.code:
         return []
-    told = re.search(rb"(\d+) frames[ ,]", outcome.out + outcome.error)
-    count = int(told[1]) if told else 0
+    match = re.search(rb"(\d+) frames[ ,]", outcome.out + outcome.error)
+    count = int(match[1]) if match else 0
     found = []
     seconds, fps = _seconds(case), _fps(case)
     if seconds is not None and count != math.ceil(seconds * fps):

@@ -30,7 +30,7 @@ def started(materials, tmp_path):
         yield started
 
 
-def told(error):
+def sentences(error):
     """The lines of the standard error that are a sentence; no others are a traceback's."""
     text = error.decode(errors="backslashreplace")
     assert "Traceback" not in text and "Exception ignored" not in text, text
@@ -60,7 +60,7 @@ def test_sound_of_any_bytes_in_any_pieces(started, number):
     seen, error = process.stdout.read(), process.stderr.read()
     feeder.join()
     assert process.wait(timeout=60) in (0, 2)
-    assert len(told(error)) == (process.returncode == 2)
+    assert len(sentences(error)) == (process.returncode == 2)
     assert process.returncode == 0 or b"standard input" in error
     assert good is None or (process.returncode == 0) is good
     assert len(seen) % FRAME == 0
@@ -70,7 +70,7 @@ def test_sound_of_any_bytes_in_any_pieces(started, number):
 
 def test_standard_input_that_is_closed(started):
     seen, error = started("--to=rgb24", before="exec <&-", stdin=None).communicate(timeout=60)
-    assert len(told(error)) == 1 and seen == b"", error
+    assert len(sentences(error)) == 1 and seen == b"", error
 
 
 @pytest.mark.parametrize("to", ["mp4", "y4m", "rgb24"])
@@ -79,7 +79,7 @@ def test_a_full_disk(started, to):
     with open("/dev/full", "wb") as full:
         process = started(f"--to={to}", stdout=full)
         _, error = process.communicate(sound, timeout=60)
-    assert process.returncode in (1, 2) and len(told(error)) == 1, error
+    assert process.returncode in (1, 2) and len(sentences(error)) == 1, error
 
 
 def test_sound_without_end_is_ended_by_an_interrupt(started):
@@ -89,7 +89,7 @@ def test_sound_without_end_is_ended_by_an_interrupt(started):
         process.send_signal(signal.SIGINT)
         while process.stdout.read(1 << 16):
             pass
-        assert process.wait(timeout=60) == 0 and told(process.stderr.read()) == []
+        assert process.wait(timeout=60) == 0 and sentences(process.stderr.read()) == []
 
 
 def test_a_pipe_with_a_name(started, tmp_path):
@@ -107,7 +107,7 @@ def test_a_pipe_with_a_name(started, tmp_path):
 def test_names_that_no_text_has(started, tmp_path, name):
     process = started(image=os.fsdecode(name), stdin=subprocess.DEVNULL)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 2 and len(told(error)) == len(error.splitlines()) == 1
+    assert process.returncode == 2 and len(sentences(error)) == len(error.splitlines()) == 1
     assert error.decode().strip().isprintable()
     hostile_pictures.good(np.random.default_rng(0), tmp_path)
     os.rename(tmp_path / "picture.png", os.fsencode(tmp_path) + b"/" + name)

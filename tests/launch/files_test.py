@@ -58,12 +58,10 @@ def test_a_script_runs_and_parses(path):
     subprocess.run(["bash", "-n", path], check=True)
 
 
-def test_the_readme_names_every_file_and_every_file_it_names_is_there():
-    text = (LAUNCH / "README.md").read_text()
-    named = set(re.findall(r"launch/(\w[\w.]*\.(?:sh|yaml|md)|Dockerfile)", text)) | {
-        "demo_video.py"
-    }
-    assert named == {path.name for path in LAUNCH.iterdir() if path.is_file()} - {"README.md"}
+def test_the_documentation_names_every_file_and_every_file_it_names_is_there():
+    text = (ROOT / "docs/guides/where-training-runs.md").read_text()
+    named = set(re.findall(r"launch/(\w[\w.]*\.(?:sh|yaml|py)|Dockerfile)", text))
+    assert named == {path.name for path in LAUNCH.iterdir() if path.is_file()}
 
 
 def test_a_jobset_is_one_whose_job_kubernetes_takes(jobset, job):

@@ -40,7 +40,7 @@ def told(capsys, tmp_path, monkeypatch):
 
 def test_no_arguments_are_answered_with_the_usage(capsys):
     assert main.dispatch([]) == 2
-    assert capsys.readouterr().err.startswith("usage: python -m s2f_jax.main [COMMAND]")
+    assert capsys.readouterr().err.startswith("usage: s2f [COMMAND]")
     assert main.dispatch(["--help"]) == 0
     assert "generate" in capsys.readouterr().out
 
@@ -51,7 +51,8 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
         main.dispatch([command, "--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
-    example = shown[shown.index(f"example: python -m s2f_jax.main {command} ") :].split()[4:]
+    assert f"`python -m s2f_jax.main {command}`" in shown
+    example = shown[shown.index(f"example: s2f {command} ") :].splitlines()[0].split()[2:]
     accepted = []
     replaced = commands.COMMANDS[command]._replace(
         run=lambda options, rest: accepted.append((options, rest)) or 0
@@ -66,23 +67,26 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
     [
         (
             ["prepair", DEMO],
-            "no command 'prepair': give train, prepare, evaluate, ablate, benchmark",
+            "prepair: is not a command; give one of prepare, train, evaluate, ablate, generate",
         ),
         (["train"], "--config is missing: give e.g. --config=configs/demo.py"),
         (["prepare"], "--config is missing"),
         (["evaluate"], "--config is missing"),
-        (["--config"], "--config: expected one argument"),
+        (["--config"], "--config: needs a value; see `s2f train --help`"),
         (["--config="], "--config is missing"),
         ([DEMO, "--nope"], "no flag --nope: see --help"),
         ([DEMO, "nope"], "'nope' is neither a command nor a flag: see --help"),
         ([DEMO, "--work=x"], "no flag --work: see --help"),  # No abbreviations.
         ([DEMO, "--manual_dir=x"], "no flag --manual_dir: see --help"),
-        (["--config=no/such.py"], "--config=no/such.py: must be a file"),
-        ([f"--config={CONFIGS}"], "configs: must be a file"),
+        (["--config=no/such.py"], "--config=no/such.py: must be a file, e.g. configs/demo.py"),
+        ([f"--config={CONFIGS}"], "configs: must be a file, e.g. configs/demo.py"),
         ([f"{GRID}:foo"], "'foo' is not one of cvprw2019, sda"),
-        (["generate"], "required: --checkpoint"),
+        (["generate"], "required flags are missing: --checkpoint, --image, --audio, --output;"),
         (["generate", "--image=a.png", "--audio=a.wav", "--output=a.mp4"], "--checkpoint"),
-        (["evaluate", "--videos=a", "--reference=b"], "--videos goes with --reference"),
+        (
+            ["evaluate", "--videos=a", "--reference=b"],
+            "--videos: needs --reference=DIR and --output=DIR",
+        ),
         (["evaluate", "--videos=a", "--reference=b", "--output=c"], "--videos=a is not a folder"),
     ],
 )
@@ -197,7 +201,7 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
         assert "No GRID clips of s1 to s34 in empty; it should hold" in told(
             "prepare", GRID, "--manual_dir=empty", "--data_dir=."
         )
-        patched.setattr(zenodo, "_sums", dict)  # As without a network.
+        patched.setattr(zenodo, "_checksums", dict)  # As without a network.
         assert "try again with a network, or download the zips elsewhere" in told(
             "prepare", GRID, "--data_dir=."
         )
@@ -210,7 +214,7 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
     assert "corpus grid has no option 'heads'; leave it out" in told(
         "prepare", GRID, "--config.data.options={'heads': 3}"
     )
-    assert "demo corpus has no option 'heads'; leave it out" in told(
+    assert "corpus demo has no option 'heads'; leave it out" in told(
         "prepare", DEMO, "--config.data.options={'heads': 3}"
     )
     assert "must be divisible by" in told("prepare", GRID, "--config.data.height=100")
@@ -309,7 +313,7 @@ def test_generate_writes_a_video_under_the_names_of_other_tools(
     assert shown.out == f"{tmp_path}/out.mp4: 1 frames, 0.04 s, 12x16\n" and shown.err == ""
     assert len(decode.decode_clip(tmp_path / "out.mp4").frames) == 1
     assert main.dispatch([*arguments, "--fast"]) == 2
-    assert "'--fast' is not a flag of this command: see --help" in capsys.readouterr().err
+    assert "--fast: is not a flag of this command; see --help" in capsys.readouterr().err
 
 
 def test_generate_says_what_is_wrong(told, tmp_path, run_folder):
@@ -329,5 +333,7 @@ def test_generate_says_what_is_wrong(told, tmp_path, run_folder):
     assert "no image file none.png" in told(
         "generate", f"--checkpoint={run_folder}", "--image=none.png", *none[1:]
     )
-    assert "invalid int value: 'x'" in told("generate", "--seed=x", *rest)
+    assert "--seed=x: must be an integer; see `s2f generate --help`" in told(
+        "generate", "--seed=x", *rest
+    )
     assert json.loads((run_folder / "config.json").read_text())["name"] == "tiny"

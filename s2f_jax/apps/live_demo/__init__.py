@@ -1,1 +1,1 @@
-"""A page where a person gives a face and speaks, and the face speaks."""
+"""`s2f demo`: a web page where a visitor's picture speaks with their voice."""

@@ -1,4 +1,4 @@
-"""The live page as an application: its files, its socket, and the guard before both."""
+"""The live demo as an ASGI application."""
 
 import pathlib
 
@@ -7,20 +7,28 @@ from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from s2f_jax.apps.live_demo.session import Session
-from s2f_jax.apps.live_demo.studio import Studio
-from s2f_jax.apps.server.files import files
+from s2f_jax.apps.live_demo.session import VisitorSession
+from s2f_jax.apps.live_demo.studio import DemoService
+from s2f_jax.apps.server.files import static_routes
 from s2f_jax.apps.server.guard import Guard
 from s2f_jax.apps.server.serving import ListenAddress
 
 _STATIC = pathlib.Path(__file__).parent / "static"
 
 
-def application(studio: Studio, place: ListenAddress) -> ASGIApp:
-    """The page at /, its socket at /socket."""
+def application(service: DemoService, address: ListenAddress) -> ASGIApp:
+    """Makes the application: the page at /, its WebSocket at /socket.
+
+    Args:
+      service: What all visitors share.
+      address: Where the page is served.
+
+    Returns:
+      The application behind its access control.
+    """
 
     async def socket(socket: WebSocket) -> None:
-        await Session(socket, studio).run()
+        await VisitorSession(socket, service).run()
 
-    app = Starlette(routes=[WebSocketRoute("/socket", socket), *files(_STATIC)])
-    return Guard(app, place.host, place.port, place.token)
+    app = Starlette(routes=[WebSocketRoute("/socket", socket), *static_routes(_STATIC)])
+    return Guard(app, address.host, address.port, address.token)

@@ -1,74 +1,85 @@
-"""`demo`: a page where a person gives a face and speaks, and the face speaks."""
+"""`s2f demo`: serves the live demo."""
 
 import contextlib
 import pathlib
 import sys
+from typing import Unpack
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.apps.live_demo.limits import Limits
+from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.apps.server import serving
+from s2f_jax.apps.server.limits import ConnectionLimits
 
-_OTHERS = 64  # Connections beside the sockets: the page's files, and visitors who wait.
-_EACH = 32  # Of them, from one address.
-# Of a run's workdir, as launch/demo_video.py leaves them.
+# Connections beside the WebSockets: for the page's files, and for visitors who wait.
+_EXTRA_CONNECTIONS = 64
+_EXTRA_PER_ADDRESS = 32
+# In a run's workdir, written by launch/demo_video.py: picture, audio.
 _EXAMPLE = ("unseen_face.png", "unseen_speech.wav")
 DEMO = "runs/demo"
 
 
 def demo(
     checkpoint: str | None = None,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    token: str | None = None,
-    tls_certificate: str | None = None,
-    tls_key: str | None = None,
     keep: str | None = None,
     badge: bool = False,
     files_only: bool = False,
-    **limits: int,
+    limits: DemoLimits | None = None,
+    **address: Unpack[serving.ListenOptions],
 ) -> None:
-    """Serves the page until Ctrl-C or SIGTERM; the address is the only line on standard output.
+    """Serves the live demo until Ctrl-C or SIGTERM; its URL is the only line on standard output.
 
-    host, port, token, tls_*: as serving.listen has them. keep, badge, files_only: as studio.Studio.
-    limits: fields of Limits.
-    Raises UserError for what a person can mend, before anything is served.
+    Args:
+      checkpoint: Workdir, checkpoint step or bundle of the model; None: runs/demo.
+      keep: Folder to keep every video and its picture in; None: none is kept.
+      badge: Whether videos carry a small visible mark that they are synthetic.
+      files_only: Whether the page asks for no microphone and no camera.
+      limits: How much visitors may take; None: the defaults.
+      **address: Arguments of `serving.listen`.
+
+    Raises:
+      UserError: An argument is invalid, or there is no such checkpoint; nothing is served then.
     """
-    bounds = Limits(**limits)
-    folder = _kept(keep)
+    limits = limits or DemoLimits()
+    keep_folder = _make_keep_folder(keep)
     if checkpoint is None:
         checkpoint = DEMO
         if not pathlib.Path(DEMO).is_dir():
             raise UserError(
-                f"there is no checkpoint at {DEMO}: make it by `make demo`, in about twelve minutes,"
-                " or give --checkpoint=DIR"
+                f"there is no checkpoint at {DEMO}: make one with `make demo`, in about twelve"
+                " minutes, or give --checkpoint=DIR"
             )
-    serving.check_packages()
-    place = serving.listen(host, port, token, tls_certificate, tls_key)
-    with contextlib.closing(place.listener):
+    listen_address = serving.listen(**address)
+    with contextlib.closing(listen_address.listener):
         from s2f_jax.apps.live_demo.app import application
-        from s2f_jax.apps.live_demo.studio import Studio, warm_up
-        from s2f_jax.apps.server.connections import Crowd
+        from s2f_jax.apps.live_demo.studio import DemoService, warm_up
         from s2f_jax.inference.animator import Animator
         from s2f_jax.provenance import marks
 
         animator = Animator.load(checkpoint)
         mark = marks.provenance_record(animator.origin, 0, {})
         warm_up(animator)
-        _look_for_the_face_model()
-        files = tuple(pathlib.Path(checkpoint) / name for name in _EXAMPLE)
-        example = (files[0], files[1]) if all(file.is_file() for file in files) else None
-        options = {"example": example, "keep": folder, "badge": badge, "files_only": files_only}
-        studio = Studio(animator, mark, bounds, **options)
-        try:
-            print(place.address, flush=True)
-            most, each = bounds.sessions + _OTHERS, bounds.sessions + _EACH
-            crowd = Crowd(most, each, bounds.request_seconds)
-            serving.serve_until_interrupted(application(studio, place), place, crowd)
-        finally:
-            studio.close()
+        _check_face_model()
+        picture, audio = (pathlib.Path(checkpoint) / name for name in _EXAMPLE)
+        service = DemoService(
+            animator,
+            mark,
+            limits,
+            example=(picture, audio) if picture.is_file() and audio.is_file() else None,
+            keep_folder=keep_folder,
+            badge=badge,
+            files_only=files_only,
+        )
+        connections = ConnectionLimits(
+            limits.sessions + _EXTRA_CONNECTIONS,
+            limits.sessions + _EXTRA_PER_ADDRESS,
+            limits.request_seconds,
+        )
+        with contextlib.closing(service):
+            app = application(service, listen_address)
+            serving.serve_until_interrupted(app, listen_address, connections)
 
 
-def _kept(keep: str | None) -> pathlib.Path | None:
+def _make_keep_folder(keep: str | None) -> pathlib.Path | None:
     if keep is None:
         return None
     folder = pathlib.Path(keep)
@@ -76,16 +87,16 @@ def _kept(keep: str | None) -> pathlib.Path | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"--keep={keep} cannot be made ({error.strerror}): give a folder that you can write to"
+            f"--keep={keep}: cannot be created ({error.strerror}); give a folder that you can write to"
         ) from error
     return folder
 
 
-def _look_for_the_face_model() -> None:
-    """Crops of the model's size are taken without it."""
+def _check_face_model() -> None:
+    """Without it, only crops of the model's size can be used."""
     from data_pipelines.faces import landmarks
 
     try:
         landmarks.model_path()
     except UserError as error:
-        print(f"s2f: no photographs, crops alone: {error}", file=sys.stderr)
+        print(f"s2f: only crops are accepted, no photographs: {error}", file=sys.stderr)

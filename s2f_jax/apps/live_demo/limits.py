@@ -1,35 +1,36 @@
-"""How much of this machine the visitors of a page may take."""
+"""Limits of the live demo."""
 
 import dataclasses
 
-from data_pipelines.common.errors import UserError
+from s2f_jax.apps.server.limits import PageLimits
 
 _MEGA = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
-    """Each is at least 1. Raises UserError where one is not."""
+class DemoLimits(PageLimits):
+    """How much of this machine the visitors of the live demo may take; each at least 1.
 
-    upload_mb: int = 25  # Megabytes of a picture or a sound file.
-    megapixels: int = (
-        16  # Of a picture; 6 bytes each while it is decoded, 30 where it is transparent.
-    )
-    sound_seconds: int = 60  # Of one video.
-    sessions: int = 4  # Visitors at once.
-    idle_seconds: int = 300  # Without a word from a visitor, until the place is given to another.
-    stalled_seconds: int = 20  # That a visitor who is sent something may take to read it.
-    request_seconds: int = 10  # That a connection may take to ask for something.
+    Attributes:
+      upload_mb: most megabytes of a picture or an audio file.
+      megapixels: most megapixels of a picture; decoding takes 6 MB for each, 30 if transparent.
+      sound_seconds: longest video, in seconds.
+      sessions: most visitors at once.
+      stalled_seconds: seconds that a visitor may take to read what is sent.
+    """
 
-    def __post_init__(self):
-        for name, value in vars(self).items():
-            if value < 1:
-                raise UserError(f"--{name}={value} is out of range: give 1 or more")
+    upload_mb: int = 25
+    megapixels: int = 16
+    sound_seconds: int = 60
+    sessions: int = 4
+    stalled_seconds: int = 20
 
     @property
     def upload_bytes(self) -> int:
+        """Most bytes of an upload."""
         return self.upload_mb * _MEGA
 
     @property
     def pixels(self) -> int:
+        """Most pixels of a picture."""
         return self.megapixels * _MEGA

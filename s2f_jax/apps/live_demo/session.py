@@ -1,7 +1,7 @@
-"""One visitor: a socket, a face, one video at a time.
+"""One visitor of the live demo: a WebSocket, a face, one video at a time.
 
-The socket is the session: nothing names it, so that there is nothing to steal, and what is sent on
-it reaches the page that opened it and no other.
+The socket is the session: no identifier names it that could be stolen, and what is sent on it reaches
+the page that opened it and no other.
 """
 
 import asyncio
@@ -18,52 +18,56 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.media import images
 from data_pipelines.media.sound import to_mono_float
 from s2f_jax.apps.live_demo import uploads
-from s2f_jax.apps.live_demo.studio import Studio
-from s2f_jax.apps.live_demo.talk import Message, Talk
+from s2f_jax.apps.live_demo.studio import DemoService
+from s2f_jax.apps.live_demo.talk import LiveVideo, Message
 from s2f_jax.apps.server import messages
-from s2f_jax.apps.server.allowance import Allowance
-from s2f_jax.apps.server.messages import Malformed
+from s2f_jax.apps.server.allowance import RateLimiter
+from s2f_jax.apps.server.messages import MalformedMessage
 from s2f_jax.rngs import SEEDS
 
-_DONE, _BROKEN, _FULL = 1000, 1008, 1013  # Codes of sockets that we close.
-_LOWEST, _HIGHEST = 8000, 192_000  # Hz, of a microphone.
-_PER_MINUTE = 600  # Messages but bytes; a page says some in a minute.
-_UNREAD = 1000  # Messages that wait to be read: of more, somebody asks and does not listen.
-_TOO_LATE = 5  # Seconds of sound that may still come from a page that was told that it is enough.
+_NORMAL, _POLICY_VIOLATION, _TRY_AGAIN_LATER = 1000, 1008, 1013  # WebSocket close codes.
+_MIN_RATE, _MAX_RATE = 8000, 192_000  # Hz, of a microphone.
+_MAX_PER_MINUTE = 600  # Text messages; a page of ours sends a few.
+_MAX_UNSENT = 1000  # Messages: beyond that, a client sends requests and reads no replies.
+_OVERRUN_SECONDS = 5  # Audio that may still arrive after the longest video.
 
 
-class _Over(Exception):
-    """The session is; why: a sentence for the page, or nothing."""
+class _Closed(Exception):
+    """Ends the session; reason: a sentence for the page, or empty."""
 
-    def __init__(self, code: int, why: str):
-        self.code, self.why = code, why
+    def __init__(self, code: int, reason: str):
+        self.code, self.reason = code, reason
 
 
-class _Coming(NamedTuple):
-    """A file of which not all is there."""
-
-    what: str  # face or sound.
+class _IncomingFile(NamedTuple):
+    kind: str  # face or sound.
     name: str
     size: int  # Bytes.
     seed: int
-    data: bytearray
+    data: bytearray  # What has arrived of it.
 
 
-class Session:
-    """Of one socket, until it is closed."""
+class VisitorSession:
+    """The session of one socket, until it is closed.
 
-    def __init__(self, socket: WebSocket, studio: Studio):
-        self._socket, self._studio = socket, studio
+    Args:
+      socket: The page's WebSocket, not accepted yet.
+      service: What all visitors share.
+    """
+
+    def __init__(self, socket: WebSocket, service: DemoService):
+        self._socket, self._service = socket, service
         self._loop = asyncio.get_running_loop()
-        self._out: asyncio.Queue[tuple[Talk | None, Message | Talk]] = asyncio.Queue()
+        # Messages to the page, with their video if they are of one; a finished video itself.
+        self._outbox: asyncio.Queue[tuple[LiveVideo | None, Message | LiveVideo]] = asyncio.Queue()
         self._face: uploads.UploadedFace | None = None
-        self._talk: Talk | None = None
-        self._free = asyncio.Event()  # Set when a talk has ended.
-        self._coming: _Coming | None = None
-        self._allowance = Allowance(_PER_MINUTE, time.monotonic)
-        self._rate = 0  # Of the microphone that is on; 0: none is.
-        self._room = 0  # Samples that may still be spoken.
-        self._on: dict[str, Callable[[dict[str, Any]], Any]] = {
+        self._video: LiveVideo | None = None
+        self._video_ended = asyncio.Event()
+        self._incoming: _IncomingFile | None = None
+        self._limiter = RateLimiter(_MAX_PER_MINUTE, time.monotonic)
+        self._rate = 0  # Hz, of the microphone; 0: it is off.
+        self._samples_left = 0  # That may still be spoken.
+        self._handlers: dict[str, Callable[[dict[str, Any]], Any]] = {
             "face": self._on_file,
             "sound": self._on_file,
             "example": self._on_example,
@@ -74,265 +78,267 @@ class Session:
         }
 
     async def run(self) -> None:
-        """Serves it. A page that breaks the rules is told so, and its socket alone is closed."""
+        """Serves the socket; a page that breaks the protocol has its own socket closed."""
         await self._socket.accept()
-        if full := self._studio.full:
-            await self._close(_Over(_FULL, full), "full")
+        if text := self._service.full_message:
+            await self._close(_Closed(_TRY_AGAIN_LATER, text), "full")
             return
-        over = _Over(_DONE, "")
-        with self._studio.place():
-            self._say(self._studio.welcome())
+        closed = _Closed(_NORMAL, "")
+        with self._service.visitor():
+            self._post(self._service.welcome_message())
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._send_all)
-                    tasks.start_soon(self._listen)
-            except* _Over as group:
-                over = group.exceptions[0]
+                    tasks.start_soon(self._receive_all)
+            except* _Closed as group:
+                closed = group.exceptions[0]
             except* WebSocketDisconnect:
-                over = None
+                closed = None
             finally:
-                await self._leave()
-        if isinstance(over, _Over):
-            await self._close(over, "bye")
+                await self._end_video()
+        if isinstance(closed, _Closed):
+            await self._close(closed, "bye")
 
-    async def _leave(self) -> None:
-        """Nothing is drawn any more for who has left; what is being drawn ends first."""
-        if self._talk is not None:
-            self._stop(self._talk)
+    async def _end_video(self) -> None:
+        """Stops the video of a visitor who has left, and waits for its last step."""
+        if self._video is not None:
+            self._stop_video(self._video)
             with anyio.CancelScope(shield=True):
-                await self._free.wait()
+                await self._video_ended.wait()
 
-    async def _close(self, over: _Over, kind: str) -> None:
-        # Who has left, or does not read, is not told.
+    async def _close(self, closed: _Closed, kind: str) -> None:
+        # The client may have left, or not read.
         with contextlib.suppress(WebSocketDisconnect, TimeoutError):
-            with anyio.fail_after(self._studio.limits.stalled_seconds):
-                if over.why:
-                    await self._socket.send_json({"type": kind, "text": over.why})
-                await self._socket.close(over.code)
+            with anyio.fail_after(self._service.limits.stalled_seconds):
+                if closed.reason:
+                    await self._socket.send_json({"type": kind, "text": closed.reason})
+                await self._socket.close(closed.code)
 
-    # What the page says.
+    # Messages from the page.
 
-    async def _listen(self) -> None:
-        idle = self._studio.limits.idle_seconds
+    async def _receive_all(self) -> None:
+        idle = self._service.limits.idle_seconds
         while True:
             try:
                 with anyio.fail_after(idle):
                     message = await self._socket.receive()
             except TimeoutError:
-                if self._talk is not None and self._talk.file:
-                    continue  # It is being watched.
-                raise _Over(
-                    _DONE, f"Nothing came for {idle} s, so that your place is free for others."
+                if self._video is not None and self._video.from_file:
+                    continue  # The visitor watches it.
+                raise _Closed(
+                    _NORMAL, f"You were inactive for {idle} s, so your place was given up."
                 ) from None
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
-            await asyncio.sleep(0)  # Others have their turn, however much is there to be read.
+            await asyncio.sleep(0)  # Lets other sessions run, however much there is to read.
             try:
                 if message.get("text") is not None:
-                    self._check_pace()
+                    self._check_rate_limit()
                     await self._on_text(messages.parse_message(message["text"]))
                 else:
                     await self._on_bytes(message["bytes"])
-            except Malformed as error:
-                raise _Over(
-                    _BROKEN, f"This page sent what it never should ({error}): load it again."
+            except MalformedMessage as error:
+                raise _Closed(
+                    _POLICY_VIOLATION, f"The page sent an invalid message ({error}): reload it."
                 ) from error
-            if self._out.qsize() > _UNREAD:
-                raise _Over(_DONE, "")  # Who does not read, is not told either.
+            if self._outbox.qsize() > _MAX_UNSENT:
+                raise _Closed(_NORMAL, "")  # A client that does not read gets no reason either.
 
-    def _check_pace(self) -> None:
-        if self._allowance.wait(""):
-            raise _Over(_BROKEN, "This page sent more messages than any should: load it again.")
+    def _check_rate_limit(self) -> None:
+        if self._limiter.acquire(""):
+            raise _Closed(_POLICY_VIOLATION, "The page sent too many messages: reload it.")
 
     async def _on_text(self, message: dict[str, Any]) -> None:
         kind = message["type"]
-        if kind not in self._on:
-            raise Malformed("a message of an unknown type")
-        if self._coming is not None and kind not in ("stop", "alive"):
-            raise Malformed("a message in the middle of a file")
-        answer = self._on[kind](message)
-        if answer is not None:
-            await answer
+        if kind not in self._handlers:
+            raise MalformedMessage("a message of an unknown type")
+        if self._incoming is not None and kind not in ("stop", "alive"):
+            raise MalformedMessage("a message in the middle of a file")
+        awaitable = self._handlers[kind](message)
+        if awaitable is not None:
+            await awaitable
 
     def _on_file(self, message: dict[str, Any]) -> None:
-        what, most = message["type"], self._studio.limits.upload_bytes
-        size = messages.number(message, "bytes", 0, 2**53)
-        seed = messages.number(message, "seed", 0, SEEDS - 1) if what == "sound" else 0
-        name = messages.name(message)
-        if what == "sound":
-            self._check_free()
+        kind, limits = message["type"], self._service.limits
+        size = messages.integer(message, "bytes", 0, 2**53)
+        seed = _seed(message) if kind == "sound" else 0
+        name = messages.file_name(message)
+        if kind == "sound":
+            self._check_can_start()
         if not size:
-            self._mistake(what, f"{name} is empty: choose another file.")
-        elif size > most:
-            self._mistake(
-                what,
-                f"{name} has {size / 1e6:.1f} MB, more than the"
-                f" {self._studio.limits.upload_mb} that are taken: choose a smaller file.",
+            self._post_error(kind, f"{name} is empty: choose another file.")
+        elif size > limits.upload_bytes:
+            self._post_error(
+                kind,
+                f"{name} has {size / 1e6:.1f} MB, more than the limit of {limits.upload_mb} MB:"
+                " choose a smaller file.",
             )
         else:
-            self._coming = _Coming(what, name, size, seed, bytearray())
-            self._say({"type": "go", "about": what})
+            self._incoming = _IncomingFile(kind, name, size, seed, bytearray())
+            self._post({"type": "go", "about": kind})
 
     async def _on_bytes(self, data: bytes) -> None:
-        if self._coming is not None:
-            coming = self._coming
-            coming.data.extend(data)
-            if len(coming.data) > coming.size:
-                raise Malformed("a file longer than it said")
-            if len(coming.data) == coming.size:
-                self._coming = None
-                await self._came(coming)
+        if self._incoming is not None:
+            file = self._incoming
+            file.data.extend(data)
+            if len(file.data) > file.size:
+                raise MalformedMessage("a file longer than announced")
+            if len(file.data) == file.size:
+                self._incoming = None
+                await self._use(file.kind, uploads.Upload(file.name, bytes(file.data)), file.seed)
         elif self._rate:
-            self._spoken(data)
+            self._on_audio(data)
         else:
-            raise Malformed("bytes that were not announced")
-
-    async def _came(self, coming: _Coming) -> None:
-        upload = uploads.Upload(coming.name, bytes(coming.data))
-        try:
-            if coming.what == "face":
-                self._show_face(await self._studio.face(upload))
-            else:
-                await self._speak_file(upload, coming.seed)
-        except UserError as error:
-            self._mistake(coming.what, str(error))
+            raise MalformedMessage("bytes that were not announced")
 
     async def _on_example(self, message: dict[str, Any]) -> None:
-        what = message.get("what")
-        if what not in ("face", "sound"):
-            raise Malformed("an example of an unknown kind")
-        seed = messages.number(message, "seed", 0, SEEDS - 1) if what == "sound" else 0
+        kind = message.get("what")
+        if kind not in ("face", "sound"):
+            raise MalformedMessage("an example of an unknown kind")
+        seed = _seed(message) if kind == "sound" else 0
         try:
-            upload = await self._studio.example(what)
-            if what == "face":
-                self._show_face(await self._studio.face(upload))
-            else:
-                self._check_free()
-                await self._speak_file(upload, seed)
+            upload = await self._service.read_example(kind)
         except UserError as error:
-            self._mistake(what, str(error))
+            self._post_error(kind, str(error))
+            return
+        if kind == "sound":
+            self._check_can_start()
+        await self._use(kind, upload, seed)
 
-    def _show_face(self, face: uploads.UploadedFace) -> None:
-        self._face = face
-        self._say(face.told)
-        self._say(messages.packed(messages.CROP, images.encode_png(face.still)))
+    async def _use(self, kind: str, upload: uploads.Upload, seed: int) -> None:
+        try:
+            if kind == "face":
+                service = self._service
+                self._face = await service.in_reader(
+                    lambda: uploads.read_face(upload, service.animator, service.limits)
+                )
+                self._post(self._face.message)
+                self._post(messages.pack(messages.CROP, images.encode_png(self._face.still)))
+            else:
+                await self._start_file(upload, seed)
+        except UserError as error:
+            self._post_error(kind, str(error))
 
-    async def _speak_file(self, upload: uploads.Upload, seed: int) -> None:
-        sound = await self._studio.sound(upload)
-        talk = self._new_talk(sound.rate, seed, upload)
-        self._say({"type": "sound", "rate": sound.played_rate, "samples": len(sound.played)})
-        for part in messages.in_parts(messages.SOUND, sound.played.tobytes()):
-            self._say(part)
-        talk.hear(sound.samples)
-        talk.end()
-        self._studio.turns.enter(talk)
+    async def _start_file(self, upload: uploads.Upload, seed: int) -> None:
+        limits = self._service.limits
+        sound = await self._service.in_reader(lambda: uploads.read_sound(upload, limits))
+        video = self._new_video(sound.rate, seed, upload)
+        self._post({"type": "sound", "rate": sound.playback_rate, "samples": len(sound.playback)})
+        for part in messages.pack_parts(messages.SOUND, sound.playback.tobytes()):
+            self._post(part)
+        video.add_audio(sound.samples)
+        video.end_audio()
+        self._service.scheduler.add(video)
 
     def _on_speak(self, message: dict[str, Any]) -> None:
-        rate = messages.number(message, "rate", _LOWEST, _HIGHEST)
-        seed = messages.number(message, "seed", 0, SEEDS - 1)
-        self._check_free()
-        talk = self._new_talk(rate, seed, None)
-        self._rate, self._room = rate, rate * self._studio.limits.sound_seconds
-        self._studio.turns.enter(talk)
+        rate = messages.integer(message, "rate", _MIN_RATE, _MAX_RATE)
+        seed = _seed(message)
+        self._check_can_start()
+        video = self._new_video(rate, seed, None)
+        self._rate, self._samples_left = rate, rate * self._service.limits.sound_seconds
+        self._service.scheduler.add(video)
 
-    def _spoken(self, data: bytes) -> None:
+    def _on_audio(self, data: bytes) -> None:
         if len(data) % 2:
-            raise Malformed("half a sample")
+            raise MalformedMessage("half a sample")
         samples = np.frombuffer(data, "<i2")
-        if self._room + _TOO_LATE * self._rate < len(samples):
-            raise Malformed("sound without an end")
-        taken = samples[: max(self._room, 0)]
-        self._room -= len(samples)
-        if self._talk is not None and len(taken):
-            self._talk.hear(to_mono_float(taken))
-            if self._room <= 0:
-                self._talk.end()
-            self._studio.turns.wake(self._talk)
+        if self._samples_left + _OVERRUN_SECONDS * self._rate < len(samples):
+            raise MalformedMessage("audio beyond the limit")
+        used = samples[: max(self._samples_left, 0)]
+        self._samples_left -= len(samples)
+        if self._video is not None and len(used):
+            self._video.add_audio(to_mono_float(used))
+            if self._samples_left <= 0:
+                self._video.end_audio()
+            self._service.scheduler.wake(self._video)
 
     def _on_end(self, message: dict[str, Any]) -> None:
-        if self._talk is not None and self._rate:
-            self._talk.end()
-            self._studio.turns.wake(self._talk)
+        if self._video is not None and self._rate:
+            self._video.end_audio()
+            self._service.scheduler.wake(self._video)
         self._rate = 0
 
     def _on_stop(self, message: dict[str, Any]) -> None:
-        self._coming, self._rate = None, 0
-        if self._talk is None:
-            self._say({"type": "stopped"})
+        self._incoming, self._rate = None, 0
+        if self._video is None:
+            self._post({"type": "stopped"})
         else:
-            self._stop(self._talk)
+            self._stop_video(self._video)
 
-    def _stop(self, talk: Talk) -> None:
-        talk.stop()
-        self._studio.turns.wake(talk)
+    def _stop_video(self, video: LiveVideo) -> None:
+        video.stop()
+        self._service.scheduler.wake(video)
 
-    def _check_free(self) -> None:
-        if self._talk is not None:
-            raise Malformed("two videos at once")
+    def _check_can_start(self) -> None:
+        if self._video is not None:
+            raise MalformedMessage("two videos at once")
         if self._face is None:
-            raise Malformed("a sound without a face")
+            raise MalformedMessage("audio without a face")
 
-    def _new_talk(self, rate: int, seed: int, sound: uploads.Upload | None) -> Talk:
+    def _new_video(self, rate: int, seed: int, sound: uploads.Upload | None) -> LiveVideo:
         assert self._face is not None
-        out, loop = self._out, self._loop
+        outbox, loop = self._outbox, self._loop
 
-        def send(talk: Talk, message: Message) -> None:
-            loop.call_soon_threadsafe(out.put_nowait, (talk, message))
+        def send(video: LiveVideo, message: Message) -> None:
+            loop.call_soon_threadsafe(outbox.put_nowait, (video, message))
 
-        def done(talk: Talk) -> None:
-            loop.call_soon_threadsafe(self._finished, talk)
+        def done(video: LiveVideo) -> None:
+            loop.call_soon_threadsafe(self._on_video_done, video)
 
-        self._free.clear()
-        self._talk = self._studio.talk(self._face, sound, rate, seed, send, done)
-        return self._talk
+        self._video_ended.clear()
+        self._video = self._service.new_video(self._face, sound, rate, seed, send, done)
+        return self._video
 
-    # What it is told.
+    # Messages to the page.
 
-    def _say(self, message: Message) -> None:
-        self._out.put_nowait((None, message))
+    def _post(self, message: Message) -> None:
+        self._outbox.put_nowait((None, message))
 
-    def _mistake(self, about: str, text: str) -> None:
-        self._say({"type": "error", "about": about, "text": text})
+    def _post_error(self, about: str, text: str) -> None:
+        self._post({"type": "error", "about": about, "text": text})
 
-    def _finished(self, talk: Talk) -> None:
-        self._studio.turns.leave(talk)
-        self._talk = None
-        self._free.set()
-        if talk.stopped:
-            self._say({"type": "stopped"})
-        elif talk.failure:
-            self._mistake("sound", talk.failure)
+    def _on_video_done(self, video: LiveVideo) -> None:
+        self._service.scheduler.remove(video)
+        self._video = None
+        self._video_ended.set()
+        if video.stopped:
+            self._post({"type": "stopped"})
+        elif video.failure:
+            self._post_error("sound", video.failure)
         else:
-            self._out.put_nowait((talk, talk))
+            self._outbox.put_nowait((video, video))
 
     async def _send_all(self) -> None:
         while True:
-            talk, message = await self._out.get()
-            if isinstance(message, Talk):
+            video, message = await self._outbox.get()
+            if isinstance(message, LiveVideo):
                 await self._deliver(message)
-            elif talk is None or not talk.stopped:
+            elif video is None or not video.stopped:
                 await self._send(message)
-            if talk is not None and isinstance(message, bytes):
-                talk.sent()
-                self._studio.turns.wake(talk)
+            if video is not None and isinstance(message, bytes):
+                video.frame_sent()
+                self._service.scheduler.wake(video)
 
     async def _send(self, message: Message) -> None:
         try:
-            with anyio.fail_after(self._studio.limits.stalled_seconds):
+            with anyio.fail_after(self._service.limits.stalled_seconds):
                 if isinstance(message, bytes):
                     await self._socket.send_bytes(message)
                 else:
                     await self._socket.send_json(message)
         except TimeoutError:
-            raise _Over(_DONE, "") from None  # Who does not read, is not told either.
+            raise _Closed(_NORMAL, "") from None  # A client that does not read gets no reason.
 
-    async def _deliver(self, talk: Talk) -> None:
-        assert self._face is not None
+    async def _deliver(self, video: LiveVideo) -> None:
         try:
-            await self._studio.keep(talk)
+            await self._service.keep(video)
         except UserError as error:
-            self._mistake("keep", str(error))
-        video = talk.video
-        await self._send({"type": "done", "bytes": len(video), **talk.report})
-        for part in messages.in_parts(messages.VIDEO, video):
+            self._post_error("keep", str(error))
+        data = video.video
+        await self._send({"type": "done", "bytes": len(data), **video.report})
+        for part in messages.pack_parts(messages.VIDEO, data):
             await self._send(part)
+
+
+def _seed(message: dict[str, Any]) -> int:
+    return messages.integer(message, "seed", 0, SEEDS - 1)

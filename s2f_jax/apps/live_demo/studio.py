@@ -1,4 +1,4 @@
-"""What all visitors of the live page share: the model, its thread, and a number of places."""
+"""What all visitors of the live demo share: the model, its thread, and the number of places."""
 
 import asyncio
 import concurrent.futures
@@ -18,142 +18,190 @@ from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading import training_examples
 from s2f_jax.apps.live_demo import uploads
-from s2f_jax.apps.live_demo.limits import Limits
-from s2f_jax.apps.live_demo.talk import Message, Talk
-from s2f_jax.apps.live_demo.turns import Turns
+from s2f_jax.apps.live_demo.limits import DemoLimits
+from s2f_jax.apps.live_demo.talk import LiveVideo, Message
+from s2f_jax.apps.live_demo.turns import RoundRobinScheduler
 from s2f_jax.inference.animator import Animator
 from s2f_jax.provenance.marks import ProvenanceRecord
 
 Result = TypeVar("Result")
 
 
-class Studio:
-    """Until `close`."""
+@dataclasses.dataclass(eq=False)
+class DemoService:
+    """The model and the threads that serve all visitors, until `close`.
 
-    def __init__(
-        self,
-        animator: Animator,
-        mark: ProvenanceRecord,
-        limits: Limits,
-        *,
-        example: tuple[pathlib.Path, pathlib.Path] | None = None,
-        keep: pathlib.Path | None = None,
-        badge: bool = False,
-        files_only: bool = False,
-    ):
-        """mark: of videos from this model; example: a picture and a sound file to try it with; keep:
-        a folder for every video and its picture, instead of none; files_only: no microphone and no
-        camera is asked for.
-        """
-        self.animator, self.limits = animator, limits
-        self._mark, self._example, self._keep, self._badge = mark, example, keep, badge
-        self._files_only = files_only
-        self.turns = Turns()
-        # One at a time: the face model is not to be shared, and a large picture takes memory.
-        self._reading = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="reading")
-        self._taken = 0
+    Attributes:
+      animator: The model.
+      mark: Provenance of videos from this model.
+      limits: How much visitors may take.
+      example: A picture and an audio file to try the model with; None: there are none.
+      keep_folder: Folder to keep every video and its picture in; None: none is kept.
+      badge: Whether videos carry a small visible mark that they are synthetic.
+      files_only: Whether pages ask for no microphone and no camera.
+    """
+
+    animator: Animator
+    mark: ProvenanceRecord
+    limits: DemoLimits
+    example: tuple[pathlib.Path, pathlib.Path] | None = None
+    keep_folder: pathlib.Path | None = None
+    badge: bool = False
+    files_only: bool = False
+
+    def __post_init__(self):
+        self.scheduler = RoundRobinScheduler()
+        # One thread: the face model must not be shared, and a large picture takes memory.
+        self._reader = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="reading")
+        self._visitors = 0
 
     def close(self) -> None:
-        self.turns.close()
-        self._reading.shutdown(cancel_futures=True)
+        """Ends the threads."""
+        self.scheduler.close()
+        self._reader.shutdown(cancel_futures=True)
 
     @property
-    def full(self) -> str:
-        """A sentence, if there is no place; else none."""
-        if self._taken < self.limits.sessions:
+    def full_message(self) -> str:
+        """A sentence for a visitor if all places are taken, else empty."""
+        places = self.limits.sessions
+        if self._visitors < places:
             return ""
-        most = self.limits.sessions
-        taken = "The only place is" if most == 1 else f"All {most} places are"
-        return f"{taken} taken: wait here until one is free."
+        taken = "The only place is" if places == 1 else f"All {places} places are"
+        return f"{taken} taken. This page connects as soon as one is free."
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Of one visitor."""
-        self._taken += 1
+    def visitor(self) -> Iterator[None]:
+        """Occupies a visitor's place while the context is open.
+
+        Yields:
+          Nothing.
+        """
+        self._visitors += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self._visitors -= 1
 
-    def welcome(self) -> dict[str, Any]:
-        """What a page has to know: the model, the limits, what there is."""
+    def welcome_message(self) -> dict[str, Any]:
+        """Describes the model, the limits and the options to a page.
+
+        Returns:
+          The `welcome` message.
+        """
         animator = self.animator
         height, width = animator.size
         return {
             "type": "welcome",
-            "model": str(self._mark.model["run"]),
-            "step": int(self._mark.model["step"]),
+            "model": str(self.mark.model["run"]),
+            "step": int(self.mark.model["step"]),
             "width": width,
             "height": height,
             "fps": animator.fps,
             "rate": animator.rate,
-            "look_ahead_s": _margin(animator) / animator.rate,
+            "look_ahead_s": _look_ahead_samples(animator) / animator.rate,
             "limits": dataclasses.asdict(self.limits),
-            "example": self._example is not None,
-            "kept": self._keep is not None,
-            "files_only": self._files_only,
+            "example": self.example is not None,
+            "kept": self.keep_folder is not None,
+            "files_only": self.files_only,
         }
 
-    async def face(self, upload: uploads.Upload) -> uploads.UploadedFace:
-        """Raises UserError as uploads.face."""
-        return await self._read(lambda: uploads.face(upload, self.animator, self.limits))
+    async def in_reader(self, read: Callable[[], Result]) -> Result:
+        """Runs a function in the reading thread.
 
-    async def sound(self, upload: uploads.Upload) -> uploads.UploadedSound:
-        """Raises UserError as uploads.sound."""
-        return await self._read(lambda: uploads.sound(upload, self.limits))
+        Args:
+          read: Reads a file.
 
-    async def example(self, what: str) -> uploads.Upload:
-        """what: face or sound. Raises UserError where there is none."""
-        if self._example is None:
+        Returns:
+          What it returns.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+
+    async def read_example(self, kind: str) -> uploads.Upload:
+        """Reads the example that comes with the model.
+
+        Args:
+          kind: face or sound.
+
+        Returns:
+          The example as if it had been uploaded.
+
+        Raises:
+          UserError: The model comes without one.
+        """
+        if self.example is None:
             raise UserError("This model comes without an example: choose a file of your own.")
-        path = self._example[what == "sound"]
-        return uploads.Upload(path.name, await self._read(path.read_bytes))
+        path = self.example[kind == "sound"]
+        return uploads.Upload(path.name, await self.in_reader(path.read_bytes))
 
-    def talk(
+    def new_video(
         self,
         face: uploads.UploadedFace,
         sound: uploads.Upload | None,
         rate: int,
         seed: int,
-        send: Callable[[Talk, Message], None],
-        done: Callable[[Talk], None],
-    ) -> Talk:
-        """The face under a file's sound, or without one under what is spoken; `turns` may begin."""
-        inputs = {"image": face.upload.origin} | ({"audio": sound.origin} if sound else {})
-        mark = dataclasses.replace(self._mark, seed=seed, inputs=inputs)
-        options = {"file": sound is not None, "badge": self._badge, "send": send, "done": done}
-        return Talk(self.animator, face, rate, mark, **options)
+        send: Callable[[LiveVideo, Message], None],
+        done: Callable[[LiveVideo], None],
+    ) -> LiveVideo:
+        """Makes a video job, which is not added to the scheduler yet.
 
-    async def keep(self, talk: Talk) -> None:
-        """Writes a video, what made it, and its picture, if that was asked for.
+        Args:
+          face: The picture that is animated.
+          sound: The audio file; None: the microphone.
+          rate: Of the audio, in Hz.
+          seed: Of the spontaneous motion.
+          send: As LiveVideo has it.
+          done: As LiveVideo has it.
 
-        Raises UserError where it cannot be written.
+        Returns:
+          The job.
         """
-        if self._keep is not None:
-            await asyncio.to_thread(_write, self._keep, talk)
+        inputs = {"image": face.upload.origin} | ({"audio": sound.origin} if sound else {})
+        return LiveVideo(
+            self.animator,
+            face,
+            rate,
+            dataclasses.replace(self.mark, seed=seed, inputs=inputs),
+            from_file=sound is not None,
+            badge=self.badge,
+            send=send,
+            done=done,
+        )
 
-    async def _read(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._reading, work)
+    async def keep(self, video: LiveVideo) -> None:
+        """Writes a video, its provenance and its picture into the folder of kept videos, if any.
+
+        Args:
+          video: A video that is done.
+
+        Raises:
+          UserError: It cannot be written.
+        """
+        if self.keep_folder is not None:
+            await asyncio.to_thread(_write, self.keep_folder, video)
 
 
 def warm_up(animator: Animator) -> None:
-    """Compiles what draws one frame and what draws a second of them: seconds, on a first visit."""
+    """Compiles the programs for one frame and for a second of frames before the first visit.
+
+    Args:
+      animator: The model.
+    """
     stream = animator.stream(np.zeros((*animator.size, 3), np.uint8), aligned=True)
     stream.push(np.zeros(2 * animator.rate, np.float32))
     stream.flush()
 
 
-def _margin(animator: Animator) -> int:
+def _look_ahead_samples(animator: Animator) -> int:
     g = animator.generator
     return training_examples.audio_margins(g.window, g.stride)[1]
 
 
-def _write(folder: pathlib.Path, talk: Talk) -> None:
+def _write(folder: pathlib.Path, video: LiveVideo) -> None:
     now = datetime.datetime.now(datetime.UTC)
     stem = folder / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-    video = f"{stem}.mp4"
-    files.write_atomically(video, talk.video)
-    talk.mark.write_sidecar(video, talk.report["frames"], talk.fps)
-    with Image.open(io.BytesIO(talk.face.upload.data)) as picture:
-        ending = str(picture.format).lower()
-    files.write_atomically(f"{stem}.{ending}", talk.face.upload.data)
+    path = f"{stem}.mp4"
+    files.write_atomically(path, video.video)
+    video.mark.write_sidecar(path, video.report["frames"], video.animator.fps)
+    with Image.open(io.BytesIO(video.face.upload.data)) as picture:
+        extension = str(picture.format).lower()
+    files.write_atomically(f"{stem}.{extension}", video.face.upload.data)

@@ -1,5 +1,6 @@
-"""One face under one visitor's sound: frames as they are due, in the end the video."""
+"""One video of one visitor: frames as they are due, and an mp4 in the end."""
 
+import dataclasses
 import fractions
 import io
 import threading
@@ -19,14 +20,22 @@ from s2f_jax.inference.animator import Animator
 from s2f_jax.provenance.marks import ProvenanceRecord
 from s2f_jax.render.live import LiveGeneration
 
-_AHEAD = 50  # Frames that may wait to be sent; who reads slowly is drawn for slowly.
-_STATUS_EVERY = 0.5  # Seconds.
+_MAX_UNSENT = 50  # Frames: generation waits for a visitor who reads slowly.
+_STATUS_SECONDS = 0.5
 
 Message = dict[str, Any] | bytes
 
 
-class Screen(VideoWriter):
-    """A sink (video_sinks.VideoSink) that gives each picture to a page and keeps it for the video."""
+class FrameSender(VideoWriter):
+    """A sink (video_sinks.VideoSink) that sends each frame to a page and encodes it into an mp4.
+
+    Args:
+      animator: The model, which fixes size and frame rate.
+      rate: Of the audio, in Hz.
+      mark: Provenance, written into the mp4's tags.
+      badge: Whether frames carry a small visible mark that they are synthetic.
+      send: Called with each frame's message.
+    """
 
     delay = 0.0
 
@@ -45,135 +54,164 @@ class Screen(VideoWriter):
 
     @property
     def frames_out(self) -> int:
+        """Number of frames sent."""
         return self.frame_count
 
     def write_frame(self, frame: np.ndarray) -> None:
+        """Sends and encodes a frame.
+
+        Args:
+          frame: uint8 [H, W, 3] RGB.
+        """
         if self._badge is not None:
             frame = self._badge(frame[None])[0]
-        self._send(messages.packed(messages.FRAME, images.encode_jpeg(frame), self.frames_out))
+        self._send(messages.pack(messages.FRAME, images.encode_jpeg(frame), self.frames_out))
         super().write_frame(frame)
 
     @property
     def video(self) -> bytes:
-        """The mp4, once it is closed."""
+        """The mp4; complete once the sink is closed."""
         return self._file.getvalue()
 
 
-class Talk:
-    """Work (turns.Work): sound is heard by any thread, steps are made by one.
+@dataclasses.dataclass(eq=False)
+class LiveVideo:
+    """A video in the making, a job (turns.Job): any thread adds audio, one thread does the steps.
 
-    mark: what the video will say of itself.
+    Attributes:
+      animator: The model.
+      face: The picture that is animated.
+      rate: Of the audio, in Hz.
+      mark: Provenance, written into the mp4's tags.
+      from_file: Whether all audio comes at once, rather than as it is spoken.
+      badge: Whether frames carry a small visible mark that they are synthetic.
+      send: Called by the thread of the steps with each message to the page.
+      done: Called by that thread once, in the end, also if it failed or was stopped.
+      stopped: Whether it was cancelled.
+      report: Figures of the whole video (live.LiveGeneration.report), once it is done.
+      failure: Why it failed, a sentence; empty: it did not.
     """
 
-    def __init__(
-        self,
-        animator: Animator,
-        face: UploadedFace,
-        rate: int,
-        mark: ProvenanceRecord,
-        *,
-        file: bool,
-        badge: bool,
-        send: Callable[["Talk", Message], None],
-        done: Callable[["Talk"], None],
-    ):
-        """rate: of the sound, in Hz; file: all of it comes at once. send, done: called by the thread
-        of the steps; done once, in the end, also where it failed or was stopped.
-        """
-        self.face, self.mark, self.file, self.fps = face, mark, file, animator.fps
-        self._animator, self._rate, self._badge = animator, rate, badge
-        self._send, self._done = send, done
+    animator: Animator
+    face: UploadedFace
+    rate: int
+    mark: ProvenanceRecord
+    from_file: bool
+    badge: bool
+    send: Callable[["LiveVideo", Message], None]
+    done: Callable[["LiveVideo"], None]
+    stopped: bool = False
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)
+    failure: str = ""
+
+    def __post_init__(self):
         self._lock = threading.Lock()
-        self._heard: list[tuple[float, np.ndarray]] = []
-        self._ended: float | None = None
-        self.stopped = self._over = False
+        self._arrived: list[tuple[float, np.ndarray]] = []  # Audio that no step has taken yet.
+        self._audio_ended: float | None = None
+        self._finished = False
         self._samples = self._unsent = 0
         self._live: LiveGeneration | None = None
-        self._screen: Screen | None = None
-        self._told = time.monotonic()
-        self.report: dict[str, Any] = {}  # In the end that of the whole.
-        self.failure = ""  # A sentence.
+        self._sender: FrameSender | None = None
+        self._last_status = time.monotonic()
 
-    def hear(self, samples: np.ndarray) -> None:
-        """Mono float32 [S] in [-1, 1] that has come now."""
-        with self._lock:
-            self._heard.append((time.monotonic(), samples))
+    def add_audio(self, samples: np.ndarray) -> None:
+        """Adds audio that arrives now.
 
-    def end(self) -> None:
-        """Of the sound."""
+        Args:
+          samples: Mono float32 [S] in [-1, 1].
+        """
         with self._lock:
-            self._ended = time.monotonic()
+            self._arrived.append((time.monotonic(), samples))
+
+    def end_audio(self) -> None:
+        """Tells that no more audio comes."""
+        with self._lock:
+            self._audio_ended = time.monotonic()
 
     def stop(self) -> None:
-        """Nothing more of it is wanted."""
+        """Cancels the video."""
         with self._lock:
             self.stopped = True
 
-    def sent(self) -> None:
-        """A frame has left."""
+    def frame_sent(self) -> None:
+        """Tells that a frame has been sent to the page."""
         with self._lock:
             self._unsent -= 1
 
     @property
     def video(self) -> bytes:
         """The mp4, once it is done."""
-        assert self._screen is not None
-        return self._screen.video
+        assert self._sender is not None
+        return self._sender.video
 
-    def step(self, alone: bool) -> bool:
-        if self._over:  # It was woken once more on its way out.
+    def step(self, only_job: bool) -> bool:
+        """Takes the audio that has arrived and generates the next frames.
+
+        Args:
+          only_job: Whether up to a second may be generated at once, rather than a frame.
+
+        Returns:
+          Whether another step could be done at once.
+        """
+        if self._finished:  # It was woken once more as it ended.
             return False
         with self._lock:
-            heard, self._heard = self._heard, []
-            ended, stopped, full = self._ended, self.stopped, self._unsent >= _AHEAD
+            arrived, self._arrived = self._arrived, []
+            ended, stopped, full = self._audio_ended, self.stopped, self._unsent >= _MAX_UNSENT
         try:
             if not stopped:
-                return self._step(heard, ended, alone, full)
+                return self._generate(arrived, ended, only_job, full)
         except UserError as error:
             self.failure = str(error)
-        except Exception:  # This visitor's alone: others go on, and whoever runs it sees why.
+        except Exception:  # A bug ends this visitor's video alone; the console shows it.
             traceback.print_exc()
-            self.failure = "Something broke in the program; where it runs, it says what."
-        if self._screen is not None:
-            self._screen.abort()
-        return self._end()
+            self.failure = "The server failed; its console shows the error."
+        if self._sender is not None:
+            self._sender.abort()
+        return self._finish()
 
-    def _step(
-        self, heard: list[tuple[float, np.ndarray]], ended: float | None, alone: bool, full: bool
+    def _generate(
+        self,
+        arrived: list[tuple[float, np.ndarray]],
+        ended: float | None,
+        only_job: bool,
+        full: bool,
     ) -> bool:
-        if self._live is None or self._screen is None:
-            self._screen = Screen(self._animator, self._rate, self.mark, self._badge, self._post)
-            self._live = LiveGeneration(
-                self._animator, self.face.still, self._rate, self.mark.seed, self.file
+        if self._live is None or self._sender is None:
+            self._sender = FrameSender(
+                self.animator, self.rate, self.mark, self.badge, self._send_frame
             )
-        live, screen = self._live, self._screen
-        for arrival, samples in heard:
+            self._live = LiveGeneration(
+                self.animator, self.face.still, self.rate, self.mark.seed, self.from_file
+            )
+        live, sender = self._live, self._sender
+        for arrival, samples in arrived:
             self._samples += len(samples)
-            live.receive(arrival, samples, screen)
+            live.receive(arrival, samples, sender)
         if full:
-            return False  # `sent` comes before the next one.
-        drawn = (alone and live.step(screen)) or live.step(screen, allow_chunk=False)
-        if drawn or ended is None:
-            self._tell(live)
-            return drawn
+            return False  # `frame_sent` is followed by the next step.
+        generated = (only_job and live.step(sender)) or live.step(sender, allow_chunk=False)
+        if generated or ended is None:
+            self._send_status(live)
+            return generated
         if not self._samples:
-            raise UserError("Nothing was heard: speak first, and end it then.")
-        live.finish(ended, screen)
+            raise UserError("No audio was recorded: speak before you finish.")
+        live.finish(ended, sender)
         self.report = live.report()
-        return self._end()
+        return self._finish()
 
-    def _end(self) -> bool:
-        self._over = True
-        self._done(self)
+    def _finish(self) -> bool:
+        self._finished = True
+        self.done(self)
         return False
 
-    def _post(self, frame: Message) -> None:
+    def _send_frame(self, frame: Message) -> None:
         with self._lock:
             self._unsent += 1
-        self._send(self, frame)
+        self.send(self, frame)
 
-    def _tell(self, live: LiveGeneration) -> None:
+    def _send_status(self, live: LiveGeneration) -> None:
         now = time.monotonic()
-        if now - self._told >= _STATUS_EVERY:
-            self._told = now
-            self._send(self, {"type": "status", "behind_s": live.backlog, **live.report()})
+        if now - self._last_status >= _STATUS_SECONDS:
+            self._last_status = now
+            self.send(self, {"type": "status", "behind_s": live.backlog, **live.report()})

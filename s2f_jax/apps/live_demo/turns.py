@@ -1,51 +1,73 @@
-"""One thread for the work of all visitors: a step of each in turn."""
+"""A round-robin scheduler: one thread does a step of each visitor's work in turn."""
 
 import collections
 import threading
 from typing import Protocol
 
 
-class Work(Protocol):
-    def step(self, alone: bool) -> bool:
-        """A small part of it; whether more could be done at once. alone: no other work is open.
+class Job(Protocol):
+    """Work that is done in small steps."""
 
-        It must not raise.
+    def step(self, only_job: bool) -> bool:
+        """Does a small part of the work; must not raise.
+
+        Args:
+          only_job: Whether no other job is in progress, so that a longer step delays nobody.
+
+        Returns:
+          Whether another step could be done at once.
         """
         ...
 
 
-class Turns:
-    """The thread, until `close`. A visitor waits for a step of each other one at most."""
+class RoundRobinScheduler:
+    """A thread that steps jobs in turn until `close`: a job waits for one step of each other job.
+
+    Its methods may be called from any thread.
+    """
 
     def __init__(self):
         self._changed = threading.Condition()
-        self._waiting: collections.deque[Work] = collections.deque()
-        self._open: set[Work] = set()
+        self._ready: collections.deque[Job] = collections.deque()
+        self._jobs: set[Job] = set()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
-    def enter(self, work: Work) -> None:
-        """It begins, with a step."""
-        with self._changed:
-            self._open.add(work)
-        self.wake(work)
+    def add(self, job: Job) -> None:
+        """Starts a job; its first step is due.
 
-    def wake(self, work: Work) -> None:
-        """It can do a step, if it has not ended."""
+        Args:
+          job: A new job.
+        """
         with self._changed:
-            if work in self._open and work not in self._waiting:
-                self._waiting.append(work)
+            self._jobs.add(job)
+        self.wake(job)
+
+    def wake(self, job: Job) -> None:
+        """Schedules a step, unless the job was removed.
+
+        Args:
+          job: A job that may be able to do a step now.
+        """
+        with self._changed:
+            if job in self._jobs and job not in self._ready:
+                self._ready.append(job)
                 self._changed.notify()
 
-    def leave(self, work: Work) -> None:
-        """It has ended; also called in its step."""
+    def remove(self, job: Job) -> None:
+        """Ends a job; may be called during its step.
+
+        Args:
+          job: Gets no further step.
+        """
         with self._changed:
-            self._open.discard(work)
-            if work in self._waiting:
-                self._waiting.remove(work)
+            self._jobs.discard(job)
+            if job in self._ready:
+                self._ready.remove(job)
 
     def close(self) -> None:
+        """Ends the thread after the current step."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -54,12 +76,10 @@ class Turns:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(lambda: self._ready or self._closed)
                 if self._closed:
                     return
-                work = self._waiting.popleft()
-                alone = len(self._open) == 1
-            more = work.step(alone)
-            with self._changed:
-                if more and work in self._open and work not in self._waiting:
-                    self._waiting.append(work)
+                job = self._ready.popleft()
+                only_job = len(self._jobs) == 1
+            if job.step(only_job):
+                self.wake(job)

@@ -1,4 +1,4 @@
-"""Files of visitors, in memory alone: the face that will be animated, the sound that it will speak."""
+"""Visitors' files, held in memory: the picture that is animated, the audio that it speaks."""
 
 import contextlib
 import hashlib
@@ -11,97 +11,135 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.faces import landmarks
 from data_pipelines.media import images
 from data_pipelines.media.sound import SoundFile, fit_length, resample
-from s2f_jax.apps.live_demo.limits import Limits
+from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.inference.animator import Animator
 from s2f_jax.render.portrait import Portrait
 
-_PLAYED = 8000, 96_000  # Hz: every browser plays these.
+_MIN_RATE, _MAX_RATE = 8000, 96_000  # Hz that every browser plays.
 
 
 class Upload(NamedTuple):
-    """A file as it came."""
+    """An uploaded file.
+
+    Attributes:
+      name: The file's name, without folders.
+      data: Its bytes.
+    """
 
     name: str
     data: bytes
 
     @property
     def origin(self) -> dict[str, str]:
-        """As provenance.marks.ProvenanceRecord.inputs has it."""
+        """Its name and digest, an entry of provenance.marks.ProvenanceRecord.inputs."""
         return {"file": self.name, "sha256": hashlib.sha256(self.data).hexdigest()}
 
 
 class UploadedFace(NamedTuple):
-    """A picture of which a crop is animated."""
+    """A picture of which a crop is animated.
+
+    Attributes:
+      upload: The picture's file.
+      still: The crop, uint8 [h, w, 3] in the model's size.
+      message: The `face` message to the page.
+    """
 
     upload: Upload
-    still: np.ndarray  # The crop, uint8 [h, w, 3].
-    told: dict[str, Any]  # To the page.
+    still: np.ndarray
+    message: dict[str, Any]
 
 
 class UploadedSound(NamedTuple):
-    """What a file speaks."""
+    """The audio of a file.
+
+    Attributes:
+      upload: The file.
+      samples: Mono float32 [S] in [-1, 1].
+      rate: Of the samples, in Hz.
+      playback: The same audio for a browser, int16 [P].
+      playback_rate: Of the playback, in Hz.
+    """
 
     upload: Upload
-    samples: np.ndarray  # Mono float32 [S] in [-1, 1].
-    rate: int  # Hz.
-    played: np.ndarray  # The same for a browser, int16 [P].
-    played_rate: int
+    samples: np.ndarray
+    rate: int
+    playback: np.ndarray
+    playback_rate: int
 
 
-def face(upload: Upload, animator: Animator, limits: Limits) -> UploadedFace:
-    """Finds it, unless the picture has the size of the model's crop: it is one then.
+def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> UploadedFace:
+    """Crops the largest face of a picture; a picture of the model's size is taken as a crop.
 
-    Not in two threads at once, as the face model has it. Raises UserError for what is no picture,
-    too large, or without a face.
+    Must not run in two threads at once, since the face model is shared.
+
+    Args:
+      upload: The picture's file.
+      animator: The model.
+      limits: The most pixels of a picture.
+
+    Returns:
+      The picture and its crop.
+
+    Raises:
+      UserError: It is not a picture, too large, or shows no face.
     """
     picture = images.decode_image(upload.data, upload.name, limits.pixels)
     aligned = picture.shape[:2] == animator.size
-    found = [None] if aligned else landmarks.find_faces(picture)
-    if not found:
+    faces = [None] if aligned else landmarks.find_faces(picture)
+    if not faces:
         size = "x".join(map(str, animator.size[::-1]))
         raise UserError(
-            f"No face was found in {upload.name}: give a frontal photograph, or a crop of {size}"
-            " pixels, which is taken as it is."
+            f"No face was found in {upload.name}: give a frontal photograph, or a face crop of {size}"
+            " pixels, which is used as it is."
         )
-    seen = Portrait("This picture", picture, found[0], len(found))
-    still, transform = seen.crop(animator)
+    portrait = Portrait("This picture", picture, faces[0], len(faces))
+    still, transform = portrait.crop(animator)
     height, width = animator.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
     if transform is not None:
         inverse = cv2.invertAffineTransform(transform)
         corners = corners @ inverse[:, :2].T + inverse[:, 2]
-    doubts = [f"{doubt[0].upper()}{doubt[1:]}." for doubt in seen.warnings(animator)]
-    told = {
+    message = {
         "type": "face",
         "width": picture.shape[1],
         "height": picture.shape[0],
         "corners": (corners + 0.5).round(2).tolist(),
         "aligned": aligned,
-        "doubts": doubts,
+        "doubts": [f"{doubt[0].upper()}{doubt[1:]}." for doubt in portrait.warnings(animator)],
     }
-    return UploadedFace(upload, still, told)
+    return UploadedFace(upload, still, message)
 
 
-def sound(upload: Upload, limits: Limits) -> UploadedSound:
-    """Raises UserError for what has no sound, cannot be decoded, or is too long."""
+def read_sound(upload: Upload, limits: DemoLimits) -> UploadedSound:
+    """Decodes an audio file or the audio of a video.
+
+    Args:
+      upload: The file.
+      limits: The most seconds of audio.
+
+    Returns:
+      Its audio.
+
+    Raises:
+      UserError: It has no audio, cannot be decoded, or is too long.
+    """
     parts: list[np.ndarray] = []
     with contextlib.closing(SoundFile(upload.name, upload.data)) as file:
-        most = limits.sound_seconds * file.rate
         for part in file.chunks():
             parts.append(part)
-            if file.samples_decoded > most:
+            if file.samples_decoded > limits.sound_seconds * file.rate:
                 raise UserError(
-                    f"The sound of {upload.name} is longer than {limits.sound_seconds} s: give a"
-                    " shorter part of it."
+                    f"The audio of {upload.name} is longer than {limits.sound_seconds} s: choose a"
+                    " shorter file."
                 )
     samples = np.concatenate(parts)
-    return UploadedSound(upload, samples, file.rate, *_played(samples, file.rate))
+    return UploadedSound(upload, samples, file.rate, *_for_playback(samples, file.rate))
 
 
-def _played(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
-    new_rate = min(max(rate, _PLAYED[0]), _PLAYED[1])
+def _for_playback(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
+    new_rate = min(max(rate, _MIN_RATE), _MAX_RATE)
     if new_rate != rate:
-        # Never longer: a page waits for the frames of all that it plays.
+        # Never longer than the video: the page waits for the frames of all that it plays.
         length = max(1, len(samples) * new_rate // rate)
         samples = fit_length(resample(samples, rate, new_rate), length)
     return np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2"), new_rate

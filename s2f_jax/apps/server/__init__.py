@@ -1,1 +1,1 @@
-"""What any page that is served needs: a guard, connections, files."""
+"""What the live demo and the study share: listening, access control, rate and connection limits."""

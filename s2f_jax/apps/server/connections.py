@@ -1,117 +1,131 @@
-"""Connections to a page: who says or reads nothing keeps none of them from others."""
+"""uvicorn protocols that close idle and slow connections, so that they keep nobody else out."""
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-_UNREAD = 10  # Seconds that the last bytes of a socket may wait to be read.
+from s2f_jax.apps.server.limits import ConnectionLimits
 
-_CROWDED = PlainTextResponse(
-    "Too many are here at once, or too many from your address: try again in a minute.\n",
+_CLOSE_SECONDS = 10  # That the last bytes of a WebSocket may take to be read.
+
+_TOO_MANY_CONNECTIONS = PlainTextResponse(
+    "Too many connections are open, or too many from your address: try again in a minute.\n",
     503,
     {"Retry-After": "60", "Connection": "close"},
 )
 
 
-class Crowd(NamedTuple):
-    """How many connections there may be; of more, each request is answered 503 and a sentence."""
+def http_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
+    """Makes the class that uvicorn instantiates for each connection.
 
-    most: int
-    each: int  # Of one address.
-    seconds: int  # That each may take to send a whole head of a request.
+    Args:
+      limits: How many connections may be open, and for how long without a request.
+
+    Returns:
+      A protocol class for `uvicorn.Config(http=...)`.
+    """
+
+    class HTTPProtocol(_LimitedHTTPProtocol):
+        bounds = limits
+
+    return HTTPProtocol
 
 
-def visitors(crowd: Crowd) -> type[H11Protocol]:
-    """What uvicorn makes one of for each connection."""
+class _LimitedHTTPProtocol(H11Protocol):
+    """Is closed when it takes too long to send a request.
 
-    class Bounded(_Visitor):
-        bounds = crowd
+    When connections run out, one without a request gives way to a new one: the oldest first, of the
+    same address if that has too many.
+    """
 
-    return Bounded
-
-
-class _Visitor(H11Protocol):
-    """Is cut off where it takes too long to ask for something, or where it has asked for nothing yet
-    and its place is needed: the earliest first, of its own address if that has too many."""
-
-    bounds: Crowd
+    bounds: ConnectionLimits
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
-        # Another sentence than uvicorn's is said, and of less than all connections.
+        # uvicorn's own limit counts all connections and answers with another text.
         self.limit_concurrency = None
-        others = [other for other in self.connections if other is not self]
-        mine = [other for other in others if _address(other) == _address(self)]
-        if len(mine) >= self.bounds.each:
-            full = not _made_room(mine)
+        other = [connection for connection in self.connections if connection is not self]
+        same_address = [one for one in other if _client_host(one) == _client_host(self)]
+        if len(same_address) >= self.bounds.per_address:
+            full = not _close_oldest_idle(same_address)
         else:
-            full = len(others) >= self.bounds.most and not _made_room(others)
+            full = len(other) >= self.bounds.total and not _close_oldest_idle(other)
         if full:
-            self.app = _CROWDED
-        self._wait()
+            self.app = _TOO_MANY_CONNECTIONS
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._wait_no_more()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
         super().handle_events()
-        if not self.asks_nothing or self not in self.connections:  # It is a socket now.
-            self._wait_no_more()
+        if not self.idle or self not in self.connections:  # It may be a WebSocket now.
+            self._stop_timer()
 
     def on_response_complete(self) -> None:
-        self._wait()
+        self._start_timer()
         super().on_response_complete()
 
     @property
-    def asks_nothing(self) -> bool:
+    def idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
     @property
-    def since(self) -> float:
-        """When its time will be over."""
+    def deadline(self) -> float:
         return self._timer.when() if self._timer else 0
 
-    def cut(self) -> None:
-        self._wait_no_more()
-        self.connections.discard(self)  # Which the loop would do a moment later.
+    def abort(self) -> None:
+        self._stop_timer()
+        self.connections.discard(self)  # The event loop would do so only a moment later.
         self.transport.abort()
 
-    def _wait(self) -> None:
-        self._wait_no_more()
-        self._timer = self.loop.call_later(self.bounds.seconds, self.cut)
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(self.bounds.request_seconds, self.abort)
 
-    def _wait_no_more(self) -> None:
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
-class Socket(WebSocketsSansIOProtocol):
-    """Is cut off where the session is over and its last words are not read."""
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket that is aborted if its client does not read the last bytes of a session."""
 
-    _end: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def on_task_complete(self, task: "asyncio.Task[None]") -> None:
+        """Starts the timer when the application has ended.
+
+        Args:
+          task: The application's task.
+        """
         super().on_task_complete(task)
-        self._end = self.loop.call_later(_UNREAD, self.transport.abort)
+        self._timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._end is not None:
-            self._end.cancel()
+        """Stops the timer.
+
+        Args:
+          exc: Why the connection was lost; None if it was closed.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
 
-def _address(connection: Any) -> str | None:
+def _client_host(connection: Any) -> str | None:
     return connection.client[0] if connection.client else None
 
 
-def _made_room(connections: list[Any]) -> bool:
-    silent = [one for one in connections if isinstance(one, _Visitor) and one.asks_nothing]
-    if silent:
-        min(silent, key=lambda one: one.since).cut()
-    return bool(silent)
+def _close_oldest_idle(connections: list[Any]) -> bool:
+    """Returns whether there was one to close."""
+    idle = [one for one in connections if isinstance(one, _LimitedHTTPProtocol) and one.idle]
+    if idle:
+        min(idle, key=lambda one: one.deadline).abort()
+    return bool(idle)

@@ -1,4 +1,4 @@
-"""The files of a page: its own, and what all pages share."""
+"""Static files of the pages."""
 
 import pathlib
 
@@ -8,9 +8,16 @@ from starlette.staticfiles import StaticFiles
 _SHARED = pathlib.Path(__file__).parent / "static"
 
 
-def files(own: pathlib.Path) -> list[Mount]:
-    """own: the folder of the page's own, at /; the shared ones are at /shared. The last of the routes."""
+def static_routes(directory: pathlib.Path) -> list[Mount]:
+    """Makes routes to a page's static files and to those that all pages share.
+
+    Args:
+      directory: The page's own files, served at /; the shared ones are served at /shared.
+
+    Returns:
+      Routes that have to be the last of an application, as they match every path.
+    """
     return [
         Mount("/shared", StaticFiles(directory=_SHARED)),
-        Mount("/", StaticFiles(directory=own, html=True)),
+        Mount("/", StaticFiles(directory=directory, html=True)),
     ]

@@ -1,4 +1,4 @@
-"""Who may talk to a page that is served here: the right address, the right origin, the token."""
+"""Access control of a served page: Host, Origin and token."""
 
 import hmac
 import ipaddress
@@ -11,25 +11,14 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SAFE = ("GET", "HEAD")  # Change nothing here.
+_SAFE_METHODS = ("GET", "HEAD")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 HEADERS = {
-    # No script, style or anything else that is not a file of ours; no page may frame it.
-    "Content-Security-Policy": "; ".join(
-        [
-            "default-src 'none'",
-            "script-src 'self'",
-            "worker-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' blob:",
-            "media-src 'self' blob:",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'self'",
-            "frame-ancestors 'none'",
-        ]
-    ),
+    # Only our own files are loaded, and no other page may frame ours.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; worker-src 'self';"
+    " style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; connect-src 'self';"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -39,25 +28,37 @@ HEADERS = {
 
 
 class Guard:
-    """Before an application: answers what is not meant for it with 403 and a sentence, and gives
-    every answer the headers above.
+    """ASGI middleware that rejects requests not meant for this page and sets security headers.
 
-    Host has to be one of this machine's names or addresses: under a name of somebody else's, which
-    leads here (DNS rebinding), a page of theirs would share our origin. Origin has to be Host, on
-    sockets and on whatever may change something. With a token, `?token=` in the address of a page
-    opens it; a cookie remembers it, so that no address in it has to.
+    A rejected request is answered with status 403 and a sentence. Host has to be a name or address of
+    this machine: under somebody else's name that resolves here (DNS rebinding), their page would share
+    our origin. Origin has to equal Host on WebSockets and on requests that may change something. With
+    a token, `?token=` in the address of a page opens it; a cookie remembers it, so that no other
+    address has to hold it.
+
+    Args:
+      app: The application behind it.
+      host: Host that the page is served on.
+      port: Port that the page is served on.
+      token: Token that opens the page; None: none is needed.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int, token: str | None = None):
-        """host, port: that are listened on."""
         self._app, self._token, self._cookie = app, token, f"s2f_{port}"
-        self._anywhere = not is_loopback(host)
-        self._names = {"localhost", host.lower()}
-        if self._anywhere:
+        self._remote = not is_loopback(host)
+        self._host_names = {"localhost", host.lower()}
+        if self._remote:
             name = socket.gethostname().lower()
-            self._names |= {name, f"{name}.local"}
+            self._host_names |= {name, f"{name}.local"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request as an ASGI application.
+
+        Args:
+          scope: The connection's scope.
+          receive: Awaited for the next event from the client.
+          send: Awaited with an event to the client.
+        """
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -67,73 +68,82 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        answer = self._answer(scope)
-        if answer is None:
+        rejection = self._check_request(scope)
+        if rejection is None:
             await self._app(scope, receive, send_with_headers)
         elif scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
-            await answer(scope, receive, send_with_headers)
+            await rejection(scope, receive, send_with_headers)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _answer(self, scope: Scope) -> Response | None:
-        """Ours, instead of the application's."""
+    def _check_request(self, scope: Scope) -> Response | None:
+        """Returns the response instead of the application's; None: the request is allowed."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._known(host):
-            return _refused(f"This page is not at {host!r}: use the address that was printed.")
-        socket_or_change = scope["type"] == "websocket" or scope["method"] not in _SAFE
-        if socket_or_change and not _same(headers.get("origin", ""), host):
-            return _refused(f"The origin {headers.get('origin', '')!r} is not this page.")
-        return self._without_token(scope, headers) if self._token is not None else None
+        if not self._is_own_host(host):
+            return _forbidden(f"This page is not served at {host!r}: use the printed address.")
+        socket_or_change = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
+        if socket_or_change and not _same_origin(headers.get("origin", ""), host):
+            return _forbidden(
+                f"A request from {headers.get('origin', '')!r} is not allowed: open the page itself."
+            )
+        return self._check_token(scope, headers) if self._token is not None else None
 
-    def _known(self, host: str) -> bool:
-        found = _HOST.fullmatch(host)
-        if found is None:
+    def _is_own_host(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
             return False
-        name = found[1].strip("[]").lower()
-        if name in self._names:
+        name = match[1].strip("[]").lower()
+        if name in self._host_names:
             return True
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
-        return self._anywhere or address.is_loopback  # No name, nothing to rebind.
+        return self._remote or address.is_loopback  # An address cannot be rebound.
 
-    def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
+    def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
         query = QueryParams(scope["query_string"])
-        if scope["type"] == "http" and scope["method"] in _SAFE and "token" in query:
-            if not self._right(query["token"]):
-                return _refused("This address has a wrong token: use the address that was printed.")
+        if scope["type"] == "http" and scope["method"] in _SAFE_METHODS and "token" in query:
+            if not self._token_matches(query["token"]):
+                return _forbidden("The token in this address is wrong: use the printed address.")
             rest = urllib.parse.urlencode([p for p in query.multi_items() if p[0] != "token"])
-            # Two slashes at the start would be another machine's address.
+            # Two slashes at the start would redirect to another host.
             path = "/" + urllib.parse.quote(scope["path"]).lstrip("/")
             response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
             secure = scope["scheme"] == "https"
-            # Lax, since who follows a link from a letter comes from another site.
+            # Lax: somebody who follows a link in an email comes from another site.
             response.set_cookie(
                 self._cookie, self._token or "", httponly=True, samesite="lax", secure=secure
             )
             return response
-        if self._right(cookie_parser(headers.get("cookie", "")).get(self._cookie, "")):
+        if self._token_matches(cookie_parser(headers.get("cookie", "")).get(self._cookie, "")):
             return None
-        return _refused("This address lacks its token: use the address that was printed, with it.")
+        return _forbidden("This address lacks its token: use the printed address, with ?token=...")
 
-    def _right(self, token: str) -> bool:
+    def _token_matches(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), (self._token or "").encode())
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine's own programs reach what listens there."""
+    """Tells whether only programs of this machine can reach a host.
+
+    Args:
+      host: Host name or address.
+
+    Returns:
+      Whether it is localhost or a loopback address.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
-def _same(origin: str, host: str) -> bool:
+def _same_origin(origin: str, host: str) -> bool:
     scheme, _, rest = origin.partition("://")
     return scheme in ("http", "https") and rest.lower() == host.lower()
 
 
-def _refused(why: str) -> Response:
-    return PlainTextResponse(f"{why}\n", 403)
+def _forbidden(reason: str) -> Response:
+    return PlainTextResponse(f"{reason}\n", 403)

@@ -1,1 +1,1 @@
-"""The paper's user studies (3.4): which of two videos people prefer, and which they take for real."""
+"""`s2f study`: user studies in which people compare videos or tell real ones from generated ones."""

@@ -1,12 +1,13 @@
-"""study.json: all that is fixed before the first vote, and what each participant is shown by it."""
+"""study.json: all that is fixed before the first vote, and the trials of each participant."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from etils import epath
@@ -18,243 +19,340 @@ from s2f_jax.apps.study import design
 SCHEMA = 1
 FILE, VIDEOS = "study.json", "videos"
 CHOICES = {"preference": ("left", "right"), "turing": ("real", "generated")}
-REAL, FROZEN = "real", "frozen"  # What stands as the method of videos that no model made.
-MANY = 8  # Trials; in fewer, the same side each time may be chance.
+REAL, FROZEN = "real", "frozen"  # "Methods" of recordings and of their frozen first frames.
+MIN_TRIALS_ONE_SIDE = 8  # With fewer trials, always the same side may be chance.
 
 
 @dataclasses.dataclass(frozen=True)
 class StudyVideo:
-    """A video of the study's folder; nothing but its file is for the eyes of participants."""
+    """A video in the study's folder; participants learn nothing but its contents.
 
-    name: str  # Says nothing.
+    Attributes:
+      name: File name without extension, which says nothing about the method.
+      sha256: Digest of the file.
+      method: What made it; or REAL, or FROZEN.
+      clip: Name of its clip.
+      seconds: Length.
+      fps: Frames per second.
+      width: In pixels.
+      height: In pixels.
+      source_sha256: Digest of the file it was copied from, or whose first frame it shows.
+      mark: Provenance that the source file states, if any.
+    """
+
+    name: str
     sha256: str
-    method: str  # Or REAL, or FROZEN.
+    method: str
     clip: str
     seconds: float
     fps: float
-    width: int  # Pixels.
+    width: int
     height: int
-    source_sha256: str  # Of the file it was copied from, or frozen from.
-    mark: Mapping[str, Any] | None  # What it said of who made it.
+    source_sha256: str
+    mark: Mapping[str, Any] | None
 
     @property
     def file(self) -> str:
-        """In the study's folder."""
+        """Path in the study's folder."""
         return f"{VIDEOS}/{self.name}.mp4"
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoPair:
-    """Two videos of one clip; in a Turing test a is the real one, and each participant sees one."""
+    """Two videos of one clip; in a Turing test each participant sees one of them.
+
+    Attributes:
+      name: Name of the pair.
+      a: One video; in a Turing test the real one.
+      b: The other video.
+      catch: Whether it is a catch pair: a recording and its frozen first frame.
+    """
 
     name: str
     a: StudyVideo
     b: StudyVideo
-    catch: bool = False  # Of a real video and a still one, to see who looks.
+    catch: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One question to a participant."""
+    """One question to a participant.
+
+    Attributes:
+      pair: The pair it is about.
+      videos: The videos shown, from left to right; in a Turing test, one.
+    """
 
     pair: VideoPair
-    videos: tuple[StudyVideo, ...]  # From left to right; in a Turing test, one.
+    videos: tuple[StudyVideo, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Exclusion:
-    """Whose votes are left out of the main figures."""
+class ExclusionRule:
+    """Which participants are excluded from the main analysis.
 
-    failed_catches: int  # Who fails so many or more; 0: nobody for that.
-    unfinished: bool  # Who has not answered every trial.
-    one_side: bool  # Who chose the same side in every trial of a preference study.
+    Attributes:
+      failed_catches: Those who fail this number of catch trials or more; 0: no such rule.
+      unfinished: Whether those are who did not answer every trial.
+      one_side: Whether those are who chose the same side in every trial of a preference study.
+    """
+
+    failed_catches: int
+    unfinished: bool
+    one_side: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A study as its study.json fixes it."""
+    """A study as its study.json fixes it.
+
+    Attributes:
+      folder: The study's folder.
+      sha256: Digest of study.json.
+      kind: preference or turing.
+      created: Date and time, UTC ("made" in the file).
+      version: Version of s2f_jax that created it.
+      seed: Of all that was shuffled.
+      methods: Names of the methods.
+      parts: Number of parts of the pairs; a participant sees one.
+      question: Asked in each trial.
+      consent: Text that participants agree to.
+      exclusion: Who is excluded from the main analysis.
+      pairs: By name, catch pairs included.
+      trial_lists: One for each participant ("slots" in the file): names of pairs, each with a letter.
+    """
 
     folder: epath.Path
-    sha256: str  # Of study.json.
-    kind: str  # Of CHOICES.
-    made: str  # Date and time, UTC.
-    version: str  # Of this package.
+    sha256: str
+    kind: str
+    created: str
+    version: str
     seed: int
     methods: tuple[str, ...]
-    parts: int  # A participant sees one of so many parts of the pairs.
+    parts: int
     question: str
     consent: str
-    exclusion: Exclusion
-    pairs: Mapping[str, VideoPair]  # By name, catch pairs too.
-    slots: tuple[tuple[str, ...], ...]
+    exclusion: ExclusionRule
+    pairs: Mapping[str, VideoPair]
+    trial_lists: tuple[tuple[str, ...], ...]
 
     @property
     def choices(self) -> tuple[str, ...]:
         """The two answers to a trial."""
         return CHOICES[self.kind]
 
-    def trials(self, slot: int) -> list[Trial]:
-        """What the participant of a slot (0 to len(slots) - 1) is asked, in order."""
-        return [self.trial(entry) for entry in self.slots[slot]]
+    @property
+    def scored_pairs(self) -> list[VideoPair]:
+        """The pairs but the catch pairs."""
+        return [pair for pair in self.pairs.values() if not pair.catch]
+
+    def trials(self, trial_list: int) -> list[Trial]:
+        """Looks up a trial list.
+
+        Args:
+          trial_list: Its index in `trial_lists`.
+
+        Returns:
+          Its trials, in order.
+        """
+        return [self.trial(entry) for entry in self.trial_lists[trial_list]]
 
     def trial(self, entry: str) -> Trial:
-        """Of an entry of a slot, such as p07b."""
+        """Looks up an entry of a trial list.
+
+        Args:
+          entry: Name of a pair and a letter, such as p07b.
+
+        Returns:
+          The trial.
+        """
         pair = self.pairs[entry[:-1]]
         videos = (pair.a, pair.b) if entry[-1] == "a" else (pair.b, pair.a)
         return Trial(pair, videos if self.kind == "preference" else videos[:1])
 
     def check_videos(self) -> None:
-        """Raises UserError where a video is missing or is not the one that the file names."""
-        for video in {
-            video.name: video for p in self.pairs.values() for video in (p.a, p.b)
-        }.values():
+        """Checks the digests of all videos.
+
+        Raises:
+          UserError: A video is missing, or is not the one that study.json was written for.
+        """
+        for video in _videos(self.pairs.values()).values():
             path = pathlib.Path(self.folder) / video.file
             try:
                 same = download.file_digest(path, "sha256") == video.sha256
             except OSError as error:
                 raise UserError(
-                    f"{path} cannot be read ({error.strerror}): put the study's own file back"
+                    f"{path}: cannot be read ({error.strerror}); put the study's own file back"
                 ) from error
             if not same:
                 raise UserError(
-                    f"{path} is not the video that {FILE} was written for: put that back, or make a"
-                    " new study"
+                    f"{path}: is not the video that {FILE} was written for; put that one back, or"
+                    " make a new study"
                 )
 
 
-def text(
-    *,
-    kind: str,
-    made: str,
-    version: str,
-    seed: int,
-    methods: Sequence[str],
-    parts: int,
-    question: str,
-    consent: str,
-    exclusion: Exclusion,
-    pairs: Sequence[VideoPair],
-    slots: int,
-) -> str:
-    """What study.json holds, for so many slots."""
-    videos = {video.name: video for pair in pairs for video in (pair.a, pair.b)}
+def study_json(study: Study) -> str:
+    """Writes the text of study.json.
+
+    Args:
+      study: The study; its folder and digest are not used.
+
+    Returns:
+      JSON with a pair, a video or a trial list a line.
+    """
     contents = {
         "schema": SCHEMA,
-        "kind": kind,
-        "made": made,
-        "version": version,
-        "question": question,
-        "consent": consent,
-        "exclusion": dataclasses.asdict(exclusion),
-        "methods": list(methods),
-        "seed": seed,
-        "parts": parts,
+        "kind": study.kind,
+        "made": study.created,
+        **{key: getattr(study, key) for key in ("version", "question", "consent")},
+        "exclusion": dataclasses.asdict(study.exclusion),
+        **{key: getattr(study, key) for key in ("methods", "seed", "parts")},
         "rule": design.RULE,
         "letters": "a: the pair's a is on the left; b: its b is"
-        if kind == "preference"
+        if study.kind == "preference"
         else "a: the pair's a, the real video, is shown; b: its b, the generated one",
-        "pairs": {pair.name: {"clip": pair.a.clip, "a": pair.a.name, "b": pair.b.name,
-                              "catch": pair.catch} for pair in pairs},
-        "videos": {name: {"file": video.file} | _facts(video) for name, video in videos.items()},
-        "slots": [
-            " ".join(entries) for entries in _slots(seed, pairs, parts, slots)
-        ],
-    }  # fmt: skip
-    return "{\n" + ",\n".join(_lines(key, of) for key, of in contents.items()) + "\n}\n"
+        "pairs": {
+            name: {"clip": pair.a.clip, "a": pair.a.name, "b": pair.b.name, "catch": pair.catch}
+            for name, pair in study.pairs.items()
+        },
+        "videos": {
+            name: {"file": video.file, **_without_name(video)}
+            for name, video in _videos(study.pairs.values()).items()
+        },
+        "slots": [" ".join(entries) for entries in study.trial_lists],
+    }
+    return (
+        "{\n" + ",\n".join(_format_entry(key, entry) for key, entry in contents.items()) + "\n}\n"
+    )
 
 
-def local(folder: epath.PathLike) -> epath.Path:
-    """A study's folder, which SQLite has to lock. Raises UserError where it is remote."""
+def local_folder(folder: epath.PathLike) -> epath.Path:
+    """Checks that a study's folder is local, since SQLite has to lock a file in it.
+
+    Args:
+      folder: Given as --study.
+
+    Returns:
+      The folder.
+
+    Raises:
+      UserError: It is remote.
+    """
     if files.is_remote(folder):
-        raise UserError(f"--study={folder} is remote: give a local folder, and copy it then")
+        raise UserError(f"--study={folder}: must be a local folder; copy it afterwards")
     return epath.Path(folder)
 
 
 def read_study(folder: epath.PathLike) -> Study:
-    """The study of a folder.
+    """Reads a study.
+
+    Args:
+      folder: The study's folder.
+
+    Returns:
+      The study.
 
     Raises:
-      UserError: it is remote or there is none, its file is damaged, or its slots are not what its seed gives.
+      UserError: There is none or it is remote, its file is damaged, or its trial lists are not those
+        that its seed gives.
     """
-    folder = local(folder)
+    folder = local_folder(folder)
     path = folder / FILE
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}): give the folder that `study new` made"
+            f"{path}: cannot be read ({error.strerror}); give the folder that `study new` made"
         ) from error
     try:
-        found = json.loads(data)
-        if found["schema"] != SCHEMA:
+        contents = json.loads(data)
+        if contents["schema"] != SCHEMA:
             raise UserError(
-                f"{path} is of schema {found['schema']!r}, and this version reads {SCHEMA}: use the"
-                f" s2f_jax that made it ({found['version']})"
+                f"{path}: has schema {contents['schema']!r}, and this version reads {SCHEMA}; use the"
+                f" s2f_jax that made it ({contents['version']})"
             )
-        study = _study(folder, hashlib.sha256(data).hexdigest(), found)
-        slots = _slots(study.seed, [*study.pairs.values()], study.parts, len(study.slots))
+        study = _parse(folder, hashlib.sha256(data).hexdigest(), contents)
+        trial_lists = make_trial_lists(
+            study.seed, study.pairs.values(), study.parts, len(study.trial_lists)
+        )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is damaged ({type(error).__name__}, {error}): put the file back that `study new`"
+            f"{path}: is damaged ({type(error).__name__}, {error}); put back the file that `study new`"
             " wrote"
         ) from error
-    if not study.slots or slots != list(study.slots):
+    if not study.trial_lists or trial_lists != study.trial_lists:
         raise UserError(
-            f"the slots of {path} are not those that its seed, pairs and parts give: put the file back"
+            f"{path}: its slots are not those that its seed, pairs and parts give; put back the file"
             " that `study new` wrote"
         )
     return study
 
 
-def _study(folder: epath.Path, sha256: str, found: Mapping[str, Any]) -> Study:
+def _parse(folder: epath.Path, sha256: str, contents: Mapping[str, Any]) -> Study:
     videos = {
-        name: StudyVideo(name=name, **{k: v for k, v in of.items() if k != "file"})
-        for name, of in found["videos"].items()
+        name: StudyVideo(name=name, **{k: v for k, v in entry.items() if k != "file"})
+        for name, entry in contents["videos"].items()
     }
-    pairs = {
-        name: VideoPair(name, videos[of["a"]], videos[of["b"]], of["catch"])
-        for name, of in found["pairs"].items()
-    }
-    if found["kind"] not in CHOICES or found["parts"] not in design.PARTS:
-        raise ValueError(f"kind {found['kind']!r}, parts {found['parts']!r}")
-    slots = tuple(tuple(entries.split()) for entries in found["slots"])
-    exclusion = Exclusion(**found["exclusion"])
     if not all(re.fullmatch(r"v\d+", name) for name in videos):
         raise ValueError("a video's name is not v and a number")  # It becomes a path.
+    if contents["kind"] not in CHOICES or contents["parts"] not in design.PARTS:
+        raise ValueError(f"kind {contents['kind']!r}, parts {contents['parts']!r}")
+    exclusion = ExclusionRule(**contents["exclusion"])
     if type(exclusion.failed_catches) is not int:
         raise TypeError(f"failed_catches {exclusion.failed_catches!r}")
-    plain = {
-        k: found[k] for k in ("kind", "made", "version", "seed", "parts", "question", "consent")
-    }
     return Study(
-        folder, sha256, methods=tuple(found["methods"]), exclusion=exclusion, pairs=pairs,
-        slots=slots, **plain,
-    )  # fmt: skip
+        folder,
+        sha256,
+        created=contents["made"],
+        methods=tuple(contents["methods"]),
+        exclusion=exclusion,
+        pairs={
+            name: VideoPair(name, videos[entry["a"]], videos[entry["b"]], entry["catch"])
+            for name, entry in contents["pairs"].items()
+        },
+        trial_lists=tuple(tuple(entries.split()) for entries in contents["slots"]),
+        **{k: contents[k] for k in ("kind", "version", "seed", "parts", "question", "consent")},
+    )
 
 
-def _lines(key: str, value: Any) -> str:
-    """A pair, a video or a slot on a line of its own: a study has hundreds."""
+def _format_entry(key: str, value: Any) -> str:
     dump = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False)
-    if key in ("pairs", "videos"):
-        inner = ",\n".join(f"  {dump(name)}: {dump(of)}" for name, of in value.items())
-        return f" {dump(key)}: {{\n{inner}\n }}"
-    if key == "slots":
-        inner = ",\n".join(f"  {dump(of)}" for of in value)
-        return f" {dump(key)}: [\n{inner}\n ]"
-    return f" {dump(key)}: {dump(value)}"
+    if key not in ("pairs", "videos", "slots"):
+        return f" {dump(key)}: {dump(value)}"
+    # A study has hundreds of these: one a line.
+    if isinstance(value, list):
+        return f" {dump(key)}: [\n" + ",\n".join(f"  {dump(entry)}" for entry in value) + "\n ]"
+    lines = (f"  {dump(name)}: {dump(entry)}" for name, entry in value.items())
+    return f" {dump(key)}: {{\n" + ",\n".join(lines) + "\n }"
 
 
-def _facts(video: StudyVideo) -> dict[str, Any]:
+def _without_name(video: StudyVideo) -> dict[str, Any]:
     return {k: v for k, v in dataclasses.asdict(video).items() if k != "name"}
 
 
-def _slots(seed: int, pairs: Sequence[VideoPair], parts: int, count: int) -> list[tuple[str, ...]]:
-    comparisons: dict[tuple[str, str], list[str]] = {}
+def _videos(pairs: Iterable[VideoPair]) -> dict[str, StudyVideo]:
+    return {video.name: video for pair in pairs for video in (pair.a, pair.b)}
+
+
+def make_trial_lists(
+    seed: int, pairs: Iterable[VideoPair], parts: int, count: int
+) -> tuple[tuple[str, ...], ...]:
+    """Makes the trial lists of all participants.
+
+    Args:
+      seed: Of the study.
+      pairs: The pairs, catch pairs included.
+      parts: Number of parts of the pairs; one of design.PARTS.
+      count: Number of participants.
+
+    Returns:
+      `Study.trial_lists`.
+    """
+    comparisons: dict[tuple[str, str] | None, list[str]] = collections.defaultdict(list)
     for pair in pairs:
-        if not pair.catch:
-            comparisons.setdefault((pair.a.method, pair.b.method), []).append(pair.name)
-    catches = [pair.name for pair in pairs if pair.catch]
-    return [
-        tuple(design.slot(seed, [*comparisons.values()], catches, parts, number))
-        for number in range(count)
-    ]
+        comparisons[None if pair.catch else (pair.a.method, pair.b.method)].append(pair.name)
+    catch_pairs = comparisons.pop(None, [])
+    return tuple(
+        tuple(design.trial_list(seed, [*comparisons.values()], catch_pairs, parts, index))
+        for index in range(count)
+    )

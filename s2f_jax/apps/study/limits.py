@@ -1,23 +1,26 @@
-"""How much of a study's server its visitors may take."""
+"""Limits of a study's page."""
 
 import dataclasses
 
-from data_pipelines.common.errors import UserError
+from s2f_jax.apps.server.limits import PageLimits
 
 
 @dataclasses.dataclass(frozen=True)
-class StudyLimits:
-    """Each is at least 1. Raises UserError where one is not."""
+class StudyLimits(PageLimits):
+    """How much of this machine the participants of a study may take; each at least 1.
 
-    people: int = 100  # At once.
-    idle_seconds: int = 600  # Without a word, after which a place is given to whoever waits.
-    requests_per_minute: int = 300  # Of a participant; a trial of two videos takes about 8.
-    arrivals_per_minute: int = 60  # From one address, which a whole class may share.
-    body_bytes: int = 4000  # Of what a page says.
-    body_seconds: int = 10  # That it may take to say it.
-    request_seconds: int = 10  # That a connection may take to ask for something.
+    Attributes:
+      idle_seconds: seconds without a request after which a place is given to whoever waits.
+      people: most participants at once.
+      requests_per_minute: most requests of a participant a minute.
+      arrivals_per_minute: most new participants and mistyped codes a minute from one address.
+      body_bytes: most bytes of a request's body.
+      body_seconds: seconds that the body may take to arrive.
+    """
 
-    def __post_init__(self):
-        for name, value in vars(self).items():
-            if value < 1:
-                raise UserError(f"--{name}={value} is out of range: give 1 or more")
+    idle_seconds: int = 600
+    people: int = 100
+    requests_per_minute: int = 300  # A trial of two videos takes about 8.
+    arrivals_per_minute: int = 60  # A whole class may share an address.
+    body_bytes: int = 4000
+    body_seconds: int = 10

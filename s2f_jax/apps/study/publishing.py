@@ -1,4 +1,4 @@
-"""`study report`: what a study found as a page, as text, and as numbers."""
+"""`s2f study report`: the results of a study as a page, as Markdown, and as JSON."""
 
 import json
 import re
@@ -13,20 +13,26 @@ from data_pipelines.common.files import write_atomically
 from s2f_jax.apps.study import ballots, findings
 from s2f_jax.reports import formats, page, plots
 
-_NONE = "–"  # Of a figure that there is none of.
-_CLIPS = 60  # Whose shares the page shows; report.json has all.
+_NONE = "–"  # A figure that does not exist.
+_MAX_CLIPS = 60  # On the page; report.json has all.
 _OWN, _CHANCE = "own", "chance"  # Lines of a plot.
 
 
-def publish(study: str, output: str | None = None) -> dict[str, Any]:
-    """Writes report.html, report.md and report.json into `output`, by default report/ of the study's
-    folder -> what report.json holds.
+def write_report(study: str, output: str | None = None) -> dict[str, Any]:
+    """Analyzes a study and writes report.html, report.md and report.json.
+
+    Args:
+      study: The study's folder.
+      output: Folder to write; None: report/ in the study's folder.
+
+    Returns:
+      The contents of report.json.
 
     Raises:
-      UserError: there is no such study, it was changed, nobody has voted, or nothing can be written.
+      UserError: There is no such study, it was changed, nobody has voted, or it cannot be written.
     """
-    report = findings.of(ballots.read_ballots(study))
-    report["methods"] = methods(report)
+    report = findings.analyze(ballots.read_results(study))
+    report["methods"] = methods_paragraph(report)
     folder = epath.Path(output) if output else epath.Path(study) / "report"
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
     write_atomically(folder / "report.md", markdown(report).encode())
@@ -35,56 +41,83 @@ def publish(study: str, output: str | None = None) -> dict[str, Any]:
     return report
 
 
-def methods(report: Mapping[str, Any]) -> str:
-    """A paragraph for a paper, with the study's own numbers."""
-    text = _plain_environment().get_template("study_methods.txt").render(_shown(report))
-    return " ".join(text.split())
+def methods_paragraph(report: Mapping[str, Any]) -> str:
+    """Writes the methods section for a paper, with the study's own numbers.
+
+    Args:
+      report: Contents of report.json.
+
+    Returns:
+      A paragraph of plain text.
+    """
+    return " ".join(_render_text("study_methods.txt", report).split())
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """For people who read no HTML; what people were asked is text there, whatever it holds."""
-    asked = dict(report["study"], question=_escaped(report["study"]["question"]))
-    report = dict(report, study=asked)
-    report["methods"] = methods(report)
-    return _plain_environment().get_template("study.md").render(_shown(report))
+    """Renders a report as Markdown, with the study's question escaped.
+
+    Args:
+      report: Contents of report.json.
+
+    Returns:
+      Markdown.
+    """
+    study = dict(report["study"], question=_escaped(report["study"]["question"]))
+    report = dict(report, study=study)
+    report["methods"] = methods_paragraph(report)
+    return _render_text("study.md", report)
 
 
 def html(report: Mapping[str, Any]) -> str:
-    """A page that needs nothing from outside."""
-    environment = page.template_environment("s2f_jax.apps.study")
-    environment.filters |= _FILTERS
+    """Renders a report as a self-contained page.
+
+    Args:
+      report: Contents of report.json.
+
+    Returns:
+      HTML.
+    """
     main = report["main"]
-    compared = main.get("comparisons", [])
-    return environment.get_template("study.html").render(
-        **_shown(report),
-        by_clip=[_by_clip(of["pairs"], f"{of['a']} over {of['b']}") for of in compared]
-        or [_labels_by_clip(main["clips"])],
-        plots=[
-            *(_sorted_shares(of["voters"], f"votes for {of['a']}") for of in compared),
-            *([_sorted_shares(main["voters"], "labelled correctly")] if not compared else []),
-        ],
+    comparisons = main.get("comparisons", [])
+    return (
+        _environment()
+        .get_template("study.html")
+        .render(
+            **_context(report),
+            by_clip=[
+                _by_clip(item["pairs"], f"{item['a']} over {item['b']}") for item in comparisons
+            ]
+            or [_labels_by_clip(main["clips"])],
+            plots=[
+                *(_sorted_shares(item["voters"], f"votes for {item['a']}") for item in comparisons),
+                *(
+                    [_sorted_shares(main["voters"], "labelled correctly")]
+                    if not comparisons
+                    else []
+                ),
+            ],
+        )
     )
 
 
-def _shown(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What all three templates are given."""
-    kind = report["study"]["kind"]
+def _context(report: Mapping[str, Any]) -> dict[str, Any]:
+    # The variables of all three templates.
     return {
         "report": report,
         "study": report["study"],
         "people": report["participants"],
         "main": report["main"],
         "everyone": report["everyone"],
-        "turing": kind == "turing",
+        "turing": report["study"]["kind"] == "turing",
         "rows": _rows(report),
     }
 
 
 def _rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The figures of the table: each on the votes that count, and on all."""
+    # The figures of the table: of the included participants, and of everyone.
     main, everyone = report["main"], report["everyone"]
     if report["study"]["kind"] == "turing":
-        named = {
+        titles = {
             "correct": ("labelled correctly", "labelled correctly"),
             "hits": ("real videos called real (hits)", "hits"),
             "false_alarms": ("generated videos called real (false alarms)", "false alarms"),
@@ -93,44 +126,45 @@ def _rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [
             {"title": title, "short": short, "lead": key == "correct"}
             | {"main": main[key], "everyone": everyone[key]}
-            for key, (title, short) in named.items()
+            for key, (title, short) in titles.items()
         ]
     rows = []
-    for ours, all_of in zip(main["comparisons"], everyone["comparisons"], strict=True):
-        title = f"{ours['a']} over {ours['b']}"
-        rows.append({"title": title, "lead": True, "main": ours, "everyone": all_of})
+    for included, unfiltered in zip(main["comparisons"], everyone["comparisons"], strict=True):
+        title = f"{included['a']} over {included['b']}"
+        rows.append({"title": title, "lead": True, "main": included, "everyone": unfiltered})
         for side in ("left", "right"):
-            on_side = {"main": ours["sides"][side], "everyone": all_of["sides"][side]}
-            short = f"with {ours['a']} {side}"
+            on_side = {"main": included["sides"][side], "everyone": unfiltered["sides"][side]}
+            short = f"with {included['a']} {side}"
             rows.append({"title": f"{title}, {short}", "short": short, "lead": False, **on_side})
     sides = {"main": main["left"], "everyone": everyone["left"]}
     return [*rows, {"title": "the left video", "lead": False, **sides}]
 
 
 def _by_clip(pairs: Sequence[Mapping[str, Any]], title: str) -> dict[str, Any]:
-    ordered = sorted(pairs, key=lambda of: (of["share"] is None, -(of["share"] or 0)))
-    rows = [{"title": of["clip"], **of} for of in ordered]
-    return {"title": title, "rows": rows[:_CLIPS], "more": max(len(rows) - _CLIPS, 0)}
+    ordered = sorted(pairs, key=lambda item: (item["share"] is None, -(item["share"] or 0)))
+    rows = [{"title": item["clip"], **item} for item in ordered]
+    return {"title": title, "rows": rows[:_MAX_CLIPS], "more": max(len(rows) - _MAX_CLIPS, 0)}
 
 
 def _labels_by_clip(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Of the generated videos, those first that pass most often for real."""
-    found = _by_clip(
-        [{"clip": of["clip"], **of["generated"]} for of in clips], "generated ones called real"
+    # First the generated videos that are most often called real.
+    chart = _by_clip(
+        [{"clip": item["clip"], **item["generated"]} for item in clips],
+        "generated videos called real",
     )
-    real = {of["clip"]: of["real"] for of in clips}
-    return found | {"rows": [row | {"other": real[row["title"]]} for row in found["rows"]]}
+    real = {item["clip"]: item["real"] for item in clips}
+    return chart | {"rows": [row | {"other": real[row["title"]]} for row in chart["rows"]]}
 
 
-def _sorted_shares(voters: Sequence[Mapping[str, int]], what: str) -> plots.Plot | None:
-    """Each participant's own share, from the lowest to the highest."""
+def _sorted_shares(voters: Sequence[Mapping[str, int]], label: str) -> plots.Plot | None:
+    # Each participant's own share, in ascending order.
     if not voters:
         return None
     shares = np.sort([100 * voter["wins"] / voter["votes"] for voter in voters])
     chance = plots.Line(_CHANCE, np.array([0.0, 100.0]), np.array([50.0, 50.0]))
     own = plots.Line(_OWN, 100 * (np.arange(len(shares)) + 0.5) / len(shares), shares)
     colours = {_OWN: "c-model", _CHANCE: "c-frozen_still"}
-    return plots.draw_plot(f"%, {what}", "% of the participants", [own, chance], colours)
+    return plots.draw_plot(f"%, {label}", "% of the participants", [own, chance], colours)
 
 
 def _percent(share: float | None) -> str:
@@ -142,7 +176,6 @@ def _interval(bounds: Sequence[float] | None) -> str:
 
 
 def _p(value: float | None) -> str:
-    """As papers have it."""
     if value is None:
         return f"p {_NONE}"
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
@@ -153,13 +186,12 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text as one paragraph of Markdown that shows it as it is."""
+    # One paragraph of Markdown that shows the text literally.
     text = re.sub(r"([\\`*_\[\]<>|~&#])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", text)  # Of a list or a heading, at its start.
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", text)  # The start of a list or a heading.
 
 
 def _names(names: Sequence[str]) -> str:
-    """a, b and c."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -173,13 +205,14 @@ _FILTERS = {
 }
 
 
-def _plain_environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("s2f_jax.apps.study"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
+def _environment(**options: Any) -> jinja2.Environment:
+    environment = page.template_environment("s2f_jax.apps.study").overlay(**options)
     environment.filters |= _FILTERS
     return environment
+
+
+def _render_text(template: str, report: Mapping[str, Any]) -> str:
+    environment = _environment(
+        autoescape=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(template).render(_context(report))

@@ -1,4 +1,4 @@
-"""The people who are at a study's page now: what each is shown, and whether they have seen it."""
+"""The state of a running study: what each active participant is shown, and whether they played it."""
 
 import dataclasses
 import pathlib
@@ -7,58 +7,79 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from s2f_jax.apps.server.allowance import Allowance
-from s2f_jax.apps.study import store
+from s2f_jax.apps.server.allowance import RateLimiter
 from s2f_jax.apps.study.document import Study, Trial
 from s2f_jax.apps.study.limits import StudyLimits
-from s2f_jax.apps.study.store import Participant, Refused, Store
+from s2f_jax.apps.study.store import Participant, RequestRejected, Store, UnknownCode
 
-_PLAYED = 0.9  # Of a video's length: players round it, and clocks differ.
-_APART = 1.0  # Seconds by which a page's clock may be ahead of ours.
+_MIN_PLAYED = 0.9  # Share of a video's length: players round it, and clocks differ.
+_CLOCK_TOLERANCE = 1.0  # Seconds by which a page's time may exceed ours.
 
-_NOBODY = (
-    "Nobody in this study has that code: check it, or begin anew. The place of somebody who has not"
-    " answered within an hour may have been given to another."
+_UNKNOWN_CODE = (
+    "No participant of this study has that code: check it, or begin anew. If you did not answer within"
+    " an hour, your place may have been given to somebody else."
 )
 
 
-class UnknownVisitor(Refused):
+class Unknown(RequestRejected):
     """No participant has such a code, or no video such a name."""
 
 
-class Full(Refused):
-    """All places are taken."""
+class AllPlacesTaken(RequestRejected):
+    """The most participants are active already."""
 
 
-class TooOften(Refused):
-    """They asked more often than they may."""
+class TooManyRequests(RequestRejected):
+    """A client exceeds its request rate.
+
+    Args:
+      wait: Seconds until the next request is allowed.
+    """
 
     def __init__(self, wait: int):
-        super().__init__(f"That was too often: wait {wait} s.")
+        super().__init__(f"Too many requests: wait {wait} s.")
         self.wait = wait
 
 
-class NotSeen(Refused):
-    """The trial has to be shown (again) before the vote."""
+class NotPlayed(RequestRejected):
+    """The trial has to be shown, and its videos played, before the vote."""
 
 
 @dataclasses.dataclass
-class Person:
-    """Somebody who is here."""
+class ActiveParticipant:
+    """A participant who is at the page now.
+
+    Attributes:
+      participant: The stored participant.
+      trials: Their trials, in order.
+      answered: Indices of the answered trials.
+      last_request: When their last request came; like all times here, by the service's clock.
+      shown_at: Index of a trial to when it was shown.
+      video_names: Index of a trial, the current or the next one, to the names of its videos.
+    """
 
     participant: Participant
     trials: Sequence[Trial]
     answered: set[int]
-    seen: float  # When they last said something; like all times here, by the room's clock.
-    begun: dict[int, float] = dataclasses.field(default_factory=dict)  # When a trial was shown.
-    videos: dict[int, list[str]] = dataclasses.field(
-        default_factory=dict
-    )  # Of this trial, the next.
+    last_request: float
+    shown_at: dict[int, float] = dataclasses.field(default_factory=dict)
+    video_names: dict[int, list[str]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def next_index(self) -> int:
+        """Index of the first trial that is not answered; after the last, the number of trials."""
+        return next(n for n in range(len(self.trials) + 1) if n not in self.answered)
 
 
 @dataclasses.dataclass(frozen=True)
-class Standing:
-    """How far a participant is."""
+class StudyProgress:
+    """How far a participant is; the response of the API.
+
+    Attributes:
+      code: The participant's code.
+      answered: Number of answered trials.
+      trials: Number of trials.
+    """
 
     code: str
     answered: int
@@ -66,236 +87,307 @@ class Standing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Shown:
-    """A trial as a page may know it."""
+class TrialView:
+    """What a page may know of a trial; the response of the API.
 
-    number: int  # Its place in the participant's order, from 0.
-    videos: Sequence[str]  # Names, from left to right.
-    next: Sequence[str]  # Of the trial after it, to be loaded before.
+    Attributes:
+      number: Index in the trial list, from 0.
+      videos: Names of its videos, from left to right.
+      next: Names of the next trial's videos, to be loaded ahead.
+    """
+
+    number: int
+    videos: Sequence[str]
+    next: Sequence[str]
 
 
-class Room:
-    """Its methods may be called from any thread; they wait for the disk.
+class StudyService:
+    """Answers the requests of a study's pages; its methods may be called from any thread.
 
-    A page never learns what a trial is of: trials are told by their places, and videos by names that
-    are drawn for one participant and one trial. All raise Full, TooOften or Unknown.
+    They wait for the disk. A page never learns which method made a video: trials are identified by
+    their index, and videos by random names for one participant and one trial. All methods raise
+    AllPlacesTaken, TooManyRequests or Unknown where it applies.
+
+    Args:
+      study: The study.
+      store: Its votes.
+      limits: How much participants may take.
+      clock: Returns a monotonic time in seconds.
     """
 
     def __init__(
         self,
         study: Study,
-        votes: Store,
+        store: Store,
         limits: StudyLimits,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._study, self._store, self._limits, self._clock = study, votes, limits, clock
+        self._study, self._store, self._limits, self._clock = study, store, limits, clock
         self._lock = threading.Lock()
-        self._door = threading.Lock()  # One comes in at a time, or there would be too many.
-        self._here: dict[str, Person] = {}  # By code.
-        # A video's name to whose, and its file.
-        self._named: dict[str, tuple[str, pathlib.Path]] = {}
-        self._fetched: set[str] = set()  # Names whose files somebody has asked for.
-        self._asked = Allowance(limits.requests_per_minute, clock)
-        self._arrived = Allowance(limits.arrivals_per_minute, clock)
+        # Held while a participant is admitted: one at a time, or there would be too many.
+        self._admission = threading.Lock()
+        self._active: dict[str, ActiveParticipant] = {}  # By code.
+        self._video_files: dict[str, tuple[str, pathlib.Path]] = {}  # Name to code and file.
+        self._loaded: set[str] = set()  # Names whose files have been requested.
+        self._requests = RateLimiter(limits.requests_per_minute, clock)
+        self._arrivals = RateLimiter(limits.arrivals_per_minute, clock)
 
-    def join(self, key: str, address: str) -> Standing:
-        """Somebody has agreed. key: drawn by their page; the same one again is the same person, since
-        an answer may be lost on its way. Raises Refused where the study has no slot left."""
-        _spend(self._arrived, address)
-        with self._door:
-            participant = self._store.joined(key)
-            if participant is None or participant.code not in self._here:
-                self._make_place()
+    def join(self, key: str, address: str) -> StudyProgress:
+        """Registers somebody who has agreed.
+
+        Args:
+          key: Random key of the page; the same key again gives the same participant, since a response
+            may be lost on its way.
+          address: The client's address.
+
+        Returns:
+          Their progress, with a code.
+
+        Raises:
+          RequestRejected: The study has no trial list left.
+        """
+        _check_rate(self._arrivals, address)
+        with self._admission:
+            participant = self._store.find_by_key(key)
+            if participant is None or participant.code not in self._active:
+                self._free_place()
             participant = participant or self._store.register(key)
-            self._replace(participant)
-            self._enter(participant)
-        return self._standing(self._of(participant.code, address))
+            self._remove_predecessor(participant)
+            self._activate(participant)
+        return self._progress(self._find_active(participant.code, address))
 
-    def resume(self, code: str, address: str) -> Standing:
-        """Of somebody who has begun before."""
-        return self._standing(self._of(code, address))
+    def resume(self, code: str, address: str) -> StudyProgress:
+        """Returns a participant who has begun before to the study.
 
-    def show(self, code: str, address: str) -> Shown | None:
-        """The first trial that is not answered, whose time begins; None: there is none left."""
-        person = self._of(code, address)
-        if self._standing(person).answered == len(person.trials):
+        Args:
+          code: The participant's code.
+          address: The client's address.
+
+        Returns:
+          Their progress.
+        """
+        return self._progress(self._find_active(code, address))
+
+    def next_trial(self, code: str, address: str) -> TrialView | None:
+        """Shows the first trial that is not answered; its time starts.
+
+        Args:
+          code: The participant's code.
+          address: The client's address.
+
+        Returns:
+          The trial; None: all are answered.
+
+        Raises:
+          NotPlayed: The participant left meanwhile.
+        """
+        active = self._find_active(code, address)
+        if self._progress(active).answered == len(active.trials):
             return None
         with self._lock:
-            if self._here.get(person.participant.code) is not person:
-                raise NotSeen("The study was interrupted: try again.")  # Meanwhile they left.
-            number = _next(person)
-            now = self._clock()
-            person.begun = {number: person.begun.get(number, now)}
-            shown = range(number, min(number + 2, len(person.trials)))
-            for gone in set(person.videos) - set(shown):
-                self._forget(person.videos.pop(gone))
-            for trial in shown:
-                if trial not in person.videos:
-                    person.videos[trial] = self._name(person, person.trials[trial])
-            after = person.videos.get(number + 1, [])
-            return Shown(number, person.videos[number], after)
+            if self._active.get(active.participant.code) is not active:  # They left meanwhile.
+                raise NotPlayed("The study was interrupted: try again.")
+            index = active.next_index
+            active.shown_at = {index: active.shown_at.get(index, self._clock())}
+            visible = range(index, min(index + 2, len(active.trials)))
+            for old in set(active.video_names) - set(visible):
+                self._forget_videos(active.video_names.pop(old))
+            for trial in visible:
+                if trial not in active.video_names:
+                    active.video_names[trial] = self._name_videos(active, active.trials[trial])
+            names = active.video_names
+            return TrialView(index, names[index], names.get(index + 1, []))
 
     def vote(
         self, code: str, address: str, trial: int, choice: str, plays: Sequence[int], ms: int
-    ) -> Standing:
-        """Stores it for good, as Store.vote does. Raises Refused for what cannot be, NotSeen where
-        the videos cannot have been played as often as it says."""
-        person = self._of(code, address)
+    ) -> StudyProgress:
+        """Stores a vote permanently.
+
+        Args:
+          code: The participant's code.
+          address: The client's address.
+          trial: Index in their trial list, from 0.
+          choice: One of the study's choices.
+          plays: How often each video of the trial was played to its end.
+          ms: Milliseconds from showing the trial to the vote.
+
+        Returns:
+          Their progress.
+
+        Raises:
+          NotPlayed: The videos cannot have been played as often as it says.
+          RequestRejected: As Store.add_vote.
+          Unknown: The participant withdrew meanwhile.
+        """
+        active = self._find_active(code, address)
         with self._lock:
-            number = _next(person)
-        if number < trial < len(person.trials):
-            raise NotSeen(
-                f"Trial {trial + 1} comes after trial {number + 1}, which is not answered."
-            )
-        if trial == number < len(person.trials):
-            self._check_seen(person, trial, plays, ms)
+            index = active.next_index
+        if index < trial < len(active.trials):
+            raise NotPlayed(f"Trial {index + 1} has to be answered before trial {trial + 1}.")
+        if trial == index < len(active.trials):
+            self._check_played(active, trial, plays, ms)
         try:
-            self._store.vote(person.participant.code, trial, choice, plays, ms)
-        except store.UnknownParticipant as error:
-            self._leave(person)  # Who withdrew by another server, or whose slot was given on.
-            raise UnknownVisitor(_NOBODY) from error
-        except Refused:  # Perhaps another server of this study has their answer.
-            self._recall(person)
+            self._store.add_vote(active.participant.code, trial, choice, plays, ms)
+        except UnknownCode as error:
+            # They withdrew at another server, or their trial list was given again.
+            self._deactivate(active)
+            raise Unknown(_UNKNOWN_CODE) from error
+        except RequestRejected:  # Another server of this study may have their answer.
+            self._reload_answered(active)
             raise
         with self._lock:
-            person.answered.add(trial)
-        return self._standing(person)
+            active.answered.add(trial)
+        return self._progress(active)
 
     def withdraw(self, code: str, address: str) -> None:
-        """Deletes all that is stored of a participant."""
+        """Deletes all that is stored of a participant.
+
+        Args:
+          code: The participant's code.
+          address: The client's address.
+
+        Raises:
+          Unknown: There is no such participant.
+        """
         try:
-            participant = self._find(code, address)
-        except UnknownVisitor as error:  # The answer to the first time may have been lost.
-            raise UnknownVisitor(
-                "Nobody in this study has that code: check it, or it has been deleted already."
+            participant = self._find_stored(code, address)
+        except Unknown as error:  # The response to an earlier request may have been lost.
+            raise Unknown(
+                "No participant of this study has that code: check it, or it was deleted already."
             ) from error
         self._store.withdraw(participant.code)
         with self._lock:
-            person = self._here.get(participant.code)
-        if person is not None:
-            self._leave(person)
+            active = self._active.get(participant.code)
+        if active is not None:
+            self._deactivate(active)
 
-    def video(self, name: str) -> pathlib.Path:
-        """Of a trial that was shown, or is the next. Raises Unknown for any other name."""
+    def video_path(self, name: str) -> pathlib.Path:
+        """Looks up the file of a video of the current or the next trial of a participant.
+
+        Args:
+          name: As TrialView has it.
+
+        Returns:
+          Path of an mp4.
+
+        Raises:
+          Unknown: There is no such video.
+        """
         with self._lock:
-            if name not in self._named:
-                raise UnknownVisitor("There is no such video: open the page again.")
-            code, path = self._named[name]
-            self._here[code].seen = self._clock()
-            self._fetched.add(name)
-        _spend(self._asked, code)
+            if name not in self._video_files:
+                raise Unknown("There is no such video: reload the page.")
+            code, path = self._video_files[name]
+            self._active[code].last_request = self._clock()
+            self._loaded.add(name)
+        _check_rate(self._requests, code)
         return path
 
-    def _find(self, code: str, address: str) -> Participant:
+    def _find_stored(self, code: str, address: str) -> Participant:
         try:
-            participant = self._store.participant(code)
-        except store.UnknownParticipant as error:
-            _spend(self._arrived, address)  # Who guesses.
-            raise UnknownVisitor(_NOBODY) from error
-        _spend(self._asked, participant.code)
+            participant = self._store.find(code)
+        except UnknownCode as error:
+            _check_rate(self._arrivals, address)  # Slows down guessing.
+            raise Unknown(_UNKNOWN_CODE) from error
+        _check_rate(self._requests, participant.code)
         return participant
 
-    def _of(self, code: str, address: str) -> Person:
+    def _find_active(self, code: str, address: str) -> ActiveParticipant:
         with self._lock:
-            person = self._here.get(code)
-            if person is not None:
-                person.seen = self._clock()
-        if person is not None:  # Without the disk, which others' votes may be waiting for.
-            _spend(self._asked, code)
-            return person
-        participant = self._find(code, address)
-        with self._door:
-            if participant.code not in self._here:
-                self._make_place()
-            return self._enter(participant)
+            active = self._active.get(code)
+            if active is not None:
+                active.last_request = self._clock()
+        if active is not None:  # Without the disk, which votes of others may be waiting for.
+            _check_rate(self._requests, code)
+            return active
+        participant = self._find_stored(code, address)
+        with self._admission:
+            if participant.code not in self._active:
+                self._free_place()
+            return self._activate(participant)
 
-    def _make_place(self) -> None:
-        """Raises Full where nobody has been silent for long."""
+    def _free_place(self) -> None:
         with self._lock:
-            if len(self._here) < self._limits.people:
+            if len(self._active) < self._limits.people:
                 return
-            since = self._clock() - self._limits.idle_seconds
-            silent = [person for person in self._here.values() if person.seen <= since]
-        if not silent:
-            raise Full(
-                f"All {self._limits.people} places of this study are taken now: try again in a few"
-                " minutes. What you have answered is kept."
+            oldest = self._clock() - self._limits.idle_seconds
+            idle = [active for active in self._active.values() if active.last_request <= oldest]
+        if not idle:
+            raise AllPlacesTaken(
+                f"All {self._limits.people} places of this study are taken: try again in a few minutes."
+                " Your answers are kept."
             )
-        for person in silent:
-            self._leave(person)
+        for active in idle:
+            self._deactivate(active)
 
-    def _replace(self, participant: Participant) -> None:
-        """Whoever had the slot before, and has not voted for an hour."""
+    def _remove_predecessor(self, participant: Participant) -> None:
+        # Who had the trial list before, and did not vote for an hour.
         with self._lock:
-            others = [
-                person
-                for code, person in self._here.items()
-                if person.participant.slot == participant.slot and code != participant.code
+            predecessors = [
+                active
+                for code, active in self._active.items()
+                if active.participant.trial_list == participant.trial_list
+                and code != participant.code
             ]
-        for person in others:
-            self._leave(person)
+        for active in predecessors:
+            self._deactivate(active)
 
-    def _enter(self, participant: Participant) -> Person:
-        trials = self._study.trials(participant.slot)
-        answered = set(self._store.voted(participant.code))
+    def _activate(self, participant: Participant) -> ActiveParticipant:
+        trials = self._study.trials(participant.trial_list)
+        answered = set(self._store.answered_trials(participant.code))
         with self._lock:
-            new = Person(participant, trials, answered, self._clock())
-            return self._here.setdefault(participant.code, new)
+            new = ActiveParticipant(participant, trials, answered, self._clock())
+            return self._active.setdefault(participant.code, new)
 
-    def _leave(self, person: Person) -> None:
-        code = person.participant.code
+    def _deactivate(self, active: ActiveParticipant) -> None:
+        code = active.participant.code
         with self._lock:
-            if self._here.get(code) is person:
-                del self._here[code]
-                for names in person.videos.values():
-                    self._forget(names)
+            if self._active.get(code) is active:
+                del self._active[code]
+                for names in active.video_names.values():
+                    self._forget_videos(names)
 
-    def _name(self, person: Person, trial: Trial) -> list[str]:
+    def _name_videos(self, active: ActiveParticipant, trial: Trial) -> list[str]:
         names = [secrets.token_urlsafe(16) for _ in trial.videos]
         folder = pathlib.Path(self._study.folder)
         for name, video in zip(names, trial.videos, strict=True):
-            self._named[name] = person.participant.code, folder / video.file
+            self._video_files[name] = active.participant.code, folder / video.file
         return names
 
-    def _forget(self, names: Sequence[str]) -> None:
+    def _forget_videos(self, names: Sequence[str]) -> None:
         for name in names:
-            del self._named[name]
-            self._fetched.discard(name)
+            del self._video_files[name]
+            self._loaded.discard(name)
 
-    def _recall(self, person: Person) -> None:
-        answered = self._store.voted(person.participant.code)
+    def _reload_answered(self, active: ActiveParticipant) -> None:
+        answered = self._store.answered_trials(active.participant.code)
         with self._lock:
-            person.answered.update(answered)
+            active.answered.update(answered)
 
-    def _standing(self, person: Person) -> Standing:
-        """Who has finished needs no place."""
+    def _progress(self, active: ActiveParticipant) -> StudyProgress:
         with self._lock:
-            answered = len(person.answered)
-        if answered == len(person.trials):
-            self._leave(person)
-        return Standing(person.participant.code, answered, len(person.trials))
+            answered = len(active.answered)
+        if answered == len(active.trials):  # They need no place any more.
+            self._deactivate(active)
+        return StudyProgress(active.participant.code, answered, len(active.trials))
 
-    def _check_seen(self, person: Person, trial: int, plays: Sequence[int], ms: int) -> None:
+    def _check_played(
+        self, active: ActiveParticipant, trial: int, plays: Sequence[int], ms: int
+    ) -> None:
         with self._lock:
-            begun = person.begun.get(trial)
-            passed = 0 if begun is None else self._clock() - begun
-            # A browser may have fetched them while the trial before was shown, and keeps them.
-            fetched = self._fetched.issuperset(person.videos.get(trial, ()))
-        if begun is None:
-            raise NotSeen("The study was interrupted: please play the videos once more.")
-        if not fetched:
-            raise NotSeen("The videos have not been loaded: please play them before you answer.")
-        lengths = [video.seconds for video in person.trials[trial].videos]
-        least = _PLAYED * sum(n * of for n, of in zip(plays, lengths, strict=False))
-        if min(passed, ms / 1000) < least or ms / 1000 > passed + _APART:
-            raise NotSeen("Each video has to be played to its end before you answer.")
+            shown_at = active.shown_at.get(trial)
+            elapsed = 0 if shown_at is None else self._clock() - shown_at
+            # A browser may have loaded them ahead, during the trial before.
+            loaded = self._loaded.issuperset(active.video_names.get(trial, ()))
+        if shown_at is None:
+            raise NotPlayed("The study was interrupted: please play the videos once more.")
+        if not loaded:
+            raise NotPlayed("The videos have not been loaded: please play them before you answer.")
+        lengths = [video.seconds for video in active.trials[trial].videos]
+        played = _MIN_PLAYED * sum(n * length for n, length in zip(plays, lengths, strict=False))
+        if min(elapsed, ms / 1000) < played or ms / 1000 > elapsed + _CLOCK_TOLERANCE:
+            raise NotPlayed("Each video has to be played to its end before you answer.")
 
 
-def _next(person: Person) -> int:
-    """The first trial that is not answered; after the last, how many there are."""
-    return next(n for n in range(len(person.trials) + 1) if n not in person.answered)
-
-
-def _spend(allowance: Allowance, who: str) -> None:
-    if wait := allowance.wait(who):
-        raise TooOften(wait)
+def _check_rate(limiter: RateLimiter, client: str) -> None:
+    if wait := limiter.acquire(client):
+        raise TooManyRequests(wait)

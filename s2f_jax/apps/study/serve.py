@@ -1,45 +1,42 @@
-"""`study serve`: the page that people vote on."""
+"""`s2f study serve`: serves the page of a study."""
 
 import contextlib
+from typing import Unpack
 
 from s2f_jax.apps.server import serving
+from s2f_jax.apps.server.limits import ConnectionLimits
 from s2f_jax.apps.study import document
 from s2f_jax.apps.study.limits import StudyLimits
 from s2f_jax.apps.study.store import Store
 
-_EACH = 6  # Connections that a browser opens at most.
-_OTHERS = 64  # Connections beside those of the people: who waits, who withdraws.
+_PER_BROWSER = 6  # Connections that a browser opens at most.
+_EXTRA_CONNECTIONS = 64  # For those who wait for a place, or withdraw.
 
 
 def serve(
-    study: str,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    token: str | None = None,
-    tls_certificate: str | None = None,
-    tls_key: str | None = None,
-    **limits: int,
+    study: str, limits: StudyLimits | None = None, **address: Unpack[serving.ListenOptions]
 ) -> None:
-    """Serves the study of a folder until Ctrl-C or SIGTERM; the address is the only line on standard
-    output.
+    """Serves a study until Ctrl-C or SIGTERM; its URL is the only line on standard output.
 
-    host, port, token, tls_*: as serving.listen has them. limits: fields of StudyLimits.
-    Raises UserError for what a person can mend, before anything is served.
+    Args:
+      study: The study's folder.
+      limits: How much participants may take; None: the defaults.
+      **address: Arguments of `serving.listen`.
+
+    Raises:
+      UserError: An argument is invalid, or the study is damaged; nothing is served then.
     """
-    bounds = StudyLimits(**limits)
-    made = document.read_study(study)
-    made.check_videos()
-    serving.check_packages()
-    place = serving.listen(host, port, token, tls_certificate, tls_key)
-    with contextlib.closing(place.listener), Store(made) as store:
-        from s2f_jax.apps.server.connections import Crowd
+    limits = limits or StudyLimits()
+    checked = document.read_study(study)
+    checked.check_videos()
+    listen_address = serving.listen(**address)
+    with contextlib.closing(listen_address.listener), Store(checked) as store:
         from s2f_jax.apps.study.app import application
-        from s2f_jax.apps.study.room import Room
+        from s2f_jax.apps.study.room import StudyService
 
-        room = Room(made, store, bounds)
-        print(place.address, flush=True)
-        app = application(made, room, bounds, place)
-        people = bounds.people * _EACH  # Who may share an address.
-        serving.serve_until_interrupted(
-            app, place, Crowd(people + _OTHERS, people, bounds.request_seconds)
+        app = application(checked, StudyService(checked, store, limits), limits, listen_address)
+        per_address = limits.people * _PER_BROWSER  # All may share an address.
+        connections = ConnectionLimits(
+            per_address + _EXTRA_CONNECTIONS, per_address, limits.request_seconds
         )
+        serving.serve_until_interrupted(app, listen_address, connections)

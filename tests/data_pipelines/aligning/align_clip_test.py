@@ -11,11 +11,11 @@ from data_pipelines.faces import alignment
 from data_pipelines.faces.landmarks import DetectedFace
 from data_pipelines.media import writer
 
-FORM = contract.CorpusConfig(height=32, width=24, audio_rate=16000, fps=25)
+CONFIG = contract.CorpusConfig(height=32, width=24, audio_rate=16000, fps=25)
 
 
 class Finder:
-    """Finds the same face in every frame, larger than the form by two; blind where told."""
+    """Finds the same face in every frame, twice as large as the aligned one, but for some frames."""
 
     def __init__(self, blind=(), jump=()):
         self.calls, self.blind, self.jump = -1, blind, jump
@@ -40,11 +40,11 @@ def raw_clip(folder, frames=15, fps=25.0, audio=True, **fields):
 
 
 def test_an_aligned_clip_keeps_the_contract(tmp_path):
-    words = (align_clip.TimedText("bin", 0.1, 0.2),)
+    words = (contract.TimedText("bin", 0.1, 0.2),)
     raw = raw_clip(tmp_path, frame_count=15, transcript="bin", words=words)
-    aligned = align_clip.align_clip(raw, FORM, Finder())
-    example = align_clip.make_example(raw, aligned, FORM)
-    contract.check_example(example, FORM)
+    aligned = align_clip.align_clip(raw, CONFIG, Finder())
+    example = align_clip.make_example(raw, aligned, CONFIG)
+    contract.check_example(example, CONFIG)
     assert example["words"] == [{"text": "bin", "start": 0.1, "end": 0.2}]
     stable = aligned.landmarks[:, list(alignment.STABLE)]
     np.testing.assert_allclose(
@@ -59,7 +59,7 @@ def test_a_member_of_a_zip_is_the_same_clip(tmp_path):
     with zipfile.ZipFile(tmp_path / "s1.zip", "w") as archive:
         archive.write(raw.path, "s1/clip.mp4")
     packed = align_clip.RawClip("s1_clip", "s1", tmp_path / "s1.zip", "1", member="s1/clip.mp4")
-    first, second = (align_clip.align_clip(r, FORM, Finder()) for r in (raw, packed))
+    first, second = (align_clip.align_clip(r, CONFIG, Finder()) for r in (raw, packed))
     assert first.jpegs == second.jpegs
     np.testing.assert_array_equal(first.audio, second.audio)
 
@@ -80,19 +80,19 @@ def test_a_member_of_a_zip_is_the_same_clip(tmp_path):
 )
 def test_an_unfit_clip_is_refused_with_the_reason(tmp_path, make, finder, reason):
     with pytest.raises(BadClip, match=reason):
-        align_clip.align_clip(raw_clip(tmp_path, **make), FORM, finder)
+        align_clip.align_clip(raw_clip(tmp_path, **make), CONFIG, finder)
 
 
-def test_silence_is_no_speech(tmp_path):
+def test_a_silent_clip_is_refused(tmp_path):
     raw = raw_clip(tmp_path)
     writer.write_video(raw.path, np.full((15, 80, 60, 3), 90, np.uint8), 25, np.zeros(9600), 16000)
     with pytest.raises(BadClip, match="silent"):
-        align_clip.align_clip(raw, FORM, Finder())
+        align_clip.align_clip(raw, CONFIG, Finder())
 
 
 def test_an_example_that_breaks_the_contract_is_named(tmp_path):
     raw = raw_clip(tmp_path)
-    example = align_clip.make_example(raw, align_clip.align_clip(raw, FORM, Finder()), FORM)
+    example = align_clip.make_example(raw, align_clip.align_clip(raw, CONFIG, Finder()), CONFIG)
     for name, value in {
         "audio": example["audio"][:-1],
         "landmarks": example["landmarks"].astype(np.float64),
@@ -101,6 +101,6 @@ def test_an_example_that_breaks_the_contract_is_named(tmp_path):
         "words": [{"text": "x", "start": 2.0, "end": 1.0}],
     }.items():
         with pytest.raises(ValueError, match="s1_clip breaks"):
-            contract.check_example(example | {name: value}, FORM)
+            contract.check_example(example | {name: value}, CONFIG)
     with pytest.raises(ValueError, match="lacks.*blink"):
-        contract.check_example({name: v for name, v in example.items() if name != "blink"}, FORM)
+        contract.check_example({name: v for name, v in example.items() if name != "blink"}, CONFIG)

@@ -1,4 +1,4 @@
-"""The same recording is found in any disguise; the same sentence, said again, is another one."""
+"""Copies of a recording are found, however encoded; the same sentence spoken again is another."""
 
 import io
 
@@ -33,7 +33,7 @@ def face(seed):
     return images.encode_jpeg(np.repeat(np.repeat(np.repeat(grey, 4, 0), 4, 1), 3, 2))
 
 
-def of(audio, rate=RATE, picture=0):
+def fingerprint(audio, rate=RATE, picture=0):
     return duplicates.fingerprint(audio, rate, [face(picture)])
 
 
@@ -75,19 +75,21 @@ RECORDING = speech(sentence=1, voice=1)
     ],
     ids="same quieter clipped 8kHz 44kHz aac quiet-aac cut late".split(),
 )
-def test_a_recording_is_found_in_any_disguise(copy, rate):
-    others = [of(speech(sentence=k, voice=1)) for k in range(2, 6)]
-    found = duplicates.find_duplicates([*others, of(RECORDING), of(copy, rate)])
+def test_a_copy_is_found_however_it_was_encoded(copy, rate):
+    others = [fingerprint(speech(sentence=k, voice=1)) for k in range(2, 6)]
+    found = duplicates.find_duplicates([*others, fingerprint(RECORDING), fingerprint(copy, rate)])
     assert [pair[:2] for pair in found] == [(4, 5)]
     assert 0.64 <= found[0][2] <= 1
 
 
-def test_identical_recordings_are_wholly_alike():
-    assert duplicates.find_duplicates([of(RECORDING), of(RECORDING)]) == [(0, 1, 1.0)]
+def test_identical_recordings_have_similarity_1():
+    assert duplicates.find_duplicates([fingerprint(RECORDING), fingerprint(RECORDING)]) == [
+        (0, 1, 1.0)
+    ]
 
 
-def test_a_sentence_said_again_is_another_recording():
-    again = [of(speech(1, voice, pace)) for voice, pace in ((1, 1), (2, 1.04), (3, 0.95))]
+def test_a_sentence_spoken_again_is_another_recording():
+    again = [fingerprint(speech(1, voice, pace)) for voice, pace in ((1, 1), (2, 1.04), (3, 0.95))]
     assert duplicates.find_duplicates(again) == []
 
 
@@ -101,26 +103,36 @@ def test_a_sentence_said_again_is_another_recording():
     ],
     ids="silence tone hum constant".split(),
 )
-def test_what_says_nothing_is_no_evidence(sound):
+def test_silence_and_steady_sound_are_no_evidence(sound):
     audio = sound.astype(np.int16)
-    assert duplicates.find_duplicates([of(audio), of(audio), of(audio // 2)]) == []
+    assert (
+        duplicates.find_duplicates(
+            [fingerprint(audio), fingerprint(audio), fingerprint(audio // 2)]
+        )
+        == []
+    )
 
 
 def test_a_dubbed_face_is_another_clip_and_a_mirrored_one_is_not():
     mirrored = images.encode_jpeg(images.decode_jpeg(face(0))[:, ::-1])
-    clips = [of(RECORDING), of(RECORDING, picture=7)]
+    clips = [fingerprint(RECORDING), fingerprint(RECORDING, picture=7)]
     assert duplicates.find_duplicates(clips) == []
     clips.append(duplicates.fingerprint(RECORDING, RATE, [mirrored]))
     assert [pair[:2] for pair in duplicates.find_duplicates(clips)] == [(0, 2)]
 
 
-def test_few_among_many_in_a_kilobyte_each():
-    clips = [of(speech(k, k)) for k in range(24)]
-    clips += [of(aac(speech(k, k))) for k in (7, 13)]
+def test_few_duplicates_among_many_in_a_kilobyte_each():
+    clips = [fingerprint(speech(k, k)) for k in range(24)]
+    clips += [fingerprint(aac(speech(k, k))) for k in (7, 13)]
     assert {pair[:2] for pair in duplicates.find_duplicates(clips)} == {(7, 24), (13, 25)}
     assert clips[0].words.nbytes + clips[0].picture.nbytes < 1000
 
 
-def test_nothing_and_next_to_nothing():
+def test_no_clips_and_almost_empty_clips():
     assert duplicates.find_duplicates([]) == []
-    assert duplicates.find_duplicates([of(np.zeros(0, np.int16)), of(RECORDING[:200])]) == []
+    assert (
+        duplicates.find_duplicates(
+            [fingerprint(np.zeros(0, np.int16)), fingerprint(RECORDING[:200])]
+        )
+        == []
+    )

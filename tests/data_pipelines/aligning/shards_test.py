@@ -17,7 +17,7 @@ from tests.programs import ROOT
 FEATURES = contract.features()
 SERIALIZE = """
 import sys
-from tests.data_pipelines import shards_test
+from tests.data_pipelines.aligning import shards_test
 shards_test.write(sys.argv[1], int(sys.argv[2]))
 """
 
@@ -78,7 +78,7 @@ def test_a_shard_that_fails_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
+def test_a_full_disk_raises_enospc(tmp_path, monkeypatch):
     def full(path, *_):
         raise RuntimeError(f"write() failed: No space left on device; writing {path}")
 
@@ -92,31 +92,33 @@ def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
 def test_the_shard_of_a_clip_depends_on_ids_and_sizes_alone(monkeypatch):
     monkeypatch.setattr(shards, "SHARD_BYTES", 1000)
     rng = np.random.default_rng(0)
-    raws = [raw_clip(f"s1_{k}") for k in range(200)]
-    sizes = {raw.id: int(size) for raw, size in zip(raws, rng.integers(50, 150, 200), strict=True)}
-    planned = shards.plan_shards(raws, sizes)
-    assert planned == shards.plan_shards([raws[i] for i in rng.permutation(200)], sizes)
-    assert sorted(raw.id for part in planned for raw in part) == sorted(sizes)
+    clips = [raw_clip(f"s1_{k}") for k in range(200)]
+    sizes = {
+        clip.id: int(size) for clip, size in zip(clips, rng.integers(50, 150, 200), strict=True)
+    }
+    planned = shards.plan_shards(clips, sizes)
+    assert planned == shards.plan_shards([clips[i] for i in rng.permutation(200)], sizes)
+    assert sorted(clip.id for part in planned for clip in part) == sorted(sizes)
     assert len(planned) == round(sum(sizes.values()) / 1000)
-    assert all(800 < sum(sizes[raw.id] for raw in part) < 1200 for part in planned)
-    assert [raw for part in planned for raw in part] != raws  # Not as the corpus has them.
+    assert all(800 < sum(sizes[clip.id] for clip in part) < 1200 for part in planned)
+    assert [clip for part in planned for clip in part] != clips  # Not in the order of the corpus.
 
 
 def test_a_clip_larger_than_a_shard_has_one_of_its_own(monkeypatch):
     monkeypatch.setattr(shards, "SHARD_BYTES", 1000)
     sizes = {"a": 5000, "b": 10, "c": 10}
     planned = shards.plan_shards([raw_clip(name) for name in sizes], sizes)
-    assert sorted(raw.id for part in planned for raw in part) == ["a", "b", "c"]
+    assert sorted(clip.id for part in planned for clip in part) == ["a", "b", "c"]
     assert 1 <= len(planned) <= 3 and all(planned)
 
 
 def test_no_speaker_and_no_recording_is_ever_in_two_splits():
     rng, refused = np.random.default_rng(0), 0
     for _ in range(300):
-        raws = [raw_clip(f"c{k}", f"s{rng.integers(9)}") for k in range(rng.integers(1, 9))]
-        content = {raw.id: int(rng.integers(20)) for raw in raws}
+        clips = [raw_clip(f"c{k}", f"s{rng.integers(9)}") for k in range(rng.integers(1, 9))]
+        content = {clip.id: int(rng.integers(20)) for clip in clips}
         pairs = itertools.combinations(content, 2)
-        same = [(a, b) for a, b in pairs if content[a] == content[b]]
+        duplicates = [(a, b) for a, b in pairs if content[a] == content[b]]
         splits = {
             name: {f"s{s}" for s in rng.choice(9, rng.integers(0, 4), replace=False)}
             for name in ("train", "val", "test")
@@ -126,34 +128,37 @@ def test_no_speaker_and_no_recording_is_ever_in_two_splits():
         for split, speakers in splits.items():
             for speaker in speakers:
                 homes[speaker].add(split)
-            for raw in raws:
-                if raw.speaker in speakers:
-                    homes[content[raw.id]].add(split)
+            for clip in clips:
+                if clip.speaker in speakers:
+                    homes[content[clip.id]].add(split)
         if any(len(home) > 1 for home in homes.values()):
             refused += 1
             with pytest.raises(UserError, match="in two splits"):
-                shards.assign_splits(raws, splits, same)
+                shards.assign_splits(clips, splits, duplicates)
             continue
-        parts = shards.assign_splits(raws, splits, same)
+        parts = shards.assign_splits(clips, splits, duplicates)
         assert all(parts.values())
-        for raw in raws:
-            there = {split for split, part in parts.items() if raw in part}
-            assert there == homes.get(raw.speaker, set())
+        for clip in clips:
+            assigned = {split for split, part in parts.items() if clip in part}
+            assert assigned == homes.get(clip.speaker, set())
     assert 50 < refused < 250
 
 
 def test_a_recording_in_two_splits_names_both():
-    raws = [raw_clip("s1_a", "s1"), raw_clip("s2_b", "s2")]
-    same = [("s2_b", "s1_a")]
+    clips = [raw_clip("s1_a", "s1"), raw_clip("s2_b", "s2")]
+    duplicates = [("s2_b", "s1_a")]
     with pytest.raises(UserError, match=r"s2_b of s2 \(test\) is the same .* s1_a of s1 \(train\)"):
-        shards.assign_splits(raws, {"train": ["s1"], "test": ["s2"]}, same)
-    assert shards.assign_splits(raws, {"train": ["s1", "s2"]}, same) == {"train": raws}
-    assert shards.assign_splits(raws, {"train": ["s1"]}, same) == {"train": raws[:1]}
+        shards.assign_splits(clips, {"train": ["s1"], "test": ["s2"]}, duplicates)
+    assert shards.assign_splits(clips, {"train": ["s1", "s2"]}, duplicates) == {"train": clips}
+    assert shards.assign_splits(clips, {"train": ["s1"]}, duplicates) == {"train": clips[:1]}
 
 
 def test_splits_may_name_clips():
-    raws = [raw_clip("a"), raw_clip("b")]
+    clips = [raw_clip("a"), raw_clip("b")]
     splits = {"train": ["a"], "test": ["b"]}
-    assert shards.assign_splits(raws, splits, [], by="id") == {"train": raws[:1], "test": raws[1:]}
+    assert shards.assign_splits(clips, splits, [], by="id") == {
+        "train": clips[:1],
+        "test": clips[1:],
+    }
     with pytest.raises(UserError, match="b of s1 .test. is the same recording as a of s1"):
-        shards.assign_splits(raws, splits, [("b", "a")], by="id")
+        shards.assign_splits(clips, splits, [("b", "a")], by="id")

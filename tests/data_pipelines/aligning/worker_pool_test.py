@@ -11,7 +11,7 @@ from data_pipelines.common.errors import BadClip
 from data_pipelines.faces import landmarks
 from data_pipelines.media import images
 
-FORM = contract.CorpusConfig()
+CONFIG = contract.CorpusConfig()
 
 
 class NoFinder:
@@ -36,29 +36,29 @@ def aligned_clip(seed=0):
     )
 
 
-def stand_in(raw):
-    """Stands for the work of one clip in another process."""
-    if raw.id == "s1_deadly":
+def stand_in(clip):
+    """Stands in for aligning a clip in a worker."""
+    if clip.id == "s1_deadly":
         os._exit(9)
-    return "unfit" if raw.id == "s1_bad" else None
+    return "unfit" if clip.id == "s1_bad" else None
 
 
-def no_start(cache):
-    """Stands for loading the model."""
+def no_initializer(cache):
+    """Stands in for loading the model."""
 
 
 @pytest.fixture
 def work(monkeypatch):
-    """What was aligned; "bad" is unfit, "odd" and "huge" raise what was not foreseen."""
+    """Ids of the clips that were aligned; "bad" is unfit, "odd" and "huge" raise other errors."""
     done = []
 
-    def align(raw, form, find):
-        done.append(raw.id)
-        if raw.id == "s1_bad":
+    def align(clip, config, detect):
+        done.append(clip.id)
+        if clip.id == "s1_bad":
             raise BadClip("unfit")
-        if raw.id == "s1_odd":
+        if clip.id == "s1_odd":
             raise ZeroDivisionError("odd")
-        if raw.id == "s1_huge":
+        if clip.id == "s1_huge":
             raise MemoryError
         return aligned_clip()
 
@@ -68,8 +68,8 @@ def work(monkeypatch):
     return done
 
 
-def test_the_cache_gives_back_what_it_was_given(tmp_path):
-    cache = Cache(tmp_path, FORM)
+def test_the_cache_loads_what_it_saved(tmp_path):
+    cache = Cache(tmp_path, CONFIG)
     cache.save(raw_clip("a"), aligned_clip())
     kept, given = cache.load(raw_clip("a")), aligned_clip()
     assert kept.jpegs == given.jpegs
@@ -78,50 +78,50 @@ def test_the_cache_gives_back_what_it_was_given(tmp_path):
         assert getattr(kept, name).dtype == getattr(given, name).dtype
 
 
-def test_the_facts_of_a_clip_are_those_of_what_was_kept(tmp_path):
-    cache = Cache(tmp_path, FORM)
+def test_the_summary_of_a_clip_describes_what_was_saved(tmp_path):
+    cache = Cache(tmp_path, CONFIG)
     for name, seed in (("a", 0), ("again", 0), ("b", 1)):
         cache.save(raw_clip(name), aligned_clip(seed))
-    facts = {name: cache.summary(raw_clip(name)) for name in ("a", "again", "b")}
+    summaries = {name: cache.summary(raw_clip(name)) for name in ("a", "again", "b")}
     given = aligned_clip()
-    assert facts["a"].frames == 2
+    assert summaries["a"].frames == 2
     bare = sum(map(len, given.jpegs)) + given.landmarks.nbytes + given.audio.nbytes
-    assert bare < facts["a"].size < bare + 3000  # NumPy's headers, and the fingerprint.
-    assert list(worker_pool.duplicate_recordings(facts)) == [("again", "a")]
+    assert bare < summaries["a"].size < bare + 3000  # NumPy's headers, and the fingerprint.
+    assert list(worker_pool.duplicate_recordings(summaries)) == [("again", "a")]
 
 
 def test_a_second_run_does_only_what_is_missing_or_changed(tmp_path, work):
-    cache = Cache(tmp_path, FORM)
+    cache = Cache(tmp_path, CONFIG)
     first = [raw_clip(name) for name in ("a", "bad", "b")]
     assert worker_pool.align_all(first, cache, workers=1) == {"s1_bad": "unfit"}
     again = [*first[:2], raw_clip("b", stamp="2"), raw_clip("c")]
     work.clear()
     assert worker_pool.align_all(again, cache, workers=1) == {"s1_bad": "unfit"}
     assert work == ["s1_b", "s1_c"]
-    other_form = Cache(tmp_path, contract.CorpusConfig(height=64, width=48))
-    assert other_form.missing(again) == again
+    other_config = Cache(tmp_path, contract.CorpusConfig(height=64, width=48))
+    assert other_config.missing(again) == again
 
 
 def test_an_error_in_one_clip_does_not_stop_the_others(tmp_path, work):
-    cache = Cache(tmp_path, FORM)
-    raws = [raw_clip(name) for name in ("odd", "huge", "a")]
-    assert worker_pool.align_all(raws, cache, workers=1) == {
+    cache = Cache(tmp_path, CONFIG)
+    clips = [raw_clip(name) for name in ("odd", "huge", "a")]
+    assert worker_pool.align_all(clips, cache, workers=1) == {
         "s1_odd": "ZeroDivisionError: odd",
         "s1_huge": "too little memory to decode it",
     }
-    assert cache.missing(raws) == raws[:2]  # It may be our fault: try again next time.
+    assert cache.missing(clips) == clips[:2]  # Not cached: they are tried again next time.
 
 
-def test_progress_is_told_in_plain_lines(tmp_path, work, capsys):
-    worker_pool.align_all([raw_clip("a"), raw_clip("bad")], Cache(tmp_path, FORM), workers=1)
+def test_progress_is_shown_in_plain_lines(tmp_path, work, capsys):
+    worker_pool.align_all([raw_clip("a"), raw_clip("bad")], Cache(tmp_path, CONFIG), workers=1)
     assert "aligned 2 of 2 clips, " in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_clip_that_kills_its_process_is_found_out(tmp_path, monkeypatch):
+def test_a_clip_that_kills_its_worker_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(landmarks, "FaceFinder", NoFinder)
     monkeypatch.setattr(worker_pool, "_align_in_worker", stand_in)
-    monkeypatch.setattr(worker_pool, "_initialize_worker", no_start)
-    raws = [raw_clip(name) for name in ("a", "deadly", "bad", "b", "c", "d")]
-    bad = worker_pool.align_all(raws, Cache(tmp_path, FORM), workers=2)
+    monkeypatch.setattr(worker_pool, "_initialize_worker", no_initializer)
+    clips = [raw_clip(name) for name in ("a", "deadly", "bad", "b", "c", "d")]
+    bad = worker_pool.align_all(clips, Cache(tmp_path, CONFIG), workers=2)
     assert bad == {"s1_bad": "unfit", "s1_deadly": "the worker process died"}

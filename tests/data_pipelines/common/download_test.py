@@ -48,7 +48,7 @@ def server():
         thread.join()
 
 
-def test_a_download_goes_on_where_it_broke_off(server, tmp_path):
+def test_an_interrupted_download_is_resumed(server, tmp_path):
     path = tmp_path / "new" / "file"
     with pytest.raises(UserError, match="2,560 of 5,120 bytes.*resumes it"):
         download.download(f"{server.url}/broken", path, "md5", SUM)
@@ -68,19 +68,19 @@ def test_a_server_that_cannot_resume_starts_again(server, tmp_path):
     assert (tmp_path / "file").read_bytes() == DATA
 
 
-def test_a_part_that_is_complete_is_only_checked(server, tmp_path):
+def test_a_complete_part_is_only_verified(server, tmp_path):
     (tmp_path / "file.part").write_bytes(DATA)
     download.download(f"{server.url}/file", tmp_path / "file", "md5", SUM)
     assert (tmp_path / "file").read_bytes() == DATA
 
 
-def test_another_file_than_the_pinned_one_is_thrown_away(server, tmp_path):
+def test_a_file_with_another_checksum_is_deleted(server, tmp_path):
     with pytest.raises(UserError, match=f"{SUM} instead of 1234"):
         download.download(f"{server.url}/file", tmp_path / "file", "md5", "1234")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_is_looked_for_before_it_is_fetched(server, tmp_path, monkeypatch):
+def test_a_model_is_fetched_only_if_it_is_not_there(server, tmp_path, monkeypatch):
     sha256 = hashlib.sha256(DATA).hexdigest()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("S2F_TEST_MODEL", raising=False)
@@ -94,7 +94,7 @@ def test_a_model_is_looked_for_before_it_is_fetched(server, tmp_path, monkeypatc
     assert download.cached_model(model_file("", sha256)) == own
 
 
-def test_without_network_the_sentence_says_what_to_fetch(tmp_path, monkeypatch):
+def test_without_network_the_message_names_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("S2F_TEST_MODEL", raising=False)
     url = "http://127.0.0.1:9/model"  # Nothing listens there.

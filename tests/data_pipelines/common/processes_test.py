@@ -7,8 +7,8 @@ import pytest
 from data_pipelines.common import processes
 
 
-def third(number):
-    """12 / number, of which 0 is none; 13 is deadly where another process does it."""
+def divide(number):
+    """12 / number; 0 raises, 13 kills the process."""
     if number == 13:
         os._exit(9)
     return 12 / number
@@ -40,7 +40,7 @@ def opencv_threads(_):
 def collected(numbers, workers):
     """Each number and its result, or the type of its exception."""
     with processes.WorkerPool(workers, len(numbers)) as pool:
-        results = dict(pool.map_unordered(third, numbers))
+        results = dict(pool.map_unordered(divide, numbers))
     return {
         n: type(r) if isinstance(r := results[i], Exception) else r for i, n in enumerate(numbers)
     }
@@ -53,27 +53,27 @@ def test_one_worker_is_this_process():
 
 
 @pytest.mark.slow
-def test_an_item_that_kills_its_process_is_found_out():
+def test_an_item_that_kills_its_worker_costs_only_itself():
     done = collected([1, 2, 13, 3, 0, 4], 2)
     assert done == {1: 12, 2: 6, 13: ChildProcessError, 3: 4, 0: ZeroDivisionError, 4: 3}
 
 
 @pytest.mark.slow
-def test_a_pool_keeps_its_processes_and_replaces_those_that_die():
+def test_a_pool_reuses_its_workers_and_replaces_those_that_die():
     pool = processes.WorkerPool(2)
     first = dict(pool.map_unordered(slow_pid, range(4)))
     assert set(dict(pool.map_unordered(slow_pid, range(4))).values()) <= set(first.values())
     assert os.getpid() not in first.values()
-    results = dict(pool.map_unordered(third, [1, 13, 3]))
+    results = dict(pool.map_unordered(divide, [1, 13, 3]))
     assert results[0] == 12 and results[2] == 4 and isinstance(results[1], ChildProcessError)
-    assert dict(pool.map_unordered(third, [4])) == {0: 3}
+    assert dict(pool.map_unordered(divide, [4])) == {0: 3}
     pool.close()
-    assert dict(pool.map_unordered(third, [6])) == {0: 2}
+    assert dict(pool.map_unordered(divide, [6])) == {0: 2}
     pool.close()
 
 
 def test_a_pool_of_one_is_this_process():
-    assert dict(processes.WorkerPool(1).map_unordered(third, [3, 4])) == {0: 4, 1: 3}
+    assert dict(processes.WorkerPool(1).map_unordered(divide, [3, 4])) == {0: 4, 1: 3}
 
 
 @pytest.mark.slow
@@ -81,8 +81,8 @@ def test_results_come_in_order_and_the_first_exception_is_raised():
     with processes.WorkerPool(2) as pool:
         assert list(pool.map(late_first, [3, 2, 1, 0])) == [3, 2, 1, 0]
         with pytest.raises(ZeroDivisionError):
-            list(pool.map(third, [3, 0, 4]))
-        first, killed, last = pool.map_with_exceptions(third, [3, 13, 4])
+            list(pool.map(divide, [3, 0, 4]))
+        first, killed, last = pool.map_with_exceptions(divide, [3, 13, 4])
     assert (first, type(killed), last) == (4, ChildProcessError, 3)
 
 

@@ -61,7 +61,7 @@ def test_a_clone_becomes_shards_and_unfit_clips_are_reported(clone, tmp_path, ca
     summary = prepare.prepare(data(), clone, tmp_path / "data")
     assert summary["clips"] == {"train": 2, "val": 1, "test": 1}
     printed = capsys.readouterr().out
-    assert "not there: 1003, 1004" in printed and "6 of 10 clips are quarantined" in printed
+    assert "not found: 1003, 1004" in printed and "6 of 10 clips are quarantined" in printed
     form = tmp_path / "data" / "crema_d" / "32x24_16000hz_25fps"
     assert json.loads((form / "quarantine.json").read_text())["quarantined"] == {
         "VideoFlash/1003_TAI_FEA_XX.flv": "a git-LFS pointer instead of the video: run `git lfs pull` in the clone",

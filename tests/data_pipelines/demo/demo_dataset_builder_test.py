@@ -16,14 +16,14 @@ pytest.importorskip("espeakng_loader")  # The extra [data].
 TINY = dict(train_speakers=2, val_speakers=1, test_speakers=1, train_clips=2, val_clips=1)
 
 
-def builder_of(data_dir, workers=1, height=32, **options):
+def make_builder(data_dir, workers=1, height=32, **options):
     data = small_data("demo", height=height, width=height * 3 // 4, prepare_workers=workers)
-    return prepare.builder_of(data | {"options": TINY | options}, None, data_dir)
+    return prepare.make_builder(data | {"options": TINY | options}, None, data_dir)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    builder = builder_of(tmp_path_factory.mktemp("data"), height=64)
+    builder = make_builder(tmp_path_factory.mktemp("data"), height=64)
     builder.download_and_prepare()
     return builder
 
@@ -88,7 +88,7 @@ def test_frames_are_not_subsampled_in_colour(examples):
 
 def test_the_number_of_workers_changes_nothing(tmp_path):
     def drawn(workers):
-        builder = builder_of(tmp_path, workers, train_speakers=3)
+        builder = make_builder(tmp_path, workers, train_speakers=3)
         return list(builder._generate_examples("train"))
 
     for (key, one), (other_key, other) in zip(drawn(1), drawn(2), strict=True):
@@ -98,7 +98,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
 
 
 def test_another_seed_is_another_corpus(tmp_path):
-    builders = [builder_of(tmp_path, seed=seed) for seed in range(2)]
+    builders = [make_builder(tmp_path, seed=seed) for seed in range(2)]
     (_, a), (_, b) = (next(builder._generate_examples("val")) for builder in builders)
     assert a["frames"][0] != b["frames"][0] and not np.array_equal(a["audio"], b["audio"])
 
@@ -107,15 +107,15 @@ def test_other_options_in_the_same_folder_are_refused(built):
     with pytest.raises(
         errors.UserError, match="seed=0, not 5: delete .* or choose another --data_dir"
     ):
-        builder_of(built.data_path.parents[2], height=64, seed=5)
+        make_builder(built.data_path.parents[2], height=64, seed=5)
 
 
 def test_an_empty_split_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match="val_speakers=0"):
-        builder_of(tmp_path, val_speakers=0)
+        make_builder(tmp_path, val_speakers=0)
 
 
 def test_a_missing_espeak_is_a_users_mistake(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(errors.UserError, match="pip install"):
-        builder_of(tmp_path).download_and_prepare()
+        make_builder(tmp_path).download_and_prepare()

@@ -45,7 +45,7 @@ def test_a_vowel_shows_in_the_consonant_before_it():
     assert path("s", "uː")["spread"][at(1.15)] < path("s", "iː")["spread"][at(1.15)] - 0.3
 
 
-def test_the_mouth_does_not_know_what_is_said_a_quarter_second_later():
+def test_phones_a_quarter_second_later_do_not_move_the_mouth():
     one, other = path("ɛ", "ɑː"), path("ɛ", "uː")
     for name in one:
         np.testing.assert_allclose(one[name][: at(0.95)], other[name][: at(0.95)], atol=1e-6)

@@ -24,7 +24,7 @@ def test_grammar_has_grids_51_words():
     assert "w" not in speech.GRAMMAR[3]
 
 
-def test_speech_does_not_depend_on_what_was_said_before():
+def test_speech_does_not_depend_on_earlier_sentences():
     voice = speech.Voice("en+f2")
     first = speech.speak(SENTENCE, voice)
     speech.speak(("lay", "red", "by", "z", "six", "soon"), speech.Voice("en-us+m3", pitch=70))
@@ -46,7 +46,7 @@ def test_words_and_phones_follow_each_other_and_cover_the_sound():
     assert middle == ["b", "l", "uː"]
 
 
-def test_the_letter_a_is_said_by_its_name():
+def test_the_letter_a_is_spoken_by_its_name():
     _, words, phones = speech.speak(("bin", "red", "by", "a", "two", "now"), speech.Voice())
     letter = [phone.text for phone in phones if words[3].start <= phone.start < words[3].end]
     assert letter == ["eɪ"]

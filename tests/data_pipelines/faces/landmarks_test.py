@@ -63,7 +63,7 @@ def test_align_puts_a_point_where_the_transform_says(scale):
     assert np.sum(y * drawn) / drawn.sum() == pytest.approx(60, abs=0.05)
 
 
-def test_align_averages_what_is_too_fine_to_show():
+def test_align_averages_detail_that_is_too_fine():
     checks = (255 * (np.indices((512, 384)).sum(0) % 2)).astype(np.uint8)
     drawn = alignment.align(np.dstack([checks] * 3), turn(0.23, 0, (0, 0)), 100, 80)
     assert np.abs(drawn[2:-2, 2:-2].astype(float) - 127.5).max() < 30  # Sampled, it has 0 and 255.
@@ -84,7 +84,7 @@ def test_eye_corners_move_inwards_and_the_nose_down():
     np.testing.assert_allclose(points[0], [150, 105])
 
 
-def test_no_face_is_a_sentence(monkeypatch):
+def test_no_face_is_a_user_error(monkeypatch):
     monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [])
     with pytest.raises(UserError, match="--aligned"):
         landmarks_module.find_largest_face(np.zeros((10, 10, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""What doctor draws: the crop's outline, the landmarks and the crop lie where they are."""
+"""Outline, landmarks, arrow and crop are drawn at their positions."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def coloured(panel, colour):
     return np.nonzero((np.abs(panel.astype(int) - colour) < 40).all(axis=-1))
 
 
-def test_the_crop_is_outlined_where_it_is_taken_from():
+def test_the_outline_is_where_the_crop_is_taken_from():
     image, landmarks = face((512, 512), 2.0, (100, 150))
     whole, _, seen = panels(overlay.draw(image, [landmarks], H, W))
     assert whole.shape == (512, 512, 3) and seen.shape == (512, 384, 3)
@@ -70,7 +70,7 @@ def test_the_arrow_points_to_where_the_nose_does(turned, axis, sign):
 
 
 @pytest.mark.parametrize("shape", [(40, 2000), (2000, 40), (17, 13), (1, 1)])
-def test_pictures_of_any_shape_can_be_drawn(shape):
+def test_images_of_any_shape_can_be_drawn(shape):
     image, landmarks = face(shape, 0.1, (3, 3))
     drawn = overlay.draw(image, [landmarks, landmarks + 5], H, W)
     assert drawn.dtype == np.uint8 and drawn.shape[0] == 512 and drawn.shape[1] < 2600

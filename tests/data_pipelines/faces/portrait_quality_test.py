@@ -1,4 +1,4 @@
-"""Faces like those that were trained on are not doubted; each way of spoiling one is told, alone."""
+"""Faces like training frames give no warning; each way of spoiling one gives its own."""
 
 import os
 import pathlib
@@ -50,17 +50,17 @@ def turned(landmarks, **angles):
     return points
 
 
-def judged(image, landmarks):
+def warnings(image, landmarks):
     return portrait_quality.portrait_warnings(image, landmarks, H, W)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_drawn_face_is_not_doubted(seed):
+def test_a_drawn_face_gives_no_warning(seed):
     image, landmarks = picture(speaker(seed), H)
-    assert judged(image.astype(np.uint8), landmarks) == []
+    assert warnings(image.astype(np.uint8), landmarks) == []
 
 
-def test_a_face_anywhere_and_tilted_is_measured_alike(drawn):
+def test_position_and_tilt_do_not_change_the_measures(drawn):
     image, landmarks = drawn
     canvas = cv2.copyMakeBorder(image, 40, 60, 80, 20, cv2.BORDER_REPLICATE)
     shifted = landmarks + (80, 40)
@@ -72,25 +72,25 @@ def test_a_face_anywhere_and_tilted_is_measured_alike(drawn):
     assert found.eyes == pytest.approx(straight.eyes, rel=1e-4)
     assert found.yaw == pytest.approx(straight.yaw, abs=0.1)
     assert found.light == pytest.approx(straight.light, rel=0.05)
-    assert judged(tilted, points) == []
+    assert warnings(tilted, points) == []
 
 
-def test_a_small_face_is_told_how_much_larger_it_must_be(drawn):
+def test_a_small_face_is_reported_with_the_size_it_needs(drawn):
     small = resized(*drawn, 0.5)
     measured = portrait_quality.measure(*small, H, W)
     assert measured.enlarged == pytest.approx(2, rel=0.02)
     assert measured.eyes == pytest.approx(24, abs=1)
-    (said,) = judged(*small)
+    (said,) = warnings(*small)
     assert "small" in said and "enlarges it 2.0 times" in said and "eyes 33 pixels apart" in said
-    assert judged(*resized(*drawn, 0.75)) == []  # 33 / 49 of the crop is enough.
+    assert warnings(*resized(*drawn, 0.75)) == []  # 33 / 49 of the crop is enough.
 
 
-def test_a_small_model_is_content_with_a_small_face(drawn):
+def test_a_small_face_is_enough_for_a_small_model(drawn):
     small = resized(*drawn, 0.5)
     assert portrait_quality.portrait_warnings(*small, 64, 48) == []
 
 
-def test_a_crop_that_is_taken_otherwise_is_measured_as_it_is(drawn):
+def test_another_transform_changes_the_measures_of_the_crop_alone(drawn):
     image, landmarks = drawn
     closer = 2 * alignment.face_transform(landmarks, H, W)
     closer[:, 2] -= (48, 64)
@@ -102,11 +102,11 @@ def test_a_crop_that_is_taken_otherwise_is_measured_as_it_is(drawn):
     assert "small" in said
 
 
-def test_a_blurred_face_is_told(drawn):
+def test_a_blurred_face_is_reported(drawn):
     image, landmarks = drawn
-    (said,) = judged(cv2.GaussianBlur(image, (0, 0), 2.5), landmarks)
+    (said,) = warnings(cv2.GaussianBlur(image, (0, 0), 2.5), landmarks)
     assert "blurred" in said and "sharper" in said
-    assert judged(cv2.GaussianBlur(image, (0, 0), 0.5), landmarks) == []
+    assert warnings(cv2.GaussianBlur(image, (0, 0), 0.5), landmarks) == []
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_a_blurred_face_is_told(drawn):
         ({"pitch": -12}, False),
     ],
 )
-def test_a_head_that_is_turned_away_is_told(drawn, angles, doubted):
-    said = [s for s in judged(drawn[0], turned(drawn[1], **angles)) if "turned" in s]
+def test_a_head_that_is_turned_away_is_reported(drawn, angles, doubted):
+    said = [s for s in warnings(drawn[0], turned(drawn[1], **angles)) if "turned" in s]
     assert len(said) == doubted
     if doubted:
         ((name, value),) = angles.items()
@@ -130,50 +130,50 @@ def test_a_head_that_is_turned_away_is_told(drawn, angles, doubted):
 
 
 @pytest.mark.parametrize("passing", [0.0, 0.1, 0.3])
-def test_sunglasses_are_told_and_clear_ones_are_not(drawn, passing):
+def test_sunglasses_are_reported_and_clear_glasses_are_not(drawn, passing):
     image, landmarks = drawn
     for one in (False, True):
-        (said,) = judged(with_glasses(image, landmarks, passing, one), landmarks)
+        (said,) = warnings(with_glasses(image, landmarks, passing, one), landmarks)
         assert "eyes cannot be seen" in said and "sunglasses" in said
-    assert judged(with_glasses(image, landmarks, 0.9), landmarks) == []
+    assert warnings(with_glasses(image, landmarks, 0.9), landmarks) == []
 
 
-def test_closed_eyes_are_told():
+def test_closed_eyes_are_reported():
     image, landmarks = picture(speaker(0, glasses=0.0), H, blink=1.0)
-    said = judged(image.astype(np.uint8), landmarks)
+    said = warnings(image.astype(np.uint8), landmarks)
     assert [s for s in said if "closed" in s]
 
 
-def test_a_dark_picture_is_told_and_not_taken_for_sunglasses(drawn):
+def test_a_dark_image_is_reported_and_not_taken_for_sunglasses(drawn):
     image, landmarks = drawn
-    (said,) = judged((image * 0.2).astype(np.uint8), landmarks)
+    (said,) = warnings((image * 0.2).astype(np.uint8), landmarks)
     assert "dark" in said and "brighter" in said
-    assert judged((image * 0.6).astype(np.uint8), landmarks) == []
+    assert warnings((image * 0.6).astype(np.uint8), landmarks) == []
 
 
-def test_a_dark_skin_is_not_a_dark_picture():
+def test_dark_skin_is_not_a_dark_image():
     image, landmarks = picture(speaker(0, glasses=0.0, skin=(90.0, 60.0, 45.0)), H)
-    assert judged(image.astype(np.uint8), landmarks) == []
+    assert warnings(image.astype(np.uint8), landmarks) == []
 
 
-def test_a_face_at_the_border_is_told(drawn):
+def test_a_face_at_the_border_is_reported(drawn):
     image, landmarks = drawn
     assert portrait_quality.measure(image, landmarks, H, W).outside < 0.05
     cut = portrait_quality.measure(image[:, 24:], landmarks - (24, 0), H, W)
     assert cut.outside == pytest.approx(0.25, abs=0.02)
-    (said,) = judged(image[:, 24:], landmarks - (24, 0))
+    (said,) = warnings(image[:, 24:], landmarks - (24, 0))
     assert "25 % of the model's crop lie outside" in said and "room around" in said
 
 
-def test_every_sentence_is_one_and_holds_a_cure(drawn):
+def test_every_warning_is_one_sentence_with_a_cure(drawn):
     image, landmarks = resized(*drawn, 0.3)
-    said = judged((image * 0.2).astype(np.uint8)[:, 8:], turned(landmarks, yaw=40) * 0.3)
+    said = warnings((image * 0.2).astype(np.uint8)[:, 8:], turned(landmarks, yaw=40) * 0.3)
     assert len(said) >= 3
     assert all(": give" in s and "\n" not in s for s in said)
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_a_blank_picture_has_finite_measures(drawn, level):
+def test_a_blank_image_has_finite_measures(drawn, level):
     measured = portrait_quality.measure(np.full((H, W, 3), level, np.uint8), drawn[1], H, W)
     assert np.isfinite([*vars(measured).values()]).all()
 
@@ -182,12 +182,12 @@ REAL = "S2F_FACE_LANDMARKER" in os.environ and "S2F_GRID" in os.environ
 
 
 @pytest.mark.skipif(not REAL, reason="S2F_FACE_LANDMARKER and S2F_GRID say where the real ones are")
-def test_no_speaker_of_grid_is_doubted():
+def test_no_speaker_of_grid_gives_a_warning():
     speakers = sorted(pathlib.Path(os.environ["S2F_GRID"]).glob("s*"))
     assert len(speakers) >= 10
     for folder in speakers:
         image = decode.decode_clip(sorted(folder.glob("*.mpg"))[0]).frames[0]
         landmarks = find_faces(image)[0]
-        assert judged(image, landmarks) == [], folder
+        assert warnings(image, landmarks) == [], folder
         small, points = resized(image, landmarks, 0.25)
-        assert judged(small, points), folder
+        assert warnings(small, points), folder

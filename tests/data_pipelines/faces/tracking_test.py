@@ -11,35 +11,36 @@ def face(x, size=20.0, blink=0.5):
     return landmarks.DetectedFace((grid.reshape(68, 2) + (x, 30)).astype(np.float32), blink)
 
 
-def follow(found, images=None):
+def track(found, images=None):
     """Tracks what is found image after image."""
     images = images or [np.full((100, 200, 3), t, np.uint8) for t in range(len(found))]
     return list(tracking.track_face(images, lambda image: found[image[0, 0, 0]]))
 
 
 def lefts(tracked):
-    return [float(one.landmarks[:, 0].min()) for one in tracked]
+    """The left edge of the face in every frame."""
+    return [float(face.landmarks[:, 0].min()) for face in tracked]
 
 
-def test_the_face_that_is_largest_at_first_is_followed():
+def test_the_face_that_is_largest_at_first_is_tracked():
     """Another one is larger from image 1 to 3, and then nearer to where the first began."""
     found = [[face(50), face(100, 15)]]
     found += [[face(110, 25), face(50 + 2 * t)] for t in (1, 2, 3)]
     found += [[face(20, 40), face(58)], [face(45), face(60)]]
-    assert lefts(follow(found)) == [50, 52, 54, 56, 58, 60]
+    assert lefts(track(found)) == [50, 52, 54, 56, 58, 60]
 
 
-def test_a_face_that_comes_for_a_moment_is_not_taken_for_one_that_is_lost():
+def test_another_face_for_a_moment_does_not_take_over_the_track():
     found = [[face(50)]] * 10 + [[face(120, 30)]] + [[face(50)]] * 10
-    tracked = follow(found)
+    tracked = track(found)
     assert lefts(tracked) == [50] * 21
     assert [t for t, one in enumerate(tracked) if np.isnan(one.blink)] == [10]
 
 
-def test_an_unseen_face_is_between_where_it_was_and_where_it_comes_back():
+def test_landmarks_are_interpolated_over_a_gap():
     found = [[face(2.0 * t)] for t in range(30)]
     found[0] = found[4] = found[5] = []
-    tracked = follow(found)
+    tracked = track(found)
     assert lefts(tracked) == [2, *(2 * t for t in range(1, 30))]
     assert [t for t, one in enumerate(tracked) if np.isnan(one.blink)] == [0, 4, 5]
     assert [one.image[0, 0, 0] for one in tracked] == list(range(30))
@@ -56,28 +57,28 @@ def test_an_unseen_face_is_between_where_it_was_and_where_it_comes_back():
         ([[face(50 - 2 * t)] for t in range(30)], "the face leaves the picture at frame 28"),
     ],
 )
-def test_a_face_that_is_lost_is_said_where(found, reason):
+def test_a_lost_face_is_reported_with_its_frame(found, reason):
     """The last: at -6 of 20 pixels, 5 of 17 columns of landmarks are outside; at -4, 4 are."""
     with pytest.raises(BadClip, match=reason):
-        follow(found)
+        track(found)
 
 
 def test_in_a_gap_a_face_may_move_further():
-    assert lefts(follow([[face(50)]] * 20 + [[]] + [[face(54)]] * 20))[20:22] == [52, 54]
+    assert lefts(track([[face(50)]] * 20 + [[]] + [[face(54)]] * 20))[20:22] == [52, 54]
 
 
 def test_an_image_that_is_shown_twice_is_searched_once():
     image, searched = np.zeros((100, 200, 3), np.uint8), []
 
-    def find(image):
+    def detect(image):
         searched.append(image)
         return [face(50)]
 
-    assert len(list(tracking.track_face([image] * 4, find))) == 4
+    assert len(list(tracking.track_face([image] * 4, detect))) == 4
     assert len(searched) == 1
 
 
-def test_of_a_long_video_few_images_are_held():
+def test_only_few_frames_of_a_long_video_are_held():
     """When one comes out, at most a window has gone in after it."""
     given, ahead = 0, []
 
@@ -87,22 +88,24 @@ def test_of_a_long_video_few_images_are_held():
             given += 1
             yield np.full((90, 90, 3), t, np.uint8)
 
-    def find(image):
+    def detect(image):
         return [] if image[0, 0, 0] in (40, 41) else [face(50)]
 
-    for t, (one, _) in enumerate(tracking.smooth_landmarks(tracking.track_face(images(), find), 7)):
+    for t, (one, _) in enumerate(
+        tracking.smooth_landmarks(tracking.track_face(images(), detect), 7)
+    ):
         assert one.image[0, 0, 0] == t
         ahead.append(given - 1 - t)
     assert len(ahead) == 100 and max(ahead) == 3 + 2  # Half the window, and the gap.
 
 
-def steadied(xs):
+def smoothed(xs):
     tracked = [tracking.TrackedFace(np.empty(0), np.full((68, 2), x, np.float32), 0.0) for x in xs]
     return [points[7, 1] for _, points in tracking.smooth_landmarks(tracked, 7)]
 
 
-def test_steadying_leaves_what_does_not_move_and_averages_what_does():
-    assert steadied([1] * 9) == [1] * 9
+def test_smoothing_averages_movement_and_keeps_a_face_at_rest():
+    assert smoothed([1] * 9) == [1] * 9
     impulse = [0, 0, 0, 0, 7, 0, 0, 0, 0]
-    np.testing.assert_allclose(steadied(impulse), [0, 7 / 5, 7 / 6, 1, 1, 1, 7 / 6, 7 / 5, 0])
-    np.testing.assert_allclose(steadied([1, 3]), [2, 2])
+    np.testing.assert_allclose(smoothed(impulse), [0, 7 / 5, 7 / 6, 1, 1, 1, 7 / 6, 7 / 5, 0])
+    np.testing.assert_allclose(smoothed([1, 3]), [2, 2])

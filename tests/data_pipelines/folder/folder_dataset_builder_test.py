@@ -96,8 +96,8 @@ def test_a_folder_becomes_shards(videos, tmp_path, capsys):
         (pathlib.Path(summary["path"]).parent / "quarantine.json").read_text("utf-8")
     )
     assert list(report["quarantined"]) == ["bob_broken"] and report["clips"] == 6
-    printed = capsys.readouterr().out
-    assert "analysed 5 of 5 videos" in printed and "5 clips in 5 videos" in printed
+    printed, progress = capsys.readouterr()
+    assert "analysed 5 of 5 videos" in progress and "5 clips in 5 videos" in printed
 
 
 def test_a_second_run_analyses_nothing_and_other_options_are_refused(
@@ -136,16 +136,16 @@ def test_a_csv_has_speakers_splits_and_cuts(videos, tmp_path):
     )
     summary = prepare.prepare(data({"csv": "list.csv"}), videos, tmp_path / "data")
     found = examples(summary)
-    said = {
+    rows = {
         split: [(n, row["speaker"], row["transcript"], len(row["frames"])) for n, row in p.items()]
         for split, p in found.items()
     }
-    assert sorted(said["test"]) == [
+    assert sorted(rows["test"]) == [
         ("anna_long_0001", b"a", b"first", 25),
         ("anna_long_0002", b"a", b"second", 30),
     ]
-    assert said["train"] == [("bob_one_0001", b"b", b"so it is", 30)]
-    assert said["val"] == [("bob_two_0001", b"c", b"whole", 30)]
+    assert rows["train"] == [("bob_one_0001", b"b", b"so it is", 30)]
+    assert rows["val"] == [("bob_two_0001", b"c", b"whole", 30)]
     with (videos / "list.csv").open("a") as f:
         f.write("Zoë/hi there.mp4,d,train,,,\n")
     with pytest.raises(UserError, match="with csv=.*delete that folder"):
@@ -172,7 +172,7 @@ def test_some_speakers_by_their_folders_names(videos, tmp_path, capsys):
     assert set(found) == {"train", "val"}  # Two speakers are too few for a test.
     names = {row["speaker"].decode() for rows in found.values() for row in rows.values()}
     assert names == {"bob", naming.speaker_name("Zoë")}
-    assert "not there: carl." in capsys.readouterr().out
+    assert "not found: carl." in capsys.readouterr().out
     with pytest.raises(UserError, match="is of carl; the speakers are anna, bob, zo"):
         prepare.prepare(data(speakers=("carl",)), videos, tmp_path / "other")
 

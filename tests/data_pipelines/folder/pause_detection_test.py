@@ -93,7 +93,7 @@ def test_a_video_that_cannot_be_cut_gives_the_reason(tmp_path):
     half = tmp_path / "half.mp4"
     half.write_bytes(silent.read_bytes()[:900])
     assert "cannot be decoded" in pause_detection.find_cuts(half, LIMITS).unusable
-    with pytest.raises(BadClip, match="no picture"):
+    with pytest.raises(BadClip, match="no video"):
         pause_detection.speech_levels(_sound_alone(tmp_path / "sound.mp4"), 25)
 
 
@@ -118,7 +118,7 @@ def test_only_new_videos_are_analysed(tmp_path, monkeypatch, capsys):
     videos = [a, b, video(tmp_path / "c.mp4")]
     first = retained.find_cuts(videos, LIMITS, folder, workers=1)
     assert len(first["a"].cuts) == 2 and "cannot be decoded" in first["c"].unusable
-    assert "analysed 3 of 3 videos" in capsys.readouterr().out
+    assert "analysed 3 of 3 videos" in capsys.readouterr().err
     analysed = []
     monkeypatch.setattr(
         pause_detection, "find_cuts", lambda path, limits: analysed.append(path) or VideoCuts()

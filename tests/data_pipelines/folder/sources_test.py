@@ -45,7 +45,7 @@ def test_links_are_followed_once_and_not_for_ever(tmp_path):
     assert sorted(v.path.resolve().name for v in videos) == ["real.mp4", "x.mp4"]
 
 
-def test_a_folder_without_videos_is_a_sentence(tmp_path):
+def test_a_folder_without_videos_is_refused(tmp_path):
     with pytest.raises(UserError, match="There is no folder .*nowhere; --manual_dir"):
         sources.find_videos(tmp_path / "nowhere", 1)
     with pytest.raises(UserError, match="There is no video in .*anna/holiday.mp4"):

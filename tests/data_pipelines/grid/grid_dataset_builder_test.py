@@ -148,7 +148,7 @@ def test_too_many_bad_clips_stop_it_and_the_cache_is_kept(corpus_copy, tmp_path,
 def test_some_speakers_and_absent_splits(corpus_copy, tmp_path, capsys):
     summary = prepare.prepare(data(speakers=("s3", "s4")), corpus_copy, tmp_path / "data")
     assert summary["clips"] == {"train": 1}
-    assert "not there: s4." in capsys.readouterr().out
+    assert "not found: s4." in capsys.readouterr().out
     with pytest.raises(UserError, match="no video of a speaker 's21'"):
         prepare.prepare(data(speakers=("s21",)), corpus_copy, tmp_path / "data")
 

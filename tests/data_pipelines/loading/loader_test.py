@@ -63,9 +63,9 @@ def same(a, b):
 
 
 def test_an_epoch_is_every_clip_plain_and_mirrored():
-    seen = take(batches(), 3)
-    clips = np.concatenate([b["clip"] for b in seen])
-    mirrored = np.concatenate([b["still"][:, H // 2, 0, 0] < 200 for b in seen])
+    loaded = take(batches(), 3)
+    clips = np.concatenate([b["clip"] for b in loaded])
+    mirrored = np.concatenate([b["still"][:, H // 2, 0, 0] < 200 for b in loaded])
     assert sorted(zip(clips.tolist(), mirrored.tolist(), strict=True)) == [
         (clip, side) for clip in range(6) for side in (False, True)
     ]
@@ -122,7 +122,7 @@ def test_audio_is_centred_on_its_frame():
     np.testing.assert_array_equal(inner, audio[3 * 16 - 12 : 3 * 16 + 2 * 16 + 12])
 
 
-def test_a_clip_is_decoded_where_asked():
+def test_a_clip_decodes_the_requested_frames():
     clip = dataclasses.replace(CLIPS[0])
     np.testing.assert_array_equal(clip.decode(3, 2), clip.frames[3:5])
     np.testing.assert_array_equal(clip.decode(3, 2, mirror=True), clip.frames[3:5, :, ::-1])

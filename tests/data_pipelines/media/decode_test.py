@@ -94,8 +94,8 @@ def test_a_video_keeps_its_frames_and_sound_as_long(
     assert [file.name for file in path.parent.iterdir()] == ["clip.mp4"]
 
 
-def test_sound_stays_in_step_with_the_picture(tmp_path):
-    """A click at 1 s is decoded at 1 s: AAC's priming is taken off."""
+def test_sound_stays_synchronous(tmp_path):
+    """A click at 1 s is decoded at 1 s: AAC's priming is removed."""
     sound = np.zeros(48000, np.float32)
     sound[16000:16032] = 0.9
     writer.write_video(tmp_path / "click.mp4", flat_frames(75, 32, 32), 25, sound, 16000)
@@ -104,7 +104,7 @@ def test_sound_stays_in_step_with_the_picture(tmp_path):
     assert heard == pytest.approx(1, abs=0.002)
 
 
-def test_sound_that_starts_apart_from_the_picture_is_cut_or_padded(tmp_path):
+def test_sound_that_starts_apart_from_the_video_is_cut_or_padded(tmp_path):
     for offset in (-0.08, 0.08):  # Seconds by which the sound starts after the picture.
         path = tmp_path / "apart.mkv"
         with av.open(str(path), "w") as container:
@@ -158,7 +158,7 @@ def test_damaged_video_is_a_bad_clip(tmp_path):
             decode.decode_clip(tmp_path / "broken.mp4")
 
 
-def test_pictures_of_every_kind_become_rgb(tmp_path):
+def test_images_of_every_format_become_rgb(tmp_path):
     colour = np.zeros((4, 6, 3), np.uint8)
     colour[..., 0] = 200  # Red.
     bgr = colour[..., ::-1]
@@ -174,7 +174,7 @@ def test_pictures_of_every_kind_become_rgb(tmp_path):
     np.testing.assert_array_equal(images.read_image(tmp_path / "alpha.png"), expected)
 
 
-def test_a_photograph_is_turned_upright(tmp_path):
+def test_a_photograph_is_rotated_upright(tmp_path):
     image = np.zeros((32, 64, 3), np.uint8)
     image[:, :32] = 255  # White on the left.
     jpeg = images.encode_jpeg(image)
@@ -187,7 +187,7 @@ def test_a_photograph_is_turned_upright(tmp_path):
     assert upright[:32].min() > 200 and upright[32:].max() < 50  # White on top.
 
 
-def test_mistakes_with_files_are_named_in_a_sentence(tmp_path):
+def test_mistakes_with_files_are_user_errors(tmp_path):
     image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (64, 64, 3)), (1, 1), 0)
     jpeg = images.encode_jpeg(image.astype(np.uint8))
     (tmp_path / "half.jpg").write_bytes(jpeg[: len(jpeg) // 2])
@@ -212,12 +212,12 @@ def test_jpegs_keep_colour_edges_sharp():
         images.decode_jpeg(b"nonsense")
 
 
-def test_a_picture_too_large_is_refused_by_its_head():
+def test_an_image_that_is_too_large_is_refused_by_its_header():
     data = images.encode_png(np.zeros((20, 30, 3), np.uint8))
     assert images.decode_image(data, "a.png", 600).shape == (20, 30, 3)
     with pytest.raises(UserError, match="The image a.png has 30x20 pixels, more than the 0.000599"):
         images.decode_image(data, "a.png", 599)
-    # A head that promises gigabytes, of a file that has not a kilobyte.
+    # A header that declares gigabytes, in a file of less than a kilobyte.
     head = data[:16] + (100_000).to_bytes(4, "big") * 2 + data[24:]
     with pytest.raises(UserError, match="has 100000x100000 pixels|is not a JPEG"):
         images.decode_image(head, "b.png", 16_000_000)

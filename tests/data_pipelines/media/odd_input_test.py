@@ -1,4 +1,4 @@
-"""Whatever a folder of videos may hold: the right example, or a reason that a person understands."""
+"""Any file in a folder of videos gives the right example or an understandable reason."""
 
 import dataclasses
 import os
@@ -332,21 +332,21 @@ def test_a_member_of_a_zip(tmp_path, damage):
             drawn_videos.aligned(path, member="s1/a.mp4")
 
 
-def test_among_all_of_them_the_good_clips_are_unharmed(tmp_path, monkeypatch, capsys):
+def test_bad_files_do_not_harm_good_clips(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(landmarks, "FaceFinder", drawn_videos.Discs)
     monkeypatch.setattr(landmarks, "model_path", lambda: None)
     (tmp_path / "raw").mkdir()
-    raws = []
+    clips = []
     for number, (name, (write, _)) in enumerate(CASES.items()):
         write(tmp_path / "raw" / name)
         raw = drawn_videos.raw_clip(tmp_path / "raw" / name)
-        raws.append(dataclasses.replace(raw, id=f"s1_{number}"))
+        clips.append(dataclasses.replace(raw, id=f"s1_{number}"))
     cache = Cache(tmp_path / "cache", drawn_videos.FORM)
-    bad = worker_pool.align_all(raws, cache, workers=1)
-    for raw, (_, expected) in zip(raws, CASES.values(), strict=True):
+    bad = worker_pool.align_all(clips, cache, workers=1)
+    for raw, (_, expected) in zip(clips, CASES.values(), strict=True):
         if isinstance(expected, str):
             assert re.search(expected, bad.pop(raw.id)), raw.path.name
         else:
             check(cache.load(raw), expected)
     assert not bad and "Error" not in capsys.readouterr().out
-    assert cache.missing(raws) == []  # All was foreseen.
+    assert cache.missing(clips) == []  # No unexpected error.

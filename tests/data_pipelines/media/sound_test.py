@@ -1,4 +1,4 @@
-"""Sound in parts is the sound at once."""
+"""Sound decoded in chunks equals sound decoded at once."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 50001)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
-def test_the_parts_of_a_file_are_its_sound(tmp_path, rate):
+def test_the_chunks_of_a_file_are_its_sound(tmp_path, rate):
     path = wav(tmp_path / "a.wav", NOISE, rate)
     file = sound.SoundFile(path)
     parts = list(file.chunks())
@@ -21,7 +21,7 @@ def test_the_parts_of_a_file_are_its_sound(tmp_path, rate):
     file.close()
 
 
-def test_what_an_aac_encoder_added_is_taken_off_in_parts_too(tmp_path):
+def test_padding_of_aac_is_removed_in_chunks_too(tmp_path):
     path = tmp_path / "a.mp4"
     writer.write_video(path, np.zeros((20, 16, 16, 3), np.uint8), 25, NOISE[:12800], 16000)
     file = sound.SoundFile(path)
@@ -29,8 +29,8 @@ def test_what_an_aac_encoder_added_is_taken_off_in_parts_too(tmp_path):
     file.close()
 
 
-def test_only_the_part_that_is_damaged_is_lost(tmp_path):
-    """What came before it is there, so that a long file need not be read twice."""
+def test_chunks_before_the_damage_are_decoded(tmp_path):
+    """So that a long file need not be read twice."""
     samples = NOISE.copy()
     samples[40000] = np.nan
     file = sound.SoundFile(float_wav(tmp_path / "a.wav", samples))
@@ -51,7 +51,7 @@ def test_the_bytes_of_a_file_are_its_sound(tmp_path):
         sound.SoundFile("elsewhere.wav", b"no sound")
 
 
-def test_bytes_that_name_another_file_are_no_sound(tmp_path):
+def test_bytes_that_refer_to_another_file_are_refused(tmp_path):
     path = wav(tmp_path / "a.wav", NOISE, 8000)
     for playlist in (f"#EXTM3U\n#EXTINF:1,\n{path}\n", f"ffconcat version 1.0\nfile {path}\n"):
         with pytest.raises(UserError, match="cannot be decoded"):

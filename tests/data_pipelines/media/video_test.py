@@ -13,7 +13,7 @@ ENDS = (0.52, 9.52)  # Seconds: a flash and a click near each end of ten.
 
 
 class Timed(video.VideoReader):
-    """Pictures at these times, each of them its number."""
+    """Frames at given times; each frame is its number."""
 
     def __init__(self, times, fps):
         self.times, self.fps = times, fps
@@ -22,7 +22,7 @@ class Timed(video.VideoReader):
         yield from ((time, number) for number, time in enumerate(self.times))
 
 
-def shown(times, fps, new_fps, start=0.0, end=None):
+def resample_times(times, fps, new_fps, start=0.0, end=None):
     return list(Timed(times, fps).at_rate(new_fps, start, end))
 
 
@@ -42,23 +42,23 @@ def ticks(count, fps):
         ([0], 60, 25, [0]),
     ],
 )
-def test_each_time_shows_the_nearest_picture(times, fps, new_fps, expected):
-    assert shown(times, fps, new_fps) == expected
+def test_each_time_has_the_nearest_frame(times, fps, new_fps, expected):
+    assert resample_times(times, fps, new_fps) == expected
 
 
-def test_a_part_begins_and_ends_between_pictures():
-    assert shown(ticks(30, 25), 25, 25, 0.41, 0.61) == [10, 11, 12, 13, 14]
-    assert shown(ticks(30, 25), 25, 25, 1.0, 9.0) == [25, 26, 27, 28, 29]
+def test_a_part_begins_and_ends_between_frames():
+    assert resample_times(ticks(30, 25), 25, 25, 0.41, 0.61) == [10, 11, 12, 13, 14]
+    assert resample_times(ticks(30, 25), 25, 25, 1.0, 9.0) == [25, 26, 27, 28, 29]
     with pytest.raises(BadClip, match="no frames after 2 s"):
-        shown(ticks(30, 25), 25, 25, 2.0, 9.0)
+        resample_times(ticks(30, 25), 25, 25, 2.0, 9.0)
 
 
-def test_a_picture_that_stands_still_is_no_video():
+def test_a_frame_that_lasts_too_long_is_refused():
     with pytest.raises(BadClip, match="no new frame for 1.5 s at 0.04 s"):
-        shown([0, 0.04, 1.54], 25, 25)
+        resample_times([0, 0.04, 1.54], 25, 25)
 
 
-def test_pictures_without_times_follow_each_other(tmp_path):
+def test_frames_without_times_follow_at_the_frame_rate(tmp_path):
     path = drawn_videos.write(tmp_path / "bare.h264", sound=None, container="h264")
     with av.open(str(path)) as file:
         times = [time for time, _ in video.VideoReader(file).frames()]
@@ -79,7 +79,7 @@ RATES = {
 
 @pytest.mark.parametrize("offset", [0, 0.3])
 @pytest.mark.parametrize("rate", RATES)
-def test_sound_and_picture_stay_together(tmp_path, rate, offset):
+def test_sound_and_frames_stay_synchronous(tmp_path, rate, offset):
     """At both ends of 10 s, to half a frame; `offset`: the sound's stream starts later."""
     path = drawn_videos.write(
         tmp_path / "a.mkv", times=RATES[rate], fps=30, seconds=10, instants=ENDS, sound_start=offset
@@ -103,21 +103,21 @@ LONG = {
 
 
 @pytest.mark.parametrize("suffix", LONG)
-def test_a_part_of_a_long_video_is_found_without_decoding_it(tmp_path, suffix, monkeypatch):
+def test_a_part_of_a_long_video_is_decoded_alone(tmp_path, suffix, monkeypatch):
     """Exact to the frame and the sample, from 41.03 s to 44.03 s of a minute."""
     fields = LONG[suffix]
     instants = (10.04, 42.04, 43.52, 50.0)
     path = drawn_videos.write(tmp_path / f"long.{suffix}", seconds=60, instants=instants, **fields)
     expected = np.array([1.01, 2.49])
     if "times" in fields:
-        expected -= fields["times"][0]  # 41.03 s from its first picture.
+        expected -= fields["times"][0]  # 41.03 s from its first frame.
     decoded = []
-    pictures = video.VideoReader.frames
+    frames = video.VideoReader.frames
 
     def counted(self, start=0.0):
-        for one in pictures(self, start):
-            decoded.append(one)
-            yield one
+        for frame in frames(self, start):
+            decoded.append(frame)
+            yield frame
 
     monkeypatch.setattr(video.VideoReader, "frames", counted)
     clip = drawn_videos.aligned(path, start=41.03, end=44.03)
@@ -129,7 +129,7 @@ def test_a_part_of_a_long_video_is_found_without_decoding_it(tmp_path, suffix, m
     assert len(decoded) < 75 + 15 * 25
 
 
-def test_parts_laid_end_to_end_are_the_whole(tmp_path):
+def test_concatenated_parts_are_the_whole(tmp_path):
     sound = {"sound": "pcm_s16le", "sound_format": "s16"}  # A part of AAC has its own noise.
     path = drawn_videos.write(
         tmp_path / "a.mkv", seconds=6.0, instants=(1.0, 2.04, 3.4, 5.0), **sound
@@ -141,25 +141,25 @@ def test_parts_laid_end_to_end_are_the_whole(tmp_path):
     np.testing.assert_array_equal(np.concatenate([part.audio for part in parts]), whole.audio)
 
 
-def test_a_clip_that_is_too_long_is_found_out_before_its_end(tmp_path, monkeypatch):
-    form = dataclasses.replace(drawn_videos.FORM, max_seconds=2.0)
+def test_a_clip_that_is_too_long_is_refused_before_its_end(tmp_path, monkeypatch):
+    config = dataclasses.replace(drawn_videos.FORM, max_seconds=2.0)
     path = drawn_videos.write(tmp_path / "long.mp4", seconds=20.0)
     searched = []
 
-    def find(image):
+    def detect(image):
         searched.append(image)
         return drawn_videos.Discs()(image)
 
     with pytest.raises(BadClip, match="longer than 2 s: cut it, or raise config.data.max_seconds"):
-        align_clip.align_clip(drawn_videos.raw_clip(path), form, find)
-    assert not searched  # The header says it.
+        align_clip.align_clip(drawn_videos.raw_clip(path), config, detect)
+    assert not searched  # By the header alone.
     monkeypatch.setattr(
         video.VideoReader, "seconds", property(lambda self: 0.0, lambda *_: None), False
     )
     with pytest.raises(BadClip, match="longer than 2 s"):
-        align_clip.align_clip(drawn_videos.raw_clip(path), form, find)
+        align_clip.align_clip(drawn_videos.raw_clip(path), config, detect)
     assert len(searched) == 50
-    kept = align_clip.align_clip(drawn_videos.raw_clip(path, start=3.0, end=5.0), form, find)
+    kept = align_clip.align_clip(drawn_videos.raw_clip(path, start=3.0, end=5.0), config, detect)
     assert len(kept.jpegs) == 50
 
 
@@ -171,7 +171,7 @@ def test_the_shorter_side_is_bounded_and_pixels_become_square(tmp_path):
         edit=lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", 2),
     )
     with decode.open_video(path) as file:
-        pictures = video.VideoReader(file)
-        (_, frame), *_ = pictures.frames()
-        assert pictures.to_rgb(frame).shape == (96, 144, 3)
-        assert pictures.to_rgb(frame, max_side=48).shape == (48, 72, 3)
+        reader = video.VideoReader(file)
+        (_, frame), *_ = reader.frames()
+        assert reader.to_rgb(frame).shape == (96, 144, 3)
+        assert reader.to_rgb(frame, max_side=48).shape == (48, 72, 3)

@@ -1,4 +1,4 @@
-"""A video that is encoded as it is made: whole or not at all, or playable as it grows."""
+"""A video is written frame by frame: whole or not at all, or fragmented and playable meanwhile."""
 
 import fractions
 import io
@@ -26,7 +26,7 @@ def pictures(count, height=32, width=48):
 
 
 def write(path, frames, cuts, rate=16000, fps=FPS, **options):
-    """Frames and sound by turns, cut at these frames."""
+    """Writes frames and sound alternately, in chunks that end at `cuts`."""
     with VideoFile(path, *frames[0].shape[:2], fps, rate, **options) as video:
         for start, end in zip([0, *cuts], [*cuts, len(frames)], strict=True):
             first, last = (int(t * rate / fps) for t in (start, end))
@@ -36,7 +36,7 @@ def write(path, frames, cuts, rate=16000, fps=FPS, **options):
     return path
 
 
-def test_the_portions_do_not_matter(tmp_path):
+def test_the_size_of_chunks_does_not_matter(tmp_path):
     frames = pictures(50)
     whole = write(tmp_path / "a.mp4", frames, []).read_bytes()
     for cuts in ([1, 2, 3], [25], list(range(1, 50))):
@@ -44,7 +44,7 @@ def test_the_portions_do_not_matter(tmp_path):
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 25000, 44100, 50000])
-def test_the_sound_has_its_pictures_length_at_any_rate(tmp_path, rate):
+def test_sound_is_as_long_as_the_video_at_any_rate(tmp_path, rate):
     sound = np.resize(SOUND, 2 * rate)
     with VideoFile(tmp_path / "a.mp4", 32, 48, FPS, rate) as video:
         for piece in np.array_split(sound, 7):
@@ -59,7 +59,7 @@ def test_the_sound_has_its_pictures_length_at_any_rate(tmp_path, rate):
 
 
 @pytest.mark.parametrize("fps", ["25", "30000/1001", "1", "120"])
-def test_sound_and_picture_lie_beside_each_other_in_the_file(tmp_path, fps):
+def test_sound_and_frames_are_interleaved(tmp_path, fps):
     """A player that reads on never has one of them a second before the other."""
     rate = fractions.Fraction(fps)
     count = max(int(2 * rate), 6)
@@ -90,7 +90,7 @@ def test_the_index_comes_first_and_tags_are_kept(tmp_path):
         assert tags.items() <= container.metadata.items()
 
 
-def test_an_exception_leaves_the_file_that_was_there(tmp_path):
+def test_an_exception_leaves_the_previous_file(tmp_path):
     before = write(tmp_path / "a.mp4", pictures(5), []).read_bytes()
     for error in (KeyboardInterrupt, SystemExit, ValueError):
         with pytest.raises(error), VideoFile(tmp_path / "a.mp4", 32, 48, FPS) as video:
@@ -111,7 +111,7 @@ writer.write_video(sys.argv[1], frames, 25, np.zeros(32000), 16000)
 
 
 @pytest.mark.parametrize("size", [0, 3000, 50_000])
-def test_a_disk_that_is_full_is_told_and_left_as_it_was(tmp_path, size):
+def test_a_full_disk_is_a_user_error_and_leaves_nothing(tmp_path, size):
     """In a process of its own, none of whose files may grow beyond so many bytes."""
     arguments = [sys.executable, "-c", FULL, str(tmp_path / "a.mp4"), str(size)]
     run = subprocess.run(arguments, capture_output=True, text=True, env=os.environ)
@@ -122,7 +122,7 @@ def test_a_disk_that_is_full_is_told_and_left_as_it_was(tmp_path, size):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_video_that_no_player_could_show_is_told(tmp_path):
+def test_a_video_larger_than_h264_supports_is_refused(tmp_path):
     with pytest.raises(UserError, match="9000x16 pixels is larger than H.264 supports"):
         VideoFile(tmp_path / "a.mp4", 16, 9000, FPS)
     assert list(tmp_path.iterdir()) == []
@@ -139,7 +139,7 @@ class Pipe:
         return len(data)
 
 
-def test_a_growing_video_plays_from_what_there_is(tmp_path):
+def test_a_fragmented_video_plays_while_it_is_written(tmp_path):
     pipe, frames = Pipe(), pictures(40)
     writer = VideoWriter(pipe, 32, 48, FPS, 16000, fragmented=True)
     writer.write_audio(SOUND[:2048])  # Live sound is ahead of its picture.
@@ -162,7 +162,7 @@ def test_a_growing_video_plays_from_what_there_is(tmp_path):
     assert np.abs(heard[:25600]).mean() == pytest.approx(np.abs(SOUND[:25600]).mean(), rel=0.1)
 
 
-def test_in_memory_it_is_the_video_of_a_file(tmp_path):
+def test_a_video_in_memory_equals_one_in_a_file(tmp_path):
     frames, memory = pictures(10), io.BytesIO()
     writer = VideoWriter(memory, 32, 48, FPS, 16000, {"title": "a"})
     writer.write_audio(SOUND[:6400])

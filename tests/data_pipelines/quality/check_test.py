@@ -82,7 +82,7 @@ def checked(tmp_path, monkeypatch):
             version="1.0.0",
         )
         monkeypatch.setattr(prepare, "prepared_builder", lambda *_: builder)
-        monkeypatch.setattr(check, "_open", lambda form, split, data_dir: Records(splits[split]))
+        monkeypatch.setattr(check, "_open", lambda items, data_dir, split: Records(splits[split]))
         form = {"corpus": "grid", "height": H, "width": W, "audio_rate": RATE, "fps": FPS}
         data = form | {"speakers": (), "prepare_workers": 1}
         return check.check_shards(data, None, tmp_path)

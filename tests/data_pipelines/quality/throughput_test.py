@@ -25,7 +25,7 @@ def write_clip(folder, seconds):
 
 
 def test_the_whole_path_is_timed_in_alternation_with_the_model_alone(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(throughput, "_of_processes", lambda *_: np.ones(2))
+    monkeypatch.setattr(throughput, "_parallel_rates", lambda *_: np.ones(2))
     write_clip(tmp_path, 3.0)
     figures = throughput.measure(data, str(tmp_path), 0)
     whole, alone = figures["prepare.frames_per_s"], figures["prepare.detector_frames_per_s"]

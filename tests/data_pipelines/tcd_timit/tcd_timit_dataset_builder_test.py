@@ -129,14 +129,14 @@ def test_the_options_choose_the_split(corpus_copy, tmp_path, options, clips):
     with pytest.raises(UserError, match=f"{name}={options[name]}, not {not options[name]}: delete"):
         prepare.prepare(data(), corpus_copy, tmp_path)
     assert len(dataset.open_dataset(data(options=options), "train", tmp_path)) == clips["train"]
-    with pytest.raises(UserError, match=f"made with {name}={options[name]}, .*another --data_dir"):
+    with pytest.raises(UserError, match=f"made with {name}={options[name]}; .*another --data_dir"):
         dataset.open_dataset(data(options={name: not options[name]}), "train", tmp_path)
 
 
 def test_some_speakers(corpus_copy, tmp_path, capsys):
     summary = prepare.prepare(data(speakers=("01M", "09F")), corpus_copy, tmp_path)
     assert summary["clips"] == {"train": 2}
-    assert "not there: 09F." in capsys.readouterr().out
+    assert "not found: 09F." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def test_the_same_block_twice_is_one_and_two_that_differ_are_none(tmp_path):
     assert read(tmp_path, GOOD + GOOD, GOOD) == read(tmp_path, GOOD)
     assert read(tmp_path, GOOD + other) == {}
     words = block("*/02F/sa2", WORDS)
-    kept = read(tmp_path, GOOD + other, words)["02F", "sa2"]
-    assert len(kept.words) == 2 and not kept.phones
+    labelled = read(tmp_path, GOOD + other, words)["02F", "sa2"]
+    assert len(labelled.words) == 2 and not labelled.phones
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])

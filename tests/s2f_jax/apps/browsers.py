@@ -25,9 +25,9 @@ def launched(*arguments):
         browser.close()
 
 
-def new_page(browser, told, size=WIDE):
-    """A page of a browser of its own; `told` gets what it says of errors."""
+def new_page(browser, messages, size=WIDE):
+    """A page of a browser of its own; `messages` gets what it says of errors."""
     page = browser.new_context(viewport=size).new_page()
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     return page

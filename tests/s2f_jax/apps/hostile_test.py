@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from s2f_jax.apps.live_demo import session
-from s2f_jax.apps.live_demo.limits import Limits
-from s2f_jax.apps.live_demo.studio import Studio
+from s2f_jax.apps.live_demo.limits import DemoLimits
+from s2f_jax.apps.live_demo.studio import DemoService
 from s2f_jax.provenance import marks
 from tests.s2f_jax.apps.visitors import HOST, PNG, noise, pages
 from tests.wav_files import wav_bytes
@@ -59,17 +59,17 @@ FACE = json.dumps({"type": "face", "bytes": 10, "name": "a"})
     ids=lambda messages: str(messages[-1])[:40],
 )
 def test_what_no_page_says_closes_its_socket_alone(opened, messages):
-    visit = opened(Limits(sessions=2))
+    visit = opened(DemoLimits(sessions=2))
     with visit() as other, visit() as visitor:
         other.hear()
         visitor.hear()
         for message in messages:
             send(visitor, message)
-        told = visitor.hear()
-        while told["type"] != "bye":
-            assert told["type"] == "go"
-            told = visitor.hear()
-        assert told["text"].startswith("This page sent what it never should (")
+        reply = visitor.hear()
+        while reply["type"] != "bye":
+            assert reply["type"] == "go"
+            reply = visitor.hear()
+        assert reply["text"].startswith("The page sent an invalid message (")
         assert visitor.hear() == {"type": "closed", "code": 1008}
         other.face(PNG)
 
@@ -86,15 +86,15 @@ def test_what_no_page_says_closes_its_socket_alone(opened, messages):
     ],
 )
 def test_a_voice_that_is_none(opened, fields, data):
-    with opened(Limits(sound_seconds=1))() as visitor:
+    with opened(DemoLimits(sound_seconds=1))() as visitor:
         visitor.hear()
         visitor.face(PNG)
         visitor.say("speak", **fields)
         for start in range(0, len(data), 20001):
             visitor.socket.send_bytes(data[start : start + 20000])
-        while (told := visitor.hear()) and (isinstance(told, tuple) or told["type"] != "bye"):
+        while (reply := visitor.hear()) and (isinstance(reply, tuple) or reply["type"] != "bye"):
             pass
-        assert "never should" in told["text"]
+        assert "invalid message" in reply["text"]
 
 
 def test_two_videos_at_once_are_one_too_many(opened):
@@ -106,15 +106,15 @@ def test_two_videos_at_once_are_one_too_many(opened):
 
 @pytest.mark.parametrize("kind", ["alive", "stop"])
 def test_who_never_stops_talking_is_told_so_and_keeps_nobody_waiting(opened, kind):
-    visit = opened(Limits(sessions=2))
+    visit = opened(DemoLimits(sessions=2))
     with visit() as other, visit() as visitor:
         other.hear()
         visitor.hear()
         for _ in range(1000):
             visitor.say(kind)
-        while (told := visitor.hear())["type"] == "stopped":
+        while (reply := visitor.hear())["type"] == "stopped":
             pass
-        assert "more messages than any should" in told["text"]
+        assert "too many messages" in reply["text"]
         assert visitor.hear() == {"type": "closed", "code": 1008}
         other.face(PNG)
 
@@ -140,27 +140,27 @@ class Deaf:
 
 
 def test_who_asks_and_does_not_listen_takes_no_memory(animator, run_folder, monkeypatch):
-    monkeypatch.setattr(session, "_PER_MINUTE", 10_000)
-    studio = Studio(
-        animator, marks.provenance_record(run_folder, 0, {}), Limits(stalled_seconds=30)
+    monkeypatch.setattr(session, "_MAX_PER_MINUTE", 10_000)
+    service = DemoService(
+        animator, marks.provenance_record(run_folder, 0, {}), DemoLimits(stalled_seconds=30)
     )
 
     async def visit(socket):
         async with asyncio.timeout(10):
-            await session.Session(socket, studio).run()
+            await session.VisitorSession(socket, service).run()
 
-    with contextlib.closing(studio):
+    with contextlib.closing(service):
         asyncio.run(visit(deaf := Deaf()))
         assert deaf.closed == 1000 and deaf.asked < 1100
-        assert not studio._taken
+        assert not service._visitors
 
 
 def test_text_of_a_visitor_is_given_back_as_text(opened):
     name = '<img src=x onerror="alert(1)">.png'
     with opened()() as visitor:
         visitor.hear()
-        told = visitor.upload("face", b"none", name)
-        assert name in told["text"]  # The page puts it where nothing is markup.
+        reply = visitor.upload("face", b"none", name)
+        assert name in reply["text"]  # The page puts it where nothing is markup.
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_files_of_the_page_alone_are_given(opened, path):
 @pytest.mark.slow
 def test_a_thousand_random_messages_leave_it_serving(opened):
     rng = np.random.default_rng(0)
-    visit = opened(Limits(sessions=3, upload_mb=1, sound_seconds=2))
+    visit = opened(DemoLimits(sessions=3, upload_mb=1, sound_seconds=2))
     known = ["face", "example", "speak", "sound", "end", "stop", "alive"]
     threads = threading.active_count()
 

@@ -18,7 +18,7 @@ def study(root, kind="preference", **options):
     of = [f"{m}={folder(root / m, m, clips[: 2 if kind == 'preference' else 4])}" for m in methods]
     catches = 1 if kind == "preference" else 0
     options = {"catches": catches, "participants": 120} | options
-    return making.new(str(root / "study"), kind, of, str(real), **options)
+    return making.create_study(str(root / "study"), kind, of, str(real), **options)
 
 
 def served(made, *flags, port=0):
@@ -51,7 +51,7 @@ class Visitor:
         self.times.append(time.perf_counter() - begun)
         return answer.status, data
 
-    def told(self, path, message):
+    def reply(self, path, message):
         status, data = self.ask(f"/api/{path}", message)
         return status, json.loads(data)
 
@@ -61,7 +61,7 @@ def held(made):
     from s2f_jax.apps.study import store
 
     with store.Store(document.read_study(made.folder)) as opened:
-        people, votes, _ = opened.everything()
+        people, votes, _ = opened.read_all()
         assert opened._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     codes = {who.number: who.code for who in people}
     found = {(codes[vote.participant], vote.trial): vote.choice for vote in votes}

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from data_pipelines.media import images
 from s2f_jax.apps.live_demo.app import application
-from s2f_jax.apps.live_demo.limits import Limits
-from s2f_jax.apps.live_demo.studio import Studio
+from s2f_jax.apps.live_demo.limits import DemoLimits
+from s2f_jax.apps.live_demo.studio import DemoService
 from s2f_jax.apps.server import messages
 from s2f_jax.apps.server.serving import ListenAddress
 from s2f_jax.provenance import marks
@@ -28,20 +28,20 @@ def noise(samples, seed=0):
 
 @contextlib.contextmanager
 def pages(animator, run_folder):
-    """A function that opens a page, of limits and options of Studio -> a function that opens a
+    """A function that opens a page, of limits and options of DemoService -> a function that opens a
     socket of it, a context with its Visitor."""
     mark = marks.provenance_record(run_folder, 0, {})
     with contextlib.ExitStack() as stack:
 
         def opened(limits=None, **options):
-            studio = Studio(animator, mark, limits or Limits(), **options)
-            stack.callback(studio.close)
-            place = ListenAddress(
+            service = DemoService(animator, mark, limits or DemoLimits(), **options)
+            stack.callback(service.close)
+            address = ListenAddress(
                 stack.enter_context(socket.socket()), "127.0.0.1", 8000, None, None
             )
             base = ORIGIN["origin"]
             opened.client = client = stack.enter_context(
-                TestClient(application(studio, place), base_url=base)
+                TestClient(application(service, address), base_url=base)
             )
 
             @contextlib.contextmanager
@@ -90,11 +90,11 @@ class Visitor:
         return heard
 
     def face(self, png, name="face.png"):
-        told = self.upload("face", png, name)
-        assert told["type"] == "face", told
+        reply = self.upload("face", png, name)
+        assert reply["type"] == "face", reply
         kind, _, crop = self.hear()
         assert kind == messages.CROP
-        return told, crop
+        return reply, crop
 
     def speak(self, *pieces, rate=16000):
         """Comes, shows a face and begins to speak."""
@@ -106,10 +106,10 @@ class Visitor:
 
     def spoken_file(self, wav, seed=0, name="speech.wav"):
         """-> the sound as it is played [S] of int16, and what `result` returns."""
-        told = self.upload("sound", wav, name, seed=seed)
-        assert told["type"] == "sound", told
+        reply = self.upload("sound", wav, name, seed=seed)
+        assert reply["type"] == "sound", reply
         played = b""
-        while len(played) < 2 * told["samples"]:
+        while len(played) < 2 * reply["samples"]:
             kind, _, part = self.hear()
             assert kind == messages.SOUND
             played += part

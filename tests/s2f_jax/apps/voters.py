@@ -9,7 +9,7 @@ from s2f_jax.apps.server.serving import ListenAddress
 from s2f_jax.apps.study import store
 from s2f_jax.apps.study.app import application
 from s2f_jax.apps.study.limits import StudyLimits
-from s2f_jax.apps.study.room import Room
+from s2f_jax.apps.study.room import StudyService
 from tests.s2f_jax.apps.study import made_up
 
 ORIGIN = {"origin": "http://127.0.0.1:8000"}
@@ -44,8 +44,8 @@ def served(folder, limits=None, **fields):
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(store.Store(made))
         opened._db.execute("PRAGMA synchronous = OFF")  # A busy disk would take minutes.
-        place = ListenAddress(stack.enter_context(socket.socket()), "127.0.0.1", 8000, None, None)
-        app = application(made, Room(made, opened, limits, clock), limits, place)
+        address = ListenAddress(stack.enter_context(socket.socket()), "127.0.0.1", 8000, None, None)
+        app = application(made, StudyService(made, opened, limits, clock), limits, address)
 
         def visit():
             client = TestClient(app, base_url=ORIGIN["origin"])
@@ -71,9 +71,9 @@ class Page:
         return answer.json()
 
     def join(self, key="k" * 32):
-        told = self.ask("join", key=key)
-        self.code = told["code"]
-        return told
+        reply = self.ask("join", key=key)
+        self.code = reply["code"]
+        return reply
 
     def show(self):
         """As a page does, which loads the videos, and those that come next."""

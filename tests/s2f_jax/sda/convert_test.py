@@ -178,8 +178,8 @@ def test_a_file_s_default_config_has_the_preset_sda(name, corpus):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--output=a"], "give --sda=FILE for a run, or --checkpoint=DIR for the way back"),
-        (["--output=a", "--sda=b", "--checkpoint=c"], "give --sda=FILE for a run, or"),
+        (["--output=a"], "give either --sda=FILE, or --checkpoint=DIR to convert a model back"),
+        (["--output=a", "--sda=b", "--checkpoint=c"], "give either --sda=FILE, or --checkpoint=DIR"),
         (["--sda=b"], "--output"),
         (["--output=a", "--sda=nope.dat"], "nope.dat cannot be read (No such file or directory)"),
         (["--output=a", "--checkpoint=nope"], "there is no checkpoint at nope"),

@@ -1,45 +1,45 @@
-// The page: a face, a voice, and what comes of them.
+// The live demo: a face, a voice, and the video made of them.
 
-import {filesFromElsewhere, isSound} from './files.js';
-import {Link} from './link.js';
-import {Microphone, microphoneMistake} from './microphone.js';
-import {photographed, prepared} from './picture.js';
-import {forgetVideo, giveVideo} from './result.js';
+import {isAudio, onDroppedFile} from './files.js';
+import {Connection} from './link.js';
+import {Microphone, microphoneErrorText} from './microphone.js';
+import {preparePicture, takePhoto} from './picture.js';
+import {clearVideo, showVideo} from './result.js';
 import {showCrop, showFace} from './seen.js';
-import {AsTheyCome, InStep, Stage} from './stage.js';
+import {FilePlayback, LivePlayback, Stage} from './stage.js';
 import {Stats} from './stats.js';
 
-const ALIVE_EVERY = 30000; // Milliseconds between two words that somebody is there.
-const SEEN_EVERY = 100; // Milliseconds between two looks at figures: drawing them delays frames.
+const ALIVE_INTERVAL = 30000; // Milliseconds between messages that the visitor is active.
+const UPDATE_INTERVAL = 100; // Milliseconds; more frequent updates would delay frames.
 const $ = (id) => document.getElementById(id);
-const link = new Link();
+const connection = new Connection();
 const stage = new Stage($('canvas'));
 
-let welcome = null; // What the server has said.
-let connected = false; // It has said so on this connection.
-let preparing = false; // A picture, to be sent.
-let face = null; // {blob, name} or 'example'; asked for again where the connection breaks.
-let taken = null; // The last that the server took.
-let shown = false; // Whether it has that one now.
-// sending (a face), file, microphone, ending (the last frames and the video are on their way), stopping.
+let welcome = null; // The server's last welcome message.
+let connected = false; // Whether it came on this connection.
+let preparing = false; // A picture is being prepared.
+let face = null; // {blob, name} or 'example'; sent again after a reconnection.
+let acceptedFace = null; // The last one that the server accepted.
+let hasFace = false; // Whether the server has it on this connection.
+// idle, sending (a face), file, microphone, ending (the last frames and the mp4 arrive), stopping.
 let mode = 'idle';
-let show = null; // InStep or AsTheyCome.
+let playback = null; // FilePlayback or LivePlayback.
 let stats = null;
 let microphone = null;
-let video = null; // {size, parts} in the making.
+let video = null; // {size, parts, got, seconds} of an mp4 that arrives.
 
 window.s2f = {get stats() { return stats?.summary ?? null; }};
 
-// What is seen.
+// The state of the page.
 
-const tell = (id, text) => {
+const showText = (id, text) => {
   $(id).textContent = text;
   $(id).hidden = !text;
 };
-const state = (text) => { $('state').textContent = text; };
+const setState = (text) => { $('state').textContent = text; };
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
-function progress(seconds, whole) {
+function setProgress(seconds, whole) {
   $('progress').value = Math.min(seconds / whole, 1);
   $('time').textContent = `${clock(Math.min(seconds, whole))} / ${clock(whole)}`;
 }
@@ -49,7 +49,7 @@ const isFree = () => connected && !preparing && mode === 'idle';
 function update() {
   const free = isFree();
   for (const id of ['choose-face', 'open-camera', 'example-face']) $(id).disabled = !free;
-  for (const id of ['speak', 'choose-sound', 'example-sound']) $(id).disabled = !free || !shown;
+  for (const id of ['speak', 'choose-sound', 'example-sound']) $(id).disabled = !free || !hasFace;
   $('running').hidden = !['file', 'microphone', 'ending'].includes(mode);
   $('finish').hidden = mode !== 'microphone';
   $('stop').textContent = mode === 'file' ? 'Stop' : 'Discard';
@@ -59,14 +59,14 @@ function update() {
   $('empty').hidden = !$('seen').hidden;
 }
 
-function forget() { // The video of before.
+function clearResult() {
   video = null;
-  forgetVideo();
+  clearVideo();
 }
 
 // The connection.
 
-link.addEventListener('welcome', ({detail}) => {
+connection.addEventListener('welcome', ({detail}) => {
   welcome = detail;
   connected = true;
   $('connection').textContent = 'Connected';
@@ -76,61 +76,61 @@ link.addEventListener('welcome', ({detail}) => {
   $('banner').hidden = true;
   $('frame').style.aspectRatio = `${detail.width} / ${detail.height}`;
   $('example-face').hidden = $('example-sound').hidden = !detail.example;
-  tell('kept', detail.kept
-    ? 'Whoever runs this page keeps each video and its picture.'
-    : 'Pictures and sounds are forgotten when this page is closed.');
+  showText('kept', detail.kept
+    ? 'The operator of this page keeps each video and its picture.'
+    : 'Pictures and audio are deleted from the server when you close this page.');
   findMicrophone();
   if (face !== null && !preparing) sendFace();
   update();
 });
 
-function broken(text, again) {
-  shown = connected = false;
-  endShow();
+function onDisconnected(text, canReconnect) {
+  hasFace = connected = false;
+  endPlayback();
   mode = 'idle';
-  state('');
+  setState('');
   $('connection').textContent = 'Not connected';
   $('connection').dataset.state = 'closed';
-  tell('banner-text', text);
+  showText('banner-text', text);
   $('banner').hidden = false;
-  $('again').hidden = !again;
+  $('again').hidden = !canReconnect;
   update();
 }
 
-link.addEventListener('full', ({detail}) => broken(detail.text, false));
-link.addEventListener('bye', ({detail}) => broken(detail.text, true));
-link.addEventListener('closed', ({detail}) => {
-  if (!detail.why) broken('The connection to the program was lost; it is tried again.', false);
+connection.addEventListener('full', ({detail}) => onDisconnected(detail.text, false));
+connection.addEventListener('bye', ({detail}) => onDisconnected(detail.text, true));
+connection.addEventListener('closed', ({detail}) => {
+  if (!detail.why) onDisconnected('The connection to the server was lost; reconnecting.', false);
 });
 $('again').addEventListener('click', () => {
   $('banner').hidden = true;
-  link.open();
+  connection.open();
 });
 
-let said = 0;
+let lastAlive = 0;
 for (const gesture of ['pointerdown', 'keydown']) {
   document.addEventListener(gesture, () => {
-    if (performance.now() - said < ALIVE_EVERY) return;
-    said = performance.now();
-    link.say('alive');
+    if (performance.now() - lastAlive < ALIVE_INTERVAL) return;
+    lastAlive = performance.now();
+    connection.send('alive');
   });
 }
 
 async function findMicrophone() {
-  const can = navigator.mediaDevices !== undefined && !welcome.files_only;
-  const found = can ? await navigator.mediaDevices.enumerateDevices() : [];
-  const heard = found.some(({kind}) => kind === 'audioinput');
-  const seen = found.some(({kind}) => kind === 'videoinput');
-  $('speak').hidden = !heard;
-  $('open-camera').hidden = !seen;
-  let why = '';
-  if (!heard && !welcome.files_only) {
-    why = can
-      ? 'No microphone was found, so that sound comes from files alone.'
-      : 'Browsers give a microphone only to https and to this machine’s own pages, so that sound comes from files alone here.';
+  const supported = navigator.mediaDevices !== undefined && !welcome.files_only;
+  const devices = supported ? await navigator.mediaDevices.enumerateDevices() : [];
+  const hasMicrophone = devices.some(({kind}) => kind === 'audioinput');
+  const hasCamera = devices.some(({kind}) => kind === 'videoinput');
+  $('speak').hidden = !hasMicrophone;
+  $('open-camera').hidden = !hasCamera;
+  let reason = '';
+  if (!hasMicrophone && !welcome.files_only) {
+    reason = supported
+      ? 'No microphone was found, so only audio files can be used.'
+      : 'Browsers allow the microphone only on https pages and on the server’s own machine, so only audio files can be used here.';
   }
-  tell('no-microphone', why);
-  $('choose-sound').classList.toggle('primary', !heard);
+  showText('no-microphone', reason);
+  $('choose-sound').classList.toggle('primary', !hasMicrophone);
 }
 
 // The face.
@@ -140,34 +140,34 @@ async function chooseFace(file) {
   preparing = true;
   update();
   try {
-    face = await prepared(file, welcome.limits);
+    face = await preparePicture(file, welcome.limits);
   } finally {
     preparing = false;
     update();
   }
-  if (connected) sendFace(); // Or once it is again.
+  if (connected) sendFace(); // Or after the reconnection.
 }
 
 function sendFace() {
   mode = 'sending';
-  state('Sending the picture.');
+  setState('Uploading the picture.');
   update();
-  tell('face-message', '');
-  forget();
-  if (face === 'example') link.say('example', {what: 'face'});
-  else link.upload('face', face.blob, {name: face.name});
+  showText('face-message', '');
+  clearResult();
+  if (face === 'example') connection.send('example', {what: 'face'});
+  else connection.upload('face', face.blob, {name: face.name});
 }
 
-link.addEventListener('face', ({detail}) => {
-  shown = true;
-  taken = face;
+connection.addEventListener('face', ({detail}) => {
+  hasFace = true;
+  acceptedFace = face;
   mode = 'idle';
   showFace(detail, face === 'example' ? null : face.blob);
   update();
-  state('Ready: give it a voice.');
+  setState('Ready: speak, or choose an audio file.');
 });
 
-link.addEventListener('crop', async ({detail}) => {
+connection.addEventListener('crop', async ({detail}) => {
   const blob = new Blob([detail.data], {type: 'image/png'});
   showCrop(blob);
   update();
@@ -180,7 +180,7 @@ $('face-file').addEventListener('change', ({target}) => {
   target.value = '';
 });
 $('open-camera').addEventListener('click', async () => {
-  const photo = await photographed();
+  const photo = await takePhoto();
   if (photo) chooseFace(new File([photo], 'photo.jpg', {type: 'image/jpeg'}));
 });
 $('example-face').addEventListener('click', () => {
@@ -190,15 +190,15 @@ $('example-face').addEventListener('click', () => {
 
 // The voice.
 
-function begin(what) {
-  forget();
-  tell('sound-message', '');
-  mode = what;
-  stats = new Stats(what, 1000 / welcome.fps);
-  state('');
+function begin(newMode) {
+  clearResult();
+  showText('sound-message', '');
+  mode = newMode;
+  stats = new Stats(newMode, 1000 / welcome.fps);
+  setState('');
   update();
   $('stage').scrollIntoView({block: 'nearest'});
-  $(what === 'file' ? 'stop' : 'finish').focus({preventScroll: true});
+  $(newMode === 'file' ? 'stop' : 'finish').focus({preventScroll: true});
 }
 
 function seed() {
@@ -206,54 +206,54 @@ function seed() {
   return Number.isInteger(value) && value >= 0 && value < 2 ** 32 ? value : 0;
 }
 
-function chooseSound(file) {
-  if (!file || !shown || !isFree() || !play()) return;
-  link.upload('sound', file, {name: file.name || 'sound', seed: seed()});
+function chooseAudio(file) {
+  if (!file || !hasFace || !isFree() || !playFile()) return;
+  connection.upload('sound', file, {name: file.name || 'sound', seed: seed()});
 }
 
-function play() {
+function playFile() {
   begin('file');
-  state('Listening to the file.');
+  setState('Loading the audio file.');
   try {
-    show = new InStep(stage, stats, welcome, unplayable);
+    playback = new FilePlayback(stage, stats, welcome, onPlaybackError);
   } catch (error) {
     mode = 'idle';
-    noSound(error);
+    showPlaybackError(error);
   }
-  return show !== null;
+  return playback !== null;
 }
 
-function noSound(error) {
-  state('');
-  tell('sound-message', `This browser cannot play the sound (${error.message}): choose another file.`);
+function showPlaybackError(error) {
+  setState('');
+  showText('sound-message', `This browser cannot play the audio (${error.message}): choose another file.`);
   update();
 }
 
-function unplayable(error) {
+function onPlaybackError(error) {
   stop();
-  noSound(error);
+  showPlaybackError(error);
 }
 
 async function speak() {
   begin('microphone');
-  state('Waiting for the microphone.');
+  setState('Waiting for the microphone.');
   const opened = microphone = new Microphone();
   const most = welcome.limits.sound_seconds;
-  opened.peak = opened.quiet = 0; // Of 1; seconds.
-  const onPiece = (samples, peak) => {
-    if (mode === 'microphone' || mode === 'ending') link.bytes(samples); // Else it is not wanted.
+  opened.peak = opened.quiet = 0; // In [0, 1]; seconds.
+  const onChunk = (samples, peak) => {
+    if (mode === 'microphone' || mode === 'ending') connection.sendBytes(samples); // Else it was cancelled.
     opened.peak = Math.max(opened.peak, peak);
     opened.quiet = peak > 0.05 ? 0 : opened.quiet + samples.length / opened.rate;
     if (opened.seconds >= most) finish();
   };
   try {
-    await opened.open(welcome.rate, onPiece, finish);
+    await opened.open(welcome.rate, onChunk, finish);
   } catch (error) {
     await opened.close();
     if (microphone === opened) {
       microphone = null;
       mode = 'idle';
-      tell('sound-message', microphoneMistake(error));
+      showText('sound-message', microphoneErrorText(error));
       update();
     }
     return;
@@ -262,107 +262,107 @@ async function speak() {
     await opened.close();
     return;
   }
-  show = new AsTheyCome(stage, stats, welcome, (seconds) => opened.spokenAt(seconds));
-  link.say('speak', {rate: opened.rate, seed: seed()});
+  playback = new LivePlayback(stage, stats, welcome, (seconds) => opened.recordedAt(seconds));
+  connection.send('speak', {rate: opened.rate, seed: seed()});
   opened.start();
-  state(`Speak; ${most} s at most.`);
+  setState(`Speak now, for up to ${most} s.`);
 }
 
-function seeMicrophone() {
+function updateLevel() {
   const level = 1 + Math.log10(Math.max(microphone.peak, 1e-3)) / 3; // Of 60 dB.
   $('loudness').value = Math.max(level, $('loudness').value - 0.1);
   $('level-text').textContent = microphone.quiet > 3 ? 'Very quiet: speak up, or choose another microphone.' : '';
   microphone.peak = 0;
-  progress(microphone.seconds, welcome.limits.sound_seconds);
+  setProgress(microphone.seconds, welcome.limits.sound_seconds);
 }
 
 async function finish() {
-  if (mode !== 'microphone' || show === null) return;
+  if (mode !== 'microphone' || playback === null) return;
   mode = 'ending';
   update();
   const opened = microphone;
   microphone = null;
   await opened.end();
-  if (mode === 'ending' || mode === 'idle') link.say('end');
+  if (mode === 'ending' || mode === 'idle') connection.send('end');
   await opened.close();
 }
 
 function stop() {
   if (!['file', 'microphone', 'ending'].includes(mode)) return;
   mode = 'stopping';
-  endShow();
-  link.say('stop');
+  endPlayback();
+  connection.send('stop');
   update();
 }
 
-function endShow() {
+function endPlayback() {
   microphone?.close();
   microphone = null;
-  if (show instanceof InStep) show.stop();
-  show = null;
+  if (playback instanceof FilePlayback) playback.stop();
+  playback = null;
   video = null;
 }
 
-link.addEventListener('stopped', () => {
+connection.addEventListener('stopped', () => {
   mode = 'idle';
-  state('Ready: give it a voice.');
+  setState('Ready: speak, or choose an audio file.');
   update();
 });
 
-link.addEventListener('sound', ({detail}) => { if (show instanceof InStep) show.sound(detail); });
-link.addEventListener('pcm', ({detail}) => { if (show instanceof InStep) show.addSound(detail.data); });
-link.addEventListener('frame', ({detail}) => show?.add(detail.number, detail.data));
-link.addEventListener('status', ({detail}) => {
-  if (show === null) return;
+connection.addEventListener('sound', ({detail}) => { if (playback instanceof FilePlayback) playback.setAudio(detail); });
+connection.addEventListener('pcm', ({detail}) => { if (playback instanceof FilePlayback) playback.addAudio(detail.data); });
+connection.addEventListener('frame', ({detail}) => playback?.add(detail.number, detail.data));
+connection.addEventListener('status', ({detail}) => {
+  if (playback === null) return;
   stats.server = detail;
   if (mode === 'microphone' && detail.behind_s > 0.5) {
-    state(`This machine is ${detail.behind_s.toFixed(1)} s behind you: it is too slow for this model, or has other visitors.`);
+    setState(`The video is ${detail.behind_s.toFixed(1)} s behind your voice: the server is too slow for this model, or has other visitors.`);
   }
 });
 
-link.addEventListener('error', ({detail}) => {
+connection.addEventListener('error', ({detail}) => {
   if (detail.about === 'keep') {
-    tell('sound-message', detail.text);
+    showText('sound-message', detail.text);
   } else if (detail.about === 'face') {
-    face = taken;
+    face = acceptedFace;
     mode = 'idle';
-    state('');
-    tell('face-message', detail.text);
+    setState('');
+    showText('face-message', detail.text);
   } else {
-    endShow();
+    endPlayback();
     mode = 'idle';
-    state('');
-    tell('sound-message', detail.text);
-    link.say('stop'); // What is still on its way is not meant for the next one.
+    setState('');
+    showText('sound-message', detail.text);
+    connection.send('stop'); // Messages of this video that still arrive must not reach the next one.
     mode = 'stopping';
   }
   update();
 });
 
-// What came of it.
+// The finished video.
 
-link.addEventListener('done', ({detail}) => {
-  if (show === null) return;
+connection.addEventListener('done', ({detail}) => {
+  if (playback === null) return;
   stats.server = detail;
-  if (mode === 'microphone') finish(); // It was enough.
+  if (mode === 'microphone') finish(); // The longest video is reached.
   video = {size: detail.bytes, parts: [], got: 0, seconds: detail.sound_s};
 });
 
-link.addEventListener('video', async ({detail}) => {
+connection.addEventListener('video', async ({detail}) => {
   if (video === null) return;
   video.parts.push(detail.data);
   video.got += detail.data.byteLength;
   if (video.got < video.size) return;
-  const {parts, size, seconds} = video, shows = show;
-  await (shows instanceof InStep ? shows.ended : shows.end());
-  if (show !== shows) return; // It was stopped meanwhile.
-  show = null;
+  const {parts, size, seconds} = video, current = playback;
+  await (current instanceof FilePlayback ? current.ended : current.end());
+  if (playback !== current) return; // It was stopped meanwhile.
+  playback = null;
   mode = 'idle';
   stats.done = true;
   stats.draw();
-  giveVideo(parts, size);
-  progress(seconds, seconds);
-  state('Done. The video has the sound, and says that it is synthetic.');
+  showVideo(parts, size);
+  setProgress(seconds, seconds);
+  setState('Done. The video includes the audio and is marked as synthetic.');
   update();
 });
 
@@ -371,17 +371,17 @@ $('finish').addEventListener('click', finish);
 $('stop').addEventListener('click', stop);
 $('choose-sound').addEventListener('click', () => $('sound-file').click());
 $('sound-file').addEventListener('change', ({target}) => {
-  chooseSound(target.files[0]);
+  chooseAudio(target.files[0]);
   target.value = '';
 });
 $('example-sound').addEventListener('click', () => {
-  if (play()) link.say('example', {what: 'sound', seed: seed()});
+  if (playFile()) connection.send('example', {what: 'sound', seed: seed()});
 });
 
-filesFromElsewhere((file) => {
-  if (!isSound(file)) chooseFace(file);
-  else if (!shown) tell('sound-message', 'Choose a face first: the sound is for it.');
-  else chooseSound(file);
+onDroppedFile((file) => {
+  if (!isAudio(file)) chooseFace(file);
+  else if (!hasFace) showText('sound-message', 'Choose a face first, then the audio.');
+  else chooseAudio(file);
 });
 document.addEventListener('keydown', ({key}) => {
   if (key === 'Escape' && !$('camera-dialog').open) stop();
@@ -389,11 +389,11 @@ document.addEventListener('keydown', ({key}) => {
 
 setInterval(() => {
   stats?.draw();
-  if (mode === 'microphone' && show !== null) seeMicrophone();
-  if (mode === 'file' && show?.playing) {
-    progress(show.heard, show.seconds);
-    state(show.waitsForGesture ? 'Press a key or tap the page to hear it.' : 'The face speaks.');
+  if (mode === 'microphone' && playback !== null) updateLevel();
+  if (mode === 'file' && playback?.playing) {
+    setProgress(playback.position, playback.seconds);
+    setState(playback.waitsForGesture ? 'Press a key or tap the page to hear it.' : 'Playing.');
   }
-}, SEEN_EVERY);
+}, UPDATE_INTERVAL);
 update();
-link.open();
+connection.open();

@@ -1,16 +1,16 @@
-// The microphone as pieces of int16, and when each moment of it was spoken.
+// The microphone as chunks of int16, and the time at which each moment was recorded.
 
 export class Microphone {
   #context = null;
   #stream = null;
   #node = null;
-  #began = Infinity; // By performance.now(): the earliest that the pieces allow.
-  #heard = 0; // Samples.
+  #startTime = Infinity; // By performance.now(): the earliest that the chunks allow.
+  #samples = 0;
 
-  // At the model's rate where the browser can, so that nothing is held back to resample it.
-  // onPiece(int16, peak of 1); onLost(): it was unplugged.
-  // Raises DOMException where there is none, or the person does not allow it.
-  async open(rate, onPiece, onLost) {
+  // Opens the microphone, at the model's rate if the browser can: resampling adds latency.
+  // onChunk(int16 samples, peak in [0, 1]); onLost(): it was unplugged.
+  // Throws DOMException if there is none, or it is not allowed.
+  async open(rate, onChunk, onLost) {
     const audio = {
       channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false,
     };
@@ -23,9 +23,9 @@ export class Microphone {
     }
     this.#node.port.onmessage = ({data}) => {
       if (data.samples === undefined) return;
-      this.#heard += data.samples.length;
-      this.#began = Math.min(this.#began, performance.now() - 1000 * this.#heard / this.rate);
-      onPiece(data.samples, data.peak);
+      this.#samples += data.samples.length;
+      this.#startTime = Math.min(this.#startTime, performance.now() - 1000 * this.#samples / this.rate);
+      onChunk(data.samples, data.peak);
     };
     this.#stream.getAudioTracks()[0].onended = onLost;
   }
@@ -44,28 +44,28 @@ export class Microphone {
   }
 
   get seconds() {
-    return this.#heard / this.rate;
+    return this.#samples / this.rate;
   }
 
   start() {
     this.#node.port.postMessage('start');
   }
 
-  spokenAt(seconds) {
-    return this.#began + 1000 * Math.min(seconds, this.seconds);
+  recordedAt(seconds) {
+    return this.#startTime + 1000 * Math.min(seconds, this.seconds);
   }
 
-  // The last pieces have come when this is done; `close` has to follow, which takes longer.
+  // Resolves when the last chunks have arrived; `close` has to follow, which takes longer.
   async end() {
     const ended = new Promise((resolve) => {
       this.#node.port.addEventListener('message', ({data}) => data.ended && resolve());
     });
     this.#node.port.postMessage('end');
-    const late = new Promise((resolve) => setTimeout(resolve, 300)); // Of a context that sleeps.
-    await Promise.race([ended, late]);
+    const timeout = new Promise((resolve) => setTimeout(resolve, 300)); // In case the context is suspended.
+    await Promise.race([ended, timeout]);
   }
 
-  // Nothing more is heard.
+  // Stops recording.
   async close() {
     if (this.#node !== null) this.#node.port.onmessage = null;
     this.#node?.disconnect();
@@ -74,8 +74,8 @@ export class Microphone {
   }
 }
 
-export function microphoneMistake(error) {
-  if (error.name === 'NotAllowedError') return 'The microphone is not allowed for this page: allow it in the browser, beside the address, or choose a sound file.';
-  if (error.name === 'NotFoundError') return 'No microphone was found: connect one, or choose a sound file.';
-  return `The microphone cannot be used (${error.message}): choose a sound file.`;
+export function microphoneErrorText(error) {
+  if (error.name === 'NotAllowedError') return 'This page is not allowed to use the microphone: allow it in the address bar, or choose an audio file.';
+  if (error.name === 'NotFoundError') return 'No microphone was found: connect one, or choose an audio file.';
+  return `The microphone cannot be used (${error.message}): choose an audio file.`;
 }

@@ -1,17 +1,17 @@
-// The picture that was chosen, its crop, and what is doubtful about them.
+// The chosen picture, its crop, and possible problems with them.
 
 const $ = (id) => document.getElementById(id);
 
-function source(image, blob) {
+function setSource(image, blob) {
   if (image.src) URL.revokeObjectURL(image.src);
   image.src = URL.createObjectURL(blob);
 }
 
-// told: the server's `face`; blob: the picture, or null where it is the example, which is not here.
+// message: the server's `face`; blob: the picture, or null for the example, which the page does not have.
 export function showFace({width, height, corners, doubts, aligned}, blob) {
-  $('crop-note').textContent = aligned ? 'A crop already: taken as it is' : 'The crop';
+  $('crop-note').textContent = aligned ? 'Used as it is: already a crop' : 'The crop';
   if (blob !== null) {
-    source($('whole'), blob);
+    setSource($('whole'), blob);
     $('outline').setAttribute('viewBox', `0 0 ${width} ${height}`);
     $('corners').setAttribute('points', corners.map((point) => point.join(',')).join(' '));
   }
@@ -25,6 +25,6 @@ export function showFace({width, height, corners, doubts, aligned}, blob) {
 }
 
 export function showCrop(blob) {
-  source($('crop'), blob);
+  setSource($('crop'), blob);
   $('seen').hidden = false;
 }

@@ -1,9 +1,11 @@
-// The canvas: frames in the order of their numbers, when the sound is there.
+// Shows frames on the canvas, in order and in synchrony with the audio.
 
-const AHEAD = 5; // Frames that a file's sound waits for at least,
-const SAFE = 0.9; // and until the rest needs no more than this share of the time it is played in.
-const STALL = 0.1; // Seconds that a frame may be late until the sound waits for it.
-const RESUME = 12; // Frames that it waits for then.
+// A file's audio starts when MIN_BUFFERED frames have arrived, and the rest needs at most this share of the
+// time in which it is played.
+const MIN_BUFFERED = 5;
+const MAX_LOAD = 0.9;
+const MAX_LATE = 0.1; // Seconds that a frame may be late until the audio is paused.
+const RESUME_FRAMES = 12; // Frames that have to arrive before it continues.
 
 export class Stage {
   constructor(canvas) {
@@ -23,54 +25,54 @@ export class Stage {
   }
 }
 
-// Frames as soon as they come, of a voice that is being recorded.
-export class AsTheyCome {
-  // spokenAt(seconds): when that moment of the sound was spoken, by performance.now().
-  constructor(stage, stats, welcome, spokenAt) {
-    Object.assign(this, {stage, stats, welcome, spokenAt});
-    this.before = Promise.resolve();
+// Shows frames of a microphone recording as soon as they arrive.
+export class LivePlayback {
+  // recordedAt(seconds): when that moment of the audio was recorded, by performance.now().
+  constructor(stage, stats, welcome, recordedAt) {
+    Object.assign(this, {stage, stats, welcome, recordedAt});
+    this.queue = Promise.resolve();
   }
 
   add(number, data) {
     this.stats.received += 1;
     const decoded = createImageBitmap(new Blob([data], {type: 'image/jpeg'}));
-    this.before = this.before.then(async () => {
+    this.queue = this.queue.then(async () => {
       this.stage.draw(await decoded);
       const {fps, look_ahead_s: ahead} = this.welcome;
       const now = performance.now();
-      const needed = this.spokenAt((number + 1) / fps + ahead);
-      this.stats.shown(number, now - this.spokenAt((number + 0.5) / fps), now - needed);
+      const needed = this.recordedAt((number + 1) / fps + ahead);
+      this.stats.shown(number, now - this.recordedAt((number + 0.5) / fps), now - needed);
     });
   }
 
   async end() {
-    await this.before;
+    await this.queue;
   }
 }
 
-// Frames of a file, drawn when its sound reaches them; the sound begins a little later than it could.
-export class InStep {
+// Plays the audio of a file and shows each frame at its time; buffers a little before it starts.
+export class FilePlayback {
   #context = new AudioContext();
   #pcm = [];
   #frames = new Map();
   #arrived = [];
   #source = null;
-  #start = 0; // Of the sound, in the context's time.
-  #next = 0; // The least frame that was not shown.
+  #start = 0; // Of the audio, in the context's time.
+  #next = 0; // First frame that was not shown.
   #stalled = false;
   #stopped = false;
   #finished = null;
   #closed = new AbortController();
 
-  // onBroken(error): it cannot be played.
-  constructor(stage, stats, welcome, onBroken) {
-    Object.assign(this, {stage, stats, welcome, onBroken});
-    this.heard = 0; // Seconds.
+  // onError(error): it cannot be played.
+  constructor(stage, stats, welcome, onError) {
+    Object.assign(this, {stage, stats, welcome, onError});
+    this.position = 0; // Seconds.
     this.ended = new Promise((resolve) => { this.#finished = resolve; });
     this.#resume();
   }
 
-  // A browser may want a gesture before it plays anything.
+  // Browsers may require a user gesture before they play audio.
   #resume() {
     const resume = () => this.#context.state === 'suspended' && !this.#stalled && this.#context.resume();
     resume();
@@ -91,13 +93,13 @@ export class InStep {
     return this.playing && this.#context.state === 'suspended' && !this.#stalled;
   }
 
-  sound({rate, samples}) {
+  setAudio({rate, samples}) {
     this.rate = rate;
     this.samples = samples;
     this.total = Math.ceil(samples / rate * this.welcome.fps - 1e-6);
   }
 
-  addSound(data) {
+  addAudio(data) {
     this.#pcm.push(new Int16Array(data));
   }
 
@@ -106,12 +108,12 @@ export class InStep {
     this.#arrived.push(performance.now());
     createImageBitmap(new Blob([data], {type: 'image/jpeg'})).then((picture) => {
       this.#frames.set(number, picture);
-      if (this.#source === null && this.#enough()) this.#play();
-      if (this.#stalled && (this.#frames.size >= RESUME || this.#arrived.length === this.total)) {
+      if (this.#source === null && this.#canStart()) this.#play();
+      if (this.#stalled && (this.#frames.size >= RESUME_FRAMES || this.#arrived.length === this.total)) {
         this.#stalled = false;
         this.#context.resume();
       }
-    }).catch((error) => this.#stopped || this.onBroken(error));
+    }).catch((error) => this.#stopped || this.onError(error));
   }
 
   stop() {
@@ -119,12 +121,12 @@ export class InStep {
     this.#close();
   }
 
-  #enough() {
+  #canStart() {
     const count = this.#arrived.length;
     if (count >= this.total) return true;
-    if (count < AHEAD) return false;
+    if (count < MIN_BUFFERED) return false;
     const rate = (count - 1) / Math.max(this.#arrived.at(-1) - this.#arrived[0], 1); // By ms.
-    return (this.total - count) / rate < SAFE * 1000 * this.total / this.welcome.fps;
+    return (this.total - count) / rate < MAX_LOAD * 1000 * this.total / this.welcome.fps;
   }
 
   #play() {
@@ -141,37 +143,37 @@ export class InStep {
     requestAnimationFrame(() => this.#show());
   }
 
-  // Seconds of the sound that have left the loudspeaker.
-  #heard() {
+  // Seconds of the audio that have been output.
+  #outputPosition() {
     const {contextTime, performanceTime} = this.#context.getOutputTimestamp();
     const {currentTime, state} = this.#context;
-    const known = contextTime > 0 && state === 'running';
-    const out = known ? contextTime + (performance.now() - performanceTime) / 1000 : currentTime;
-    return Math.min(out, currentTime) - this.#start;
+    const isKnown = contextTime > 0 && state === 'running';
+    const output = isKnown ? contextTime + (performance.now() - performanceTime) / 1000 : currentTime;
+    return Math.min(output, currentTime) - this.#start;
   }
 
   #show() {
     if (this.#stopped) return;
-    const heard = this.#heard(), {fps} = this.welcome;
-    const due = Math.min(Math.floor(heard * fps), this.total - 1);
-    let number = due; // The latest that is due and there.
+    const position = this.#outputPosition(), {fps} = this.welcome;
+    const due = Math.min(Math.floor(position * fps), this.total - 1);
+    let number = due; // The latest frame that is due and has arrived.
     while (number >= this.#next && !this.#frames.has(number)) number -= 1;
     if (number >= this.#next) {
       this.stage.draw(this.#frames.get(number));
-      const offset = 1000 * (heard - number / fps);
+      const offset = 1000 * (position - number / fps);
       this.stats.shown(number, offset, offset);
       for (let old = this.#next; old <= number; old += 1) {
         if (old < number) this.#frames.get(old)?.close();
         this.#frames.delete(old);
       }
       this.#next = number + 1;
-    } else if (!this.#stalled && heard - this.#next / fps > STALL && this.#next < this.total) {
+    } else if (!this.#stalled && position - this.#next / fps > MAX_LATE && this.#next < this.total) {
       this.#stalled = true;
       this.stats.stalls += 1;
       this.#context.suspend();
     }
-    this.heard = Math.max(heard, 0);
-    if (heard > this.seconds + 0.05 && this.#next >= this.total) this.#close();
+    this.position = Math.max(position, 0);
+    if (position > this.seconds + 0.05 && this.#next >= this.total) this.#close();
     else requestAnimationFrame(() => this.#show());
   }
 

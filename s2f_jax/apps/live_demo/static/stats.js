@@ -1,7 +1,7 @@
-// How far the picture is from the sound, and how late frames are; for tests in window.s2f.stats.
+// Delay of the video against the audio, and late frames; for tests in window.s2f.stats.
 
-const SHOWN = 250; // Frames in the chart.
-const HIGH = 150; // Milliseconds at the chart's upper edge.
+const CHART_FRAMES = 250;
+const CHART_MAX = 150; // Milliseconds at the chart's upper edge.
 const $ = (id) => document.getElementById(id);
 
 const quantile = (sorted, share) =>
@@ -15,18 +15,18 @@ function spread(values) {
 const ms = (value) => (value === null ? '–' : `${value.toFixed(0)} ms`);
 
 export class Stats {
-  // mode: 'file' or 'microphone'; frame: milliseconds that one lasts.
+  // mode: 'file' or 'microphone'; frame: milliseconds between frames.
   constructor(mode, frame) {
     Object.assign(this, {mode, frame});
-    this.offsets = []; // Milliseconds that each frame was shown after its sound.
-    this.latencies = []; // Milliseconds from the last sound that a frame needs to its being shown.
-    this.numbers = []; // Of the frames that were shown, in that order.
+    this.offsets = []; // Milliseconds from the audio of each frame to its display.
+    this.latencies = []; // Milliseconds from the last audio that a frame needs to its display.
+    this.numbers = []; // Of the displayed frames, in order.
     this.received = 0;
     this.skipped = 0;
     this.stalls = 0;
-    this.server = null; // What it reports last.
+    this.server = null; // Its last report.
     this.done = false;
-    $('offset-name').textContent = mode === 'file' ? 'Picture after sound' : 'Picture after voice';
+    $('offset-name').textContent = mode === 'file' ? 'Video delay to audio' : 'Video delay to voice';
     this.draw();
   }
 
@@ -38,7 +38,7 @@ export class Stats {
     this.latencies.push(latency);
   }
 
-  // By more than a frame, beside what a resampler holds back.
+  // Frames late by more than a frame interval plus the delay of a resampler.
   get late() {
     const allowed = this.frame + (this.server?.resampling_ms ?? 0);
     return this.latencies.filter((latency) => latency > allowed).length;
@@ -59,16 +59,16 @@ export class Stats {
   draw() {
     const {offset_ms: offset, latency_ms: latency} = this.summary;
     $('offset').textContent = ms(this.offsets.at(-1) ?? null);
-    $('offset-more').textContent = offset.max === null ? '' : `at most ${ms(offset.max)}`;
+    $('offset-more').textContent = offset.max === null ? '' : `max. ${ms(offset.max)}`;
     $('latency').textContent = ms(latency.p50);
-    $('latency-more').textContent = latency.p95 === null ? '' : `95 % under ${ms(latency.p95)}`;
+    $('latency-more').textContent = latency.p95 === null ? '' : `95 % below ${ms(latency.p95)}`;
     $('late').textContent = `${this.late}`;
     const missed = this.skipped ? `, ${this.skipped} not shown` : '';
     $('late-more').textContent = `of ${this.received}${missed}`;
     $('factor').textContent = this.server?.real_time_factor?.toFixed(2) ?? '–';
-    const last = this.offsets.slice(-SHOWN);
-    const y = (value) => 60 * (1 - Math.min(Math.max(value, 0), HIGH) / HIGH);
-    const points = last.map((value, i) => `${(300 * (SHOWN - last.length + i)) / SHOWN},${y(value)}`);
+    const last = this.offsets.slice(-CHART_FRAMES);
+    const y = (value) => 60 * (1 - Math.min(Math.max(value, 0), CHART_MAX) / CHART_MAX);
+    const points = last.map((value, i) => `${(300 * (CHART_FRAMES - last.length + i)) / CHART_FRAMES},${y(value)}`);
     $('line').setAttribute('points', points.join(' '));
   }
 }

@@ -1,86 +1,86 @@
-// The page: consent, the code and a sound check, trial by trial, thanks.
+// The page of a study: consent, code and sound check, trials, thanks.
 
 import {beeps} from './beeps.js';
 import {forget, recall, remember} from './memory.js';
-import {ask, Refused} from './server.js';
+import {request, RequestError} from './server.js';
 import {Trial} from './trial.js';
 
-const STATES = ['consent', 'sound', 'trial', 'thanks'];
-const RELOAD = 2000; // Milliseconds until a video that could not be had is asked for again.
+const SECTIONS = ['consent', 'sound', 'trial', 'thanks'];
+const RELOAD_WAIT = 2000; // Milliseconds until a video is loaded again.
 const $ = (id) => document.getElementById(id);
 
-let study = null; // As the server tells it.
-let trial = null; // The Trial.
-let standing = null; // code, answered, trials.
-let number = 0; // Of the trial that is shown.
+let study = null; // Response of /api/study.
+let trial = null;
+let progress = null; // code, answered, trials.
+let number = 0; // Index of the trial that is shown.
 let reloading = false;
 
-function tell(text) {
+function showMessage(text) {
   $('banner').textContent = text;
   $('banner').hidden = !text;
 }
 
-function see(state) {
-  for (const id of STATES) $(id).hidden = id !== state;
-  $(`${state}`).querySelector('h2').focus({preventScroll: true});
+function showSection(section) {
+  for (const id of SECTIONS) $(id).hidden = id !== section;
+  $(section).querySelector('h2').focus({preventScroll: true});
   scrollTo(0, 0);
-  $('footer').hidden = state !== 'trial';
+  $('footer').hidden = section !== 'trial';
 }
 
-function stand(told) {
-  standing = told;
-  remember(study.id, told.code);
-  for (const id of ['own-code', 'last-code', 'footer-code']) $(id).textContent = told.code;
-  const what = study.kind === 'preference' ? 'Pair' : 'Video';
-  const done = told.answered === told.trials;
-  $('far-text').textContent = done ? 'All answered' : `${what} ${told.answered + 1} of ${told.trials}`;
-  $('progress').max = told.trials;
-  $('progress').value = told.answered;
+function setProgress(response) {
+  progress = response;
+  remember(study.id, response.code);
+  for (const id of ['own-code', 'last-code', 'footer-code']) $(id).textContent = response.code;
+  const unit = study.kind === 'preference' ? 'Pair' : 'Video';
+  const done = response.answered === response.trials;
+  $('far-text').textContent = done ? 'All answered' : `${unit} ${response.answered + 1} of ${response.trials}`;
+  $('progress').max = response.trials;
+  $('progress').value = response.answered;
   $('far').hidden = false;
 }
 
-/** Does what may be refused; a refusal is told. */
-async function attempt(act) {
+/** Runs an action; if the server rejects it, shows why. */
+async function attempt(action) {
   try {
-    await act();
+    await action();
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    tell(error.message);
+    if (!(error instanceof RequestError)) throw error;
+    showMessage(error.message);
   }
 }
 
-// Coming in.
+// Joining and resuming.
 
 async function enter(path, message) {
-  stand(await ask(path, message, tell));
+  setProgress(await request(path, message, showMessage));
   forget(`${study.id}-key`);
-  if (standing.answered === standing.trials) return see('thanks');
-  $('back').hidden = standing.answered === 0;
-  $('back').textContent = `Welcome back: ${standing.answered} of ${standing.trials} are answered.`;
-  draw();
-  see('sound');
+  if (progress.answered === progress.trials) return showSection('thanks');
+  $('back').hidden = progress.answered === 0;
+  $('back').textContent = `Welcome back: you have answered ${progress.answered} of ${progress.trials}.`;
+  newBeeps();
+  showSection('sound');
 }
 
 async function begin() {
-  study = await ask('study', null, tell);
+  study = await request('study', null, showMessage);
   $('consent-text').textContent = study.consent;
   trial = new Trial(study, vote, reload);
   const code = recall(study.id);
-  if (code === null) return see('consent');
+  if (code === null) return showSection('consent');
   try {
     await enter('resume', {code});
   } catch (error) {
     if (error.why !== 'code') throw error;
     forget(study.id); // Withdrawn.
-    see('consent');
+    showSection('consent');
   }
 }
 
 $('agree').addEventListener('click', async () => {
   $('agree').disabled = true;
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const drawn = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  const key = recall(`${study.id}-key`) ?? drawn; // Of one who asked before and got no answer.
+  const random = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const key = recall(`${study.id}-key`) ?? random; // A key whose request got no response.
   remember(`${study.id}-key`, key);
   await attempt(() => enter('join', {key}));
   $('agree').disabled = false;
@@ -101,7 +101,7 @@ $('another').addEventListener('click', () => {
 let count = 0;
 const audio = new Audio();
 
-function draw() {
+function newBeeps() {
   count = 1 + Math.floor(4 * Math.random());
   URL.revokeObjectURL(audio.src);
   audio.src = URL.createObjectURL(beeps(count));
@@ -114,10 +114,10 @@ $('beep').addEventListener('click', async () => {
   audio.currentTime = 0;
   try {
     await audio.play();
-    $('heard').textContent = 'How many were there?';
+    $('heard').textContent = 'How many did you hear?';
     for (const button of $('counts').children) button.disabled = false;
   } catch (error) {
-    $('heard').textContent = `This browser cannot play them (${error.message}): take another one.`;
+    $('heard').textContent = `This browser cannot play the beeps (${error.message}): use another one.`;
   }
 });
 
@@ -125,44 +125,44 @@ for (const button of $('counts').children) {
   button.addEventListener('click', async () => {
     audio.pause();
     if (Number(button.textContent) !== count) {
-      $('heard').textContent = 'That is not how many there were: turn the sound up, and play them again.';
-      return draw();
+      $('heard').textContent = 'That is not the right number: turn the sound up and play the beeps again.';
+      return newBeeps();
     }
     $('heard').textContent = '';
-    await attempt(show);
+    await attempt(showTrial);
   });
 }
 
-// Trial by trial.
+// Trials.
 
-async function show() {
-  const shown = await ask('show', {code: standing.code}, tell);
-  if (shown.finished) return see('thanks');
-  number = shown.number;
-  stand({...standing, answered: number});
-  see('trial');
-  trial.show(shown);
+async function showTrial() {
+  const view = await request('show', {code: progress.code}, showMessage);
+  if (view.finished) return showSection('thanks');
+  number = view.number;
+  setProgress({...progress, answered: number});
+  showSection('trial');
+  trial.show(view);
 }
 
-async function vote(given) {
+async function vote(answer) {
   try {
-    stand(await ask('vote', {code: standing.code, trial: number, ...given}, tell));
-    await show();
+    setProgress(await request('vote', {code: progress.code, trial: number, ...answer}, showMessage));
+    await showTrial();
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    if (error.why !== 'code') await attempt(show); // What stands already, or is to be seen again.
-    tell(error.message);
+    if (!(error instanceof RequestError)) throw error;
+    if (error.why !== 'code') await attempt(showTrial); // It is answered already, or has to be shown again.
+    showMessage(error.message);
   }
 }
 
-/** The names of videos are others where the server was begun anew. */
+/** Shows the trial again: a restarted server gives videos new names. */
 async function reload() {
   if (reloading) return;
   reloading = true;
-  tell('A video could not be loaded; this page goes on trying.');
-  await new Promise((done) => setTimeout(done, RELOAD));
+  showMessage('A video could not be loaded; trying again.');
+  await new Promise((done) => setTimeout(done, RELOAD_WAIT));
   reloading = false;
-  if (!$('trial').hidden) await attempt(show);
+  if (!$('trial').hidden) await attempt(showTrial);
 }
 
 attempt(begin);

@@ -1,4 +1,4 @@
-// Beeps as a file: played the way the videos are, or a muted player would pass the check.
+// Beeps as an audio file: played like the videos, so that a muted player fails the check.
 
 const RATE = 16000; // Hz.
 const PITCH = 660; // Hz.
@@ -6,26 +6,26 @@ const BEEP = 0.25; // Seconds, as long as the silence after it.
 const FADE = 0.02; // Seconds.
 
 export function beeps(count) {
-  const each = 2 * BEEP * RATE;
-  const samples = new Int16Array(count * each);
+  const period = 2 * BEEP * RATE;
+  const samples = new Int16Array(count * period);
   for (let i = 0; i < samples.length; i++) {
-    const at = (i % each) / RATE;
-    const loud = Math.max(0, Math.min(1, at / FADE, (BEEP - at) / FADE));
-    samples[i] = 8000 * loud * Math.sin(2 * Math.PI * PITCH * at);
+    const time = (i % period) / RATE;
+    const gain = Math.max(0, Math.min(1, time / FADE, (BEEP - time) / FADE));
+    samples[i] = 8000 * gain * Math.sin(2 * Math.PI * PITCH * time);
   }
-  const head = new DataView(new ArrayBuffer(44));
-  const text = (at, word) => [...word].forEach((c, i) => head.setUint8(at + i, c.charCodeAt(0)));
+  const header = new DataView(new ArrayBuffer(44));
+  const text = (offset, word) => [...word].forEach((c, i) => header.setUint8(offset + i, c.charCodeAt(0)));
   text(0, 'RIFF');
-  head.setUint32(4, 36 + samples.byteLength, true);
+  header.setUint32(4, 36 + samples.byteLength, true);
   text(8, 'WAVEfmt ');
-  head.setUint32(16, 16, true);
-  head.setUint16(20, 1, true);
-  head.setUint16(22, 1, true);
-  head.setUint32(24, RATE, true);
-  head.setUint32(28, 2 * RATE, true);
-  head.setUint16(32, 2, true);
-  head.setUint16(34, 16, true);
+  header.setUint32(16, 16, true);
+  header.setUint16(20, 1, true);
+  header.setUint16(22, 1, true);
+  header.setUint32(24, RATE, true);
+  header.setUint32(28, 2 * RATE, true);
+  header.setUint16(32, 2, true);
+  header.setUint16(34, 16, true);
   text(36, 'data');
-  head.setUint32(40, samples.byteLength, true);
-  return new Blob([head, samples], {type: 'audio/wav'});
+  header.setUint32(40, samples.byteLength, true);
+  return new Blob([header, samples], {type: 'audio/wav'});
 }

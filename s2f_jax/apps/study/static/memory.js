@@ -1,29 +1,29 @@
-// What this browser remembers of a study; where it may not, only until the page is closed.
+// Local storage of the browser; if it is blocked, values last until the page is closed.
 
-const held = new Map();
+const fallback = new Map();
 
 export function recall(name) {
   try {
-    return localStorage.getItem(name) ?? held.get(name) ?? null;
+    return localStorage.getItem(name) ?? fallback.get(name) ?? null;
   } catch {
-    return held.get(name) ?? null;
+    return fallback.get(name) ?? null;
   }
 }
 
 export function remember(name, value) {
-  held.set(name, value);
+  fallback.set(name, value);
   try {
     localStorage.setItem(name, value);
   } catch {
-    // It may not; the code on the page is what the person has then.
+    // Blocked; the participant has the code on the page.
   }
 }
 
 export function forget(name) {
-  held.delete(name);
+  fallback.delete(name);
   try {
     localStorage.removeItem(name);
   } catch {
-    // It never could remember.
+    // Blocked.
   }
 }

@@ -1,10 +1,10 @@
-// One video of a trial: played from its start to its end, with sound, on a page that is seen.
+// One video of a trial: counts plays from start to end, with sound, on a visible page.
 
-const SLACK = 0.2; // Seconds that may lack: players round where a video ends.
-const PARTLY = 'It was not played in full, with sound: play it again.';
+const TOLERANCE = 0.2; // Seconds: players round where a video ends.
+const INCOMPLETE = 'The video was not played in full with sound: play it again.';
 
-/** A video that loads now and is shown later. */
-export function loading(name) {
+/** Creates a video element that starts to load. */
+export function loadVideo(name) {
   const video = document.createElement('video');
   video.preload = 'auto';
   video.playsInline = true;
@@ -15,14 +15,14 @@ export function loading(name) {
 }
 
 export class Player {
-  /** label: such as "video 1"; changed(): after anything happened; lost(): its file
-   * cannot be had. */
-  constructor(video, label, changed, lost) {
+  /** label: such as "video 1"; onChange(player): its state changed; onLoadError(): its file could
+   * not be loaded. */
+  constructor(video, label, onChange, onLoadError) {
     this.video = video;
     this.plays = 0;
     this.playing = false;
-    this.failed = '';
-    this.changed = changed;
+    this.error = '';
+    this.onChange = onChange;
     this.button = document.createElement('button');
     this.button.type = 'button';
     this.label = label;
@@ -31,54 +31,54 @@ export class Player {
     this.box.className = 'video';
     video.setAttribute('aria-label', label);
     this.box.append(video, this.button);
-    video.addEventListener('ended', () => this.ended());
-    video.addEventListener('pause', () => !video.ended && this.stop('It was stopped: play it again.'));
-    video.addEventListener('seeking', () => this.sought());
-    video.addEventListener('error', lost);
-    if (video.error) lost();
+    video.addEventListener('ended', () => this.onEnded());
+    video.addEventListener('pause', () => !video.ended && this.stop('Playback was stopped: play the video again.'));
+    video.addEventListener('seeking', () => this.onSeek());
+    video.addEventListener('error', onLoadError);
+    if (video.error) onLoadError();
     this.update();
   }
 
   async play() {
     if (this.playing) return;
     this.playing = true;
-    this.failed = '';
+    this.error = '';
     this.video.muted = false;
     this.video.volume = 1;
     this.video.playbackRate = 1;
     this.video.currentTime = 0;
     this.box.scrollIntoView({block: 'nearest'});
-    this.changed(this);
+    this.onChange(this);
     try {
       await this.video.play();
     } catch (error) {
-      if (error.name !== 'AbortError') this.stop(`It cannot be played (${error.message}): try again.`);
+      if (error.name !== 'AbortError') this.stop(`The video cannot be played (${error.message}): try again.`);
     }
   }
 
-  /** It does not count. */
-  stop(why = '') {
+  /** Stops a play, which does not count. */
+  stop(reason = '') {
     if (!this.playing) return;
     this.playing = false;
-    this.failed = why;
+    this.error = reason;
     this.video.pause();
-    this.changed(this);
+    this.onChange(this);
   }
 
-  /** Anything but our own going to the start, by a key of the keyboard or the system's controls, skips
-   * a part of this play. `played` would not tell: it holds what other plays have shown, too. */
-  sought() {
-    if (this.video.currentTime > SLACK) this.stop(PARTLY);
+  /** Seeking by a key or the system's controls, other than our own to the start, skips a part of this
+   * play. `played` would not show it: it holds what earlier plays have covered, too. */
+  onSeek() {
+    if (this.video.currentTime > TOLERANCE) this.stop(INCOMPLETE);
   }
 
-  ended() {
+  onEnded() {
     if (!this.playing) return;
     const {played, duration, muted, volume} = this.video;
-    const whole = played.length === 1 && played.start(0) <= SLACK && played.end(0) >= duration - SLACK;
+    const complete = played.length === 1 && played.start(0) <= TOLERANCE && played.end(0) >= duration - TOLERANCE;
     this.playing = false;
-    this.failed = whole && !muted && volume > 0 ? '' : PARTLY;
-    if (!this.failed) this.plays++;
-    this.changed(this);
+    this.error = complete && !muted && volume > 0 ? '' : INCOMPLETE;
+    if (!this.error) this.plays++;
+    this.onChange(this);
   }
 
   update() {

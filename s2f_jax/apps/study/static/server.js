@@ -1,44 +1,43 @@
-// What is asked of the server. Whoever asks learns why it was not done, or waits until it is.
+// Requests to the study's server, repeated while it cannot answer.
 
-export class Refused extends Error {
-  constructor(told, wait) {
-    super(told.error);
-    this.why = told.why;
-    this.wait = wait; // Milliseconds until it may be asked again; undefined: that would not help.
+export class RequestError extends Error {
+  constructor(response, wait) {
+    super(response.error);
+    this.why = response.why;
+    this.wait = wait; // Milliseconds until a retry; undefined: a retry would not help.
   }
 }
 
-const LONGEST = 15000; // Milliseconds between two tries.
-const AFTER = {often: 2000, full: LONGEST, slow: 1000}; // Milliseconds.
+const MAX_WAIT = 15000; // Milliseconds between two tries.
+const WAIT = {often: 2000, full: MAX_WAIT, slow: 1000}; // Milliseconds, by the reason.
 
-async function once(path, message) {
-  let answer;
-  let told;
+async function send(path, message) {
+  let response;
+  let body;
   try {
-    const given = message && {method: 'POST', body: JSON.stringify(message)};
-    answer = await fetch(`api/${path}`, given);
-    told = await answer.json();
+    response = await fetch(`api/${path}`, message && {method: 'POST', body: JSON.stringify(message)});
+    body = await response.json();
   } catch {
-    if (answer?.status === 403) throw new Refused({error: 'Open the study by the address that you were given.'});
-    throw new Refused({why: 'lost', error: 'The study cannot be reached; this page goes on trying.'}, 1000);
+    if (response?.status === 403) throw new RequestError({error: 'Open the study with the link that you were given.'});
+    throw new RequestError({why: 'lost', error: 'The study cannot be reached; trying again.'}, 1000);
   }
-  if (answer.ok) return told;
-  const wait = 1000 * Number(answer.headers.get('retry-after')) || AFTER[told.why];
-  throw new Refused(told, answer.status === 500 ? LONGEST : wait);
+  if (response.ok) return body;
+  const wait = 1000 * Number(response.headers.get('retry-after')) || WAIT[body.why];
+  throw new RequestError(body, response.status === 500 ? MAX_WAIT : wait);
 }
 
-/** Asks until there is an answer; tell(text) while there is none, tell('') in the end.
- * Throws Refused where asking again would not help. */
-export async function ask(path, message, tell) {
+/** Sends until there is an answer; showMessage(text) while there is none, showMessage('') in the end.
+ * Throws RequestError where a retry would not help. */
+export async function request(path, message, showMessage) {
   for (let tries = 0; ; tries++) {
     try {
-      const told = await once(path, message);
-      tell('');
-      return told;
+      const body = await send(path, message);
+      showMessage('');
+      return body;
     } catch (error) {
       if (error.wait === undefined) throw error;
-      tell(error.message);
-      await new Promise((done) => setTimeout(done, Math.min(error.wait * 1.5 ** tries, LONGEST)));
+      showMessage(error.message);
+      await new Promise((done) => setTimeout(done, Math.min(error.wait * 1.5 ** tries, MAX_WAIT)));
     }
   }
 }

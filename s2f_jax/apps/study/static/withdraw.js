@@ -1,11 +1,11 @@
-// Withdrawing: the code, and all that is stored of it is gone.
+// The page to withdraw: deletes all that is stored under a code.
 
 import {forget, recall} from './memory.js';
-import {ask, Refused} from './server.js';
+import {request, RequestError} from './server.js';
 
-const signs = (code) => (code ?? '').toUpperCase().replace(/[^0-9A-Z]/g, ''); // However it is typed.
+const normalized = (code) => (code ?? '').toUpperCase().replace(/[^0-9A-Z]/g, '');
 const $ = (id) => document.getElementById(id);
-const tell = (text) => {
+const showMessage = (text) => {
   $('told').textContent = text;
 };
 
@@ -13,14 +13,14 @@ $('form').addEventListener('submit', async (event) => {
   event.preventDefault();
   $('delete').disabled = true;
   try {
-    await ask('withdraw', {code: $('code').value}, tell);
-    const study = await ask('study', null, tell);
-    if (signs(recall(study.id)) === signs($('code').value)) forget(study.id);
+    await request('withdraw', {code: $('code').value}, showMessage);
+    const study = await request('study', null, showMessage);
+    if (normalized(recall(study.id)) === normalized($('code').value)) forget(study.id);
     $('form').hidden = true;
-    tell('All your answers have been deleted. Thank you for your time.');
+    showMessage('All your answers have been deleted. Thank you for your time.');
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    tell(error.message);
+    if (!(error instanceof RequestError)) throw error;
+    showMessage(error.message);
   }
   $('delete').disabled = false;
 });

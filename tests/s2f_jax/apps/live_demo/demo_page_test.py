@@ -22,8 +22,8 @@ def test_it_serves_where_it_says_and_ctrl_c_ends_it(run_folder):
                 kind = {"js": "javascript", "css": "css", "svg": "svg"}[name.split(".")[1]]
                 assert kind in answer.headers["content-type"]
         process.send_signal(signal.SIGINT)
-        out, told = process.communicate(timeout=60)
-        assert process.returncode == 0 and out == "" and "Traceback" not in told
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and out == "" and "Traceback" not in err
 
 
 def test_for_others_the_address_has_a_token(run_folder):
@@ -39,45 +39,44 @@ def test_for_others_the_address_has_a_token(run_folder):
 
 
 @pytest.fixture
-def told(monkeypatch, tmp_path, capsys):
+def error_of(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
 
-    def told(*flags):
+    def error_of(*flags):
         assert main.dispatch(["demo", *flags]) == 2
         assert not list(tmp_path.iterdir())
         return capsys.readouterr().err
 
-    return told
+    return error_of
 
 
-def test_without_a_checkpoint_it_says_what_makes_one(told):
-    said = told()
-    assert "there is no checkpoint at runs/demo: make it by `make demo`" in said
+def test_without_a_checkpoint_it_says_what_makes_one(error_of):
+    error = error_of()
+    assert "there is no checkpoint at runs/demo: make one with `make demo`" in error
 
 
-def test_a_port_that_is_taken_is_told(told, run_folder):
+def test_a_port_that_is_taken_is_told(error_of, run_folder):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        said = told(f"--checkpoint={run_folder}", f"--port={port}")
-    assert said == (
-        f"s2f: --port={port} is taken by another program: give another, or --port=0 for any that is"
-        " free\n"
+        error = error_of(f"--checkpoint={run_folder}", f"--port={port}")
+    assert error == (
+        f"s2f: --port={port}: is in use by another program; give another, or --port=0 for any free port\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("flag", "said"),
+    ("flag", "expected"),
     [
-        ("--sessions=0", "--sessions=0 is out of range: give 1 or more"),
-        ("--keep=/dev/null/x", "--keep=/dev/null/x cannot be made"),
-        ("--prot=1", "'--prot=1' is not a flag of this command"),
+        ("--sessions=0", "--sessions=0: must be at least 1"),
+        ("--keep=/dev/null/x", "--keep=/dev/null/x: cannot be created"),
+        ("--prot=1", "--prot=1: is not a flag of this command"),
         ("--checkpoint=none", "there is no checkpoint at none"),
     ],
 )
-def test_a_flag_that_cannot_be_is_told(told, flag, said):
-    assert said in told("--checkpoint=x", "--port=0", flag)
+def test_a_flag_that_cannot_be_is_told(error_of, flag, expected):
+    assert expected in error_of("--checkpoint=x", "--port=0", flag)
 
 
-def test_without_the_extra_it_says_which(told, run_folder, monkeypatch):
+def test_without_the_extra_it_says_which(error_of, run_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert "pip install 's2f_jax[web]'" in told(f"--checkpoint={run_folder}")
+    assert "pip install 's2f_jax[web]'" in error_of(f"--checkpoint={run_folder}")

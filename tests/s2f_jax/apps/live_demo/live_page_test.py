@@ -66,12 +66,12 @@ def browser(folder):
 @pytest.fixture
 def page(browser, address):
     """A page that is connected, and in the end has said nothing of errors."""
-    page = browsers.new_page(browser, told := [])
+    page = browsers.new_page(browser, messages := [])
     page.goto(address)
     page.wait_for_selector("#connection[data-state=open]", timeout=30_000)
     yield page
     page.context.close()
-    assert told == []
+    assert messages == []
 
 
 def choose_face(page, run, folder):
@@ -204,7 +204,7 @@ def test_a_sound_that_cannot_be_played_is_told(page, run, folder):
     )
     page.set_input_files("#sound-file", folder / "speech.wav")
     page.wait_for_selector("#sound-message:visible")
-    assert "cannot play the sound (no such rate)" in page.inner_text("#sound-message")
+    assert "cannot play the audio (no such rate)" in page.inner_text("#sound-message")
     page.wait_for_selector("#choose-sound:enabled")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.media import images
-from s2f_jax.apps.live_demo.limits import Limits
+from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.provenance import marks
 from tests.s2f_jax.apps.visitors import PNG, STILL, noise, pages
 from tests.wav_files import wav_bytes
@@ -50,13 +50,13 @@ def test_a_sound_at_any_rate_is_one_that_browsers_play(opened, rate, played_at):
         visitor.hear()
         visitor.face(PNG)
         sound = (9000 * np.sin(2 * np.pi * 200 * t)).astype(np.int16)
-        told = visitor.upload("sound", wav_bytes(sound, rate), seed=0)
+        reply = visitor.upload("sound", wav_bytes(sound, rate), seed=0)
         played = b""
-        while len(played) < 2 * told["samples"]:
+        while len(played) < 2 * reply["samples"]:
             played += visitor.hear()[2]
         _, _, report, _ = visitor.result()
-    assert told["rate"] == played_at
-    assert -(-told["samples"] * 25 // played_at) <= report["frames"]
+    assert reply["rate"] == played_at
+    assert -(-reply["samples"] * 25 // played_at) <= report["frames"]
     heard = np.frombuffer(played, "<i2")[played_at // 8 : played_at // 4]
     expected = 9000 * np.sin(
         2 * np.pi * 200 * np.arange(played_at // 8, played_at // 4) / played_at
@@ -136,17 +136,17 @@ def test_nothing_is_kept_unless_that_was_asked_for(opened, tmp_path, monkeypatch
     for keep in (None, tmp_path / "kept"):
         if keep:
             keep.mkdir()
-        with opened(keep=keep)() as visitor:
+        with opened(keep_folder=keep)() as visitor:
             assert visitor.hear()["kept"] is bool(keep)
             visitor.face(PNG, "../escape.png")
             *_, video = visitor.spoken_file(wav_bytes(noise(3200)), name="/etc/passwd")
         files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
         assert [path.suffix for path in files] == ([".mp4", ".json", ".png"] if keep else [])
     assert files[0].read_bytes() == video and files[2].read_bytes() == PNG
-    said = marks.read_provenance(files[0])
-    assert said.unchanged and json.loads(files[1].read_text())["video"]["frames"] == 5
-    assert said.sidecar["inputs"]["image"]["file"] == "escape.png"
-    assert said.sidecar["inputs"]["audio"]["file"] == "passwd"
+    stated = marks.read_provenance(files[0])
+    assert stated.unchanged and json.loads(files[1].read_text())["video"]["frames"] == 5
+    assert stated.sidecar["inputs"]["image"]["file"] == "escape.png"
+    assert stated.sidecar["inputs"]["audio"]["file"] == "passwd"
 
 
 def test_what_is_not_wanted_stops_and_the_next_one_is_whole(opened):
@@ -172,12 +172,12 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
 
 
 @pytest.mark.parametrize(
-    ("limits", "kind", "data", "said"),
+    ("limits", "kind", "data", "expected"),
     [
         ({}, "face", b"no picture", "not a JPEG, PNG, WebP or BMP image; give"),
         ({}, "face", PNG[: len(PNG) // 2], "bad.bin breaks off in the middle; give"),
         ({}, "face", b"GIF89a" + bytes(20), "not a JPEG, PNG, WebP or BMP image; give"),
-        ({"upload_mb": 1}, "face", bytes(1_000_001), "1.0 MB, more than the 1 that are taken"),
+        ({"upload_mb": 1}, "face", bytes(1_000_001), "1.0 MB, more than the limit of 1 MB"),
         (
             {"megapixels": 1},
             "face",
@@ -191,21 +191,21 @@ def test_the_badge_is_on_what_is_shown_and_in_the_video(opened):
             {"sound_seconds": 1},
             "sound",
             wav_bytes(noise(16001)),
-            "is longer than 1 s: give a shorter",
+            "is longer than 1 s: choose a shorter",
         ),
-        ({"upload_mb": 1}, "sound", bytes(2_000_000), "2.0 MB, more than the 1 that are taken"),
+        ({"upload_mb": 1}, "sound", bytes(2_000_000), "2.0 MB, more than the limit of 1 MB"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_the_visit_goes_on(opened, limits, kind, data, said):
+def test_a_mistake_is_a_sentence_and_the_visit_goes_on(opened, limits, kind, data, expected):
     import re
 
-    with opened(Limits(**limits))() as visitor:
+    with opened(DemoLimits(**limits))() as visitor:
         visitor.hear()
         visitor.face(PNG)
         fields = {"seed": 0} if kind == "sound" else {}
-        told = visitor.upload(kind, data, "bad.bin", **fields)
-        assert told["type"] == "error" and told["about"] == kind
-        assert re.search(said, told["text"]), told
+        reply = visitor.upload(kind, data, "bad.bin", **fields)
+        assert reply["type"] == "error" and reply["about"] == kind
+        assert re.search(expected, reply["text"]), reply
         *_, report, _ = visitor.spoken_file(wav_bytes(noise(8000)))
         assert report["frames"] == 13
 
@@ -218,12 +218,12 @@ def test_a_list_of_other_files_is_no_sound(opened, tmp_path, playlist):
     with opened()() as visitor:
         visitor.hear()
         visitor.face(PNG)
-        told = visitor.upload("sound", playlist.format(tmp_path / "private.wav").encode(), seed=0)
-        assert told["type"] == "error" and "cannot be decoded" in told["text"]
+        reply = visitor.upload("sound", playlist.format(tmp_path / "private.wav").encode(), seed=0)
+        assert reply["type"] == "error" and "cannot be decoded" in reply["text"]
 
 
 def test_a_voice_beyond_the_limit_is_cut_there(opened):
-    with opened(Limits(sound_seconds=1))() as visitor:
+    with opened(DemoLimits(sound_seconds=1))() as visitor:
         visitor.speak(*np.split(noise(32000), 8))
         *_, numbers, report, _ = visitor.result()
         assert numbers == list(range(25)) and report["sound_s"] == 1
@@ -233,11 +233,11 @@ def test_nothing_spoken_is_told(opened):
     with opened()() as visitor:
         visitor.speak()
         visitor.say("end")
-        assert "Nothing was heard" in visitor.hear_of("error")["text"]
+        assert "No audio was recorded" in visitor.hear_of("error")["text"]
 
 
 def test_a_full_house_says_so_until_somebody_leaves(opened):
-    visit = opened(Limits(sessions=2))
+    visit = opened(DemoLimits(sessions=2))
     with visit() as one:
         one.hear()
         with visit() as two:
@@ -245,7 +245,7 @@ def test_a_full_house_says_so_until_somebody_leaves(opened):
             with visit() as three:
                 assert three.hear() == {
                     "type": "full",
-                    "text": "All 2 places are taken: wait here until one is free.",
+                    "text": "All 2 places are taken. This page connects as soon as one is free.",
                 }
                 assert three.hear() == {"type": "closed", "code": 1013}
             two.face(PNG)  # The others notice nothing.
@@ -254,17 +254,17 @@ def test_a_full_house_says_so_until_somebody_leaves(opened):
 
 
 def test_who_says_nothing_leaves_the_place(opened):
-    visit = opened(Limits(idle_seconds=1, sessions=1))
+    visit = opened(DemoLimits(idle_seconds=1, sessions=1))
     with visit() as visitor:
         visitor.hear()
-        assert "Nothing came for 1 s" in visitor.hear_of("bye")["text"]
+        assert "You were inactive for 1 s" in visitor.hear_of("bye")["text"]
         assert visitor.hear() == {"type": "closed", "code": 1000}
     with visit() as visitor:
         assert visitor.hear()["type"] == "welcome"
 
 
 def test_who_leaves_in_the_middle_leaves_nothing_behind(opened):
-    visit = opened(Limits(sessions=1))
+    visit = opened(DemoLimits(sessions=1))
     for _ in range(3):
         with visit() as visitor:
             visitor.speak(noise(16000))

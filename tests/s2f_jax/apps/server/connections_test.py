@@ -11,7 +11,7 @@ import time
 import pytest
 
 from s2f_jax.apps.server import connections, serving
-from s2f_jax.apps.server.connections import Crowd
+from s2f_jax.apps.server.limits import ConnectionLimits
 
 
 async def application(scope, receive, send):
@@ -33,16 +33,16 @@ async def application(scope, receive, send):
 @contextlib.contextmanager
 def serve(most=40, each=30, seconds=10):
     """The port, and the connections that the server knows."""
-    place = serving.listen("127.0.0.1", 0, None, None, None)
-    server = serving.server(application, place, Crowd(most, each, seconds))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [place.listener]})
+    address = serving.listen("127.0.0.1", 0)
+    server = serving.make_server(application, address, ConnectionLimits(most, each, seconds))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [address.listener]})
     thread.start()
     try:
-        yield place.port, server.server_state.connections
+        yield address.port, server.server_state.connections
     finally:
         server.should_exit = server.force_exit = True
         thread.join(20)
-        place.listener.close()
+        address.listener.close()
 
 
 def ask(port, path="/"):
@@ -53,9 +53,9 @@ def ask(port, path="/"):
         return answer.status, answer.read().decode()
 
 
-def opened(stack, port, said=b""):
+def opened(stack, port, sent=b""):
     connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
-    connection.sendall(said)
+    connection.sendall(sent)
     return connection
 
 
@@ -69,10 +69,10 @@ def wait_until(true):
 HEAD = b"GET /held HTTP/1.1\r\nHost: x\r\n"
 
 
-@pytest.mark.parametrize("said", [b"", b"GET", HEAD, b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"])
-def test_who_does_not_ask_is_cut_off(said):
+@pytest.mark.parametrize("sent", [b"", b"GET", HEAD, b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"])
+def test_who_does_not_ask_is_cut_off(sent):
     with serve(seconds=1) as (port, _), contextlib.ExitStack() as stack:
-        connection = opened(stack, port, said)
+        connection = opened(stack, port, sent)
         begun = time.monotonic()
         with contextlib.suppress(ConnectionResetError):
             while connection.recv(1000):
@@ -110,15 +110,15 @@ def test_who_is_one_too_many_is_told_so_in_a_sentence():
     with serve(most=8, each=5) as (port, known), contextlib.ExitStack() as stack:
         for _ in range(5):
             opened(stack, port, HEAD + b"\r\n")
-        status, told = ask(port)
-        assert status == 503 and "too many from your address: try again" in told
+        status, reply = ask(port)
+        assert status == 503 and "too many from your address: try again" in reply
         stack.close()
         wait_until(lambda: not known)
         assert ask(port) == (200, "hello")
 
 
 def test_a_socket_that_is_not_read_ends_with_its_session(monkeypatch):
-    monkeypatch.setattr(connections, "_UNREAD", 1)
+    monkeypatch.setattr(connections, "_CLOSE_SECONDS", 1)
     with serve() as (port, known), contextlib.ExitStack() as stack:
         key = base64.b64encode(bytes(16))
         opened(

@@ -69,14 +69,14 @@ def test_every_answer_has_the_headers():
         ("0.0.0.0", "192.168.1.5:8000", True),
         ("0.0.0.0", f"{socket.gethostname()}:8000", True),
         ("0.0.0.0", "evil.example:8000", False),
-        ("studio.example", "studio.example:8000", True),
+        ("service.example", "service.example:8000", True),
     ],
 )
 def test_the_host_is_a_name_of_this_machine(listening, host, known):
     visitor = client(listening)
     answer = visitor.get("/", headers={"host": host})
     assert answer.status_code == (200 if known else 403)
-    assert known or "use the address that was printed" in answer.text
+    assert known or "use the printed address" in answer.text
     origin = {"host": host, "origin": f"http://{host}"}
     assert talks(visitor, "ws://127.0.0.1:8000", **origin) is known
 
@@ -137,33 +137,36 @@ def test_a_place_that_others_reach_has_a_token():
     with contextlib.ExitStack() as stack:
 
         def listen(*arguments):
-            place = serving.listen(*arguments, None, None)
-            stack.callback(place.listener.close)
-            return place
+            address = serving.listen(*arguments)
+            stack.callback(address.listener.close)
+            return address
 
         alone = listen("127.0.0.1", 0, None)
-        assert alone.token is None and alone.address == f"http://127.0.0.1:{alone.port}/"
+        assert alone.token is None and alone.url == f"http://127.0.0.1:{alone.port}/"
         tokens = [listen("0.0.0.0", 0, None).token for _ in range(2)]
         assert tokens[0] != tokens[1] and all(len(token) == 32 for token in tokens)
-        assert listen("0.0.0.0", 0, TOKEN).address.endswith(f"/?token={TOKEN}")
+        assert listen("0.0.0.0", 0, TOKEN).url.endswith(f"/?token={TOKEN}")
         assert listen("127.0.0.1", 0, TOKEN).token == TOKEN
-        taken = f"--port={alone.port} is taken by another program: give another, or --port=0"
-        with pytest.raises(UserError, match=taken):
+        in_use = f"--port={alone.port}: is in use by another program; give another, or --port=0"
+        with pytest.raises(UserError, match=in_use):
             listen("127.0.0.1", alone.port, None)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
-        (("127.0.0.1", 70000, None, None, None), "--port=70000 is none: give 1 to 65535"),
-        (("127.0.0.1", 0, "short", None, None), "--token=short is too easily guessed"),
-        (("127.0.0.1", 0, "a&b=c d/e?f#g", None, None), "or not of letters and digits"),
-        (("203.0.113.7", 0, None, None, None), "--host=203.0.113.7 --port=0 cannot be listened"),
-        (("no such host", 0, None, None, None), "--host=no such host is no address of this"),
-        (("127.0.0.1", 0, None, "c.pem", None), "--tls_certificate and --tls_key go together"),
-        (("127.0.0.1", 0, None, "c.pem", "k.pem"), "c.pem --tls_key=k.pem cannot be used"),
+        (("127.0.0.1", 70000, None, None, None), "--port=70000: must be in .1, 65535."),
+        (
+            ("127.0.0.1", 0, "short", None, None),
+            "--token=short: must be at least 12 letters and digits",
+        ),
+        (("127.0.0.1", 0, "a&b=c d/e?f#g", None, None), "must be at least 12 letters and digits"),
+        (("203.0.113.7", 0, None, None, None), "--host=203.0.113.7 --port=0: cannot be bound"),
+        (("no such host", 0, None, None, None), "--host=no such host: is not an address of this"),
+        (("127.0.0.1", 0, None, "c.pem", None), "--tls_certificate and --tls_key belong together"),
+        (("127.0.0.1", 0, None, "c.pem", "k.pem"), "c.pem --tls_key=k.pem: cannot be read"),
     ],
 )
-def test_what_cannot_be_listened_on_is_told(arguments, said):
-    with pytest.raises(UserError, match=said):
+def test_what_cannot_be_listened_on_is_told(arguments, expected):
+    with pytest.raises(UserError, match=expected):
         serving.listen(*arguments)

@@ -6,13 +6,13 @@ import pytest
 
 from s2f_jax.apps.study.document import FROZEN, REAL
 from s2f_jax.apps.study.limits import StudyLimits
-from s2f_jax.apps.study.room import Room
+from s2f_jax.apps.study.room import StudyService
 from tests.s2f_jax.apps.voters import ORIGIN, SECONDS, served
 
 
 @pytest.fixture
 def visit(tmp_path):
-    with served(tmp_path, catches=2, clips=4, slots=8) as visit:
+    with served(tmp_path, catches=2, clips=4, participants=8) as visit:
         yield visit
 
 
@@ -29,19 +29,19 @@ def refused(answer, status, why):
 
 
 def stored(visit):
-    return [(vote.trial, vote.choice) for vote in visit.store.everything()[1]]
+    return [(vote.trial, vote.choice) for vote in visit.store.read_all()[1]]
 
 
 def test_somebody_votes_on_every_trial_in_order_and_has_finished(visit, page):
     for trial in range(6):
-        told = page.show()
-        assert told["number"] == trial and len(told["videos"]) == 2
-        assert len(told["next"]) == (2 if trial < 5 else 0)
+        reply = page.show()
+        assert reply["number"] == trial and len(reply["videos"]) == 2
+        assert len(reply["next"]) == (2 if trial < 5 else 0)
         visit.clock.now += 7
-        standing = page.vote(trial, "right", (1, 1)).json()
-        assert standing == {"code": page.code, "answered": trial + 1, "trials": 6}
+        progress = page.vote(trial, "right", (1, 1)).json()
+        assert progress == {"code": page.code, "answered": trial + 1, "trials": 6}
     assert page.show() == {"finished": True}
-    (who,), votes, _ = visit.store.everything()
+    (who,), votes, _ = visit.store.read_all()
     assert who.finished is not None and len(votes) == 6
     assert {(vote.choice, vote.plays, vote.ms) for vote in votes} == {("right", (1, 1), 7000)}
 
@@ -78,7 +78,7 @@ def test_a_trial_that_was_not_shown_has_no_vote(visit, page):
     assert "play the videos once more" in refused(page.vote(0), 409, "again")
     page.show()
     visit.clock.now += 100
-    assert "comes after trial 1" in refused(page.vote(1), 409, "again")
+    assert "has to be answered before trial 2" in refused(page.vote(1), 409, "again")
     refused(page.vote(6), 409, "refused")
     assert stored(visit) == []
 
@@ -115,8 +115,8 @@ def test_the_same_vote_again_changes_nothing_and_another_one_is_refused(visit, p
     visit.clock.now += 7
     answers = [page.vote(0).json() for _ in range(3)]
     assert answers[0] == answers[1] == answers[2] and stored(visit) == [(0, "left")]
-    said = refused(page.vote(0, "right"), 409, "refused")
-    assert "answered already, with 'left'" in said and stored(visit) == [(0, "left")]
+    error = refused(page.vote(0, "right"), 409, "refused")
+    assert "already answered with 'left'" in error and stored(visit) == [(0, "left")]
 
 
 def test_the_last_vote_again_is_one_vote(visit, page):
@@ -145,7 +145,7 @@ def test_a_code_that_is_nobody_s_is_told_whatever_it_is(page, code):
 
 def test_who_agrees_twice_for_lack_of_an_answer_is_one_person(visit):
     codes = [visit().join("a" * 32)["code"] for _ in range(2)] + [visit().join("b" * 32)["code"]]
-    assert codes[0] == codes[1] != codes[2] and len(visit.store.everything()[0]) == 2
+    assert codes[0] == codes[1] != codes[2] and len(visit.store.read_all()[0]) == 2
 
 
 def test_who_withdraws_is_gone_and_so_are_their_videos(visit, page):
@@ -153,9 +153,9 @@ def test_who_withdraws_is_gone_and_so_are_their_videos(visit, page):
     visit.clock.now += 7
     page.vote(0)
     assert page.ask("withdraw", code=page.code) == {"withdrawn": True}
-    assert visit.store.everything() == ([], [], 1)
+    assert visit.store.read_all() == ([], [], 1)
     refused(page.post("resume", code=page.code), 404, "code")
-    assert "or it has been deleted already" in refused(
+    assert "or it was deleted already" in refused(
         page.post("withdraw", code=page.code), 404, "code"
     )
     refused(page.client.get(f"/video/{name}"), 404, "code")
@@ -164,7 +164,7 @@ def test_who_withdraws_is_gone_and_so_are_their_videos(visit, page):
 def test_a_page_is_told_neither_methods_nor_catch_pairs_nor_anybody_elses_code(visit, page):
     other = visit()
     other.join("o" * 32)
-    told, names = [page.client.get("/api/study").text], set()
+    texts, names = [page.client.get("/api/study").text], set()
     for trial in range(6):
         answer = page.post("show", code=page.code)
         assert answer.json().keys() == {"number", "videos", "next"}
@@ -172,8 +172,8 @@ def test_a_page_is_told_neither_methods_nor_catch_pairs_nor_anybody_elses_code(v
         names |= {*answer.json()["videos"]}
         page.show()
         visit.clock.now += 7
-        told += [answer.text, page.vote(trial).text]
-    text = "".join(told)
+        texts += [answer.text, page.vote(trial).text]
+    text = "".join(texts)
     assert len(names) == 12 and other.code not in text
     secrets = {"ours", "base", REAL, FROZEN, "catch", "clip", "x0", "sha256", visit.made.sha256}
     secrets |= {*visit.made.pairs} | {v.name for p in visit.made.pairs.values() for v in (p.a, p.b)}
@@ -182,8 +182,8 @@ def test_a_page_is_told_neither_methods_nor_catch_pairs_nor_anybody_elses_code(v
 
 
 def test_videos_are_those_of_the_trial_from_left_to_right(visit, page):
-    who = visit.store.participant(page.code)
-    for trial in visit.made.trials(who.slot):
+    who = visit.store.find(page.code)
+    for trial in visit.made.trials(who.trial_list):
         shown = page.show()
         bodies = [page.client.get(f"/video/{name}").text for name in shown["videos"]]
         assert bodies == [f"the bytes of {video.name}" for video in trial.videos]
@@ -192,14 +192,14 @@ def test_videos_are_those_of_the_trial_from_left_to_right(visit, page):
 
 
 def test_a_video_comes_in_ranges_and_tells_nothing_of_its_file(visit, page):
-    told = []
+    headers = []
     for name in page.show()["videos"]:
         answer = page.client.get(f"/video/{name}", headers={"range": "bytes=4-8"})
         assert answer.status_code == 206 and answer.content == b"bytes"
         assert answer.headers["content-type"] == "video/mp4"
         assert answer.headers.pop("etag") == f'"{name}"'
-        told.append(dict(answer.headers))
-    assert told[0] == told[1]
+        headers.append(dict(answer.headers))
+    assert headers[0] == headers[1]
 
 
 def test_the_same_video_has_other_names_for_others_and_old_names_end(visit, page):
@@ -265,19 +265,19 @@ def test_another_origin_changes_nothing(visit, page):
     for origin in ({"origin": "http://evil.example"}, {}):
         message = {"code": page.code}
         assert page.client.post("/api/withdraw", json=message, headers=origin).status_code == 403
-    assert len(visit.store.everything()[0]) == 1
+    assert len(visit.store.read_all()[0]) == 1
     for path in ("join", "resume", "show", "vote", "withdraw"):
         assert page.client.get(f"/api/{path}").status_code in (404, 405)
 
 
 def test_a_full_house_is_told_and_the_silent_make_place(tmp_path):
-    with served(tmp_path, StudyLimits(people=2, idle_seconds=60), slots=8) as visit:
+    with served(tmp_path, StudyLimits(people=2, idle_seconds=60), participants=8) as visit:
         first, second, third = visit(), visit(), visit()
         first.join("a" * 32)
         second.join("b" * 32)
-        said = refused(third.post("join", key="c" * 32), 503, "full")
-        assert said.startswith("All 2 places of this study are taken now")
-        assert len(visit.store.everything()[0]) == 2  # Nobody's slot was spent.
+        error = refused(third.post("join", key="c" * 32), 503, "full")
+        assert error.startswith("All 2 places of this study are taken:")
+        assert len(visit.store.read_all()[0]) == 2  # Nobody's slot was spent.
         visit.clock.now += 40
         second.show()
         visit.clock.now += 30
@@ -298,14 +298,14 @@ def test_who_has_finished_gives_their_place_to_another(tmp_path):
 
 
 def test_a_study_without_a_free_slot_says_so(tmp_path):
-    with served(tmp_path, slots=1) as visit:
+    with served(tmp_path, participants=1) as visit:
         visit().join("a" * 32)
-        said = refused(visit().post("join", key="b" * 32), 409, "refused")
-    assert "this study is full: 1 people take part" in said
+        error = refused(visit().post("join", key="b" * 32), 409, "refused")
+    assert "this study is full: it was planned for 1 participants" in error
 
 
 def test_whose_place_was_given_on_is_told_and_may_begin_anew(tmp_path):
-    with served(tmp_path, slots=1) as visit:
+    with served(tmp_path, participants=1) as visit:
         first, second = visit(), visit()
         first.join("a" * 32)
         first.show()
@@ -322,19 +322,19 @@ def test_whose_place_was_given_on_is_told_and_may_begin_anew(tmp_path):
 
 def test_the_same_key_after_the_server_began_anew_is_the_same_person(visit):
     first = visit().join("a" * 32)
-    room = Room(visit.made, visit.store, StudyLimits())
-    assert room.join("a" * 32, "").code == first["code"] and len(visit.store.everything()[0]) == 1
+    service = StudyService(visit.made, visit.store, StudyLimits())
+    assert service.join("a" * 32, "").code == first["code"] and len(visit.store.read_all()[0]) == 1
 
 
 def test_a_class_behind_one_address_gets_in_and_a_flood_does_not(tmp_path):
-    with served(tmp_path, slots=200) as visit:
+    with served(tmp_path, participants=200) as visit:
         page = visit()
         answers = [page.post("join", key=f"{n:032}").status_code for n in range(100)]
     assert answers == [200] * 60 + [429] * 40
 
 
 def test_who_asks_too_often_waits_and_others_do_not(tmp_path):
-    with served(tmp_path, StudyLimits(requests_per_minute=10), slots=8) as visit:
+    with served(tmp_path, StudyLimits(requests_per_minute=10), participants=8) as visit:
         first, second = visit(), visit()
         first.join("a" * 32)
         second.join("b" * 32)
@@ -347,7 +347,7 @@ def test_who_asks_too_often_waits_and_others_do_not(tmp_path):
 
 
 def test_who_guesses_codes_waits_and_who_has_one_does_not(tmp_path):
-    with served(tmp_path, StudyLimits(arrivals_per_minute=10), slots=8) as visit:
+    with served(tmp_path, StudyLimits(arrivals_per_minute=10), participants=8) as visit:
         page = visit()
         page.join()
         guesses = [page.post("resume", code="AAAA-BBBB-CCCC-DDDD") for _ in range(10)]
@@ -358,7 +358,7 @@ def test_who_guesses_codes_waits_and_who_has_one_does_not(tmp_path):
 
 
 def test_a_turing_test_shows_one_video(tmp_path):
-    with served(tmp_path, kind="turing", clips=2, slots=8) as visit:
+    with served(tmp_path, kind="turing", clips=2, participants=8) as visit:
         page = visit()
         page.join()
         shown = page.show()

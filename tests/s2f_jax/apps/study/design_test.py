@@ -12,7 +12,7 @@ PAIRS = [f"p{i:02}" for i in range(12)]
 
 def slots(count, pairs=PAIRS, catches=(), parts=1, seed=3):
     compared = [pairs] if isinstance(pairs[0], str) else pairs
-    return [design.slot(seed, compared, catches, parts, number) for number in range(count)]
+    return [design.trial_list(seed, compared, catches, parts, number) for number in range(count)]
 
 
 @pytest.mark.parametrize("parts", design.PARTS)
@@ -69,7 +69,7 @@ def test_sides_do_not_follow_a_pair_s_name_or_its_neighbours():
     """Over seeds, two pairs are on the same side in half of the cases: (n / 2 - 1) / (n - 1) of 12."""
     same = 0
     for seed in range(400):
-        letters = {entry[:-1]: entry[-1] for entry in design.slot(seed, [PAIRS], [], 1, 0)}
+        letters = {entry[:-1]: entry[-1] for entry in design.trial_list(seed, [PAIRS], [], 1, 0)}
         same += letters["p00"] == letters["p01"]
     assert same / 400 == pytest.approx(5 / 11, abs=0.075)
 
@@ -90,4 +90,4 @@ def test_a_person_with_the_rule_alone_finds_the_same_slot():
     caught = drawn(["c1", "c2"], "half/catch/2")[:1]  # Visit 13 mod 8 = 5, odd.
     letters |= {name: "b" if name in caught else "a" for name in ("c1", "c2")}
     expected = [name + letters[name] for name in drawn([*letters], "order/13")]
-    assert design.slot(5, [PAIRS], ["c1", "c2"], 2, 13) == expected
+    assert design.trial_list(5, [PAIRS], ["c1", "c2"], 2, 13) == expected

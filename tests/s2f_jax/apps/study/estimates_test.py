@@ -10,7 +10,7 @@ from s2f_jax.apps.study import estimates
 def test_the_paper_s_own_share():
     """718 of 900: 79.78 % [77.0, 82.4]."""
     wins = np.array([24] * 28 + [23] * 2)
-    found = estimates.share(wins, np.full(30, 30))
+    found = estimates.estimate_share(wins, np.full(30, 30))
     assert (found["wins"], found["votes"], found["participants"]) == (718, 900, 30)
     assert f"{100 * found['share']:.2f}" == "79.78"
     assert [f"{100 * bound:.1f}" for bound in found["exact"]] == ["77.0", "82.4"]
@@ -19,7 +19,7 @@ def test_the_paper_s_own_share():
 
 def test_the_exact_interval_by_hand():
     """All of n: the lower end is the n-th root of 0.025."""
-    found = estimates.share(np.full(5, 2), np.full(5, 2))
+    found = estimates.estimate_share(np.full(5, 2), np.full(5, 2))
     assert found["exact"] == pytest.approx([0.025 ** (1 / 10), 1])
     assert found["p"] == pytest.approx(2 / 2**10)
 
@@ -39,36 +39,38 @@ def test_voters_who_each_vote_alike_count_once():
 def test_one_vote_a_person_is_nearly_the_exact_interval():
     """Nothing is clustered: what is left is Student's t of 200 people, and 199 for 200."""
     wins = np.array([1] * 130 + [0] * 70)
-    found = estimates.share(wins, np.ones(200, int))
+    found = estimates.estimate_share(wins, np.ones(200, int))
     assert found["clustered"] == pytest.approx(found["exact"], abs=0.002)
     assert found["effect"] == pytest.approx(200 / 199)
 
 
 def test_nobody_s_votes_tell_more_than_independent_ones():
     """All have exactly half: that cannot make a share surer than 900 single votes."""
-    found = estimates.share(np.full(30, 15), np.full(30, 30))
+    found = estimates.estimate_share(np.full(30, 15), np.full(30, 30))
     (low, high), exact = found["clustered"], found["exact"]
     assert found["effect"] == 1 and low <= exact[0] and exact[1] <= high
 
 
 def test_unanimous_votes_count_once_a_person():
-    found = estimates.share(np.full(10, 30), np.full(10, 30))
+    found = estimates.estimate_share(np.full(10, 30), np.full(10, 30))
     assert found["share"] == 1 and found["effect"] == 30
     assert 0.5 < found["clustered"][0] < 0.025 ** (1 / 10) and found["clustered"][1] == 1
-    none = estimates.share(np.zeros(10, int), np.full(10, 30))
+    none = estimates.estimate_share(np.zeros(10, int), np.full(10, 30))
     assert none["clustered"] == pytest.approx([0, 1 - found["clustered"][0]])
 
 
 def test_more_of_the_same_people_s_votes_make_it_no_surer_than_they_are_alike():
-    few, many = (estimates.share(n * np.array([1, 0, 1, 1]), n * np.ones(4, int)) for n in (1, 50))
+    few, many = (
+        estimates.estimate_share(n * np.array([1, 0, 1, 1]), n * np.ones(4, int)) for n in (1, 50)
+    )
     assert many["clustered"] == pytest.approx(few["clustered"])
     assert many["exact"][1] - many["exact"][0] < few["exact"][1] - few["exact"][0]
 
 
 def test_what_cannot_be_had_is_none():
-    nothing = estimates.share(np.zeros(3, int), np.zeros(3, int))
+    nothing = estimates.estimate_share(np.zeros(3, int), np.zeros(3, int))
     assert [nothing[k] for k in ("share", "exact", "p", "clustered", "effect")] == [None] * 5
-    one = estimates.share(np.array([3, 0]), np.array([4, 0]))
+    one = estimates.estimate_share(np.array([3, 0]), np.array([4, 0]))
     assert one["participants"] == 1 and one["exact"] is not None and one["clustered"] is None
 
 
@@ -155,9 +157,9 @@ def test_agreement_without_two_votes_or_two_answers():
 
 def test_783_votes_tell_55_from_50_per_cent():
     assert estimates.votes_needed(0.55) == 783
-    assert estimates.detectable(783) == pytest.approx(0.55)
-    assert estimates.detectable(782) == pytest.approx(0.551)
-    assert estimates.detectable(2) is None
+    assert estimates.detectable_share(783) == pytest.approx(0.55)
+    assert estimates.detectable_share(782) == pytest.approx(0.551)
+    assert estimates.detectable_share(2) is None
 
 
 def test_so_many_votes_have_that_power():

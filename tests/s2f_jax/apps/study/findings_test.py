@@ -4,12 +4,12 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.apps.study import ballots, findings, store
-from s2f_jax.apps.study.document import Exclusion
+from s2f_jax.apps.study.document import ExclusionRule
 from tests.s2f_jax.apps.study import made_up
 
 
 def found(made):
-    return findings.of(ballots.read_ballots(made.folder))
+    return findings.analyze(ballots.read_results(made.folder))
 
 
 def test_the_paper_s_survey(tmp_path):
@@ -19,7 +19,7 @@ def test_the_paper_s_survey(tmp_path):
     def choose(person, trial):
         return made_up.prefer("ours" if next(order) < 718 else "base")(person, trial)
 
-    report = found(made_up.voted(tmp_path, choose, 30, clips=30, slots=32))
+    report = found(made_up.study_with_votes(tmp_path, choose, 30, clips=30, participants=32))
     (compared,) = report["main"]["comparisons"]
     assert (compared["a"], compared["b"]) == ("ours", "base")
     assert (compared["wins"], compared["votes"], compared["participants"]) == (718, 900, 30)
@@ -33,7 +33,7 @@ def test_the_paper_s_survey(tmp_path):
 
 
 def test_a_voter_who_always_takes_the_left_is_seen_as_that(tmp_path):
-    report = found(made_up.voted(tmp_path, lambda person, trial: "left", 8))
+    report = found(made_up.study_with_votes(tmp_path, lambda person, trial: "left", 8))
     (compared,) = report["everyone"]["comparisons"]
     assert compared["share"] == 0.5  # Sides are balanced, so that it favours nobody.
     assert compared["sides"]["left"]["share"] == 1 and compared["sides"]["right"]["share"] == 0
@@ -50,7 +50,7 @@ def test_each_pair_s_own_share_and_agreement(tmp_path):
         wins = person < 6 or trial.pair.a.clip == "clip0"
         return made_up.prefer("ours" if wins else "base")(person, trial)
 
-    main = found(made_up.voted(tmp_path, choose, 8))["main"]
+    main = found(made_up.study_with_votes(tmp_path, choose, 8))["main"]
     (compared,) = main["comparisons"]
     assert [(of["clip"], of["wins"], of["votes"]) for of in compared["pairs"]] == [
         ("clip0", 8, 8), ("clip1", 6, 8), ("clip2", 6, 8), ("clip3", 6, 8)
@@ -97,13 +97,15 @@ def test_the_rule_of_the_file_is_what_counts(tmp_path):
         return made_up.prefer("ours")(person, trial)
 
     for failed, counted in ((1, 0), (2, 1), (0, 1)):
-        rule = Exclusion(failed, True, True)
-        made = made_up.voted(tmp_path / str(failed), fooled_once, 1, catches=2, exclusion=rule)
+        rule = ExclusionRule(failed, True, True)
+        made = made_up.study_with_votes(
+            tmp_path / str(failed), fooled_once, 1, catches=2, exclusion=rule
+        )
         assert found(made)["participants"]["counted"] == counted
 
 
 def test_catch_pairs_are_in_no_figure(tmp_path):
-    made = made_up.voted(tmp_path, made_up.prefer("ours"), 8, catches=3)
+    made = made_up.study_with_votes(tmp_path, made_up.prefer("ours"), 8, catches=3)
     main = found(made)["main"]
     assert main["votes"] == main["comparisons"][0]["votes"] == main["left"]["votes"] == 32
     assert len(main["comparisons"][0]["pairs"]) == 4
@@ -116,7 +118,7 @@ def test_three_methods_are_compared_two_by_two(tmp_path):
         left, right = (video.method for video in trial.videos)
         return "left" if left < right else "right"
 
-    main = found(made_up.voted(tmp_path, choose, 8, methods=("y", "x", "z")))["main"]
+    main = found(made_up.study_with_votes(tmp_path, choose, 8, methods=("y", "x", "z")))["main"]
     assert [(of["a"], of["b"], of["share"]) for of in main["comparisons"]] == [
         ("y", "x", 0), ("y", "z", 1), ("x", "z", 1)
     ]  # fmt: skip
@@ -132,7 +134,7 @@ def test_a_turing_test_s_rates_by_hand(tmp_path):
         passes = shown.method == "real" or shown.clip in ("clip0", "clip1")
         return "real" if passes else "generated"
 
-    report = found(made_up.voted(tmp_path, choose, 8, kind="turing", clips=8))
+    report = found(made_up.study_with_votes(tmp_path, choose, 8, kind="turing", clips=8))
     main = report["main"]
     assert main["hits"]["share"] == 1 and main["hits"]["votes"] == 32
     assert main["false_alarms"]["wins"] == 8 and main["false_alarms"]["votes"] == 32
@@ -145,7 +147,9 @@ def test_a_turing_test_s_rates_by_hand(tmp_path):
 
 
 def test_guessing_real_every_time_is_no_reason_to_be_left_out(tmp_path):
-    made = made_up.voted(tmp_path, lambda person, trial: "real", 8, kind="turing", clips=8)
+    made = made_up.study_with_votes(
+        tmp_path, lambda person, trial: "real", 8, kind="turing", clips=8
+    )
     report = found(made)
     assert report["participants"]["counted"] == 8
     assert report["main"]["correct"]["share"] == 0.5
@@ -158,14 +162,16 @@ def test_the_time_of_a_vote_and_what_was_played_again(tmp_path):
     with store.Store(made) as opened:
         who = opened.register()
         for trial, (ms, plays) in enumerate([(1000, 1), (2000, 1), (4000, 2), (9000, 5)]):
-            opened.vote(who.code, trial, "left" if trial else "right", [1, plays], ms)
+            opened.add_vote(who.code, trial, "left" if trial else "right", [1, plays], ms)
     main = found(made)["main"]
     assert main["seconds"]["median"] == 3 and main["played_again"] == 2 / 8
 
 
 def test_power_is_of_the_effective_votes(tmp_path):
     """All of one voter's votes are alike: 8 people's 32 votes tell no more than 8 could."""
-    made = made_up.voted(tmp_path, lambda p, t: made_up.prefer("ours" if p < 6 else "base")(p, t))
+    made = made_up.study_with_votes(
+        tmp_path, lambda p, t: made_up.prefer("ours" if p < 6 else "base")(p, t)
+    )
     (power,) = found(made)["power"]
     # p (1 - p) over its variance between people: 7 of 8.
     assert power["votes"] == 32 and power["effective"] == pytest.approx(7)
@@ -184,27 +190,27 @@ def test_who_withdrew_is_counted_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize(("votes", "left_out"), [(1, 0), (7, 0), (8, 1), (9, 1), (10, 1)])
 def test_the_same_side_of_few_votes_may_be_chance(tmp_path, votes, left_out):
-    rule = Exclusion(0, unfinished=False, one_side=True)
+    rule = ExclusionRule(0, unfinished=False, one_side=True)
     made = made_up.study(tmp_path, clips=10, exclusion=rule)
     with store.Store(made) as opened:
         made_up.answer(opened, made, lambda person, trial: "left", 1, votes)
-    assert len(ballots.read_ballots(made.folder).voters[0].reasons) == left_out
+    assert len(ballots.read_results(made.folder).participants[0].exclusion_reasons) == left_out
 
 
 def test_a_study_that_nobody_voted_in_is_told(tmp_path):
     made = made_up.study(tmp_path)
-    with pytest.raises(UserError, match="nobody has voted in .* yet: let people vote"):
-        ballots.read_ballots(made.folder)
+    with pytest.raises(UserError, match="has no votes yet; run `s2f study serve` first"):
+        ballots.read_results(made.folder)
     assert not store.exists(made)  # To ask is not to begin.
     with store.Store(made) as opened:
         opened.withdraw(opened.register().code)
         opened.register()
     with pytest.raises(UserError, match="1 have begun, 1 have withdrawn"):
-        ballots.read_ballots(made.folder)
+        ballots.read_results(made.folder)
 
 
 def test_a_study_that_was_changed_after_its_votes_is_told(tmp_path):
-    made_up.voted(tmp_path, made_up.prefer("ours"), 2)
+    made_up.study_with_votes(tmp_path, made_up.prefer("ours"), 2)
     made = made_up.study(tmp_path, question="Which one is ours?")
     with pytest.raises(UserError, match="was changed after people had begun to take part"):
-        ballots.read_ballots(made.folder)
+        ballots.read_results(made.folder)

@@ -3,7 +3,7 @@
 import pathlib
 
 from s2f_jax.apps.study import document, store
-from s2f_jax.apps.study.document import FROZEN, REAL, Exclusion, StudyVideo, VideoPair
+from s2f_jax.apps.study.document import FROZEN, REAL, ExclusionRule, StudyVideo, VideoPair
 
 
 def video(number, method, clip):
@@ -12,7 +12,7 @@ def video(number, method, clip):
     )
 
 
-def study(folder, kind="preference", clips=4, catches=0, parts=1, slots=16, **fields):
+def study(folder, kind="preference", clips=4, catches=0, parts=1, participants=16, **fields):
     """A study of so many clips, in a new folder."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,32 +29,34 @@ def study(folder, kind="preference", clips=4, catches=0, parts=1, slots=16, **fi
     for clip in range(catches):
         sides = video(900 + 2 * clip, REAL, f"x{clip}"), video(901 + 2 * clip, FROZEN, f"x{clip}")
         pairs.append(VideoPair(f"c{clip + 1}", *sides, catch=True))
-    told = {
+    settings = {
+        "sha256": "",
         "kind": kind,
-        "made": "2026-01-02T03:04:05+00:00",
+        "created": "2026-01-02T03:04:05+00:00",
         "version": "0.1.0",
         "seed": 7,
         "methods": methods,
         "parts": parts,
         "question": "Which one?",
         "consent": "I agree.",
-        "exclusion": Exclusion(1 if catches else 0, True, kind == "preference"),
-        "pairs": pairs,
-        "slots": slots,
-    }
-    (folder / document.FILE).write_text(document.text(**(told | fields)))
+        "exclusion": ExclusionRule(1 if catches else 0, True, kind == "preference"),
+        "pairs": {pair.name: pair for pair in pairs},
+    } | fields
+    trial_lists = document.make_trial_lists(settings["seed"], pairs, parts, participants)
+    made = document.Study(folder, trial_lists=trial_lists, **settings)
+    (folder / document.FILE).write_text(document.study_json(made))
     return document.read_study(folder)
 
 
-def answer(opened, made, choose, people=1, upto=None, ms=1000):
+def answer(opened, made, choose, people=1, max_trials=None, ms=1000):
     """Lets people vote -> their codes; choose(person, trial) gives the answer."""
     codes = []
     for person in range(people):
         who = opened.register()
         codes.append(who.code)
-        for number, trial in enumerate(made.trials(who.slot)[:upto]):
+        for number, trial in enumerate(made.trials(who.trial_list)[:max_trials]):
             plays = [1] * len(trial.videos)
-            opened.vote(who.code, number, choose(person, trial), plays, ms)
+            opened.add_vote(who.code, number, choose(person, trial), plays, ms)
     return codes
 
 
@@ -64,7 +66,7 @@ def prefer(method):
     return lambda person, trial: "left" if trial.videos[0].method in wanted else "right"
 
 
-def voted(folder, choose, people=8, **fields):
+def study_with_votes(folder, choose, people=8, **fields):
     """A study in which so many people voted."""
     made = study(folder, **fields)
     with store.Store(made) as opened:

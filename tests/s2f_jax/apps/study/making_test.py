@@ -35,10 +35,10 @@ def new(tmp_path, videos):
 
 
 @pytest.fixture
-def told(new, tmp_path, capsys):
+def error_of(new, tmp_path, capsys):
     """Runs it where it must fail -> its one sentence."""
 
-    def told(**flags):
+    def error_of(**flags):
         before = sorted(tmp_path.rglob("*"))
         assert new(**flags) == 2
         error = capsys.readouterr().err
@@ -46,7 +46,7 @@ def told(new, tmp_path, capsys):
         assert sorted(tmp_path.rglob("*")) == before
         return error
 
-    return told
+    return error_of
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def copied(tmp_path, videos):
 
 
 @pytest.mark.parametrize("task", ["serve", "report", "export"])
-def test_a_remote_study_is_refused(told, capsys, task):
-    cure = "--study=gs://bucket/study is remote: give a local folder"
-    assert cure in told(study="gs://bucket/study")
+def test_a_remote_study_is_refused(error_of, capsys, task):
+    cure = "--study=gs://bucket/study: must be a local folder"
+    assert cure in error_of(study="gs://bucket/study")
     assert main.dispatch(["study", task, "--study=gs://bucket/study"]) == 2
     assert cure in capsys.readouterr().err
 
@@ -71,7 +71,7 @@ def test_a_preference_study(new, tmp_path, videos, capsys, brightness):
     assert new(parts=2, seed=5) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(
-        f"{tmp_path}/study: 4 pairs, 3 catch pairs, 5 trials a person, 16 slots"
+        f"{tmp_path}/study: 4 pairs, 3 catch pairs, 5 trials for each of 16 participants"
     )
     made = document.read_study(tmp_path / "study")
     made.check_videos()
@@ -81,7 +81,9 @@ def test_a_preference_study(new, tmp_path, videos, capsys, brightness):
         2,
         ("ours", "base"),
     )
-    assert made.exclusion == document.Exclusion(1, True, False)  # One side of five may be chance.
+    assert made.exclusion == document.ExclusionRule(
+        1, True, False
+    )  # One side of five may be chance.
     assert "5 pairs of videos" in made.consent and "about a minute" in made.consent
     assert "not" in made.consent and made.question.endswith("?")
     pairs = [pair for pair in made.pairs.values() if not pair.catch]
@@ -184,8 +186,12 @@ def test_no_name_and_no_tag_tells_whose_a_video_is(new, tmp_path, videos, copied
 
 def test_a_sidecar_s_mark_is_kept_without_names_of_files(new, tmp_path, videos, copied):
     ours = copied("ours")
-    told = {"synthetic": True, "seed": 3, "inputs": {"audio": {"file": "ada.wav", "sha256": "5"}}}
-    (ours / "s0.mp4.json").write_text(json.dumps(told | {"video": {"file": "s0.mp4"}}))
+    sidecar = {
+        "synthetic": True,
+        "seed": 3,
+        "inputs": {"audio": {"file": "ada.wav", "sha256": "5"}},
+    }
+    (ours / "s0.mp4.json").write_text(json.dumps(sidecar | {"video": {"file": "s0.mp4"}}))
     assert new(methods=f"ours={ours},base={videos.base}") == 0
     mark = document.read_study(tmp_path / "study").pairs["p1"].a.mark
     assert mark == {"synthetic": True, "seed": 3, "inputs": {"audio": {"sha256": "5"}}}
@@ -195,9 +201,9 @@ def test_stopped_in_the_middle_it_leaves_nothing(new, tmp_path, monkeypatch, cap
     def stop(of, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stimuli, "freeze", stop)
+    monkeypatch.setattr(stimuli, "freeze_stimulus", stop)
     assert new() == 130
-    assert "stopped; nothing half-written is left" in capsys.readouterr().err
+    assert "interrupted; no partial output was left" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -229,46 +235,55 @@ def test_question_and_consent_of_one_s_own(new, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "expected"),
     [
-        ({"methods": "ours={ours}"}, "is one method: give two or more to compare"),
-        ({"methods": "ours={ours},ours={base}"}, "--methods names ours twice"),
-        ({"methods": "ours"}, "--methods=ours is not NAME=FOLDER"),
-        ({"methods": "real={ours},base={base}"}, "other than real and frozen: give e.g."),
-        ({"methods": "a b={ours},base={base}"}, "is not NAME=FOLDER, with a name of letters"),
+        ({"methods": "ours={ours}"}, "must be two methods or more to compare"),
+        ({"methods": "ours={ours},ours={base}"}, "--methods: names ours twice"),
+        ({"methods": "ours"}, "--methods=ours: must be NAME=FOLDER"),
+        ({"methods": "real={ours},base={base}"}, "other than real and frozen, such as"),
+        ({"methods": "a b={ours},base={base}"}, "must be NAME=FOLDER, with a name of letters"),
         ({"methods": "ours={ours},base=none"}, "--methods=none is not a folder; give one with"),
         ({"methods": "ours={ours},base={empty}"}, "has no video in it; give a folder of .avi"),
         ({"truth": "{empty}"}, "empty has no video in it"),
-        ({"truth": "{ours}", "methods": "ours={real},base={real}"}, "--truth has no video 's4' (2"),
+        (
+            {"truth": "{ours}", "methods": "ours={real},base={real}"},
+            "--truth: has no video 's4' (2",
+        ),
         (
             {"methods": "ours={ours},base={real}"},
             "base has a video 's4' and ours has none (2 names",
         ),
-        ({"kind": "turing"}, "holds one method against the truth; make a study of each"),
-        ({"kind": "turing", "methods": "ours={ours}", "parts": 4}, "do not make 4 parts with as"),
+        ({"kind": "turing"}, "a Turing test compares one method with the real videos; make"),
+        (
+            {"kind": "turing", "methods": "ours={ours}", "parts": 4},
+            "cannot be divided into 4 parts with as many",
+        ),
         ({"kind": "turing", "methods": "ours={ours}", "clips": 3}, "give --clips=2"),
         ({"kind": "turing", "methods": "ours={ours}", "catches": 2}, "a Turing test has none"),
         ({"kind": "turing", "methods": "ours={ours}", "against": "ours"}, "leave it out of a"),
-        ({"kind": "poll"}, "argument --kind: invalid choice: 'poll'"),
-        ({"truth": None}, "`study new` needs --truth: see --help"),
-        ({"against": "theirs"}, "--against=theirs is no method to compare with: give ours, base"),
-        ({"parts": 3}, "--parts=3: sides can be balanced over 8 people with 1, 2, 4 parts"),
-        ({"seed": -1}, "--seed=-1 is out of range: give 0 or more"),
-        ({"clips": 5}, "--clips=5, and there are 4: give 1 to 4"),
-        ({"clips": 0}, "--clips=0, and there are 4"),
-        ({"catches": -1}, "--catches=-1 is out of range"),
-        ({"catches": 9}, "--catches=9, and there are 6 clips: give fewer"),
-        ({"failed_catches": 4}, "--failed_catches=4 is out of range: give 0, for nobody, to 3"),
-        ({"participants": 0}, "--participants=0 is out of range: give 1 or more"),
+        ({"kind": "poll"}, "--kind=poll: must be one of preference, turing"),
+        ({"truth": None}, "--truth: is required by `study new`; see --help"),
+        (
+            {"against": "theirs"},
+            "--against=theirs: is not a method to compare with; give ours, base",
+        ),
+        ({"parts": 3}, "--parts=3: must be one of 1, 2, 4"),
+        ({"seed": -1}, "--seed=-1: must be at least 0"),
+        ({"clips": 5}, "--clips=5: must be in [1, 4]"),
+        ({"clips": 0}, "--clips=0: must be in [1, 4]"),
+        ({"catches": -1}, "--catches=-1: must be at least 0"),
+        ({"catches": 9}, "--catches=9: must be at most 6"),
+        ({"failed_catches": 4}, "--failed_catches=4: must be in [0, 3]"),
+        ({"participants": 0}, "--participants=0: must be at least 1"),
         ({"consent": "none.txt"}, "There is no text file none.txt; check the path"),
-        ({"study": "{empty}"}, "empty is there already: give the name of a new folder"),
+        ({"study": "{empty}"}, "empty: exists already; give the name of a new folder"),
     ],
 )
-def test_what_does_not_fit_is_told(told, tmp_path, videos, flags, said):
+def test_what_does_not_fit_is_told(error_of, tmp_path, videos, flags, expected):
     (tmp_path / "empty").mkdir()
     places = {**vars(videos), "empty": tmp_path / "empty"}
     filled = {k: v.format(**places) if isinstance(v, str) else v for k, v in flags.items()}
-    assert said in told(**filled)
+    assert expected in error_of(**filled)
 
 
 def _silent(path):
@@ -309,36 +324,39 @@ def _soft(path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
-        (_silent, "base/s1.mp4 has no sound, and people are to hear it: give one with sound"),
-        (_of_zeros, "base/s1.mp4 is silent, and people are to hear it"),
-        (_damaged, "base/s1.mp4 does not play ("),
-        (lambda path: path.write_text("no video"), "base/s1.mp4 does not play ("),
-        (_longer, "48x64 pixels, 0.48 s, {base}/s1.mp4 48x64 pixels, 0.52 s: cut both to one"),
-        (_larger, "{base}/s1.mp4 50x64 pixels, 0.48 s: give both one size"),
-        (_of_another_clip, "s1.mp4 have not the same sound (correlation"),
-        (_soft, "the sound of {base}/s1.mp4 is 6.0 dB softer than that of"),
-        (_late, "the sound of {base}/s1.mp4 is 100 ms late against that of"),
+        (_silent, "base/s1.mp4: has no sound; give a video with sound"),
+        (_of_zeros, "base/s1.mp4: is silent; give a video with sound"),
+        (_damaged, "base/s1.mp4: cannot be played ("),
+        (lambda path: path.write_text("no video"), "base/s1.mp4: cannot be played ("),
+        (
+            _longer,
+            "48x64 pixels, 0.48 s, {base}/s1.mp4 has 48x64 pixels, 0.52 s: cut both to the same",
+        ),
+        (_larger, "{base}/s1.mp4 has 50x64 pixels, 0.48 s: give both the same size"),
+        (_of_another_clip, "s1.mp4 have different sound (correlation"),
+        (_soft, "the sound of {base}/s1.mp4 is 6.0 dB quieter than that of"),
+        (_late, "the sound of {base}/s1.mp4 is 100 ms late relative to that of"),
     ],
 )
-def test_a_video_that_does_not_fit_is_told(told, videos, copied, spoil, said):
+def test_a_video_that_does_not_fit_is_told(error_of, videos, copied, spoil, expected):
     base = copied("base")
     spoil(base / "s1.mp4")
-    assert said.format(base=base) in told(methods=f"ours={videos.ours},base={base}")
+    assert expected.format(base=base) in error_of(methods=f"ours={videos.ours},base={base}")
 
 
-def test_a_truth_that_says_it_is_synthetic_is_told(told, copied, videos):
+def test_a_truth_that_says_it_is_synthetic_is_told(error_of, copied, videos):
     real = copied("real")
     (real / "s2.mpg.json").write_text(json.dumps({"synthetic": True}))
-    sentence = told(kind="turing", methods=f"ours={videos.ours}", truth=real)
-    assert "s2.mpg says of itself that it is synthetic: give recordings as --truth" in sentence
+    sentence = error_of(kind="turing", methods=f"ours={videos.ours}", truth=real)
+    assert "s2.mpg: is marked as synthetic; give recordings as --truth" in sentence
 
 
-def test_a_consent_that_is_no_text_is_told(told, tmp_path):
+def test_a_consent_that_is_no_text_is_told(error_of, tmp_path):
     (tmp_path / "consent").write_bytes(b"\xff\xfe\x00")
-    assert "is no text in UTF-8" in told(consent=tmp_path / "consent")
+    assert "must be a text file in UTF-8" in error_of(consent=tmp_path / "consent")
     (tmp_path / "consent").write_text(" \n")
-    assert "is empty: give --consent the text that participants agree to" in told(
+    assert "is empty; give the text that participants agree to" in error_of(
         consent=tmp_path / "consent"
     )

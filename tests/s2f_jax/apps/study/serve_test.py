@@ -26,8 +26,8 @@ def test_it_serves_where_it_says_and_ctrl_c_ends_it(made):
             with urllib.request.urlopen(address + name) as answer:
                 assert answer.status == 200
         process.send_signal(signal.SIGINT)
-        out, told = process.communicate(timeout=60)
-        assert (process.returncode, out, told) == (0, "", "")
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (0, "", "")
 
 
 def test_a_body_without_an_end_is_cut_off(made):
@@ -38,31 +38,31 @@ def test_a_body_without_an_end_is_cut_off(made):
             f"POST /api/vote HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
             f"Origin: http://127.0.0.1:{port}\r\nContent-Length: 999999999\r\n\r\n"
         ).encode()
-        for sent, said in ((b" " * 5000, b" 413 "), (b" ", b" 408 ")):
+        for sent, expected in ((b" " * 5000, b" 413 "), (b" ", b" 408 ")):
             with socket.create_connection(("127.0.0.1", port), 30) as connection:
                 connection.sendall(head + sent)
-                assert said in connection.recv(100)
+                assert expected in connection.recv(100)
 
 
 @pytest.mark.parametrize(
-    ("flag", "said"),
+    ("flag", "expected"),
     [
-        ("--people=0", "--people=0 is out of range: give 1 or more"),
-        ("--seed=1", "--seed is for `study new`: a study is fixed once it is made"),
-        ("--output=x", "--output=x is not for `study serve`"),
-        ("--port=70000", "--port=70000 is none"),
-        ("--token=abc", "--token=abc is too easily guessed"),
+        ("--people=0", "--people=0: must be at least 1"),
+        ("--seed=1", "--seed: is a flag of `study new`; a study cannot be changed once it is made"),
+        ("--output=x", "--output=x: is not a flag of `study serve`"),
+        ("--port=70000", "--port=70000: must be in [1, 65535]"),
+        ("--token=abc", "--token=abc: must be at least 12 letters and digits"),
     ],
 )
-def test_a_flag_that_cannot_be_is_told(made, capsys, flag, said):
+def test_a_flag_that_cannot_be_is_told(made, capsys, flag, expected):
     assert main.dispatch(["study", "serve", f"--study={made.folder}", flag]) == 2
-    assert said in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
     assert not (made.folder / "x").exists()
 
 
 def test_flags_of_serving_are_not_for_others(made, capsys):
     assert main.dispatch(["study", "report", f"--study={made.folder}", "--port=80"]) == 2
-    assert "--port is for `study serve`\n" in capsys.readouterr().err
+    assert "--port: is a flag of `study serve`\n" in capsys.readouterr().err
 
 
 def test_a_video_that_was_changed_is_told(tmp_path, capsys):

@@ -42,7 +42,7 @@ def together(people, act):
 
 def shown_to(visitor, code):
     """The trial that is next, whose videos are loaded as a browser does."""
-    status, shown = visitor.told("show", {"code": code})
+    status, shown = visitor.reply("show", {"code": code})
     assert status == 200, shown
     for name in shown.get("videos", ()):
         assert visitor.ask(f"/video/{name}")[0] == 200
@@ -54,17 +54,17 @@ def takes_part(address, person, confirmed, times):
     dice, visitor = random.Random(person), Visitor(address)
     with contextlib.closing(visitor):
         time.sleep(2 * dice.random())
-        status, standing = visitor.told("join", {"key": f"{person:032}"})
-        assert status == 200, standing
-        code = standing["code"]
+        status, progress = visitor.reply("join", {"key": f"{person:032}"})
+        assert status == 200, progress
+        code = progress["code"]
         while "finished" not in (shown := shown_to(visitor, code)):
             seconds = 2 * LASTS + 2 * dice.random()
             time.sleep(seconds)
             vote = {"code": code, "trial": shown["number"], "plays": [1, 1]}
             vote |= {"choice": dice.choice(["left", "right"]), "ms": int(1000 * seconds)}
             for _ in range(2):
-                status, told = visitor.told("vote", vote)
-                assert status == 200, told
+                status, reply = visitor.reply("vote", vote)
+                assert status == 200, reply
             confirmed[code, shown["number"]] = vote["choice"]
     times += visitor.times
 
@@ -75,7 +75,7 @@ def test_fifty_people_at_once_are_answered_at_once_and_every_vote_is_there(tmp_p
         for attempt in range(TRIES):
             times, first = [], attempt * PEOPLE
             together(PEOPLE, lambda n: takes_part(address, first + n, confirmed, times))  # noqa: B023
-            assert len(confirmed) == (first + PEOPLE) * len(made.slots[0])
+            assert len(confirmed) == (first + PEOPLE) * len(made.trial_lists[0])
             assert held(made) == confirmed
             p95 = np.percentile(times, 95)
             print(f"{len(times)} answers, p50 {np.median(times):.4f} s, p95 {p95:.4f} s")
@@ -91,7 +91,7 @@ def votes_until(stop, address, person, confirmed):
         try:
             if code is None:
                 n += 1
-                code = visitor.told("join", {"key": f"{person:08}{n:08}"})[1]["code"]
+                code = visitor.reply("join", {"key": f"{person:08}{n:08}"})[1]["code"]
             if vote is None:
                 shown = shown_to(visitor, code)
                 if "finished" in shown:
@@ -100,12 +100,12 @@ def votes_until(stop, address, person, confirmed):
                 time.sleep(2 * LASTS)
                 vote = {"code": code, "trial": shown["number"], "plays": [1, 1]}
                 vote |= {"choice": dice.choice(["left", "right"]), "ms": int(2000 * LASTS)}
-            status, told = visitor.told("vote", vote)
+            status, reply = visitor.reply("vote", vote)
             if status == 200:
                 confirmed[code, vote["trial"]] = vote["choice"]
                 vote = None
             else:  # The server was begun anew, and wants it to be seen again.
-                assert told["why"] == "again", told
+                assert reply["why"] == "again", reply
                 shown = shown_to(visitor, code)
                 assert shown["number"] == vote["trial"]
                 time.sleep(2 * LASTS)

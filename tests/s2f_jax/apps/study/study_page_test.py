@@ -9,7 +9,7 @@ from tests.s2f_jax.apps.study_served import held, served, study
 
 pytestmark = browsers.MARKS
 MARKUP = "<img src=x onerror='document.title=1'> Which one?"
-PARTLY = "It was not played in full, with sound: play it again."
+INCOMPLETE = "The video was not played in full with sound: play it again."
 SKIP = """async () => {
   const video = document.querySelector('video');
   while (video.currentTime < 0.05) await new Promise((done) => setTimeout(done, 5));
@@ -37,10 +37,10 @@ def browser():
 @pytest.fixture
 def opened(browser):
     """A function that opens an address in a browser of its own; none has said anything of errors."""
-    contexts, told = [], []
+    contexts, messages = [], []
 
     def opened(address, size=WIDE):
-        page = browsers.new_page(browser, told, size)
+        page = browsers.new_page(browser, messages, size)
         contexts.append(page.context)
         page.goto(address)
         return page
@@ -50,7 +50,7 @@ def opened(browser):
         context.close()
     # Browsers tell what a server refuses, and that it is not there.
     expected = ("status of 40", "ERR_INTERNET_DISCONNECTED")
-    assert [line for line in told if not any(part in line for part in expected)] == []
+    assert [line for line in messages if not any(part in line for part in expected)] == []
 
 
 def agree(page):
@@ -114,8 +114,8 @@ def test_somebody_votes_with_the_mouse_closes_the_page_and_goes_on(made, address
     page.wait_for_selector("#thanks:visible")
     assert page.inner_text("#last-code") == code and page.title() == "A study of videos"
     with store.Store(document.read_study(made.folder)) as now:
-        who = now.participant(code)
-        plays = [v.plays for v in now.everything()[1] if v.participant == who.number]
+        who = now.find(code)
+        plays = [v.plays for v in now.read_all()[1] if v.participant == who.number]
     assert who.finished is not None and plays == [(1, 2), (1, 1), (1, 1)]
 
 
@@ -146,7 +146,7 @@ def test_a_play_whose_middle_is_skipped_does_not_count(made, address, opened):
     for again in (False, True):  # What an earlier play has shown changes nothing.
         page.click(".video:nth-child(1) button")
         page.evaluate(SKIP)
-        page.wait_for_selector(f"#state:text-is('{PARTLY}')")
+        page.wait_for_selector(f"#state:text-is('{INCOMPLETE}')")
         page.wait_for_timeout(700)
         assert page.get_attribute(".video:nth-child(1)", "data-played") == str(again).lower()
         if not again:
@@ -179,7 +179,7 @@ def test_who_withdraws_leaves_nothing(made, address, opened):
     page.click("footer a")
     page.fill("#code", "AAAA-BBBB-CCCC-DDDD")
     page.click("#delete")
-    page.wait_for_selector("text=Nobody in this study has that code")
+    page.wait_for_selector("text=No participant of this study has that code")
     page.fill("#code", code.lower().replace("-", ""))
     page.click("#delete")
     page.wait_for_selector("text=All your answers have been deleted")
@@ -189,7 +189,7 @@ def test_who_withdraws_leaves_nothing(made, address, opened):
     page.fill("#code", code)
     page.keyboard.press("Enter")
     page.wait_for_selector("#banner:visible")
-    assert "Nobody in this study has that code" in page.inner_text("#banner")
+    assert "No participant of this study has that code" in page.inner_text("#banner")
 
 
 def test_a_turing_test_asks_real_or_generated(tmp_path, opened):
