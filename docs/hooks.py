@@ -5,7 +5,6 @@ A new module, command, flag, config field, corpus or finding appears on the site
 
 import argparse
 import ast
-import dataclasses
 import importlib
 import itertools
 import logging
@@ -355,17 +354,15 @@ def _comments_of(path: pathlib.Path) -> dict[str, str]:
 
 
 def _metrics() -> str:
-    """The keys of report.json, as the reports label them."""
-    labels = importlib.import_module("s2f_jax.reports.labels")
+    """The keys of report.json, as the reports show them."""
+    registry = importlib.import_module("s2f_jax.metrics.registry")
     better = {"higher": "higher", "lower": "lower", "one": "nearer to 1", "": ""}
-    lines = ["| key | label | | unit | better |", "|---|---|---|---|---|"]
-    for key, metric in labels.METRICS.items():
-        shown = dataclasses.asdict(metric)
-        title, text = (
-            shown.get(a, shown.get(b)) for a, b in (("title", "label"), ("description", "what"))
+    lines = ["| key | title | | unit | better |", "|---|---|---|---|---|"]
+    for key, metric in registry.METRICS.items():
+        text = _cell(metric.description)
+        lines.append(
+            f"| `{key}` | {metric.title} | {text} | {metric.unit} | {better[metric.better]} |"
         )
-        wanted = better[metric.better]
-        lines.append(f"| `{key}` | {title} | {_cell(text)} | {metric.unit} | {wanted} |")
     return "\n".join(lines)
 
 
