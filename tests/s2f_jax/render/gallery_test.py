@@ -56,7 +56,7 @@ def made(run_folder, tmp_path, monkeypatch):
 
     def made(clips=CLIPS, name="gallery", faces=NoFaces, **options):
         monkeypatch.setattr(gallery.dataset, "open_dataset", lambda *_: clips)
-        monkeypatch.setattr(gallery, "FacesInVideos", faces)
+        monkeypatch.setattr(gallery, "FaceTracker", faces)
         gallery.gallery(str(run_folder), str(tmp_path / name), str(tmp_path), **options)
         return tmp_path / name
 
