@@ -171,8 +171,8 @@ class Faces:
     def __init__(self):
         self.seen = 0
 
-    def __call__(self, videos, come_again):
-        assert come_again == [False] * len(videos)
+    def __call__(self, videos, cacheable):
+        assert cacheable == [False] * len(videos)
         tracks = []
         for video in videos:
             t = np.arange(len(video))
