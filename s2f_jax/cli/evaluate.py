@@ -37,7 +37,9 @@ def _compare(flags: Flags, extra: Sequence[str]) -> int:
         reject_extra(extra)
     config = load_config(flags, extra) if "config" in flags else None
     options = {name: flags[name] for name in ("aligned",) if name in flags}
-    report = compare_folders(flags["videos"], flags["reference"], flags["output"], config, **options)
+    report = compare_folders(
+        flags["videos"], flags["reference"], flags["output"], config, **options
+    )
     return _print(report, flags["output"])
 
 

@@ -179,7 +179,10 @@ def test_a_file_s_default_config_has_the_preset_sda(name, corpus):
     ("arguments", "message"),
     [
         (["--output=a"], "give either --sda=FILE, or --checkpoint=DIR to convert a model back"),
-        (["--output=a", "--sda=b", "--checkpoint=c"], "give either --sda=FILE, or --checkpoint=DIR"),
+        (
+            ["--output=a", "--sda=b", "--checkpoint=c"],
+            "give either --sda=FILE, or --checkpoint=DIR",
+        ),
         (["--sda=b"], "--output"),
         (["--output=a", "--sda=nope.dat"], "nope.dat cannot be read (No such file or directory)"),
         (["--output=a", "--checkpoint=nope"], "there is no checkpoint at nope"),
