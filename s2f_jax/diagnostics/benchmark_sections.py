@@ -177,10 +177,12 @@ def _measure_training(workload: Workload) -> Measurements:
     # Steps as the loop makes them, but for the loader.
     trainer = workload.trainer
     figures = {"peak.flops_per_s": peak_flops(workload)}
-    for kind, begun in cost.steps(trainer.task).items():
-        traced = trainer.traced(begun, workload.batch)
+    for kind, adversarial_phase in cost.steps(trainer.task).items():
+        traced = trainer.traced(adversarial_phase, workload.batch)
         flops = cost.of(traced, jax.device_count(), workload.config.accumulate).flops
-        update = _training_step(workload, trainer.task.adversarial_start_step if begun else 0)
+        update = _training_step(
+            workload, trainer.task.adversarial_start_step if adversarial_phase else 0
+        )
         seconds = time_calls(update, workload.seconds)
         figures |= {
             f"{kind}.steps_per_s": 1 / seconds,
