@@ -270,9 +270,9 @@ def _train(
     closing.callback(batches.close)
     # What to go on from: 1. the newest whole checkpoint of this workdir; 2. another run's networks;
     # 3. a fresh state.
-    begun = None
+    warm_started = None
     if start_from and not any_in(folder):
-        begun = warm_start.begin(trainer.fresh(), start_from, config.data)
+        warm_started = warm_start.begin(trainer.fresh(), start_from, config.data)
     write_config(asked, folder)  # Only now: this can be a run.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
@@ -289,7 +289,7 @@ def _train(
         stopping = EarlyStopping(config.patience, **progress["stopping"])
         since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
-        number, (state, origin) = 0, begun or (trainer.fresh(), {})
+        number, (state, origin) = 0, warm_started or (trainer.fresh(), {})
     write_provenance(config.seed, folder, number, **origin)
     total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
@@ -298,7 +298,7 @@ def _train(
         f" {len(clips)} training and {len(others)} validation clips"
     )
     closing.callback(log.close)
-    if start_from and not begun:
+    if start_from and not warm_started:
         log.say(
             f"it goes on with its own networks: --start_from={start_from} is for a new --workdir"
         )

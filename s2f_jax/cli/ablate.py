@@ -27,12 +27,12 @@ COMMAND = Command(
     flags=(
         *(CONFIG, DATA_DIR, SPLIT),
         flag("--workdir DIR", "folder for all runs; default: runs/ablations_CONFIG_NAME"),
-        flag("--variants NAME,...", "variants in configs/ablations; default: all", dest="chosen"),
+        flag("--variants NAME,...", "variants in configs/ablations; default: all", dest="names"),
         flag(
             "--print",
             "only print how to train the variants elsewhere: a command each, or a Slurm array job",
             choices=("commands", "slurm"),
-            dest="show",
+            dest="print_only",
         ),
     ),
     summary="train variants of a config and tabulate their scores",

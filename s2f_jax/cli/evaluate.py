@@ -29,7 +29,7 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
 
 
 def _compare(flags: Flags, extra: Sequence[str]) -> int:
-    from s2f_jax.evaluation.video_folders import compare
+    from s2f_jax.evaluation.video_folders import compare_folders
 
     if not (flags.get("reference") and flags.get("output")):
         raise UserError("--videos: needs --reference=DIR and --output=DIR, too")
@@ -37,7 +37,9 @@ def _compare(flags: Flags, extra: Sequence[str]) -> int:
         reject_extra(extra)
     config = load_config(flags, extra) if flags.get("config") else None
     options = {name: flags[name] for name in ("aligned",) if name in flags}
-    report = compare(flags["videos"], flags["reference"], flags["output"], config, **options)
+    report = compare_folders(
+        flags["videos"], flags["reference"], flags["output"], config, **options
+    )
     return _print(report, flags["output"])
 
 

@@ -1,1 +1,1 @@
-"""What is wrong with a machine or an input, and how fast it is."""
+"""Diagnostics: `doctor` checks machine and inputs, `benchmark` measures speed."""

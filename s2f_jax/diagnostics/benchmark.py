@@ -1,4 +1,4 @@
-"""`benchmark`: how fast a config trains, generates, loads and saves on this machine."""
+"""`benchmark`: measures how fast a config trains, generates, loads and saves on this machine."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from data_pipelines.loading import dataset
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import train
 from s2f_jax.config.schema import Config
-from s2f_jax.diagnostics.benchmark_sections import SECTIONS, Bench
+from s2f_jax.diagnostics.benchmark_sections import SECTIONS, Workload
 from s2f_jax.runs import cost, workdir
 
 
@@ -28,48 +28,56 @@ def benchmark(
     seconds: float = 5,
     manual_dir: str | None = None,
 ) -> dict[str, Any]:
-    """Measures the sections in `only` (separated by commas; None: all), prints a table as it goes.
+    """Measures sections of a config's pipeline and prints a table while doing so.
 
-    seconds: for each figure, which gets LEAST runs however long they take.
-    Returns what is written to json_file: each figure's median by its name, its quartiles, its
-    number of runs, and what it was measured on.
-    Raises UserError for sections that there are not, and for files that cannot be used.
+    Args:
+      config: The config.
+      data_dir: Folder of the shards; None: the default.
+      json_file: File for the result.
+      compare: File of an earlier result, printed beside this one.
+      only: Names of sections, separated by commas; None: all.
+      seconds: How long each figure is measured, but at least MIN_RUNS runs.
+      manual_dir: Folder of the corpus's raw clips, for the section "prepare".
+
+    Returns:
+      Median of each figure by its name; "quartiles" and "runs" by the same names; and the
+      environment: device, versions, commit and sizes.
+
+    Raises:
+      UserError: A section is unknown, or a file cannot be used.
     """
     sections = _sections(only)
     if not seconds >= 0:
-        raise UserError(f"--seconds={seconds} is out of range: give 0 or more")
+        raise UserError(f"--seconds={seconds}: must be a number of at least 0")
     _check_output(json_file)
-    saved, before = _read(compare) if compare else ({}, {})
+    saved, saved_figures = _read_saved(compare) if compare else ({}, {})
     train.check_devices(config)
     if not config.clip_frames:
         shards = shards_dir(config.data, data_dir)
         config = train.with_clip_frames(config, dataset.open_dataset(config.data, "train", shards))
-    made = _describe(config)
+    environment = _environment(config)
     print(
         f"{config.name}: batches of {config.batch_size} clips of {config.clip_frames} frames,"
-        f" {config.model.dtype}; {made['devices']} of {made['device']}, {made['cores']} cores;"
-        f" commit {made['commit']}"
+        f" {config.model.dtype}; {environment['devices']} of {environment['device']},"
+        f" {environment['cores']} cores; commit {environment['commit']}"
     )
     if saved:
-        _say_what_differs(made, saved, str(compare))
+        _print_differences(environment, saved, str(compare))
     print(_row("", "median", "quartiles", "runs", *(("saved", "ratio") if saved else ())))
-    bench, figures = Bench(config, seconds, data_dir, manual_dir), {}
-    quartiles, counts = {}, {}
+    workload = Workload(config, seconds, data_dir, manual_dir)
+    medians, quartiles, counts = {}, {}, {}
     for name in sections:
-        for figure, values in SECTIONS[name](bench).items():
+        for figure, values in SECTIONS[name](workload).items():
             low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-            figures[figure], quartiles[figure] = float(median), [float(low), float(high)]
+            medians[figure], quartiles[figure] = float(median), [float(low), float(high)]
             counts[figure] = len(values)
-            print(
-                _line(figure, figures[figure], quartiles[figure], len(values), before), flush=True
-            )
+            line = _line(figure, float(median), quartiles[figure], len(values), saved_figures)
+            print(line, flush=True)
     if saved:
-        print("~: the quartiles overlap, so that the difference may be chance")
-    result = {**figures, "quartiles": quartiles, "runs": counts, **made}
+        print("~: the quartiles overlap, so the difference may be chance")
+    result = {**medians, "quartiles": quartiles, "runs": counts, **environment}
     if json_file:
-        files.write_atomically(
-            epath.Path(json_file), (json.dumps(result, indent=2) + "\n").encode()
-        )
+        files.write_atomically(json_file, (json.dumps(result, indent=2) + "\n").encode())
     return result
 
 
@@ -80,21 +88,21 @@ def _sections(only: str | None) -> Sequence[str]:
     for name in names:
         if name not in SECTIONS:
             raise UserError(
-                f"--only={only}: there is no section {name!r}; give {', '.join(SECTIONS)}"
+                f"--only={only}: there is no section {name!r}; give some of {', '.join(SECTIONS)}"
             )
     return names
 
 
 def _check_output(json_file: str | None) -> None:
-    """What can be known before the work."""
+    # Before any work is done.
     if json_file:
         target = epath.Path(json_file)
         if target.is_dir() or not target.parent.is_dir():
-            raise UserError(f"--json={json_file} cannot be a file there: give another name")
+            raise UserError(f"--json={json_file}: must be a file in an existing folder")
 
 
-def _read(path: str) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """-> what was saved, and of each figure the median and the quartiles."""
+def _read_saved(path: str) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    # The saved result, and each figure's median and quartiles.
     try:
         saved = json.loads(epath.Path(path).read_text())
         figures = {
@@ -109,14 +117,14 @@ def _read(path: str) -> tuple[dict[str, Any], dict[str, list[float]]]:
     return saved, figures
 
 
-def _describe(config: Config) -> dict[str, Any]:
-    made = workdir.describe(config.seed)
+def _environment(config: Config) -> dict[str, Any]:
+    run = workdir.describe(config.seed)
     return {
-        "device": made["devices"][0],
-        "devices": len(made["devices"]),
+        "device": run["devices"][0],
+        "devices": len(run["devices"]),
         "cores": os.cpu_count(),
-        "commit": made["git"]["commit"] + ("+changes" if made["git"]["dirty"] else ""),
-        "versions": made["versions"],
+        "commit": run["git"]["commit"] + ("+changes" if run["git"]["dirty"] else ""),
+        "versions": run["versions"],
         "config": config.name,
         "batch_size": config.batch_size,
         "clip_frames": config.clip_frames,
@@ -124,10 +132,10 @@ def _describe(config: Config) -> dict[str, Any]:
     }
 
 
-def _say_what_differs(made: Mapping[str, Any], saved: Mapping[str, Any], path: str) -> None:
+def _print_differences(here: Mapping[str, Any], saved: Mapping[str, Any], path: str) -> None:
     for field in ("device", "devices", "cores", "config", "batch_size", "clip_frames", "dtype"):
-        if made[field] != saved.get(field):
-            print(f"{field} is {made[field]} here and {saved.get(field)} in {path}")
+        if here[field] != saved.get(field):
+            print(f"{field} is {here[field]} here and {saved.get(field)} in {path}")
 
 
 def _line(
@@ -137,10 +145,10 @@ def _line(
     spread = f"{cost.si(low)} - {cost.si(high)}" if count > 1 else ""
     cells = [figure, cost.si(median), spread, str(count)]
     if figure in saved:
-        before, before_low, before_high = saved[figure]
-        ratio = median / before if before else float("nan")
-        overlap = low <= before_high and before_low <= high
-        cells += [cost.si(before), f"{ratio:.2f}{' ~' if overlap else '  '}"]
+        saved_median, saved_low, saved_high = saved[figure]
+        ratio = median / saved_median if saved_median else float("nan")
+        overlap = low <= saved_high and saved_low <= high
+        cells += [cost.si(saved_median), f"{ratio:.2f}{' ~' if overlap else '  '}"]
     return _row(*cells)
 
 

@@ -1,4 +1,4 @@
-"""What `benchmark` measures, a section each: the parts of a config's way on made-up data."""
+"""The sections of `benchmark`: each times one part of a config's pipeline on synthetic data."""
 
 import contextlib
 import dataclasses
@@ -7,7 +7,7 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -24,57 +24,62 @@ from s2f_jax.config.schema import Config
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.pictures import ImageScorer
 from s2f_jax.metrics.scoring import ClipPair
-from s2f_jax.metrics.throughput import landmark_throughput as landmarks_speed
+from s2f_jax.metrics.throughput import landmark_throughput
 from s2f_jax.models import fused_generator
 from s2f_jax.models.clip_batch import normalize
 from s2f_jax.models.discriminator import Discriminator
+from s2f_jax.models.generator import Generator
 from s2f_jax.runs import cost
 from s2f_jax.runs.checkpoint import Checkpoints
+from s2f_jax.state import TrainState
 
-Samples = dict[str, np.ndarray]  # A figure's name -> its value in each run.
+Measurements = dict[str, np.ndarray]  # Name of a figure -> its value in each timed run.
 
-LEAST = 3  # Timed runs of anything.
-LEAST_FRAMES = 100  # Of a stream, or there is no 99th percentile.
+MIN_RUNS = 3  # Timed runs of each figure.
+MIN_STREAM_FRAMES = 100  # Fewer have no 99th percentile.
 STREAM_QUANTILES = {"stream.p95_ms": 0.95, "stream.p99_ms": 0.99}
-FACES_CLIPS = 8  # In which faces are searched in each round: what an evaluation takes at once.
-LOADER_BATCHES = 4  # A run; more than the loader keeps ready, or it would be timed at rest.
-PEAK_SIZE = {"cpu": 2048}  # Rows of the square matrices whose product measures the peak.
-
-
-def durations(run: Callable[[], Any], seconds: float, least: int = LEAST) -> np.ndarray:
-    """Seconds that each call takes, for at least so many, after one that compiles and warms up."""
-    jax.block_until_ready(run())
-    ends = [time.perf_counter()]
-    while len(ends) <= least or ends[-1] - ends[0] < seconds:
-        jax.block_until_ready(run())
-        ends.append(time.perf_counter())
-    return np.diff(ends)
+FACES_CLIPS = 8  # In which faces are searched in each run: the batch of an evaluation.
+LOADER_BATCHES = 4  # Per run; more than the loader prefetches, or its rest would be timed.
+MATRIX_SIZE = {"cpu": 2048}  # Rows of the square matrices of peak_flops, by backend,
+DEFAULT_MATRIX_SIZE = 8192  # and for any other.
 
 
 @dataclasses.dataclass
-class Bench:
-    """What the sections measure: a config on made-up data."""
+class Workload:
+    """What the sections measure: a config with synthetic data, each part made when first used.
+
+    Attributes:
+      config: The config.
+      seconds: How long each figure is measured, at least MIN_RUNS runs.
+      data_dir: Folder of the shards; None: the default.
+      manual_dir: Folder of the corpus's raw clips; None: not measured.
+    """
 
     config: Config
-    seconds: float  # For each figure.
+    seconds: float
     data_dir: str | None
-    manual_dir: str | None = None  # Raw clips.
+    manual_dir: str | None = None
 
     @functools.cached_property
     def trainer(self) -> train.Trainer:
+        """The config's trainer, for an epoch of one batch."""
         return train.Trainer(self.config, self.config.batch_size)
 
     @property
-    def generator(self) -> Any:
-        return self.trainer.task.networks["generator"]
+    def generator(self) -> Generator:
+        """The generator's module."""
+        generator = self.trainer.task.networks["generator"]
+        assert isinstance(generator, Generator)
+        return generator
 
     @functools.cached_property
-    def state(self) -> Any:
+    def state(self) -> TrainState:
+        """A freshly initialised training state."""
         return self.trainer.fresh()
 
     @functools.cached_property
     def batch(self) -> dict[str, np.ndarray]:
-        """Noise for pictures and sound, and no padding."""
+        """A training batch of noise, without padding."""
         rng = np.random.default_rng(0)
         shapes = self.trainer.task.batch_shapes()
         batch = {name: rng.integers(0, 256, x.shape).astype(x.dtype) for name, x in shapes.items()}
@@ -82,36 +87,106 @@ class Bench:
 
     @functools.cached_property
     def animator(self) -> Animator:
+        """The untrained generator, ready to animate."""
         variables = jax.device_get(self.state.variables("generator"))
         return Animator(self.generator, fused_generator.fuse_weights(self.generator, variables))
 
+    def train_clips(self) -> dataset.ClipDataset:
+        """Opens the training split.
 
-def peak(bench: Bench) -> np.ndarray:
-    """FLOP/s of all devices in a large matrix product: what a step could reach at most."""
-    dtype = jnp.dtype(bench.config.model.dtype)
-    size = PEAK_SIZE.get(jax.default_backend(), 8192)
-    devices, rng = jax.device_count(), np.random.default_rng(0)
-    left = jax.device_put(
-        rng.normal(size=(devices, size, size)).astype(dtype), bench.trainer.by_example
-    )
-    right = jax.device_put(rng.normal(size=(size, size)).astype(dtype), bench.trainer.everywhere)
+        Returns:
+          The clips.
+
+        Raises:
+          UserError: There are no shards.
+        """
+        shards = shards_dir(self.config.data, self.data_dir)
+        return dataset.open_dataset(self.config.data, "train", shards, dataset.TRAINING_FEATURES)
+
+
+Section = Callable[[Workload], Measurements]
+SECTIONS: dict[str, Section] = {}  # By name, in the order in which they run.
+
+
+def _section(name: str, optional: bool = False) -> Callable[[Section], Section]:
+    # Registers a section. Of an optional one, UserError means that its input is not there.
+    def register(section: Section) -> Section:
+        def measure(workload: Workload) -> Measurements:
+            try:
+                return section(workload)
+            except UserError as reason:
+                if not optional:
+                    raise
+                print(f"no {name} figures: {reason}")
+                return {}
+
+        SECTIONS[name] = measure
+        return measure
+
+    return register
+
+
+def _runs(seconds: float, least: int = MIN_RUNS) -> Iterator[None]:
+    """Yields once to warm up (and compile), then for each timed run."""
+    yield
+    started, runs = time.perf_counter(), 0
+    while runs < least or time.perf_counter() - started < seconds:
+        yield
+        runs += 1
+
+
+def time_calls(function: Callable[[], Any], seconds: float, least: int = MIN_RUNS) -> np.ndarray:
+    """Times calls of a function, after one that compiles and warms up.
+
+    Args:
+      function: Its result is waited for.
+      seconds: How long to go on.
+      least: Minimum number of timed calls.
+
+    Returns:
+      Seconds of each call, float64 [N], N >= least.
+    """
+    ends = []
+    for _ in _runs(seconds, least):
+        jax.block_until_ready(function())
+        ends.append(time.perf_counter())
+    return np.diff(ends)
+
+
+def peak_flops(workload: Workload) -> np.ndarray:
+    """Measures a large matrix product: an upper bound of what a training step can reach.
+
+    Args:
+      workload: Its compute dtype and devices are used.
+
+    Returns:
+      FLOP/s of all devices together in each run.
+    """
+    dtype = jnp.dtype(workload.config.model.dtype)
+    size = MATRIX_SIZE.get(jax.default_backend(), DEFAULT_MATRIX_SIZE)
+    devices, rng, trainer = jax.device_count(), np.random.default_rng(0), workload.trainer
+    left = rng.normal(size=(devices, size, size)).astype(dtype)
+    left = jax.device_put(left, trainer.by_example)
+    right = jax.device_put(rng.normal(size=(size, size)).astype(dtype), trainer.everywhere)
     product = jax.jit(lambda left, right: jnp.einsum("dij,jk->dik", left, right))
-    return devices * 2 * size**3 / durations(lambda: product(left, right), bench.seconds)
+    return devices * 2 * size**3 / time_calls(lambda: product(left, right), workload.seconds)
 
 
-def _train(bench: Bench) -> Samples:
-    """Steps as the loop makes them, but for the loader."""
-    trainer = bench.trainer
-    figures = {"peak.flops_per_s": peak(bench)}
-    for kind, begun in cost.steps(trainer.task).items():
-        traced = trainer.traced(begun, bench.batch)
-        flops = cost.of(traced, jax.device_count(), bench.config.accumulate).flops
-        seconds = durations(
-            _stepping(bench, trainer.task.adversarial_start_step if begun else 0), bench.seconds
+@_section("train")
+def _measure_training(workload: Workload) -> Measurements:
+    # Steps as the loop makes them, but for the loader.
+    trainer = workload.trainer
+    figures = {"peak.flops_per_s": peak_flops(workload)}
+    for kind, adversarial_phase in cost.steps(trainer.task).items():
+        traced = trainer.traced(adversarial_phase, workload.batch)
+        flops = cost.of(traced, jax.device_count(), workload.config.accumulate).flops
+        update = _training_step(
+            workload, trainer.task.adversarial_start_step if adversarial_phase else 0
         )
+        seconds = time_calls(update, workload.seconds)
         figures |= {
             f"{kind}.steps_per_s": 1 / seconds,
-            f"{kind}.clips_per_s": bench.config.batch_size / seconds,
+            f"{kind}.clips_per_s": workload.config.batch_size / seconds,
             f"{kind}.flops_per_step": np.array([flops]),
             f"{kind}.flops_per_s": flops / seconds,
             f"{kind}.peak_share": flops / seconds / np.median(figures["peak.flops_per_s"]),
@@ -119,31 +194,31 @@ def _train(bench: Bench) -> Samples:
     return figures
 
 
-def _stepping(bench: Bench, number: int) -> Callable[[], Any]:
-    """Dispatches step `number` once more and gives the last one's metrics, as the loop does."""
-    update = functools.partial(bench.trainer.update, number=number, batch=bench.batch)
-    state, metrics, _ = jax.block_until_ready(update(bench.trainer.fresh()))
+def _training_step(workload: Workload, number: int) -> Callable[[], Any]:
+    """Returns a function that dispatches step `number` and returns the previous one's metrics."""
+    update = functools.partial(workload.trainer.update, number=number, batch=workload.batch)
+    state, metrics, _ = jax.block_until_ready(update(workload.trainer.fresh()))
 
     def run() -> Any:
+        # Waiting for the previous step's metrics, as the loop does, keeps the device busy.
         nonlocal state, metrics
-        last = metrics
+        previous = metrics
         state, metrics, _ = update(state)
-        return last
+        return previous
 
     return run
 
 
-def _networks(bench: Bench) -> Samples:
-    """Each network by itself on a training batch, forward alone and with its gradients."""
-    networks = bench.trainer.task.networks
-    batch = sharding.put(bench.batch, bench.trainer.by_example)
-    clips = normalize(batch)
-    generator = bench.generator
-    noise = jnp.zeros((*clips.mask.shape, generator.noise_features))
+@_section("networks")
+def _measure_networks(workload: Workload) -> Measurements:
+    # Each network alone on a training batch, forward only and with its gradients.
+    networks, trainer = workload.trainer.task.networks, workload.trainer
+    clips = normalize(sharding.put(workload.batch, trainer.by_example))
+    noise = jnp.zeros((*clips.mask.shape, workload.generator.noise_features))
     inputs: dict[str, tuple[Any, ...]] = {"generator": (clips.still, clips.audio, noise)}
     for name, network in networks.items():
         if isinstance(network, Discriminator):
-            sample = network.sample(bench.trainer.key, clips)
+            sample = network.sample(trainer.key, clips)
             inputs[name] = network.inputs(clips.frames, clips, sample)
     figures = {}
     for name, network in networks.items():
@@ -156,80 +231,91 @@ def _networks(bench: Bench) -> Samples:
             )
             return output.mean()
 
-        # A discriminator passes the generator's gradient on; the still has no use for one.
-        wanted = 0 if name == "generator" else (0, 1)
+        # A discriminator passes a gradient on to the generator; the still needs none.
+        argnums = 0 if name == "generator" else (0, 1)
         first, *rest = inputs[name]
-        state = bench.state
-        given = (state.params[name], first, rest, state.batch_stats[name], padding)
-        for kind, passes in (("forward", forward), ("gradient", jax.grad(forward, wanted))):
-            run = functools.partial(jax.jit(passes), *given)
-            figures[f"{name}.{kind}_ms"] = 1000 * durations(run, bench.seconds)
+        state = workload.state
+        arguments = (state.params[name], first, rest, state.batch_stats[name], padding)
+        for kind, passes in (("forward", forward), ("gradient", jax.grad(forward, argnums))):
+            run = functools.partial(jax.jit(passes), *arguments)
+            figures[f"{name}.{kind}_ms"] = 1000 * time_calls(run, workload.seconds)
     return figures
 
 
-def _generate(bench: Bench) -> Samples:
-    """One clip offline, as `generate` makes it."""
-    animator = bench.animator
-    frames = bench.config.clip_frames
-    audio = bench.batch["audio"][0, : frames * animator.generator.stride]
-
-    def run() -> Any:
-        return animator.generate_clips(bench.batch["still"][:1], [audio])
-
-    return {"generate.frames_per_s": frames / durations(run, bench.seconds)}
+@_section("generate")
+def _measure_generation(workload: Workload) -> Measurements:
+    # One clip offline, as `generate` makes it.
+    frames, still = workload.config.clip_frames, workload.batch["still"][:1]
+    audio = workload.batch["audio"][0, : frames * workload.generator.stride]
+    run = functools.partial(workload.animator.generate_clips, still, [audio])
+    return {"generate.frames_per_s": frames / time_calls(run, workload.seconds)}
 
 
-def _stream(bench: Bench) -> Samples:
-    """One frame at a time: from a frame's sound on the host to its pixels on the host."""
-    stream = bench.animator.stream(bench.batch["still"][0], aligned=True)
-    sound = np.resize(bench.batch["audio"][0], bench.generator.stride)
-    stream.push(np.resize(sound, bench.generator.window))  # From here on each push is a frame.
-    times = 1000 * durations(lambda: stream.push(sound), bench.seconds, LEAST_FRAMES)
+@_section("stream")
+def _measure_streaming(workload: Workload) -> Measurements:
+    # One frame at a time: from a frame's sound on the host to its pixels on the host.
+    stream = workload.animator.stream(workload.batch["still"][0], aligned=True)
+    sound = np.resize(workload.batch["audio"][0], workload.generator.stride)
+    stream.push(np.resize(sound, workload.generator.window))  # Afterwards each push is a frame.
+    times = 1000 * time_calls(lambda: stream.push(sound), workload.seconds, MIN_STREAM_FRAMES)
     quantiles = {name: np.quantile(times, [share]) for name, share in STREAM_QUANTILES.items()}
     return {"stream.p50_ms": times, **quantiles}
 
 
-def _train_clips(bench: Bench, what: str) -> dataset.ClipDataset | None:
-    """Of the shards; None where there are none, which it says."""
-    data = bench.config.data
-    try:
-        shards = shards_dir(data, bench.data_dir)
-        return dataset.open_dataset(data, "train", shards, dataset.TRAINING_FEATURES)
-    except UserError as reason:
-        print(f"no {what} figures: {reason}")
+@_section("metrics")
+def _measure_metrics(workload: Workload) -> Measurements:
+    # The image metrics of a training batch's clips: PSNR, SSIM, CPBD and FDBM together.
+    real = workload.batch["frames"]
+    silence = np.zeros(0, np.int16)
+    pairs = [
+        ClipPair(str(i), "", "", video, clip, workload.config.data.fps, silence, 0, aligned=True)
+        for i, (video, clip) in enumerate(zip(np.roll(real, 1, axis=1), real, strict=True))
+    ]
+    scorer = ImageScorer()
+    seconds = time_calls(lambda: scorer(pairs), workload.seconds)
+    return {"metrics.image_clips_per_s": len(pairs) / seconds}
 
 
-def _loader(bench: Bench) -> Samples:
-    """Training batches from the shards; where there are none, nothing."""
-    config, clips = bench.config, _train_clips(bench, "loader")
-    if not clips:
-        return {}
+@_section("faces", optional=True)
+def _measure_landmark_metrics(workload: Workload) -> Measurements:
+    # The landmark metrics on real frames; needs shards and the landmark model.
+    clips = workload.train_clips()
+    indices = range(min(len(clips), FACES_CLIPS))
+    return landmark_throughput([clips[i].frames for i in indices], workload.seconds)
+
+
+@_section("loader", optional=True)
+def _measure_loader(workload: Workload) -> Measurements:
+    # Training batches from the shards.
+    config, clips = workload.config, workload.train_clips()
     open_batches = functools.partial(
         loader.training_batches,
         clips,
-        bench.trainer.task.example,
+        workload.trainer.task.example,
         batch_size=config.batch_size,
         mirror=config.mirror,
         seed=config.seed,
         max_corrupt=config.data.max_corrupt,
     )
     with contextlib.closing(open_batches(workers=config.loader_workers)) as batches:
-        seconds = durations(lambda: _fetch(batches), bench.seconds)
+        seconds = time_calls(lambda: _fetch(batches), workload.seconds)
     loaded = LOADER_BATCHES * config.batch_size / seconds
     figures = {"loader.clips_per_s": loaded, "loader.frames_per_s": config.clip_frames * loaded}
     with contextlib.closing(open_batches(threads=0)) as batches:
-        return figures | _one_core(clips, batches, bench.seconds)
+        return figures | _measure_loader_per_core(clips, batches, workload.seconds)
 
 
 def _fetch(batches: Any) -> list[dict[str, np.ndarray]]:
     return [next(batches) for _ in range(LOADER_BATCHES)]
 
 
-def _one_core(clips: dataset.ClipDataset, batches: Any, seconds: float) -> Samples:
-    """The loader in this thread, in turns with the bare decoding of as many frames of its clips."""
+def _measure_loader_per_core(
+    clips: dataset.ClipDataset, batches: Any, seconds: float
+) -> Measurements:
+    # CPU time of the loader in this thread, alternating with bare decoding of as many frames of the
+    # same clips, so that both meet the same load of the machine.
     rows = []
-    started = time.perf_counter()
-    while len(rows) <= LEAST or time.perf_counter() - started < seconds:
+    for _ in _runs(seconds):
         start = time.process_time()
         fetched = _fetch(batches)
         loaded = time.process_time()
@@ -241,7 +327,7 @@ def _one_core(clips: dataset.ClipDataset, batches: Any, seconds: float) -> Sampl
             cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
         frames = int(counts.sum())
         rows.append(((loaded - start) / frames, (time.process_time() - decoding) / frames))
-    loader_s, jpeg_s = np.array(rows[1:]).T  # The first warms up.
+    loader_s, jpeg_s = np.array(rows[1:]).T
     return {
         "loader.core_frames_per_s": 1 / loader_s,
         "loader.jpeg_frames_per_s": 1 / jpeg_s,
@@ -249,51 +335,15 @@ def _one_core(clips: dataset.ClipDataset, batches: Any, seconds: float) -> Sampl
     }
 
 
-def _prepare(bench: Bench) -> Samples:
-    """Raw clips to examples, beside the landmark model alone; where there are none, nothing."""
-    try:
-        return throughput.measure(bench.config.data, bench.manual_dir, bench.seconds)
-    except UserError as reason:
-        print(f"no prepare figures: {reason}")
-        return {}
-
-
-def _metrics(bench: Bench) -> Samples:
-    """A training batch's clips scored by their pixels: PSNR, SSIM, CPBD and FDBM together."""
-    videos, real = np.roll(bench.batch["frames"], 1, axis=1), bench.batch["frames"]
-    silence = np.zeros(0, np.int16)
-    pairs = [
-        ClipPair(str(i), "", "", video, clip, bench.config.data.fps, silence, 0, aligned=True)
-        for i, (video, clip) in enumerate(zip(videos, real, strict=True))
-    ]
-    pictures = ImageScorer()
-    seconds = durations(lambda: pictures(pairs), bench.seconds)
-    return {"metrics.image_clips_per_s": len(pairs) / seconds}
-
-
-def _faces(bench: Bench) -> Samples:
-    """The metrics of landmarks on real frames; where there are none, or no landmark model, nothing."""
-    clips = _train_clips(bench, "faces")
-    if not clips:
-        return {}
-    try:
-        some = range(min(len(clips), FACES_CLIPS))
-        return landmarks_speed([clips[i].frames for i in some], bench.seconds)
-    except UserError as reason:
-        print(f"no faces figures: {reason}")
-        return {}
-
-
-def _checkpoint(bench: Bench) -> Samples:
-    """How long a save holds the loop, and how long it takes until it is on the disk."""
+@_section("checkpoint")
+def _measure_checkpoints(workload: Workload) -> Measurements:
+    # How long a save blocks the loop, and how long it takes until it is on the disk.
     rows = []
-    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        # The first save warms up.
-        while len(rows) <= LEAST or time.perf_counter() - started < bench.seconds:
+        for _ in _runs(workload.seconds):
             checkpoints = Checkpoints(folder)
             start = time.perf_counter()
-            checkpoints.save(bench.state, {}, {}, None)
+            checkpoints.save(workload.state, {}, {}, None)
             blocked = time.perf_counter()
             checkpoints.close()
             rows.append((blocked - start, time.perf_counter() - start))
@@ -302,14 +352,7 @@ def _checkpoint(bench: Bench) -> Samples:
     return {"checkpoint.blocking_ms": blocking, "checkpoint.whole_ms": whole}
 
 
-SECTIONS: dict[str, Callable[[Bench], Samples]] = {
-    "train": _train,
-    "networks": _networks,
-    "generate": _generate,
-    "stream": _stream,
-    "metrics": _metrics,
-    "faces": _faces,
-    "loader": _loader,
-    "checkpoint": _checkpoint,
-    "prepare": _prepare,
-}
+@_section("prepare", optional=True)
+def _measure_preparation(workload: Workload) -> Measurements:
+    # Raw clips to examples, beside the landmark model alone; needs raw clips.
+    return throughput.measure(workload.config.data, workload.manual_dir, workload.seconds)

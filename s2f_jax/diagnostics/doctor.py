@@ -1,16 +1,16 @@
-"""`doctor`: what stands between a person and a video, found before any work is done."""
+"""`doctor`: checks machine and inputs, to find what would fail before any work is done."""
 
 import collections
 import functools
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from s2f_jax.diagnostics import findings, machine
-from s2f_jax.diagnostics.findings import ERROR, WARNING, Finding
+from s2f_jax.diagnostics import machine
+from s2f_jax.diagnostics.findings import ERROR, WARNING, Finding, run_check
 
 
 def examine(
@@ -21,57 +21,57 @@ def examine(
     output: str = ".",
     json_file: str | None = None,
 ) -> int:
-    """Prints a line for each finding -> exit code: 0, or 2 where one of them is an error.
+    """Checks the machine and the given inputs, and prints a line for each finding.
 
-    Raises UserError where the results cannot be written.
+    Args:
+      image: A portrait.
+      audio: A sound file.
+      checkpoint: A workdir, a checkpoint step or an exported bundle.
+      video: A video whose provenance is read.
+      output: Folder for the drawing of the portrait.
+      json_file: File for all findings.
+
+    Returns:
+      The exit code: 2 if a finding is an error, else 0.
+
+    Raises:
+      UserError: The results cannot be written.
     """
     folder = pathlib.Path(output)
     for flag, target in (("--output", folder), ("--json", pathlib.Path(json_file or ".").parent)):
         if not target.is_dir():
             raise UserError(f"{flag}: there is no folder {target}; make it first")
         if not os.access(target, os.W_OK):
-            raise UserError(f"{flag}: the folder {target} cannot be written to; give another")
-    found = []
-    for finding in _examine(image, audio, checkpoint, video, folder):
+            raise UserError(f"{flag}: the folder {target} is not writable; give another")
+    findings = []
+    paths = {"checkpoint": checkpoint, "image": image, "audio": audio, "video": video}
+    for finding in _findings(folder, paths):
         print(finding, flush=True)
-        found.append(finding)
-    counts = collections.Counter(finding.level for finding in found)
+        findings.append(finding)
+    counts = collections.Counter(finding.level for finding in findings)
     code = 2 if counts[ERROR] else 0
     print(", ".join(f"{level}s: {counts[level]}" for level in (ERROR, WARNING)))
     if json_file:
-        contents = {
-            "exit_code": code,
-            "findings": [{**vars(finding), "values": dict(finding.values)} for finding in found],
-        }
+        contents = {"exit_code": code, "findings": [finding.json for finding in findings]}
         files.write_atomically(json_file, (json.dumps(contents, indent=2) + "\n").encode())
     return code
 
 
-def _examine(
-    image: str | None,
-    audio: str | None,
-    checkpoint: str | None,
-    video: str | None,
-    folder: pathlib.Path,
-) -> Iterator[Finding]:
-    for about, check in machine.checks(folder).items():
-        yield from findings.of(about, check)
-    if not (image or audio or checkpoint or video):
+def _findings(folder: pathlib.Path, paths: Mapping[str, str | None]) -> Iterator[Finding]:
+    for topic, check in machine.checks(folder).items():
+        yield from run_check(topic, check)
+    if not any(paths.values()):
         return
-    # Here, since what it imports may be what is missing.
+    # Imported here, since one of its own imports may be what is missing.
     try:
-        from s2f_jax.diagnostics.inputs import Inputs
+        from s2f_jax.diagnostics.inputs import InputChecks
     except ImportError as error:
-        yield Finding(ERROR, "inputs", f"cannot be looked at ({error}): see packages above")
+        yield Finding(ERROR, f"cannot be checked ({error}): see packages above", topic="inputs")
         return
-    inputs = Inputs(folder)
-    for about, path, examine in (
-        ("checkpoint", checkpoint, inputs.examine_checkpoint),
-        ("image", image, inputs.examine_image),
-        ("audio", audio, inputs.examine_audio),
-        ("video", video, inputs.examine_video),
-    ):
+    checks = InputChecks(folder)
+    for topic, path in paths.items():
         if path:
-            yield from findings.of(about, functools.partial(examine, path))
-    if inputs.animator:
-        yield from findings.of("speed", inputs.time)
+            examine = getattr(checks, f"examine_{topic}")
+            yield from run_check(topic, functools.partial(examine, path))
+    if checks.animator:
+        yield from run_check("speed", checks.measure_speed)

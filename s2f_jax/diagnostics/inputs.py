@@ -1,4 +1,4 @@
-"""What `doctor` looks at when it is given a checkpoint, a picture or a sound."""
+"""`doctor`'s checks of what it is given: checkpoint, image, sound and video."""
 
 import dataclasses
 import pathlib
@@ -21,49 +21,66 @@ from data_pipelines.media import decode, images, video
 from data_pipelines.media.sound import check_sample_rate
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
-from s2f_jax.provenance.marks import mark, read_marks
+from s2f_jax.provenance.marks import provenance_record, read_provenance
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
 
-_SIZE = (128, 96)  # Height and width of the model, where no checkpoint says it,
-_RATE, _FPS = 16000, 25  # and its rates.
-_MEASURED = 600.0  # Seconds of a sound that are measured; an hour would take gigabytes.
-_LEAST_FRAMES = 25  # Of a sound, or its loud and quiet parts say nothing.
-_ROUNDS = 3  # Chunks that are timed.
-_CURES = {  # Of what inspection.MEASURES limits.
+# Of the model if no checkpoint is given: height and width, audio rate in Hz, frames/s.
+_SIZE = (128, 96)
+_RATE, _FPS = 16000, 25
+_MAX_SECONDS = 600.0  # Of a sound that are measured; an hour would take gigabytes.
+_MIN_FRAMES = 25  # For the measure "dynamics": a shorter sound has no loud and quiet parts.
+_CHUNKS = 3  # That are timed.
+_REMEDIES = {  # For what exceeds the limits of clip_checks.MEASURES.
     "level": "make it louder",
-    "dynamics": "take out the noise or music behind the speech",
+    "dynamics": "remove the noise or music behind the speech",
     "clipped": "record it again with less gain",
     "silence": "cut the silence away",
-    "dc": "take the offset out, e.g. by a high-pass filter of 20 Hz",
+    "dc": "remove the offset, e.g. with a high-pass filter of 20 Hz",
 }
+_SOUND_HINT = "give a sound file that plays, e.g. a WAV"
 
 
 @dataclasses.dataclass
-class Inputs:
-    """What is known by now of what was given; examined in the order of the methods."""
+class InputChecks:
+    """The checks of the inputs, to be called in the order of the methods: later ones use earlier ones.
 
-    output: pathlib.Path  # The folder for pictures.
+    Attributes:
+      output: Folder for the drawing of the portrait.
+      animator: The loaded model; None before or without `examine_checkpoint`.
+      still: The aligned face, uint8 [H, W, 3]; None before or without `examine_image`.
+      seconds: Length of the sound; None before or without `examine_audio`.
+    """
+
+    output: pathlib.Path
     animator: "Animator | None" = None
-    still: np.ndarray | None = None  # uint8 [H, W, 3], as the model takes it.
-    seconds: float | None = None  # Of sound.
+    still: np.ndarray | None = None
+    seconds: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
+        """Height and width of the model's frames, pixels."""
         return self.animator.size if self.animator else _SIZE
 
     def examine_checkpoint(self, path: str) -> Iterator[Finding]:
-        """Restores a run's checkpoint or a bundle, by its checksums."""
+        """Restores a run's checkpoint or a bundle and verifies its checksums.
+
+        Args:
+          path: A workdir, a checkpoint step or an exported bundle.
+
+        Yields:
+          One finding, with the model's sizes and rates.
+        """
         from s2f_jax.inference.animator import Animator
 
         started = time.perf_counter()
         animator = Animator.load(path)
         seconds = time.perf_counter() - started
-        made = mark(animator.origin, 0, {})
+        model = provenance_record(animator.origin, 0, {}).model
         parameters = sum(leaf.size for leaf in jax.tree.leaves(animator.compiled.weights))
         values = {
-            **made.model,
+            **model,
             "height": animator.size[0],
             "width": animator.size[1],
             "audio_rate": animator.rate,
@@ -72,129 +89,149 @@ class Inputs:
             "load_s": seconds,
         }
         self.animator = animator
-        kept = f", exported as {kind}" if (kind := made.model.get("weights")) else ""
+        exported = f", exported as {kind}" if (kind := model.get("weights")) else ""
         yield Finding(
             OK,
-            "checkpoint",
-            f"{made.model['run']}, step {made.model['step']}{kept} is whole"
-            f" (sum {made.model['sum'][:12]}): frames of"
-            f" {animator.size[1]}x{animator.size[0]} at {animator.fps:g} a second from sound of"
-            f" {animator.rate} Hz, {parameters / 1e6:.1f} M weights, loaded in {seconds:.1f} s",
+            f"{model['run']}, step {model['step']}{exported} is intact (checksum"
+            f" {model['sum'][:12]}): {animator.size[1]}x{animator.size[0]} at {animator.fps:g}"
+            f" frames/s from sound of {animator.rate} Hz, {parameters / 1e6:.1f} M weights, loaded in"
+            f" {seconds:.1f} s",
             values,
         )
 
     def examine_image(self, path: str) -> Iterator[Finding]:
-        """Finds the face, judges it, and draws what was found."""
+        """Finds the face, assesses the portrait, and draws the crop.
+
+        Args:
+          path: An image file.
+
+        Yields:
+          The portrait's measures, a warning for each problem, and the drawing's path.
+
+        Raises:
+          UserError: The image cannot be read, or no face was found.
+        """
         pixels = images.read_image(path)
         size = f"{pixels.shape[1]}x{pixels.shape[0]} pixels"
-        if local_model(face_landmarks.MODEL) is None:  # Nothing is fetched here.
-            raise UserError(f"{path} has {size}; no face is looked for: see faces above")
-        found = face_landmarks.find_faces(pixels)
-        if not found:
+        if local_model(face_landmarks.MODEL) is None:  # Nothing is downloaded here.
+            raise UserError(f"{path} has {size}; no face is searched for: see faces above")
+        faces = face_landmarks.find_faces(pixels)
+        if not faces:
             raise UserError(
-                f"{path} has {size} and no face that can be found: give a frontal photograph, or"
+                f"{path} has {size}, and no face was found: give a frontal portrait, or"
                 " `generate` --aligned if it is cropped to the face already"
             )
         height, width = self.size
-        place = self.animator.crop_transform if self.animator else _placement
-        transform = place(found[0])
-        portrait = portrait_quality.measure(pixels, found[0], height, width, transform)
+        if self.animator:
+            transform = self.animator.crop_transform(faces[0])
+        else:
+            transform = alignment.face_transform(faces[0], height, width)
+        portrait = portrait_quality.measure(pixels, faces[0], height, width, transform)
         self.still = alignment.align(pixels, transform, height, width)
         yield Finding(
             OK,
-            "image",
             f"{size}, a face with eyes {portrait.eyes:.0f} pixels apart; the model's crop of"
-            f" {width}x{height} shows it {portrait.enlarged:.2f} times as large, turned by yaw"
+            f" {width}x{height} shows it {portrait.enlarged:.2f} times as large, at yaw"
             f" {round(portrait.yaw)}, pitch {round(portrait.pitch)}, tilt {round(portrait.tilt)}"
             " degrees",
-            {"width": pixels.shape[1], "height": pixels.shape[0], "faces": len(found)}
+            {"width": pixels.shape[1], "height": pixels.shape[0], "faces": len(faces)}
             | dataclasses.asdict(portrait),
         )
-        if len(found) > 1:
-            said = f"{path} shows {len(found)} faces: the largest is taken, or give one alone"
-            yield Finding(WARNING, "image", said)
+        if len(faces) > 1:
+            text = f"{path} shows {len(faces)} faces: the largest is used; give an image of one"
+            yield Finding(WARNING, text)
         for doubt in portrait_quality.quality_warnings(portrait):
-            yield Finding(WARNING, "image", doubt)
+            yield Finding(WARNING, doubt)
         target = self.output / f"doctor_{pathlib.Path(path).stem}.png"
-        drawn = overlay.draw(pixels, found, height, width, transform)
+        drawn = overlay.draw(pixels, faces, height, width, transform)
         files.write_atomically(target, images.encode_png(drawn))
-        said = f"{target} shows the face found, the crop's outline and the crop"
-        yield Finding(OK, "image", said, {"overlay": str(target)})
+        text = f"{target} shows the face found, the crop's outline and the crop"
+        yield Finding(OK, text, {"overlay": str(target)})
 
     def examine_audio(self, path: str) -> Iterator[Finding]:
-        """Rate, channels and length, and the levels of its first ten minutes."""
-        rate, channels, codec, declared = _form(path)
+        """Measures rate, channels, length, and the levels of the first ten minutes.
+
+        Args:
+          path: A sound or video file.
+
+        Yields:
+          The measures, and a warning for each that exceeds the limits of training clips.
+
+        Raises:
+          UserError: The file cannot be decoded, or is empty.
+        """
+        rate, channels, codec, declared = _sound_format(path)
         try:
-            samples, rate = decode.decode_sound(path, 0.0, _MEASURED)
+            samples, rate = decode.decode_sound(path, 0.0, _MAX_SECONDS)
         except BadClip as error:
-            raise UserError(
-                f"the sound of {path} {error}: give a sound file that plays, e.g. a WAV"
-            ) from error
+            raise UserError(f"the sound of {path} {error}: {_SOUND_HINT}") from error
         if not samples.size:
-            raise UserError(f"{path} has no sound in it (0 samples): give one with speech")
+            raise UserError(f"{path} is empty (0 samples): give one with speech")
         measured = len(samples) / rate
-        self.seconds = max(measured, declared) if measured > _MEASURED - 1 else measured
+        self.seconds = max(measured, declared) if measured > _MAX_SECONDS - 1 else measured
         frames = min(len(samples), -(-len(samples) * _FPS // rate))
-        found = measures.audio_measures(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
+        levels = measures.audio_measures(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
         yield Finding(
             OK,
-            "audio",
             f"{self.seconds:.2f} s of {codec} at {rate} Hz, {channels}"
             f" channel{'s, mixed to one' if channels > 1 else ''}; speech at"
-            f" {found['level']:.1f} dBFS, peak {round(found['peak'], 1) + 0.0}, {found['clipped']:.2f} %"
-            f" clipped, {found['silence']:.0f} % silent, DC offset {found['dc']:.2f} %",
+            f" {levels['level']:.1f} dBFS, peak {round(levels['peak'], 1) + 0.0}, {levels['clipped']:.2f} %"
+            f" clipped, {levels['silence']:.0f} % silent, DC offset {levels['dc']:.2f} %",
             {"rate": rate, "channels": channels, "codec": codec, "seconds": self.seconds}
             | {"measured_s": measured}
-            | found,
+            | levels,
         )
-        wanted = self.animator.rate if self.animator else _RATE
-        if rate < wanted:
+        model_rate = self.animator.rate if self.animator else _RATE
+        if rate < model_rate:
             yield Finding(
                 WARNING,
-                "audio",
                 f"sound of {rate} Hz has nothing above {rate // 2} Hz, and the model was trained on"
-                f" {wanted} Hz: give a recording of {wanted} Hz or more",
+                f" {model_rate} Hz: give a recording of {model_rate} Hz or more",
             )
-        for said in _doubts(samples, found, frames):
-            yield Finding(WARNING, "audio", said)
-        if read_marks(path).synthetic:
-            yield Finding(OK, "audio", f"{path} says of itself that it is synthetic")
+        for doubt in _doubts(samples, levels, frames):
+            yield Finding(WARNING, doubt)
+        if read_provenance(path).synthetic:
+            yield Finding(OK, f"{path} is marked as synthetic")
 
     def examine_video(self, path: str) -> Iterator[Finding]:
-        """What it says about itself, and whether it is still what that was said of."""
-        said = read_marks(path)
-        marks = said.facts or said.sidecar or {}
-        values = {
-            "synthetic": said.synthetic,
-            "facts": marks,
-            "sidecar": said.sidecar is not None,
-            "unchanged": said.unchanged,
-            "manifest": dataclasses.asdict(said.manifest) if said.manifest else None,
-        }
-        if not said.synthetic:
-            yield Finding(OK, "video", f"{path} has no mark of being synthetic", values)
-            return
-        by = " ".join(str(part) for part in (marks.get("generator") or {}).values())
-        signed = f", signed by {said.manifest.signer!r}" if said.manifest else ""
-        yield Finding(
-            OK, "video", f"{path} is synthetic, made by {by or 'a program unnamed'}{signed}", values
-        )
-        if said.unchanged is False:
-            yield Finding(
-                WARNING,
-                "video",
-                f"{path} is not the file that its sidecar was written for: trust neither, or find the"
-                " original",
-            )
-        if said.manifest and not said.manifest.intact:
-            yield Finding(
-                WARNING,
-                "video",
-                f"{path} was changed after it was signed: trust it no more, or find the original",
-            )
+        """Reads a video's provenance, and checks that the file is still the one described.
 
-    def time(self) -> Iterator[Finding]:
-        """How long it will take: some chunks are drawn, after one that compiles."""
+        Args:
+          path: A video file.
+
+        Yields:
+          What is declared of its origin, and a warning for each mismatch.
+        """
+        provenance = read_provenance(path)
+        facts = provenance.facts or provenance.sidecar or {}
+        manifest = provenance.manifest
+        values = {
+            "synthetic": provenance.synthetic,
+            "facts": facts,
+            "sidecar": provenance.sidecar is not None,
+            "unchanged": provenance.unchanged,
+            "manifest": dataclasses.asdict(manifest) if manifest else None,
+        }
+        if not provenance.synthetic:
+            yield Finding(OK, f"{path} is not marked as synthetic", values)
+            return
+        program = " ".join(str(part) for part in (facts.get("generator") or {}).values())
+        signed = f", signed by {manifest.signer!r}" if manifest else ""
+        text = f"{path} is synthetic, made by {program or 'an unknown program'}{signed}"
+        yield Finding(OK, text, values)
+        if provenance.unchanged is False:
+            text = f"{path} differs from the file that its sidecar describes: find the original"
+            yield Finding(WARNING, text)
+        if manifest and not manifest.intact:
+            text = f"{path} was changed after it was signed: find the original"
+            yield Finding(WARNING, text)
+
+    def measure_speed(self) -> Iterator[Finding]:
+        """Times the generation of some chunks of frames, after one that compiles.
+
+        Yields:
+          One finding: frames/s, and how long the given sound will take.
+        """
         from s2f_jax.inference.session import CHUNK_FRAMES, GenerationSession
 
         assert self.animator is not None
@@ -203,60 +240,56 @@ class Inputs:
         stride = self.animator.generator.stride
         shape = 1, CHUNK_FRAMES * stride
         sound = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
-        drawing = GenerationSession(self.animator.compiled, still[None], (0,))
+        session = GenerationSession(self.animator.compiled, still[None], (0,))
         started = time.perf_counter()
-        drawing.push(np.concatenate([sound, sound], axis=1))  # With what the window looks ahead to.
+        session.push(np.concatenate([sound, sound], axis=1))  # With the window's look-ahead.
         first = time.perf_counter() - started
-        taken = []
-        for _ in range(_ROUNDS):
+        durations = []
+        for _ in range(_CHUNKS):
             started = time.perf_counter()
-            drawing.push(sound)
-            taken.append(time.perf_counter() - started)
-        per_second = CHUNK_FRAMES / statistics.median(taken)
+            session.push(sound)
+            durations.append(time.perf_counter() - started)
+        per_second = CHUNK_FRAMES / statistics.median(durations)
         values = {"frames_per_s": per_second, "compile_s": first}
-        said = f"{per_second:.1f} frames/s here, after {first:.1f} s for the first (compiling)"
+        text = f"{per_second:.1f} frames/s, after {first:.1f} s for the first chunk (compilation)"
         if self.seconds is not None:
             frames = int(np.ceil(self.seconds * self.animator.fps))
-            needed = frames / per_second
-            factor = needed / self.seconds
-            values |= {"frames": frames, "expected_s": needed, "real_time_factor": factor}
-            said += (
-                f"; this sound's {frames} frames take about {needed:.2g} s,"
+            expected = frames / per_second
+            factor = expected / self.seconds
+            values |= {"frames": frames, "expected_s": expected, "real_time_factor": factor}
+            text += (
+                f"; this sound's {frames} frames take about {expected:.2g} s,"
                 f" {factor:.2g} times its length"
             )
-        yield Finding(OK, "speed", said, values)
+        yield Finding(OK, text, values)
 
 
-def _placement(landmarks: np.ndarray) -> np.ndarray:
-    """As most models have it."""
-    return alignment.face_transform(landmarks, *_SIZE)
-
-
-def _form(path: str) -> tuple[int, int, str, float]:
-    """A sound file's rate in Hz, channels, codec, and the seconds that it declares."""
-    cure = "give a sound file that plays, e.g. a WAV"
+def _sound_format(path: str) -> tuple[int, int, str, float]:
+    # A sound file's rate in Hz, channels, codec, and its seconds according to the container.
     try:
         with av.open(str(pathlib.Path(path).absolute()), metadata_errors="replace") as container:
             stream = video.select_stream(container.streams.audio)
-            context = stream and stream.codec_context  # None for a codec that nobody knows.
+            context = stream and stream.codec_context  # None for an unknown codec.
             if stream is None or context is None:
-                raise UserError(f"{path} has no sound that can be decoded: {cure}")
+                raise UserError(f"{path} has no sound that can be decoded: {_SOUND_HINT}")
             check_sample_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
             seconds = float((stream.duration or 0) * (stream.time_base or 0))
             return context.sample_rate, context.channels, context.name, seconds
     except av.error.FFmpegError as error:
-        raise UserError(f"{path} cannot be opened as sound ({error.strerror}): {cure}") from error
+        raise UserError(
+            f"{path} cannot be opened as sound ({error.strerror}): {_SOUND_HINT}"
+        ) from error
 
 
-def _doubts(samples: np.ndarray, found: dict[str, float], frames: int) -> Iterator[str]:
-    """What of a sound's measures is beyond the limits that training clips are checked by."""
+def _doubts(samples: np.ndarray, levels: dict[str, float], frames: int) -> Iterator[str]:
+    """Yields a sentence for each measure that exceeds the limits of training clips."""
     if not samples.any():
-        yield "it is digital silence: give one with speech"
+        yield "the sound is digital silence: give one with speech"
         return
-    for name, cure in _CURES.items():
-        measure, value = clip_checks.MEASURES[name], found[name]
-        if name == "dynamics" and frames < _LEAST_FRAMES:
+    for name, remedy in _REMEDIES.items():
+        measure, value = clip_checks.MEASURES[name], levels[name]
+        if name == "dynamics" and frames < _MIN_FRAMES:
             continue
         if measure.excess(np.array([value]))[0] > 0:
             label = measure.label.lower()
-            yield f"{label} {value:.1f} {measure.unit} ({measure.limit}): {cure}"
+            yield f"{label} {value:.1f} {measure.unit} ({measure.limit}): {remedy}"

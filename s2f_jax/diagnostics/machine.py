@@ -1,4 +1,4 @@
-"""What `doctor` looks at without being given anything: this machine and what is installed."""
+"""`doctor`'s checks of the machine: packages, devices, codecs, models, disk, memory."""
 
 import functools
 import glob
@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from data_pipelines.common import download
 from s2f_jax.diagnostics.findings import ERROR, OK, WARNING, Check, Finding
 
-_SHOWN = ("jax", "jaxlib", "flax", "av", "mediapipe")  # Versions that answer most questions.
-_LEAST_MEMORY = 2e9  # Bytes: jax, the full-size generator and a chunk of its frames.
-# Bytes: an hour's video takes 0.1 GB, compiled programs as much; less than the first is worth a word,
-# with less than the second nothing can be written.
-_ENOUGH_ROOM, _LEAST_ROOM = 1e9, 5e7
+_KEY_PACKAGES = ("jax", "jaxlib", "flax", "av", "mediapipe")  # Whose versions are printed.
+_MIN_MEMORY = 2e9  # Bytes: jax, the full-size generator and a chunk of its frames.
+# Free bytes. An hour's video takes 0.1 GB, compiled programs as much: below the first there is a
+# warning, below the second nothing can be written.
+_ENOUGH_DISK, _MIN_DISK = 1e9, 5e7
 _OPENCVS = tuple(
     f"opencv{contrib}-python{headless}"
     for contrib in ("", "-contrib")
@@ -28,129 +28,114 @@ _OPENCVS = tuple(
 
 
 def checks(folder: pathlib.Path) -> dict[str, Check]:
-    """All of them, by what they are about; folder: that will be written to."""
+    """Lists the checks of the machine.
+
+    Args:
+      folder: Where output will be written.
+
+    Returns:
+      Topic -> check, in the order in which they run.
+    """
     return {
         "python": _python,
         "packages": _packages,
         "devices": _devices,
         "codecs": _codecs,
-        "faces": _face_model,
+        "faces": _landmark_model,
         "embedder": _embedder,
-        "disk": functools.partial(_room, folder),
+        "disk": functools.partial(_disk_space, folder),
         "memory": _memory,
-        "cache": _cache,
+        "cache": _compilation_cache,
     }
 
 
 def _requirements() -> tuple[str, list[str], list[str]]:
-    """-> the range of Python versions, requirements with their markers, the extras' names."""
+    """Returns the range of Python versions, requirements with markers, and names of extras."""
     try:
         metadata = importlib.metadata.metadata("s2f_jax")
         requires = importlib.metadata.requires("s2f_jax") or []
         return metadata["Requires-Python"], requires, metadata.get_all("Provides-Extra") or []
-    except importlib.metadata.PackageNotFoundError:  # A checkout that is run in place.
+    except importlib.metadata.PackageNotFoundError:  # A checkout that is not installed.
         path = pathlib.Path(__file__).parents[2] / "pyproject.toml"
         project = tomllib.loads(path.read_text())["project"]
         extras = project["optional-dependencies"]
-        marked = [f'{r} ; extra == "{name}"' for name, of in extras.items() for r in of]
+        marked = [f'{r} ; extra == "{name}"' for name, listed in extras.items() for r in listed]
         return project["requires-python"], project["dependencies"] + marked, list(extras)
 
 
 def _python() -> Iterator[Finding]:
     from packaging.specifiers import SpecifierSet
 
-    wanted, here = _requirements()[0], platform.python_version()
-    values = {"python": here, "system": platform.platform(), "cores": os.cpu_count()}
-    if SpecifierSet(wanted).contains(here, prereleases=True):
-        yield Finding(OK, "python", f"{here}, {platform.system()}, {os.cpu_count()} cores", values)
+    required, version = _requirements()[0], platform.python_version()
+    cores = os.cpu_count()
+    values = {"python": version, "system": platform.platform(), "cores": cores}
+    if SpecifierSet(required).contains(version, prereleases=True):
+        yield Finding(OK, f"{version}, {platform.system()}, {cores} cores", values)
     else:
-        yield Finding(ERROR, "python", f"{here} is not {wanted}: install one that is", values)
+        yield Finding(ERROR, f"{version} is not {required}: install a version that is", values)
 
 
 def _packages() -> Iterator[Finding]:
     from packaging.requirements import Requirement
 
     _, texts, extras = _requirements()
-    versions = {}
-    fine = True
+    versions, problems = {}, []
     for requirement in map(Requirement, texts):
         marker, name = requirement.marker, requirement.name
         optional = marker is not None and not marker.evaluate({"extra": ""})
-        # What developers pin says nothing about a machine that animates faces.
+        # The pins for developers are not requirements of a machine that animates faces.
         used = [e for e in extras if e != "dev" and marker and marker.evaluate({"extra": e})]
         if optional and not used:
             continue
-        try:
-            versions[name] = version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            if not optional:
-                fine = False
-                yield Finding(
-                    ERROR,
-                    "packages",
-                    f"{name} is missing: pip install '{name}{requirement.specifier}'",
-                )
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
-            fine = False
-            yield Finding(
-                WARNING,
-                "packages",
-                f"{name} {version} is not {requirement.specifier}, which is what this version was"
-                f" made for: pip install '{name}{requirement.specifier}'",
-            )
-    if len(several := [name for name in _OPENCVS if _installed(name)]) > 1:
-        fine = False
-        yield Finding(
-            WARNING,
-            "packages",
+        version, remedy = _version(name), f"pip install '{name}{requirement.specifier}'"
+        if version:
+            versions[name] = version
+            if not requirement.specifier.contains(version, prereleases=True):
+                text = f"{name} {version} is not {requirement.specifier}, as required: {remedy}"
+                problems.append(Finding(WARNING, text))
+        elif not optional:
+            problems.append(Finding(ERROR, f"{name} is missing: {remedy}"))
+    if len(several := [name for name in _OPENCVS if _version(name)]) > 1:
+        text = (
             f"{' and '.join(several)} overwrite each other: uninstall all of them, then install"
-            " mediapipe again, which brings the one that it needs",
+            " mediapipe again, which brings the one that it needs"
         )
-    if fine:
-        shown = ", ".join(f"{name} {versions[name]}" for name in _SHOWN if name in versions)
-        said = f"{len(versions)} are within their ranges ({shown})"
-        yield Finding(OK, "packages", said, {"versions": versions})
+        problems.append(Finding(WARNING, text))
+    yield from problems
+    if not problems:
+        listed = ", ".join(f"{name} {versions[name]}" for name in _KEY_PACKAGES if name in versions)
+        text = f"{len(versions)} are within their ranges ({listed})"
+        yield Finding(OK, text, {"versions": versions})
 
 
-def _installed(name: str) -> bool:
+def _version(name: str) -> str | None:
     try:
-        importlib.metadata.version(name)
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 def _devices() -> Iterator[Finding]:
     import jax
 
-    found = jax.devices()
-    kinds = sorted({device.device_kind for device in found})
-    values = {"backend": jax.default_backend(), "count": len(found), "kinds": kinds}
-    plural = "s" if len(found) > 1 else ""
-    yield Finding(
-        OK, "devices", f"jax uses {len(found)} device{plural} ({', '.join(kinds)})", values
-    )
-    if jax.default_backend() != "cpu":
+    devices, backend = jax.devices(), jax.default_backend()
+    kinds = sorted({device.device_kind for device in devices})
+    values = {"backend": backend, "count": len(devices), "kinds": kinds}
+    plural = "s" if len(devices) > 1 else ""
+    yield Finding(OK, f"jax uses {len(devices)} device{plural} ({', '.join(kinds)})", values)
+    if backend != "cpu":
         return
-    for seen, what, extra in ((_gpus(), "GPU", "cuda"), (_tpus(), "TPU", "tpu")):
-        if not seen:
-            continue
-        chosen = os.environ.get("JAX_PLATFORMS")
-        cure = (
-            f"unset JAX_PLATFORMS, which is {chosen!r}"
-            if chosen
-            else f"pip install 's2f_jax[{extra}]'"
-        )
-        yield Finding(
-            WARNING,
-            "devices",
-            f"there is a {what} here ({seen}), and jax sees only the CPU: {cure}",
-        )
+    platforms = os.environ.get("JAX_PLATFORMS")
+    for names, kind, extra in ((_gpus(), "GPU", "cuda"), (_tpus(), "TPU", "tpu")):
+        if names:
+            install = f"pip install 's2f_jax[{extra}]'"
+            remedy = f"unset JAX_PLATFORMS, which is {platforms!r}" if platforms else install
+            text = f"this machine has a {kind} ({names}), but jax finds only the CPU: {remedy}"
+            yield Finding(WARNING, text)
 
 
 def _gpus() -> str:
-    """NVIDIA's GPUs as their driver names them; empty: none."""
+    """Returns the names of NVIDIA GPUs, from the driver if it answers; empty: none."""
     if shutil.which("nvidia-smi"):
         try:
             listed = subprocess.run(
@@ -177,16 +162,13 @@ def _codecs() -> Iterator[Finding]:
 
     from data_pipelines.media import decode, writer
 
-    for name, what in (("libx264", "H.264"), ("aac", "AAC")):
+    remedy = "pip install --force-reinstall --only-binary=av av"
+    for name, codec in (("libx264", "H.264"), ("aac", "AAC")):
         try:
             av.codec.Codec(name, "w")
         except (ValueError, av.error.FFmpegError):
-            yield Finding(
-                ERROR,
-                "codecs",
-                f"PyAV {av.__version__} was built without {name} for {what}: pip install"
-                " --force-reinstall --only-binary=av av",
-            )
+            text = f"PyAV {av.__version__} was built without {name} for {codec}: {remedy}"
+            yield Finding(ERROR, text)
             return
     levels = np.arange(16, 240, 16, dtype=np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (len(levels), 32, 32, 3))
@@ -195,21 +177,15 @@ def _codecs() -> Iterator[Finding]:
         path = pathlib.Path(folder, "round_trip.mp4")
         writer.write_video(path, frames, 25, tone, 16000)
         clip = decode.decode_clip(path)
-    whole = clip.frames.shape == frames.shape and len(clip.audio) >= len(tone)
-    if not whole or np.abs(clip.frames.astype(int) - frames).max() > 8 or clip.audio.std() < 0.2:
-        yield Finding(
-            ERROR,
-            "codecs",
-            f"a video written by PyAV {av.__version__} comes back changed: pip install"
-            " --force-reinstall --only-binary=av av",
-        )
+    complete = clip.frames.shape == frames.shape and len(clip.audio) >= len(tone)
+    if not complete or np.abs(clip.frames.astype(int) - frames).max() > 8 or clip.audio.std() < 0.2:
+        text = f"PyAV {av.__version__} does not read back the video that it wrote: {remedy}"
+        yield Finding(ERROR, text)
         return
-    yield Finding(
-        OK, "codecs", f"H.264 and AAC can be written and read back (PyAV {av.__version__})"
-    )
+    yield Finding(OK, f"H.264 and AAC can be written and read back (PyAV {av.__version__})")
 
 
-def _face_model() -> Iterator[Finding]:
+def _landmark_model() -> Iterator[Finding]:
     from data_pipelines.faces import landmarks
 
     model = landmarks.MODEL
@@ -217,61 +193,51 @@ def _face_model() -> Iterator[Finding]:
     if path is None:
         yield Finding(
             WARNING,
-            "faces",
-            f"{model.name} is not on this machine: it is fetched when a portrait first needs it;"
+            f"{model.name} is not on this machine: it is downloaded when a portrait first needs it;"
             f" without a network, copy {model.url} here and set {model.variable} to its path",
         )
         return
-    found = download.file_digest(path, "sha256")
-    values = {"path": str(path), "sha256": found}
-    if found != model.sha256:
-        yield Finding(
-            WARNING,
-            "faces",
-            f"{path} has the sha256 {found} instead of {model.sha256}: fetch {model.url} again",
-            values,
-        )
-    landmarks.FaceFinder(max_faces=1).close()
-    if found == model.sha256:
-        yield Finding(OK, "faces", f"the landmark model loads ({path}, its sum is right)", values)
+    checksum = _checksum(path, model, "")
+    if checksum.level != OK:
+        yield checksum
+    landmarks.FaceFinder(max_faces=1).close()  # Fails if the libraries under it do not work.
+    if checksum.level == OK:
+        yield checksum
 
 
 def _embedder() -> Iterator[Finding]:
     from s2f_jax.metrics import embedders
 
     model = embedders.SFACE
-    path = download.local_model(model)
-    if path is None:
-        said = f"{model.name} is not on this machine; only `evaluate` uses it, and fetches it"
-        yield Finding(OK, "embedder", said)
-        return
-    found = download.file_digest(path, "sha256")
-    values = {"path": str(path), "sha256": found}
-    if found == model.sha256:
-        yield Finding(OK, "embedder", f"{path}, its sum is right", values)
+    if path := download.local_model(model):
+        yield _checksum(path, model, ", and `evaluate` will refuse it")
     else:
-        yield Finding(
-            WARNING,
-            "embedder",
-            f"{path} has the sha256 {found} instead of {model.sha256}, and `evaluate` will refuse"
-            f" it: fetch {model.url} again",
-            values,
-        )
+        text = f"{model.name} is not on this machine; only `evaluate` uses it, and downloads it"
+        yield Finding(OK, text)
 
 
-def _room(folder: pathlib.Path) -> Iterator[Finding]:
-    for what, path in (("output", folder), ("cache", download.user_cache())):
+def _checksum(path: pathlib.Path, model: download.ModelFile, consequence: str) -> Finding:
+    digest = download.file_digest(path, "sha256")
+    values = {"path": str(path), "sha256": digest}
+    if digest == model.sha256:
+        return Finding(OK, f"{path} has the right checksum", values)
+    text = f"{path} has the sha256 {digest} instead of {model.sha256}{consequence}"
+    return Finding(WARNING, f"{text}: download {model.url} again", values)
+
+
+def _disk_space(folder: pathlib.Path) -> Iterator[Finding]:
+    for purpose, path in (("output", folder), ("cache", download.user_cache())):
         path = path.absolute()
         while not path.exists():
             path = path.parent
         free = shutil.disk_usage(path).free
         values = {"path": str(path), "free_bytes": free}
-        said = f"{free / 1e9:.1f} GB are free for the {what} in {path}"
-        if free >= _ENOUGH_ROOM:
-            yield Finding(OK, "disk", said, values)
+        text = f"{free / 1e9:.1f} GB are free for the {purpose} in {path}"
+        if free >= _ENOUGH_DISK:
+            yield Finding(OK, text, values)
         else:
-            level = WARNING if free >= _LEAST_ROOM else ERROR
-            yield Finding(level, "disk", f"only {said}: make room", values)
+            level = WARNING if free >= _MIN_DISK else ERROR
+            yield Finding(level, f"only {text}: free some space", values)
 
 
 def _memory() -> Iterator[Finding]:
@@ -279,18 +245,18 @@ def _memory() -> Iterator[Finding]:
 
     memory = psutil.virtual_memory()
     values = {"total_bytes": memory.total, "available_bytes": memory.available}
-    said = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB are available"
-    if memory.available < _LEAST_MEMORY:
-        said = f"only {said}, and {_LEAST_MEMORY / 1e9:.0f} are needed: end other programs"
-        yield Finding(WARNING, "memory", said, values)
+    text = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB are available"
+    if memory.available < _MIN_MEMORY:
+        text = f"only {text}, and {_MIN_MEMORY / 1e9:.0f} are needed: end other programs"
+        yield Finding(WARNING, text, values)
     else:
-        yield Finding(OK, "memory", said, values)
+        yield Finding(OK, text, values)
 
 
-def _cache() -> Iterator[Finding]:
+def _compilation_cache() -> Iterator[Finding]:
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(download.user_cache() / "xla")
     if "://" in folder:
-        yield Finding(OK, "cache", f"compiled programs are kept in {folder}, not looked at")
+        yield Finding(OK, f"compiled programs are cached in {folder}, not checked")
         return
     try:
         pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
@@ -299,9 +265,8 @@ def _cache() -> Iterator[Finding]:
     except OSError as error:
         yield Finding(
             WARNING,
-            "cache",
-            f"{folder} cannot be written to ({error.strerror}), so that programs are compiled anew"
-            " each time: set JAX_COMPILATION_CACHE_DIR to a folder of yours",
+            f"{folder} is not writable ({error.strerror}), so that programs are compiled anew each"
+            " time: set JAX_COMPILATION_CACHE_DIR to a writable folder",
         )
         return
-    yield Finding(OK, "cache", f"compiled programs are kept in {folder}", {"path": folder})
+    yield Finding(OK, f"compiled programs are cached in {folder}", {"path": folder})

@@ -1,1 +1,1 @@
-"""Runs and videos scored by the metrics."""
+"""Evaluation: scores runs, networks that score others, and folders of videos, and writes reports."""

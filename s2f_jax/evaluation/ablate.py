@@ -1,4 +1,4 @@
-"""Variants of a config, each trained and scored in a folder of its own, and one table of them all."""
+"""`ablate`: trains and scores variants of a config, each in its own folder, and makes one table."""
 
 import dataclasses
 import os
@@ -20,7 +20,7 @@ from s2f_jax.reports.verdicts import BASELINE, MODEL
 from s2f_jax.tasks import registry
 
 _SLURM = """#!/usr/bin/env bash
-# One variant a task; afterwards the same `ablate` command without --print makes the table.
+# One variant per task; afterwards the same `ablate` command without --print makes the table.
 #SBATCH --job-name=ablate
 #SBATCH --array=0-{last}
 #SBATCH --ntasks=1
@@ -31,7 +31,7 @@ set -euo pipefail
 commands=(
 {commands}
 )
-# 75: saved upon a signal; the queue runs it again, and it goes on.
+# 75: a signal ended it after saving; the queue runs it again, and it resumes.
 code=0
 bash -c "exec ${{commands[$SLURM_ARRAY_TASK_ID]}}" || code=$?
 if [ "$code" = 75 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
@@ -41,41 +41,67 @@ exit "$code"
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
+    """One config of an ablation.
+
+    Attributes:
+      name: Name of the variant, and of its row in the table.
+      config: What --config takes.
+      workdir: Folder of its run.
+    """
+
     name: str
-    config: str  # What --config takes.
+    config: str
     workdir: epath.Path
 
     def command(self, data_dir: str | None, overrides: Sequence[str]) -> list[str]:
-        """That trains it, or goes on."""
-        where = [f"--data_dir={data_dir}"] if data_dir else []
+        """Builds the command that trains the variant, or resumes its training.
+
+        Args:
+          data_dir: Folder of the shards; None: the default.
+          overrides: Flags such as --config.seed=3.
+
+        Returns:
+          Python's arguments.
+        """
+        data = [f"--data_dir={data_dir}"] if data_dir else []
         program = ["-m", "s2f_jax.main", f"--config={self.config}", f"--workdir={self.workdir}"]
-        return [*program, *where, *overrides]
+        return [*program, *data, *overrides]
 
 
-def variants(config: str, workdir: epath.PathLike, chosen: str | None) -> list[Variant]:
-    """The config itself and its variants, or those chosen of them: "a,b", in the table's order.
+def select_variants(config: str, workdir: epath.PathLike, names: str | None) -> list[Variant]:
+    """Selects the variants of a config, and the config itself.
 
-    Raises UserError for a name that is none, and where there are no variants beside the config.
+    Args:
+      config: What --config takes.
+      workdir: Folder of all runs.
+      names: Names of variants, separated by commas; None: all.
+
+    Returns:
+      The variants in the table's order: the baseline, the config itself, the others as given.
+
+    Raises:
+      UserError: A name is unknown, or there are no variants beside the config.
     """
     file, _, preset = config.partition(":")
     file = read.config_path(file)
     folder = pathlib.Path(file).parent / "ablations"
     if not (folder / "__init__.py").is_file():
         raise UserError(
-            f"--config={file} has no folder {folder} beside it: give one of this project's configs"
+            f"--config={file}: there is no folder {folder} beside it; give one of this project's"
+            " configs"
         )
     known = runpy.run_path(str(folder / "__init__.py"))["VARIANTS"]
-    names = known if chosen is None else tuple(name for name in chosen.split(",") if name)
-    if wrong := [name for name in names if name not in known]:
+    selected = known if names is None else tuple(name for name in names.split(",") if name)
+    if unknown := [name for name in selected if name not in known]:
         raise UserError(
-            f"--variants={chosen}: there is no variant {wrong[0]!r}; give some of {','.join(known)}"
+            f"--variants={names}: there is no variant {unknown[0]!r}; give some of {','.join(known)}"
         )
-    of = ":".join([pathlib.Path(file).stem, *([preset] if preset else [])])
+    preset = ":".join([pathlib.Path(file).stem, *([preset] if preset else [])])
     root = epath.Path(workdir)
-    others = [Variant(name, f"{folder / name}.py:{of}", root / name) for name in names]
-    first = [variant for variant in others if variant.name == BASELINE]
-    rest = [variant for variant in others if variant.name != BASELINE]
-    return [*first, Variant(MODEL, config, root / MODEL), *rest]
+    variants = [Variant(name, f"{folder / name}.py:{preset}", root / name) for name in selected]
+    variants.append(Variant(MODEL, config, root / MODEL))
+    # The sort is stable: the baseline, the model, then the order given.
+    return sorted(variants, key=lambda v: {BASELINE: 0, MODEL: 1}.get(v.name, 2))
 
 
 def ablate(
@@ -85,52 +111,68 @@ def ablate(
     data_dir: str | None,
     *,
     split: str = "test",
-    chosen: str | None = None,
-    show: str | None = None,
+    names: str | None = None,
+    print_only: str | None = None,
 ) -> int:
-    """Trains what is not trained, scores what is not scored, and writes the table; -> exit code.
+    """Trains variants that are not trained, scores those not scored, and writes the table.
 
-    show: "commands" or "slurm": prints how to train them elsewhere, and does nothing.
+    Args:
+      config: What --config takes.
+      overrides: Flags such as --config.seed=3, for all variants.
+      workdir: Folder of all runs; None: runs/ablations_<the config's name>.
+      data_dir: Folder of the shards; None: the default.
+      split: Split that is scored.
+      names: Names of variants, separated by commas; None: all.
+      print_only: "commands" or "slurm": prints how to train them elsewhere, and does nothing.
 
-    Raises UserError as `variants` does, and for a config that cannot be used.
+    Returns:
+      The exit code: 0, STOPPED after a signal, or 1 if a training failed.
+
+    Raises:
+      UserError: As `select_variants`, or a config cannot be used.
     """
     base = read.load_config(config, overrides)
-    assert config is not None  # Or it could not have been read.
-    all_of_them = variants(config, workdir or f"runs/ablations_{base.name}", chosen)
-    configs = {each.name: read.load_config(each.config, overrides) for each in all_of_them}
-    for each in (base, *configs.values()):
-        registry.build(each)
-    commands = [each.command(data_dir, overrides) for each in all_of_them]
-    if show:
-        lines = [shlex.join(["python", *command]) for command in commands]
-        quoted = "\n".join(f"  {shlex.quote(line)}" for line in lines)
-        slurm = _SLURM.format(last=len(lines) - 1, commands=quoted)
-        print(slurm if show == "slurm" else "\n".join(lines))
+    assert config is not None  # Otherwise load_config has failed.
+    variants = select_variants(config, workdir or f"runs/ablations_{base.name}", names)
+    configs = {variant.name: read.load_config(variant.config, overrides) for variant in variants}
+    for checked in (base, *configs.values()):
+        registry.build(checked)
+    commands = [variant.command(data_dir, overrides) for variant in variants]
+    if print_only:
+        _print_commands(commands, slurm=print_only == "slurm")
         return 0
     failed = []
-    for each, command in zip(all_of_them, commands, strict=True):
-        print(f"ablate: {each.name}", flush=True)
-        code = _train(command)
+    for variant, command in zip(variants, commands, strict=True):
+        print(f"ablate: {variant.name}", flush=True)
+        code = _run_training(command)
         if code == STOPPED:
             return STOPPED
         if code:
-            print(
-                f"ablate: the training of {each.name} ended with exit code {code}; the others go on"
-            )
-            failed.append(each.name)
-    root = all_of_them[0].workdir.parent
-    _score(
-        base, [each for each in all_of_them if each.name not in failed], configs, data_dir, split
-    )
-    result = table.write_table(
-        root / split,
-        {each.name: each.workdir / "evaluation" / split for each in all_of_them},
-        with_sequence=[name for name, of in configs.items() if of.discriminators.sequence.weight],
+            print(f"ablate: training {variant.name} failed with exit code {code}; continuing")
+            failed.append(variant.name)
+    trained = [variant for variant in variants if variant.name not in failed]
+    _score(base, trained, configs, data_dir, split)
+    output = variants[0].workdir.parent / split
+    report = table.write_table(
+        output,
+        {variant.name: variant.workdir / "evaluation" / split for variant in variants},
+        with_sequence=[
+            name
+            for name, run_config in configs.items()
+            if run_config.discriminators.sequence.weight
+        ],
         failed=failed,
     )
-    print(formats.markdown(result))
-    print(f"{root / split}/report.html")
+    print(formats.markdown(report))
+    print(f"{output}/report.html")
     return 1 if failed else 0
+
+
+def _print_commands(commands: Sequence[Sequence[str]], slurm: bool) -> None:
+    lines = [shlex.join(["python", *command]) for command in commands]
+    quoted = "\n".join(f"  {shlex.quote(line)}" for line in lines)
+    script = _SLURM.format(last=len(lines) - 1, commands=quoted)
+    print(script if slurm else "\n".join(lines))
 
 
 def _score(
@@ -140,36 +182,36 @@ def _score(
     data_dir: str | None,
     split: str,
 ) -> None:
-    """Evaluates those that have not been, all by the same judges."""
-    by: scorers.MetricSuite | None = None
+    # Evaluates the variants whose report is missing or outdated, all with the same metric suite.
+    metrics: scorers.MetricSuite | None = None
     try:
-        for each in trained:
-            rows = evaluate.ROWS if each.name == MODEL else ("model",)
-            config, workdir = configs[each.name], each.workdir
-            if evaluate.is_done(config, workdir, split, rows):
+        for variant in trained:
+            rows = evaluate.ROWS if variant.name == MODEL else ("model",)
+            config, workdir = configs[variant.name], variant.workdir
+            if evaluate.is_up_to_date(config, workdir, split, rows):
                 continue
-            by = by or scorers.run_metrics(base, data_dir, workdir.parent / "faces")
-            print(f"ablate: {each.name} is scored", flush=True)
-            evaluate.evaluate_run(config, str(workdir), data_dir, split, rows, by)
+            metrics = metrics or scorers.run_metrics(base, data_dir, workdir.parent / "faces")
+            print(f"ablate: scoring {variant.name}", flush=True)
+            evaluate.evaluate_run(config, str(workdir), data_dir, split, rows, metrics)
     finally:
-        if by:
-            by.close()
+        if metrics:
+            metrics.close()
 
 
-def _train(command: list[str]) -> int:
-    """Runs it; a signal is for it, which saves and ends."""
+def _run_training(command: list[str]) -> int:
+    """Returns the exit code of a training process, which handles signals: it saves and ends."""
     process = subprocess.Popen([sys.executable, *command])
-    before = {}
+    previous = {}
 
-    def pass_on(number: int, _frame: object) -> None:
-        # A terminal's Ctrl-C has reached the child already.
+    def forward(number: int, _frame: object) -> None:
+        # A terminal sends Ctrl-C (SIGINT) to the child itself.
         if number == signal.SIGTERM:
             os.kill(process.pid, number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        before[number] = signal.signal(number, pass_on)
+        previous[number] = signal.signal(number, forward)
     try:
         return process.wait()
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,39 +1,34 @@
-"""Every clip of a split through the metrics: the model, and the rows that show what they mean."""
+"""Evaluation of a generator on a split: the model, and sanity rows that put its scores in context."""
 
 import collections
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tqdm
 from etils import epath
 
-from data_pipelines import prepare
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.loading import dataset, loader
-from data_pipelines.media import sound, writer
+from data_pipelines.loading import loader
+from data_pipelines.loading.dataset import DatasetClip
+from data_pipelines.media import sound
 from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
+from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split, show_progress
 from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.scoring import ClipPair, missing_scores
 from s2f_jax.reports import figures
 from s2f_jax.reports.expressions import ExpressionCollector
-from s2f_jax.reports.scores import ClipScores, Sample, caption, file_name, write_report
+from s2f_jax.reports.figures import Generate
 from s2f_jax.runs.restore import find_checkpoint
-from s2f_jax.runs.workdir import open_workdir
-
-# stills uint8 [B, H, W, 3], B sounds int16 [S_i], seed -> B videos uint8 [T_i, H, W, 3].
-Generate = Callable[[np.ndarray, list[np.ndarray], int], list[np.ndarray]]
 
 ROWS = ("model", "ground_truth", "frozen_still", "shuffled_audio")
-GENERATED = {"model", "shuffled_audio"}
-PIXELS = "uint8 RGB, never rescaled; frame 0 counts like any other"
-_CAPTION = ("psnr", "ssim", "wer", "mouth_correlation")
-_MADE_OF = "made_of.json"
+GENERATED_ROWS = {"model", "shuffled_audio"}
+PIXEL_CONVENTION = "uint8 RGB, never rescaled; frame 0 counts like any other"
+_CAPTION_METRICS = ("psnr", "ssim", "wer", "mouth_correlation")
+_DEPENDENCIES_FILE = "made_of.json"
 
 
 def evaluate_run(
@@ -42,66 +37,87 @@ def evaluate_run(
     data_dir: str | None,
     split: str,
     rows: Sequence[str] = ROWS,
-    by: MetricSuite | None = None,
+    metrics: MetricSuite | None = None,
 ) -> tuple[dict[str, Any], epath.Path]:
-    """Scores a run's best checkpoint on a split: `evaluation/<split>` in its workdir; returns what
-    its report.json holds, and the folder.
+    """Scores a run's best checkpoint on a split, and writes the report into the workdir.
 
-    rows: of the report, among ROWS; without those that a model makes, none is needed. by: what judges,
-    in place of what the config names.
-    Raises UserError where the workdir holds no checkpoint or a run of another config.
+    Args:
+      config: The run's config.
+      workdir: The run's folder.
+      data_dir: Folder of the shards; None: the default.
+      split: Name of the split.
+      rows: Rows of the report, among ROWS; only GENERATED_ROWS need a checkpoint.
+      metrics: What scores the videos; None: what the config names.
+
+    Returns:
+      The contents of report.json, and the report's folder.
+
+    Raises:
+      UserError: A row is unknown, or the workdir holds no checkpoint or a run of another config.
     """
     if unknown := set(rows) - set(ROWS):
-        raise UserError(f"--rows has {min(unknown)!r}: give some of {','.join(ROWS)}")
-    folder = open_workdir(config, workdir)
-    shards = prepare.data_dir(config.data, data_dir)
-    clips = dataset.open_dataset(config.data, split, shards)
-    made_of = _made_of(config, workdir, rows)
-    generate, about, training = None, {}, {}
-    if GENERATED & set(rows):
+        raise UserError(f"--rows: there is no row {min(unknown)!r}; give some of {','.join(ROWS)}")
+    folder, clips, output = open_run_split(config, workdir, data_dir, split)
+    dependencies = _dependencies(config, workdir, rows)
+    generate, model_info, training = None, {}, {}
+    if GENERATED_ROWS & set(rows):
         generate = Animator.load(folder).generate_clips
-        about = {"run": folder.name, "checkpoint": str(made_of["checkpoint"])}
+        model_info = {"run": folder.name, "checkpoint": str(dependencies["checkpoint"])}
         training = {"model": folder / "metrics.jsonl"}
-    output = folder / "evaluation" / split
-    judging = by or scorers.run_metrics(config, data_dir)
+    suite = metrics or scorers.run_metrics(config, data_dir)
     try:
-        result = evaluate(
+        report = evaluate(
             clips,
             generate,
-            judging,
+            suite,
             output,
             corpus=config.data.corpus,
             split=split,
             rows=rows,
             batch_size=config.eval_batch_size,
             seed=config.seed,
-            about=about,
+            model_info=model_info,
             training=training,
         )
     finally:
-        if not by:
-            judging.close()
-    files.write_atomically(output / _MADE_OF, json.dumps(made_of).encode())  # Last: all is there.
-    return result, output
+        if not metrics:
+            suite.close()
+    # Last, since it declares the report complete.
+    files.write_atomically(output / _DEPENDENCIES_FILE, json.dumps(dependencies).encode())
+    return report, output
 
 
-def is_done(
+def is_up_to_date(
     config: Config, workdir: epath.PathLike, split: str, rows: Sequence[str] = ROWS
 ) -> bool:
-    """Whether `run` would only make again what is there."""
-    path = epath.Path(workdir) / "evaluation" / split / _MADE_OF
-    return path.exists() and json.loads(path.read_text()) == _made_of(config, workdir, rows)
+    """Checks whether a run has a report of its best checkpoint, with the same rows and networks.
+
+    Args:
+      config: The run's config.
+      workdir: The run's folder.
+      split: Name of the split.
+      rows: Rows of the report.
+
+    Returns:
+      Whether `evaluate_run` would repeat what was done.
+    """
+    path = epath.Path(workdir) / "evaluation" / split / _DEPENDENCIES_FILE
+    return path.exists() and json.loads(path.read_text()) == _dependencies(config, workdir, rows)
 
 
-def _made_of(config: Config, workdir: epath.PathLike, rows: Sequence[str]) -> dict[str, Any]:
-    """What an evaluation depends on, beside the shards."""
-    judged = {name: _step(path) for name, path in config.readers.items()}
+def _dependencies(config: Config, workdir: epath.PathLike, rows: Sequence[str]) -> dict[str, Any]:
+    """Returns what an evaluation depends on, beside the shards."""
+    readers = {name: _best_step(path) for name, path in config.readers.items()}
     embedder = dict(config.embedder)
-    return {"checkpoint": _step(workdir), "rows": [*rows], "readers": judged, "embedder": embedder}
+    return {
+        "checkpoint": _best_step(workdir),
+        "rows": [*rows],
+        "readers": readers,
+        "embedder": embedder,
+    }
 
 
-def _step(workdir: epath.PathLike) -> int | None:
-    """Of the best checkpoint; None where there is none."""
+def _best_step(workdir: epath.PathLike) -> int | None:
     try:
         return find_checkpoint(workdir)[1] if workdir else None
     except UserError:
@@ -109,9 +125,9 @@ def _step(workdir: epath.PathLike) -> int | None:
 
 
 def evaluate(
-    clips: Sequence,
+    clips: Sequence[DatasetClip],
     generate: Generate | None,
-    judge: MetricSuite,
+    metrics: MetricSuite,
     output: epath.PathLike,
     *,
     corpus: str,
@@ -120,126 +136,133 @@ def evaluate(
     batch_size: int = 8,
     seed: int = 0,
     samples: int = 8,
-    about: Mapping[str, str] | None = None,
+    model_info: Mapping[str, str] | None = None,
     training: Mapping[str, epath.PathLike] | None = None,
 ) -> dict[str, Any]:
-    """Scores a model on `clips` and writes the report's files, figures and sample videos into
-    `output`.
+    """Scores a model on clips and writes the report, its figures and sample videos.
 
-    Clips are those of data_pipelines.loading.dataset. generate: None if no row of GENERATED is asked for.
-    about: of the model, for the report's conventions. training: as report.write has it. Returns what
-    report.json holds.
+    Args:
+      clips: The clips of a split.
+      generate: The model; None if `rows` has none of GENERATED_ROWS.
+      metrics: What scores the videos.
+      output: Folder of the report.
+      corpus: Name of the corpus.
+      split: Name of the split.
+      rows: Rows of the report, among ROWS.
+      batch_size: Clips that the model generates at once.
+      seed: Seed of the noise, of the shuffled sounds and of the choice of samples.
+      samples: Number of sample videos.
+      model_info: Entries about the model for the report's conventions.
+      training: Row -> metrics.jsonl of the run behind it, for the report's charts.
+
+    Returns:
+      The contents of report.json.
 
     Raises:
-      UserError: there are no clips.
+      UserError: There are no clips.
     """
     if not len(clips):
-        raise UserError(f"The split {split!r} of {corpus} has no clips; evaluate another one.")
-    known = map(clips.__getitem__, range(len(clips)))
-    known = [(clip.speaker, clip.transcript, len(clip)) for clip in known]
-    speakers, words, lengths = zip(*known, strict=True)
-    partners = shuffled(speakers, words, seed)
-    shown = set(_spread_over_speakers(speakers, samples, seed))
-    scores, videos, size = {row: {} for row in rows}, {}, ""
-    expressions = ExpressionCollector()
-    judge.reset()
-    for indices in _batches(lengths, batch_size):
+        raise UserError(f"the split {split!r} of {corpus} has no clips: evaluate another one")
+    infos = map(clips.__getitem__, range(len(clips)))  # Their frames are not decoded.
+    infos = [(clip.speaker, clip.transcript, len(clip)) for clip in infos]
+    speakers, transcripts, lengths = zip(*infos, strict=True)
+    partners = shuffled_partners(speakers, transcripts, seed)
+    sampled = set(_spread_over_speakers(speakers, samples, seed))
+    collector = ScoreCollector(output, corpus, split)
+    expressions, size = ExpressionCollector(), ""
+    metrics.reset()
+    for indices in show_progress(loader.batch_by_length(lengths, batch_size), len(clips)):
         batch = [clips[i] for i in indices]
-        others = [clips[partners[i]].audio for i in indices]
+        other_sounds = [clips[partners[i]].audio for i in indices]
         size = "{}x{}".format(*batch[0].frames.shape[1:3])
         for row in rows:
-            if generate and row in GENERATED:
-                of_row = _generated(row, batch, others, generate, seed, batch_size)
+            videos = _row_videos(row, batch, other_sounds, generate, seed, batch_size)
+            pairs = [ClipPair.from_clip(*both) for both in zip(batch, videos, strict=True)]
+            if row == "shuffled_audio" and len(clips) == 1:
+                reason = "there is no other clip whose sound to use"
+                scores = [missing_scores(metrics.metrics, reason)]
             else:
-                of_row = _real(row, batch)
-            of_clips = _score(row, batch, of_row, judge, alone=len(clips) == 1)
-            scores[row] |= zip(indices, of_clips, strict=True)
-            if row != "model":
-                continue
-            for i, clip, video, scored in zip(indices, batch, of_row, of_clips, strict=True):
-                expressions.add(clip.id, clip.speaker, video, scored.curves)
-                if i in shown:
-                    videos[i] = _sample(output, clip, video, scored)
+                scores = metrics(pairs)
+            for i, pair, clip_scores in zip(indices, pairs, scores, strict=True):
+                collector.add(row, i, pair.name, pair.speaker, clip_scores)
+                if row != "model":
+                    continue
+                expressions.add(pair.name, pair.speaker, pair.video, clip_scores.curves)
+                if i in sampled:
+                    title = f"{pair.name}: {pair.transcript}" if pair.transcript else pair.name
+                    collector.add_sample(i, pair, title, clip_scores, _CAPTION_METRICS)
+    # `ablate` puts reports into one table only if these texts are equal: old reports keep them.
     conventions = {
-        **(about or {}),
+        **(model_info or {}),
         "size": f"{size} pixels, height x width",
-        "pixels": PIXELS,
-        **judge.conventions,
+        "pixels": PIXEL_CONVENTION,
+        **metrics.conventions,
         "frozen_still": "frame 0 repeated",
-        "shuffled_audio": _about(partners, speakers, words),
+        "shuffled_audio": _describe_shuffling(partners, speakers, transcripts),
         "sound": "every row is held against the clip's own sound",
         "silence": "20 dB under the clip's loudest frame",
         "seed": seed,
     }
-    in_order = [of_row[i] for of_row in scores.values() for i in range(len(clips))]
-    shown_in_order = [videos[i] for i in sorted(videos)]
-    drawn = []
-    if generate:
-        drawn = figures.write_figures(
-            output, clips, generate, expressions, batch_size=batch_size, seed=seed
-        )
-    return write_report(
-        output, corpus, split, conventions, in_order, shown_in_order, drawn, training
+    options = {"batch_size": batch_size, "seed": seed}
+    drawn = (
+        figures.write_figures(output, clips, generate, expressions, **options) if generate else []
     )
+    return collector.write(conventions, drawn, training)
 
 
-def shuffled(speakers: Sequence[str], words: Sequence[str], seed: int) -> list[int]:
-    """For every clip another one: a permutation without a fixed point, as long as there are two.
+def shuffled_partners(speakers: Sequence[str], transcripts: Sequence[str], seed: int) -> list[int]:
+    """Chooses for every clip another clip, whose sound it gets in the row "shuffled_audio".
 
-    The other clip has other words, and then another speaker, wherever that is possible by
-    exchanging two.
+    The partner has other words, and then another speaker, wherever swapping two partners can
+    achieve that.
+
+    Args:
+      speakers: Speaker of each clip.
+      transcripts: Words of each clip.
+      seed: Seed of the permutation.
+
+    Returns:
+      Indices: a permutation, without a fixed point if there are at least two clips.
     """
     rng, count = np.random.default_rng(seed), len(speakers)
     partners: list[int] = rng.permutation(count).tolist()
 
     def cost(i: int, j: int) -> int:
-        return 100 * (i == j) + 2 * (words[i] == words[j]) + (speakers[i] == speakers[j])
+        same_words, same_speaker = transcripts[i] == transcripts[j], speakers[i] == speakers[j]
+        return 100 * (i == j) + 2 * same_words + same_speaker
 
-    for _ in range(3):  # The first pass leaves next to nothing to the others.
+    # Local search over swaps, of at most 500 candidates a clip so that it stays linear in clips; the
+    # first pass leaves little to the others.
+    for _ in range(3):
         for i in range(count):
             if not cost(i, partners[i]):
                 continue
             for j in rng.permutation(count)[:500].tolist():
-                now = cost(i, partners[i]) + cost(j, partners[j])
-                if cost(i, partners[j]) + cost(j, partners[i]) < now:
+                current = cost(i, partners[i]) + cost(j, partners[j])
+                if cost(i, partners[j]) + cost(j, partners[i]) < current:
                     partners[i], partners[j] = partners[j], partners[i]
     return partners
 
 
-def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """The clips of each batch, of like lengths, and where the evaluation stands."""
-    count = len(lengths)
-    bar = tqdm.tqdm(total=count, desc="evaluate", unit="clip", disable=not sys.stderr.isatty())
-    for number, indices in enumerate(loader.batch_by_length(lengths, size), 1):
-        yield indices
-        bar.update(len(indices))
-        if bar.disable and number % 10 == 0:
-            print(f"evaluate: {number * size} of {count} clips", flush=True)
-    bar.close()
-
-
-def _real(row: str, clips: Sequence) -> list[np.ndarray]:
-    real = [clip.frames for clip in clips]
-    if row == "ground_truth":
-        return real
-    return [np.broadcast_to(frames[:1], frames.shape) for frames in real]
-
-
-def _generated(
+def _row_videos(
     row: str,
-    clips: Sequence,
-    others: Sequence[np.ndarray],
-    generate: Generate,
+    clips: Sequence[DatasetClip],
+    other_sounds: Sequence[np.ndarray],
+    generate: Generate | None,
     seed: int,
-    size: int,
+    batch_size: int,
 ) -> list[np.ndarray]:
-    """The row's video of every clip; `others` are the sounds for shuffled_audio."""
+    if row == "ground_truth":
+        return [clip.frames for clip in clips]
+    if row == "frozen_still":
+        return [np.broadcast_to(clip.frames[:1], clip.frames.shape) for clip in clips]
+    assert generate is not None
     sounds = [clip.audio for clip in clips]
     if row == "shuffled_audio":
-        pairs = zip(others, sounds, strict=True)
-        sounds = [sound.fit_length(other, len(own)) for other, own in pairs]
-    # Always whole batches, so that the model is compiled once.
-    padded = [min(i, len(clips) - 1) for i in range(size)]
+        both = zip(other_sounds, sounds, strict=True)
+        sounds = [sound.fit_length(other, len(own)) for other, own in both]
+    # Padded to complete batches, so that the model is compiled once.
+    padded = [min(i, len(clips) - 1) for i in range(batch_size)]
     stills = np.stack([clips[i].frames[0] for i in padded])
     videos = generate(stills, [sounds[i] for i in padded], seed)[: len(clips)]
     for clip, video in zip(clips, videos, strict=True):
@@ -248,25 +271,12 @@ def _generated(
     return videos
 
 
-def _score(
-    row: str, clips: Sequence, videos: Sequence[np.ndarray], judge: MetricSuite, alone: bool
-) -> list[ClipScores]:
-    """alone: there is no other clip in the split."""
-    pairs = [ClipPair.from_clip(clip, video) for clip, video in zip(clips, videos, strict=True)]
-    if row == "shuffled_audio" and alone:
-        scored = [missing_scores(judge.metrics, "there is no other clip whose sound to use")]
-    else:
-        scored = judge(pairs)
-    return [
-        ClipScores(row, pair.name, pair.speaker, of.values, of.weights, of.curves)
-        for pair, of in zip(pairs, scored, strict=True)
-    ]
-
-
-def _about(partners: Sequence[int], speakers: Sequence[str], words: Sequence[str]) -> str:
+def _describe_shuffling(
+    partners: Sequence[int], speakers: Sequence[str], transcripts: Sequence[str]
+) -> str:
     pairs = [(i, j) for i, j in enumerate(partners) if i != j]
     other_speaker = sum(speakers[i] != speakers[j] for i, j in pairs)
-    other_words = sum(words[i] != words[j] for i, j in pairs)
+    other_words = sum(transcripts[i] != transcripts[j] for i, j in pairs)
     return (
         f"the model driven by another clip's sound: of {len(pairs)}, {other_speaker} by another"
         f" speaker's, {other_words} by other words"
@@ -274,19 +284,9 @@ def _about(partners: Sequence[int], speakers: Sequence[str], words: Sequence[str
 
 
 def _spread_over_speakers(speakers: Sequence[str], count: int, seed: int) -> list[int]:
-    """`count` clips at random, of as many speakers as there are."""
-    nth, seen = {}, collections.Counter()
+    """Returns `count` random clips, of as many speakers as possible."""
+    nth, clips_of = {}, collections.Counter()
     for i in np.random.default_rng(seed).permutation(len(speakers)).tolist():
-        nth[i] = seen[speakers[i]]
-        seen[speakers[i]] += 1
+        nth[i] = clips_of[speakers[i]]
+        clips_of[speakers[i]] += 1
     return sorted(nth, key=lambda i: nth[i])[:count]
-
-
-def _sample(output: epath.PathLike, clip, video: np.ndarray, scored: ClipScores) -> Sample:
-    """Writes the generated video beside the real one, with sound."""
-    path = epath.Path(output) / "samples" / f"{file_name(clip.id)}.mp4"
-    frames = np.concatenate([video, clip.frames], axis=2)
-    writer.write_video(path, frames, clip.fps, clip.audio, clip.audio_rate)
-    title = f"{clip.id}: {clip.transcript}" if clip.transcript else clip.id
-    values = {name: scored.values[name] for name in _CAPTION if name in scored.values}
-    return Sample(title, caption(values), path)

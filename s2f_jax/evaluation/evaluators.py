@@ -1,4 +1,4 @@
-"""What scores the runs of each task; a new one is a line here."""
+"""The evaluator of each task; a task's is one line here."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,22 +21,23 @@ EVALUATORS = {
 def evaluate(
     config: Config, workdir: str, data_dir: str | None, split: str, rows: Sequence[str] = ()
 ) -> tuple[dict[str, Any], epath.Path]:
-    """Scores a run by what its task has for that, and writes the report.
+    """Scores a run with its task's evaluator, and writes the report into the workdir.
 
     Args:
-      config: Of the run.
-      workdir: Its folder.
-      data_dir: Where the shards are; None for the default.
-      split: Whose clips are scored.
-      rows: Of the report, for the task "animate" alone; empty: all.
+      config: The run's config.
+      workdir: The run's folder.
+      data_dir: Folder of the shards; None: the default.
+      split: Name of the split.
+      rows: Rows of the report, for the task "animate" alone; empty: all.
 
     Returns:
-      What report.json holds, and the folder that it is in.
+      The contents of report.json, and the report's folder.
 
     Raises:
-      UserError: Rows for another task, a workdir without a checkpoint or of another config.
+      UserError: Rows are given for another task, or the workdir holds no checkpoint or a run of
+        another config.
     """
     if rows and config.task != "animate":
-        raise UserError(f"--rows is for the task 'animate', not {config.task!r}: leave it out")
-    of_rows = (rows,) if rows else ()
-    return EVALUATORS[config.task](config, workdir, data_dir, split, *of_rows)
+        raise UserError(f"--rows is for the task 'animate', not {config.task!r}: omit it")
+    options = (rows,) if rows else ()
+    return EVALUATORS[config.task](config, workdir, data_dir, split, *options)

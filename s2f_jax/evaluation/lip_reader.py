@@ -1,10 +1,9 @@
-"""A trained lip reader in use: videos in, text out; and how well it reads a split's real videos."""
+"""A trained lip reader: videos to text, and its evaluation on the real videos of a split."""
 
 import collections
 import csv
 import functools
 import io
-import itertools
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -14,26 +13,43 @@ import jiwer
 import numpy as np
 from etils import epath
 
-from data_pipelines import prepare
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.loading import charset, dataset, lipreading_examples, loader
+from data_pipelines.loading import charset, lipreading_examples, loader
+from data_pipelines.loading.dataset import DatasetClip
 from s2f_jax.config.schema import Config
+from s2f_jax.evaluation.score_collector import (
+    ScoreCollector,
+    batched,
+    open_run_split,
+    show_progress,
+)
 from s2f_jax.metrics import speech
-from s2f_jax.reports.scores import ClipScores, write_report
 from s2f_jax.runs.restore import all_fields_of, find_checkpoint, restore_network
-from s2f_jax.runs.workdir import open_workdir, read_config
+from s2f_jax.runs.workdir import read_config
 from s2f_jax.tasks import ctc, lipread
 
-BEAM = 200  # Prefixes.
-_AT_ONCE = 8  # Videos: bounds the memory.
+BEAM = 200  # Prefixes that the beam search keeps.
+_BATCH_SIZE = 8  # Videos: bounds the memory.
 
 
 class LipReader:
-    """The lip reader of a checkpoint, for aligned faces uint8 [T, height, width, 3] RGB.
+    """The lip reader of a checkpoint, for aligned faces.
 
-    beam: prefixes that its search keeps; 0: each frame's likeliest letter. vocabulary: if given,
-    each word read becomes the nearest of these, which hides errors.
+    Args:
+      config: The run's config.
+      variables: The network's variables.
+      name: What `description` calls the network.
+      beam: Prefixes that the beam search keeps; 0: greedy, each frame's most likely letter.
+      vocabulary: If given, each word becomes the nearest of these, which hides errors.
+
+    Attributes:
+      height: Of the faces, pixels.
+      width: Of the faces, pixels.
+      fps: Frames per second of the videos.
+      beam: Prefixes that the beam search keeps; 0: greedy.
+      vocabulary: Words that each word read is corrected to; empty: none.
+      description: Which network and what decoding, for the report.
     """
 
     def __init__(
@@ -50,7 +66,7 @@ class LipReader:
         self.beam, self.vocabulary = beam, sorted(vocabulary)
         self._crop, self._variables = lipread.crop(config), variables
         self._read = jax.jit(functools.partial(lipread.read, network=lipread.network(config)))
-        self._spell = functools.cache(self._nearest)
+        self._correct = functools.cache(self._nearest_word)
         decoding = f"prefix beam of {beam}" if beam else "greedy"
         spelling = f", then the nearest of {len(vocabulary)} words" if vocabulary else ""
         self.description = (
@@ -61,9 +77,18 @@ class LipReader:
     def load(
         cls, path: epath.PathLike, beam: int = BEAM, vocabulary: Collection[str] = ()
     ) -> "LipReader":
-        """From a workdir (its best checkpoint) or a checkpoint step's folder.
+        """Restores a lip reader.
 
-        Raises UserError where there is none, or one of another task or schema, or a damaged one.
+        Args:
+          path: A workdir (its best checkpoint) or a checkpoint step's folder.
+          beam: Prefixes that the beam search keeps; 0: greedy.
+          vocabulary: If given, each word becomes the nearest of these.
+
+        Returns:
+          The reader; its description has the score of its own evaluation, if there was one.
+
+        Raises:
+          UserError: There is no checkpoint, or one of another task or schema, or it is damaged.
         """
         workdir, step = find_checkpoint(path)
         config = read_config(workdir)
@@ -76,39 +101,62 @@ class LipReader:
         with all_fields_of(workdir):
             expected = jax.eval_shape(lambda: lipread.initial(config, jax.random.key(0)))
         variables = restore_network(workdir, step, lipread.NAME, expected)
-        name = f"{workdir.name}, checkpoint {step}{_own_score(workdir, step)}"
+        name = f"{workdir.name}, checkpoint {step}{_evaluated_score(workdir, step)}"
         return cls(config, variables, name=name, beam=beam, vocabulary=vocabulary)
 
     def logits(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Aligned faces, uint8 [T_i, height, width, 3] -> float32 [T_i, 28] of each video."""
-        found: dict[int, np.ndarray] = {}
-        for indices in loader.batch_by_length([len(video) for video in videos], _AT_ONCE):
-            rows = indices + indices[-1:] * (_AT_ONCE - len(indices))  # Always whole batches.
+        """Computes the logits of letters and blank in each frame.
+
+        Args:
+          videos: Aligned faces, uint8 [T_i, height, width, 3] each.
+
+        Returns:
+          float32 [T_i, 28] of each video.
+        """
+        by_index: dict[int, np.ndarray] = {}
+        for indices in loader.batch_by_length([len(video) for video in videos], _BATCH_SIZE):
+            rows = indices + indices[-1:] * (
+                _BATCH_SIZE - len(indices)
+            )  # Complete batches: one compilation for each length.
             crops = [self._crop(videos[i]) for i in rows]
             frames, mask = lipread.side_by_side(crops, loader.padded_length(max(map(len, crops))))
             logits = np.asarray(self._read(self._variables, frames, mask))
-            found |= {i: row[: len(videos[i])] for i, row in zip(indices, logits, strict=False)}
-        return [found[i] for i in range(len(videos))]
+            by_index |= {i: row[: len(videos[i])] for i, row in zip(indices, logits, strict=False)}
+        return [by_index[i] for i in range(len(videos))]
 
     def read(self, videos: Sequence[np.ndarray]) -> list[str]:
-        """Aligned faces, uint8 [T_i, height, width, 3] -> what each says."""
+        """Reads videos.
+
+        Args:
+          videos: Aligned faces, uint8 [T_i, height, width, 3] each.
+
+        Returns:
+          The text of each.
+        """
         return self.decode(self.logits(videos), self.beam)
 
     def decode(self, logits: Sequence[np.ndarray], beam: int) -> list[str]:
-        """Logits [T_i, 28] of each video -> texts, by a beam of that width, 0: greedily."""
+        """Decodes logits to text.
+
+        Args:
+          logits: float32 [T_i, 28] of each video.
+          beam: Prefixes that the beam search keeps; 0: greedy.
+
+        Returns:
+          The text of each video.
+        """
         texts = []
-        for first in range(0, len(logits), _AT_ONCE):
-            some = logits[first : first + _AT_ONCE]
-            lengths = np.array([len(each) for each in some])
-            padded = np.zeros((len(some), lengths.max(), charset.BLANK + 1), np.float32)
-            for row, each in zip(padded, some, strict=True):
-                row[: len(each)] = each
+        for batch in batched(logits, _BATCH_SIZE):
+            lengths = np.array([len(frames) for frames in batch])
+            padded = np.zeros((len(batch), lengths.max(), charset.BLANK + 1), np.float32)
+            for row, frames in zip(padded, batch, strict=True):
+                row[: len(frames)] = frames
             texts += ctc.beam(padded, lengths, beam) if beam else ctc.greedy(padded, lengths)
         if not self.vocabulary:
             return texts
-        return [" ".join(map(self._spell, text.split())) for text in texts]
+        return [" ".join(map(self._correct, text.split())) for text in texts]
 
-    def _nearest(self, word: str) -> str:
+    def _nearest_word(self, word: str) -> str:
         return min(
             self.vocabulary, key=lambda known: speech.count_edits(known, word).character_edits
         )
@@ -117,51 +165,68 @@ class LipReader:
 def evaluate_lip_reader(
     config: Config, workdir: str, data_dir: str | None, split: str
 ) -> tuple[dict[str, Any], epath.Path]:
-    """Scores a reader's best checkpoint on the real videos of a split: `evaluation/<split>` in its
-    workdir has the report's files, every reading (readings.csv), and what is taken for what
-    (readings.md). Returns what report.json holds, and the folder.
+    """Scores a lip reader's best checkpoint on the real videos of a split.
 
-    Raises UserError where the workdir holds no checkpoint or a run of another config.
+    Args:
+      config: The run's config.
+      workdir: The run's folder.
+      data_dir: Folder of the shards; None: the default.
+      split: Name of the split.
+
+    Returns:
+      The contents of report.json, and the report's folder.
+
+    Raises:
+      UserError: The workdir holds no checkpoint or a run of another config.
     """
-    folder = open_workdir(config, workdir)
-    shards = prepare.data_dir(config.data, data_dir)
     features = (*lipreading_examples.FEATURES, "speaker")
-    clips = dataset.open_dataset(config.data, split, shards, features)
+    folder, clips, output = open_run_split(config, workdir, data_dir, split, features)
     vocabulary: set[str] = set()
     if config.lipreader.spell:
-        known = dataset.open_dataset(config.data, "train", shards, features)
-        for i in range(len(known)):
-            vocabulary.update(charset.clean(known[i].transcript).split())
+        training = open_run_split(config, workdir, data_dir, "train", features).clips
+        for i in range(len(training)):
+            vocabulary.update(charset.clean(training[i].transcript).split())
     reader = LipReader.load(folder, vocabulary=vocabulary)
-    output = folder / "evaluation" / split
-    result = evaluate(reader, clips, output, corpus=config.data.corpus, split=split)
-    return result, output
+    report = evaluate(reader, clips, output, corpus=config.data.corpus, split=split)
+    return report, output
 
 
 def evaluate(
-    reader: LipReader, clips: Sequence, output: epath.PathLike, *, corpus: str, split: str
+    reader: LipReader,
+    clips: Sequence[DatasetClip],
+    output: epath.PathLike,
+    *,
+    corpus: str,
+    split: str,
 ) -> dict[str, Any]:
-    """Reads the real videos of `clips` (data_pipelines.loading.dataset); writes the report's files,
-    readings.csv and readings.md into `output`. Returns what report.json holds.
+    """Reads the real videos of clips and writes the report, readings.csv and readings.md.
 
-    Raises UserError where no clip has a transcript to hold its reading against.
+    Args:
+      reader: The lip reader.
+      clips: The clips of a split.
+      output: Folder of the report.
+      corpus: Name of the corpus.
+      split: Name of the split.
+
+    Returns:
+      The contents of report.json.
+
+    Raises:
+      UserError: No clip has a transcript.
     """
-    said = {i: text for i in range(len(clips)) if (text := _said(clips[i]))}
-    if not said:
-        raise UserError(
-            f"The split {split!r} of {corpus} has no transcripts; evaluate another one."
-        )
-    rows, heard = collections.defaultdict(list), []
-    for first in range(0, len(said), _AT_ONCE):
-        some = list(said)[first : first + _AT_ONCE]
-        batch = [clips[i] for i in some]
-        for i, clip, texts in zip(some, batch, _readings(reader, batch), strict=True):
-            heard.append({"clip": clip.id, "speaker": clip.speaker, "said": said[i], **texts})
+    transcripts = {i: text for i in range(len(clips)) if (text := _transcript(clips[i]))}
+    if not transcripts:
+        raise UserError(f"the split {split!r} of {corpus} has no transcripts: evaluate another one")
+    collector, readings = ScoreCollector(output, corpus, split), []
+    batches = batched(list(transcripts), _BATCH_SIZE)
+    for indices in show_progress(batches, len(transcripts)):
+        batch = [clips[i] for i in indices]
+        for i, clip, texts in zip(indices, batch, _read_rows(reader, batch), strict=True):
+            reference = transcripts[i]
+            readings.append({"clip": clip.id, "speaker": clip.speaker, "said": reference, **texts})
             for row, text in texts.items():
-                of_clip = speech.error_rate_scores(said[i], text)
-                rows[row].append(
-                    ClipScores(row, clip.id, clip.speaker, of_clip.values, of_clip.weights)
-                )
+                scores = speech.error_rate_scores(reference, text)
+                collector.add(row, i, clip.id, clip.speaker, scores)
     conventions = {
         "ground_truth": "the real videos",
         "greedy": "the real videos, each frame's likeliest letter",
@@ -169,80 +234,81 @@ def evaluate(
         "lip_reader": reader.description,
         **speech.CONVENTIONS,
     }
-    if missing := len(clips) - len(said):
+    if missing := len(clips) - len(transcripts):
         conventions["without_transcript"] = f"{missing} clips, which are not in the table"
-    scores = list(itertools.chain(*rows.values()))
-    result = write_report(output, corpus, split, conventions, scores)
-    files.write_atomically(epath.Path(output) / "readings.csv", _csv(heard).encode())
-    files.write_atomically(epath.Path(output) / "readings.md", _markdown(heard).encode())
-    return result
+    report = collector.write(conventions)
+    files.write_atomically(epath.Path(output) / "readings.csv", _csv(readings).encode())
+    files.write_atomically(epath.Path(output) / "readings.md", _markdown(readings).encode())
+    return report
 
 
-def _said(clip) -> str:
+def _transcript(clip: DatasetClip) -> str:
     try:
         return charset.clean(clip.transcript)
     except ValueError:
         return ""
 
 
-def _readings(reader: LipReader, clips: Sequence) -> list[dict[str, str]]:
-    """What is read in each clip, by row."""
+def _read_rows(reader: LipReader, clips: Sequence[DatasetClip]) -> list[dict[str, str]]:
+    """Returns what is read in each clip, by row."""
     real = [clip.frames for clip in clips]
     still = [np.broadcast_to(frames[:1], frames.shape) for frames in real]
-    of_real, of_still = reader.logits(real), reader.logits(still)
+    real_logits, still_logits = reader.logits(real), reader.logits(still)
     rows = {
-        "ground_truth": reader.decode(of_real, reader.beam),
-        "greedy": reader.decode(of_real, 0),
-        "frozen_still": reader.decode(of_still, reader.beam),
+        "ground_truth": reader.decode(real_logits, reader.beam),
+        "greedy": reader.decode(real_logits, 0),
+        "frozen_still": reader.decode(still_logits, reader.beam),
     }
     return [{row: texts[i] for row, texts in rows.items()} for i in range(len(clips))]
 
 
-def _csv(heard: Sequence[Mapping[str, str]]) -> str:
+def _csv(readings: Sequence[Mapping[str, str]]) -> str:
     file = io.StringIO()
-    writer = csv.DictWriter(file, list(heard[0]), lineterminator="\n")
+    writer = csv.DictWriter(file, list(readings[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(heard)
+    writer.writerows(readings)
     return file.getvalue()
 
 
-def _markdown(heard: Sequence[Mapping[str, str]]) -> str:
-    """Where in the sentence it errs, what it takes for what, and examples."""
-    output = jiwer.process_words([h["said"] for h in heard], [h["ground_truth"] for h in heard])
-    places, wrong, taken = collections.Counter(), collections.Counter(), collections.Counter()
-    for said, read, chunks in zip(
+def _markdown(readings: Sequence[Mapping[str, str]]) -> str:
+    """Returns tables of errors by word position, of confusions, and of examples."""
+    output = jiwer.process_words(
+        [reading["said"] for reading in readings], [reading["ground_truth"] for reading in readings]
+    )
+    counts, errors, confusions = (collections.Counter() for _ in range(3))
+    for reference, hypothesis, chunks in zip(
         output.references, output.hypotheses, output.alignments, strict=True
     ):
-        places.update(range(len(said)))
+        counts.update(range(len(reference)))
         for chunk in chunks:
             span = range(chunk.ref_start_idx, chunk.ref_end_idx)
             if chunk.type != "equal":
-                wrong.update(span)
+                errors.update(span)
             if chunk.type == "substitute":
-                taken.update((said[i], read[chunk.hyp_start_idx + n]) for n, i in enumerate(span))
+                read = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
+                confusions.update(zip((reference[i] for i in span), read, strict=True))
             elif chunk.type == "delete":
-                taken.update((said[i], "") for i in span)
-    lines = ["# What the lip reader reads in the real videos", "", "## By place in the sentence"]
-    lines += ["", "| word | said | misread |", "|---|---|---|"]
-    lines += [f"| {i + 1} | {n} | {wrong[i] / n:.0%} |" for i, n in sorted(places.items())]
-    lines += ["", "## Taken for", "", "| said | read | times |", "|---|---|---|"]
-    lines += [f"| {a} | {b or '(nothing)'} | {n} |" for (a, b), n in taken.most_common(30)]
-    lines += ["", "## Examples", "", "| clip | said | beam | greedy |", "|---|---|---|---|"]
-    step = -(-len(heard) // 24)
+                confusions.update((reference[i], "") for i in span)
+    lines = ["# What the lip reader reads in the real videos", "", "## Errors by word position"]
+    lines += ["", "| position | words | misread |", "|---|---|---|"]
+    lines += [f"| {i + 1} | {n} | {errors[i] / n:.0%} |" for i, n in sorted(counts.items())]
+    lines += ["", "## Confusions", "", "| reference | hypothesis | count |", "|---|---|---|"]
+    lines += [f"| {a} | {b or '(nothing)'} | {n} |" for (a, b), n in confusions.most_common(30)]
+    lines += ["", "## Examples", "", "| clip | reference | beam | greedy |", "|---|---|---|---|"]
     lines += [
-        f"| {h['clip']} | {h['said']} | {h['ground_truth']} | {h['greedy']} |"
-        for h in heard[::step]
+        f"| {r['clip']} | {r['said']} | {r['ground_truth']} | {r['greedy']} |"
+        for r in readings[:: -(-len(readings) // 24)]
     ]
     return "\n".join(lines) + "\n"
 
 
-def _own_score(workdir: epath.Path, step: int) -> str:
-    """What the reader's own evaluation said of it on real test videos, if it was of this step."""
+def _evaluated_score(workdir: epath.Path, step: int) -> str:
+    # The WER of the reader's own evaluation on real test videos, if it was of this step.
     path = workdir / "evaluation" / "test" / "report.json"
     try:
-        own = json.loads(path.read_text())
-        if f"checkpoint {step}" not in own["conventions"]["lip_reader"]:
+        report = json.loads(path.read_text())
+        if f"checkpoint {step}" not in report["conventions"]["lip_reader"]:
             return ""
-        return f", WER {own['rows']['ground_truth']['wer']['mean']:.3f} on real test videos"
+        return f", WER {report['rows']['ground_truth']['wer']['mean']:.3f} on real test videos"
     except (OSError, ValueError, LookupError, TypeError):
         return ""  # It was never evaluated.

@@ -1,27 +1,25 @@
-"""How well a sync network finds the offset of a split's real clips, before it judges generated ones."""
+"""Evaluation of a sync network: whether it finds the offsets of real clips, before it scores others."""
 
 import collections
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-import tqdm
 from etils import epath
 
-from data_pipelines import prepare
-from data_pipelines.loading import dataset, training_examples
+from data_pipelines.common.progress import track
+from data_pipelines.loading import training_examples
+from data_pipelines.loading.dataset import DatasetClip
 from data_pipelines.media import sound
 from s2f_jax.config.schema import Config
-from s2f_jax.evaluation.evaluate import shuffled
+from s2f_jax.evaluation.evaluate import shuffled_partners
+from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import sync
 from s2f_jax.metrics.scoring import ClipPair, Score, Scores
 from s2f_jax.metrics.sync import SyncScorer
-from s2f_jax.reports.scores import ClipScores, write_report
-from s2f_jax.runs.workdir import open_workdir
 
 SHIFTS = tuple(range(-5, 6))  # Frames.
-_ABOUT = {
+_CONVENTIONS = {
     "offset_0": "share of the clips whose offset is 0, whatever the confidence",
     "offset_within_1": "share of the clips whose offset is -1, 0 or 1, likewise",
     "shift_found": (
@@ -35,62 +33,80 @@ _ABOUT = {
 def evaluate_sync_network(
     config: Config, workdir: str, data_dir: str | None, split: str
 ) -> tuple[dict[str, Any], epath.Path]:
-    """Scores a sync network's best checkpoint on the real clips of a split: what report.json holds,
-    and the folder of the report's files, `evaluation/<split>` in its workdir.
+    """Scores a sync network's best checkpoint on the real clips of a split.
 
-    Raises UserError where the workdir holds no checkpoint or a run of another config.
+    Args:
+      config: The run's config.
+      workdir: The run's folder.
+      data_dir: Folder of the shards; None: the default.
+      split: Name of the split.
+
+    Returns:
+      The contents of report.json, and the report's folder.
+
+    Raises:
+      UserError: The workdir holds no checkpoint or a run of another config.
     """
-    folder = open_workdir(config, workdir)
-    clips = dataset.open_dataset(config.data, split, prepare.data_dir(config.data, data_dir))
-    synchrony = load_sync_scorer(folder)
-    output = folder / "evaluation" / split
-    return evaluate(synchrony, clips, output, config.data.corpus, split, config.seed), output
+    folder, clips, output = open_run_split(config, workdir, data_dir, split)
+    scorer = load_sync_scorer(folder)
+    return evaluate(scorer, clips, output, config.data.corpus, split, config.seed), output
 
 
 def evaluate(
-    synchrony: SyncScorer,
-    clips: Sequence,
+    scorer: SyncScorer,
+    clips: Sequence[DatasetClip],
     output: epath.PathLike,
     corpus: str,
     split: str,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Writes the report's files into `output`; returns what report.json holds."""
-    known = [(clip.speaker, clip.transcript) for clip in map(clips.__getitem__, range(len(clips)))]
-    partners = shuffled([of[0] for of in known], [of[1] for of in known], seed)
-    found, scores = collections.Counter(), collections.defaultdict(list)
-    bar = tqdm.tqdm(partners, "evaluate", unit="clip", disable=not sys.stderr.isatty())
-    for i, partner in enumerate(bar):
+    """Scores a sync network on real clips and writes the report.
+
+    Args:
+      scorer: The sync network.
+      clips: The clips of a split.
+      output: Folder of the report.
+      corpus: Name of the corpus.
+      split: Name of the split.
+      seed: Seed of the shuffled sounds.
+
+    Returns:
+      The contents of report.json.
+    """
+    infos = [(clip.speaker, clip.transcript) for clip in map(clips.__getitem__, range(len(clips)))]
+    partners = shuffled_partners([info[0] for info in infos], [info[1] for info in infos], seed)
+    offsets, collector = collections.Counter(), ScoreCollector(output, corpus, split)
+    for i in track(range(len(clips)), "evaluated", "clip"):
         clip = clips[i]
-        other = sound.fit_length(clips[partner].audio, len(clip.audio))
+        other = sound.fit_length(clips[partners[i]].audio, len(clip.audio))
         for row, audio in (("ground_truth", clip.audio), ("shuffled_audio", other)):
-            (scored,) = synchrony([ClipPair.from_clip(clip, clip.frames, audio)])
-            values = {**scored.values, **_shares(scored)}
+            scores = scorer.score(ClipPair.from_clip(clip, clip.frames, audio))
+            values = {**scores.values, **_offset_shares(scores)}
             if row == "ground_truth":
-                values["shift_found"] = _shift_found(synchrony, clip, scored)
-                found.update(map(sync.offset, scored.curves.values()))
-            scores[row].append(ClipScores(row, clip.id, clip.speaker, values))
-    counts = ", ".join(f"{count} clips at {offset}" for offset, count in sorted(found.items()))
-    conventions = {**synchrony.conventions, **_ABOUT, "offsets": counts or "none", "seed": seed}
-    return write_report(output, corpus, split, conventions, sum(scores.values(), []))
+                values["shift_found"] = _share_of_shifts_found(scorer, clip, scores)
+                offsets.update(map(sync.offset, scores.curves.values()))
+            collector.add(row, i, clip.id, clip.speaker, Scores(values))
+    counts = ", ".join(f"{count} clips at {offset}" for offset, count in sorted(offsets.items()))
+    return collector.write(
+        {**scorer.conventions, **_CONVENTIONS, "offsets": counts or "none", "seed": seed}
+    )
 
 
-def _shares(scored: Scores) -> dict[str, Score]:
-    """1 or 0, or the reason why there is no distance."""
-    curve, why = scored.curves.get("sync_distance"), scored.values["sync_distance"]
+def _offset_shares(scores: Scores) -> dict[str, Score]:
+    """Returns 1 or 0 for each, or the reason why there is no distance."""
+    curve, reason = scores.curves.get("sync_distance"), scores.values["sync_distance"]
     if curve is None:
-        return {"offset_0": why, "offset_within_1": why}
-    found = abs(sync.offset(curve))
-    return {"offset_0": float(found == 0), "offset_within_1": float(found <= 1)}
+        return {"offset_0": reason, "offset_within_1": reason}
+    offset = abs(sync.offset(curve))
+    return {"offset_0": float(offset == 0), "offset_within_1": float(offset <= 1)}
 
 
-def _shift_found(synchrony: SyncScorer, clip: dataset.DatasetClip, scored: Scores) -> Score:
-    """Of the shifts, the share that is found."""
-    if not scored.curves:
-        return scored.values["sync_distance"]
-    seen, right = synchrony.encode_video(clip.frames), 0
+def _share_of_shifts_found(scorer: SyncScorer, clip: DatasetClip, scores: Scores) -> Score:
+    if not scores.curves:
+        return scores.values["sync_distance"]
+    codes, correct = scorer.encode_video(clip.frames), 0
     for shift in SHIFTS:
         early = training_examples.cut_audio(clip.audio, shift, len(clip), clip.stride, clip.stride)
-        curve = sync.lag_distances(seen, synchrony.encode_audio(early, len(clip))).mean(axis=0)
-        right += sync.offset(curve) == shift
-    return right / len(SHIFTS)
+        curve = sync.lag_distances(codes, scorer.encode_audio(early, len(clip))).mean(axis=0)
+        correct += sync.offset(curve) == shift
+    return correct / len(SHIFTS)

@@ -16,7 +16,7 @@ from s2f_jax.runs.workdir import read_config
 
 
 def load_sync_scorer(path: epath.PathLike) -> SyncScorer:
-    """Restores a sync network, or the towers of a sync discriminator.
+    """Restores a sync network, or the two towers of a sync discriminator.
 
     Args:
       path: A workdir (its best checkpoint) or a checkpoint step's folder, of a run of
@@ -26,7 +26,7 @@ def load_sync_scorer(path: epath.PathLike) -> SyncScorer:
       The scorer, whose unit of confidence is what the run's own validation measured.
 
     Raises:
-      UserError: There is none, or one of another schema, or a damaged one.
+      UserError: There is no such checkpoint, or one of another schema, or it is damaged.
     """
     workdir, step = find_checkpoint(path)
     config = read_config(workdir)
@@ -35,19 +35,19 @@ def load_sync_scorer(path: epath.PathLike) -> SyncScorer:
         init = functools.partial(networks.sync_params, network, config.data)
         expected = {"params": jax.eval_shape(init, jax.random.key(0))}
     variables = restore_network(workdir, step, name, expected, part="towers")
-    unit, figures = _own_figures(workdir, step)
+    unit, accuracy = _validation_results(workdir, step)
     return SyncScorer(
         network,
         {"params": variables["params"]},
         size=(config.data.height, config.data.width),
         fps=config.data.fps,
         unit=unit,
-        name=f"{name} of {workdir.name}, step {step}; {figures}",
+        name=f"{name} of {workdir.name}, step {step}; {accuracy}",
     )
 
 
 def _network(config: Config, workdir: epath.Path) -> tuple[str, SyncNetwork]:
-    """The name that its parameters have in a run of this config, and the network."""
+    # The name of its parameters in a run of this config, and the network.
     if config.task == "sync":
         sizes = config.sync_network
         return "sync_network", networks.sync_network(config.data, sizes, config.model.dtype)
@@ -60,11 +60,11 @@ def _network(config: Config, workdir: epath.Path) -> tuple[str, SyncNetwork]:
     return "sync_discriminator", networks.sync_network(config.data, section, config.model.dtype)
 
 
-def _own_figures(workdir: epath.Path, step: int) -> tuple[float, str]:
-    """What a run's validation said of this step: the unit of its distances, and how good it was.
+def _validation_results(workdir: epath.Path, step: int) -> tuple[float, str]:
+    """Returns the unit of confidence and the accuracy that the run's validation logged for a step.
 
     The unit is the confidence that 95 % of the validation clips stay below with another clip's
-    sound, so that an offset of a confidence above 1 is hardly one of chance.
+    sound, so that an offset with a confidence above 1 is unlikely to be due to chance.
     """
     log = workdir / "metrics.jsonl"
     lines = log.read_text().splitlines() if log.exists() else []

@@ -1,157 +1,154 @@
-"""Any two folders of videos, held against each other."""
+"""Evaluation of any folder of videos against a folder of reference videos of the same names."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import scipy.ndimage
-import tqdm
 from etils import epath
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import BadClip
 from data_pipelines.faces import alignment
 from data_pipelines.grid import sentences
-from data_pipelines.media import decode, writer
+from data_pipelines.media import decode
 from data_pipelines.media.sound import fit_length
 from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
-from s2f_jax.evaluation.evaluate import PIXELS
+from s2f_jax.evaluation.evaluate import PIXEL_CONVENTION
+from s2f_jax.evaluation.score_collector import ScoreCollector, batched, show_progress
 from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.metrics.faces_in_videos import FaceTrack
 from s2f_jax.metrics.scoring import ClipPair, Scores, merge_scores, missing_scores
-from s2f_jax.reports.scores import ClipScores, Sample, caption, file_name, write_report
 
-_SAMPLES = 8
-_AT_ONCE = 8  # Videos: what is batched, and what is held in memory.
-_SMOOTHING = 7  # Frames, as the shards' alignment.
+_SAMPLES = 8  # Videos shown on the report's page.
+_BATCH_SIZE = 8  # Videos: what is scored at once, and held in memory.
+_SMOOTHING = 7  # Frames; as when the shards' faces are aligned.
+_CAPTION_METRICS = ("psnr", "ssim", "wer")
 
 
-def compare(
+def compare_folders(
     videos_dir: epath.PathLike,
     reference_dir: epath.PathLike,
     output: epath.PathLike,
     config: Config | None = None,
     aligned: bool = False,
 ) -> dict[str, Any]:
-    """Scores the videos of one folder against those of the same name (without the suffix) in
-    another; writes the report's files into `output`, and returns what report.json holds.
+    """Scores the videos of a folder against reference videos of the same name, and writes the report.
 
-    config: whose readers and embedder to use; without one, what needs no reader is scored.
-    aligned: every frame shows the canonical face, of the config's size. What was said is in
-    NAME.txt beside the reference, or in NAME where it is GRID's code for a sentence.
+    Transcripts are read from NAME.txt beside the reference, or from NAME if it is GRID's code of a
+    sentence.
+
+    Args:
+      videos_dir: Folder of the videos.
+      reference_dir: Folder of the real videos; suffixes may differ.
+      output: Folder of the report.
+      config: Its lip reader, sync network and embedder are used; None: metrics that need none.
+      aligned: Whether every frame shows the canonical face, of the config's size.
+
+    Returns:
+      The contents of report.json.
 
     Raises:
-      UserError: a folder is missing or has no video in it.
+      UserError: A folder is missing or holds no video.
     """
-    found, reference = (
-        files.list_videos(videos_dir, "--videos"),
-        files.list_videos(reference_dir, "--reference"),
-    )
-    as_they_are, once_aligned = scorers.video_metrics(config)
-    metrics = as_they_are.metrics + once_aligned.metrics
-    names = sorted(found.keys() | reference.keys())
-    scored: dict[str, Scores] = {}
-    samples: list[Sample] = []
-    bar = tqdm.tqdm(
-        total=len(names), desc="evaluate", unit="video", disable=not sys.stderr.isatty()
-    )
-    try:
-        for first in range(0, len(names), _AT_ONCE):
-            pairs = []
-            for name in names[first : first + _AT_ONCE]:
-                pair = _pair(name, found.get(name), reference.get(name), aligned)
-                if isinstance(pair, ClipPair):
-                    pairs.append(pair)
-                else:
-                    scored[name] = missing_scores(metrics, pair)
-            of_pairs = _judge(pairs, as_they_are, once_aligned, config)
-            for pair, of_pair in zip(pairs, of_pairs, strict=True):
-                scored[pair.name] = of_pair
-                if len(samples) < _SAMPLES:
-                    samples.append(_sample(epath.Path(output), pair, of_pair))
-            bar.update(min(_AT_ONCE, len(names) - first))
-    finally:
-        bar.close()
-        as_they_are.close()
-    scores = [
-        ClipScores("videos", name, "", of.values, of.weights, of.curves)
-        for name, of in ((name, scored[name]) for name in names)
-    ]
-    conventions = {
-        "videos": f"{len(found)} in {epath.Path(videos_dir).name}",
-        "reference": f"{len(reference)} in {epath.Path(reference_dir).name}",
-        "pixels": PIXELS,
-        **as_they_are.conventions,
-        **once_aligned.conventions,
-        "speakers": "unknown: the intervals are over clips alone, and so too narrow",
-    }
+    videos = files.list_videos(videos_dir, "--videos")
+    references = files.list_videos(reference_dir, "--reference")
+    metrics, aligned_metrics = scorers.video_metrics(config)
+    names = sorted(videos.keys() | references.keys())
     corpus = epath.Path(reference_dir).name
-    return write_report(output, corpus, "videos", conventions, scores, samples)
+    collector = ScoreCollector(output, corpus, "videos")
+    samples = 0
+    try:
+        for batch in show_progress(
+            batched(list(enumerate(names)), _BATCH_SIZE), len(names), "video"
+        ):
+            pairs: dict[int, ClipPair] = {}
+            for i, name in batch:
+                pair = _read_pair(name, videos.get(name), references.get(name), aligned)
+                if isinstance(pair, ClipPair):
+                    pairs[i] = pair
+                else:
+                    reason = missing_scores(metrics.metrics + aligned_metrics.metrics, pair)
+                    collector.add("videos", i, name, "", reason)
+            scores = _score(list(pairs.values()), metrics, aligned_metrics, config)
+            for (i, pair), pair_scores in zip(pairs.items(), scores, strict=True):
+                collector.add("videos", i, pair.name, "", pair_scores)
+                if samples < _SAMPLES:
+                    collector.add_sample(i, pair, pair.name, pair_scores, _CAPTION_METRICS)
+                    samples += 1
+    finally:
+        metrics.close()
+    return collector.write(
+        {
+            "videos": f"{len(videos)} in {epath.Path(videos_dir).name}",
+            "reference": f"{len(references)} in {corpus}",
+            "pixels": PIXEL_CONVENTION,
+            **metrics.conventions,
+            **aligned_metrics.conventions,
+            "speakers": "unknown: the intervals are over clips alone, and so too narrow",
+        }
+    )
 
 
-def _judge(
+def _score(
     pairs: Sequence[ClipPair],
-    as_they_are: MetricSuite,
-    once_aligned: MetricSuite,
+    metrics: MetricSuite,
+    aligned_metrics: MetricSuite,
     config: Config | None,
 ) -> list[Scores]:
-    if not pairs:
-        return []
-    of_both = as_they_are(pairs)
-    if not once_aligned.scorers:
-        return of_both
-    assert config is not None and as_they_are.face_tracker is not None
+    """Returns the scores of videos as they are, and after their faces are aligned."""
+    scores = metrics(pairs) if pairs else []
+    if not pairs or not aligned_metrics.scorers:
+        return scores
+    assert config is not None and metrics.face_tracker is not None
     size = config.data.height, config.data.width
     unaligned = [pair.video for pair in pairs if not pair.aligned]
-    tracks = iter(
-        as_they_are.face_tracker(unaligned, [True] * len(unaligned))
-    )  # Found a moment ago.
-    fit = [pair if pair.aligned else _aligned(pair, next(tracks), size) for pair in pairs]
-    of_fit = iter(once_aligned([pair for pair in fit if isinstance(pair, ClipPair)]))
+    # Cached: `metrics` has just tracked the same videos.
+    tracks = iter(metrics.face_tracker(unaligned, [True] * len(unaligned)))
+    fitted = [pair if pair.aligned else _align(pair, next(tracks), size) for pair in pairs]
+    further = iter(aligned_metrics([pair for pair in fitted if isinstance(pair, ClipPair)]))
+    missing = aligned_metrics.metrics
     return [
         merge_scores(
             [
-                before,
-                next(of_fit)
-                if isinstance(pair, ClipPair)
-                else missing_scores(once_aligned.metrics, pair),
+                pair_scores,
+                next(further) if isinstance(fit, ClipPair) else missing_scores(missing, fit),
             ]
         )
-        for pair, before in zip(fit, of_both, strict=True)
+        for fit, pair_scores in zip(fitted, scores, strict=True)
     ]
 
 
-def _aligned(pair: ClipPair, found: FaceTrack | str, size: tuple[int, int]) -> ClipPair | str:
-    """The video's face as the shards have faces, or why there is none to be had."""
-    if isinstance(found, str):
-        return found
-    steadied = scipy.ndimage.uniform_filter1d(
-        found.landmarks.astype(np.float64), _SMOOTHING, axis=0, mode="nearest"
+def _align(pair: ClipPair, track: FaceTrack | str, size: tuple[int, int]) -> ClipPair | str:
+    """Returns the video with its face aligned as in the shards, or the reason why there is none."""
+    if isinstance(track, str):
+        return track
+    smoothed = scipy.ndimage.uniform_filter1d(
+        track.landmarks.astype(np.float64), _SMOOTHING, axis=0, mode="nearest"
     )
     frames = [
         alignment.align(frame, alignment.face_transform(points, *size), *size)
-        for frame, points in zip(pair.video, np.asarray(steadied), strict=True)
+        for frame, points in zip(pair.video, np.asarray(smoothed), strict=True)
     ]
     video = np.stack(frames)
     return dataclasses.replace(pair, video=video, real=video, aligned=True)
 
 
-def _pair(
+def _read_pair(
     name: str, video: epath.Path | None, reference: epath.Path | None, aligned: bool
 ) -> ClipPair | str:
-    """The two, or the reason why they cannot be held against each other."""
+    """Returns the two videos, or the reason why they cannot be compared."""
     if video is None or reference is None:
-        where = "among the videos" if video is None else "in the reference"
-        return f"no video of that name {where}"
+        folder = "among the videos" if video is None else "in the reference"
+        return f"no video of that name {folder}"
     clips = []
-    for path, what in ((video, "the video"), (reference, "the reference")):
+    for path, role in ((video, "the video"), (reference, "the reference")):
         try:
             clips.append(decode.decode_clip(path))
         except BadClip as error:
-            return f"{what}: {error}"
+            return f"{role}: {error}"
     generated, real = clips
     if generated.frames.shape[1:] != real.frames.shape[1:]:
         return "another size than the reference"
@@ -165,7 +162,7 @@ def _pair(
     return ClipPair(
         name=name,
         speaker="",
-        transcript=_said(name, reference),
+        transcript=_transcript(name, reference),
         video=generated.frames,
         real=real.frames,
         fps=real.fps,
@@ -175,21 +172,11 @@ def _pair(
     )
 
 
-def _said(name: str, reference: epath.Path) -> str:
-    """What is said in a video; empty where nobody tells."""
-    beside = reference.with_suffix(".txt")
-    if beside.exists():
-        return beside.read_text().strip().lower()
+def _transcript(name: str, reference: epath.Path) -> str:
+    text = reference.with_suffix(".txt")
+    if text.exists():
+        return text.read_text().strip().lower()
     try:
         return " ".join(sentences.words(name))
     except BadClip:
-        return ""
-
-
-def _sample(output: epath.Path, pair: ClipPair, scored: Scores) -> Sample:
-    path = output / "samples" / f"{file_name(pair.name)}.mp4"
-    frames = np.concatenate([pair.video, pair.real], axis=2)
-    audio = pair.audio if pair.audio.size else None
-    writer.write_video(path, frames, pair.fps, audio, pair.audio_rate)
-    shown = {name: scored.values[name] for name in ("psnr", "ssim", "wer") if name in scored.values}
-    return Sample(pair.name, caption(shown), path)
+        return ""  # Not GRID's code of a sentence.

@@ -140,7 +140,7 @@ def _config(
         "state": stablehlo.state_sizes(g),
         "weights": weights,
         "programs": {name: FORMATS[name].programs for name in formats},
-        "source": marks.model(trained.folder),
+        "source": marks.model_identity(trained.folder),
         "made_with": {**made_with["versions"], "git": made_with["git"]},
         "data": bundle.portable_section(trained.config.data),
         "model": bundle.portable_section(trained.config.model),

@@ -1,1 +1,1 @@
-"""What a generated video says about how it was made."""
+"""Provenance of generated videos: metadata, sidecars, C2PA signatures, the visible badge."""

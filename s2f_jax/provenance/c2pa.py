@@ -1,4 +1,4 @@
-"""C2PA manifests in videos: signed by a person's certificate, and read back (extra `c2pa`)."""
+"""C2PA manifests in videos: signed with a person's certificate, and read back (extra `c2pa`)."""
 
 import dataclasses
 import io
@@ -6,7 +6,7 @@ import os
 import pathlib
 import uuid
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,9 +14,9 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-# Neither manifests nor the state of certificates are fetched.
+# No remote manifests and no revocation status are fetched.
 _OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
-_CHAIN = (
+_CHAIN_HINT = (
     "a PEM file with the signer's certificate first, for e-mail protection, document signing or C2PA,"
     " then its authorities'"
 )
@@ -24,26 +24,40 @@ _CHAIN = (
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The newest manifest of a file."""
+    """The active manifest of a file.
 
-    intact: bool  # Nothing has changed since it was signed.
-    trusted: bool  # By an authority that c2pa was told of.
+    Attributes:
+      intact: Whether the file is unchanged since it was signed.
+      trusted: Whether the certificate leads to an authority on c2pa's trust list.
+      signer: Common name in the signer's certificate.
+      source_type: URI of the IPTC digital source type; empty if absent.
+    """
+
+    intact: bool
+    trusted: bool
     signer: str
-    source_type: str  # An IPTC digital source type's address, empty: not said.
+    source_type: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """What is signed of a new file."""
+    """What is signed about a new file.
 
-    title: str  # A file's name.
-    source_type: str  # An IPTC digital source type's address.
-    generator: Mapping[str, str]  # name and version.
-    facts: Mapping[str, Any]  # Anything that JSON can hold.
+    Attributes:
+      title: The file's name.
+      source_type: URI of the IPTC digital source type.
+      generator: "name" and "version" of the program.
+      facts: The provenance record, JSON values.
+    """
+
+    title: str
+    source_type: str
+    generator: Mapping[str, str]
+    facts: Mapping[str, Any]
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """As C2PA wants it."""
+        """The manifest definition that c2pa's builder takes."""
         created = {
             "action": "c2pa.created",
             "digitalSourceType": self.source_type,
@@ -60,19 +74,29 @@ class Claim:
 
 
 class Signer(NamedTuple):
-    """Who signs: the places of two PEM files."""
+    """A signer's two PEM files.
 
-    certificate: str | os.PathLike  # The signer's own first, then those up to its authority.
-    key: str | os.PathLike  # Without a password.
+    Attributes:
+      certificate: The certificate chain, the signer's own first, then up to its authority.
+      key: The private key, not encrypted.
+    """
+
+    certificate: str | os.PathLike
+    key: str | os.PathLike
 
 
 def sign(video: pathlib.Path, claim: Claim, signer: Signer) -> None:
-    """Signs a claim into an mp4, which is replaced by the signed one, whole or not at all.
+    """Signs a claim into an MP4, replacing the file atomically.
 
-    No time stamp is fetched: after the certificate's end, the signature counts no more.
+    No time stamp is fetched: the signature is valid no longer than the certificate.
+
+    Args:
+      video: The MP4 file; left unchanged if signing fails.
+      claim: What is signed.
+      signer: Certificate chain and private key.
 
     Raises:
-      UserError: without the extra, for a certificate or key that cannot sign, for no video.
+      UserError: The extra `c2pa` is missing, or certificate, key or video cannot be used.
     """
     part = video.with_name(f".{video.stem}.{uuid.uuid4().hex[:8]}.part{video.suffix}")
     try:
@@ -87,11 +111,14 @@ def sign(video: pathlib.Path, claim: Claim, signer: Signer) -> None:
         part.unlink(missing_ok=True)
 
 
-def check(signer: Signer) -> None:
-    """Whether it can sign, before any work: it signs a picture of one pixel.
+def check_signer(signer: Signer) -> None:
+    """Tests a signer on an image of one pixel, so that it fails before any work is done.
+
+    Args:
+      signer: Certificate chain and private key.
 
     Raises:
-      UserError: as sign does.
+      UserError: As `sign` does.
     """
     pixel = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
     claim = Claim("check", "http://c2pa.org/digitalsourcetype/empty", {"name": "check"}, {})
@@ -99,7 +126,14 @@ def check(signer: Signer) -> None:
 
 
 def read_manifest(video: pathlib.Path) -> Manifest | None:
-    """What is signed into a file; None: nothing, or the extra is missing."""
+    """Reads and verifies the C2PA manifest of a file.
+
+    Args:
+      video: A media file of any kind.
+
+    Returns:
+      The active manifest; None if there is none, or if the extra `c2pa` is missing.
+    """
     try:
         import c2pa
     except ImportError:
@@ -109,30 +143,30 @@ def read_manifest(video: pathlib.Path) -> Manifest | None:
         reader = c2pa.Reader.try_create(str(video), None, None, context)
     except c2pa.C2paError as error:
         if str(error).startswith("NotSupported"):
-            return None  # A kind of file that holds no manifests.
+            return None  # A file format that cannot hold a manifest.
         return Manifest(intact=False, trusted=False, signer="", source_type="")
     if reader is None:
         return None
     with reader:
-        found = reader.get_active_manifest() or {}
+        manifest = reader.get_active_manifest() or {}
         results = reader.get_validation_results() or {}
     failures = (results.get("activeManifest") or {}).get("failure") or []
     codes = {failure.get("code") for failure in failures}
     actions = [
         action
-        for assertion in found.get("assertions") or []
+        for assertion in manifest.get("assertions") or []
         if assertion.get("label", "").startswith("c2pa.actions")
         for action in assertion["data"]["actions"]
     ]
     return Manifest(
         intact=codes <= {"signingCredential.untrusted"},
         trusted=not codes,
-        signer=(found.get("signature_info") or {}).get("common_name", ""),
+        signer=(manifest.get("signature_info") or {}).get("common_name", ""),
         source_type=next((a["digitalSourceType"] for a in actions if "digitalSourceType" in a), ""),
     )
 
 
-def _sign(kind: str, source: Any, target: Any, claim: Claim, signer: Signer) -> None:
+def _sign(mime_type: str, source: BinaryIO, target: BinaryIO, claim: Claim, signer: Signer) -> None:
     try:
         import c2pa
     except ImportError as error:
@@ -140,42 +174,43 @@ def _sign(kind: str, source: Any, target: Any, claim: Claim, signer: Signer) -> 
             f"signing needs a package that is missing ({error}): pip install 's2f_jax[c2pa]'"
         ) from error
     certificate, key = signer
-    chain, secret = _contents(certificate, "certificate"), _contents(key, "key")
-    algorithm = _algorithm(secret, key)
+    chain, secret = _read_pem(certificate, "certificate"), _read_pem(key, "key")
+    algorithm = _signing_algorithm(secret, key)
     try:
-        signs = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, chain, secret, None))
+        native = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, chain, secret, None))
         context = c2pa.Context(c2pa.Settings.from_dict(_OFFLINE))
-        c2pa.Builder(claim.manifest, context).sign(signs, kind, source, target)
+        c2pa.Builder(claim.manifest, context).sign(native, mime_type, source, target)
     except c2pa.C2paError as error:
         reason = " ".join(str(error).split()).removeprefix("Signature: ")
         raise UserError(
-            f"the certificate {certificate} and the key {key} cannot sign ({reason}): give {_CHAIN},"
+            f"--certificate={certificate} and --key={key} cannot sign ({reason}): give {_CHAIN_HINT},"
             " and its own key"
         ) from error
 
 
-def _contents(path: str | os.PathLike, what: str) -> bytes:
+def _read_pem(path: str | os.PathLike, flag: str) -> bytes:
     try:
         return pathlib.Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"the {what} {path} cannot be read ({error.strerror}): check it") from error
+        raise UserError(
+            f"--{flag}={path} cannot be read ({error.strerror}): check the path"
+        ) from error
 
 
-def _algorithm(secret: bytes, path: str | os.PathLike) -> str:
-    """What a private key signs with, as C2PA names it."""
+def _signing_algorithm(secret: bytes, path: str | os.PathLike) -> str:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     try:
         key = serialization.load_pem_private_key(secret, None)
     except TypeError as error:
-        raise UserError(f"the key {path} is encrypted: give it without a password") from error
+        raise UserError(f"--key={path} is encrypted: give it without a password") from error
     except ValueError as error:
-        raise UserError(f"{path} is no private key: give one in PEM") from error
+        raise UserError(f"--key={path} is not a private key in PEM format: give one") from error
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return "ed25519"
     if isinstance(key, rsa.RSAPrivateKey):
         return "ps256"
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
         return _CURVES[key.curve.name]
-    raise UserError(f"the key {path} is of a kind that C2PA has not: give RSA, P-256 or Ed25519")
+    raise UserError(f"--key={path} is of a type that C2PA lacks: give RSA, P-256 or Ed25519")

@@ -1,8 +1,8 @@
-"""What a generated video says about itself: that it is synthetic, and what made it.
+"""Provenance of generated videos: what marks them as synthetic and records what made them.
 
-Three marks, by default the first two: tags in the file, a JSON sidecar beside it, and a manifest
-signed into it (C2PA; signing.py). The same seed gives the same file, so that only the sidecar has a
-date.
+Three carriers, by default the first two: tags in the container, a JSON sidecar beside the file, and a
+C2PA manifest signed into it (c2pa.py). The same seed gives the same file byte for byte, which is why
+only the sidecar has a date.
 """
 
 import dataclasses
@@ -30,13 +30,13 @@ from s2f_jax.runs import workdir
 from s2f_jax.runs.checkpoint import weights_sum
 from s2f_jax.runs.restore import find_checkpoint
 
-# IPTC's vocabulary of digital source types, which C2PA takes too.
+# IPTC's vocabulary of digital source types, which C2PA uses too.
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = _SOURCE_TYPES + "trainedAlgorithmicMedia"
 COMPOSITE = _SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
-# The tag that holds the marks as JSON. It is one of the few that mp4 has a place of its own for, so
-# that it outlives copying from container to container, which drops tags of invented names.
-_MACHINE_READABLE = "synopsis"
+# The tag that holds the record as JSON. MP4 has a box of its own for it, so that it survives remuxing
+# into other containers, which drops tags of unknown names.
+_JSON_TAG = "synopsis"
 NAME = "s2f_jax"
 _XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
 <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -44,113 +44,148 @@ _XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
  xmlns:dc="http://purl.org/dc/elements/1.1/"
  xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
  xmlns:xmp="http://ns.adobe.com/xap/1.0/"
- Iptc4xmpExt:DigitalSourceType={source} xmp:CreatorTool={tool}>
-<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{told}</rdf:li></rdf:Alt></dc:description>
+ Iptc4xmpExt:DigitalSourceType={source_type} xmp:CreatorTool={tool}>
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{description}</rdf:li></rdf:Alt></dc:description>
 <dc:source>{facts}</dc:source>
 </rdf:Description></rdf:RDF></x:xmpmeta>
 """
-_FACTS = re.compile(rb"<dc:source>([^<]*)</dc:source>")
+_XMP_FACTS = re.compile(rb"<dc:source>([^<]*)</dc:source>")
 
 
 @dataclasses.dataclass(frozen=True)
-class Mark:
-    """What made a video."""
+class ProvenanceRecord:
+    """What a generated video was made with: model, seed and inputs.
 
-    version: str  # Of this package.
-    model: Mapping[str, Any]  # What `model` returns.
+    Attributes:
+      version: Version of this package.
+      model: The model's identity, as `model_identity` returns it.
+      seed: Seed of the noise.
+      inputs: Role of each input ("image", "audio") -> its file name ("file") and checksum ("sha256").
+      composite: Whether the generated face is blended into a photograph.
+    """
+
+    version: str
+    model: Mapping[str, Any]
     seed: int
-    inputs: Mapping[str, Mapping[str, str]]  # By what it is: file and sha256.
-    composite: bool = False  # The face is blended into a photograph.
+    inputs: Mapping[str, Mapping[str, str]]
+    composite: bool = False
 
     @property
     def source_type(self) -> str:
-        """The IPTC digital source type, an address."""
+        """The IPTC digital source type, a URI."""
         return COMPOSITE if self.composite else GENERATED
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All but the names of files, which may be those of persons."""
+        """The record as JSON, without file names, which may be names of persons."""
         return {
             "synthetic": True,
             "digitalSourceType": self.source_type,
             "generator": {"name": NAME, "version": self.version},
             "model": dict(self.model),
             "seed": self.seed,
-            "inputs": {what: {"sha256": of["sha256"]} for what, of in self.inputs.items()},
+            "inputs": {role: {"sha256": source["sha256"]} for role, source in self.inputs.items()},
         }
 
     @property
     def metadata(self) -> dict[str, str]:
-        """Tags for the container: for people in those that players show, for machines as JSON.
+        """The container's tags: text for people in those that players show, JSON for programs.
 
-        For an mp4 of any kind; without the movflag use_metadata_tags, under which no player but
-        FFmpeg finds them.
+        For MP4 written without the movflag use_metadata_tags, under which only FFmpeg finds them.
         """
         return {
             "title": "AI-generated video",
-            "comment": self._told,
-            "description": self._told,
+            "comment": self._description,
+            "description": self._description,
             "keywords": "synthetic, AI-generated, " + self.source_type.rsplit("/", 1)[-1],
-            "encoding_tool": f"{NAME} {self.version}",
-            _MACHINE_READABLE: json.dumps(self.facts, sort_keys=True),
+            "encoding_tool": self._tool,
+            _JSON_TAG: json.dumps(self.facts, sort_keys=True),
         }
 
     @property
     def xmp(self) -> bytes:
-        """The same for people and for machines, as pictures have it: IPTC's and Dublin Core's fields."""
-        facts = json.dumps(self.facts, sort_keys=True)
+        """The same as an XMP packet for images, in IPTC's and Dublin Core's fields."""
         return _XMP.format(
-            source=quoteattr(self.source_type),
-            tool=quoteattr(f"{NAME} {self.version}"),
-            told=escape(self._told),
-            facts=escape(facts),
+            source_type=quoteattr(self.source_type),
+            tool=quoteattr(self._tool),
+            description=escape(self._description),
+            facts=escape(json.dumps(self.facts, sort_keys=True)),
         ).encode()
 
     @property
-    def _told(self) -> str:
-        beside = "Parts of the picture are a camera's." if self.composite else "No camera saw this."
+    def _tool(self) -> str:
+        return f"{NAME} {self.version}"
+
+    @property
+    def _description(self) -> str:
+        camera = "Parts of the picture are a camera's." if self.composite else "No camera saw this."
         return (
-            f"Synthetic: a face animated by {NAME} {self.version} from one picture and a recording"
-            f" of speech. {beside}"
+            f"Synthetic: a face animated by {self._tool} from one picture and a recording"
+            f" of speech. {camera}"
         )
 
-    def video(self, seed: int, **inputs: str | os.PathLike) -> "Mark":
-        """The same for a video of its own seed and inputs. Raises UserError as `mark` does."""
-        return dataclasses.replace(self, seed=seed, inputs=_sums(inputs))
+    def for_video(self, seed: int, **inputs: str | os.PathLike) -> "ProvenanceRecord":
+        """Returns the record of one video by the same model.
 
-    def sidecar(
+        Args:
+          seed: The video's seed.
+          **inputs: Its input files by role ("image", "audio").
+
+        Returns:
+          A copy with this seed and the checksums of these files.
+
+        Raises:
+          UserError: A file is missing or cannot be read.
+        """
+        return dataclasses.replace(self, seed=seed, inputs=_checksums(inputs))
+
+    def write_sidecar(
         self, video_path: str | os.PathLike, frames: int, fps: float, target: str | None = None
     ) -> None:
-        """Writes <video>.json for a finished (and signed) video, whole or not at all.
+        """Writes the sidecar `<video>.json` of a finished (and signed) video atomically.
 
-        target: where the video will be, if it is elsewhere yet.
+        Args:
+          video_path: The video file, whose checksum the sidecar holds.
+          frames: Number of frames.
+          fps: Frame rate in frames/s.
+          target: The video's final path if it is still elsewhere; the sidecar is written there.
+
         Raises:
-          UserError: it cannot be written there, or the video cannot be read.
+          UserError: The video cannot be read, or the sidecar cannot be written.
         """
-        place = target or os.fspath(video_path)
-        about = {"file": epath.Path(place).name, "sha256": _digest(video_path)}
+        final = target or os.fspath(video_path)
+        video = {"file": epath.Path(final).name, "sha256": _sha256(video_path)}
         contents = self.facts | {
-            "inputs": {what: dict(of) for what, of in self.inputs.items()},
-            "video": about | {"frames": frames, "fps": fps},
+            "inputs": {role: dict(source) for role, source in self.inputs.items()},
+            "video": video | {"frames": frames, "fps": fps},
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         text = json.dumps(contents, indent=2) + "\n"
-        files.write_atomically(sidecar_path(place), text.encode())
+        files.write_atomically(sidecar_path(final), text.encode())
 
-    def badge(self, frames: np.ndarray) -> np.ndarray:
-        """Frames uint8 [T, H, W, 3] -> copies with a small visible badge in the corner."""
-        return badge.add(frames)
+    def add_badge(self, frames: np.ndarray) -> np.ndarray:
+        """Draws the visible "AI-generated" badge into the lower right corner.
+
+        Args:
+          frames: uint8 [T, H, W, 3].
+
+        Returns:
+          Copies with the badge, uint8 [T, H, W, 3].
+        """
+        return badge.add_badge(frames)
 
     def sign(
-        self,
-        video_path: str | os.PathLike,
-        signer: c2pa.Signer,
-        title: str | None = None,
+        self, video_path: str | os.PathLike, signer: c2pa.Signer, title: str | None = None
     ) -> None:
-        """Signs a C2PA manifest with these facts into a finished video, before its sidecar.
+        """Signs a C2PA manifest of this record into a finished video; before its sidecar.
 
-        title: by default the file's name.
-        Raises UserError without the extra `c2pa` and for what cannot sign; the video is as it was.
+        Args:
+          video_path: The MP4 file, left unchanged if signing fails.
+          signer: Certificate chain and private key.
+          title: Title in the manifest; default the file's name.
+
+        Raises:
+          UserError: The extra `c2pa` is missing, or certificate, key or video cannot be used.
         """
         facts = self.facts
         path = pathlib.Path(video_path)
@@ -158,81 +193,109 @@ class Mark:
         c2pa.sign(path, claim, signer)
 
 
-def mark(
+def provenance_record(
     checkpoint: epath.PathLike,
     seed: int,
     inputs: Mapping[str, str | os.PathLike],
     *,
     composite: bool = False,
-) -> Mark:
-    """What a video is about to be made from.
+) -> ProvenanceRecord:
+    """Records what a video is about to be generated from.
 
-    checkpoint: as `model` has it. inputs: files by what they are ("image", "audio"). composite: the
-    face is blended into a photograph.
+    Args:
+      checkpoint: A workdir, one of its checkpoints, or an exported bundle.
+      seed: Seed of the noise.
+      inputs: Input files by role ("image", "audio").
+      composite: Whether the face is blended into a photograph.
+
+    Returns:
+      The record, with the checksums of model and inputs.
 
     Raises:
-      UserError: there is no checkpoint, or a file cannot be read.
+      UserError: There is no checkpoint, or a file cannot be read.
     """
-    return Mark(workdir.version(NAME), model(checkpoint), seed, _sums(inputs), composite)
+    return ProvenanceRecord(
+        workdir.version(NAME), model_identity(checkpoint), seed, _checksums(inputs), composite
+    )
 
 
-def _sums(inputs: Mapping[str, str | os.PathLike]) -> dict[str, dict[str, str]]:
-    return {
-        what: {"file": pathlib.Path(path).name, "sha256": _digest(path)}
-        for what, path in inputs.items()
-    }
+def model_identity(checkpoint: epath.PathLike) -> dict[str, Any]:
+    """Identifies a model by its run, config, step and weights.
 
+    Args:
+      checkpoint: A run's workdir, one of its checkpoints, or an exported bundle.
 
-def model(checkpoint: epath.PathLike) -> dict[str, Any]:
-    """What tells a model from any others': run, config_sha256, step, and sum of the weights.
+    Returns:
+      "run", "config_sha256", "step" and "sum" (checksum of the generator's weights). Of a bundle,
+      those of the checkpoint that it was exported from, and type and checksum of its own weights.
 
-    checkpoint: a run's workdir, one of its checkpoints, or an exported bundle; of that the same, as
-    the checkpoint had it that it was made from, and the type and sum of its own weights.
-    Raises UserError where there is none, or a damaged one.
+    Raises:
+      UserError: There is no checkpoint, or it is damaged.
     """
     if bundle.is_bundle(checkpoint):
         return bundle.model_identity(checkpoint)
     folder, step = find_checkpoint(checkpoint)
     return {
         "run": folder.name,
-        "config_sha256": hashlib.sha256(_config(folder)).hexdigest(),
+        "config_sha256": hashlib.sha256(_read_config(folder)).hexdigest(),
         "step": step,
         "sum": weights_sum(folder, step, "generator"),
     }
 
 
 def sidecar_path(video_path: str | os.PathLike) -> epath.Path:
-    """talk.mp4 -> talk.mp4.json"""
+    """Returns the path of a video's sidecar.
+
+    Args:
+      video_path: E.g. talk.mp4.
+
+    Returns:
+      E.g. talk.mp4.json.
+    """
     path = epath.Path(video_path)
     return path.with_name(path.name + ".json")
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
-    """What a video says about itself."""
+class DetectedProvenance:
+    """The provenance data found in and beside a media file.
 
-    tags: Mapping[str, str]  # Of the container.
-    facts: Mapping[str, Any] | None  # Mark.facts out of tags or XMP; None: they hold none.
-    sidecar: Mapping[str, Any] | None  # None: there is none.
-    unchanged: bool | None  # Whether the video is the one that its sidecar was written for.
-    manifest: c2pa.Manifest | None  # None: it is not signed, or the extra `c2pa` is missing.
+    Attributes:
+      tags: The container's tags.
+      facts: `ProvenanceRecord.facts` from the tags or the XMP packet; None if they hold none.
+      sidecar: The sidecar's contents; None if there is no sidecar.
+      unchanged: Whether the file has the checksum in its sidecar; None if there is no sidecar.
+      manifest: The C2PA manifest; None if unsigned, or if the extra `c2pa` is missing.
+    """
+
+    tags: Mapping[str, str]
+    facts: Mapping[str, Any] | None
+    sidecar: Mapping[str, Any] | None
+    unchanged: bool | None
+    manifest: c2pa.Manifest | None
 
     @property
     def synthetic(self) -> bool:
-        """Whether any of its marks says so."""
-        marks = [said.get("synthetic") is True for said in (self.facts, self.sidecar) if said]
+        """Whether tags, sidecar or manifest declare the file synthetic."""
+        declared = any((r or {}).get("synthetic") is True for r in (self.facts, self.sidecar))
         signed = self.manifest is not None and "lgorithmicMedia" in self.manifest.source_type
-        return signed or any(marks)
+        return signed or declared
 
 
-def read_marks(video_path: str | os.PathLike) -> Said:
-    """What a video, a sound file or a moving picture says about itself.
+def read_provenance(path: str | os.PathLike) -> DetectedProvenance:
+    """Reads the provenance data of a video, sound file or animated image.
+
+    Args:
+      path: The media file; its sidecar is looked for beside it.
+
+    Returns:
+      What was found in tags, XMP packet, sidecar and manifest.
 
     Raises:
-      UserError: there is no such file, it cannot be read, or its sidecar is damaged.
+      UserError: The file is missing or cannot be read, or its sidecar is damaged.
     """
-    path = pathlib.Path(video_path)
-    digest = _digest(path)
+    path = pathlib.Path(path)
+    digest = _sha256(path)
     try:
         with av.open(str(path.absolute()), metadata_errors="replace") as container:
             tags = dict(container.metadata)
@@ -242,35 +305,43 @@ def read_marks(video_path: str | os.PathLike) -> Said:
         ) from error
     sidecar = unchanged = None
     if sidecar_path(path).exists():
-        sidecar = _object(sidecar_path(path).read_bytes().decode(errors="replace"))
+        sidecar = _json_object(sidecar_path(path).read_bytes().decode(errors="replace"))
         if sidecar is None:
-            raise UserError(f"{sidecar_path(path)} is damaged: it is no JSON object; remove it")
-        about = sidecar.get("video")
-        unchanged = isinstance(about, dict) and about.get("sha256") == digest
-    facts = _object(tags.get(_MACHINE_READABLE) or _facts_of_picture(path))
-    return Said(tags, facts, sidecar, unchanged, c2pa.read_manifest(path))
+            raise UserError(f"{sidecar_path(path)} is damaged: not a JSON object; remove it")
+        video = sidecar.get("video")
+        unchanged = isinstance(video, dict) and video.get("sha256") == digest
+    facts = _json_object(tags.get(_JSON_TAG) or _facts_in_xmp(path))
+    return DetectedProvenance(tags, facts, sidecar, unchanged, c2pa.read_manifest(path))
 
 
-def _facts_of_picture(path: pathlib.Path) -> str:
-    """What Mark.xmp says of facts in a picture; empty where it is none, or says nothing."""
+def _checksums(inputs: Mapping[str, str | os.PathLike]) -> dict[str, dict[str, str]]:
+    return {
+        role: {"file": pathlib.Path(path).name, "sha256": _sha256(path)}
+        for role, path in inputs.items()
+    }
+
+
+def _facts_in_xmp(path: pathlib.Path) -> str:
+    """Returns the JSON of the facts in an image's XMP packet; empty if not an image or without one."""
     try:
-        with Image.open(path) as picture:
-            xmp = picture.info.get("xmp", b"")
+        with Image.open(path) as image:
+            xmp = image.info.get("xmp", b"")
     except (OSError, ValueError, Image.DecompressionBombError):
         return ""
-    found = _FACTS.search(xmp)
-    return unescape(found[1].decode(errors="replace")) if found else ""
+    match = _XMP_FACTS.search(xmp)
+    return unescape(match[1].decode(errors="replace")) if match else ""
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _json_object(text: str) -> dict[str, Any] | None:
+    """Returns the JSON object in a text; None for anything else, e.g. another program's synopsis."""
     try:
         value = json.loads(text)
     except ValueError:
-        return None  # Of another program's.
+        return None
     return value if isinstance(value, dict) else None
 
 
-def _config(folder: epath.Path) -> bytes:
+def _read_config(folder: epath.Path) -> bytes:
     try:
         return (folder / "config.json").read_bytes()
     except OSError as error:
@@ -279,7 +350,7 @@ def _config(folder: epath.Path) -> bytes:
         ) from error
 
 
-def _digest(path: str | os.PathLike) -> str:
+def _sha256(path: str | os.PathLike) -> str:
     try:
         return download.file_digest(files.require_file(path, "input"), "sha256")
     except OSError as error:

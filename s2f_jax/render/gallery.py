@@ -20,7 +20,7 @@ from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.faces_in_videos import FaceTracker
 from s2f_jax.metrics.landmarks import score_blinks
 from s2f_jax.provenance import marks
-from s2f_jax.provenance.marks import Mark
+from s2f_jax.provenance.marks import ProvenanceRecord
 from s2f_jax.reports import moving
 from s2f_jax.reports.expressions import ExpressionCollector, centered_frames
 from s2f_jax.reports.figures import sample_speakers
@@ -85,7 +85,7 @@ def gallery(
     if not len(clips):
         raise UserError(f"--split={split} of {data.corpus} has no clips: give another one")
     animator = Animator.from_checkpoint(trained)
-    mark = marks.mark(animator.origin, seed, {}, composite=True)
+    mark = marks.provenance_record(animator.origin, seed, {}, composite=True)
     chosen = [_cut(clip) for clip in sample_speakers(clips, COLUMNS, seed)]
     animate = functools.partial(_animate, animator, seed)
     items = [make(chosen, animate) for make in (_one_sound, _one_face, _real_and_generated)]
@@ -209,20 +209,20 @@ def _quote(clip: DatasetClip) -> str:
     return f"{_speaker(clip)} (“{clip.transcript}”)" if clip.transcript else _speaker(clip)
 
 
-def _write_item(item: GalleryItem, folder: epath.Path, mark: Mark, rate: int) -> None:
+def _write_item(item: GalleryItem, folder: epath.Path, mark: ProvenanceRecord, rate: int) -> None:
     if item.frames is None:
         return
     path = folder / f"{item.name}.webp"
     moving.write_webp(path, item.frames, item.fps, mark.xmp)
-    mark.sidecar(path, len(item.frames), item.fps)
+    mark.write_sidecar(path, len(item.frames), item.fps)
     if item.audio is None:
         return
     path = folder / f"{item.name}.mp4"
     writer.write_video(path, item.frames, item.fps, item.audio, rate, mark.metadata)
-    mark.sidecar(path, len(item.frames), item.fps)
+    mark.write_sidecar(path, len(item.frames), item.fps)
 
 
-def _page(items: Sequence[GalleryItem], mark: Mark, command: str) -> str:
+def _page(items: Sequence[GalleryItem], mark: ProvenanceRecord, command: str) -> str:
     run, step = mark.model["run"], mark.model["step"]
     parts = [
         "# Gallery\n",

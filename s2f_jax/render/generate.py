@@ -26,7 +26,7 @@ from s2f_jax.render.video_job import VideoJob
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
-    from s2f_jax.provenance.marks import Mark
+    from s2f_jax.provenance.marks import ProvenanceRecord
 
 _MAX_LENGTH_RATIO = 2  # Of the longest to the shortest audio of a batch.
 
@@ -91,7 +91,7 @@ def generate(
             animator = Animator.load(checkpoint)
             # Packs weights while the rest is compiled.
             portraits.thread.submit(animator.compiled.packed_weights, CHUNK_FRAMES)
-            mark = marks.mark(animator.origin, seed, {}, composite=paste_back)
+            mark = marks.provenance_record(animator.origin, seed, {}, composite=paste_back)
             video_fps = video_fps or animator.exact_fps
             renderer = _Renderer(animator, portraits, video_fps, mark, badge, signer)
             frames = sum(math.ceil(seconds[job.audio] * video_fps) for job in sum(batches, []))
@@ -108,7 +108,7 @@ def _signer(certificate: str | None, key: str | None) -> c2pa.Signer | None:
     if certificate is None or key is None:
         raise UserError("--certificate and --key sign together: give both, or neither")
     signer = c2pa.Signer(certificate, key)
-    c2pa.check(signer)
+    c2pa.check_signer(signer)
     return signer
 
 
@@ -182,7 +182,7 @@ class _Renderer:
     animator: "Animator"
     portraits: _PortraitLoader
     fps: fractions.Fraction
-    mark: "Mark"
+    mark: "ProvenanceRecord"
     badge: bool
     signer: c2pa.Signer | None
     warned: set[str] = dataclasses.field(default_factory=set)  # Images.
@@ -222,11 +222,11 @@ class _Renderer:
             assert portrait.landmarks is not None and transform is not None
             size = portrait.image.shape[:2]
             paste = Paster(portrait.image, portrait.landmarks, transform, still)
-        mark = self.mark.video(spec.seed, image=spec.image, audio=spec.audio)
+        mark = self.mark.for_video(spec.seed, image=spec.image, audio=spec.audio)
 
         def compose(frame: np.ndarray) -> np.ndarray:
             picture = paste(frame) if paste else frame
-            return mark.badge(picture[None])[0] if self.badge else picture
+            return mark.add_badge(picture[None])[0] if self.badge else picture
 
         return still, VideoJob(spec, mark, animator, self.fps, size, compose, self.signer)
 

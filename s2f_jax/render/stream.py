@@ -79,7 +79,7 @@ def stream(
             _log(warning)
         recorded = microphone is None and audio != "-" and pathlib.Path(audio).is_file()
         inputs = {"image": image} | ({"audio": audio} if recorded else {})
-        mark = marks.mark(animator.origin, seed, inputs)
+        mark = marks.provenance_record(animator.origin, seed, inputs)
         source_rate = source.rate or animator.rate
         live = LiveGeneration(animator, still, source_rate, seed, recorded and not pace)
         fps = animator.exact_fps
@@ -101,7 +101,7 @@ def stream(
             sink = video_sinks.open_sink(to, file, animator.size, fps, source_rate, mark.metadata)
             _log(_describe(source.name, to, sink, live, animator))
             try:
-                live.run(reader, sink, mark.badge if badge else None)
+                live.run(reader, sink, mark.add_badge if badge else None)
             except BaseException:
                 sink.abort()
                 raise
@@ -109,7 +109,7 @@ def stream(
         _log(_format_report(report))
         if output != "-" and pathlib.Path(output).is_file():  # Not a pipe to a player.
             if report["frames"]:
-                mark.sidecar(output, report["frames"], float(fps))
+                mark.write_sidecar(output, report["frames"], float(fps))
             else:  # No player opens a video without frames.
                 pathlib.Path(output).unlink()
         if json_file is not None:

@@ -18,7 +18,7 @@ from s2f_jax.render.jobs import JobSpec
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
-    from s2f_jax.provenance.marks import Mark
+    from s2f_jax.provenance.marks import ProvenanceRecord
 
 _NO_SAMPLES = np.zeros(0, np.float32)
 
@@ -47,7 +47,7 @@ class VideoJob:
     def __init__(
         self,
         spec: JobSpec,
-        mark: "Mark",
+        mark: "ProvenanceRecord",
         animator: "Animator",
         fps: fractions.Fraction,
         size: tuple[int, int],
@@ -141,7 +141,7 @@ class VideoJob:
         target = self.spec.output
         if self._signer is not None:
             self._mark.sign(video, self._signer, os.path.basename(target))
-        self._mark.sidecar(video, self.frames, float(self._fps), target)
+        self._mark.write_sidecar(video, self.frames, float(self._fps), target)
 
     def _fail(self, error: UserError) -> None:
         self.error = error

@@ -113,8 +113,8 @@ def dry_run(config: Config, trainer: Any) -> int:
         f"steps per epoch: {trainer.steps_per_epoch:,} of {config.batch_size} clips of"
         f" {config.clip_frames} frames",
     ]
-    for kind, begun in steps(trainer.task).items():
-        cost = of(trainer.traced(begun, batch), devices, config.accumulate)
+    for kind, adversarial_phase in steps(trainer.task).items():
+        cost = of(trainer.traced(adversarial_phase, batch), devices, config.accumulate)
         lines += [
             f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
             f"{kind} memory per device (of {devices}): {si(cost.memory)}B (arguments"

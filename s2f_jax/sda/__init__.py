@@ -1,1 +1,1 @@
-"""The authors' released weights, and their file format."""
+"""Import and export of the generators that the paper's authors released for PyTorch."""

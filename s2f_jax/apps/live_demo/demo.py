@@ -56,7 +56,7 @@ def demo(
         from s2f_jax.provenance import marks
 
         animator = Animator.load(checkpoint)
-        mark = marks.mark(animator.origin, 0, {})
+        mark = marks.provenance_record(animator.origin, 0, {})
         warm_up(animator)
         _check_face_model()
         picture, audio = (pathlib.Path(checkpoint) / name for name in _EXAMPLE)

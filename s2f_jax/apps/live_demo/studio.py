@@ -22,7 +22,7 @@ from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.apps.live_demo.talk import LiveVideo, Message
 from s2f_jax.apps.live_demo.turns import RoundRobinScheduler
 from s2f_jax.inference.animator import Animator
-from s2f_jax.provenance.marks import Mark
+from s2f_jax.provenance.marks import ProvenanceRecord
 
 Result = TypeVar("Result")
 
@@ -42,7 +42,7 @@ class DemoService:
     """
 
     animator: Animator
-    mark: Mark
+    mark: ProvenanceRecord
     limits: DemoLimits
     example: tuple[pathlib.Path, pathlib.Path] | None = None
     keep_folder: pathlib.Path | None = None
@@ -201,7 +201,7 @@ def _write(folder: pathlib.Path, video: LiveVideo) -> None:
     stem = folder / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     path = f"{stem}.mp4"
     files.write_atomically(path, video.video)
-    video.mark.sidecar(path, video.report["frames"], video.animator.fps)
+    video.mark.write_sidecar(path, video.report["frames"], video.animator.fps)
     with Image.open(io.BytesIO(video.face.upload.data)) as picture:
         extension = str(picture.format).lower()
     files.write_atomically(f"{stem}.{extension}", video.face.upload.data)

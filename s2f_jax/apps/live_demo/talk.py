@@ -17,7 +17,7 @@ from data_pipelines.media.writer import VideoWriter
 from s2f_jax.apps.live_demo.uploads import UploadedFace
 from s2f_jax.apps.server import messages
 from s2f_jax.inference.animator import Animator
-from s2f_jax.provenance.marks import Mark
+from s2f_jax.provenance.marks import ProvenanceRecord
 from s2f_jax.render.live import LiveGeneration
 
 _MAX_UNSENT = 50  # Frames: generation waits for a visitor who reads slowly.
@@ -43,14 +43,14 @@ class FrameSender(VideoWriter):
         self,
         animator: Animator,
         rate: int,
-        mark: Mark,
+        mark: ProvenanceRecord,
         badge: bool,
         send: Callable[[Message], None],
     ):
         fps = fractions.Fraction(animator.rate, animator.generator.stride)
         self._file, self._send = io.BytesIO(), send
         super().__init__(self._file, *animator.size, fps, rate, mark.metadata)
-        self._badge = mark.badge if badge else None
+        self._badge = mark.add_badge if badge else None
 
     @property
     def frames_out(self) -> int:
@@ -95,7 +95,7 @@ class LiveVideo:
     animator: Animator
     face: UploadedFace
     rate: int
-    mark: Mark
+    mark: ProvenanceRecord
     from_file: bool
     badge: bool
     send: Callable[["LiveVideo", Message], None]

@@ -31,7 +31,7 @@ class Upload(NamedTuple):
 
     @property
     def origin(self) -> dict[str, str]:
-        """Its name and digest, an entry of provenance.Mark.inputs."""
+        """Its name and digest, an entry of provenance.marks.ProvenanceRecord.inputs."""
         return {"file": self.name, "sha256": hashlib.sha256(self.data).hexdigest()}
 
 

@@ -91,7 +91,7 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
     if not len(samples) or np.sqrt(np.mean(np.square(samples))) < _SILENT:
         what = "is silent" if len(samples) else "has no sound"
         raise UserError(f"{path}: {what}; give a video with sound")
-    said = marks.read_marks(path)
+    said = marks.read_provenance(path)
     return Stimulus(
         path=path,
         sha256=download.file_digest(pathlib.Path(path), "sha256"),
@@ -220,7 +220,7 @@ def _cross_correlate(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     return float(products[best] / np.sqrt((a @ a) * (b @ b))), float(lags[best] / _RATE)
 
 
-def _mark(said: marks.Said) -> dict[str, Any] | None:
+def _mark(said: marks.DetectedProvenance) -> dict[str, Any] | None:
     # Without file names, which may be those of persons.
     if said.facts is not None:
         return dict(said.facts)

@@ -141,7 +141,9 @@ class Deaf:
 
 def test_who_asks_and_does_not_listen_takes_no_memory(animator, run_folder, monkeypatch):
     monkeypatch.setattr(session, "_MAX_PER_MINUTE", 10_000)
-    service = DemoService(animator, marks.mark(run_folder, 0, {}), DemoLimits(stalled_seconds=30))
+    service = DemoService(
+        animator, marks.provenance_record(run_folder, 0, {}), DemoLimits(stalled_seconds=30)
+    )
 
     async def visit(socket):
         async with asyncio.timeout(10):

@@ -30,7 +30,7 @@ def noise(samples, seed=0):
 def pages(animator, run_folder):
     """A function that opens a page, of limits and options of DemoService -> a function that opens a
     socket of it, a context with its Visitor."""
-    mark = marks.mark(run_folder, 0, {})
+    mark = marks.provenance_record(run_folder, 0, {})
     with contextlib.ExitStack() as stack:
 
         def opened(limits=None, **options):

@@ -1,4 +1,4 @@
-"""The benchmark's contract: its keys, what it compares, and what it refuses. No time is judged."""
+"""The benchmark's contract: its keys, what it compares, and what it refuses. No duration is asserted."""
 
 import json
 
@@ -15,14 +15,14 @@ FIGURES = {
     "stream.p99_ms",
     *("checkpoint.blocking_ms", "checkpoint.whole_ms", "metrics.image_clips_per_s"),
     *(
-        f"{kind}.{what}"
+        f"{kind}.{figure}"
         for kind in ("train", "train_l1")
-        for what in ("steps_per_s", "clips_per_s", "flops_per_step", "flops_per_s", "peak_share")
+        for figure in ("steps_per_s", "clips_per_s", "flops_per_step", "flops_per_s", "peak_share")
     ),
     *(
-        f"{network}.{what}_ms"
+        f"{network}.{passes}_ms"
         for network in ("generator", "frame_discriminator", "sequence_discriminator")
-        for what in ("forward", "gradient")
+        for passes in ("forward", "gradient")
     ),
 }
 
@@ -30,7 +30,7 @@ FIGURES = {
 @pytest.fixture(scope="module", autouse=True)
 def small_matrices():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(benchmark_sections.PEAK_SIZE, "cpu", 64)
+        patch.setitem(benchmark_sections.MATRIX_SIZE, "cpu", 64)
         yield
 
 
@@ -41,14 +41,15 @@ def measured(tmp_path_factory):
     return path
 
 
-def test_every_figure_is_there_and_positive(measured):
+def test_every_figure_is_present_and_positive(measured):
     result = json.loads(measured.read_text())
-    made = {name: result.pop(name) for name in ("device", "devices", "cores", "commit", "versions")}
-    assert made["device"] == "cpu" and made["devices"] == 4 and "jax" in made["versions"]
-    of_config = {
-        name: result.pop(name) for name in ("config", "batch_size", "clip_frames", "dtype")
+    environment = {
+        name: result.pop(name) for name in ("device", "devices", "cores", "commit", "versions")
     }
-    assert list(of_config.values()) == ["demo", 4, 5, "float32"]
+    assert environment["device"] == "cpu" and environment["devices"] == 4
+    assert "jax" in environment["versions"]
+    sizes = {name: result.pop(name) for name in ("config", "batch_size", "clip_frames", "dtype")}
+    assert list(sizes.values()) == ["demo", 4, 5, "float32"]
     quartiles, counts = result.pop("quartiles"), result.pop("runs")
     assert result.keys() == quartiles.keys() == counts.keys() == FIGURES
     assert all(0 < low <= result[name] <= high for name, (low, high) in quartiles.items())
@@ -88,30 +89,39 @@ def test_figures_are_compared_with_saved_ones(measured, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--compare=none.json"], "--compare=none.json cannot be read (FileNotFoundError"),
         (["--compare=text.json"], "--compare=text.json cannot be read (JSONDecodeError"),
         (["--compare=list.json"], "--compare=list.json cannot be read (TypeError"),
         (["--compare=empty.json"], "give a file that `benchmark --json` wrote"),
-        (["--only=train,tests"], "there is no section 'tests'; give train, networks, generate"),
-        (["--json=no/such.json"], "--json=no/such.json cannot be a file there"),
-        (["--seconds=-1"], "--seconds=-1.0 is out of range: give 0 or more"),
+        (
+            ["--only=train,tests"],
+            "there is no section 'tests'; give some of train, networks, generate",
+        ),
+        (["--json=no/such.json"], "--json=no/such.json: must be a file in an existing folder"),
+        (["--seconds=-1"], "--seconds=-1.0: must be a number of at least 0"),
         (["--seconds=soon"], "--seconds=soon: must be a number"),
     ],
 )
-def test_what_cannot_be_used_is_told_before_any_work(flags, said, tmp_path, capsys, monkeypatch):
+def test_unusable_flags_are_refused_before_any_work(flags, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in (("text", "{"), ("list", "[]"), ("empty", "{}")):
         (tmp_path / f"{name}.json").write_text(text)
     config = f"--config={demo.__file__}"
-    monkeypatch.setattr(benchmark, "Bench", None)
+    monkeypatch.setattr(benchmark, "Workload", None)
     assert main.dispatch(["benchmark", config, *flags]) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
 
 
-def test_a_section_is_timed_at_least_so_often():
+def test_calls_are_timed_a_minimum_number_of_times():
     calls = []
-    assert len(benchmark_sections.durations(lambda: calls.append(1), seconds=0, least=7)) == 7
-    assert len(calls) == 8  # One warms up.
+    assert len(benchmark_sections.time_calls(lambda: calls.append(1), seconds=0, least=7)) == 7
+    assert len(calls) == 8  # The first warms up.
+
+
+def test_the_help_lists_every_section(capsys):
+    with pytest.raises(SystemExit):
+        main.dispatch(["benchmark", "--help"])
+    assert ",".join(benchmark_sections.SECTIONS) in "".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""Many variants of a config: which, in what order, and what is done again."""
+"""Variants of a config: which, in what order, and what is repeated."""
 
 import pathlib
 import shlex
@@ -21,21 +21,26 @@ def at_the_root(monkeypatch):
 
 
 def test_the_baseline_and_the_model_come_first_then_the_table_s_order():
-    names = [each.name for each in ablate.variants(DEMO, "runs/x", "no_noise,static_baseline")]
+    names = [
+        variant.name
+        for variant in ablate.select_variants(DEMO, "runs/x", "no_noise,static_baseline")
+    ]
     assert names == ["static_baseline", "model", "no_noise"]
-    every = [each.name for each in ablate.variants(DEMO, "runs/x", None)]
+    every = [variant.name for variant in ablate.select_variants(DEMO, "runs/x", None)]
     files = {path.stem for path in pathlib.Path("configs/ablations").glob("[!_]*.py")}
     assert set(every) == files | {"model"} and len(every) == len(files) + 1
 
 
-def test_each_variant_differs_from_its_config_by_what_it_says():
+def test_each_variant_differs_from_its_config_in_its_own_fields():
     def differing(name):
-        (variant,) = (each for each in ablate.variants(DEMO, "x", name) if each.name == name)
-        base, of = read.load_config(DEMO, []), read.load_config(variant.config, [])
+        (variant,) = (v for v in ablate.select_variants(DEMO, "x", name) if v.name == name)
+        base, changed = read.load_config(DEMO, []), read.load_config(variant.config, [])
         from s2f_jax.config.schema import fields
 
         before = dict(fields(base))
-        return {field: value for field, value in fields(of) if before[field] != value} | {"name": 0}
+        return {field: value for field, value in fields(changed) if before[field] != value} | {
+            "name": 0
+        }
 
     assert differing("l1_only") == {
         "discriminators.frame.weight": 0.0,
@@ -48,21 +53,23 @@ def test_each_variant_differs_from_its_config_by_what_it_says():
     }  # fmt: skip
 
 
-def test_a_preset_goes_on_to_the_variants():
-    variant = ablate.variants("configs/grid.py:sda", "x", "l1_only")[1]
+def test_a_preset_applies_to_the_variants():
+    variant = ablate.select_variants("configs/grid.py:sda", "x", "l1_only")[1]
     assert read.load_config(variant.config, []).model.window == 0.2
 
 
-def test_names_that_are_none_are_refused():
+def test_unknown_names_are_refused():
     with pytest.raises(UserError, match="no variant 'l2'; give some of static_baseline,"):
-        ablate.variants(DEMO, "x", "l1_only,l2")
-    with pytest.raises(UserError, match="has no folder"):
-        ablate.variants("tests/tiny.py", "x", None)
+        ablate.select_variants(DEMO, "x", "l1_only,l2")
+    with pytest.raises(UserError, match="there is no folder"):
+        ablate.select_variants("tests/tiny.py", "x", None)
 
 
 def test_printed_commands_train_one_variant_each(capsys):
     assert (
-        ablate.ablate(DEMO, ["--config.seed=3"], "runs/x", "D", chosen="no_noise", show="commands")
+        ablate.ablate(
+            DEMO, ["--config.seed=3"], "runs/x", "D", names="no_noise", print_only="commands"
+        )
         == 0
     )
     lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
@@ -73,8 +80,8 @@ def test_printed_commands_train_one_variant_each(capsys):
     ]  # fmt: skip
 
 
-def test_the_slurm_array_runs_its_own_command_and_is_queued_again_when_stopped(capsys, tmp_path):
-    ablate.ablate(DEMO, [], "runs/a b", None, chosen="no_noise", show="slurm")
+def test_the_slurm_array_runs_its_own_command_and_is_requeued_when_stopped(capsys, tmp_path):
+    ablate.ablate(DEMO, [], "runs/a b", None, names="no_noise", print_only="slurm")
     script = capsys.readouterr().out
     assert "--array=0-1\n" in script
     for name, body in (
@@ -83,50 +90,54 @@ def test_the_slurm_array_runs_its_own_command_and_is_queued_again_when_stopped(c
     ):
         (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
         (tmp_path / name).chmod(0o755)
-    ids = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_JOB_ID": "7", "OUT": str(tmp_path / "said")}
+    ids = {
+        "SLURM_ARRAY_TASK_ID": "1",
+        "SLURM_ARRAY_JOB_ID": "7",
+        "OUT": str(tmp_path / "arguments"),
+    }
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", **ids}
     done = subprocess.run(["bash", "-c", script], env=environment, check=False)
     assert done.returncode == 75
-    assert "--workdir=runs/a b/no_noise" in (tmp_path / "said").read_text().splitlines()
-    assert (tmp_path / "said.queued").read_text() == "requeue 7_1\n"
+    assert "--workdir=runs/a b/no_noise" in (tmp_path / "arguments").read_text().splitlines()
+    assert (tmp_path / "arguments.queued").read_text() == "requeue 7_1\n"
 
 
-class _Judges:
+class _Metrics:
     def close(self):
         pass
 
 
 @pytest.fixture
 def stage(monkeypatch, tmp_path):
-    """Trains and scores nothing, and notes what it was asked."""
-    noted, done = {"codes": {}, "trained": [], "scored": [], "table": None}, set()
+    """Trains and scores nothing, but records the calls."""
+    recorded, done = {"codes": {}, "trained": [], "scored": [], "table": None}, set()
 
     def train(command):
         name = pathlib.Path(command[3].removeprefix("--workdir=")).name
-        noted["trained"].append(name)
-        return noted["codes"].get(name, 0)
+        recorded["trained"].append(name)
+        return recorded["codes"].get(name, 0)
 
-    def score(config, workdir, data_dir, split, rows, by):
-        noted["scored"].append((pathlib.Path(workdir).name, len(rows)))
+    def score(config, workdir, data_dir, split, rows, metrics):
+        recorded["scored"].append((pathlib.Path(workdir).name, len(rows)))
         done.add(str(workdir))
 
     def write(output, runs, with_sequence, failed):
-        noted["table"] = list(runs), sorted(with_sequence)
-        noted["failed"] = failed
+        recorded["table"] = list(runs), sorted(with_sequence)
+        recorded["failed"] = failed
         return {"corpus": "demo", "split": "test", "rows": {}, "conventions": {}}
 
-    monkeypatch.setattr(ablate, "_train", train)
+    monkeypatch.setattr(ablate, "_run_training", train)
     monkeypatch.setattr(evaluate, "evaluate_run", score)
-    monkeypatch.setattr(evaluate, "is_done", lambda config, workdir, *_: str(workdir) in done)
-    monkeypatch.setattr(scorers, "run_metrics", lambda *_: _Judges())
+    monkeypatch.setattr(evaluate, "is_up_to_date", lambda config, workdir, *_: str(workdir) in done)
+    monkeypatch.setattr(scorers, "run_metrics", lambda *_: _Metrics())
     monkeypatch.setattr(table, "write_table", write)
     monkeypatch.setattr(ablate.formats, "markdown", lambda _: "")
-    chosen = "static_baseline,l1_only,no_noise"
-    noted["run"] = lambda: ablate.ablate(DEMO, [], str(tmp_path), None, chosen=chosen)
-    return noted
+    names = "static_baseline,l1_only,no_noise"
+    recorded["run"] = lambda: ablate.ablate(DEMO, [], str(tmp_path), None, names=names)
+    return recorded
 
 
-def test_all_rows_are_of_the_model_and_only_what_is_missing_is_scored(stage):
+def test_only_the_model_has_all_rows_and_only_missing_scores_are_made(stage):
     assert stage["run"]() == 0
     first = [("static_baseline", 1), ("model", 4), ("l1_only", 1), ("no_noise", 1)]
     assert stage["scored"] == first
@@ -137,14 +148,14 @@ def test_all_rows_are_of_the_model_and_only_what_is_missing_is_scored(stage):
     )  # fmt: skip
 
 
-def test_a_variant_that_fails_does_not_keep_the_others_from_the_table(stage):
+def test_a_failed_variant_does_not_stop_the_others(stage):
     stage["codes"]["l1_only"] = 1
     assert stage["run"]() == 1
     assert [name for name, _ in stage["scored"]] == ["static_baseline", "model", "no_noise"]
     assert "l1_only" in stage["table"][0] and stage["failed"] == ["l1_only"]
 
 
-def test_a_stop_ends_it_at_once(stage):
+def test_a_stopped_training_ends_the_command(stage):
     stage["codes"]["model"] = STOPPED
     assert stage["run"]() == STOPPED
     assert stage["trained"] == ["static_baseline", "model"] and not stage["scored"]

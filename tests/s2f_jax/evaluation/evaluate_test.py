@@ -18,8 +18,8 @@ _H, _W, _FPS, _RATE = 32, 24, 25, 1000
 
 def _clip(index, frames=12):
     """Speakers of 2 clips each; the mouth opens with the sound's level, silent at either end."""
-    look, rng = np.random.default_rng(index // 2), np.random.default_rng(100 + index)
-    skin = look.uniform(140, 230, 3)
+    appearance, rng = np.random.default_rng(index // 2), np.random.default_rng(100 + index)
+    skin = appearance.uniform(140, 230, 3)
     openness = np.convolve(rng.uniform(0, 1, frames + 2), np.ones(3) / 3, "valid")
     openness[:3] = openness[-3:] = rng.uniform(0, 0.02, 3)[:frames]
     images = np.full((frames, _H, _W, 3), 0, np.uint8)
@@ -49,7 +49,7 @@ def _clip(index, frames=12):
 
 
 class _Oracle:
-    """A model that knows every sound's video, plus a little noise; counts its calls."""
+    """A model that knows every sound's video, plus a little noise; records the shape of its calls."""
 
     def __init__(self, clips):
         self.videos = {clip.audio[: 6 * 40].tobytes(): clip.frames for clip in clips}
@@ -67,7 +67,7 @@ class _Oracle:
         return videos
 
 
-def _judges(training=()):
+def _metrics(training=()):
     return MetricSuite([ImageScorer(), MouthProbeScorer(training)])
 
 
@@ -77,23 +77,23 @@ def result(tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluation")
     clips = [*map(_clip, range(4)), _clip(4, frames=9)]
     oracle = _Oracle(clips)
-    found = evaluate.evaluate(
-        clips, oracle, _judges(list(map(_clip, range(20, 36)))), output,
+    report = evaluate.evaluate(
+        clips, oracle, _metrics(list(map(_clip, range(20, 36)))), output,
         corpus="drawn", split="test", batch_size=2, samples=3,
     )  # fmt: skip
-    return output, found, oracle
+    return output, report, oracle
 
 
 def test_every_row_has_every_metric_of_every_clip(result):
-    output, found, _ = result
-    assert list(found["rows"]) == ["model", "ground_truth", "frozen_still", "shuffled_audio"]
-    for cells in found["rows"].values():
+    output, report, _ = result
+    assert list(report["rows"]) == ["model", "ground_truth", "frozen_still", "shuffled_audio"]
+    for cells in report["rows"].values():
         assert list(cells) == [
             "psnr", "psnr_mouth", "ssim", "cpbd", "fdbm",
             "mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion",
         ]  # fmt: skip
         assert {c["clips"] + sum(c["unscored"].values()) for c in cells.values()} == {5}
-    assert json.loads((output / "report.json").read_text()) == found
+    assert json.loads((output / "report.json").read_text()) == report
     assert len((output / "clips.csv").read_text().splitlines()) == 1 + 4 * 5
 
 
@@ -121,16 +121,19 @@ def test_a_good_model_is_above_the_sanity_rows(result):
     assert rows["model"]["mouth_loudness"]["mean"] > 0.5
 
 
-def test_the_model_sees_batches_of_one_size(result):
+def test_the_model_gets_batches_of_one_size(result):
     assert set(result[2].shapes) == {(2, _H, _W, 3)}
     assert len(result[2].shapes) == 7  # Three batches, own and other sound; the figure of faces.
 
 
-def test_the_report_says_how_it_was_measured(result):
-    said = result[1]["conventions"]
-    assert said["size"] == "32x24 pixels, height x width"
-    assert "16 training clips of 8 speakers" in said["mouth_opening"]
-    assert "of 5, " in said["shuffled_audio"] and "5 by other words" in said["shuffled_audio"]
+def test_the_report_has_the_conventions(result):
+    conventions = result[1]["conventions"]
+    assert conventions["size"] == "32x24 pixels, height x width"
+    assert "16 training clips of 8 speakers" in conventions["mouth_opening"]
+    assert (
+        "of 5, " in conventions["shuffled_audio"]
+        and "5 by other words" in conventions["shuffled_audio"]
+    )
 
 
 def test_samples_show_both_sides_with_sound(result):
@@ -144,36 +147,36 @@ def test_samples_show_both_sides_with_sound(result):
 
 def test_clips_whose_mouth_cannot_be_measured_are_counted(tmp_path):
     clips = [_clip(0), _clip(2)]
-    found = evaluate.evaluate(
-        clips, _Oracle(clips), _judges(), tmp_path, corpus="drawn", split="val", samples=0
+    report = evaluate.evaluate(
+        clips, _Oracle(clips), _metrics(), tmp_path, corpus="drawn", split="val", samples=0
     )
-    cell = found["rows"]["model"]["mouth_energy"]
+    cell = report["rows"]["model"]["mouth_energy"]
     assert cell["mean"] is None and cell["clips"] == 0
     assert cell["unscored"] == {"no training clips to fit the mouth's probe on": 2}
-    assert found["rows"]["model"]["ssim"]["clips"] == 2
-    assert found["conventions"]["mouth_opening"].startswith("not measured")
+    assert report["rows"]["model"]["ssim"]["clips"] == 2
+    assert report["conventions"]["mouth_opening"].startswith("not measured")
 
 
 def test_faces_that_the_probe_misreads_are_not_scored(tmp_path):
     clips = [_clip(0), _clip(2)]
     clips[1].landmarks[:, 65:68, 1] = 6 - clips[1].landmarks[:, 65:68, 1]
     training = list(map(_clip, range(20, 36)))
-    found = evaluate.evaluate(
-        clips, _Oracle(clips), _judges(training), tmp_path, corpus="drawn", split="val", samples=0
+    report = evaluate.evaluate(
+        clips, _Oracle(clips), _metrics(training), tmp_path, corpus="drawn", split="val", samples=0
     )
-    cell = found["rows"]["model"]["mouth_correlation"]
+    cell = report["rows"]["model"]["mouth_correlation"]
     assert cell["clips"] == 1
     assert cell["unscored"] == {"the probe misreads this speaker's real mouth": 1}
-    assert found["rows"]["model"]["psnr"]["clips"] == 2
+    assert report["rows"]["model"]["psnr"]["clips"] == 2
 
 
 def test_one_clip_has_no_other_sound(tmp_path):
     clips = [_clip(0)]
-    found = evaluate.evaluate(
-        clips, _Oracle(clips), _judges([_clip(4), _clip(6)]), tmp_path, corpus="drawn", split="val"
+    report = evaluate.evaluate(
+        clips, _Oracle(clips), _metrics([_clip(4), _clip(6)]), tmp_path, corpus="drawn", split="val"
     )
-    assert found["rows"]["shuffled_audio"]["psnr"]["clips"] == 0
-    assert found["rows"]["model"]["psnr"]["clips"] == 1
+    assert report["rows"]["shuffled_audio"]["psnr"]["clips"] == 0
+    assert report["rows"]["model"]["psnr"]["clips"] == 1
 
 
 def _louder_is_brighter(stills, audios, seed):
@@ -186,18 +189,18 @@ def _louder_is_brighter(stills, audios, seed):
 
 
 def test_clips_of_any_length_are_scored_once_whatever_the_batches(tmp_path):
-    """Lengths 1 to 60, out of order; in the order of the corpus; every clip decoded once."""
+    """Clips of lengths 1 to 60, unordered; the report has the order of the corpus."""
     clips = [_clip(i, frames) for i, frames in enumerate([12, 1, 30, 2, 9, 60, 7])]
     training, reports = list(map(_clip, range(20, 36))), []
     for size in (1, 3, 8):
         output = tmp_path / str(size)
-        found = evaluate.evaluate(
-            clips, _louder_is_brighter, _judges(training), output,
+        report = evaluate.evaluate(
+            clips, _louder_is_brighter, _metrics(training), output,
             corpus="drawn", split="test", batch_size=size, samples=2,
         )  # fmt: skip
         rows = [line.split(",") for line in (output / "clips.csv").read_text().splitlines()[1:]]
         assert [row[1] for row in rows] == 4 * [clip.id for clip in clips]
-        reports.append((found["rows"], sorted(p.name for p in (output / "samples").iterdir())))
+        reports.append((report["rows"], sorted(p.name for p in (output / "samples").iterdir())))
     for rows, samples in reports[1:]:
         assert samples == reports[0][1]
         for row, cells in rows.items():
@@ -209,44 +212,44 @@ def test_clips_of_any_length_are_scored_once_whatever_the_batches(tmp_path):
                     assert cell["mean"] == pytest.approx(alone["mean"], rel=1e-5)
 
 
-def test_a_damaged_record_ends_an_evaluation_with_its_name_and_the_cure(tmp_path):
+def test_a_damaged_record_ends_an_evaluation_with_its_name_and_the_remedy(tmp_path):
     clips = [_clip(0), _clip(2)]
     clips[1].jpegs[3] = clips[1].jpegs[3][:100]
     with pytest.raises(UserError, match="frame 3 of clip/2: .* run `prepare` again"):
         evaluate.evaluate(
-            clips, _louder_is_brighter, _judges(), tmp_path, corpus="drawn", split="val", samples=0
+            clips, _louder_is_brighter, _metrics(), tmp_path, corpus="drawn", split="val", samples=0
         )
 
 
 def test_a_split_without_clips_is_refused(tmp_path):
-    with pytest.raises(UserError, match="'val' of drawn"):
-        evaluate.evaluate([], lambda *_: [], _judges(), tmp_path, corpus="drawn", split="val")
+    with pytest.raises(UserError, match="'val' of drawn has no clips"):
+        evaluate.evaluate([], lambda *_: [], _metrics(), tmp_path, corpus="drawn", split="val")
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 60])
 def test_shuffling_leaves_no_clip_its_own_sound(count):
     for seed in range(5):
-        partners = evaluate.shuffled(["s"] * count, ["w"] * count, seed)
+        partners = evaluate.shuffled_partners(["s"] * count, ["w"] * count, seed)
         assert sorted(partners) == list(range(count))
         assert all(i != j for i, j in enumerate(partners))
 
 
-def test_shuffling_takes_another_speaker_with_other_words():
+def test_shuffling_prefers_another_speaker_with_other_words():
     speakers = [f"s{i // 5}" for i in range(40)]
     words = [f"w{i % 10}" for i in range(40)]
-    partners = evaluate.shuffled(speakers, words, 0)
+    partners = evaluate.shuffled_partners(speakers, words, 0)
     assert all(speakers[i] != speakers[j] for i, j in enumerate(partners))
     assert all(words[i] != words[j] for i, j in enumerate(partners))
-    assert partners == evaluate.shuffled(speakers, words, 0)
-    assert partners != evaluate.shuffled(speakers, words, 1)
+    assert partners == evaluate.shuffled_partners(speakers, words, 0)
+    assert partners != evaluate.shuffled_partners(speakers, words, 1)
 
 
-def test_a_judge_that_cannot_be_had_has_a_reason_and_the_others_score(tmp_path):
+def test_an_unavailable_scorer_gives_its_reason_and_the_others_score(tmp_path):
     clips = [_clip(0), _clip(2)]
     missing = UnavailableScorer(
-        ("wer", "cer"), "lip reader", UserError("there is no checkpoint at there")
+        ("wer", "cer"), "lip reader", UserError("there is no checkpoint at runs/x")
     )
-    found = evaluate.evaluate(
+    report = evaluate.evaluate(
         clips,
         _Oracle(clips),
         MetricSuite([ImageScorer(), missing]),
@@ -254,24 +257,24 @@ def test_a_judge_that_cannot_be_had_has_a_reason_and_the_others_score(tmp_path):
         corpus="drawn",
         split="val",
     )
-    cells = found["rows"]["model"]
+    cells = report["rows"]["model"]
     assert cells["wer"] == {
         "mean": None, "low": None, "high": None, "clips": 0, "unscored": {"no lip reader": 2}
     }  # fmt: skip
     assert cells["ssim"]["clips"] == 2
-    assert found["conventions"]["lip_reader"] == "none: there is no checkpoint at there"
+    assert report["conventions"]["lip_reader"] == "none: there is no checkpoint at runs/x"
 
 
-def test_a_metric_has_one_judge():
+def test_a_metric_has_one_scorer():
     with pytest.raises(ValueError, match="two scorers for .*psnr"):
         MetricSuite([ImageScorer(), ImageScorer()])
 
 
-def test_rows_that_were_not_asked_for_are_not_made(tmp_path):
+def test_rows_that_were_not_requested_are_not_made(tmp_path):
     clips = [_clip(0), _clip(2)]
     oracle = _Oracle(clips)
-    found = evaluate.evaluate(
-        clips, oracle, _judges(), tmp_path, corpus="drawn", split="val", rows=("model",)
+    report = evaluate.evaluate(
+        clips, oracle, _metrics(), tmp_path, corpus="drawn", split="val", rows=("model",)
     )
-    assert list(found["rows"]) == ["model"]
+    assert list(report["rows"]) == ["model"]
     assert len(oracle.shapes) == 2  # The clips, and the figure of faces.

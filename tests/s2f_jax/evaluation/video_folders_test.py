@@ -1,4 +1,4 @@
-"""Two folders of videos held against each other."""
+"""Two folders of videos compared with each other."""
 
 import collections
 
@@ -7,7 +7,7 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import writer
-from s2f_jax.evaluation.video_folders import compare
+from s2f_jax.evaluation.video_folders import compare_folders
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +34,9 @@ def folders(tmp_path):
 
 
 def test_folders_of_videos_are_scored_and_the_rest_counted(folders):
-    found = compare(folders / "videos", folders / "real", folders / "out")
-    assert list(found["rows"]) == ["videos"]
-    cells = found["rows"]["videos"]
+    report = compare_folders(folders / "videos", folders / "real", folders / "out")
+    assert list(report["rows"]) == ["videos"]
+    cells = report["rows"]["videos"]
     for metric in ("psnr", "ssim", "fdbm"):
         cell = cells[metric]
         assert cell["clips"] == 2
@@ -58,8 +58,8 @@ def test_folders_of_videos_are_scored_and_the_rest_counted(folders):
 
 
 def test_a_folder_against_itself_is_identical(folders):
-    found = compare(folders / "real", folders / "real", folders / "out")
-    cells = found["rows"]["videos"]
+    report = compare_folders(folders / "real", folders / "real", folders / "out")
+    cells = report["rows"]["videos"]
     assert cells["ssim"]["mean"] == pytest.approx(1, abs=1e-5)
     assert cells["psnr"]["mean"] is None and cells["psnr"]["clips"] == 6
 
@@ -67,9 +67,9 @@ def test_a_folder_against_itself_is_identical(folders):
 def test_folders_that_cannot_be_scored_are_refused(folders):
     (folders / "empty").mkdir()
     with pytest.raises(UserError, match="--videos=.*empty has no video"):
-        compare(folders / "empty", folders / "real", folders / "out")
+        compare_folders(folders / "empty", folders / "real", folders / "out")
     with pytest.raises(UserError, match="--reference=.*nowhere is not a folder"):
-        compare(folders / "real", folders / "nowhere", folders / "out")
+        compare_folders(folders / "real", folders / "nowhere", folders / "out")
     (folders / "real" / "a.mpg").write_bytes(b"")
     with pytest.raises(UserError, match="both a.mp4 and a.mpg"):
-        compare(folders / "real", folders / "videos", folders / "out")
+        compare_folders(folders / "real", folders / "videos", folders / "out")

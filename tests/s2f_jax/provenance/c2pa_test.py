@@ -1,4 +1,4 @@
-"""C2PA: what is signed can be read back by its own reader, and what cannot sign is told."""
+"""C2PA: what is signed can be read back by its own reader, and what cannot sign is refused."""
 
 import functools
 import json
@@ -11,10 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import decode, writer
 from s2f_jax.provenance import marks
-from s2f_jax.provenance.c2pa import Manifest, Signer, check
+from s2f_jax.provenance.c2pa import Manifest, Signer, check_signer
 from tests import certificates
 
-MARK = marks.Mark("0.1.0", {"run": "tiny", "config_sha256": "ab", "step": 3, "sum": "cd"}, 7, {})
+RECORD = marks.ProvenanceRecord(
+    "0.1.0", {"run": "tiny", "config_sha256": "ab", "step": 3, "sum": "cd"}, 7, {}
+)
 
 
 @pytest.fixture
@@ -39,12 +41,12 @@ def video(tmp_path):
     ],
     ids=["P-256", "P-384", "Ed25519", "RSA"],
 )
-def test_a_signed_video_says_how_it_was_made_and_plays_as_before(video, signer, tmp_path, kind):
+def test_a_signed_video_states_how_it_was_made_and_plays_as_before(video, signer, tmp_path, kind):
     import c2pa
 
     before = decode.decode_clip(video)
-    check(keys := signer(kind()))
-    MARK.sign(video, keys)
+    check_signer(keys := signer(kind()))
+    RECORD.sign(video, keys)
     after = decode.decode_clip(video)
     np.testing.assert_array_equal(after.frames, before.frames)
     np.testing.assert_array_equal(after.audio, before.audio)
@@ -56,25 +58,25 @@ def test_a_signed_video_says_how_it_was_made_and_plays_as_before(video, signer, 
     (created,) = assertions["c2pa.actions.v2"]["actions"]
     assert created["action"] == "c2pa.created"
     assert created["digitalSourceType"] == marks.GENERATED
-    assert assertions["org.s2f-jax.generation"] == json.loads(json.dumps(MARK.facts))
+    assert assertions["org.s2f-jax.generation"] == json.loads(json.dumps(RECORD.facts))
     assert manifest["claim_generator_info"][0]["name"] == "s2f_jax"
-    said = marks.read_marks(video)
-    assert said.synthetic  # By the manifest alone.
-    assert said.manifest == Manifest(True, False, "signer", marks.GENERATED)
+    detected = marks.read_provenance(video)
+    assert detected.synthetic  # By the manifest alone.
+    assert detected.manifest == Manifest(True, False, "signer", marks.GENERATED)
 
 
-def test_a_signed_video_that_was_changed_is_found_out(video, signer):
-    MARK.sign(video, signer())
+def test_a_change_after_signing_is_detected(video, signer):
+    RECORD.sign(video, signer())
     data = bytearray(video.read_bytes())
     place = data.rindex(b"mdat") + 40
     data[place] ^= 1
     video.write_bytes(data)
-    manifest = marks.read_marks(video).manifest
+    manifest = marks.read_provenance(video).manifest
     assert manifest and not manifest.intact
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"usage": None}, r"cannot sign \(the certificate is invalid\): give a PEM file"),
         ({"last_day": -1}, r"cannot sign \(the certificate .*\): give a PEM file"),
@@ -84,44 +86,46 @@ def test_a_signed_video_that_was_changed_is_found_out(video, signer):
         ),
         (
             {"secret": certificates.pem(certificates.AUTHORITY, b"x")},
-            "key.pem is encrypted: give it without a password",
+            r"--key=.*key.pem is encrypted: give it without a password",
         ),
-        ({"secret": b"key"}, "key.pem is no private key: give one in PEM"),
+        ({"secret": b"key"}, "key.pem is not a private key in PEM format: give one"),
         (
             {"key": ec.generate_private_key(ec.SECP256K1())},
-            "key.pem is of a kind that C2PA has not",
+            "key.pem is of a type that C2PA lacks: give RSA",
         ),
     ],
 )
-def test_what_cannot_sign_is_told_and_the_video_is_left(video, signer, tmp_path, wrong, said):
+def test_unusable_credentials_are_refused_and_the_video_is_unchanged(
+    video, signer, tmp_path, wrong, message
+):
     before = video.read_bytes()
     chain, key = signer(**wrong)
     files = sorted(tmp_path.iterdir())
     for call in (
-        lambda: MARK.sign(video, Signer(chain, key)),
-        lambda: check(Signer(chain, key)),
+        lambda: RECORD.sign(video, Signer(chain, key)),
+        lambda: check_signer(Signer(chain, key)),
     ):
-        with pytest.raises(UserError, match=said) as told:
+        with pytest.raises(UserError, match=message) as raised:
             call()
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(raised.value)
     assert video.read_bytes() == before and sorted(tmp_path.iterdir()) == files
 
 
-def test_files_that_are_none_are_told(video, signer, tmp_path):
+def test_unreadable_files_are_refused(video, signer, tmp_path):
     chain, key = signer()
-    with pytest.raises(UserError, match=r"the certificate .*no.pem cannot be read \(No such file"):
-        MARK.sign(video, Signer(tmp_path / "no.pem", key))
-    with pytest.raises(UserError, match=r"the key .* cannot be read \(Is a directory\)"):
-        MARK.sign(video, Signer(chain, tmp_path))
+    with pytest.raises(UserError, match=r"--certificate=.*no.pem cannot be read \(No such file"):
+        RECORD.sign(video, Signer(tmp_path / "no.pem", key))
+    with pytest.raises(UserError, match=r"--key=.* cannot be read \(Is a directory\)"):
+        RECORD.sign(video, Signer(chain, tmp_path))
     (tmp_path / "text.pem").write_text("no certificate")
-    with pytest.raises(UserError, match="text.pem and the key .* cannot sign"):
-        MARK.sign(video, Signer(tmp_path / "text.pem", key))
+    with pytest.raises(UserError, match="text.pem and --key=.* cannot sign"):
+        RECORD.sign(video, Signer(tmp_path / "text.pem", key))
     with pytest.raises(UserError, match="no.mp4 cannot be signed .*: give a video"):
-        MARK.sign(tmp_path / "no.mp4", Signer(chain, key))
+        RECORD.sign(tmp_path / "no.mp4", Signer(chain, key))
 
 
 def test_without_the_package_signing_is_refused_and_reading_goes_on(video, signer, monkeypatch):
     monkeypatch.setitem(sys.modules, "c2pa", None)
     with pytest.raises(UserError, match=r"pip install 's2f_jax\[c2pa\]'"):
-        MARK.sign(video, signer())
-    assert marks.read_marks(video).manifest is None
+        RECORD.sign(video, signer())
+    assert marks.read_provenance(video).manifest is None

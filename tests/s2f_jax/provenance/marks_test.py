@@ -1,4 +1,4 @@
-"""What a video says about itself has to outlive the ways that videos go."""
+"""The provenance data of a video survives remuxing, and is the same for the same seed."""
 
 import dataclasses
 import datetime
@@ -25,18 +25,18 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
 @pytest.fixture
 def inputs(tmp_path):
     files = {"image": tmp_path / "Jane Doe.png", "audio": tmp_path / "speech.wav"}
-    for what, path in files.items():
-        path.write_bytes(what.encode())
+    for role, path in files.items():
+        path.write_bytes(role.encode())
     return files
 
 
 @pytest.fixture
-def mark(run_folder, inputs):
-    return marks.mark(run_folder, 7, inputs)
+def record(run_folder, inputs):
+    return marks.provenance_record(run_folder, 7, inputs)
 
 
 def encoded(tags, movflags=""):
-    """A video of FRAMES that holds tags, bytes."""
+    """A video of FRAMES with these tags, as bytes."""
     file = io.BytesIO()
     options = {"movflags": movflags} if movflags else {}
     with av.open(file, "w", format="mp4", options=options) as container:
@@ -50,9 +50,9 @@ def encoded(tags, movflags=""):
 
 
 @pytest.fixture
-def video(tmp_path, mark):
+def video(tmp_path, record):
     path = tmp_path / "talk.mp4"
-    path.write_bytes(encoded(mark.metadata))
+    path.write_bytes(encoded(record.metadata))
     return path
 
 
@@ -60,18 +60,18 @@ FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 
 
 @pytest.mark.parametrize("movflags", ["", FRAGMENTED, "use_metadata_tags"])
-def test_the_tags_of_every_kind_of_mp4_say_it_all(tmp_path, mark, movflags):
+def test_every_kind_of_mp4_holds_the_tags(tmp_path, record, movflags):
     path = tmp_path / "talk.mp4"
-    path.write_bytes(encoded(mark.metadata, movflags))
-    said = marks.read_marks(path)
-    assert said.synthetic and said.facts == mark.facts
-    assert said.tags["title"] == "AI-generated video"
-    assert said.tags["comment"].startswith("Synthetic: a face animated by s2f_jax")
-    assert said.tags["description"] == said.tags["comment"]
+    path.write_bytes(encoded(record.metadata, movflags))
+    detected = marks.read_provenance(path)
+    assert detected.synthetic and detected.facts == record.facts
+    assert detected.tags["title"] == "AI-generated video"
+    assert detected.tags["comment"].startswith("Synthetic: a face animated by s2f_jax")
+    assert detected.tags["description"] == detected.tags["comment"]
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
-def test_the_marks_outlive_a_copy_into_another_container(tmp_path, video, mark, suffix):
+def test_the_tags_survive_remuxing_into_another_container(tmp_path, video, record, suffix):
     copy = tmp_path / f"copy.{suffix}"
     with av.open(str(video)) as source, av.open(str(copy), "w") as target:
         target.metadata.update({k: v for k, v in source.metadata.items() if "brand" not in k})
@@ -80,15 +80,15 @@ def test_the_marks_outlive_a_copy_into_another_container(tmp_path, video, mark, 
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
-    tags = {name.lower(): value for name, value in marks.read_marks(copy).tags.items()}
-    if suffix == "mov":  # QuickTime has a place for fewer.
-        assert tags["comment"] == mark.metadata["comment"]
+    tags = {name.lower(): value for name, value in marks.read_provenance(copy).tags.items()}
+    if suffix == "mov":  # QuickTime has boxes for fewer tags.
+        assert tags["comment"] == record.metadata["comment"]
     else:
-        assert json.loads(tags["synopsis"]) == mark.facts
+        assert json.loads(tags["synopsis"]) == record.facts
 
 
-def test_what_made_the_video_is_told_by_sums_and_without_names(mark, run_folder, inputs):
-    facts = mark.facts
+def test_the_record_has_checksums_and_no_file_names(record, run_folder, inputs):
+    facts = record.facts
     assert facts["synthetic"] is True and facts["seed"] == 7
     assert facts["digitalSourceType"] == (
         "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -101,38 +101,43 @@ def test_what_made_the_video_is_told_by_sums_and_without_names(mark, run_folder,
         "step": 3,
         "sum": weights_sum(run_folder, 3, "generator"),
     }
-    assert "Jane" not in json.dumps(mark.metadata)
+    assert "Jane" not in json.dumps(record.metadata)
 
 
-def test_pictures_say_it_in_xmp(mark):
-    odd = dataclasses.replace(mark, model={"run": "a<b>&\"c'"}, composite=True)
-    (about,) = ElementTree.fromstring(odd.xmp).iter(f"{RDF}Description")
-    assert about.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType") == (
+def test_images_hold_the_record_in_xmp(record):
+    escaped = dataclasses.replace(record, model={"run": "a<b>&\"c'"}, composite=True)
+    (description,) = ElementTree.fromstring(escaped.xmp).iter(f"{RDF}Description")
+    assert description.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType") == (
         "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
     )
-    assert json.loads(about.findtext("{http://purl.org/dc/elements/1.1/}source")) == odd.facts
-    (told,) = about.iter(f"{RDF}li")
-    assert told.text.startswith("Synthetic: ")
+    assert (
+        json.loads(description.findtext("{http://purl.org/dc/elements/1.1/}source"))
+        == escaped.facts
+    )
+    (text,) = description.iter(f"{RDF}li")
+    assert text.text.startswith("Synthetic: ")
 
 
 def test_a_face_in_a_photograph_is_a_composite(run_folder, inputs):
-    pasted = marks.mark(run_folder, 0, inputs, composite=True)
+    pasted = marks.provenance_record(run_folder, 0, inputs, composite=True)
     assert pasted.facts["digitalSourceType"].endswith("/compositeWithTrainedAlgorithmicMedia")
     assert pasted.metadata["keywords"].endswith(", compositeWithTrainedAlgorithmicMedia")
 
 
-def test_a_checkpoint_is_named_by_any_of_its_paths(run_folder, inputs, mark):
-    assert marks.mark(run_folder / "checkpoints" / "3", 7, inputs) == mark
+def test_any_path_of_a_checkpoint_gives_the_same_record(run_folder, inputs, record):
+    assert marks.provenance_record(run_folder / "checkpoints" / "3", 7, inputs) == record
 
 
-def test_a_bundle_is_its_checkpoint_and_its_own_weights(bundle_folder, inputs, mark):
+def test_a_bundle_is_identified_by_its_checkpoint_and_its_own_weights(
+    bundle_folder, inputs, record
+):
     weights = hashlib.sha256((bundle_folder / "model.safetensors").read_bytes()).hexdigest()
     own = {"weights": "float32", "weights_sha256": weights}
-    of_bundle = marks.mark(bundle_folder, 7, inputs)
-    assert of_bundle == dataclasses.replace(mark, model=dict(mark.model) | own)
+    from_bundle = marks.provenance_record(bundle_folder, 7, inputs)
+    assert from_bundle == dataclasses.replace(record, model=dict(record.model) | own)
 
 
-def test_the_weights_sum_is_that_of_the_weights(run_folder, tmp_path, config):
+def test_the_weights_checksum_depends_on_the_generator_alone(run_folder, tmp_path, config):
     state = tiny_state(config)
     other = jax.tree.map(lambda leaf: leaf, state)
     params = dict(state.params)
@@ -150,16 +155,21 @@ def test_the_weights_sum_is_that_of_the_weights(run_folder, tmp_path, config):
 
 
 def test_the_same_seed_gives_the_same_bytes(run_folder, inputs):
-    first, again = (encoded(marks.mark(run_folder, 7, inputs).metadata) for _ in range(2))
+    first, again = (
+        encoded(marks.provenance_record(run_folder, 7, inputs).metadata) for _ in range(2)
+    )
     assert first == again
-    other = marks.mark(run_folder, 8, inputs)
+    other = marks.provenance_record(run_folder, 8, inputs)
     assert encoded(other.metadata) != first
-    assert dataclasses.replace(other, seed=7).metadata == marks.mark(run_folder, 7, inputs).metadata
+    assert (
+        dataclasses.replace(other, seed=7).metadata
+        == marks.provenance_record(run_folder, 7, inputs).metadata
+    )
 
 
-def test_the_sidecar_tells_of_the_video_beside_it(video, mark, tmp_path):
+def test_the_sidecar_describes_the_video_beside_it(video, record, tmp_path):
     before = set(tmp_path.iterdir())
-    mark.sidecar(video, 5, 25.0)
+    record.write_sidecar(video, 5, 25.0)
     path = tmp_path / "talk.mp4.json"
     assert set(tmp_path.iterdir()) - before == {path}
     contents = json.loads(path.read_text())
@@ -173,53 +183,57 @@ def test_the_sidecar_tells_of_the_video_beside_it(video, mark, tmp_path):
     assert date.utcoffset() == datetime.timedelta(0)
     assert abs(date.timestamp() - video.stat().st_mtime) < 60
     assert contents.pop("inputs")["image"]["file"] == "Jane Doe.png"
-    assert contents == {k: v for k, v in mark.facts.items() if k != "inputs"}
+    assert contents == {k: v for k, v in record.facts.items() if k != "inputs"}
 
 
-def test_a_sidecar_is_written_before_its_video_appears(video, mark, tmp_path):
+def test_a_sidecar_is_written_before_its_video_appears(video, record, tmp_path):
     part = video.rename(tmp_path / ".talk.part")
-    mark.sidecar(part, 5, 25.0, str(video))
+    record.write_sidecar(part, 5, 25.0, str(video))
     assert not (tmp_path / ".talk.part.json").exists()
     part.rename(video)
-    said = marks.read_marks(video)
-    assert said.unchanged and said.sidecar and said.sidecar["video"]["file"] == "talk.mp4"
+    detected = marks.read_provenance(video)
+    assert (
+        detected.unchanged and detected.sidecar and detected.sidecar["video"]["file"] == "talk.mp4"
+    )
 
 
-def test_a_mark_is_taken_over_to_videos_of_other_inputs(mark, run_folder, inputs):
-    other = marks.mark(run_folder, 3, {}).video(mark.seed, **inputs)
-    assert other == mark
+def test_a_record_is_reused_for_videos_of_other_inputs(record, run_folder, inputs):
+    other = marks.provenance_record(run_folder, 3, {}).for_video(record.seed, **inputs)
+    assert other == record
 
 
-def test_a_video_that_was_changed_is_told_from_its_sidecar(video, mark):
-    assert marks.read_marks(video).unchanged is None
-    mark.sidecar(video, 5, 25.0)
-    assert marks.read_marks(video).unchanged is True
+def test_a_changed_video_differs_from_its_sidecar(video, record):
+    assert marks.read_provenance(video).unchanged is None
+    record.write_sidecar(video, 5, 25.0)
+    assert marks.read_provenance(video).unchanged is True
     video.write_bytes(encoded({"comment": "mine"}))
-    said = marks.read_marks(video)
-    assert said.unchanged is False and said.facts is None and said.synthetic
+    detected = marks.read_provenance(video)
+    assert detected.unchanged is False and detected.facts is None and detected.synthetic
 
 
-def test_a_video_of_anybody_says_nothing(tmp_path):
+def test_another_program_s_video_has_no_provenance(tmp_path):
     writer.write_video(tmp_path / "a.mp4", FRAMES, 25)
-    said = marks.read_marks(tmp_path / "a.mp4")
-    assert not said.synthetic and said.facts is said.sidecar is said.manifest is None
+    detected = marks.read_provenance(tmp_path / "a.mp4")
+    assert (
+        not detected.synthetic and detected.facts is detected.sidecar is detected.manifest is None
+    )
     (tmp_path / "b.mp4").write_bytes(encoded({"synopsis": "Two people talk [about] {things}."}))
-    assert marks.read_marks(tmp_path / "b.mp4").facts is None
+    assert marks.read_provenance(tmp_path / "b.mp4").facts is None
 
 
-def test_tags_in_another_encoding_are_read_as_far_as_they_go(tmp_path):
+def test_invalid_bytes_in_tags_are_replaced(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(encoded({"comment": "a cafe"}).replace(b"a cafe", b"a caf\xe9"))
-    assert marks.read_marks(path).tags["comment"] == "a caf\ufffd"
+    assert marks.read_provenance(path).tags["comment"] == "a caf\ufffd"
     assert len(decode.decode_clip(path).frames) == len(FRAMES)
 
 
-def test_the_badge_is_drawn_on_copies(mark):
-    assert (mark.badge(FRAMES) != FRAMES).any()
+def test_the_badge_is_drawn_on_copies(record):
+    assert (record.add_badge(FRAMES) != FRAMES).any()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ("input", "no input file .*missing.wav; check the path"),
         ("checkpoint", "no checkpoint at .*nowhere: give"),
@@ -227,10 +241,10 @@ def test_the_badge_is_drawn_on_copies(mark):
         ("sums", "checkpoints/3 has no checksums .*: it is damaged"),
         ("video", "no input file .*no.mp4; check the path"),
         ("read", "text.mp4 cannot be read .*: give a file that plays"),
-        ("sidecar", "talk.mp4.json is damaged: it is no JSON object; remove it"),
+        ("sidecar", "talk.mp4.json is damaged: not a JSON object; remove it"),
     ],
 )
-def test_what_is_wrong_is_told(wrong, said, mark, run_folder, inputs, tmp_path, video):
+def test_unusable_files_are_refused(wrong, message, record, run_folder, inputs, tmp_path, video):
     (tmp_path / "text.mp4").write_text("no video\n" * 99)
     (tmp_path / "talk.mp4.json").write_text("[1, 2")
     for name in ("bare", "run"):
@@ -240,15 +254,19 @@ def test_what_is_wrong_is_told(wrong, said, mark, run_folder, inputs, tmp_path, 
     (tmp_path / "run" / "config.json").write_text("{}")
     before = sorted(tmp_path.rglob("*"))
     calls = {
-        "input": lambda: marks.mark(run_folder, 0, {"audio": tmp_path / "missing.wav"}),
-        "checkpoint": lambda: marks.mark(tmp_path / "nowhere", 0, inputs),
-        "config": lambda: marks.mark(tmp_path / "bare" / "checkpoints" / "3", 0, inputs),
-        "sums": lambda: marks.mark(tmp_path / "run" / "checkpoints" / "3", 0, inputs),
-        "video": lambda: mark.sidecar(tmp_path / "no.mp4", 5, 25.0),
-        "read": lambda: marks.read_marks(tmp_path / "text.mp4"),
-        "sidecar": lambda: marks.read_marks(video),
+        "input": lambda: marks.provenance_record(
+            run_folder, 0, {"audio": tmp_path / "missing.wav"}
+        ),
+        "checkpoint": lambda: marks.provenance_record(tmp_path / "nowhere", 0, inputs),
+        "config": lambda: marks.provenance_record(
+            tmp_path / "bare" / "checkpoints" / "3", 0, inputs
+        ),
+        "sums": lambda: marks.provenance_record(tmp_path / "run" / "checkpoints" / "3", 0, inputs),
+        "video": lambda: record.write_sidecar(tmp_path / "no.mp4", 5, 25.0),
+        "read": lambda: marks.read_provenance(tmp_path / "text.mp4"),
+        "sidecar": lambda: marks.read_provenance(video),
     }
-    with pytest.raises(UserError, match=said) as told:
+    with pytest.raises(UserError, match=message) as raised:
         calls[wrong]()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     assert sorted(tmp_path.rglob("*")) == before

@@ -38,7 +38,7 @@ def test_paste_back_changes_the_face_alone(call, tmp_path, portrait, capsys):
     output = call(aligned=False, image=tmp_path / "portrait.png", paste_back=True)
     frames = decode.decode_clip(output).frames.astype(int)
     assert "13 frames, 0.52 s, 81x95" in capsys.readouterr().out
-    assert marks.read_marks(output).facts["digitalSourceType"] == marks.COMPOSITE
+    assert marks.read_provenance(output).facts["digitalSourceType"] == marks.COMPOSITE
     assert frames.shape == (13, 96, 82, 3)
     outside = np.ones((95, 81), bool)
     outside[30:72, 20:52] = False

@@ -17,7 +17,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.faces import landmarks as landmarks_module
 from data_pipelines.media import decode, images, writer
-from s2f_jax.provenance.marks import GENERATED, mark, read_marks
+from s2f_jax.provenance.marks import GENERATED, provenance_record, read_provenance
 from s2f_jax.render import video_job
 from s2f_jax.render.generate import generate
 from tests import certificates, wav_files
@@ -113,8 +113,8 @@ def test_a_face_unlike_those_of_the_training_is_reported_once(
 
 
 def test_a_video_says_what_made_it_inside_and_beside(call, run_folder, tmp_path):
-    provenance = read_marks(call(seed=5))
-    expected = mark(
+    provenance = read_provenance(call(seed=5))
+    expected = provenance_record(
         run_folder, 5, {"image": tmp_path / "still.png", "audio": tmp_path / "good.wav"}
     )
     assert provenance.synthetic and provenance.unchanged and provenance.manifest is None
@@ -136,7 +136,7 @@ def test_the_badge_is_in_the_corner_of_every_frame(call, tmp_path):
 def test_a_certificate_signs_the_video_before_it_appears(call, tmp_path):
     keys = certificates.signer(tmp_path)
     marks = {"certificate": str(keys.certificate), "key": str(keys.key)}
-    provenance = read_marks(call(marks=marks))
+    provenance = read_provenance(call(marks=marks))
     assert provenance.manifest.intact and provenance.manifest.source_type == GENERATED
     assert provenance.unchanged and not list(tmp_path.glob(".*"))
     keys.key.write_text("no key")

@@ -105,10 +105,10 @@ def test_every_format_has_the_same_frames(call):
 def test_a_video_in_a_file_says_what_made_it(call, run_folder, tmp_path):
     """Inside where the format has a place for it, and beside."""
     inputs = {"image": tmp_path / "still.png", "audio": tmp_path / "sound"}
-    expected = marks.mark(run_folder, 4, inputs)
+    expected = marks.provenance_record(run_folder, 4, inputs)
     for output in ("out.mp4", "out.y4m"):
         data = call(output=output, seed=4)
-        provenance = marks.read_marks(tmp_path / output)
+        provenance = marks.read_provenance(tmp_path / output)
         assert (
             provenance.synthetic
             and provenance.unchanged

@@ -1,4 +1,4 @@
-"""Files that are none, are damaged, or would do something: told in one sentence, and nothing runs."""
+"""Foreign, damaged and hostile files are refused in one sentence, and nothing in them runs."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def file(tmp_path, good):
     return torch_generator.save(good, tmp_path / "good.dat")
 
 
-def test_arrays_and_numbers_come_as_they_were_saved(good, file, tmp_path):
+def test_arrays_and_numbers_are_read_as_they_were_saved(good, file, tmp_path):
     torch.save(good, tmp_path / "zip.dat")
     for path in (file, tmp_path / "zip.dat"):
         read = read_sda(path)
@@ -47,7 +47,7 @@ def test_arrays_and_numbers_come_as_they_were_saved(good, file, tmp_path):
                 np.testing.assert_array_equal(read[key], value)
 
 
-def test_a_numpy_of_before_2_is_understood(file):
+def test_pickles_of_numpy_1_are_read(file):
     data = file.read_bytes()
     assert data.count(b"cnumpy._core.multiarray\n") == 1
     file.write_bytes(data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
@@ -75,20 +75,20 @@ def plain_pickle(value, path):
     ("call", "name"),
     [(os.mkdir, f"{os.name}.mkdir"), (os.system, f"{os.name}.system"), (eval, "eval")],
 )
-def test_what_would_run_is_named_and_does_not_run(good, tmp_path, save, call, name):
-    mark, path = tmp_path / "mark", tmp_path / "evil.dat"
-    argument = {os.mkdir: f"{mark}", os.system: f"touch {mark}"}.get(
-        call, f"__import__('os').mkdir('{mark}')"
+def test_code_is_named_and_does_not_run(good, tmp_path, save, call, name):
+    created, path = tmp_path / "created", tmp_path / "evil.dat"
+    argument = {os.mkdir: f"{created}", os.system: f"touch {created}"}.get(
+        call, f"__import__('os').mkdir('{created}')"
     )
     evil = Evil(call, argument)
     encoder = dict(good["encoder"]) | {"rnn.bias_ih_l0": evil}
     for contents in (good | {"video_rate": evil}, good | {"encoder": encoder}, evil):
         save(contents, path)
-        with pytest.raises(UserError, match=rf"evil\.dat was not loaded, since it names .*{name}"):
+        with pytest.raises(UserError, match=rf"evil\.dat was not loaded: it refers to .*{name}"):
             read_sda(path)
-        assert not mark.exists()
+        assert not created.exists()
     pickle.loads(pickle.dumps(evil))
-    assert mark.exists()  # It would have.
+    assert created.exists()  # It would have.
 
 
 @pytest.mark.parametrize(
@@ -100,22 +100,22 @@ def test_what_would_run_is_named_and_does_not_run(good, tmp_path, save, call, na
         (io.BytesIO(b""), r"_io\.BytesIO"),
     ],
 )
-def test_what_weights_do_not_need_is_named(good, tmp_path, value, name):
+def test_globals_that_weights_do_not_need_are_named(good, tmp_path, value, name):
     path = torch_generator.save(good | {"more": value}, tmp_path / "more.dat")
-    with pytest.raises(UserError, match=f"not loaded, since it names .*{name}"):
+    with pytest.raises(UserError, match=f"not loaded: it refers to .*{name}"):
         read_sda(path)
 
 
 def test_objects_hidden_in_an_array_do_not_run(good, tmp_path):
-    mark = tmp_path / "mark"
-    array = np.array([Evil(os.mkdir, str(mark))], dtype=object)
+    created = tmp_path / "created"
+    array = np.array([Evil(os.mkdir, str(created))], dtype=object)
     path = torch_generator.save(good | {"mean_face": array}, tmp_path / "evil.dat")
     with pytest.raises(UserError, match="mkdir"):
         read_sda(path)
     path = torch_generator.save(good | {"mean_face": np.array([{}, 3])}, tmp_path / "odd.dat")
     with pytest.raises(UserError, match=r"odd\.dat is damaged"):
         read_sda(path)
-    assert not mark.exists()
+    assert not created.exists()
 
 
 POINTER = (
@@ -124,26 +124,26 @@ POINTER = (
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
-        (b"", "is empty (0 bytes): fetch it again"),
+        (b"", "is empty (0 bytes): download it again"),
         (POINTER, "is a Git-LFS pointer of 134 bytes, not the weights: run `git lfs pull`"),
-        (b"PK\x03\x04" + b"\0" * 99, "is damaged, or breaks off in the middle"),
-        (b"\x89PNG\r\n", "is not a file of PyTorch's"),
-        (b"\x80", "is damaged, or breaks off in the middle"),
-        (pickle.dumps({"a": 1}), "is not a file of PyTorch's"),
-        (pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2), "is damaged, or breaks off"),
+        (b"PK\x03\x04" + b"\0" * 99, "is damaged or truncated"),
+        (b"\x89PNG\r\n", "is not a PyTorch file"),
+        (b"\x80", "is damaged or truncated"),
+        (pickle.dumps({"a": 1}), "is not a PyTorch file"),
+        (pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2), "is damaged or truncated"),
     ],
 )
-def test_a_file_that_is_none_is_told(tmp_path, data, said):
+def test_foreign_files_are_refused(tmp_path, data, message):
     path = tmp_path / "x.dat"
     path.write_bytes(data)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         read_sda(path)
-    assert str(told.value).startswith(f"{path} ") and said in str(told.value)
+    assert str(raised.value).startswith(f"{path} ") and message in str(raised.value)
 
 
-def test_a_missing_file_and_a_folder_are_told(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"none\.dat cannot be read \(No such file or directory\)"):
         read_sda(tmp_path / "none.dat")
     with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
@@ -151,18 +151,18 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_zip_of_something_else_is_told(tmp_path, compression):
+def test_other_zip_files_are_refused(tmp_path, compression):
     path = tmp_path / "x.dat"
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("a/readme.txt", b"no weights")
-        if compression:  # A small file that would unfold into much.
+        if compression:  # A small file that would expand into a large one.
             archive.writestr("a/data.pkl", b"0" * 10_000_000)
-    with pytest.raises(UserError, match="is a zip file, but not one of PyTorch's"):
+    with pytest.raises(UserError, match="is a zip file, but not a PyTorch file"):
         read_sda(path)
 
 
 @pytest.mark.parametrize("save", [legacy, zipped])
-def test_a_file_that_breaks_off_is_told_wherever_that_is(good, tmp_path, save):
+def test_a_file_truncated_anywhere_is_refused(good, tmp_path, save):
     whole, path = tmp_path / "whole.dat", tmp_path / "x.dat"
     save(good, whole)
     data = whole.read_bytes()
@@ -172,43 +172,43 @@ def test_a_file_that_breaks_off_is_told_wherever_that_is(good, tmp_path, save):
             read_sda(path)
 
 
-# Of pickletools, where a flipped byte makes a text of another kind.
+# From pickletools, where a flipped byte changes a string.
 @pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
 @pytest.mark.parametrize("save", [legacy, zipped])
-def test_flipped_bytes_are_told_or_harmless(good, tmp_path, save):
+def test_flipped_bytes_are_refused_or_harmless(good, tmp_path, save):
     whole, path = tmp_path / "whole.dat", tmp_path / "x.dat"
     save(good, whole)
     data, rng = whole.read_bytes(), np.random.default_rng(0)
-    told = 0
+    refused = 0
     for _ in range(100):
         flipped = bytearray(data)
-        for at in rng.integers(0, 6000, 3):
-            flipped[at] = rng.integers(256)
+        for position in rng.integers(0, 6000, 3):
+            flipped[position] = rng.integers(256)
         path.write_bytes(flipped)
         try:
             read_sda(path)
         except UserError:
-            told += 1
-    assert told > 20
+            refused += 1
+    assert refused > 20
 
 
-def test_a_key_that_unfolds_into_a_billion_is_told(tmp_path):
-    key = b"".join(b"q%ch%c\x86" % (i, i) for i in range(60))  # A pair of the one before, each.
+def test_a_key_that_expands_exponentially_is_refused(tmp_path):
+    key = b"".join(b"q%ch%c\x86" % (i, i) for i in range(60))  # Each a pair of the previous one.
     path = tmp_path / "x.dat"
     path.write_bytes(_MAGIC + b"\x80\x02})" + key + b"K\x01s.")
-    with pytest.raises(UserError, match="a pickle whose tuples hold each other"):
+    with pytest.raises(UserError, match="a pickle of nested tuples that expand exponentially"):
         read_sda(path)
 
 
-def test_a_pickle_without_end_is_told(tmp_path):
+def test_an_endless_pickle_is_refused(tmp_path):
     path = tmp_path / "x.dat"
     path.write_bytes(b"\x80\x02" + b"N0" * 50_000 + b"N.")
-    with pytest.raises(UserError, match="a pickle of more than 100000 steps"):
+    with pytest.raises(UserError, match="a pickle of more than 100000 opcodes"):
         read_sda(path)
 
 
-def test_a_tensor_that_claims_terabytes_is_told(good, file):
-    """The storage's length, in the pickle as in the data, is a lie."""
+def test_a_tensor_that_claims_terabytes_is_refused(good, file):
+    """The length of the storage in the pickle is forged."""
     length = good["encoder"]["encoder.cl.0.weight"].numel()
     assert length == 500
     data = file.read_bytes()

@@ -1,7 +1,7 @@
 """The authors' generator in PyTorch, written from the format of their files and from the paper.
 
-Plain functions of the state dicts, so that what `convert` makes of a file is held against what the
-file says; and files with random weights to hold it against.
+Plain functions of the state dicts, so that what `convert` makes of a file is compared with what the
+file says; and files with random weights for it.
 """
 
 import collections
@@ -70,7 +70,7 @@ def shapes(header, width, audio_width):
 
 
 def random_tensor(name, shape, rng):
-    """Large enough for frames that are not grey, and statistics that are not those of a start."""
+    """Large enough for frames that are not grey, with BatchNorm statistics that are not initial."""
     if name.endswith(("running_var", "norm.weight")) or (
         len(shape) == 1 and name.endswith("weight")
     ):
@@ -163,7 +163,7 @@ def windows(contents, sound):
     return torch.from_numpy(np.stack([padded[t * stride :][:samples] for t in range(frames)]))
 
 
-def hear(contents, sound):
+def encode_audio(contents, sound):
     state, rate = contents["encoder"], contents["audio_rate"]
     kernel, stride = int(0.005 * rate), int(0.001 * rate)
     x = windows(contents, sound)[:, None]
@@ -180,7 +180,7 @@ def hear(contents, sound):
     return run_gru(x[..., 0], state, "rnn", 2)
 
 
-def identify(contents, still):
+def encode_identity(contents, still):
     state, maps = contents["encoder_id"], []
     x = torch.from_numpy(still).permute(2, 0, 1)[None].float() / 127.5 - 1
     count = sum(name.endswith(".0.weight") for name in state)
@@ -195,11 +195,11 @@ def identify(contents, still):
 @torch.no_grad()
 def animate(contents, still, sound, noise=None):
     """still uint8 [H, W, 3], sound float32 [S], noise [T, aux_latent] -> [T, H, W, 3] in [-1, 1]."""
-    state, z_c = contents["generator"], hear(contents, sound)
+    state, z_c = contents["generator"], encode_audio(contents, sound)
     frames = len(z_c)
     noise = torch.zeros(frames, contents["aux_latent"]) if noise is None else torch.tensor(noise)
     z_n = torch.tanh(run_gru(noise, state, "rnn_noise", 1))
-    z_id, maps = identify(contents, still)
+    z_id, maps = encode_identity(contents, still)
     z = torch.cat([z_c, z_n, z_id.expand(frames, -1)], 1)[..., None, None]
     x = relu_norm(functional.conv_transpose2d(z, state["dcl.0.0.weight"]), state, "dcl.0.1")
     for i in range(1, len(maps)):

@@ -83,7 +83,7 @@ def test_a_converted_generator_draws_the_authors_frames(converted, rate, fps, se
 
 
 @pytest.mark.slow
-def test_at_full_size_too_and_the_file_is_of_the_released_ones_size(converted, tmp_path):
+def test_at_full_size_the_file_has_the_released_ones_size(converted, tmp_path):
     contents, run = converted(**FULL)
     animator, (still, sound) = Animator.load(run), still_and_sound(contents, 1.1)
     ours = animator(still, sound, animator.rate, aligned=True, noise_std=0.0, raw=True)
@@ -103,7 +103,7 @@ def test_at_full_size_too_and_the_file_is_of_the_released_ones_size(converted, t
         {"rate": 16000, "fps": 30.0, "seconds": 0.16, "size": (32, 24)},
     ],
 )
-def test_there_and_back_is_the_same_file_bit_for_bit(converted, tmp_path, options):
+def test_a_round_trip_gives_the_same_file_bit_for_bit(converted, tmp_path, options):
     contents, run = converted(**options)
     back = tmp_path / "back.dat"
     assert main.dispatch(["convert", f"--checkpoint={run}", f"--output={back}"]) == 0
@@ -111,14 +111,14 @@ def test_there_and_back_is_the_same_file_bit_for_bit(converted, tmp_path, option
     assert (
         torch_generator.save(contents, tmp_path / "again.dat").read_bytes()[:15]
         == (
-            back.read_bytes()[:15]  # The format of before PyTorch 1.6.
+            back.read_bytes()[:15]  # The format before PyTorch 1.6.
         )
     )
-    # Of numpy 1, which knows no numpy._core.
+    # NumPy 1 has no numpy._core.
     assert b"cnumpy._core.multiarray" not in back.read_bytes()
 
 
-def test_a_run_of_our_own_there_and_back(run_folder, tmp_path):
+def test_the_round_trip_of_a_run_of_ours(run_folder, tmp_path):
     """Weights that were trained here draw the same frames in PyTorch, and come back bit for bit."""
     file, run = tmp_path / "ours.dat", tmp_path / "run"
     assert main.dispatch(["convert", f"--checkpoint={run_folder}", f"--output={file}"]) == 0
@@ -139,28 +139,28 @@ def test_a_run_of_our_own_there_and_back(run_folder, tmp_path):
     )
 
 
-def test_biases_that_were_trained_on_are_not_those_that_were_kept():
+def test_retained_biases_are_dropped_once_training_changed_their_sum():
     config = tiny_config()
     generator = networks.generator(config.data, config.model)
     variables = jax.device_get(tiny_state(config).variables("generator"))
-    found = weights.states(generator, variables)
-    split = {name: dict(arrays) for name, arrays in found.items()}
-    bias_ih, bias_hh = (found["encoder"][f"rnn.{name}_l0"] for name in weights.BIASES)
+    state_dicts = weights.to_state_dicts(generator, variables)
+    split = {name: dict(arrays) for name, arrays in state_dicts.items()}
+    bias_ih, bias_hh = (state_dicts["encoder"][f"rnn.{name}_l0"] for name in weights.GRU_BIASES)
     third = np.where(np.arange(24) < 16, bias_ih / 4, 0).astype(np.float32)
     split["encoder"] |= {"rnn.bias_ih_l0": bias_ih - third, "rnn.bias_hh_l0": bias_hh + third}
-    kept = weights.kept(split)
-    variables = weights.variables(generator, split)
-    whole = weights.restored(weights.states(generator, variables), kept)
+    retained = weights.retained_tensors(split)
+    variables = weights.to_variables(generator, split)
+    whole = weights.with_retained_tensors(weights.to_state_dicts(generator, variables), retained)
     np.testing.assert_array_equal(whole["encoder"]["rnn.bias_hh_l0"][:16], third[:16])
 
     variables["params"]["context_encoder"]["gru"]["layer0"]["ir"]["bias"] += 1
-    whole = weights.restored(weights.states(generator, variables), kept)
+    whole = weights.with_retained_tensors(weights.to_state_dicts(generator, variables), retained)
     np.testing.assert_array_equal(whole["encoder"]["rnn.bias_hh_l0"][:16], 0)
-    again = weights.variables(generator, whole)
+    again = weights.to_variables(generator, whole)
     jax.tree.map(np.testing.assert_array_equal, again, variables)
 
 
-def test_every_tensor_of_the_format_has_its_place():
+def test_every_tensor_of_the_format_is_mapped():
     """At the released sizes, by the table of the format alone."""
     config = tiny_config()
     config.data.update(height=128, width=96, audio_rate=50000)
@@ -169,13 +169,13 @@ def test_every_tensor_of_the_format_has_its_place():
     generator = networks.generator(config.data, config.model)
     header = {"audio_rate": 50000, "audio_feat_samples": 10000, "img_size": (128, 96)}
     header |= {"id_enc_dim": 128, "rnn_gen_dim": 256, "aud_enc_dim": 256, "aux_latent": 10}
-    given = {
+    state_dicts = {
         state: {name: np.broadcast_to(np.float32(0), shape) for name, shape in tensors.items()}
         for state, tensors in torch_generator.shapes(header, 64, 16).items()
     }
-    assert given["generator"]["dcl.0.0.weight"].shape == (394, 1024, 4, 3)
-    assert given["encoder"]["rnn.weight_ih_l1"].shape == (768, 256)
-    assert weights.faults(generator, given) == []
+    assert state_dicts["generator"]["dcl.0.0.weight"].shape == (394, 1024, 4, 3)
+    assert state_dicts["encoder"]["rnn.weight_ih_l1"].shape == (768, 256)
+    assert weights.find_problems(generator, state_dicts) == []
 
 
 def test_a_portrait_is_aligned_to_the_file_s_mean_face(converted, monkeypatch):
@@ -187,7 +187,7 @@ def test_a_portrait_is_aligned_to_the_file_s_mean_face(converted, monkeypatch):
     assert np.abs(drawn.astype(int) - still).max() <= 2
 
 
-def test_sound_and_picture_stay_together_where_the_rates_do_not_divide(converted, tmp_path):
+def test_sound_and_video_stay_in_sync_where_the_rates_do_not_divide(converted, tmp_path):
     contents, run = converted(rate=16000, fps=30)
     still, sound = still_and_sound(contents, 2.0)
     (tmp_path / "still.png").write_bytes(images.encode_png(still))
@@ -213,7 +213,7 @@ def test_sound_and_picture_stay_together_where_the_rates_do_not_divide(converted
     assert np.abs(drawn.astype(int) - offline).max() <= 1
 
 
-def test_a_run_says_what_it_was_made_from(converted, tmp_path):
+def test_a_run_names_the_file_that_it_was_converted_from(converted, tmp_path):
     _, run = converted()
     made = json.loads((run / "run.json").read_text())
     assert made["converted"]["file"] == "model.dat" and len(made["converted"]["sha256"]) == 64
@@ -221,5 +221,5 @@ def test_a_run_says_what_it_was_made_from(converted, tmp_path):
         "checkpoints",
         "config.json",
         "run.json",
-        convert.KEPT,
+        convert.RETAINED_FILE,
     ]

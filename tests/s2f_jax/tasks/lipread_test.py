@@ -157,7 +157,7 @@ def test_a_readers_own_evaluation(run, shards, tmp_path):
     pairs = [(row["said"], row["greedy"]) for row in rows]
     assert report["rows"]["greedy"]["wer"]["mean"] == pytest.approx(speech.wer(pairs))
     table = (folder / "readings.md").read_text()
-    assert "## By place in the sentence" in table and "| 6 | 2 |" in table
+    assert "## Errors by word position" in table and "| 6 | 2 |" in table
     again = lip_reader.LipReader.load(workdir)
     assert (
         f"WER {report['rows']['ground_truth']['wer']['mean']:.3f} on real test" in again.description

@@ -113,7 +113,7 @@ def check_video(page, path, stats, inputs):
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) == stats["received"]
         assert container.duration / 1e6 == pytest.approx(stats["server"]["sound_s"], abs=0.1)
-    facts = marks.read_marks(path).facts
+    facts = marks.read_provenance(path).facts
     assert facts["synthetic"] is True and facts["inputs"].keys() == inputs
 
 

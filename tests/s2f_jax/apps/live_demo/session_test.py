@@ -114,8 +114,8 @@ def test_the_video_has_the_frames_the_sound_and_what_made_it(opened, run_folder,
     with av.open(io.BytesIO(video)) as container:
         heard = sum(frame.samples for frame in container.decode(audio=0))
     assert heard == pytest.approx(16000, abs=1024)
-    facts = marks.read_marks(tmp_path / "talk.mp4").facts
-    expected = marks.mark(run_folder, 9, {})
+    facts = marks.read_provenance(tmp_path / "talk.mp4").facts
+    expected = marks.provenance_record(run_folder, 9, {})
     assert facts["synthetic"] is True and facts["seed"] == 9 and facts["model"] == expected.model
     sums = {what: hashlib.sha256(data).hexdigest() for what, data in (("i", PNG), ("a", sound))}
     assert facts["inputs"] == {"image": {"sha256": sums["i"]}, "audio": {"sha256": sums["a"]}}
@@ -127,7 +127,7 @@ def test_of_a_voice_there_is_no_file_and_the_mark_names_none(opened, tmp_path):
         visitor.say("end")
         *_, video = visitor.result()
     (tmp_path / "talk.mp4").write_bytes(video)
-    assert marks.read_marks(tmp_path / "talk.mp4").facts["inputs"].keys() == {"image"}
+    assert marks.read_provenance(tmp_path / "talk.mp4").facts["inputs"].keys() == {"image"}
 
 
 def test_nothing_is_kept_unless_that_was_asked_for(opened, tmp_path, monkeypatch):
@@ -143,7 +143,7 @@ def test_nothing_is_kept_unless_that_was_asked_for(opened, tmp_path, monkeypatch
         files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
         assert [path.suffix for path in files] == ([".mp4", ".json", ".png"] if keep else [])
     assert files[0].read_bytes() == video and files[2].read_bytes() == PNG
-    stated = marks.read_marks(files[0])
+    stated = marks.read_provenance(files[0])
     assert stated.unchanged and json.loads(files[1].read_text())["video"]["frames"] == 5
     assert stated.sidecar["inputs"]["image"]["file"] == "escape.png"
     assert stated.sidecar["inputs"]["audio"]["file"] == "passwd"

@@ -15,7 +15,7 @@ from tests.s2f_jax.apps.visitors import PNG, noise
 def start(animator, run_folder):
     """A talk of a file or a voice, and what it has sent."""
     face = uploads.read_face(uploads.Upload("f.png", PNG), animator, DemoLimits())
-    mark = marks.mark(run_folder, 0, {})
+    mark = marks.provenance_record(run_folder, 0, {})
 
     def start(from_file):
         sent, done = [], []

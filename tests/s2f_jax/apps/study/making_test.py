@@ -12,7 +12,7 @@ import pytest
 from data_pipelines.media import decode, writer
 from s2f_jax import main
 from s2f_jax.apps.study import document, stimuli
-from s2f_jax.provenance.marks import Mark
+from s2f_jax.provenance.marks import ProvenanceRecord
 from tests.s2f_jax.apps.study import small_videos
 
 
@@ -153,7 +153,7 @@ def test_what_plays_in_every_browser_is_taken_bit_for_bit(new, tmp_path, videos)
 def test_no_name_and_no_tag_tells_whose_a_video_is(new, tmp_path, videos, copied):
     ours = copied("ours")
     frames = [decode.decode_clip(path) for path in sorted(ours.iterdir())]
-    mark = Mark(
+    mark = ProvenanceRecord(
         "0.1.0", {"run": "grid", "step": 9}, 4, {"image": {"file": "ada.png", "sha256": "f"}}
     )
     for path, clip in zip(sorted(ours.iterdir()), frames, strict=True):
