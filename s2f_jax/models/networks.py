@@ -190,7 +190,7 @@ def build(
     """
     check_form(data)
     generator_ = generator(data, model)
-    face(model)  # Training has no use for it, but nobody could restore a generator with a wrong one.
+    face(model)  # Not used in training, but a generator with a wrong one cannot be restored.
     if unknown := sorted(set(discriminators) - set(DISCRIMINATORS)):
         raise UserError(
             f"--config.discriminators.{unknown[0]}: must be one of {', '.join(DISCRIMINATORS)}"

@@ -166,8 +166,8 @@ def test_a_config_file_that_is_none_is_told(told, tmp_path, text, said):
 def test_a_config_file_with_a_field_of_an_older_schema_is_told(told, tmp_path, field):
     """It would be passed over in silence, and another run be trained than the file asks for."""
     path = tmp_path / "config.py"
-    text = f"from configs import demo\ndef get_config():\n    c = demo.get_config()\n    c.{field} = 0"
-    path.write_text(f"{text}\n    return c\n")
+    lines = ("def get_config():", "c = demo.get_config()", f"c.{field} = 0", "return c")
+    path.write_text("from configs import demo\n" + "\n    ".join(lines))
     sentence = told(f"--config={path}")
     assert f"--config.{field}=0: is --config.{schema.RENAMED[field]} since schema 3" in sentence
 

@@ -123,7 +123,9 @@ def test_a_workdir_whose_config_lacks_a_part_is_of_another_config(
     run_folder, tmp_path, config, change
 ):
     folder = rewritten(run_folder, tmp_path, change)
-    with pytest.raises(UserError, match=r"another config .*discriminators\.frame\.weight: None there"):
+    with pytest.raises(
+        UserError, match=r"another config .*discriminators\.frame\.weight: None there"
+    ):
         open_workdir(config, folder)
 
 
