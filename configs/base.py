@@ -80,9 +80,7 @@ def get_config(
     d.windows_per_clip = 4  # Windows of five frames, 0.2 s, that it sees of each clip.
 
     c.batch_size = 16  # Clips per step over all devices; a multiple of the number of devices.
-    c.clip_frames = (
-        75  # Longer clips give a window, shorter ones are padded; 0: the longest clip's.
-    )
+    c.clip_frames = 75  # Frames of an example: a part of a longer clip; 0: the longest clip's.
     c.mirror = True  # Whether an epoch has every clip twice, once mirrored (paper 3.1).
     c.accumulate = 1  # Parts of a batch, one after the other, each with BatchNorm of its own.
     c.keep_activations = "all"  # For the backward pass; "convolutions" and "none" need less memory.
