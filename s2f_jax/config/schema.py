@@ -202,10 +202,13 @@ def fixed_fields(config: Config, task: str) -> dict[str, Any]:
     for section, other in SECTION_OF.items():
         if other != task:
             kept.pop(section, None)
-    # What has no weight is not there, whatever else is said of it.
-    kept["discriminators"] = {
-        name: section for name, section in kept["discriminators"].items() if section["weight"]
-    }
+    # What has no weight is not there, whatever else is said of it. A damaged file may lack any of it.
+    if isinstance(sections := kept.get("discriminators"), dict):
+        kept["discriminators"] = {
+            name: section
+            for name, section in sections.items()
+            if not isinstance(section, dict) or section.get("weight", True)
+        }
     return {name: value for name, value in fields(kept) if not _field(name).resumable}
 
 
