@@ -16,48 +16,49 @@ def get_config(
     """The paper's recipe, or the sizes of the checkpoints its authors released (sda)."""
     c = ConfigDict()
     c.task = "animate"  # What is trained (s2f_jax/tasks).
-    c.schema = 3  # Of these fields; a run of an older one is migrated (s2f_jax/config/schema.py).
+    c.schema = 3  # Version of these fields; older runs are migrated (s2f_jax/config/schema.py).
     c.name = "base"  # The default workdir is runs/<name>.
-    c.seed = 0
+    c.seed = 0  # Of all random numbers of a run: weights, order of the clips, noise.
 
     c.data = ConfigDict()
     c.data.corpus = "grid"  # A package under data_pipelines.
     c.data.dir = ""  # Where the shards are; empty: TFDS_DATA_DIR, else ~/tensorflow_datasets.
-    c.data.height = 128  # Pixels.
-    c.data.width = 96  # Pixels; 3/4 of the height.
-    c.data.audio_rate = 16000  # Hz: 16000, 25000, 48000 or 50000.
-    c.data.fps = 25  # Frames/s; divides audio_rate.
-    c.data.speakers = ()  # Only these, e.g. ("s1", "s2"); empty: all there are. For prepare.
-    c.data.max_seconds = 30.0  # Longer clips are quarantined; the folder corpus cuts them.
-    c.data.max_bad_share = 0.05  # Of the clips; more quarantined ones stop `prepare`.
-    c.data.max_corrupt = 10  # Records that training passes over before it stops.
-    c.data.prepare_workers = 0  # Processes; 0: one per core.
-    c.data.options = ConfigDict()  # What only this corpus's builder takes.
+    c.data.height = 128  # Height of the aligned face, pixels.
+    c.data.width = 96  # Its width, pixels; 3/4 of the height.
+    c.data.audio_rate = 16000  # Sample rate of the sound, Hz: 16000, 25000, 48000 or 50000.
+    c.data.fps = 25  # Frames per second of video; divides audio_rate.
+    c.data.speakers = ()  # Speakers that `prepare` takes, e.g. ("s1", "s2"); empty: all.
+    c.data.max_seconds = 30.0  # Seconds; longer clips are quarantined, but `folder` cuts them.
+    c.data.max_bad_share = 0.05  # Share of quarantined clips above which `prepare` fails.
+    c.data.max_corrupt = 10  # Damaged records that training replaces; one more stops it.
+    c.data.prepare_workers = 0  # Processes of `prepare`; 0: one per core.
+    c.data.options = ConfigDict()  # Options that only this corpus's builder has.
 
     c.model = ConfigDict()
-    c.model.window = 0.16  # Seconds of sound that a frame sees (paper 2.1).
-    c.model.id_features = 50  # z_id (paper 2.1.1).
-    c.model.context_features = 256  # z_c, and the audio-frame code before the GRU (paper 2.1.2).
-    c.model.noise_features = 10  # z_n (paper 2.1.3); 0: none.
-    c.model.noise_std = 0.33
-    c.model.width = 64  # Maps of the first image layer; they double with each halving.
-    c.model.audio_width = 16  # Maps of the first audio layer; they double likewise.
+    c.model.window = 0.16  # Seconds of sound around a frame that it is generated from (paper 2.1).
+    c.model.id_features = 50  # Size of the identity code z_id (paper 2.1.1).
+    c.model.context_features = 256  # Size of z_c and of the audio code below it (paper 2.1.2).
+    c.model.noise_features = 10  # Size of the noise code z_n (paper 2.1.3); 0: no noise.
+    c.model.noise_std = 0.33  # Standard deviation of the noise.
+    c.model.width = 64  # Feature maps of the first image layer; they double with each halving.
+    c.model.audio_width = 16  # Feature maps of the first audio layer; they double likewise.
     c.model.recurrent = True  # False: no GRU over sound, as in the static baseline (paper 3.3).
-    c.model.skips = True  # From the identity encoder to the decoder (paper 2.1.1).
-    c.model.copy_path = False  # Not in the paper: a learnt mask between drawn pixels and the still.
-    # Where a portrait's iBUG points 33, 36, 39, 42, 45 go, (x, y) in pixels; empty: as in the shards.
+    c.model.skips = True  # Skip connections, identity encoder to frame decoder (paper 2.1.1).
+    c.model.copy_path = False  # A learned mask between generated pixels and the still's; ours.
+    # Positions (x, y), pixels, to which a portrait's iBUG landmarks 33, 36, 39, 42 and 45 are aligned;
+    # empty: those of the shards.
     c.model.face = ()
-    c.model.dtype = "float32"  # Of the compute: or "bfloat16" (parameters stay), or all "float64".
+    c.model.dtype = "float32"  # Of activations: also "bfloat16"; "float64": of parameters too.
 
     # The discriminators (paper 2.2): one section each. Another one is added as docs/extend shows.
     c.discriminators = ConfigDict()
     d = c.discriminators.frame = ConfigDict()
-    d.weight = 1.0  # Of its term in the generator's loss; 0: there is no such discriminator.
-    d.rate = 1e-3  # Learning rate (paper 2.3, as the other rates).
+    d.weight = 1.0  # Weight of its term in the generator's loss; 0: no such discriminator.
+    d.rate = 1e-3  # Learning rate (paper 2.3).
     d.decays = True  # Whether its rate decays as optim.decay_after and optim.decay say.
     d.width = 64  # As model.width.
-    d.still = True  # It sees the still beside the frame (paper 2.2.1).
-    d.frames_per_clip = 1  # Drawn uniformly.
+    d.still = True  # Whether it sees the still beside the frame (paper 2.2.1).
+    d.frames_per_clip = 1  # Frames that it sees of each clip, drawn uniformly.
 
     d = c.discriminators.sequence = ConfigDict()
     d.weight = 1.0
@@ -65,88 +66,88 @@ def get_config(
     d.decays = False
     d.width = 64
     d.audio_width = 16  # As model.audio_width.
-    d.features = 256  # Its codes and GRUs.
-    d.audio = True  # It hears the sound (paper 2.2.2).
-    d.fusion = "last"  # Or "step": one GRU over both codes of each time step.
+    d.features = 256  # Size of its codes and GRUs.
+    d.audio = True  # Whether it also takes the sound (paper 2.2.2).
+    d.fusion = "last"  # Of the last GRU states; "step": one GRU over both codes of each time step.
 
-    d = c.discriminators.sync = ConfigDict()  # Not in this paper, but in its successor.
+    d = c.discriminators.sync = ConfigDict()  # Of the paper's successor.
     d.weight = 0.0
-    d.rate = 5e-5  # Ours.
+    d.rate = 5e-5  # Our choice.
     d.decays = False
     d.width = 64
     d.audio_width = 16
-    d.features = 256  # Its codes.
-    d.windows_per_clip = 4  # Drawn uniformly: five frames, 0.2 s of sound.
+    d.features = 256  # Size of its codes.
+    d.windows_per_clip = 4  # Windows of five frames, 0.2 s, that it sees of each clip.
 
-    c.batch_size = 16  # Clips, over all devices; a multiple of the device count.
-    c.clip_frames = 75  # Longer clips give a window, shorter ones are masked; 0: as the longest.
-    c.mirror = True  # An epoch is every clip twice, once mirrored (paper 3.1).
-    c.accumulate = 1  # Parts a batch goes through in, one after the other; each has its BatchNorm.
-    c.keep_activations = "all"  # For the backward pass; or "convolutions" or "none": less memory.
-    c.split_state = False  # Parameters and optimizer state split over the devices (FSDP).
-    c.loader_workers = 0  # Processes that decode; 0: threads.
+    c.batch_size = 16  # Clips per step over all devices; a multiple of the number of devices.
+    c.clip_frames = 75  # Frames of an example: a part of a longer clip; 0: the longest clip's.
+    c.mirror = True  # Whether an epoch has every clip twice, once mirrored (paper 3.1).
+    c.accumulate = 1  # Parts of a batch, one after the other, each with BatchNorm of its own.
+    c.keep_activations = "all"  # For the backward pass; "convolutions" and "none" need less memory.
+    c.split_state = False  # Whether parameters and optimizer state are split over devices (FSDP).
+    c.loader_workers = 0  # Processes that decode the clips; 0: threads of this one.
 
-    c.augment = ConfigDict()  # Of the training clips' sound, at random; not in the paper.
-    c.augment.gain_db = 0.0  # Louder or softer by at most so much.
-    c.augment.snr_db = ()  # White noise, e.g. (10.0, 40.0): the clip's level over it; empty: none.
-    c.augment.shift_ms = 0.0  # Against the picture by at most so much; at most half a frame.
+    c.augment = ConfigDict()  # Random changes of the training clips' sound; not in the paper.
+    c.augment.gain_db = 0.0  # Largest gain and attenuation, dB.
+    c.augment.snr_db = ()  # Range of the ratio to added white noise, dB, e.g. (10.0, 40.0); (): none.
+    c.augment.shift_ms = 0.0  # Largest shift of the sound, ms; at most half a frame.
 
     c.loss = ConfigDict()
-    c.loss.reconstruction = 400.0  # Lambda of eq. 3.
-    c.loss.reconstruction_top = 0.5  # Share of the height that L1 leaves free (eq. 2: the half).
-    c.loss.adversarial_from = 0  # Step; before it the generator trains on L1 alone.
+    c.loss.reconstruction = 400.0  # Weight of L1, lambda of eq. 3.
+    c.loss.reconstruction_top = 0.5  # Share of the height, from the top, left out of L1 (eq. 2).
+    c.loss.adversarial_from = 0  # First step with discriminators; before it, L1 alone.
 
     c.optim = ConfigDict()
-    c.optim.generator_rate = 2e-4  # (Paper 2.3.)
-    c.optim.decay_after = 20  # Epochs.
-    c.optim.decay = 0.9  # Per epoch after that: "a rate of 10%"; 0.1 is the other reading.
-    c.optim.b1 = 0.5
-    c.optim.b2 = 0.999
+    c.optim.generator_rate = 2e-4  # Learning rate of the generator (paper 2.3).
+    c.optim.decay_after = 20  # Epochs after which learning rates decay (paper 2.3).
+    c.optim.decay = 0.9  # Factor per epoch after that: "a rate of 10%"; 0.1 is the other reading.
+    c.optim.b1 = 0.5  # Adam's beta 1.
+    c.optim.b2 = 0.999  # Adam's beta 2.
 
-    c.readers = ConfigDict()  # What evaluation judges with, workdirs of runs; empty: not at all.
-    c.readers.lips = ""  # Of a config like configs/lipreader_grid.py.
-    c.readers.sync = ""  # Of a config like configs/syncnet_grid.py.
+    c.readers = ConfigDict()  # Runs of networks that some metrics need; empty: no such metric.
+    c.readers.lips = ""  # Workdir of a lip reader, for WER and CER; see configs/lipreader_grid.py.
+    c.readers.sync = ""  # Workdir of a sync network, for synchrony; see configs/syncnet_grid.py.
 
-    c.embedder = ConfigDict()  # Of faces, for ACD.
-    c.embedder.file = ""  # An ONNX file; empty: SFace, which knows the four below itself.
-    c.embedder.size = 112  # Pixels, height and width of what it takes.
-    c.embedder.channels = "RGB"  # Or "BGR".
-    c.embedder.mean = (127.5, 127.5, 127.5)  # Taken from the levels 0 to 255 of each channel.
-    c.embedder.scale = (1 / 127.5,) * 3  # And what is left times that.
+    c.embedder = ConfigDict()  # The network that embeds faces for the metric ACD.
+    c.embedder.file = ""  # An ONNX file; empty: SFace, for which the next four are not used.
+    c.embedder.size = 112  # Height and width of its input, pixels.
+    c.embedder.channels = "RGB"  # Order of its input's channels; or "BGR".
+    c.embedder.mean = (127.5, 127.5, 127.5)  # Subtracted from each channel's levels, 0 to 255.
+    c.embedder.scale = (1 / 127.5,) * 3  # Factor of each channel after that.
 
-    c.lipreader = ConfigDict()  # Of the task "lipread"; LipNet's own sizes (Assael et al. 2016).
-    c.lipreader.height = 50  # Pixels of the crop that it sees of a face.
-    c.lipreader.width = 100  # Pixels.
-    c.lipreader.mouth = 40.0  # Pixels of the crop between the corners of the canonical mouth.
-    c.lipreader.widths = (32, 64, 96)  # Maps of its convolutions.
-    c.lipreader.features = 256  # Of each GRU, in either direction.
-    c.lipreader.dropout = 0.5  # Share of the maps.
-    c.lipreader.jitter = 0.05  # Share of the training frames that are left out or seen twice.
-    c.lipreader.shift = 2.0  # Pixels of the crop, by which it is moved in training at most.
-    c.lipreader.letters = 40  # Room for a training transcript.
+    c.lipreader = ConfigDict()  # The network of the task "lipread": LipNet (Assael et al. 2016).
+    c.lipreader.height = 50  # Height of the crop around the mouth, pixels.
+    c.lipreader.width = 100  # Its width, pixels.
+    c.lipreader.mouth = 40.0  # Width of the canonical mouth in the crop, pixels.
+    c.lipreader.widths = (32, 64, 96)  # Feature maps of its convolutions.
+    c.lipreader.features = 256  # Size of each GRU in each direction.
+    c.lipreader.dropout = 0.5  # Share of feature maps that are dropped in training.
+    c.lipreader.jitter = 0.05  # Share of training frames that are dropped or repeated.
+    c.lipreader.shift = 2.0  # Largest random shift of the crop in training, pixels of the crop.
+    c.lipreader.letters = 40  # Longest training transcript, characters.
     c.lipreader.rate = 1e-4  # Learning rate; it decays as optim.decay_after and optim.decay say.
-    c.lipreader.clip_norm = 20.0  # Of the gradient of the mean loss, which is in nats a clip.
-    c.lipreader.spell = False  # `evaluate`: each word read to the nearest known; hides errors.
+    c.lipreader.clip_norm = 20.0  # Largest norm of the gradient of the mean loss (nats per clip).
+    c.lipreader.spell = False  # `evaluate` corrects words to the nearest known one; hides errors.
 
-    c.sync_network = ConfigDict()  # What the task "sync" trains.
-    c.sync_network.features = 256  # Of its two codes.
+    c.sync_network = ConfigDict()  # The network of the task "sync".
+    c.sync_network.features = 256  # Size of its two codes.
     c.sync_network.width = 32  # As model.width.
     c.sync_network.audio_width = 16  # As model.audio_width.
-    c.sync_network.rate = 1e-3  # It decays as optim says.
+    c.sync_network.rate = 1e-3  # Learning rate; it decays as optim.decay_after and optim.decay say.
 
-    c.max_epochs = 1000  # The paper has none: early stopping ends a run.
+    c.max_epochs = 1000  # Limit; the paper has none, early stopping ends a run.
     c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).
-    c.validation_clips = 0  # At most so many; 0: all.
-    c.eval_batch_size = 8  # Clips.
-    # The validation score of the best checkpoint, among those after loss.adversarial_from: "psnr",
-    # "ssim" or "psnr_mouth"; of the task "lipread" "words_right" or "letters_right" (1 - WER, 1 - CER),
-    # of "sync" "windows_right".
+    c.validation_clips = 0  # Validation clips that are scored after each epoch; 0: all.
+    c.eval_batch_size = 8  # Clips per batch of validation and evaluation.
+    # Validation score that chooses the best checkpoint, among those after loss.adversarial_from: "psnr",
+    # "ssim" or "psnr_mouth"; for the task "lipread" "words_right" or "letters_right" (1 - WER, 1 - CER),
+    # for "sync" "windows_right".
     c.best_by = "psnr"
-    c.checkpoint_every = 500  # Steps, beside one after each epoch.
-    c.keep_latest = 2  # Checkpoints, beside the best one.
-    c.log_every = 10  # Steps.
-    c.dry_run = False  # Build and compile everything, say what a step costs, write nothing.
-    c.profile = ""  # FIRST:LAST, steps as they are logged, to <workdir>/profile; empty: none.
+    c.checkpoint_every = 500  # Steps between checkpoints; each epoch also ends with one.
+    c.keep_latest = 2  # Number of latest checkpoints to keep, beside the best one.
+    c.log_every = 10  # Steps between log events.
+    c.dry_run = False  # Read the shards, compile all, print what a step costs, write nothing.
+    c.profile = ""  # Steps to profile into <workdir>/profile, as FIRST:LAST; empty: none.
     c.sample_clips = 4  # Validation clips written to samples/ after each epoch; 0: none.
 
     if preset == "sda":

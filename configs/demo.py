@@ -1,6 +1,8 @@
-"""The demo: heads drawn by code at 64x48, small networks, two CPU cores, about eleven minutes in all.
+"""The demo: heads drawn by code at 64x48, small networks; trains in ten minutes on two CPU cores.
 
     make demo
+
+All of `make demo` (corpus, training, evaluation, videos) takes about thirteen minutes.
 
 It departs from the paper to get there: L1 alone for four of six epochs, and only then the adversarial
 terms, at lower rates and with less weight; windows of one second; a copy path from the still to the

@@ -9,6 +9,7 @@ import importlib
 import itertools
 import logging
 import pathlib
+import posixpath
 import re
 import sys
 import tokenize
@@ -23,6 +24,13 @@ from mkdocs.structure.pages import Page
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ("s2f_jax", "data_pipelines")
 API = "reference/api"
+# Pages made from files of the repository, beside those of modules, commands and corpora.
+PAGES = {
+    "s2f_jax": f"{API}/index.md",
+    "s2f_jax/cli": "reference/command-line.md",
+    "configs/base.py": "reference/config.md",
+    "configs/ablations": "reference/config.md#variants-for-ablate",
+}
 log = logging.getLogger("mkdocs.plugins.hooks")  # A warning here fails a strict build.
 
 
@@ -44,7 +52,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the generated pages and the gallery's pictures.
+    """Adds the generated pages.
 
     Args:
       files: Those under docs/.
@@ -57,20 +65,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         f"{API}/index.md": _api_index(),
         "reference/command-line.md": _command_line(),
         "reference/config.md": _config_fields(),
-        "guides/corpora.md": _corpora(),
         "findings.md": _findings(),
     }
     pages |= {_page_of(name): _api_page(name, path) for name, path in _modules()}
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
-    for path in sorted((ROOT / ".github/gallery").iterdir()):
-        if path.suffix in (".webp", ".mp4"):
-            files.append(File.generated(config, f"gallery/{path.name}", abs_src_path=str(path)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fills the table of metrics in.
+    """Fills in what is made from the code, and turns links to source files into links to pages.
 
     Args:
       markdown: Of a page.
@@ -79,12 +83,41 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
       files: Of the site.
 
     Returns:
-      The page with the table in place of `<!-- metrics -->`.
+      The page with text in place of `<!-- metrics -->` and `<!-- corpora -->`, and with links to
+      pages in place of such as `../../s2f_jax/step.py`, which are right in the repository.
     """
-    del page, config, files
-    return (
-        markdown.replace("<!-- metrics -->", _metrics()) if "<!-- metrics" in markdown else markdown
-    )
+    del config, files
+    for placeholder, make in (("<!-- metrics -->", _metrics), ("<!-- corpora -->", _corpora)):
+        if placeholder in markdown:
+            markdown = markdown.replace(placeholder, make())
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def link_to_page(link: re.Match[str]) -> str:
+        target = page_made_from(posixpath.normpath(posixpath.join("docs", folder, link[1])))
+        return f"]({posixpath.relpath(target, folder or '.')})" if target else link[0]
+
+    return re.sub(r"\]\(((?:\.\./)+[^)#:]+)\)", link_to_page, markdown)
+
+
+def page_made_from(path: str) -> str:
+    """Finds the page that shows a file of the repository.
+
+    Args:
+      path: From the repository's root.
+
+    Returns:
+      The page below docs/, or "" for a file that needs none.
+    """
+    file = pathlib.PurePosixPath(path)
+    if path in PAGES:
+        return PAGES[path]
+    if file.parts[0] not in PACKAGES:
+        return ""
+    if file.name == "README.md":
+        return f"guides/corpora.md#{file.parent.name}"
+    if str(file.parent) == "s2f_jax/cli":
+        return f"reference/command-line.md#{file.stem}"
+    return _page_of(".".join(file.with_suffix("").parts))
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -367,8 +400,8 @@ def _metrics() -> str:
 
 
 def _corpora() -> str:
-    """The README of every corpus, below the introduction in corpora.md.in."""
-    lines = [(ROOT / "docs/guides/corpora.md.in").read_text().rstrip()]
+    """The README of every corpus."""
+    lines = []
     for path in sorted((ROOT / "data_pipelines").glob("*/README.md")):
         text = re.sub(r"^#+ .*\n", "", path.read_text(), count=1)
         lines += ["", f"## {path.parent.name}", "", text.strip()]

@@ -25,6 +25,7 @@ HOOKS = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
 hooks = importlib.util.module_from_spec(HOOKS)
 HOOKS.loader.exec_module(hooks)
 PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES)
 COPIED = ("s2f_jax", "data_pipelines", "configs", "tests", "pyproject.toml")
 # The program with discs for faces, which need no landmark model; also in the workers it starts.
 PROGRAM = """
@@ -204,11 +205,24 @@ def test_a_page_s_commands_have_flags_that_are_there(page):
             assert not value or value in (choices[flag] or [value]), f"s2f {line}"
 
 
-def test_the_readme_is_short_and_links_to_what_is_there():
-    text = (ROOT / "README.md").read_text()
-    assert text.count("\n") <= 180
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)|(?:src|srcset)=\"([^\"]+)\"", text):
-        assert (ROOT / "".join(target)).exists(), target
+def test_the_readme_is_short():
+    assert (ROOT / "README.md").read_text().count("\n") <= 180
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_a_page_links_to_what_is_in_the_repository(page):
+    """So that its links work there too, and not on the site alone."""
+    for target in re.findall(
+        r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)|(?:src|srcset)=\"([^\"]+)\"", page.read_text()
+    ):
+        assert (page.parent / "".join(target)).exists(), "".join(target)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(DOCS).as_posix())
+def test_the_site_has_a_page_for_each_file_of_the_code_that_a_page_links_to(page):
+    for target in re.findall(r"\]\(((?:\.\./)+[^)#:]+)\)", page.read_text()):
+        path = (page.parent / target).resolve()
+        assert path.is_relative_to(DOCS) or hooks.page_made_from(path.relative_to(ROOT).as_posix())
 
 
 def test_the_figure_is_the_one_that_its_script_draws(tmp_path):

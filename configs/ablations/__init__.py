@@ -1,6 +1,6 @@
 """Variants of a config, each a file of a few lines: configs/ablations/l1_only.py:demo is the demo's.
 
-python -m s2f_jax.main ablate --config=configs/demo.py --workdir=runs/table_demo
+s2f ablate --config=demo --variants=static_baseline,l1_only
 """
 
 import importlib
