@@ -37,8 +37,8 @@ def reconstruction(
     """Eq. 2, L1 on the lower half of the image, as a mean over its pixels (the paper sums).
 
     Args:
-      generated: [B, T, H, W, 3] in [-1, 1].
-      real: Likewise.
+      generated: Generated frames, [B, T, H, W, 3] in [-1, 1].
+      real: Real frames, [B, T, H, W, 3] in [-1, 1].
       mask: bool [B, T]; False where there is padding.
       top: Share of the height that is left out.
 

@@ -14,7 +14,7 @@ def epoch_decay(base: float, steps_per_epoch: int, after: int, rate: float) -> S
     """A learning rate that decays after some epochs: base * rate^max(0, e - after) in epoch e.
 
     Args:
-      base: Of the epochs up to `after`.
+      base: Learning rate of the epochs up to `after`.
       steps_per_epoch: At least 1.
       after: Epochs, counted from 1.
       rate: Per epoch; 1 keeps it fixed.
@@ -49,7 +49,7 @@ def multi_adam(
     """One Adam per network, as one transformation.
 
     Args:
-      schedules: Of each network; their keys are the params' top-level keys, the labels.
+      schedules: Learning rate of each network; the keys are the params' top-level keys, the labels.
       b1: Adam's beta_1.
       b2: Adam's beta_2.
 

@@ -22,7 +22,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
     """A sharding by which every device holds everything.
 
     Args:
-      mesh: Of all devices.
+      mesh: Mesh of all devices.
 
     Returns:
       The sharding.
@@ -34,7 +34,7 @@ def by_example(mesh: Mesh) -> NamedSharding:
     """A sharding by which the leading axis is split over the devices.
 
     Args:
-      mesh: Of all devices.
+      mesh: Mesh of all devices.
 
     Returns:
       The sharding.
@@ -46,7 +46,7 @@ def of_state(mesh: Mesh, state: Any, split: bool) -> Any:
     """Shardings of a training state.
 
     Args:
-      mesh: Of all devices.
+      mesh: Mesh of all devices.
       state: Arrays or ShapeDtypeStructs.
       split: Each large leaf is split along its longest axis that the devices share evenly, and
         gathered where it is used (FSDP); else every device holds everything.
@@ -69,7 +69,7 @@ def process_rows(rows: int) -> slice:
     """Selects the rows of a batch that this process makes.
 
     Args:
-      rows: Of the global batch; a multiple of the process count.
+      rows: Number of rows of the global batch; a multiple of the process count.
 
     Returns:
       A slice of them.
@@ -82,7 +82,7 @@ def put(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.
 
     Args:
       batch: Arrays by name.
-      sharding: Of each.
+      sharding: Sharding of every array.
 
     Returns:
       Global arrays by name.

@@ -11,9 +11,9 @@ class TrainState(flax.struct.PyTreeNode):
 
     Attributes:
       step: int32; updates made so far.
-      params: One top-level key per network.
-      batch_stats: Likewise, the running statistics of BatchNorm.
-      opt_state: Of multi_adam.
+      params: Parameters; one top-level key per network.
+      batch_stats: BatchNorm's running statistics; one top-level key per network.
+      opt_state: State of the optimizer, optim.multi_adam.
     """
 
     step: jax.Array
@@ -25,7 +25,7 @@ class TrainState(flax.struct.PyTreeNode):
         """What one network's `apply` takes.
 
         Args:
-          network: Its name.
+          network: The network's name.
 
         Returns:
           {"params": ..., "batch_stats": ...}.

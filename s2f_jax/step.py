@@ -86,13 +86,13 @@ def objective(
     own loss and once for the generator's, at the same values: the compiler computes that once.
 
     Args:
-      params: Of every network, by its name.
-      batch_stats: Likewise.
-      batch: As the loader has it, B clips of T frames.
-      key: Of the step.
-      networks: That are trained.
-      weights: Of the generator's terms: "reconstruction" (lambda of eq. 3) and the discriminators'
-        names.
+      params: Parameters of every network, by the network's name.
+      batch_stats: BatchNorm statistics of every network, by the network's name.
+      batch: Arrays of B clips of T frames, as the loader makes them.
+      key: Random key of the step.
+      networks: The networks to be trained.
+      weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3) and the names of
+        the discriminators.
       reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
@@ -156,9 +156,9 @@ def gradients(
     """Gradients of the batch's mean loss.
 
     Args:
-      state: Before the step.
+      state: The state before the step.
       batch: B clips.
-      key: Of the step.
+      key: Random key of the step.
       accumulate: Parts that the batch goes through in, one after the other, each with BatchNorm
         statistics of its own.
       **fields: Those of `objective`.
@@ -199,10 +199,10 @@ def train_step(
     """One update of every network at the same parameters, or of the generator alone.
 
     Args:
-      state: Before the step.
+      state: The state before the step.
       batch: B clips.
-      key: Of the run; what is drawn depends on it and on each example's index.
-      networks: That are trained.
+      key: The run's root key; what is drawn depends on it and on each example's index.
+      networks: The networks to be trained.
       tx: Their optimizers (optim.py).
       adversarial: Whether the discriminators train too.
       **fields: `accumulate`, and those of `objective`.

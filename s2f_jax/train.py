@@ -39,8 +39,8 @@ class Trainer:
     """A run's networks and the compiled functions over them.
 
     Args:
-      config: Of the run.
-      examples: Of one epoch.
+      config: Config of the run.
+      examples: Number of training examples per epoch.
     """
 
     def __init__(self, config: Config, examples: int):
@@ -98,9 +98,9 @@ class Trainer:
         """Makes one training step.
 
         Args:
-          state: Before it; donated.
-          number: Of the step, counted from 0.
-          batch: This process's share.
+          state: The state before the step; donated.
+          number: Number of the step, counted from 0.
+          batch: This process's share of the batch.
 
         Returns:
           New state, metrics, terms per clip.
@@ -129,7 +129,7 @@ class Trainer:
         """Evaluates the learning rates of the networks that train.
 
         Args:
-          number: Of the step, counted from 0.
+          number: Number of the step, counted from 0.
 
         Returns:
           By their names in the log.
@@ -147,9 +147,9 @@ def check_finite(
     """Refuses a step whose metrics are not finite.
 
     Args:
-      number: Of the step, counted from 1.
-      metrics: Of the step.
-      terms: Per clip.
+      number: Number of the step, counted from 1.
+      metrics: Metrics of the step.
+      terms: Terms per clip.
       clips: The ids of this process's clips.
 
     Raises:
@@ -174,7 +174,7 @@ def check_devices(config: Config) -> None:
     """Refuses batches that the devices cannot share.
 
     Args:
-      config: Of the run.
+      config: Config of the run.
 
     Raises:
       UserError: A batch size is not a multiple of the number of devices.
@@ -197,8 +197,8 @@ def with_clip_frames(config: Config, clips: dataset.ClipDataset) -> Config:
     """Resolves `clip_frames` of 0.
 
     Args:
-      config: Of the run.
-      clips: Its training clips.
+      config: Config of the run.
+      clips: Training clips of the run.
 
     Returns:
       A copy, with the length of the longest training clip in place of a 0.
@@ -212,9 +212,9 @@ def train(config: Config, workdir: str, data_dir: str | None, start_from: str | 
     """Trains, or goes on training, the run in a workdir.
 
     Args:
-      config: Of the run.
-      workdir: Its folder.
-      data_dir: Where the shards are; None for the default.
+      config: Config of the run.
+      workdir: Folder of the run.
+      data_dir: Folder of the shards; None for the default.
       start_from: A run whose networks a new run begins with (warm_start.py).
 
     Returns:
@@ -339,7 +339,7 @@ class _Run:
         A signal ends it between two steps, or within a validation, which is then made again.
 
         Args:
-          state: To begin with.
+          state: The state to begin with.
 
         Returns:
           Exit code.
@@ -425,7 +425,7 @@ class _Run:
         """Names the records that were passed over since the last event, by any process.
 
         Args:
-          number: Of the step.
+          number: Number of the step.
 
         Raises:
           TrainingFailed: On all processes, for more than data.max_corrupt of them.

@@ -80,7 +80,7 @@ def file_stamp(path: pathlib.Path) -> str:
       path: The file.
 
     Returns:
-      Its size and time of modification.
+      The file's size and time of modification.
     """
     stat = path.stat()
     return f"{stat.st_size}-{stat.st_mtime_ns}"
@@ -92,7 +92,7 @@ def find_files(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
     Hidden files, such as those that macOS adds (._x), are left out; dangling links are not.
 
     Args:
-      folder: Where to begin.
+      folder: Folder at which the search begins.
       suffix: In lower case, with its dot; files may have it in upper case.
 
     Returns:

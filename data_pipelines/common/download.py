@@ -29,7 +29,7 @@ def download(
 
     Args:
       url: The file's address.
-      path: Where it appears once it is verified; until then it is `path` with the suffix .part.
+      path: Path of the verified file; until it is verified, it is `path` with the suffix .part.
       algorithm: Name of the checksum, as hashlib has it.
       digest: The expected checksum, hexadecimal.
       progress: Called with the number of bytes that are there, and of all.
@@ -102,8 +102,8 @@ class ModelFile(NamedTuple):
 
     Attributes:
       name: Name in the user's cache.
-      url: Where it is published.
-      sha256: Its checksum, hexadecimal.
+      url: Address of the file.
+      sha256: Checksum of the file, hexadecimal.
       variable: Environment variable that can name another path of the file.
     """
 
@@ -120,7 +120,7 @@ def local_model(model: ModelFile) -> pathlib.Path | None:
       model: The model's file.
 
     Returns:
-      Its path; None if it is not on this machine.
+      The file's path; None if it is not on this machine.
 
     Raises:
       UserError: The variable names no file.
@@ -143,7 +143,7 @@ def cached_model(model: ModelFile) -> pathlib.Path:
       model: The model's file.
 
     Returns:
-      Its path.
+      The file's path.
 
     Raises:
       UserError: It is not on this machine and cannot be fetched.

@@ -136,7 +136,7 @@ class PartialFile:
 
     Attributes:
       target: The file to be.
-      path: Where to write it: beside the target, or in the system's temporary folder if that is an
+      path: Path to write to: beside the target, or in the system's temporary folder if that is an
         address.
 
     Raises:

@@ -55,8 +55,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     Args:
       config: Format and number of the examples; None: all defaults.
-      file_format: Of the shards.
-      **kwargs: As for TFDS's DatasetBuilder.
+      file_format: File format of the shards.
+      **kwargs: Arguments of TFDS's DatasetBuilder.
     """
 
     VERSION = tfds.core.Version("1.0.0")

@@ -32,7 +32,7 @@ class DrawnFace:
       hair_style: BALD, SHORT, SIDE, LONG, CURLY or BOB.
       parting: Column.
       eye: Colour of the iris.
-      eye_height: Of the open eye.
+      eye_height: Height of the open eye.
       eye_shift: (x, y) of both eyes, off their canonical position.
       brow: Colour.
       brow_height: Above the eye corners.
@@ -44,7 +44,7 @@ class DrawnFace:
       upper_lip: Thickness.
       lower_lip: Thickness.
       lips: Colour.
-      smile: How far the corners are raised.
+      smile: Raise of the mouth's corners.
       beard: From 0, none, to 1, full.
       moustache: From 0, none, to 1, full.
       glasses: Thickness of the frame; 0: none.

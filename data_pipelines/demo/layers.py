@@ -86,7 +86,7 @@ class Canvas:
 
         Args:
           mask: [H, W, 1], how much of it.
-          factor: Of all channels, or of each of RGB.
+          factor: Factor of all channels, or of each of RGB.
         """
         self.image[..., :3] *= 1 + mask * (np.asarray(factor, np.float32) - 1)
 

@@ -81,8 +81,8 @@ class Motion:
       raise_brow: [T], in [0, 1].
       frown: [T], in [0, 1].
       gaze: [T, 2], pixels at 128x96.
-      shift: Of the head, [T, 2], pixels at 128x96.
-      angle: Of the head, [T], degrees.
+      shift: Shift of the head, [T, 2], pixels at 128x96.
+      angle: Angle of the head, [T], degrees.
     """
 
     opening: np.ndarray
@@ -156,7 +156,7 @@ def random_motion(
     """Computes the motion of a clip: the mouth by the phones, everything else at random.
 
     Args:
-      rng: Of everything but the mouth.
+      rng: Random generator for everything but the mouth.
       phones: In IPA, times in seconds.
       frames: T.
       fps: Frames/s.

@@ -107,7 +107,7 @@ def speak(
 
     Args:
       sentence: The words.
-      voice: How they are spoken.
+      voice: Voice in which they are spoken.
 
     Returns:
       Samples, int16 [S] at RATE; the words; the phones in IPA; times in seconds.

@@ -124,7 +124,7 @@ class FaceFinder:
           image: uint8 [H, W, 3], RGB.
 
         Returns:
-          Its faces, the largest first.
+          Faces in the image, the largest first.
         """
         data = np.ascontiguousarray(image)
         result = self._model.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=data))

@@ -75,8 +75,8 @@ class DatasetClip:
 
         Args:
           first: The first frame.
-          count: How many are decoded, 1 or more.
-          length: Of the result, where it is more than `count`.
+          count: Number of frames that are decoded, 1 or more.
+          length: Length of the result, where it is more than `count`.
           mirror: Whether left and right are swapped.
           out: The array to write into, uint8 [max(count, length), H, W, 3]; None: a new one.
 
@@ -166,13 +166,13 @@ class ClipDataset(Sequence[DatasetClip]):
       corpus: The corpus's name.
       config: The form of the examples, which names the folder.
       split: train, val or test.
-      data_dir: Where the shards are, a folder or an address.
+      data_dir: Folder or address of the shards.
       features: Those to read, at least TRAINING_FEATURES; (): all. Of the others, clips have empty
         values or NaN.
 
     Attributes:
       speakers: Those that `prepare` was restricted to; (): all.
-      metadata: That of the shards: the corpus's options, among others.
+      metadata: Metadata of the shards: the corpus's options, among others.
 
     Raises:
       UserError: The shards or some of them are missing, or there is no such split.
@@ -303,8 +303,8 @@ def open_dataset(
     Args:
       data: The config's section `data`.
       split: train, val or test.
-      data_dir: Where the shards are, a folder or an address.
-      features: As in ClipDataset.
+      data_dir: Folder or address of the shards.
+      features: Names of the features that are read, as in ClipDataset.
 
     Returns:
       The clips.

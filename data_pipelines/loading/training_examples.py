@@ -76,7 +76,7 @@ def cut_audio(audio: np.ndarray, first: int, frames: int, window: int, stride: i
     Args:
       audio: The clip's, [S].
       first: The first frame; may be negative.
-      frames: How many.
+      frames: Number of frames.
       window: Samples of a frame's window.
       stride: Samples per video frame.
 
@@ -104,16 +104,16 @@ def training_example(
     """Makes a `training_window` at a random position of a clip.
 
     Args:
-      clip: Of any length.
-      rng: Of position and augmentation.
+      clip: A clip of any length.
+      rng: Random generator for position and augmentation.
       mirror: Whether left and right are swapped.
       out: The array to write the frames into; None: a new one.
       frames: Length of the example; a shorter clip is padded.
       window: Audio samples of a frame's window.
-      augment: Of the sound.
+      augment: Augmentation of the audio.
 
     Returns:
-      As training_window.
+      A window of the clip, as in training_window.
     """
     if augment:
         sound = augment(clip.audio, clip.audio_rate, rng)

@@ -41,7 +41,7 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
 
     Args:
       data: The file's bytes.
-      name: Its name, for messages.
+      name: Name of the file, for messages.
       max_pixels: Largest size of an image from an untrusted source, which has to be a JPEG, PNG,
         WebP or BMP then; a small file may decode to gigabytes.
 

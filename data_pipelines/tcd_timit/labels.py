@@ -59,7 +59,7 @@ def read_text(path: pathlib.Path) -> str:
       path: The file.
 
     Returns:
-      Its text without a byte order mark.
+      The file's text without a byte order mark.
 
     Raises:
       UserError: It cannot be read.

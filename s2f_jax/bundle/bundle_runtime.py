@@ -286,7 +286,7 @@ class Bundle:
         Args:
           still: uint8 [H, W, 3], a crop of the model's size.
           audio: float32 [S] in [-1, 1] at the model's rate.
-          seed: Of the spontaneous motion, in [0, 2^32).
+          seed: Seed of the spontaneous motion, in [0, 2^32).
 
         Returns:
           uint8 [ceil(S / stride), H, W, 3].

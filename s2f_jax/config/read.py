@@ -25,7 +25,7 @@ def load_config(name: str | None, overrides: Sequence[str]) -> Config:
 
     Args:
       name: A file, or the name of a config of this package, either with ":PRESET".
-      overrides: Of the form --config.FIELD=VALUE.
+      overrides: Flags of the form --config.FIELD=VALUE.
 
     Returns:
       The config, its fields locked.
@@ -105,7 +105,7 @@ def config_path(path: str) -> str:
     """Finds a config's file.
 
     Args:
-      path: Of the file, or the name of a config that comes with this package, e.g. "grid".
+      path: Path of the file, or the name of a config that comes with this package, e.g. "grid".
 
     Returns:
       The file's path.

@@ -25,8 +25,8 @@ class Field(NamedTuple):
     """What a field of the config may be.
 
     Attributes:
-      least: Of a number.
-      most: Of a number; None: it is finite, and no more than that is asked.
+      least: Lower bound of a number.
+      most: Upper bound of a number; None: any finite number.
       choices: The only values; empty: any.
       resumable: Whether it may change between a run's start and its continuation.
       below: Whether `most` itself is excluded.
@@ -110,7 +110,7 @@ def fields(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
     Args:
       config: The whole, or a section of it.
-      prefix: Of the names, such as "data.".
+      prefix: Prefix of the field names, such as "data.".
 
     Yields:
       Each field's full name, as on the command line, and its value.
@@ -138,8 +138,8 @@ def check_field(name: str, value: Any) -> None:
     """Refuses a value that its field cannot have.
 
     Args:
-      name: Of the field, e.g. "model.width".
-      value: Of its default's type, or what a damaged file has in its place.
+      name: Name of the field, e.g. "model.width".
+      value: A value of the default's type, or whatever a damaged file has in its place.
 
     Raises:
       UserError: It is out of range, or not one of the choices.
@@ -192,8 +192,8 @@ def fixed_fields(config: Config, task: str) -> dict[str, Any]:
     """Lists the fields that a run cannot change when it goes on.
 
     Args:
-      config: Of a run.
-      task: Of the run that goes on.
+      config: Config of a run.
+      task: Name of the task of the run that is resumed.
 
     Returns:
       Their values, as JSON keeps them, by their names.

@@ -50,7 +50,7 @@ class Workload:
 
     Attributes:
       config: The config.
-      seconds: How long each figure is measured, at least MIN_RUNS runs.
+      seconds: Seconds for which each figure is measured, at least MIN_RUNS runs.
       data_dir: Folder of the shards; None: the default.
       manual_dir: Folder of the corpus's raw clips; None: not measured.
     """
@@ -139,8 +139,8 @@ def time_calls(function: Callable[[], Any], seconds: float, least: int = MIN_RUN
     """Times calls of a function, after one that compiles and warms up.
 
     Args:
-      function: Its result is waited for.
-      seconds: How long to go on.
+      function: Function to be timed, whose result is waited for.
+      seconds: Seconds for which the function is called.
       least: Minimum number of timed calls.
 
     Returns:
@@ -157,7 +157,7 @@ def peak_flops(workload: Workload) -> np.ndarray:
     """Measures a large matrix product: an upper bound of what a training step can reach.
 
     Args:
-      workload: Its compute dtype and devices are used.
+      workload: Workload whose compute dtype and devices are used.
 
     Returns:
       FLOP/s of all devices together in each run.

@@ -114,7 +114,7 @@ class ScoreCollector:
           index: Position of the clip in the report.
           clip: The clip's id.
           speaker: The clip's speaker; empty if unknown.
-          scores: Its scores.
+          scores: Scores of the clip.
         """
         self._scores[row][index] = ClipScores(
             row, clip, speaker, scores.values, scores.weights, scores.curves
@@ -148,7 +148,7 @@ class ScoreCollector:
         """Writes the report's files.
 
         Args:
-          conventions: How and with what was measured.
+          conventions: Measuring conventions of the report.
           figures: Figures in the report's folder.
           training: Row -> metrics.jsonl of the run behind it.
 

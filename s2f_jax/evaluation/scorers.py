@@ -114,8 +114,8 @@ def run_metrics(
     """Makes the scorers of a run's evaluation, for videos of its own corpus and size.
 
     Args:
-      config: Of the run.
-      data_dir: Of the shards; None for the default.
+      config: Config of the run.
+      data_dir: Folder of the shards; None for the default.
       face_cache: Folder that keeps the faces found in real clips, for other runs on them.
 
     Returns:

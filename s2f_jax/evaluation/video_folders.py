@@ -44,7 +44,7 @@ def compare_folders(
       videos_dir: Folder of the videos.
       reference_dir: Folder of the real videos; suffixes may differ.
       output: Folder of the report.
-      config: Its lip reader, sync network and embedder are used; None: metrics that need none.
+      config: Names the lip reader, sync network and embedder; None: only metrics without networks.
       aligned: Whether every frame shows the canonical face, of the config's size.
 
     Returns:

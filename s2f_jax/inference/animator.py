@@ -66,7 +66,7 @@ class Animator:
     Args:
       generator: The module that the weights belong to.
       weights: From `fused_generator.fuse_weights`.
-      face: Where the stable points of a face are in the crop, as in the config field model.face;
+      face: Positions of a face's stable points in the crop, as in the config field model.face;
         empty for the default.
       origin: The folder of the checkpoint or bundle that the weights are from, if any.
     """
@@ -141,7 +141,7 @@ class Animator:
           image: uint8 [H, W, 3] RGB, or a file.
           audio: Mono float32 in [-1, 1] or int16, [S], or a file.
           rate: Hz of an audio array; not needed for a file.
-          seed: Of the spontaneous motion, in [0, 2^32).
+          seed: Seed of the spontaneous motion, in [0, 2^32).
           aligned: Whether the image is a crop of the model's size; no face is searched then.
           noise_std: Standard deviation of the spontaneous motion's noise; 0 for none, default the
             model's.
@@ -167,7 +167,7 @@ class Animator:
           image: uint8 [H, W, 3] RGB, or a file.
           rate: Hz of the audio; default the model's.
           aligned: Whether the image is a crop of the model's size; no face is searched then.
-          seed: Of the spontaneous motion, in [0, 2^32).
+          seed: Seed of the spontaneous motion, in [0, 2^32).
 
         Returns:
           A stream, compiled already.
@@ -184,7 +184,7 @@ class Animator:
 
         Args:
           still: uint8 [H, W, 3], a crop of the model's size.
-          seed: Of the spontaneous motion, in [0, 2^32).
+          seed: Seed of the spontaneous motion, in [0, 2^32).
 
         Returns:
           A session of one clip, compiled already, that generates a frame as soon as it is due.

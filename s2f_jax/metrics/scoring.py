@@ -18,7 +18,7 @@ class Metric:
       key: Name in report.json and clips.csv.
       title: Heading of its column and chart.
       description: One line for readers of the page.
-      better: Which values are better: "higher", "lower", "one" (nearest to 1), or "" for neither.
+      better: The better values: "higher", "lower", "one" (nearest to 1), or "" for neither.
       decimals: Digits after the decimal point.
       unit: Shown after the title.
       group: LaTeX table that it belongs to, one of registry.GROUPS.
@@ -40,7 +40,7 @@ class ClipPair:
     """A video to score and the real clip to compare it with, whose frame 0 is the still.
 
     Attributes:
-      name: Of the clip.
+      name: Name of the clip.
       speaker: "" where unknown.
       transcript: Text; "" where unknown.
       video: uint8 [T, H, W, 3] RGB.

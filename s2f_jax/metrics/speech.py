@@ -26,9 +26,9 @@ class EditCounts:
     """Edits that turn a hypothesis into its reference: substitutions, deletions and insertions.
 
     Attributes:
-      words: Of the reference.
+      words: Number of words of the reference.
       word_edits: Number.
-      characters: Of the reference, with spaces.
+      characters: Number of characters of the reference, with spaces.
       character_edits: Number.
     """
 
@@ -106,7 +106,7 @@ class LipReaderProtocol(Protocol):
       height: Pixels of the aligned faces that it takes.
       width: Pixels of the aligned faces that it takes.
       fps: Frames per second that it was trained on.
-      description: Which network, with what decoding, and how well it reads real videos.
+      description: The network, its decoding, and how well it reads real videos.
     """
 
     height: int

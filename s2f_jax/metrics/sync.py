@@ -90,11 +90,11 @@ class SyncScorer(Scorer):
 
     Args:
       network: The network.
-      variables: Its variables.
+      variables: Variables of the network.
       size: Height and width of the faces in pixels.
       fps: Frames per second.
       unit: Confidence, in the network's own distance, that is reported as 1.
-      name: Of the network, for the report.
+      name: Name of the network, for the report.
     """
 
     metrics = ("sync_offset", "sync_distance", "sync_confidence")

@@ -33,7 +33,7 @@ def prime_factors(n: int) -> list[int]:
       n: At least 1.
 
     Returns:
-      Its prime factors, ascending, with multiplicity: 200 -> [2, 2, 2, 5, 5].
+      The prime factors, ascending, with multiplicity: 200 -> [2, 2, 2, 5, 5].
     """
     factors, divisor = [], 2
     while n > 1:
@@ -70,8 +70,8 @@ class AudioFrameEncoder(nn.Module):
       features: Size of the code.
       width: Feature maps of the first layer; they double at each.
       norm_first: Whether there is BatchNorm after the first layer.
-      slope: Of the leaky ReLU for negative values; 0 is ReLU.
-      dtype: Of the compute; parameters stay float32.
+      slope: Slope of the leaky ReLU for negative values; 0 is ReLU.
+      dtype: Dtype of the computation; parameters stay float32.
       bare: No BatchNorm at all.
     """
 
@@ -124,7 +124,7 @@ class ContextEncoder(nn.Module):
       features: Size of z_c, and of the audio-frame code before the GRU.
       width: Feature maps of the first audio layer; they double at each.
       recurrent: False: no GRU, as in the static baseline (paper 3.3).
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     audio_rate: int
@@ -145,7 +145,7 @@ class ContextEncoder(nn.Module):
 
         Args:
           windows: [B, T, window] in [-1, 1].
-          carry: Of the GRU; empty without one.
+          carry: State of the GRU; empty without one.
           train: Whether BatchNorm uses the batch's statistics.
           mask: bool [B * T]; False where there is padding.
 

@@ -30,7 +30,7 @@ def fuse_weights(generator: Generator, variables: Mapping[str, Any]) -> Weights:
 
     Args:
       generator: The module that the variables belong to.
-      variables: Its collections `params` and `batch_stats`.
+      variables: The generator's collections `params` and `batch_stats`.
 
     Returns:
       The fused weights, float32 NumPy arrays.

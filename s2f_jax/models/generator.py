@@ -31,8 +31,9 @@ class Carry(NamedTuple):
     """What one frame passes to the next: the states of the two GRUs.
 
     Attributes:
-      context: Of the context encoder, one [B, context_features] a layer; empty without a GRU.
-      noise: Of the noise generator, [B, noise_features]; empty without noise.
+      context: States of the context encoder's GRU, one [B, context_features] a layer; empty
+        without a GRU.
+      noise: State of the noise generator's GRU, [B, noise_features]; empty without noise.
     """
 
     context: tuple[jax.Array, ...]
@@ -43,8 +44,8 @@ class Generator(nn.Module):
     """Identity encoder, context encoder, noise generator and frame decoder.
 
     Attributes:
-      height: Of the image, in pixels.
-      width_px: Of the image, in pixels.
+      height: Height of the image, in pixels.
+      width_px: Width of the image, in pixels.
       audio_rate: Hz; a multiple of 1000.
       fps: Video frames/s.
       window: Samples of one audio frame; 2560 are 0.16 s.
@@ -57,7 +58,7 @@ class Generator(nn.Module):
       copy_path: Not in the paper: a learnt mask mixes the drawn pixels and the still's.
       recurrent: False: every frame from its own audio frame alone (paper 3.3).
       skips: From the identity encoder's maps to the decoder's.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     height: int = 128
@@ -133,7 +134,7 @@ class Generator(nn.Module):
         """Draws the frames of a piece of a clip.
 
         Args:
-          identity: Of `encode_identity`.
+          identity: The result of `encode_identity`.
           windows: [B, T, window] in [-1, 1].
           noise: [B, T, noise_features], of the scale noise_std.
           carry: From the piece before, or `initial_carry`.

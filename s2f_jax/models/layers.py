@@ -28,7 +28,7 @@ def gru_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Ar
     Args:
       key: For the numbers.
       shape: [in, features] of one gate.
-      dtype: Of the parameters.
+      dtype: Dtype of the parameters.
 
     Returns:
       One gate's kernel.
@@ -46,8 +46,8 @@ class Conv(nn.Module):
       stride: Along every axis.
       padding: Zeros at either end of every axis.
       use_bias: Whether there is one.
-      dtype: Of the compute; parameters stay float32.
-      kernel_init: Of the kernel.
+      dtype: Dtype of the computation; parameters stay float32.
+      kernel_init: Initializer of the kernel.
     """
 
     features: int
@@ -82,7 +82,7 @@ class ConvTranspose4x4(nn.Module):
 
     Attributes:
       features: Output channels.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int
@@ -107,7 +107,7 @@ class BatchNorm(nn.Module):
     """BatchNorm over batch and space that keeps padded frames out of its statistics.
 
     Attributes:
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     dtype: Dtype = jnp.float32
@@ -139,8 +139,8 @@ class ImageEncoder(nn.Module):
       features: Size of the code.
       width: Feature maps of the first layer; they double at each.
       norm_first: Whether there is BatchNorm after the first layer.
-      slope: Of the leaky ReLU for negative values; 0 is ReLU.
-      dtype: Of the compute; parameters stay float32.
+      slope: Slope of the leaky ReLU for negative values; 0 is ReLU.
+      dtype: Dtype of the computation; parameters stay float32.
       bare: Biases in place of BatchNorm.
     """
 
@@ -182,9 +182,9 @@ class GRU(nn.Module):
     """Stacked GRU, scanned over time.
 
     Attributes:
-      features: Of every layer.
-      layers: How many.
-      dtype: Of the compute; parameters stay float32.
+      features: Number of features of every layer.
+      layers: Number of layers.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int

@@ -47,7 +47,7 @@ class TimeConv(nn.Module):
       features: Output channels.
       size: k, of the kernel in space.
       stride: In space.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int
@@ -82,12 +82,12 @@ class TimeConv(nn.Module):
 class BidirectionalGRU(nn.Module):
     """A GRU from each clip's first frame on, one from its last frame back, side by side.
 
-    As flax's Bidirectional(RNN(GRUCell)) with seq_lengths, but both directions are one scan over
+    Like flax's Bidirectional(RNN(GRUCell)) with seq_lengths, but both directions are one scan over
     stacked parameters, and the products with the inputs are taken out of it.
 
     Attributes:
-      features: Of either direction.
-      dtype: Of the compute; parameters stay float32.
+      features: Number of features of either direction.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int
@@ -147,9 +147,9 @@ class LipNet(nn.Module):
     Attributes:
       labels: Letters and space, and last the blank.
       widths: Feature maps of the convolutions.
-      features: Of each GRU, in either direction.
+      features: Number of features of each GRU, in either direction.
       dropout: Share of the channels.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     labels: int = 28

@@ -177,9 +177,9 @@ def build(
     """Builds the networks to be trained.
 
     Args:
-      data: The config's section of that name.
-      model: Likewise.
-      discriminators: Likewise; one whose weight is 0 is not built.
+      data: The config's section `data`.
+      model: The config's section `model`.
+      discriminators: The config's section `discriminators`; one whose weight is 0 is not built.
 
     Returns:
       The generator and its discriminators, in the order of the registry.
@@ -208,7 +208,7 @@ def sync_network(data: Mapping[str, Any], sizes: Mapping[str, Any], dtype: str) 
     Args:
       data: The config's section of that name.
       sizes: `features`, `width` and `audio_width`.
-      dtype: Of the compute.
+      dtype: Dtype of the computation.
 
     Returns:
       The module, without parameters.

@@ -11,8 +11,8 @@ class NoiseGenerator(nn.Module):
     """Gaussian noise to a smooth sequence of spontaneous-motion codes: 1-layer GRU, tanh.
 
     Attributes:
-      features: Of the noise and of z_n.
-      dtype: Of the compute; parameters stay float32.
+      features: Number of features of the noise and of z_n.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int = 10
@@ -26,7 +26,7 @@ class NoiseGenerator(nn.Module):
 
         Args:
           noise: [B, T, features].
-          carry: Of the GRU.
+          carry: State of the GRU.
 
         Returns:
           The new carry, and z_n [B, T, features].

@@ -28,7 +28,7 @@ class SequenceDiscriminator(Discriminator):
       fusion: "last": the last states of two GRUs side by side (as the paper's Fig. 3b reads); "step":
         one GRU over both codes of each time step.
       audio: Whether it hears the sound; False is an ablation.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     audio_rate: int

@@ -43,7 +43,7 @@ class SyncDiscriminator(Discriminator):
       width: Feature maps of the first image layer; they double with each halving.
       audio_width: Feature maps of the first audio layer; they double likewise.
       windows_per_clip: Windows of each clip that it sees in a step, drawn uniformly.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     audio_rate: int
@@ -116,7 +116,7 @@ class SyncDiscriminator(Discriminator):
           frames: [B, n, 5, H, W, 3] in [-1, 1].
           audio: [B, T * stride + window - stride] in [-1, 1].
           centers: int [B, n]; the video frame on which the 0.2 s of sound of each are centered.
-          train: Of no effect: there is no BatchNorm.
+          train: Ignored: there is no BatchNorm.
 
         Returns:
           Logits [B * n].

@@ -77,7 +77,7 @@ class SyncNetwork(nn.Module):
       features: Size of the codes.
       width: Feature maps of the first image layer; they double with each halving.
       audio_width: Feature maps of the first audio layer; they double likewise.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     audio_rate: int

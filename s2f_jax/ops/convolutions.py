@@ -422,7 +422,7 @@ class PackedKernel:
 
     Attributes:
       parts: What the algorithm's `pack` made.
-      algorithm: That computes the layer on a CPU.
+      algorithm: Name of the algorithm that computes the layer on a CPU.
       layer: For other platforms.
     """
 
@@ -456,8 +456,8 @@ def pack_kernel(
 
     Args:
       layer: `conv3x3` or `conv_transpose4x4_stride2`.
-      kernel: Of the layer.
-      shape: Of the maps, [N, H, W, C].
+      kernel: Kernel of the layer.
+      shape: Shape of the maps, [N, H, W, C].
 
     Returns:
       A PackedKernel.

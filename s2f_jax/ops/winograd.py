@@ -59,7 +59,7 @@ def transforms_for(space: Sequence[int], taps: int) -> Transforms2D | None:
 
     Args:
       space: Height and width of the outputs.
-      taps: Of the kernel, along either axis.
+      taps: Size of the kernel along either axis.
 
     Returns:
       Those of height and width; None where either is no whole number of tiles.
@@ -166,7 +166,7 @@ def kernel_transform(kernel: Array, f: Transforms2D) -> TransformedKernel:
 
     Args:
       kernel: [taps, taps, C, F].
-      f: Of height and width.
+      f: Transforms for height and width.
 
     Returns:
       [points of height][points of width] of [C, F], as `correlate` takes it.
@@ -189,7 +189,7 @@ def correlate(prepare: MapsFunction, x: Array, u: TransformedKernel, f: Transfor
         copy them.
       x: prepare(x) is [N, H + taps - 1, W + taps - 1, C].
       u: `kernel_transform` of the kernel.
-      f: Of height and width.
+      f: Transforms for height and width.
 
     Returns:
       [N, H, W, F].
@@ -213,7 +213,7 @@ def input_gradient(finish: MapsFunction, y: Array, u: TransformedKernel, f: Tran
       finish: Applied to the result of each chunk, such as cropping.
       y: [N, H, W, F].
       u: `kernel_transform` of the kernel with its channels swapped, [taps, taps, F, C].
-      f: Of height and width.
+      f: Transforms for height and width.
 
     Returns:
       finish of [N, H + taps - 1, W + taps - 1, C].
@@ -231,10 +231,10 @@ def kernel_gradient(prepare: MapsFunction, x: Array, y: Array, f: Transforms2D) 
     """Computes the adjoint of `correlate` in its kernel.
 
     Args:
-      prepare: As `correlate` has it.
-      x: Its input.
+      prepare: Applied to the frames of a chunk first, such as padding.
+      x: The input of `correlate`.
       y: The gradient of its output, [N, H, W, F].
-      f: Of height and width.
+      f: Transforms for height and width.
 
     Returns:
       [taps, taps, C, F].

@@ -129,7 +129,7 @@ class ProvenanceRecord:
 
         Args:
           seed: The video's seed.
-          **inputs: Its input files by role ("image", "audio").
+          **inputs: Input files by role ("image", "audio").
 
         Returns:
           A copy with this seed and the checksums of these files.

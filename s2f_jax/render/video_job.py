@@ -93,7 +93,7 @@ class VideoJob:
         """Reads the next piece of the audio, at the model's rate.
 
         Args:
-          samples: Its length.
+          samples: Length of the audio, in samples.
 
         Returns:
           Mono float32 [n] in [-1, 1], n <= samples: shorter at the end, empty after it or after an

@@ -97,7 +97,7 @@ def open_sink(
       file: What it is written to.
       size: Height and width, pixels.
       fps: Frames/s.
-      rate: Of the audio, Hz.
+      rate: Rate of the audio, Hz.
       metadata: Tags of an mp4. A Y4M says that it is synthetic in its header; raw RGB cannot.
 
     Returns:

@@ -43,7 +43,7 @@ def write_webp(path: epath.PathLike, frames: np.ndarray, fps: float, xmp: bytes)
     """Writes an animated WebP that loops forever.
 
     Args:
-      path: Of the file.
+      path: Path of the file.
       frames: uint8 [T, H, W, 3] RGB.
       fps: Frames per second; durations are rounded so that their sum is exact to a millisecond.
       xmp: XMP metadata.

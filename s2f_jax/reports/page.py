@@ -29,8 +29,8 @@ def render_page(
 
     Args:
       report: What report.json holds.
-      scores: Of every clip in every row.
-      video_cards: Of `sample_cards` or `comparison_card`.
+      scores: Scores of every clip in every row.
+      video_cards: Cards made by `sample_cards` or `comparison_card`.
       figures: Images.
       training: Row -> its run's metrics.jsonl.
 

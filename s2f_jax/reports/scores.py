@@ -31,8 +31,8 @@ def summarize(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str
     """Averages the scores of each row and metric.
 
     Args:
-      scores: Of every clip in every row.
-      seed: Of the bootstrap.
+      scores: Scores of every clip in every row.
+      seed: Seed of the bootstrap.
 
     Returns:
       Row -> metric -> "mean" (None where it is infinite), "low" and "high" end of its interval,
@@ -64,8 +64,8 @@ def write_report(
       output: Folder.
       corpus: Name.
       split: Name.
-      conventions: How was measured.
-      scores: Of every clip in every row.
+      conventions: Measuring conventions of the report.
+      scores: Scores of every clip in every row.
       samples: Videos in `output`.
       figures: Images in `output`.
       training: Row -> the metrics.jsonl of the run behind it.
@@ -130,7 +130,7 @@ def read_report(folder: epath.PathLike) -> Evaluation:
     """Reads what a report was written from.
 
     Args:
-      folder: Of the report.
+      folder: Folder of the report.
 
     Returns:
       The content.
@@ -197,7 +197,7 @@ def scored_values(
     """Selects the clips that have a number in a metric.
 
     Args:
-      clips: Of one row.
+      clips: Clips of one row.
       metric: Key.
 
     Returns:

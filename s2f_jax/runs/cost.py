@@ -44,7 +44,7 @@ def of(traced: Any, devices: int, accumulate: int = 1) -> Cost:
 
     Args:
       traced: What a jitted function's `trace` returns.
-      devices: That it is split over.
+      devices: Number of devices that the function is split over.
       accumulate: Parts that a step's batch goes through in, a loop whose body is nearly the whole
         step.
 
@@ -85,7 +85,7 @@ def steps(task: Any) -> dict[str, bool]:
     """Lists the kinds of steps that a run makes.
 
     Args:
-      task: Of the run.
+      task: Task of the run.
 
     Returns:
       By name, whether all networks train in them.
@@ -97,8 +97,8 @@ def dry_run(config: Config, trainer: Any) -> int:
     """Prints, on the first process, what a run would be.
 
     Args:
-      config: Of the run.
-      trainer: Its Trainer.
+      config: Config of the run.
+      trainer: Trainer of the run.
 
     Returns:
       Exit code 0.

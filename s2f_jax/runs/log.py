@@ -172,7 +172,7 @@ class Log:
     Args:
       workdir: The run's folder.
       first_step: From which the run goes on.
-      steps: Of the whole run.
+      steps: Number of steps of the whole run.
       enabled: Whether this is the first process.
     """
 
@@ -264,7 +264,7 @@ class Log:
         """Writes a video to TensorBoard: stills, a GIF and sound.
 
         Args:
-          name: Of the tag.
+          name: Name of the tag.
           frames: uint8 [T, H, W, 3].
           fps: Frames/s.
           audio: int16 [n].

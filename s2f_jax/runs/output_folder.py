@@ -18,7 +18,7 @@ def require_empty_output_dir(output: epath.PathLike) -> epath.Path:
       output: Not there yet, or an empty folder.
 
     Returns:
-      Its absolute path.
+      The folder's absolute path.
 
     Raises:
       UserError: It is a file, a folder that is not empty, or remote.

@@ -49,9 +49,9 @@ class Trained(NamedTuple):
     """A generator as a checkpoint has it.
 
     Attributes:
-      workdir: Of the run.
-      step: Of the checkpoint.
-      config: Of the run.
+      workdir: Workdir of the run.
+      step: Step of the checkpoint.
+      config: Config of the run.
       generator: The module.
       variables: {"params": ..., "batch_stats": ...}.
     """
@@ -97,13 +97,13 @@ def restore_network(
 
     Args:
       workdir: The run's folder.
-      step: Of the checkpoint.
-      name: Of the network.
-      expected: Its variables, or their shapes.
+      step: Step of the checkpoint.
+      name: Name of the network.
+      expected: The network's variables, or their shapes.
       part: A module of it, in place of the whole, where it has one of that name.
 
     Returns:
-      Its variables, {"params": ..., "batch_stats": ...}.
+      The network's variables, {"params": ..., "batch_stats": ...}.
 
     Raises:
       UserError: There is none, or a damaged one, or one of other sizes.

@@ -20,7 +20,7 @@ def begin(
     """Begins a run with another one's networks.
 
     Args:
-      state: Fresh.
+      state: A fresh state.
       source: A run's workdir (its best checkpoint) or a checkpoint step. Networks that it lacks, as
         a run of the authors' weights lacks the discriminators, stay fresh, and so do all
         optimizers.

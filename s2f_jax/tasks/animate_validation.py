@@ -26,8 +26,8 @@ def generate(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) ->
     """Draws what the model makes of a batch's stills and sound.
 
     Args:
-      variables: Of the generator.
-      batch: As the loader has it.
+      variables: Variables of the generator.
+      batch: Arrays of the clips, as the loader makes them.
       key: For the noise, the same for every clip.
       generator: The module.
 
@@ -48,8 +48,8 @@ def score(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> di
     """Scores what the model makes of a batch.
 
     Args:
-      variables: Of the generator.
-      batch: As the loader has it.
+      variables: Variables of the generator.
+      batch: Arrays of the clips, as the loader makes them.
       key: For the noise.
       generator: The module.
 
@@ -69,7 +69,7 @@ class AnimateValidation(Validation):
       generator: The module.
       batch_size: Clips.
       limit: At most so many clips; 0: all.
-      key: Of the run.
+      key: The run's root key.
     """
 
     def __init__(

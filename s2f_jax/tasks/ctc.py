@@ -68,7 +68,7 @@ def beam_prefixes(
     Args:
       logits: [B, T, C], the blank last.
       lengths: Frames of each clip, [B].
-      width: Of the beam.
+      width: Width of the beam.
 
     Returns:
       Prefixes int [B, width, T], -1 after the last letter, and the log of each one's probability

@@ -34,7 +34,7 @@ def crop(config: Config) -> lipreading_examples.MouthCrop:
     """Selects what the reader of a config sees of a face.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
 
     Returns:
       The crop.
@@ -47,7 +47,7 @@ def network(config: Config) -> LipNet:
     """Builds the lip reader of a config.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
 
     Returns:
       The module, without parameters.
@@ -66,11 +66,11 @@ def initial(config: Config, key: jax.Array) -> Any:
     """Initializes a lip reader.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
       key: For the parameters.
 
     Returns:
-      Its variables.
+      Variables of the network.
     """
     r = config.lipreader
     frames = jnp.zeros((1, 1, r.height, r.width, 3))
@@ -100,10 +100,10 @@ def objective(
     """The mean loss of a batch.
 
     Args:
-      params: Of the network.
-      batch_stats: Likewise.
-      batch: As the loader has it.
-      key: Of the step.
+      params: Parameters of the network.
+      batch_stats: BatchNorm statistics of the network.
+      batch: Arrays of the clips, as the loader makes them.
+      key: Random key of the step.
       network: The module.
 
     Returns:
@@ -133,11 +133,11 @@ def train_step(
     """One update.
 
     Args:
-      state: Before it.
+      state: The state before the step.
       batch: B clips.
-      key: Of the run.
+      key: The run's root key.
       network: The module.
-      tx: Its optimizer.
+      tx: Optimizer of the network.
       clip_norm: Largest norm of the gradient.
 
     Returns:
@@ -160,7 +160,7 @@ def read(variables: Any, frames: jax.Array, mask: jax.Array, *, network: LipNet)
     """Applies a lip reader.
 
     Args:
-      variables: Of the network.
+      variables: Variables of the network.
       frames: Mouths, uint8 [B, T, H, W, 3].
       mask: bool [B, T].
       network: The module.
@@ -177,7 +177,7 @@ class LipReadValidation(Validation):
 
     Args:
       clips: The validation split.
-      config: Of the run.
+      config: Config of the run.
     """
 
     def __init__(self, clips: ClipDataset, config: Config):
@@ -218,7 +218,7 @@ class LipReadValidation(Validation):
         """Reads some clips; each process decodes its share of their pictures.
 
         Args:
-          state: Of the training.
+          state: State of the training.
           chosen: Indices of clips.
           interrupted: Asked between batches.
 
@@ -261,7 +261,7 @@ def side_by_side(videos: Sequence[np.ndarray], frames: int) -> tuple[np.ndarray,
 
     Args:
       videos: uint8 [T_i, H, W, 3].
-      frames: Of the batch.
+      frames: Frames of the batch.
 
     Returns:
       [B, frames, H, W, 3] and its mask bool [B, frames].
@@ -276,7 +276,7 @@ class LipReadTask(Task):
     """LipNet learns to read the mouths of a corpus.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
     """
 
     whole_batch = "a lip reader"

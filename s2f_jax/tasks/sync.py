@@ -63,8 +63,8 @@ def encode(
     """Encodes a batch of integers.
 
     Args:
-      params: Of the network.
-      batch: As the loader has it.
+      params: Parameters of the network.
+      batch: Arrays of the clips, as the loader makes them.
       network: The module.
       stride: Samples per video frame.
 
@@ -89,12 +89,12 @@ def train_step(
     """One update.
 
     Args:
-      state: Before it.
+      state: The state before the step.
       batch: B clips.
-      key: Of the run; nothing is drawn here.
+      key: The run's root key; nothing is drawn here.
       network: The module.
       stride: Samples per video frame.
-      tx: Its optimizer.
+      tx: Optimizer of the network.
 
     Returns:
       The new state, the means of what is logged, the terms per clip [B].
@@ -119,7 +119,7 @@ class SyncValidation(Validation):
 
     Args:
       clips: The validation split.
-      config: Of the run.
+      config: Config of the run.
       network: The module.
     """
 
@@ -153,8 +153,9 @@ class SyncValidation(Validation):
         clip's sound.
 
         Args:
-          state: As Validation.scores has it.
-          interrupted: Likewise.
+          state: State of the training.
+          interrupted: Called between batches, on all processes at the same points; True ends the
+            scoring.
 
         Returns:
           The scores; None if interrupted.
@@ -182,7 +183,7 @@ class SyncValidation(Validation):
         The other one is of about its length.
 
         Args:
-          state: Of the training.
+          state: State of the training.
           interrupted: Asked between batches.
 
         Returns:
@@ -225,7 +226,7 @@ class SyncTask(Task):
     """A sync network learns which sound goes with which lips.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
     """
 
     whole_batch = "the sync network"

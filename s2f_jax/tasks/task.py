@@ -34,8 +34,8 @@ class Validation(Protocol):
         """Scores a state.
 
         Args:
-          state: As the training has it.
-          interrupted: Asked between batches, on all processes at the same points.
+          state: State of the training.
+          interrupted: Called between batches, on all processes at the same points; True ends it.
 
         Returns:
           The means over the clips, the same on every process; None if interrupted.
@@ -46,9 +46,9 @@ class Validation(Protocol):
         """Writes what the networks make of some clips, for people, into <workdir>/samples/<step>.
 
         Args:
-          state: As the training has it.
+          state: State of the training.
           workdir: The run's folder.
-          count: Of clips; 0: none.
+          count: Number of clips; 0: none.
           log: Takes videos for TensorBoard.
         """
         ...
@@ -59,7 +59,7 @@ class Task(abc.ABC):
 
     Attributes:
       networks: By the names that label their parameters and optimizers.
-      features: Of the shards, that the examples are made from.
+      features: Names of the shards' features that the examples are made from.
       watched: Validation scores; a better (higher) one resets the patience.
       adversarial_start_step: The step from which all networks train; before it only the first.
       example: Makes a training example of a clip: arrays whose shapes are the same for every clip. It
@@ -138,7 +138,7 @@ class Task(abc.ABC):
         """Tells a log event in a few words.
 
         Args:
-          values: Its metrics.
+          values: Metrics of the log event.
 
         Returns:
           Part of a line.
@@ -149,7 +149,7 @@ class Task(abc.ABC):
         """Tells validation scores in a few words.
 
         Args:
-          scores: As Validation.scores has them.
+          scores: The means that Validation.scores returns.
 
         Returns:
           Part of a line.

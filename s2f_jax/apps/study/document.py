@@ -112,7 +112,7 @@ class Study:
       kind: preference or turing.
       created: Date and time, UTC ("made" in the file).
       version: Version of s2f_jax that created it.
-      seed: Of all that was shuffled.
+      seed: Seed of all random orders.
       methods: Names of the methods.
       parts: Number of parts of the pairs; a participant sees one.
       question: Asked in each trial.
@@ -150,10 +150,10 @@ class Study:
         """Looks up a trial list.
 
         Args:
-          trial_list: Its index in `trial_lists`.
+          trial_list: Index of the list in `trial_lists`.
 
         Returns:
-          Its trials, in order.
+          The list's trials, in order.
         """
         return [self.trial(entry) for entry in self.trial_lists[trial_list]]
 
@@ -340,7 +340,7 @@ def make_trial_lists(
     """Makes the trial lists of all participants.
 
     Args:
-      seed: Of the study.
+      seed: Seed of the study.
       pairs: The pairs, catch pairs included.
       parts: Number of parts of the pairs; one of design.PARTS.
       count: Number of participants.

@@ -68,7 +68,7 @@ def create_study(
       kind: preference or turing.
       methods: NAME=FOLDER each, with equally named videos of the same clips.
       truth: Folder of the real videos.
-      seed: Of all that is shuffled.
+      seed: Seed of all random orders.
       clips: Number of clips, drawn by the seed; None: all.
       parts: Number of parts of the pairs, of which each participant sees one; 1, 2 or 4.
       against: Method that all pairs contain; None: all pairs of methods.

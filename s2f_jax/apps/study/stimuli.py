@@ -34,7 +34,7 @@ class Stimulus:
 
     Attributes:
       path: The file.
-      sha256: Its digest.
+      sha256: SHA-256 digest of the file.
       frames: Number of frames.
       fps: Frames per second.
       seconds: Length.
