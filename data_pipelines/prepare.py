@@ -119,8 +119,7 @@ def prepared_builder(
     builder = make_builder(data, manual_dir, data_dir)
     if not builder.data_path.exists():
         raise UserError(
-            f"there are no shards in {builder.data_path}: run `python -m s2f_jax.main prepare` "
-            "with this config first"
+            f"there are no shards in {builder.data_path}: run `s2f prepare` with this config first"
         )
     return builder
 

@@ -1,4 +1,7 @@
-"""The losses of paper 2.3, one value per example; weights and means are applied in step.py."""
+"""The losses of paper 2.3, one value per example.
+
+Their weighted sum (eq. 3) and the means over the batch are in `objective` of step.py.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +11,11 @@ def discriminator(real_logit: jax.Array, fake_logit: jax.Array) -> jax.Array:
     """Eq. 1 as the discriminator sees it: -log D(real) - log(1 - D(fake)).
 
     Args:
-      real_logit: [N].
-      fake_logit: [N].
+      real_logit: Logits of real examples, [N].
+      fake_logit: Logits of generated examples, [N].
 
     Returns:
-      [N].
+      The losses, [N].
     """
     return jax.nn.softplus(-real_logit) + jax.nn.softplus(fake_logit)
 
@@ -23,10 +26,10 @@ def generator(fake_logit: jax.Array) -> jax.Array:
     The non-saturating form is ours; eq. 1 minimises log(1 - D).
 
     Args:
-      fake_logit: [N].
+      fake_logit: Logits of generated examples, [N].
 
     Returns:
-      [N].
+      The losses, [N].
     """
     return jax.nn.softplus(-fake_logit)
 

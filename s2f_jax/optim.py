@@ -1,4 +1,7 @@
-"""Three Adam optimizers as one transformation (paper 2.3)."""
+"""One Adam per network (three in the paper, 2.3), as one transformation.
+
+The learning rates come from the config, by way of the tasks (tasks/animate.py for the paper's networks).
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,9 +18,9 @@ def epoch_decay(base: float, steps_per_epoch: int, after: int, rate: float) -> S
 
     Args:
       base: Learning rate of the epochs up to `after`.
-      steps_per_epoch: At least 1.
-      after: Epochs, counted from 1.
-      rate: Per epoch; 1 keeps it fixed.
+      steps_per_epoch: Number of steps per epoch, at least 1.
+      after: Last epoch at the rate `base`, counted from 1.
+      rate: Factor per later epoch; 1 keeps the learning rate fixed.
 
     Returns:
       The schedule over training steps.
@@ -34,7 +37,7 @@ def delayed(schedule: Schedule, first_step: int) -> Schedule:
     """A schedule for an optimizer that begins later than the training.
 
     Args:
-      schedule: Over training steps.
+      schedule: Learning rate over training steps.
       first_step: The training step at which the optimizer's own count begins.
 
     Returns:

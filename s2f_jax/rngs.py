@@ -47,17 +47,17 @@ def frame_noise(
       root: The clip's root key.
       frames: Number of frames.
       features: Numbers per frame.
-      std: Standard deviation.
+      std: Standard deviation of the noise.
       first: Number of the first frame.
 
     Returns:
-      [frames, features].
+      The noise, [frames, features].
     """
 
-    def of(t: jax.Array) -> jax.Array:
+    def noise(t: jax.Array) -> jax.Array:
         return jax.random.normal(jax.random.fold_in(root, t), (features,))
 
-    return std * jax.vmap(of)(first + jnp.arange(frames))
+    return std * jax.vmap(noise)(first + jnp.arange(frames))
 
 
 SEEDS = 2**32

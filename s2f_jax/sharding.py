@@ -1,4 +1,4 @@
-"""One mesh over all devices; what is split over it and what is everywhere."""
+"""A mesh of all devices, and the shardings over it of states and batches."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def mesh() -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """A sharding by which every device holds everything.
+    """Makes the sharding that replicates an array on every device.
 
     Args:
       mesh: Mesh of all devices.
@@ -31,7 +31,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def by_example(mesh: Mesh) -> NamedSharding:
-    """A sharding by which the leading axis is split over the devices.
+    """Makes the sharding that splits the leading axis over the devices.
 
     Args:
       mesh: Mesh of all devices.
@@ -42,8 +42,8 @@ def by_example(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def of_state(mesh: Mesh, state: Any, split: bool) -> Any:
-    """Shardings of a training state.
+def state_shardings(mesh: Mesh, state: Any, split: bool) -> Any:
+    """Makes the shardings of a training state.
 
     Args:
       mesh: Mesh of all devices.
@@ -55,14 +55,14 @@ def of_state(mesh: Mesh, state: Any, split: bool) -> Any:
       A sharding for each leaf.
     """
 
-    def of(leaf: Any) -> NamedSharding:
+    def leaf_sharding(leaf: Any) -> NamedSharding:
         axes = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
         if not split or leaf.size < SMALLEST or not axes:
             return replicated(mesh)
         longest = max(axes, key=lambda axis: leaf.shape[axis])
         return NamedSharding(mesh, PartitionSpec(*(None,) * longest, "data"))
 
-    return jax.tree.map(of, state)
+    return jax.tree.map(leaf_sharding, state)
 
 
 def process_rows(rows: int) -> slice:

@@ -195,7 +195,7 @@ class ClipDataset(Sequence[DatasetClip]):
         if not versions:
             raise UserError(
                 f"there are no {corpus} shards of the form {config.name} in {data_dir}:"
-                " run `python -m s2f_jax.main prepare` with this config first"
+                " run `s2f prepare` with this config first"
             )
         folder = versions[max(versions)]
         if is_remote(folder):  # array_record reads only local files.

@@ -322,7 +322,7 @@ class Bundle:
         c = self.config
         check_image_shape(stills.shape[1:], (c["height"], c["width"], 3))
         if not audios.size or not np.isfinite(audios).all():
-            raise BundleError(f"the sound has {audios.size} samples, or some that are not finite")
+            raise BundleError(f"the audio has {audios.size} samples, or some that are not finite")
         identity = self.runtime.encode_identity(stills.astype(np.float32) / np.float32(127.5) - 1)
         state = {name: np.zeros((len(stills), n), np.float32) for name, n in c["state"].items()}
         count = -(-audios.shape[1] // c["stride"])

@@ -18,7 +18,11 @@ CONFIG = flag(
     "--config FILE|NAME[:PRESET]",
     "config file, or name of a config in configs/; --config.FIELD=VALUE changes a field",
 )
-DATA_DIR = flag("--data_dir DIR", "folder of the shards; default: TFDS_DATA_DIR")
+DATA_DIR = flag(
+    "--data_dir DIR",
+    "folder of the shards; default: config.data.dir, else"
+    " TFDS_DATA_DIR, else ~/tensorflow_datasets",
+)
 WORKDIR = flag("--workdir DIR", "folder of the run; default: runs/CONFIG_NAME")
 SPLIT = flag("--split SPLIT", "train, val or test; default: test")
 SEED = flag("--seed N", "of the spontaneous motion, in [0, 4294967295]; default: 0", type=int)

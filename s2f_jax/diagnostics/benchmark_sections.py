@@ -179,7 +179,7 @@ def _measure_training(workload: Workload) -> Measurements:
     figures = {"peak.flops_per_s": peak_flops(workload)}
     for kind, adversarial_phase in cost.steps(trainer.task).items():
         traced = trainer.traced(adversarial_phase, workload.batch)
-        flops = cost.of(traced, jax.device_count(), workload.config.accumulate).flops
+        flops = cost.measure(traced, jax.device_count(), workload.config.accumulate).flops
         update = _training_step(
             workload, trainer.task.adversarial_start_step if adversarial_phase else 0
         )

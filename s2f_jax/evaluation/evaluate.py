@@ -211,7 +211,7 @@ def evaluate(
 
 
 def shuffled_partners(speakers: Sequence[str], transcripts: Sequence[str], seed: int) -> list[int]:
-    """Chooses for every clip another clip, whose sound it gets in the row "shuffled_audio".
+    """Chooses for every clip another clip, whose audio it gets in the row "shuffled_audio".
 
     The partner has other words, and then another speaker, wherever swapping two partners can
     achieve that.

@@ -252,7 +252,7 @@ class Animator:
         rate = _check_rate(rate)
         samples = to_mono_samples(np.asarray(audio))
         if not samples.size:
-            raise UserError("the sound is empty (0 samples): give at least one sample")
+            raise UserError("the audio is empty (0 samples): give at least one sample")
         return resample(samples, rate, self.rate)
 
     def generate_clips(

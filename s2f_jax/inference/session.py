@@ -174,6 +174,8 @@ class GenerationSession:
         self._samples_pushed += audios.shape[1]
         self._samples = np.concatenate([self._samples, audios], axis=1)
         g = self.generator
+        # A frame is due once every sample of its window has arrived. _samples begins with the next
+        # frame's window; each further frame's begins `stride` samples later.
         return self._generate((self._samples.shape[1] - g.window) // g.stride + 1, last=False)
 
     def flush(self) -> np.ndarray:
@@ -195,7 +197,7 @@ class GenerationSession:
         while frames > 0:
             size = next((size for size in self._chunk_sizes if size <= frames), None)
             if size is None and not last:
-                break
+                break  # Fewer frames are due than any chunk has: they wait for more audio.
             size = size or self._chunk_sizes[-1]
             windows = sliding_window_view(self._samples, g.window, axis=1)
             self._carry, chunk = self._animate(
@@ -223,11 +225,11 @@ def to_mono_samples(samples: np.ndarray) -> np.ndarray:
     is_float = np.issubdtype(samples.dtype, np.floating)
     if samples.ndim != 1 or not (is_float or samples.dtype == np.int16):
         raise UserError(
-            f"the sound is {samples.dtype} {list(samples.shape)}: give mono float32 or int16 [S]"
+            f"the audio is {samples.dtype} {list(samples.shape)}: give mono float32 or int16 [S]"
         )
     if not np.isfinite(samples).all():
         index = int(np.argmin(np.isfinite(samples)))
-        raise UserError(f"sample {index} of the sound is {samples[index]}: give finite samples")
+        raise UserError(f"sample {index} of the audio is {samples[index]}: give finite samples")
     return to_mono_float(samples)
 
 

@@ -1,4 +1,4 @@
-"""Word and character error rates of what a lip reader reads in a video."""
+"""WER and CER: word and character error rates of the text that a lip reader reads in a video."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -27,9 +27,9 @@ class EditCounts:
 
     Attributes:
       words: Number of words of the reference.
-      word_edits: Number.
+      word_edits: Number of word edits.
       characters: Number of characters of the reference, with spaces.
-      character_edits: Number.
+      character_edits: Number of character edits.
     """
 
     words: int

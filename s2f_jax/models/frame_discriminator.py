@@ -1,4 +1,4 @@
-"""Frame discriminator (paper 2.2.1): is this frame real, given the still?"""
+"""Frame discriminator (paper 2.2.1): is a single frame realistic, given the still image?"""
 
 from collections.abc import Mapping
 from typing import Any, Self

@@ -110,8 +110,8 @@ class BidirectionalGRU(nn.Module):
 
         def recurrent_init(key: jax.Array, shape: Sequence[int]) -> jax.Array:
             keys = jax.random.split(key, (2, 3))
-            gates = [[orthogonal(k, (n, n)) for k in of] for of in keys]
-            return jnp.stack([jnp.concatenate(of, axis=1) for of in gates])
+            kernels = [[orthogonal(key, (n, n)) for key in gate_keys] for gate_keys in keys]
+            return jnp.stack([jnp.concatenate(gates, axis=1) for gates in kernels])
 
         init = nn.initializers.lecun_normal(batch_axis=0)
         kernel = self.param("kernel", init, (2, channels, 3 * n)).astype(self.dtype)
@@ -125,10 +125,14 @@ class BidirectionalGRU(nn.Module):
         both = jnp.stack([x, jnp.take_along_axis(x, back, axis=1)]).astype(self.dtype)
         gates = jnp.einsum("dbtc,dcg->tdbg", both, kernel) + bias[None, :, None]
 
-        def step(h: jax.Array, of_x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            of_h = jnp.einsum("dbf,dfg->dbg", h, recurrent)
-            r, z = jnp.split(nn.sigmoid(of_x[..., : 2 * n] + of_h[..., : 2 * n]), 2, axis=-1)
-            new = jnp.tanh(of_x[..., 2 * n :] + r * (of_h[..., 2 * n :] + shift[:, None]))
+        def step(h: jax.Array, from_input: jax.Array) -> tuple[jax.Array, jax.Array]:
+            from_state = jnp.einsum("dbf,dfg->dbg", h, recurrent)
+            r, z = jnp.split(
+                nn.sigmoid(from_input[..., : 2 * n] + from_state[..., : 2 * n]), 2, axis=-1
+            )
+            new = jnp.tanh(
+                from_input[..., 2 * n :] + r * (from_state[..., 2 * n :] + shift[:, None])
+            )
             h = (1 - z) * new + z * h
             return h, h
 

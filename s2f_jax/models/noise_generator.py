@@ -1,4 +1,8 @@
-"""Noise generator (paper 2.1.3): what the face does by itself."""
+"""Noise generator (paper 2.1.3): spontaneous motion, which the audio does not determine.
+
+Its input is Gaussian noise, N(0, noise_std^2), one vector per frame. For training, step.py draws it;
+for generation, rngs.frame_noise does.
+"""
 
 import flax.linen as nn
 import jax
@@ -25,7 +29,7 @@ class NoiseGenerator(nn.Module):
         """Filters noise.
 
         Args:
-          noise: [B, T, features].
+          noise: Gaussian noise, [B, T, features].
           carry: State of the GRU.
 
         Returns:

@@ -47,12 +47,12 @@ def any_in(workdir: epath.PathLike) -> bool:
 
 
 def _everywhere(value: bool) -> bool:
-    """Whether it is so on every process, each of which asks."""
+    """Returns whether the value is true on every process; all processes must call it."""
     return bool(np.all(multihost_utils.process_allgather(np.array(value))))
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what is behind it."""
+    """Returns the first line of the message of an error's root cause."""
     while error.__cause__:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0]

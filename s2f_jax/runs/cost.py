@@ -16,11 +16,11 @@ class Cost(NamedTuple):
     is missing and 3 % of the demo's.
 
     Attributes:
-      flops: Over all devices.
-      bytes_accessed: Over all devices.
-      arguments: Bytes.
-      outputs: Bytes, without those that take a donated argument's place.
-      temporaries: Bytes.
+      flops: Floating-point operations, over all devices.
+      bytes_accessed: Bytes read and written, over all devices.
+      arguments: Bytes of the arguments, per device.
+      outputs: Bytes of the outputs, per device, without those that take a donated argument's place.
+      temporaries: Bytes of temporaries, per device.
     """
 
     flops: float
@@ -35,8 +35,8 @@ class Cost(NamedTuple):
         return self.arguments + self.outputs + self.temporaries
 
 
-def of(traced: Any, devices: int, accumulate: int = 1) -> Cost:
-    """Measures a traced function's cost as XLA has it.
+def measure(traced: Any, devices: int, accumulate: int = 1) -> Cost:
+    """Measures a traced function's cost by XLA's analysis.
 
     A CPU runs its convolutions in loops and by algorithms with fewer products: there the FLOPs are
     those of the plain ones, before XLA has optimized anything, so that its share of the peak may
@@ -70,7 +70,7 @@ def parameters(params: Mapping[str, Any]) -> dict[str, int]:
     """Counts the parameters of each network.
 
     Args:
-      params: By network.
+      params: Parameters by network.
 
     Returns:
       Counts by network.
@@ -114,7 +114,7 @@ def dry_run(config: Config, trainer: Any) -> int:
         f" {config.clip_frames} frames",
     ]
     for kind, adversarial_phase in steps(trainer.task).items():
-        cost = of(trainer.traced(adversarial_phase, batch), devices, config.accumulate)
+        cost = measure(trainer.traced(adversarial_phase, batch), devices, config.accumulate)
         lines += [
             f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
             f"{kind} memory per device (of {devices}): {si(cost.memory)}B (arguments"

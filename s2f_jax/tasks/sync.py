@@ -1,4 +1,4 @@
-"""The task "sync": which sound goes with which lips, learnt from real clips (SyncNet)."""
+"""The task "sync": learns from real clips whether lips and audio are in sync (SyncNet)."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -29,17 +29,17 @@ Batch = Mapping[str, jax.Array]
 
 
 def losses(seen: jax.Array, heard: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """InfoNCE within each clip, from pictures to sound and from sound to pictures.
+    """InfoNCE within each clip, from pictures to audio and from audio to pictures.
 
     The negatives are of one voice and face: only time tells them apart.
 
     Args:
       seen: Codes of pictures, [B, n, features].
-      heard: Codes of sound, [B, n, features].
+      heard: Codes of audio, [B, n, features].
       valid: bool [B, n].
 
     Returns:
-      The mean loss over a clip's windows, and the share of its pictures that are nearest to a sound
+      The mean loss over a clip's windows, and the share of its pictures that are nearest to audio
       within a frame of theirs, [B] each.
     """
     squares = jnp.sum(seen**2, axis=-1)[:, :, None] + jnp.sum(heard**2, axis=-1)[:, None]
@@ -48,13 +48,13 @@ def losses(seen: jax.Array, heard: jax.Array, valid: jax.Array) -> tuple[jax.Arr
     logits = jnp.where(valid[:, :, None] & valid[:, None], logits, -1e9)
     moments = np.arange(valid.shape[1])
     normalisers = jax.nn.logsumexp(logits, axis=1) + jax.nn.logsumexp(logits, axis=2)
-    of_each = normalisers / 2 - logits[:, moments, moments]
+    per_window = normalisers / 2 - logits[:, moments, moments]
     near = jnp.abs(jnp.argmax(logits, axis=2) - moments[None]) <= 1
 
     def mean(values: jax.Array) -> jax.Array:
         return jnp.sum(jnp.where(valid, values, 0), axis=1) / jnp.maximum(valid.sum(axis=1), 1)
 
-    return mean(of_each), mean(near)
+    return mean(per_window), mean(near)
 
 
 def encode(
@@ -69,7 +69,7 @@ def encode(
       stride: Samples per video frame.
 
     Returns:
-      The codes of pictures and of sound, [B, T - 4, features] each.
+      The codes of pictures and of audio, [B, T - 4, features] each.
     """
     frames = batch["frames"].astype(float) / 127.5 - 1
     audio = batch["audio"].astype(float) / 32768
@@ -164,15 +164,15 @@ class SyncValidation(Validation):
         if distances is None:
             return None
         windows = np.concatenate(
-            [abs(of.argmin(axis=1) - sync.MAX_LAG) <= 1 for of, _ in distances]
+            [abs(own.argmin(axis=1) - sync.MAX_LAG) <= 1 for own, _ in distances]
         )
         curves = [own.mean(axis=0) for own, _ in distances]
-        of_others = [sync.confidence(other.mean(axis=0)) for _, other in distances]
+        other_confidences = [sync.confidence(other.mean(axis=0)) for _, other in distances]
         return {
             "windows_right": float(windows.mean()),
             "clips_right": float(np.mean([abs(sync.offset(curve)) <= 1 for curve in curves])),
             "confidence": float(np.mean([sync.confidence(curve) for curve in curves])),
-            "chance_confidence": float(np.percentile(of_others, 95)),
+            "chance_confidence": float(np.percentile(other_confidences, 95)),
         }
 
     def distances(
@@ -223,7 +223,7 @@ class SyncValidation(Validation):
 
 
 class SyncTask(Task):
-    """A sync network learns which sound goes with which lips.
+    """A sync network learns whether lips and audio are in sync.
 
     Args:
       config: Config of a run.
