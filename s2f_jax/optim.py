@@ -1,6 +1,6 @@
 """One Adam per network (three in the paper, 2.3), as one transformation.
 
-The learning rates come from the config, by way of the tasks (tasks/animate.py for the paper's networks).
+The learning rates come from the config, by way of the task (tasks/animate.py for the paper's).
 """
 
 from collections.abc import Callable, Mapping

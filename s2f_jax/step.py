@@ -20,9 +20,9 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
     """Makes a fresh state.
 
     Args:
-      networks: Whose parameters and statistics it holds.
+      networks: Networks whose parameters and statistics it holds.
       tx: The optimizers over all of them.
-      key: For the parameters.
+      key: Random key for the parameters.
 
     Returns:
       The state before the first step.
@@ -161,7 +161,7 @@ def gradients(
       key: Random key of the step.
       accumulate: Parts that the batch goes through in, one after the other, each with BatchNorm
         statistics of its own.
-      **fields: Those of `objective`.
+      **fields: Keyword arguments of `objective`.
 
     Returns:
       Gradients by network, terms per clip [B], new batch statistics.
@@ -205,7 +205,7 @@ def train_step(
       networks: The networks to be trained.
       tx: Their optimizers (optim.py).
       adversarial: Whether the discriminators train too.
-      **fields: `accumulate`, and those of `objective`.
+      **fields: `accumulate`, and keyword arguments of `objective`.
 
     Returns:
       The new state, the means of all terms with each network's gradient norm, and the terms per clip

@@ -158,7 +158,8 @@ def check_finite(
       clips: The ids of this process's clips.
 
     Raises:
-      TrainingFailed: A metric is not finite; the message names it and this process's clips at fault.
+      TrainingFailed: A metric is not finite; the message names it and, of this process's clips,
+        those at fault.
     """
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
     if not bad:
@@ -273,20 +274,16 @@ def _train(
         workers=config.loader_workers,
     )
     closing.callback(batches.close)
-    # The state to start from: 1. the newest whole checkpoint of this workdir; 2. another run's networks;
-    # 3. a fresh state.
+    # The state to start from: 1. the newest whole checkpoint of this workdir; 2. another run's
+    # networks; 3. a fresh state.
     warm_started = None
     if start_from and not any_in(folder):
         warm_started = warm_start.begin(trainer.fresh(), start_from, config.data)
     write_config(given_config, folder)  # Only now that the run is known to be possible.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
-    stopping, since_log, counts = (
-        EarlyStopping(config.patience),
-        [],
-        [len(clips), len(validation_clips)],
-    )
-    corrupt, warm_start_source = [], {}
+    stopping, counts = EarlyStopping(config.patience), [len(clips), len(validation_clips)]
+    since_log, corrupt, warm_start_source = [], [], {}
     if newest := checkpoints.restore_newest(trainer.like()):
         number, state, position, progress = newest
         if progress["clips"] != counts:
@@ -420,7 +417,7 @@ class _Run:
         if number % self.config.log_every == 0:
             # A single step's accuracies are those of a few clips.
             means = {
-                name: float(np.mean([values[name] for values in self.since_log if name in values]))
+                name: float(np.mean([step[name] for step in self.since_log if name in step]))
                 for name in values
             }
             self.report_corrupt(number)

@@ -39,8 +39,8 @@ class RawClip:
       end: Seconds from the file's start; None: the file's end.
       frame_count: Number of frames that the file must have; None: any.
       transcript: What is said; may be empty.
-      words: With their times; may be empty.
-      phones: With their times; may be empty.
+      words: Words with their times; may be empty.
+      phones: Phones with their times; may be empty.
     """
 
     id: str
@@ -93,7 +93,7 @@ def find_files(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
 
     Args:
       folder: Folder at which the search begins.
-      suffix: In lower case, with its dot; files may have it in upper case.
+      suffix: File suffix in lower case, with its dot; files may have it in upper case.
 
     Returns:
       The files, sorted.

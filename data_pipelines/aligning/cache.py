@@ -25,9 +25,9 @@ class ClipSummary:
 
     Attributes:
       frames: Number of frames.
-      size: Bytes, about those of the example.
+      size: Approximate bytes of the example.
       content: CRC-32 and size in bytes of the pictures and of the sound.
-      fingerprint: By which duplicates are found.
+      fingerprint: Fingerprint of the recording, to find duplicates.
     """
 
     frames: int

@@ -17,7 +17,7 @@ def duplicate_recordings(summaries: Mapping[str, ClipSummary]) -> Iterator[tuple
     """Finds clips that are the same recording.
 
     Args:
-      summaries: By the clips' ids.
+      summaries: Summaries by the clips' ids.
 
     Yields:
       Pairs of ids: first those of equal content, then those that sound and look the same.

@@ -36,7 +36,7 @@ class DrawnFace:
       eye_shift: (x, y) of both eyes, off their canonical position.
       brow: Colour.
       brow_height: Above the eye corners.
-      brow_thickness: At the inner end.
+      brow_thickness: Thickness of the brow at its inner end.
       brow_arch: Height of the bend.
       nose_width: Half the width.
       nose_shift: (x, y), off its canonical position.
@@ -45,13 +45,13 @@ class DrawnFace:
       lower_lip: Thickness.
       lips: Colour.
       smile: Raise of the mouth's corners.
-      beard: From 0, none, to 1, full.
-      moustache: From 0, none, to 1, full.
+      beard: Fullness of the beard, from 0, none, to 1, full.
+      moustache: Fullness of the moustache, from 0, none, to 1, full.
       glasses: Thickness of the frame; 0: none.
       shirt: Colour.
       collar: 0 round, 1 a deep V, 2 wide.
       backdrop: Colours at the top and the bottom.
-      light: From -1, from the left, to 1, from the right.
+      light: Direction of the light, from -1, the left, to 1, the right.
     """
 
     skin: Colour

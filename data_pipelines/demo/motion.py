@@ -102,7 +102,7 @@ def visemes(phone: str) -> list[tuple[float, float, float, float]]:
     """Looks up the mouth's targets for a phone.
 
     Args:
-      phone: In IPA, as eSpeak NG's English voices have it.
+      phone: A phone in IPA, as eSpeak NG's English voices have it.
 
     Returns:
       Opening, spread, tongue and dominance, once or, of a diphthong, twice.
@@ -117,9 +117,9 @@ def mouth(phones: list[TimedText], frames: int, fps: float) -> dict[str, np.ndar
     """Computes the motion of the mouth.
 
     Args:
-      phones: In IPA, times in seconds.
+      phones: Phones in IPA, times in seconds.
       frames: T.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
 
     Returns:
       opening, spread, press, bite and tongue of a Motion, at the middle of every frame.
@@ -157,9 +157,9 @@ def random_motion(
 
     Args:
       rng: Random generator for everything but the mouth.
-      phones: In IPA, times in seconds.
+      phones: Phones in IPA, times in seconds.
       frames: T.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       amplitude: Scales the opening of the mouth.
 
     Returns:

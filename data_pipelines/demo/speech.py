@@ -37,8 +37,8 @@ class Voice:
 
     Attributes:
       name: One of VOICES, or another voice of eSpeak NG.
-      pitch: In [0, 100].
-      pitch_range: In [0, 100]; 0: a monotone.
+      pitch: Pitch in [0, 100].
+      pitch_range: Range of the pitch, in [0, 100]; 0: a monotone.
       rate: Words/min, 80 or more.
     """
 

@@ -42,7 +42,7 @@ def speech_intervals(levels: np.ndarray, fps: float) -> np.ndarray:
 
     Args:
       levels: [T], dB of full scale, one for each video frame.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
 
     Returns:
       Intervals of speech, int [N, 2]: the first frame and the one after the last.
@@ -76,7 +76,7 @@ def cut_at_pauses(
 
     Args:
       levels: [T], dB of full scale, one for each video frame.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       min_seconds: Shortest length of a segment.
       max_seconds: Longest length of a segment; at least twice min_seconds.
 

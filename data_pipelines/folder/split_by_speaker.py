@@ -19,8 +19,8 @@ def assign_splits(
 
     Args:
       names: Names of speakers or videos.
-      val_share: In [0, 1).
-      test_share: In [0, 1).
+      val_share: Share of the validation split, in [0, 1).
+      test_share: Share of the test split, in [0, 1).
       seed: Another seed is another split.
 
     Returns:

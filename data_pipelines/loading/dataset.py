@@ -31,14 +31,14 @@ class DatasetClip:
       id: Unique in the corpus.
       speaker: The speaker's name.
       transcript: The words; may be empty.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       jpegs: The T frames.
       landmarks: iBUG points, float32 [T, 68, 2], pixels.
       blink: float32 [T]; 1 closed, NaN unknown.
       audio: int16 [T * stride].
-      audio_rate: Hz.
+      audio_rate: Sampling rate in Hz.
       words: Text, start and end in seconds; may be empty.
-      phones: The same of phones.
+      phones: Phones in the same form.
       location: The number of the record and its shard, for messages.
     """
 
@@ -167,11 +167,11 @@ class ClipDataset(Sequence[DatasetClip]):
       config: The form of the examples, which names the folder.
       split: train, val or test.
       data_dir: Folder or address of the shards.
-      features: Those to read, at least TRAINING_FEATURES; (): all. Of the others, clips have empty
-        values or NaN.
+      features: Features to read, at least TRAINING_FEATURES; (): all. For the others, clips have
+        empty values or NaN.
 
     Attributes:
-      speakers: Those that `prepare` was restricted to; (): all.
+      speakers: Speakers that `prepare` was restricted to; (): all.
       metadata: Metadata of the shards: the corpus's options, among others.
 
     Raises:
@@ -232,7 +232,7 @@ class ClipDataset(Sequence[DatasetClip]):
         """Reads a clip or several.
 
         Args:
-          index: In [0, len(self)), or a slice.
+          index: Index in [0, len(self)), or a slice.
 
         Returns:
           The clip, or a list of a slice's clips.

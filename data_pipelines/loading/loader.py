@@ -179,7 +179,7 @@ def corrupt_clips(requested: np.ndarray, clip: np.ndarray, count: int) -> set[in
     Args:
       requested: The batch's requested_clip, [B].
       clip: The batch's clip, [B].
-      count: Clips of the data set.
+      count: Number of clips of the data set.
 
     Returns:
       Their indices.
@@ -222,7 +222,7 @@ def whole_clip_batch(
 
     Args:
       clips: The data set.
-      indices: Those of the batch.
+      indices: Indices of the batch's clips.
       window: Audio samples of a frame's window.
       frames: Length of the batch; 0: `padded_length` of the longest clip.
 

@@ -106,7 +106,7 @@ class ClipReport:
       id: The clip's.
       speaker: The clip's.
       transcript: The clip's.
-      values: By the names of MEASURES; NaN where there is nothing to measure.
+      values: Values by the names of MEASURES; NaN where there is nothing to measure.
       faults: Kind, a key of check.FAULTS, and text.
       fingerprint: Fingerprint of the recording; None for a clip with damaged arrays.
     """

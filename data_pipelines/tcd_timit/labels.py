@@ -29,7 +29,7 @@ class ClipLabels:
     """The labels of one clip, without its silences; either may be empty.
 
     Attributes:
-      words: With times in seconds.
+      words: Words with times in seconds.
       phones: ARPAbet symbols with times in seconds.
     """
 

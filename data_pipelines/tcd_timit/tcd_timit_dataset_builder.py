@@ -52,7 +52,7 @@ class TcdTimitConfig(base_builder.RecordedConfig):
         """Divides speakers among the splits.
 
         Args:
-          speakers: Those that there are.
+          speakers: Speakers that exist.
 
         Returns:
           Speakers by split, as splits.tcd_timit has them.

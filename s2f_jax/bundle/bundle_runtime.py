@@ -348,7 +348,7 @@ def check_image_shape(actual: tuple[int, ...], expected: tuple[int, ...]) -> Non
 
     Args:
       actual: Height, width and channels of the image.
-      expected: Those of the model.
+      expected: Values of the model.
 
     Raises:
       BundleError: They differ.

@@ -48,9 +48,8 @@ def flag(spec: str, help: str, **options: Any) -> Flag:
     """Declares a flag.
 
     Args:
-      spec: The flag, aliases after |, and a placeholder for the value in the help: "--image|--face
-        FILE".
-        Without the latter, it is a switch.
+      spec: The flag, aliases after |, and a placeholder for the value in the help:
+        "--image|--face FILE". Without the placeholder, it is a switch.
       help: What it does, with unit, range and default.
       **options: Further arguments of argparse's add_argument. choices may be the name of a constant,
         "module:NAME", which is imported when the command runs.

@@ -68,7 +68,7 @@ def check_config(config: Config) -> None:
     """Refuses values that no run can have, whatever its data and its devices.
 
     Args:
-      config: With all fields of configs/base.py.
+      config: A config with all fields of configs/base.py.
 
     Raises:
       UserError: There is such a value.

@@ -171,7 +171,7 @@ def check_sections(sections: Mapping[str, Any]) -> None:
     """Checks the fields of some sections that FIELDS names: a run's config.json can hold anything.
 
     Args:
-      sections: By name, e.g. "data", "model".
+      sections: Sections of a config by name, e.g. "data", "model".
 
     Raises:
       UserError: One of them is no section, or a value is not one that its field can have.

@@ -253,11 +253,11 @@ def _measure_generation(workload: Workload) -> Measurements:
 
 @_section("stream")
 def _measure_streaming(workload: Workload) -> Measurements:
-    # One frame at a time: from a frame's sound on the host to its pixels on the host.
+    # One frame at a time: from a frame's audio on the host to its pixels on the host.
     stream = workload.animator.stream(workload.batch["still"][0], aligned=True)
-    sound = np.resize(workload.batch["audio"][0], workload.generator.stride)
-    stream.push(np.resize(sound, workload.generator.window))  # Afterwards each push is a frame.
-    times = 1000 * time_calls(lambda: stream.push(sound), workload.seconds, MIN_STREAM_FRAMES)
+    audio = np.resize(workload.batch["audio"][0], workload.generator.stride)
+    stream.push(np.resize(audio, workload.generator.window))  # Afterwards each push is a frame.
+    times = 1000 * time_calls(lambda: stream.push(audio), workload.seconds, MIN_STREAM_FRAMES)
     quantiles = {name: np.quantile(times, [share]) for name, share in STREAM_QUANTILES.items()}
     return {"stream.p50_ms": times, **quantiles}
 

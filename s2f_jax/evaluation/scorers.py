@@ -43,7 +43,7 @@ class UnavailableScorer(Scorer):
         """Returns the reason.
 
         Args:
-          pair: Any.
+          pair: Any pair of clips.
 
         Returns:
           The reason under each of `metrics`.
@@ -56,7 +56,7 @@ class MetricSuite:
     """Several scorers as one; each metric has one scorer.
 
     Args:
-      scorers: In the order of the report's conventions.
+      scorers: Scorers in the order of the report's conventions.
       face_tracker: Closed together with the suite.
 
     Attributes:
@@ -130,7 +130,7 @@ def video_metrics(config: Config | None) -> tuple[MetricSuite, MetricSuite]:
     """Makes the scorers of videos from elsewhere.
 
     Args:
-      config: Whose embedder, lip reader and sync network are used; None for none.
+      config: Config whose embedder, lip reader and sync network are used; None for none.
 
     Returns:
       The scorers of videos as they are, and those of videos aligned to the config's size.

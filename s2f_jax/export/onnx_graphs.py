@@ -95,7 +95,7 @@ class GraphBuilder:
 
         Args:
           name: Name of the output.
-          value: What it is.
+          value: The output.
           *shape: Sizes, or names of those that are free.
         """
         self._nodes.append(helper.make_node("Identity", [value], [name]))
@@ -134,7 +134,7 @@ class GraphBuilder:
         """Adds a constant.
 
         Args:
-          values: Any shape.
+          values: Values of any shape.
           dtype: Dtype of the constant.
 
         Returns:

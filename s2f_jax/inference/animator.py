@@ -61,7 +61,7 @@ class Animator:
       rate: The model's audio rate, Hz.
       size: Height and width of the frames, pixels.
       fps: The model's frames/s.
-      exact_fps: The same as a fraction.
+      exact_fps: The model's frame rate as a fraction.
 
     Args:
       generator: The module that the weights belong to.
@@ -140,7 +140,7 @@ class Animator:
         Args:
           image: uint8 [H, W, 3] RGB, or a file.
           audio: Mono float32 in [-1, 1] or int16, [S], or a file.
-          rate: Hz of an audio array; not needed for a file.
+          rate: Sampling rate in Hz of an audio array; not needed for a file.
           seed: Seed of the spontaneous motion, in [0, 2^32).
           aligned: Whether the image is a crop of the model's size; no face is searched then.
           noise_std: Standard deviation of the spontaneous motion's noise; 0 for none, default the
@@ -165,7 +165,7 @@ class Animator:
 
         Args:
           image: uint8 [H, W, 3] RGB, or a file.
-          rate: Hz of the audio; default the model's.
+          rate: Sampling rate in Hz of the audio; default the model's.
           aligned: Whether the image is a crop of the model's size; no face is searched then.
           seed: Seed of the spontaneous motion, in [0, 2^32).
 
@@ -239,7 +239,7 @@ class Animator:
 
         Args:
           audio: Mono float32 in [-1, 1] or int16, [S], or a file.
-          rate: Hz of an array; not needed for a file.
+          rate: Sampling rate in Hz of an array; not needed for a file.
 
         Returns:
           float32 [n] in [-1, 1].

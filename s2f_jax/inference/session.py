@@ -241,8 +241,8 @@ class Stream:
 
     Args:
       session: A session of one clip.
-      rate: Hz of the audio that is pushed. Where it is not the model's, the resampler delays frames
-        by another 20 to 130 ms.
+      rate: Sampling rate in Hz of the audio that is pushed. Where it is not the model's, the
+        resampler delays frames by another 20 to 130 ms.
     """
 
     def __init__(self, session: GenerationSession, rate: int):

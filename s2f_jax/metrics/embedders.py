@@ -32,7 +32,7 @@ class Embedder(abc.ABC):
     """Maps faces to vectors that are close for one person and far apart for two.
 
     Attributes:
-      name: For the report.
+      name: Name of the embedder, for the report.
     """
 
     name: str

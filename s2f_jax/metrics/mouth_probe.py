@@ -31,10 +31,10 @@ class MouthProbe:
       weights: float64 [cells].
       bias: Intercept.
       ridge: Strength of the regularization, chosen by cross-validation.
-      correlation: With the landmarks' m on held-out clips, mean over clips.
+      correlation: Correlation with the landmarks' m on held-out clips, mean over clips.
       worst: Lowest correlation of a held-out clip.
-      clips: Number it was fitted on.
-      speakers: Number it was fitted on.
+      clips: Number of clips it was fitted on.
+      speakers: Number of speakers it was fitted on.
       held_out: What the correlation was measured on.
     """
 

@@ -47,7 +47,7 @@ class ClipPair:
       real: uint8 [T, H, W, 3] RGB; the video itself in the row of the ground truth.
       fps: Frames per second of both.
       audio: int16 [S], the real clip's, as long as its frames; empty where it has none.
-      audio_rate: Hz.
+      audio_rate: Sampling rate in Hz.
       aligned: Whether every frame shows the canonical face, as in the shards.
       landmarks: float32 [T, 68, 2], the real clip's in pixels, where known.
     """

@@ -46,8 +46,8 @@ class Generator(nn.Module):
     Attributes:
       height: Height of the image, in pixels.
       width_px: Width of the image, in pixels.
-      audio_rate: Hz; a multiple of 1000.
-      fps: Video frames/s.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
+      fps: Frame rate of the video, frames/s.
       window: Samples of one audio frame; 2560 are 0.16 s.
       id_features: Size of z_id (paper 2.1.1).
       context_features: Size of z_c (paper 2.1.2).
@@ -98,7 +98,7 @@ class Generator(nn.Module):
         """Makes the states before the first frame.
 
         Args:
-          batch: B.
+          batch: Batch size B.
 
         Returns:
           Zeros.

@@ -26,7 +26,7 @@ def gru_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Ar
     """Xavier normal of the three gates' stacked matrix [in, 3 * features], for one gate.
 
     Args:
-      key: For the numbers.
+      key: Random key for the numbers.
       shape: [in, features] of one gate.
       dtype: Dtype of the parameters.
 
@@ -43,9 +43,9 @@ class Conv(nn.Module):
     Attributes:
       features: Output channels.
       kernel: Size along each axis of space.
-      stride: Along every axis.
+      stride: Stride along every axis.
       padding: Zeros at either end of every axis.
-      use_bias: Whether there is one.
+      use_bias: Whether the layer has a bias.
       dtype: Dtype of the computation; parameters stay float32.
       kernel_init: Initializer of the kernel.
     """
@@ -195,7 +195,7 @@ class GRU(nn.Module):
         """Makes the states before the first step.
 
         Args:
-          batch: B.
+          batch: Batch size B.
 
         Returns:
           Zeros [B, features] for each layer.

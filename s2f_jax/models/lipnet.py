@@ -46,7 +46,7 @@ class TimeConv(nn.Module):
     Attributes:
       features: Output channels.
       size: k, of the kernel in space.
-      stride: In space.
+      stride: Stride in space.
       dtype: Dtype of the computation; parameters stay float32.
     """
 
@@ -172,7 +172,7 @@ class LipNet(nn.Module):
           x: [B, T, H, W, 3] in [0, 1].
           mask: bool [B, T]; every clip comes first, then its padding, whose content changes nothing.
           train: Whether there is dropout, and BatchNorm uses the batch's statistics.
-          keys: For the dropout of each clip, [B]; None: no dropout.
+          keys: Random keys for the dropout of each clip, [B]; None: no dropout.
 
         Returns:
           Logits float32 [B, T, labels].

@@ -154,7 +154,7 @@ class Networks(NamedTuple):
     """The networks that train together.
 
     Attributes:
-      generator: Paper 2.1.
+      generator: The generator (paper 2.1).
       discriminators: Those whose term has a weight (paper 2.2), by the names of their parameters,
         e.g. "frame_discriminator".
     """
@@ -232,7 +232,7 @@ def sync_params(network: SyncNetwork, data: Mapping[str, Any], key: jax.Array) -
     Args:
       network: The module.
       data: The config's section of that name, for the size of the faces.
-      key: For its parameters.
+      key: Random key for the parameters.
 
     Returns:
       The parameters.

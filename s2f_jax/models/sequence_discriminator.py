@@ -19,7 +19,7 @@ class SequenceDiscriminator(Discriminator):
     """A CNN and a 2-layer GRU each for frames and audio, then a 2-layer classifier.
 
     Attributes:
-      audio_rate: Hz; a multiple of 1000.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
       stride: Samples per video frame.
       window: Samples of one audio frame.
       features: Size of the codes and of the GRUs.

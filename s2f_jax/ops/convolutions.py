@@ -44,7 +44,7 @@ def plain_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     Args:
       x: [N, *space, C], one or two axes of space.
       kernel: [*sizes, C, F].
-      stride: Along every axis.
+      stride: Stride along every axis.
       padding: Zeros at either end of every axis.
 
     Returns:
@@ -75,7 +75,7 @@ def matrix_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     Args:
       x: [N, *space, C].
       kernel: [*sizes, C, F]; sizes must be multiples of the stride.
-      stride: Along every axis.
+      stride: Stride along every axis.
       padding: Zeros at either end of every axis.
 
     Returns:
@@ -394,7 +394,7 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     Args:
       x: [N, *space, C].
       kernel: [*sizes, C, F].
-      stride: Along every axis.
+      stride: Stride along every axis.
       padding: Zeros at either end of every axis.
 
     Returns:
@@ -423,7 +423,7 @@ class PackedKernel:
     Attributes:
       parts: What the algorithm's `pack` made.
       algorithm: Name of the algorithm that computes the layer on a CPU.
-      layer: For other platforms.
+      layer: The layer for other platforms.
     """
 
     parts: Any

@@ -33,8 +33,8 @@ class AudioSource:
     """Audio that arrives in pieces.
 
     Attributes:
-      name: For messages.
-      rate: Hz; None for raw samples whose rate was not given.
+      name: Name of the input, for messages.
+      rate: Sampling rate in Hz; None for raw samples whose rate was not given.
       pieces: Mono float32 [S] in [-1, 1], each as soon as it has arrived. Raises UserError where the
         audio is damaged or incomplete, after the samples before that.
       close: Releases the input.
@@ -210,7 +210,7 @@ def open_microphone(device: str, rate: int | None) -> AudioSource:
 
     Args:
       device: The device's number or a part of its name; empty for the system's default.
-      rate: Hz; default the device's.
+      rate: Sampling rate in Hz; default the device's.
 
     Returns:
       The source, which does not end.

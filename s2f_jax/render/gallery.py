@@ -50,7 +50,7 @@ class GalleryItem:
       title: Heading of the item.
       caption: What it shows, or why there is nothing to show.
       frames: uint8 [T, H, W, 3]; None where there is nothing to show.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       audio: int16 [S], where one clip's audio belongs to all of it.
     """
 
@@ -71,7 +71,7 @@ def gallery(
       checkpoint: A workdir or a checkpoint step's folder.
       output: The folder to write, new or empty; it appears complete or not at all.
       data_dir: Folder of the shards of the run's corpus.
-      split: Whose clips are shown.
+      split: Split whose clips are shown.
       seed: Seed of the choice of clips, and of the spontaneous motion.
 
     Raises:

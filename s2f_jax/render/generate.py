@@ -53,7 +53,7 @@ def generate(
     Args:
       checkpoint: A workdir, a checkpoint step's folder, or a bundle.
       images: Portraits or crops, paired with the audio files as in jobs.plan_jobs.
-      audios: Files with sound.
+      audios: Audio files, or videos with an audio track.
       output: The mp4 to write, or of several videos the folder.
       seed: Seed of the spontaneous motion, in [0, 2^32 - num_samples].
       aligned: Whether images are crops of the model's size.

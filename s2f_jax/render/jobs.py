@@ -37,7 +37,7 @@ def plan_jobs(
 
     Args:
       images: File names; one value may hold several, with commas.
-      audios: File names, likewise.
+      audios: Names of the audio files, in the same way.
       output: The file to write, or of several videos the folder.
       seed: Seed of each pair's first video.
       num_samples: Videos per pair, with the seeds seed, seed + 1, ...

@@ -33,7 +33,7 @@ class TimestampedAudioReader:
 
     Args:
       pieces: Mono float32 [S] in [-1, 1].
-      pace: Hz at which to play the audio in real time; None to read it as fast as it comes.
+      pace: Rate in Hz at which to play the audio in real time; None to read it as fast as it comes.
     """
 
     def __init__(self, pieces: Iterator[np.ndarray], pace: int | None):
@@ -138,7 +138,7 @@ class LiveGeneration:
         Args:
           reader: Reader of the audio.
           sink: Sink of the video; it is closed in the end.
-          postprocess: From generated frames to those of the video, both uint8 [k, H, W, 3].
+          postprocess: Maps generated frames to those of the video, both uint8 [k, H, W, 3].
 
         Raises:
           BrokenPipeError: Whoever reads the video has closed it.
@@ -280,8 +280,8 @@ def measure_resampling_delay(rate: int, new_rate: int) -> float:
     """Measures how much audio the resampler holds back, on pieces of 10 ms.
 
     Args:
-      rate: Hz.
-      new_rate: Hz.
+      rate: Sampling rate in Hz.
+      new_rate: New sampling rate in Hz.
 
     Returns:
       Seconds, at most.

@@ -37,7 +37,7 @@ class VideoJob:
       animator: The model.
       fps: The video's frames/s.
       size: The video's height and width, pixels.
-      compose: From a frame of the model to a frame of the video, both uint8 [H, W, 3].
+      compose: Maps a frame of the model to a frame of the video, both uint8 [H, W, 3].
       signer: Who signs the video, if anyone.
 
     Raises:

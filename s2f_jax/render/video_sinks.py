@@ -96,7 +96,7 @@ def open_sink(
       video_format: One of `FORMATS`.
       file: What it is written to.
       size: Height and width, pixels.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       rate: Rate of the audio, Hz.
       metadata: Tags of an mp4. A Y4M says that it is synthetic in its header; raw RGB cannot.
 

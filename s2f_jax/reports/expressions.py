@@ -69,8 +69,7 @@ class ExpressionCollector:
           speaker: "" where unknown.
           video: Generated, uint8 [T, H, W, 3].
           curves: Curves of the clip's metrics.scoring.Scores; "blinks" [n, 3] (first, deepest,
-            last frame),
-            "eye_opening" [T] and "brow_height" [T] are used.
+            last frame), "eye_opening" [T] and "brow_height" [T] are used.
         """
         opening = curves.get("eye_opening")
         for first, deepest, last in np.asarray(curves.get("blinks", ()), int).reshape(-1, 3):

@@ -144,7 +144,7 @@ def escape_latex(text: str) -> str:
     Brackets too, since a row that begins with one would be an argument of the \\ before it.
 
     Args:
-      text: Any.
+      text: Any text.
 
     Returns:
       The escaped text.
@@ -201,7 +201,7 @@ def escape_markdown(text: str) -> str:
     """Escapes a cell of a Markdown table, which a bar would end.
 
     Args:
-      text: Any.
+      text: Any text.
 
     Returns:
       The escaped text.

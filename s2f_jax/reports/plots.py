@@ -67,7 +67,7 @@ def draw_plot(
     Args:
       title: Heading.
       x_label: Label of the x axis.
-      lines: At least one.
+      lines: One or more lines.
       colors: Row -> CSS class that colors it.
       x_max: If given, the x axis goes from 0 to this value.
 

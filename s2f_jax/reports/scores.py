@@ -92,8 +92,8 @@ def write_files(
       output: Folder.
       evaluation: The content.
       training: Row -> the metrics.jsonl of the run behind it.
-      video_cards: For the page, of page.sample_cards or page.comparison_card.
-      page_figures: For the page, in any folder.
+      video_cards: Cards for the page, made by page.sample_cards or page.comparison_card.
+      page_figures: Images for the page, in any folder.
       extra: Further entries of report.json.
 
     Returns:

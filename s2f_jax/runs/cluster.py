@@ -112,7 +112,7 @@ class AnyProcess:
         """Asks once more.
 
         Args:
-          yes: What this process says.
+          yes: The value of this process.
 
         Returns:
           Whether any process said yes.

@@ -19,7 +19,7 @@ class Cost(NamedTuple):
       flops: Floating-point operations, over all devices.
       bytes_accessed: Bytes read and written, over all devices.
       arguments: Bytes of the arguments, per device.
-      outputs: Bytes of the outputs, per device, without those that take a donated argument's place.
+      outputs: Bytes of the outputs, per device, without those in a donated argument's place.
       temporaries: Bytes of temporaries, per device.
     """
 
@@ -131,7 +131,7 @@ def si(value: float) -> str:
     """Formats a number with four figures and a prefix: 20010000000 is '20.01 G'.
 
     Args:
-      value: Not negative.
+      value: A number, not negative.
 
     Returns:
       The text.

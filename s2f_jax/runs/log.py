@@ -29,7 +29,7 @@ def gif(frames: np.ndarray, fps: float) -> bytes:
 
     Args:
       frames: uint8 [T, H, W, 3].
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
 
     Returns:
       The file's bytes.
@@ -47,7 +47,7 @@ def wav(audio: np.ndarray, rate: int) -> bytes:
 
     Args:
       audio: int16 mono [n].
-      rate: Hz.
+      rate: Sampling rate in Hz.
 
     Returns:
       The file's bytes.
@@ -63,7 +63,7 @@ def finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
     """Replaces what JSON does not have: infinity and NaN.
 
     Args:
-      values: By name.
+      values: Values by name.
 
     Returns:
       The same, with None in place of those.
@@ -171,7 +171,7 @@ class Log:
 
     Args:
       workdir: The run's folder.
-      first_step: From which the run goes on.
+      first_step: Step at which the run starts or is resumed.
       steps: Number of steps of the whole run.
       enabled: Whether this is the first process.
     """
@@ -192,8 +192,8 @@ class Log:
         """Logs a training event.
 
         Args:
-          step: Counted from 1.
-          epoch: Counted from 1.
+          step: Number of the step, counted from 1.
+          epoch: Number of the epoch, counted from 1.
           values: Terms, rates and accuracies since the last event.
           text: The most telling ones in words.
         """
@@ -226,11 +226,11 @@ class Log:
         """Logs the scores of an epoch.
 
         Args:
-          step: Counted from 1.
-          epoch: Counted from 1.
-          scores: By name.
-          text: In words.
-          stopping: Whose patience is told.
+          step: Number of the step, counted from 1.
+          epoch: Number of the epoch, counted from 1.
+          scores: Scores by name.
+          text: The scores in words.
+          stopping: The early stopping whose patience is reported.
         """
         if not self._enabled:
             return
@@ -266,10 +266,10 @@ class Log:
         Args:
           name: Name of the tag.
           frames: uint8 [T, H, W, 3].
-          fps: Frames/s.
+          fps: Frame rate in frames/s.
           audio: int16 [n].
-          rate: Hz.
-          step: Counted from 1.
+          rate: Sampling rate in Hz.
+          step: Number of the step, counted from 1.
         """
         if not self._enabled:
             return
@@ -308,7 +308,7 @@ class Meter:
     """Measures rates since they were last read, and the memory in use.
 
     Args:
-      batch_size: Clips.
+      batch_size: Number of clips per batch.
     """
 
     def __init__(self, batch_size: int):

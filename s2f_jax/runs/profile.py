@@ -25,7 +25,7 @@ class Profile:
 
         Args:
           number: Number of the next step, counted from 1.
-          state: Waited for, or the trace would begin within the step before.
+          state: State of the training, which is waited for.
         """
         if number in self._steps and not self._running:
             jax.block_until_ready(state)  # Or the trace would begin within the step before.
@@ -39,7 +39,7 @@ class Profile:
 
         Args:
           number: Number of the step that was dispatched.
-          state: Waited for.
+          state: State of the training, which is waited for.
         """
         if self._running and number + 1 not in self._steps:
             jax.block_until_ready(state)

@@ -137,7 +137,7 @@ def write_config(config: Config, folder: epath.Path) -> None:
 
     Args:
       config: Config of the run.
-      folder: The run's.
+      folder: The run's folder.
 
     Raises:
       UserError: The folder cannot be written to.
@@ -158,8 +158,8 @@ def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> N
 
     Args:
       seed: Seed of the run.
-      folder: The run's.
-      step: From which the run goes on.
+      folder: The run's folder.
+      step: Step at which the run starts or is resumed.
       **more: Further entries.
     """
     path = folder / "run.json"

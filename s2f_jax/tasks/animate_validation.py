@@ -28,7 +28,7 @@ def generate(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) ->
     Args:
       variables: Variables of the generator.
       batch: Arrays of the clips, as the loader makes them.
-      key: For the noise, the same for every clip.
+      key: Random key for the noise, the same for every clip.
       generator: The module.
 
     Returns:
@@ -50,7 +50,7 @@ def score(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> di
     Args:
       variables: Variables of the generator.
       batch: Arrays of the clips, as the loader makes them.
-      key: For the noise.
+      key: Random key for the noise.
       generator: The module.
 
     Returns:
@@ -67,8 +67,8 @@ class AnimateValidation(Validation):
     Args:
       clips: The validation split.
       generator: The module.
-      batch_size: Clips.
-      limit: At most so many clips; 0: all.
+      batch_size: Number of clips per batch.
+      limit: Largest number of clips; 0: all.
       key: The run's root key.
     """
 
@@ -114,7 +114,7 @@ class AnimateValidation(Validation):
 
     @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
-        """Generated beside real, with sound, for clips spread over the speakers.
+        """Generated beside real, with audio, for clips spread over the speakers.
 
         Every process generates them, since the parameters may be split over all; the first writes.
         """

@@ -67,7 +67,7 @@ def initial(config: Config, key: jax.Array) -> Any:
 
     Args:
       config: Config of a run.
-      key: For the parameters.
+      key: Random key for the parameters.
 
     Returns:
       Variables of the network.
@@ -220,7 +220,7 @@ class LipReadValidation(Validation):
         Args:
           state: State of the training.
           chosen: Indices of clips.
-          interrupted: Asked between batches.
+          interrupted: Called between batches.
 
         Returns:
           What is read in each; None if interrupted.

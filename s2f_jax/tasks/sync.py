@@ -150,7 +150,7 @@ class SyncValidation(Validation):
         """Scores by shares of clips, and of windows alone, whose offset is found to a frame.
 
         Beside them the mean confidence, and the one that 95 % of the clips stay below with another
-        clip's sound.
+        clip's audio.
 
         Args:
           state: State of the training.
@@ -178,13 +178,13 @@ class SyncValidation(Validation):
     def distances(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Measures each clip's pictures against its own sound, and against another clip's.
+        """Measures each clip's pictures against its own audio, and against another clip's.
 
         The other one is of about its length.
 
         Args:
           state: State of the training.
-          interrupted: Asked between batches.
+          interrupted: Called between batches.
 
         Returns:
           sync.distances to both for each clip, on every process; None if interrupted.

@@ -92,7 +92,7 @@ class Task(abc.ABC):
 
         Args:
           tx: The optimizers.
-          key: For the parameters.
+          key: Random key for the parameters.
 
         Returns:
           The state before the first step.

@@ -56,7 +56,7 @@ class UploadedSound(NamedTuple):
       upload: The file.
       samples: Mono float32 [S] in [-1, 1].
       rate: Rate of the samples, in Hz.
-      playback: The same audio for a browser, int16 [P].
+      playback: The audio resampled for a browser, int16 [P].
       playback_rate: Rate of the playback, in Hz.
     """
 

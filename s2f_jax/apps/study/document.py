@@ -34,8 +34,8 @@ class StudyVideo:
       clip: Name of its clip.
       seconds: Length.
       fps: Frames per second.
-      width: In pixels.
-      height: In pixels.
+      width: Width in pixels.
+      height: Height in pixels.
       source_sha256: Digest of the file it was copied from, or whose first frame it shows.
       mark: Provenance that the source file states, if any.
     """
@@ -92,7 +92,7 @@ class ExclusionRule:
     """Which participants are excluded from the main analysis.
 
     Attributes:
-      failed_catches: Those who fail this number of catch trials or more; 0: no such rule.
+      failed_catches: Participants who fail this number of catch trials or more; 0: no such rule.
       unfinished: Whether those are who did not answer every trial.
       one_side: Whether those are who chose the same side in every trial of a preference study.
     """
@@ -115,10 +115,10 @@ class Study:
       seed: Seed of all random orders.
       methods: Names of the methods.
       parts: Number of parts of the pairs; a participant sees one.
-      question: Asked in each trial.
+      question: Question asked in each trial.
       consent: Text that participants agree to.
       exclusion: Who is excluded from the main analysis.
-      pairs: By name, catch pairs included.
+      pairs: Pairs by name, catch pairs included.
       trial_lists: One for each participant ("slots" in the file): names of pairs, each with a letter.
     """
 

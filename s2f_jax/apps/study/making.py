@@ -75,8 +75,8 @@ def create_study(
       catches: Number of catch pairs, a real video and its frozen first frame; None: 3, and 0 in a
         Turing test.
       participants: Number of trial lists to make.
-      failed_catches: Those who fail this number of catch trials are excluded; 0: nobody.
-      question: Asked in each trial; None: the default of the kind.
+      failed_catches: Participants who fail this number of catch trials are excluded; 0: nobody.
+      question: Question asked in each trial; None: the default of the kind.
       consent: Text file that participants agree to; None: the default text.
 
     Returns:

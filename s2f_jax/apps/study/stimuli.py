@@ -38,8 +38,8 @@ class Stimulus:
       frames: Number of frames.
       fps: Frames per second.
       seconds: Length.
-      width: In pixels, as displayed: upright, with square pixels.
-      height: In pixels, likewise.
+      width: Width in pixels, as displayed: upright, with square pixels.
+      height: Height in pixels, as displayed.
       sound: Mono float32 [S] at 8000 Hz.
       plays_everywhere: Whether every browser plays its streams, so that they are copied as they are.
       mark: Provenance that it states, if any.
