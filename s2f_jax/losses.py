@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 
 def discriminator(real_logit: jax.Array, fake_logit: jax.Array) -> jax.Array:
-    """Eq. 1 as the discriminator sees it: -log D(real) - log(1 - D(fake)).
+    """Computes the discriminator's loss, eq. 1 negated: -log D(real) - log(1 - D(fake)).
 
     Args:
       real_logit: Logits of real examples, [N].
@@ -21,7 +21,7 @@ def discriminator(real_logit: jax.Array, fake_logit: jax.Array) -> jax.Array:
 
 
 def generator(fake_logit: jax.Array) -> jax.Array:
-    """The generator's adversarial loss, -log D(fake).
+    """Computes the generator's adversarial loss, -log D(fake).
 
     The non-saturating form is ours; eq. 1 minimises log(1 - D).
 
@@ -37,7 +37,7 @@ def generator(fake_logit: jax.Array) -> jax.Array:
 def reconstruction(
     generated: jax.Array, real: jax.Array, mask: jax.Array, top: float = 0.5
 ) -> jax.Array:
-    """Eq. 2, L1 on the lower half of the image, as a mean over its pixels (the paper sums).
+    """Computes eq. 2, L1 on the lower half of the image; a mean over pixels (the paper sums).
 
     Args:
       generated: Generated frames, [B, T, H, W, 3] in [-1, 1].
@@ -46,7 +46,7 @@ def reconstruction(
       top: Share of the height that is left out.
 
     Returns:
-      [B], the mean over each clip's frames.
+      The losses, [B]: the mean over each clip's frames.
     """
     rows = slice(round(top * generated.shape[2]), None)
     per_frame = jnp.abs(generated[:, :, rows] - real[:, :, rows]).mean(axis=(2, 3, 4))

@@ -14,7 +14,7 @@ Schedule = Callable[[jax.typing.ArrayLike], jax.Array]
 
 
 def epoch_decay(base: float, steps_per_epoch: int, after: int, rate: float) -> Schedule:
-    """A learning rate that decays after some epochs: base * rate^max(0, e - after) in epoch e.
+    """Makes a learning rate that decays after some epochs: base * rate^max(0, e - after) in epoch e.
 
     Args:
       base: Learning rate of the epochs up to `after`.
@@ -34,7 +34,7 @@ def epoch_decay(base: float, steps_per_epoch: int, after: int, rate: float) -> S
 
 
 def delayed(schedule: Schedule, first_step: int) -> Schedule:
-    """A schedule for an optimizer that begins later than the training.
+    """Makes a schedule for an optimizer that begins later than the training.
 
     Args:
       schedule: Learning rate over training steps.
@@ -49,7 +49,7 @@ def delayed(schedule: Schedule, first_step: int) -> Schedule:
 def multi_adam(
     schedules: Mapping[str, Schedule], b1: float, b2: float
 ) -> optax.GradientTransformation:
-    """One Adam per network, as one transformation.
+    """Makes one Adam per network, as one transformation.
 
     Args:
       schedules: Learning rate of each network; the keys are the params' top-level keys, the labels.

@@ -9,7 +9,7 @@ from data_pipelines.common.errors import UserError
 
 
 def key(root: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
-    """A key for one use at one step.
+    """Makes a random key for one use at one step.
 
     Args:
       root: The run's root key.
@@ -23,7 +23,7 @@ def key(root: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
 
 
 def per_example_keys(root: jax.Array, name: str, example_index: jax.Array) -> jax.Array:
-    """Keys for one use by each example, whichever row of whichever process it is in.
+    """Makes random keys for one use by each example, whichever row of whichever process it is in.
 
     Args:
       root: The run's root key.
@@ -39,7 +39,7 @@ def per_example_keys(root: jax.Array, name: str, example_index: jax.Array) -> ja
 def frame_noise(
     root: jax.Array, frames: int, features: int, std: float, first: int | jax.Array = 0
 ) -> jax.Array:
-    """Gaussian noise for consecutive frames.
+    """Draws Gaussian noise for consecutive frames.
 
     The noise of frame t comes from fold_in(root, t), so that chunking a clip cannot change it.
 

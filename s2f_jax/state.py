@@ -1,4 +1,4 @@
-"""What training changes: data, and nothing else."""
+"""The training state: all that a training step changes."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: Any
 
     def variables(self, network: str) -> dict[str, Any]:
-        """What one network's `apply` takes.
+        """Returns the variables that one network's `apply` takes.
 
         Args:
           network: The network's name.

@@ -45,7 +45,7 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
 
 
 def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kwargs: Any) -> Any:
-    """-> output, new batch statistics."""
+    """Returns the output and the new batch statistics."""
     variables = {"params": params, "batch_stats": batch_stats}
     output, new = network.apply(variables, *inputs, train=True, mutable=["batch_stats"], **kwargs)
     return output, new.get("batch_stats", {})
@@ -64,7 +64,7 @@ APPLY = {
 
 
 def _per_clip(values: jax.Array, clips: ClipBatch) -> jax.Array:
-    """[B * n] -> [B]."""
+    """Averages values [B * n] over each clip, [B]."""
     return values.reshape(clips.mask.shape[0], -1).mean(axis=1)
 
 
@@ -80,7 +80,7 @@ def objective(
     keep_activations: str,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
-    """The sum of every network's loss; stop_gradient lets each reach its own network alone.
+    """Computes the sum of every network's loss; stop_gradient lets each reach its own network alone.
 
     Both sides see one and the same generated clip. A discriminator judges it twice, once for its
     own loss and once for the generator's, at the same values: the compiler computes that once.
@@ -153,7 +153,7 @@ def objective(
 def gradients(
     state: TrainState, batch: Batch, key: jax.Array, accumulate: int, **fields: Any
 ) -> tuple[dict[str, Any], dict[str, jax.Array], dict[str, Any]]:
-    """Gradients of the batch's mean loss.
+    """Computes the gradients of the batch's mean loss.
 
     Args:
       state: The state before the step.
@@ -196,7 +196,7 @@ def train_step(
     adversarial: bool,
     **fields: Any,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One update of every network at the same parameters, or of the generator alone.
+    """Updates every network at the same parameters, or the generator alone.
 
     Args:
       state: The state before the step.

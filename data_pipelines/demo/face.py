@@ -41,8 +41,8 @@ class DrawnFace:
       nose_width: Half the width.
       nose_shift: (x, y), off its canonical position.
       mouth_width: Half the width, at rest.
-      upper_lip: Thickness.
-      lower_lip: Thickness.
+      upper_lip: Thickness of the upper lip.
+      lower_lip: Thickness of the lower lip.
       lips: Colour.
       smile: Raise of the mouth's corners.
       beard: Fullness of the beard, from 0, none, to 1, full.

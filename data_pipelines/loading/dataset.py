@@ -199,8 +199,8 @@ class ClipDataset(Sequence[DatasetClip]):
             )
         folder = versions[max(versions)]
         if is_remote(folder):  # array_record reads only local files.
-            of_other_splits = re.compile(rf"-(?!{split}\.)\w+\.array_record")
-            folder = download.local_copy(folder, lambda name: not of_other_splits.search(name))
+            other_split = re.compile(rf"-(?!{split}\.)\w+\.array_record")
+            folder = download.local_copy(folder, lambda name: not other_split.search(name))
         builder: Any = tfds.builder_from_directory(folder)
         if split not in builder.info.splits:
             names = ", ".join(builder.info.splits) or "none"

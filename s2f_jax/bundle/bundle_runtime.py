@@ -170,7 +170,7 @@ class Runtime(Protocol):
         """Generates the next frames of each clip.
 
         Args:
-          identity: From `encode_identity`.
+          identity: The result of `encode_identity`.
           windows: float32 [B, T, window] in [-1, 1].
           noise: float32 [B, T, noise_features].
           state: The recurrent state by name; zeros at first.

@@ -25,7 +25,7 @@ _OWN_FLAGS: dict[str, Sequence[Flag]] = {
             "--truth DIR",
             "folder of the real videos, equally named; further ones serve as catch pairs",
         ),
-        flag("--seed N", "of all that is shuffled, at least 0; default: 0", type=int),
+        flag("--seed N", "seed of all random orders, at least 0; default: 0", type=int),
         flag("--clips N", "number of clips, drawn by the seed; default: all", type=int),
         flag(
             "--parts N",
@@ -49,7 +49,9 @@ _OWN_FLAGS: dict[str, Sequence[Flag]] = {
             " default: 1",
             type=int,
         ),
-        flag("--participants N", "most participants, at least 1; default: 240", type=int),
+        flag(
+            "--participants N", "largest number of participants, at least 1; default: 240", type=int
+        ),
         flag("--question TEXT", "question asked in each trial"),
         flag("--consent FILE", "text that participants agree to; default: ours"),
     ),

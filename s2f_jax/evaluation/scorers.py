@@ -31,8 +31,8 @@ class UnavailableScorer(Scorer):
 
     Args:
       metrics: Keys of the metrics that are not measured.
-      model: What is missing: "lip reader".
-      error: Why.
+      model: Name of the missing model, such as "lip reader".
+      error: The error that says why the model is not available.
     """
 
     def __init__(self, metrics: tuple[str, ...], model: str, error: UserError):

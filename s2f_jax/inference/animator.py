@@ -65,7 +65,7 @@ class Animator:
 
     Args:
       generator: The module that the weights belong to.
-      weights: From `fused_generator.fuse_weights`.
+      weights: The result of `fused_generator.fuse_weights`.
       face: Positions of a face's stable points in the crop, as in the config field model.face;
         empty for the default.
       origin: The folder of the checkpoint or bundle that the weights are from, if any.

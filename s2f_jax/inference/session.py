@@ -25,7 +25,7 @@ class CompiledGenerator:
 
     Args:
       generator: The module, whose dtype is that of the computation.
-      weights: From `fused_generator.fuse_weights`.
+      weights: The result of `fused_generator.fuse_weights`.
     """
 
     def __init__(self, generator: Generator, weights: fused_generator.Weights):
@@ -80,7 +80,7 @@ class CompiledGenerator:
         """Generates the next frames of each clip.
 
         Args:
-          identity: From `encode_identity`.
+          identity: The result of `encode_identity`.
           noise_keys: [B], the root key of each clip's noise.
           noise_std: Standard deviation of the noise.
           raw: Whether frames stay float32 in [-1, 1].

@@ -119,7 +119,7 @@ class OnnxInputFormat:
     """An ONNX file, and the input that its model takes.
 
     Attributes:
-      file: Path.
+      file: Path of the ONNX file.
       size: Side of the square crop in pixels.
       channels: "RGB" or "BGR".
       mean: Subtracted from the levels 0 ... 255 of each channel.

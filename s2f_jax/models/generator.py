@@ -57,7 +57,7 @@ class Generator(nn.Module):
       audio_width: Feature maps of the audio CNN's first layer.
       copy_path: Not in the paper: a learnt mask mixes the drawn pixels and the still's.
       recurrent: False: every frame from its own audio frame alone (paper 3.3).
-      skips: From the identity encoder's maps to the decoder's.
+      skips: Whether the identity encoder's maps are passed to the decoder by skip connections.
       dtype: Dtype of the computation; parameters stay float32.
     """
 
@@ -137,7 +137,7 @@ class Generator(nn.Module):
           identity: The result of `encode_identity`.
           windows: [B, T, window] in [-1, 1].
           noise: [B, T, noise_features], of the scale noise_std.
-          carry: From the piece before, or `initial_carry`.
+          carry: Carry of the piece before, or `initial_carry`.
           train: Whether BatchNorm uses the batch's statistics.
           mask: bool [B, T]; False where there is padding.
 

@@ -200,8 +200,8 @@ class LipNet(nn.Module):
             return x
         keep = 1 - self.dropout
 
-        def of_clip(key: jax.Array) -> jax.Array:
+        def clip_mask(key: jax.Array) -> jax.Array:
             return jax.random.bernoulli(jax.random.fold_in(key, place), keep, x.shape[-1:])
 
-        kept = jax.vmap(of_clip)(keys) / jnp.asarray(keep, x.dtype)
+        kept = jax.vmap(clip_mask)(keys) / jnp.asarray(keep, x.dtype)
         return x * kept.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])

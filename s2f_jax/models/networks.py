@@ -155,7 +155,7 @@ class Networks(NamedTuple):
 
     Attributes:
       generator: The generator (paper 2.1).
-      discriminators: Those whose term has a weight (paper 2.2), by the names of their parameters,
+      discriminators: Discriminators whose term has a weight (paper 2.2), by the names of their parameters,
         e.g. "frame_discriminator".
     """
 
@@ -195,8 +195,8 @@ def build(
             f"--config.discriminators.{unknown[0]}: must be one of {', '.join(DISCRIMINATORS)}"
         )
     built = {
-        network_name(name): of_name.from_config(discriminators[name], generator_)
-        for name, of_name in DISCRIMINATORS.items()
+        network_name(name): network_class.from_config(discriminators[name], generator_)
+        for name, network_class in DISCRIMINATORS.items()
         if name in discriminators and discriminators[name]["weight"]
     }
     return Networks(generator_, built)

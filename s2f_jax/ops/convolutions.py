@@ -216,8 +216,8 @@ def _kernel_from_blocks(kernel: Array) -> Array:
 
 
 def _plain_kernel_gradient(x: Array, out: Array, kernel: Array, stride: int) -> Array:
-    of_kernel = jax.linear_transpose(lambda kernel: plain_conv(x, kernel, stride, 1), kernel)
-    return of_kernel(out)[0]
+    transpose = jax.linear_transpose(lambda kernel: plain_conv(x, kernel, stride, 1), kernel)
+    return transpose(out)[0]
 
 
 def _conv_transpose_algorithm(x: ArrayOrShape, kernel: Array) -> ConvAlgorithm:
@@ -381,8 +381,8 @@ def _conv3x3_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array
         return elsewhere(x, kernel, out)
 
     x, kernel = residuals
-    of_kernel = lax.platform_dependent(x, kernel, out, cpu=on_cpu, default=elsewhere)
-    return _conv3x3(out, transpose_kernel(kernel)), of_kernel
+    kernel_gradient = lax.platform_dependent(x, kernel, out, cpu=on_cpu, default=elsewhere)
+    return _conv3x3(out, transpose_kernel(kernel)), kernel_gradient
 
 
 conv3x3.defvjp(lambda x, kernel: (_conv3x3(x, kernel), (x, kernel)), _conv3x3_backward)

@@ -103,13 +103,13 @@ def dry_run(config: Config, trainer: Any) -> int:
     Returns:
       Exit code 0.
     """
-    of_each = parameters(trainer.like().params)
+    counts = parameters(trainer.like().params)
     batch = trainer.task.batch_shapes()
     devices = jax.device_count()
     lines = [
         "parameters: "
-        + ", ".join(f"{name} {count:,}" for name, count in of_each.items())
-        + f", in all {sum(of_each.values()):,}",
+        + ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        + f", in all {sum(counts.values()):,}",
         f"steps per epoch: {trainer.steps_per_epoch:,} of {config.batch_size} clips of"
         f" {config.clip_frames} frames",
     ]

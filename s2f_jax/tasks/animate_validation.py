@@ -108,9 +108,9 @@ class AnimateValidation(Validation):
             scored = self._score(
                 state.variables("generator"), sharding.put(batch, self._by_example), self._key
             )
-            for name, of_batch in jax.device_get(scored).items():
-                values[name][indices] = of_batch[: len(indices)]
-        return {name: float(each.mean()) for name, each in values.items()}
+            for name, batch_values in jax.device_get(scored).items():
+                values[name][indices] = batch_values[: len(indices)]
+        return {name: float(scores.mean()) for name, scores in values.items()}
 
     @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:

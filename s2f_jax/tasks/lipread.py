@@ -78,7 +78,7 @@ def initial(config: Config, key: jax.Array) -> Any:
 
 
 def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
-    """The CTC loss of each clip, in nats.
+    """Computes the CTC loss of each clip, in nats.
 
     Args:
       logits: [B, T, 28].
@@ -97,7 +97,7 @@ def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
 def objective(
     params: Any, batch_stats: Any, batch: Batch, key: jax.Array, *, network: LipNet
 ) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-    """The mean loss of a batch.
+    """Computes the mean loss of a batch.
 
     Args:
       params: Parameters of the network.
@@ -117,8 +117,8 @@ def objective(
         rngs.per_example_keys(key, "dropout", batch["example_index"]),
         mutable=["batch_stats"],
     )
-    of_clips = losses(logits, batch["mask"], batch["letters"])
-    return of_clips.mean(), (of_clips, new["batch_stats"])
+    clip_losses = losses(logits, batch["mask"], batch["letters"])
+    return clip_losses.mean(), (clip_losses, new["batch_stats"])
 
 
 def train_step(
@@ -130,7 +130,7 @@ def train_step(
     tx: optax.GradientTransformation,
     clip_norm: float,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One update.
+    """Updates the network once.
 
     Args:
       state: The state before the step.

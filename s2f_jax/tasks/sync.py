@@ -86,7 +86,7 @@ def train_step(
     stride: int,
     tx: optax.GradientTransformation,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One update.
+    """Updates the network once.
 
     Args:
       state: The state before the step.
