@@ -30,7 +30,7 @@ def download(
     Args:
       url: The file's address.
       path: Path of the verified file; until it is verified, it is `path` with the suffix .part.
-      algorithm: Name of the checksum, as hashlib has it.
+      algorithm: Name of the checksum in hashlib.
       digest: The expected checksum, hexadecimal.
       progress: Called with the number of bytes that are there, and of all.
 
@@ -166,7 +166,7 @@ def file_digest(path: pathlib.Path, algorithm: str) -> str:
 
     Args:
       path: The file.
-      algorithm: Name of the checksum, as hashlib has it.
+      algorithm: Name of the checksum in hashlib.
 
     Returns:
       The checksum, hexadecimal.

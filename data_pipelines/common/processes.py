@@ -84,7 +84,7 @@ class WorkerPool:
           items: Arguments of the function, one call each.
 
         Yields:
-          The results in the items' order; exceptions as `map_unordered` has them.
+          The results in the items' order; exceptions as in `map_unordered`.
         """
         early: dict[int, Result | Exception] = {}
         due = 0

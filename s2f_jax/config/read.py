@@ -149,6 +149,6 @@ def _load(name: str) -> ConfigDict:
 
 
 def _overridden(argument: str) -> str | None:
-    """--config.optim.b1=0 -> optim.b1; None for any other argument."""
-    found = re.match(r"--?(?:no)?config\.([^=]*)", argument)
-    return found and found[1]
+    """Returns the field of an override, --config.optim.b1=0 -> optim.b1; otherwise None."""
+    match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+    return match and match[1]

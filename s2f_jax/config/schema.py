@@ -189,7 +189,7 @@ def check_sections(sections: Mapping[str, Any]) -> None:
 
 
 def fixed_fields(config: Config, task: str) -> dict[str, Any]:
-    """Lists the fields that a run cannot change when it goes on.
+    """Lists the fields that a run cannot change when it is resumed.
 
     Args:
       config: Config of a run.
@@ -198,15 +198,15 @@ def fixed_fields(config: Config, task: str) -> dict[str, Any]:
     Returns:
       Their values, as JSON keeps them, by their names.
     """
-    kept = as_json(config)
+    values = as_json(config)
     for section, other in SECTION_OF.items():
         if other != task:
-            kept.pop(section, None)
-    # What has no weight is not there, whatever else is said of it.
-    kept["discriminators"] = {
-        name: section for name, section in kept["discriminators"].items() if section["weight"]
+            values.pop(section, None)
+    # A discriminator without a weight is not built, so its other fields do not matter.
+    values["discriminators"] = {
+        name: section for name, section in values["discriminators"].items() if section["weight"]
     }
-    return {name: value for name, value in fields(kept) if not _field(name).resumable}
+    return {name: value for name, value in fields(values) if not _field(name).resumable}
 
 
 def parse_profile(profile: str) -> range:
@@ -219,12 +219,12 @@ def parse_profile(profile: str) -> range:
       The steps to profile, as they are logged, counted from 1.
 
     Raises:
-      UserError: It is anything else.
+      UserError: The value is anything else.
     """
     if not profile:
         return range(0)
-    found = re.fullmatch(r"(\d+):(\d+)", profile)
-    first, last = map(int, found.groups()) if found else (0, 0)
+    match = re.fullmatch(r"(\d+):(\d+)", profile)
+    first, last = map(int, match.groups()) if match else (0, 0)
     if not 1 <= first <= last:
         raise UserError(
             f"--config.profile={profile}: must be FIRST:LAST, steps counted from 1, e.g. 11:13"

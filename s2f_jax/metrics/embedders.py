@@ -99,7 +99,7 @@ class SFace(Embedder):
 
         Args:
           images: N images, uint8 [H, W, 3] RGB.
-          points: [N, 5, 2] in pixels, as Embedder has them.
+          points: [N, 5, 2] in pixels, in Embedder's order.
 
         Returns:
           float32 [N, 128].
@@ -188,7 +188,7 @@ class OnnxEmbedder(Embedder):
 
         Args:
           images: N images, uint8 [H, W, 3] RGB.
-          points: [N, 5, 2] in pixels, as Embedder has them.
+          points: [N, 5, 2] in pixels, in Embedder's order.
 
         Returns:
           float32 [N, D], of any length.

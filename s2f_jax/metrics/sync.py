@@ -174,11 +174,11 @@ class SyncScorer(Scorer):
         distances = lag_distances(self.encode_video(pair.video), audio_codes)
         curve = distances.mean(axis=0) / self._unit
         certainty = confidence(curve)
-        found: Score = "a confidence of 1 or less"
+        offset_found: Score = "a confidence of 1 or less"
         if certainty > MIN_CONFIDENCE:
-            found = float(offset(curve))
+            offset_found = float(offset(curve))
         values = {
-            "sync_offset": found,
+            "sync_offset": offset_found,
             "sync_distance": float(np.min(curve)),
             "sync_confidence": certainty,
         }

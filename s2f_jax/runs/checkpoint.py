@@ -155,7 +155,7 @@ def _best(scores: Mapping[int, float], steps: Iterable[int]) -> int | None:
 class Checkpoints:
     """The checkpoints of one run, in its `checkpoints` folder.
 
-    Saving returns as soon as the state is copied; the writing goes on in the background and a
+    Saving returns as soon as the state is copied; the writing continues in the background and a
     checkpoint appears under its step when it is whole.
 
     Args:

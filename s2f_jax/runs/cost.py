@@ -1,4 +1,4 @@
-"""What a config costs before it is run: parameters, and FLOPs, bytes and memory as XLA has them."""
+"""What a config costs before it is run: parameters, and FLOPs, bytes, memory (by XLA)."""
 
 import math
 from collections.abc import Mapping

@@ -106,7 +106,7 @@ class Watch:
         Returns:
           Sentences to print; each spell gives one.
         """
-        told = []
+        sentences = []
         for section in DISCRIMINATORS:
             name = network_name(section)
             if f"{name}/loss" not in values:
@@ -119,12 +119,12 @@ class Watch:
             self._spells[name] = at, events
             if at and events == self.EVENTS:
                 faster, heavier = ("higher", "lower") if at == "chance" else ("lower", "higher")
-                told.append(
+                sentences.append(
                     f"D_{section} has been at {at} for {events} log events, so that the generator"
                     f" learns little from it: consider a {faster} --config.discriminators.{section}.rate or"
                     f" a {heavier} --config.discriminators.{section}.weight in another run"
                 )
-        return told
+        return sentences
 
 
 class _Events:

@@ -191,7 +191,7 @@ class LipReadValidation(Validation):
         )
 
     @functools.cached_property
-    def _said(self) -> list[str]:
+    def _transcripts(self) -> list[str]:
         return [charset.clean(self._clips[i].transcript) for i in range(self._count)]
 
     @functools.cached_property
@@ -203,10 +203,10 @@ class LipReadValidation(Validation):
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:
         """1 - WER and 1 - CER over the clips, the same on every process; None if interrupted."""
-        found = self.readings(state, range(self._count), interrupted)
-        if found is None:
+        readings = self.readings(state, range(self._count), interrupted)
+        if readings is None:
             return None
-        pairs = list(zip(self._said, found, strict=True))
+        pairs = list(zip(self._transcripts, readings, strict=True))
         return {"words_right": 1 - wer(pairs), "letters_right": 1 - cer(pairs)}
 
     def readings(
@@ -245,12 +245,12 @@ class LipReadValidation(Validation):
         if not count:
             return
         chosen = np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int)
-        found = self.readings(state, chosen.tolist())
-        if jax.process_index() or found is None:
+        readings = self.readings(state, chosen.tolist())
+        if jax.process_index() or readings is None:
             return
         lines = ["| clip | said | read |", "|---|---|---|"] + [
-            f"| {self._clips[i].id} | {self._said[i]} | {text} |"
-            for i, text in zip(chosen, found, strict=True)
+            f"| {self._clips[i].id} | {self._transcripts[i]} | {text} |"
+            for i, text in zip(chosen, readings, strict=True)
         ]
         path = workdir / "samples" / str(int(state.step)) / "readings.md"
         files.write_atomically(path, ("\n".join(lines) + "\n").encode())

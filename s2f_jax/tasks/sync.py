@@ -189,7 +189,7 @@ class SyncValidation(Validation):
         Returns:
           sync.distances to both for each clip, on every process; None if interrupted.
         """
-        size, found, before = self._size, {}, None
+        size, distances, before = self._size, {}, None
         mine = sharding.process_rows(size)
         for batch in loader.batch_by_length(self._lengths, size):
             if interrupted():
@@ -204,9 +204,9 @@ class SyncValidation(Validation):
                 seen, heard = seen[:moments], heard[:moments]
                 # The longest come first; the first has none before it, and hears itself backwards.
                 other = heard[::-1] if before is None else before[:moments]
-                found[i] = sync.lag_distances(seen, heard), sync.lag_distances(seen, other)
+                distances[i] = sync.lag_distances(seen, heard), sync.lag_distances(seen, other)
                 before = heard
-        return [found[i] for i in range(len(self._lengths))]
+        return [distances[i] for i in range(len(self._lengths))]
 
     @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
