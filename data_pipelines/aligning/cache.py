@@ -71,7 +71,7 @@ class Cache:
           clips: The raw clips.
 
         Returns:
-          Those of them that have to be aligned.
+          The clips that have to be aligned.
         """
         names = self._file_names(clips)
         stems = {name.removesuffix(".npz").removesuffix(".bad") for name in names}
@@ -117,7 +117,7 @@ class Cache:
           clip: The raw clip.
 
         Returns:
-          What `save` was given.
+          The aligned clip, as it was saved.
         """
         with np.load(io.BytesIO(self.path(clip, "npz").read_bytes())) as arrays:
             jpegs, ends = arrays["jpegs"].tobytes(), np.cumsum(arrays["sizes"])

@@ -146,7 +146,7 @@ def cached_model(model: ModelFile) -> pathlib.Path:
       The file's path.
 
     Raises:
-      UserError: It is not on this machine and cannot be fetched.
+      UserError: The file is not on this machine and cannot be fetched.
     """
     path = local_model(model)
     if path is not None:

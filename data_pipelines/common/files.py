@@ -39,7 +39,7 @@ def require_file(path: str | os.PathLike, kind: str, allow_pipe: bool = False) -
       The path.
 
     Raises:
-      UserError: It cannot be read.
+      UserError: The file cannot be read.
     """
     file = pathlib.Path(path)
     try:

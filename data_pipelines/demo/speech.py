@@ -130,7 +130,7 @@ def library() -> tuple[str, bytes]:
       The paths of the library and of its voices.
 
     Raises:
-      UserError: It is not installed.
+      UserError: eSpeak NG is not installed.
     """
     try:
         import espeakng_loader

@@ -86,7 +86,7 @@ def model_path() -> pathlib.Path:
       The model's file.
 
     Raises:
-      UserError: It is not on this machine and cannot be downloaded.
+      UserError: The model is not on this machine and cannot be downloaded.
     """
     return download.cached_model(MODEL)
 
@@ -185,7 +185,7 @@ def find_largest_face(image: np.ndarray) -> tuple[np.ndarray, int]:
       The landmarks of the largest face, float32 [68, 2], and the number of faces.
 
     Raises:
-      UserError: It shows no face, or the model cannot be loaded.
+      UserError: The image shows no face, or the model cannot be loaded.
     """
     faces = find_faces(image)
     if not faces:

@@ -174,7 +174,7 @@ def _stack(
 
 
 def corrupt_clips(requested: np.ndarray, clip: np.ndarray, count: int) -> set[int]:
-    """Finds the corrupt clips that a batch passed over.
+    """Finds the corrupt clips that a batch has skipped.
 
     Args:
       requested: The batch's requested_clip, [B].
@@ -182,7 +182,7 @@ def corrupt_clips(requested: np.ndarray, clip: np.ndarray, count: int) -> set[in
       count: Number of clips of the data set.
 
     Returns:
-      Their indices.
+      The corrupt clips' indices.
     """
     pairs = zip(requested.tolist(), clip.tolist(), strict=True)
     return {(start + i) % count for start, used in pairs for i in range((used - start) % count)}

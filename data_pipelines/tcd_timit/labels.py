@@ -62,7 +62,7 @@ def read_text(path: pathlib.Path) -> str:
       The file's text without a byte order mark.
 
     Raises:
-      UserError: It cannot be read.
+      UserError: The file cannot be read.
     """
     try:
         data = path.read_bytes()

@@ -94,7 +94,7 @@ def packaged_configs() -> pathlib.Path:
     """Finds the configs that come with this package.
 
     Returns:
-      Their folder.
+      The folder of the configs.
     """
     package = importlib.util.find_spec("configs")
     assert package is not None and package.submodule_search_locations
@@ -111,7 +111,7 @@ def config_path(path: str) -> str:
       The file's path.
 
     Raises:
-      UserError: There is none.
+      UserError: There is no such file or config.
     """
     if os.path.isfile(path):
         return path

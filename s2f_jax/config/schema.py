@@ -142,7 +142,7 @@ def check_field(name: str, value: Any) -> None:
       value: A value of the default's type, or whatever a damaged file has in its place.
 
     Raises:
-      UserError: It is out of range, or not one of the choices.
+      UserError: The value is out of range, or not one of the choices.
     """
     field, shown = _field(name), reprlib.repr(value)
     shown = value if isinstance(value, str) and len(value) < 40 else shown
@@ -196,7 +196,7 @@ def fixed_fields(config: Config, task: str) -> dict[str, Any]:
       task: Name of the task of the run that is resumed.
 
     Returns:
-      Their values, as JSON keeps them, by their names.
+      The fields' values by name, as JSON stores them.
     """
     values = as_json(config)
     for section, other in SECTION_OF.items():

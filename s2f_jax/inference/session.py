@@ -43,7 +43,7 @@ class CompiledGenerator:
           stills: uint8 [B, H, W, 3].
 
         Returns:
-          Their codes and skip terms.
+          The stills' codes and skip terms.
         """
         return self._encode(self.weights, from_uint8(stills))
 

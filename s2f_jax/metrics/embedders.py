@@ -61,7 +61,7 @@ class Embedder(abc.ABC):
           The embedder.
 
         Raises:
-          UserError: It is missing, damaged, or takes another input.
+          UserError: The file is missing, damaged, or takes another input.
         """
         return OnnxEmbedder(OnnxInputFormat(file, **input_format)) if file else SFace()
 
@@ -72,7 +72,7 @@ class SFace(Embedder):
     Loaded from the path in S2F_FACE_EMBEDDER or from the user's cache, else downloaded and checked.
 
     Raises:
-      UserError: It cannot be downloaded or loaded, or the file has another checksum.
+      UserError: The model cannot be downloaded or loaded, or the file has another checksum.
     """
 
     name = "SFace (opencv_zoo, face_recognition_sface_2021dec)"

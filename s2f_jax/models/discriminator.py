@@ -42,7 +42,7 @@ class Discriminator(nn.Module):
           clips: The batch; the draws of an example depend on its `example_index` alone.
 
         Returns:
-          What `inputs` and `mismatched_inputs` take.
+          The sample that `inputs` and `mismatched_inputs` take.
         """
         return ()
 

@@ -40,7 +40,7 @@ class SkipConv(nn.Module):
           skip: [B, H, W, features].
 
         Returns:
-          What every frame adds, [B, H, W, features].
+          The term that is added to every frame, [B, H, W, features].
         """
         kernel = self.kernel[:, :, self.features :].astype(self.dtype)
         return conv(skip.astype(self.dtype), kernel, padding=1)

@@ -119,7 +119,7 @@ def face(model: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
       Five points (x, y) in pixels of the aligned image, or none.
 
     Raises:
-      UserError: It is anything else.
+      UserError: The value is anything else.
     """
     given = model["face"]
     try:

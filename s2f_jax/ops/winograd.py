@@ -62,7 +62,7 @@ def transforms_for(space: Sequence[int], taps: int) -> Transforms2D | None:
       taps: Size of the kernel along either axis.
 
     Returns:
-      Those of height and width; None where either is no whole number of tiles.
+      Transforms for height and width; None where either is no whole number of tiles.
     """
     # Larger tiles save more; of 3 taps they need larger factors, which cost accuracy.
     wanted = (3, 2) if taps == 2 else (2, 3)

@@ -123,7 +123,7 @@ def check_output_file(flag: str, output: str) -> None:
       output: The file.
 
     Raises:
-      UserError: It is a folder, or its folder does not exist.
+      UserError: The output is a folder, or its folder does not exist.
     """
     target = epath.Path(output)
     if target.is_dir():

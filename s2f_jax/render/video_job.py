@@ -27,12 +27,12 @@ class VideoJob:
     """Hands out its audio in pieces and takes the frames for it; the file appears with the last one.
 
     Attributes:
-      spec: What to make.
+      spec: Specification of the video.
       done: Whether the file was written.
       error: Why it failed, if it did; nothing of the file is left then.
 
     Args:
-      spec: What to make.
+      spec: Specification of the video.
       mark: Provenance to write into the video.
       animator: The model.
       fps: The video's frames/s.

@@ -36,7 +36,7 @@ class VideoSink(Protocol):
           frame: uint8 [H, W, 3] RGB.
 
         Raises:
-          OSError: It cannot be written.
+          OSError: The video cannot be written.
         """
         ...
 
@@ -74,7 +74,7 @@ class FileDescriptor:
           data: The bytes.
 
         Returns:
-          Their number.
+          The number of bytes.
         """
         left = memoryview(data)
         while left:

@@ -49,7 +49,7 @@ def write_webp(path: epath.PathLike, frames: np.ndarray, fps: float, xmp: bytes)
       xmp: XMP metadata.
 
     Raises:
-      UserError: It cannot be written.
+      UserError: The file cannot be written.
     """
     ends = np.round(np.arange(len(frames) + 1) * 1000 / fps).astype(int)  # Milliseconds.
     first, *others = map(Image.fromarray, frames)

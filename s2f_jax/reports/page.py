@@ -28,7 +28,7 @@ def render_page(
     """Renders a report as HTML.
 
     Args:
-      report: What report.json holds.
+      report: Contents of report.json.
       scores: Scores of every clip in every row.
       video_cards: Cards made by `sample_cards` or `comparison_card`.
       figures: Images.

@@ -71,7 +71,7 @@ def write_report(
       training: Row -> the metrics.jsonl of the run behind it.
 
     Returns:
-      What report.json holds.
+      The contents of report.json.
     """
     evaluation = Evaluation(corpus, split, conventions, scores, samples, figures)
     cards = page.sample_cards(samples)
@@ -97,7 +97,7 @@ def write_files(
       extra: Further entries of report.json.
 
     Returns:
-      What report.json holds.
+      The contents of report.json.
     """
     folder, scores = epath.Path(output), evaluation.scores
     report = {

@@ -37,7 +37,7 @@ def write_table(
       failed: Rows whose training failed, of which an older report is ignored.
 
     Returns:
-      What report.json holds.
+      The contents of report.json.
 
     Raises:
       UserError: No run has a report, one is damaged, or two are of different corpora, splits,

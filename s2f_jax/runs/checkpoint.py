@@ -245,7 +245,7 @@ class Checkpoints:
         """Waits until what was saved is on the disk.
 
         Raises:
-          TrainingFailed: It could not be written.
+          TrainingFailed: The checkpoint could not be written.
         """
         with self._saying_what_failed():
             self._manager.wait_until_finished()
@@ -436,10 +436,10 @@ def saved_networks(workdir: epath.PathLike, step: int) -> set[str]:
       step: Step of the checkpoint.
 
     Returns:
-      Their names.
+      The networks' names.
 
     Raises:
-      UserError: It has no checksums.
+      UserError: The checkpoint has no checksums.
     """
     return {
         name.split("'")[1] for name in _saved_sums(workdir, step) if name.startswith(".params[")

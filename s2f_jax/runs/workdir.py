@@ -66,7 +66,7 @@ def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:
       The folder.
 
     Raises:
-      UserError: It holds a run of another config.
+      UserError: The workdir holds a run of another config.
     """
     folder = epath.Path(workdir)
     if (folder / "config.json").exists():

@@ -223,7 +223,7 @@ class LipReadValidation(Validation):
           interrupted: Called between batches.
 
         Returns:
-          What is read in each; None if interrupted.
+          The text read in each clip; None if interrupted.
         """
         size, texts = self._size, {}
         mine = sharding.process_rows(size)

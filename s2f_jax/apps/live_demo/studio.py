@@ -112,7 +112,7 @@ class DemoService:
           read: Reads a file.
 
         Returns:
-          What it returns.
+          The function's result.
         """
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
@@ -174,7 +174,7 @@ class DemoService:
           video: A video that is done.
 
         Raises:
-          UserError: It cannot be written.
+          UserError: The video cannot be written.
         """
         if self.keep_folder is not None:
             await asyncio.to_thread(_write, self.keep_folder, video)

@@ -81,7 +81,7 @@ def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> Uploade
       The picture and its crop.
 
     Raises:
-      UserError: It is not a picture, too large, or shows no face.
+      UserError: The upload is not a picture, too large, or shows no face.
     """
     picture = images.decode_image(upload.data, upload.name, limits.pixels)
     aligned = picture.shape[:2] == animator.size
@@ -121,7 +121,7 @@ def read_sound(upload: Upload, limits: DemoLimits) -> UploadedSound:
       The audio of the file.
 
     Raises:
-      UserError: It has no audio, cannot be decoded, or is too long.
+      UserError: The upload has no audio, cannot be decoded, or is too long.
     """
     parts: list[np.ndarray] = []
     with contextlib.closing(SoundFile(upload.name, upload.data)) as file:

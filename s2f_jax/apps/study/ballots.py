@@ -83,7 +83,7 @@ def read_results(folder: str) -> StudyResults:
       The results.
 
     Raises:
-      UserError: It holds no study, a changed or damaged one, or nobody has voted yet.
+      UserError: The folder holds no study, a changed or damaged one, or nobody has voted yet.
     """
     study = document.read_study(folder)
     if not store.exists(study):

@@ -236,7 +236,7 @@ def local_folder(folder: epath.PathLike) -> epath.Path:
       The folder.
 
     Raises:
-      UserError: It is remote.
+      UserError: The folder is remote.
     """
     if files.is_remote(folder):
         raise UserError(f"--study={folder}: must be a local folder; copy it afterwards")
@@ -253,7 +253,7 @@ def read_study(folder: epath.PathLike) -> Study:
       The study.
 
     Raises:
-      UserError: There is none or it is remote, its file is damaged, or its trial lists are not those
+      UserError: The study is missing or remote, its file is damaged, or its trial lists are not those
         that its seed gives.
     """
     folder = local_folder(folder)

@@ -141,7 +141,7 @@ class StudyService:
           address: The client's address.
 
         Returns:
-          Their progress, with a code.
+          The participant's progress, with a code.
 
         Raises:
           RequestRejected: The study has no trial list left.
@@ -164,7 +164,7 @@ class StudyService:
           address: The client's address.
 
         Returns:
-          Their progress.
+          The participant's progress.
         """
         return self._progress(self._find_active(code, address))
 
@@ -212,7 +212,7 @@ class StudyService:
           ms: Milliseconds from showing the trial to the vote.
 
         Returns:
-          Their progress.
+          The participant's progress.
 
         Raises:
           NotPlayed: The videos cannot have been played as often as it says.

@@ -69,10 +69,10 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
       path: A video file.
 
     Returns:
-      What it holds.
+      The contents of the video.
 
     Raises:
-      UserError: It does not play to its end, or has no sound.
+      UserError: The video does not play to its end, or has no sound.
     """
     try:
         with decode.open_video(path) as container:
