@@ -24,7 +24,7 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
 
     if bool(flags.get("sda")) == bool(flags.get("checkpoint")):
         raise UserError("give either --sda=FILE, or --checkpoint=DIR to convert a model back")
-    if "sda" in flags:
+    if flags.get("sda"):
         config = flags.get("config") or convert.default_config(flags["sda"])
         convert.from_sda(flags["sda"], flags["output"], load_config({"config": config}, extra))
     else:

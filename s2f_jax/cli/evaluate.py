@@ -18,7 +18,7 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
     Returns:
       Exit code.
     """
-    if "videos" in flags:
+    if flags.get("videos"):
         return _compare(flags, extra)
     from s2f_jax.evaluation.evaluators import evaluate
 
@@ -33,9 +33,9 @@ def _compare(flags: Flags, extra: Sequence[str]) -> int:
 
     if not (flags.get("reference") and flags.get("output")):
         raise UserError("--videos: needs --reference=DIR and --output=DIR, too")
-    if "config" not in flags:
+    if not flags.get("config"):
         reject_extra(extra)
-    config = load_config(flags, extra) if "config" in flags else None
+    config = load_config(flags, extra) if flags.get("config") else None
     options = {name: flags[name] for name in ("aligned",) if name in flags}
     report = compare_folders(
         flags["videos"], flags["reference"], flags["output"], config, **options

@@ -71,9 +71,14 @@ def check_config(config: Config) -> None:
       config: A config with all fields of configs/base.py.
 
     Raises:
-      UserError: There is such a value.
+      UserError: There is such a value, or a field of an older schema.
     """
     for field, value in schema.fields(config):
+        if field in schema.RENAMED:  # Nobody reads it: what it asks for would not be done.
+            raise UserError(
+                f"--config.{field}={value}: is --config.{schema.RENAMED[field]} since schema"
+                f" {schema.SCHEMA}; change it in the config's file"
+            )
         schema.check_field(field, value)
     snr = config.augment.snr_db
     numbers = all(isinstance(db, (int, float)) and math.isfinite(db) for db in snr)

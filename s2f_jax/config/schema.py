@@ -202,10 +202,14 @@ def fixed_fields(config: Config, task: str) -> dict[str, Any]:
     for section, other in SECTION_OF.items():
         if other != task:
             values.pop(section, None)
-    # A discriminator without a weight is not built, so its other fields do not matter.
-    values["discriminators"] = {
-        name: section for name, section in values["discriminators"].items() if section["weight"]
-    }
+    # A discriminator without a weight is not built, so its other fields do not matter. A damaged
+    # file may lack any of this.
+    if isinstance(sections := values.get("discriminators"), dict):
+        values["discriminators"] = {
+            name: section
+            for name, section in sections.items()
+            if not isinstance(section, dict) or section.get("weight", True)
+        }
     return {name: value for name, value in fields(values) if not _field(name).resumable}
 
 

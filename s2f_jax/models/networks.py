@@ -185,11 +185,12 @@ def build(
       The generator and its discriminators, in the order of the registry.
 
     Raises:
-      UserError: Sizes and rates that the networks or the shards cannot have, or a section of a
-        discriminator that does not exist.
+      UserError: Sizes and rates that the networks or the shards cannot have, a face that is none, or
+        a section of a discriminator that does not exist.
     """
     check_form(data)
     generator_ = generator(data, model)
+    face(model)  # Not used in training, but a generator with a wrong one cannot be restored.
     if unknown := sorted(set(discriminators) - set(DISCRIMINATORS)):
         raise UserError(
             f"--config.discriminators.{unknown[0]}: must be one of {', '.join(DISCRIMINATORS)}"

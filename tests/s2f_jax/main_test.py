@@ -12,7 +12,7 @@ from data_pipelines.media import decode, images, writer
 from data_pipelines.quality import check
 from s2f_jax import main, train
 from s2f_jax.cli import commands
-from s2f_jax.config import read
+from s2f_jax.config import read, schema
 from s2f_jax.runs import workdir
 from s2f_jax.runs.checkpoint import Checkpoints
 from tests.programs import ROOT
@@ -88,6 +88,12 @@ def test_every_command_s_help_shows_an_example_that_it_accepts(command, capsys, 
             "--videos: needs --reference=DIR and --output=DIR",
         ),
         (["evaluate", "--videos=a", "--reference=b", "--output=c"], "--videos=a is not a folder"),
+        # As of a script whose variable is empty: a flag without a value is not given.
+        (["evaluate", "--videos="], "--config is missing"),
+        (
+            ["evaluate", "--videos=a", "--reference=b", "--output=c", "--config="],
+            "--videos=a is not a folder",
+        ),
     ],
 )
 def test_a_command_that_is_none_is_told(told, arguments, said):
@@ -120,6 +126,7 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("data.fps=24", "audio_rate=16000: must be a multiple of --config.data.fps=24"),
         ("data.audio_rate=44100", "audio_rate=44100: must be a multiple of 1000"),
         ("model.window=0.02", "window=0.02: must be a whole number of milliseconds that covers"),
+        ("model.face=(1,)", "face=(1,): must be five points ((x,y),(x,y),...)"),
         ("model.window=0.1605", "window=0.1605: must be a whole number of milliseconds"),
         ("model.dtype=float16", "float16: must be one of float32, bfloat16"),
         ("discriminators.sequence.fusion=first", "first: must be one of last, step"),
@@ -153,6 +160,16 @@ def test_a_config_file_that_is_none_is_told(told, tmp_path, text, said):
     path = tmp_path / "config.py"
     path.write_text(text)
     assert said.format(path=path) in told(f"--config={path}")
+
+
+@pytest.mark.parametrize("field", schema.RENAMED)
+def test_a_config_file_with_a_field_of_an_older_schema_is_told(told, tmp_path, field):
+    """It would be passed over in silence, and another run be trained than the file asks for."""
+    path = tmp_path / "config.py"
+    lines = ("def get_config():", "c = demo.get_config()", f"c.{field} = 0", "return c")
+    path.write_text("from configs import demo\n" + "\n    ".join(lines))
+    sentence = told(f"--config={path}")
+    assert f"--config.{field}=0: is --config.{schema.RENAMED[field]} since schema 3" in sentence
 
 
 def test_overrides_reach_the_command_with_their_types(monkeypatch):

@@ -110,6 +110,25 @@ def test_what_a_discriminator_without_weight_is_like_does_not_matter(run_folder,
         open_workdir(config, run_folder)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config.pop("discriminators"),
+        lambda config: config.update(discriminators=[]),
+        lambda config: config.update(discriminators={"frame": 1}),
+        lambda config: config["discriminators"]["frame"].pop("weight"),
+    ],
+)
+def test_a_workdir_whose_config_lacks_a_part_is_of_another_config(
+    run_folder, tmp_path, config, change
+):
+    folder = rewritten(run_folder, tmp_path, change)
+    with pytest.raises(
+        UserError, match=r"another config .*discriminators\.frame\.weight: None there"
+    ):
+        open_workdir(config, folder)
+
+
 def test_a_config_that_cannot_be_migrated_is_damaged(tmp_path):
     (tmp_path / "config.json").write_text('{"schema": 1}')
     with pytest.raises(UserError, match="is damaged .KeyError, 'model'.: restore it"):

@@ -186,6 +186,7 @@ def test_a_file_s_default_config_has_the_preset_sda(name, corpus):
         (["--sda=b"], "--output"),
         (["--output=a", "--sda=nope.dat"], "nope.dat cannot be read (No such file or directory)"),
         (["--output=a", "--checkpoint=nope"], "there is no checkpoint at nope"),
+        (["--output=a", "--checkpoint=nope", "--sda="], "there is no checkpoint at nope"),
         (["--output=a", "--checkpoint=nope", "--config.seed=1"], "is not a flag of this command"),
         (["--output=a", "--sda=b", "--nope"], "no flag --nope"),
         (["--output=a", "--sda=b", "--config=c.py"], "--config=c.py: must be a file"),
