@@ -18,7 +18,7 @@ class CorpusConfig(tfds.core.BuilderConfig):
         formats never mix.
       height: Pixels of a frame.
       width: Pixels of a frame; 3/4 of the height.
-      audio_rate: Hz; a multiple of fps.
+      audio_rate: Sampling rate in Hz; a multiple of fps.
       fps: Frames per second.
       max_seconds: Longest recorded clip; longer ones are quarantined.
       workers: Number of processes; 0 is one per core. Does not change the data.
@@ -120,7 +120,7 @@ def check_example(example: dict[str, Any], config: CorpusConfig) -> None:
     """Checks that an example keeps the contract; TFDS would hide the reason why it does not.
 
     Args:
-      example: With the keys of `features`.
+      example: An example with the keys of `features`.
       config: Format of the examples.
 
     Raises:

@@ -57,7 +57,7 @@ def prepare(
     Args:
       data: The config's section `data` (configs/base.py).
       manual_dir: A copy of the corpus; None: it is downloaded or drawn.
-      data_dir: Where the shards are or will be.
+      data_dir: Folder of the shards, which need not exist.
       beam_pipeline_options: "runner=...,NAME=VALUE,...", to let Apache Beam do the work, with the
         same shards as result.
 
@@ -108,7 +108,7 @@ def prepared_builder(
     Args:
       data: The config's section `data` (configs/base.py).
       manual_dir: A copy of the corpus, which is not read.
-      data_dir: Where the shards are.
+      data_dir: Folder of the shards.
 
     Returns:
       The TFDS builder.
@@ -119,8 +119,7 @@ def prepared_builder(
     builder = make_builder(data, manual_dir, data_dir)
     if not builder.data_path.exists():
         raise UserError(
-            f"there are no shards in {builder.data_path}: run `python -m s2f_jax.main prepare` "
-            "with this config first"
+            f"there are no shards in {builder.data_path}: run `s2f prepare` with this config first"
         )
     return builder
 
@@ -133,7 +132,7 @@ def make_builder(
     Args:
       data: The config's section `data` (configs/base.py).
       manual_dir: A copy of the corpus; None: it is downloaded or drawn.
-      data_dir: Where the shards are or will be.
+      data_dir: Folder of the shards, which need not exist.
 
     Returns:
       The TFDS builder.

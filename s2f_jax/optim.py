@@ -1,4 +1,7 @@
-"""Three Adam optimizers as one transformation (paper 2.3)."""
+"""One Adam per network (three in the paper, 2.3), as one transformation.
+
+The learning rates come from the config, by way of the task (tasks/animate.py for the paper's).
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,13 +14,13 @@ Schedule = Callable[[jax.typing.ArrayLike], jax.Array]
 
 
 def epoch_decay(base: float, steps_per_epoch: int, after: int, rate: float) -> Schedule:
-    """A learning rate that decays after some epochs: base * rate^max(0, e - after) in epoch e.
+    """Makes a learning rate that decays after some epochs: base * rate^max(0, e - after) in epoch e.
 
     Args:
-      base: Of the epochs up to `after`.
-      steps_per_epoch: At least 1.
-      after: Epochs, counted from 1.
-      rate: Per epoch; 1 keeps it fixed.
+      base: Learning rate of the epochs up to `after`.
+      steps_per_epoch: Number of steps per epoch, at least 1.
+      after: Last epoch at the rate `base`, counted from 1.
+      rate: Factor per later epoch; 1 keeps the learning rate fixed.
 
     Returns:
       The schedule over training steps.
@@ -31,10 +34,10 @@ def epoch_decay(base: float, steps_per_epoch: int, after: int, rate: float) -> S
 
 
 def delayed(schedule: Schedule, first_step: int) -> Schedule:
-    """A schedule for an optimizer that begins later than the training.
+    """Makes a schedule for an optimizer that begins later than the training.
 
     Args:
-      schedule: Over training steps.
+      schedule: Learning rate over training steps.
       first_step: The training step at which the optimizer's own count begins.
 
     Returns:
@@ -46,10 +49,10 @@ def delayed(schedule: Schedule, first_step: int) -> Schedule:
 def multi_adam(
     schedules: Mapping[str, Schedule], b1: float, b2: float
 ) -> optax.GradientTransformation:
-    """One Adam per network, as one transformation.
+    """Makes one Adam per network, as one transformation.
 
     Args:
-      schedules: Of each network; their keys are the params' top-level keys, the labels.
+      schedules: Learning rate of each network; the keys are the params' top-level keys, the labels.
       b1: Adam's beta_1.
       b2: Adam's beta_2.
 

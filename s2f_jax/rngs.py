@@ -9,12 +9,12 @@ from data_pipelines.common.errors import UserError
 
 
 def key(root: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
-    """A key for one use at one step.
+    """Makes a random key for one use at one step.
 
     Args:
-      root: Of the run.
-      name: Of the use.
-      step: Or an example's index.
+      root: The run's root key.
+      name: Name of the use.
+      step: Number of the step, or an example's index.
 
     Returns:
       The key.
@@ -23,11 +23,11 @@ def key(root: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
 
 
 def per_example_keys(root: jax.Array, name: str, example_index: jax.Array) -> jax.Array:
-    """Keys for one use by each example, whichever row of whichever process it is in.
+    """Makes random keys for one use by each example, whichever row of whichever process it is in.
 
     Args:
-      root: Of the run.
-      name: Of the use.
+      root: The run's root key.
+      name: Name of the use.
       example_index: uint32 [B].
 
     Returns:
@@ -39,25 +39,25 @@ def per_example_keys(root: jax.Array, name: str, example_index: jax.Array) -> ja
 def frame_noise(
     root: jax.Array, frames: int, features: int, std: float, first: int | jax.Array = 0
 ) -> jax.Array:
-    """Gaussian noise for consecutive frames.
+    """Draws Gaussian noise for consecutive frames.
 
-    That of frame t comes from fold_in(root, t), so that chunking a clip cannot change it.
+    The noise of frame t comes from fold_in(root, t), so that chunking a clip cannot change it.
 
     Args:
-      root: Of the clip.
-      frames: How many.
+      root: The clip's root key.
+      frames: Number of frames.
       features: Numbers per frame.
-      std: Standard deviation.
+      std: Standard deviation of the noise.
       first: Number of the first frame.
 
     Returns:
-      [frames, features].
+      The noise, [frames, features].
     """
 
-    def of(t: jax.Array) -> jax.Array:
+    def noise(t: jax.Array) -> jax.Array:
         return jax.random.normal(jax.random.fold_in(root, t), (features,))
 
-    return std * jax.vmap(of)(first + jnp.arange(frames))
+    return std * jax.vmap(noise)(first + jnp.arange(frames))
 
 
 SEEDS = 2**32
@@ -67,7 +67,7 @@ def check_seeds(*seeds: int) -> None:
     """Refuses seeds that are out of range.
 
     Args:
-      *seeds: Of spontaneous motion.
+      *seeds: Seeds of spontaneous motion.
 
     Raises:
       UserError: One is not in [0, 2^32 - 1].

@@ -1,4 +1,4 @@
-"""One mesh over all devices; what is split over it and what is everywhere."""
+"""A mesh of all devices, and the shardings over it of states and batches."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ def mesh() -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """A sharding by which every device holds everything.
+    """Makes the sharding that replicates an array on every device.
 
     Args:
-      mesh: Of all devices.
+      mesh: Mesh of all devices.
 
     Returns:
       The sharding.
@@ -31,10 +31,10 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def by_example(mesh: Mesh) -> NamedSharding:
-    """A sharding by which the leading axis is split over the devices.
+    """Makes the sharding that splits the leading axis over the devices.
 
     Args:
-      mesh: Of all devices.
+      mesh: Mesh of all devices.
 
     Returns:
       The sharding.
@@ -42,11 +42,11 @@ def by_example(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def of_state(mesh: Mesh, state: Any, split: bool) -> Any:
-    """Shardings of a training state.
+def state_shardings(mesh: Mesh, state: Any, split: bool) -> Any:
+    """Makes the shardings of a training state.
 
     Args:
-      mesh: Of all devices.
+      mesh: Mesh of all devices.
       state: Arrays or ShapeDtypeStructs.
       split: Each large leaf is split along its longest axis that the devices share evenly, and
         gathered where it is used (FSDP); else every device holds everything.
@@ -55,21 +55,21 @@ def of_state(mesh: Mesh, state: Any, split: bool) -> Any:
       A sharding for each leaf.
     """
 
-    def of(leaf: Any) -> NamedSharding:
+    def leaf_sharding(leaf: Any) -> NamedSharding:
         axes = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
         if not split or leaf.size < SMALLEST or not axes:
             return replicated(mesh)
         longest = max(axes, key=lambda axis: leaf.shape[axis])
         return NamedSharding(mesh, PartitionSpec(*(None,) * longest, "data"))
 
-    return jax.tree.map(of, state)
+    return jax.tree.map(leaf_sharding, state)
 
 
 def process_rows(rows: int) -> slice:
     """Selects the rows of a batch that this process makes.
 
     Args:
-      rows: Of the global batch; a multiple of the process count.
+      rows: Number of rows of the global batch; a multiple of the process count.
 
     Returns:
       A slice of them.
@@ -82,7 +82,7 @@ def put(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.
 
     Args:
       batch: Arrays by name.
-      sharding: Of each.
+      sharding: Sharding of every array.
 
     Returns:
       Global arrays by name.

@@ -1,4 +1,4 @@
-"""What training changes: data, and nothing else."""
+"""The training state: all that a training step changes."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ class TrainState(flax.struct.PyTreeNode):
 
     Attributes:
       step: int32; updates made so far.
-      params: One top-level key per network.
-      batch_stats: Likewise, the running statistics of BatchNorm.
-      opt_state: Of multi_adam.
+      params: Parameters; one top-level key per network.
+      batch_stats: BatchNorm's running statistics; one top-level key per network.
+      opt_state: State of the optimizer, optim.multi_adam.
     """
 
     step: jax.Array
@@ -22,10 +22,10 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: Any
 
     def variables(self, network: str) -> dict[str, Any]:
-        """What one network's `apply` takes.
+        """Returns the variables that one network's `apply` takes.
 
         Args:
-          network: Its name.
+          network: The network's name.
 
         Returns:
           {"params": ..., "batch_stats": ...}.

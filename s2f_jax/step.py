@@ -20,9 +20,9 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
     """Makes a fresh state.
 
     Args:
-      networks: Whose parameters and statistics it holds.
+      networks: Networks whose parameters and statistics it holds.
       tx: The optimizers over all of them.
-      key: For the parameters.
+      key: Random key for the parameters.
 
     Returns:
       The state before the first step.
@@ -45,7 +45,7 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
 
 
 def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kwargs: Any) -> Any:
-    """-> output, new batch statistics."""
+    """Returns the output and the new batch statistics."""
     variables = {"params": params, "batch_stats": batch_stats}
     output, new = network.apply(variables, *inputs, train=True, mutable=["batch_stats"], **kwargs)
     return output, new.get("batch_stats", {})
@@ -64,7 +64,7 @@ APPLY = {
 
 
 def _per_clip(values: jax.Array, clips: ClipBatch) -> jax.Array:
-    """[B * n] -> [B]."""
+    """Averages values [B * n] over each clip, [B]."""
     return values.reshape(clips.mask.shape[0], -1).mean(axis=1)
 
 
@@ -80,19 +80,19 @@ def objective(
     keep_activations: str,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
-    """The sum of every network's loss; stop_gradient lets each reach its own network alone.
+    """Computes the sum of every network's loss; stop_gradient lets each reach its own network alone.
 
     Both sides see one and the same generated clip. A discriminator judges it twice, once for its
     own loss and once for the generator's, at the same values: the compiler computes that once.
 
     Args:
-      params: Of every network, by its name.
-      batch_stats: Likewise.
-      batch: As the loader has it, B clips of T frames.
-      key: Of the step.
-      networks: That are trained.
-      weights: Of the generator's terms: "reconstruction" (lambda of eq. 3) and the discriminators'
-        names.
+      params: Parameters of every network, by the network's name.
+      batch_stats: BatchNorm statistics of every network, by the network's name.
+      batch: Arrays of B clips of T frames, as the loader makes them.
+      key: Random key of the step.
+      networks: The networks to be trained.
+      weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3) and the names of
+        the discriminators.
       reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
@@ -153,15 +153,15 @@ def objective(
 def gradients(
     state: TrainState, batch: Batch, key: jax.Array, accumulate: int, **fields: Any
 ) -> tuple[dict[str, Any], dict[str, jax.Array], dict[str, Any]]:
-    """Gradients of the batch's mean loss.
+    """Computes the gradients of the batch's mean loss.
 
     Args:
-      state: Before the step.
+      state: The state before the step.
       batch: B clips.
-      key: Of the step.
+      key: Random key of the step.
       accumulate: Parts that the batch goes through in, one after the other, each with BatchNorm
         statistics of its own.
-      **fields: Those of `objective`.
+      **fields: Keyword arguments of `objective`.
 
     Returns:
       Gradients by network, terms per clip [B], new batch statistics.
@@ -196,16 +196,16 @@ def train_step(
     adversarial: bool,
     **fields: Any,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One update of every network at the same parameters, or of the generator alone.
+    """Updates every network at the same parameters, or the generator alone.
 
     Args:
-      state: Before the step.
+      state: The state before the step.
       batch: B clips.
-      key: Of the run; what is drawn depends on it and on each example's index.
-      networks: That are trained.
+      key: The run's root key; what is drawn depends on it and on each example's index.
+      networks: The networks to be trained.
       tx: Their optimizers (optim.py).
       adversarial: Whether the discriminators train too.
-      **fields: `accumulate`, and those of `objective`.
+      **fields: `accumulate`, and keyword arguments of `objective`.
 
     Returns:
       The new state, the means of all terms with each network's gradient norm, and the terms per clip

@@ -39,8 +39,8 @@ class Trainer:
     """A run's networks and the compiled functions over them.
 
     Args:
-      config: Of the run.
-      examples: Of one epoch.
+      config: Config of the run.
+      examples: Number of training examples per epoch.
     """
 
     def __init__(self, config: Config, examples: int):
@@ -53,21 +53,26 @@ class Trainer:
         }
         self.schedules = task.schedules(self.steps_per_epoch)
         # Compiled, since jax keeps some 8 kB of each call otherwise.
-        self._rates = jax.jit(lambda step: {name: of(step) for name, of in self.schedules.items()})
+        self._rates = jax.jit(
+            lambda step: {name: schedule(step) for name, schedule in self.schedules.items()}
+        )
         # A network's optimizer counts its own updates.
-        rates = {name: optim.delayed(of, self.starts[name]) for name, of in self.schedules.items()}
+        rates = {
+            name: optim.delayed(schedule, self.starts[name])
+            for name, schedule in self.schedules.items()
+        }
         tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
         mesh = sharding.mesh()
         self.everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
         init = functools.partial(task.init, tx)
         self._shapes = jax.eval_shape(init, self.key)
-        self.of_state = sharding.of_state(mesh, self._shapes, config.split_state)
-        self._init = jax.jit(init, out_shardings=self.of_state)
+        self.state_shardings = sharding.state_shardings(mesh, self._shapes, config.split_state)
+        self._init = jax.jit(init, out_shardings=self.state_shardings)
         self.steps = {
             adversarial_phase: jax.jit(
                 task.step(tx, adversarial_phase),
-                in_shardings=(self.of_state, self.by_example, self.everywhere),
-                out_shardings=(self.of_state, self.everywhere, self.by_example),
+                in_shardings=(self.state_shardings, self.by_example, self.everywhere),
+                out_shardings=(self.state_shardings, self.everywhere, self.by_example),
                 donate_argnums=0,
                 compiler_options=COMPILER_OPTIONS.get(jax.default_backend()),
             )
@@ -91,16 +96,16 @@ class Trainer:
         return jax.tree.map(
             lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
             self._shapes,
-            self.of_state,
+            self.state_shardings,
         )
 
     def update(self, state: TrainState, number: int, batch: dict[str, np.ndarray]) -> Any:
         """Makes one training step.
 
         Args:
-          state: Before it; donated.
-          number: Of the step, counted from 0.
-          batch: This process's share.
+          state: The state before the step; donated.
+          number: Number of the step, counted from 0.
+          batch: This process's share of the batch.
 
         Returns:
           New state, metrics, terms per clip.
@@ -117,7 +122,7 @@ class Trainer:
           batch: Arrays, or their shapes.
 
         Returns:
-          What jax.jit's `trace` returns.
+          The traced step, as jax.jit's `trace` returns it.
         """
         shapes = {
             name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.by_example)
@@ -129,10 +134,10 @@ class Trainer:
         """Evaluates the learning rates of the networks that train.
 
         Args:
-          number: Of the step, counted from 0.
+          number: Number of the step, counted from 0.
 
         Returns:
-          By their names in the log.
+          The rates by their names in the log.
         """
         return {
             f"{name}/learning_rate": float(rate)
@@ -147,13 +152,14 @@ def check_finite(
     """Refuses a step whose metrics are not finite.
 
     Args:
-      number: Of the step, counted from 1.
-      metrics: Of the step.
-      terms: Per clip.
+      number: Number of the step, counted from 1.
+      metrics: Metrics of the step.
+      terms: Terms per clip.
       clips: The ids of this process's clips.
 
     Raises:
-      TrainingFailed: It names the terms and, of this process's clips, which.
+      TrainingFailed: A metric is not finite; the message names it and, of this process's clips,
+        those at fault.
     """
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
     if not bad:
@@ -174,7 +180,7 @@ def check_devices(config: Config) -> None:
     """Refuses batches that the devices cannot share.
 
     Args:
-      config: Of the run.
+      config: Config of the run.
 
     Raises:
       UserError: A batch size is not a multiple of the number of devices.
@@ -197,8 +203,8 @@ def with_clip_frames(config: Config, clips: dataset.ClipDataset) -> Config:
     """Resolves `clip_frames` of 0.
 
     Args:
-      config: Of the run.
-      clips: Its training clips.
+      config: Config of the run.
+      clips: Training clips of the run.
 
     Returns:
       A copy, with the length of the longest training clip in place of a 0.
@@ -209,12 +215,12 @@ def with_clip_frames(config: Config, clips: dataset.ClipDataset) -> Config:
 
 
 def train(config: Config, workdir: str, data_dir: str | None, start_from: str | None = None) -> int:
-    """Trains, or goes on training, the run in a workdir.
+    """Trains the run in a workdir, or resumes its training.
 
     Args:
-      config: Of the run.
-      workdir: Its folder.
-      data_dir: Where the shards are; None for the default.
+      config: Config of the run.
+      workdir: Folder of the run.
+      data_dir: Folder of the shards; None for the default.
       start_from: A run whose networks a new run begins with (warm_start.py).
 
     Returns:
@@ -248,14 +254,14 @@ def _train(
     folder = open_workdir(config, workdir)
     shards = shards_dir(config.data, data_dir)
     features = build(config).features
-    clips, others = (
+    clips, validation_clips = (
         dataset.open_dataset(config.data, split, shards, features) for split in ("train", "val")
     )
-    asked, config = config, with_clip_frames(config, clips)
+    given_config, config = config, with_clip_frames(config, clips)
     trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
     if config.dry_run:
         return cost.dry_run(config, trainer)
-    validation = trainer.task.validation(others, trainer.key)
+    validation = trainer.task.validation(validation_clips, trainer.key)
     batches = loader.training_batches(
         clips,
         trainer.task.example,
@@ -268,16 +274,16 @@ def _train(
         workers=config.loader_workers,
     )
     closing.callback(batches.close)
-    # What to go on from: 1. the newest whole checkpoint of this workdir; 2. another run's networks;
-    # 3. a fresh state.
+    # The state to start from: 1. the newest whole checkpoint of this workdir; 2. another run's
+    # networks; 3. a fresh state.
     warm_started = None
     if start_from and not any_in(folder):
         warm_started = warm_start.begin(trainer.fresh(), start_from, config.data)
-    write_config(asked, folder)  # Only now: this can be a run.
+    write_config(given_config, folder)  # Only now that the run is known to be possible.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
-    stopping, since_log, counts = EarlyStopping(config.patience), [], [len(clips), len(others)]
-    corrupt, origin = [], {}
+    stopping, counts = EarlyStopping(config.patience), [len(clips), len(validation_clips)]
+    since_log, corrupt, warm_start_source = [], [], {}
     if newest := checkpoints.restore_newest(trainer.like()):
         number, state, position, progress = newest
         if progress["clips"] != counts:
@@ -289,13 +295,13 @@ def _train(
         stopping = EarlyStopping(config.patience, **progress["stopping"])
         since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
-        number, (state, origin) = 0, warm_started or (trainer.fresh(), {})
-    write_provenance(config.seed, folder, number, **origin)
+        number, (state, warm_start_source) = 0, warm_started or (trainer.fresh(), {})
+    write_provenance(config.seed, folder, number, **warm_start_source)
     total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
     log.say(
         f"step {number} of at most {total}, {trainer.steps_per_epoch} an epoch;"
-        f" {len(clips)} training and {len(others)} validation clips"
+        f" {len(clips)} training and {len(validation_clips)} validation clips"
     )
     closing.callback(log.close)
     if start_from and not warm_started:
@@ -315,31 +321,31 @@ class _Run:
     config: Config
     folder: epath.Path
     trainer: Trainer
-    counts: list[int]  # Of training and validation clips.
+    counts: list[int]  # Numbers of training and validation clips.
     clips: dataset.ClipDataset
     batches: Any
     validation: Validation
     checkpoints: Checkpoints
     stopping: EarlyStopping
-    since_log: list[dict[str, float]]  # The steps' values that no event has told yet.
-    corrupt: set[int]  # The clips whose records could not be used, as far as all processes know.
+    since_log: list[dict[str, float]]  # Metrics of the steps since the last log event.
+    corrupt: set[int]  # Clips with damaged records that all processes know of.
     signals: StopSignal
     log: Log
 
     def __post_init__(self):
         self.meter = Meter(self.config.batch_size)
-        self.passed_over: set[int] = set()  # Of them, and of this process's later ones.
+        self.skipped: set[int] = set()  # Those that this process met, reported or not.
         # The first process's devices stand for all.
         profiled = parse_profile("" if jax.process_index() else self.config.profile)
         self.profile = Profile(profiled, self.folder, self.log.say)
 
     def loop(self, state: TrainState) -> int:
-        """Whole epochs until early stopping or the last one.
+        """Trains whole epochs until early stopping or the last one.
 
-        A signal ends it between two steps, or within a validation, which is then made again.
+        A signal ends it between two steps, or within a validation, which a resumed run repeats.
 
         Args:
-          state: To begin with.
+          state: The state to begin with.
 
         Returns:
           Exit code.
@@ -371,14 +377,14 @@ class _Run:
                 best = self.checkpoints.best()
                 self.log.say(f"the run has ended {why}, step {number}; the best is step {best}")
                 return 0
-            last = min((number // each + 1) * each for each in (per_epoch, every))
+            last = min((number // period + 1) * period for period in (per_epoch, every))
             state, stop = self.steps(state, number, last)
             number = int(state.step)
             if stop or number % per_epoch:
                 self.save(state, None)
 
     def steps(self, state: TrainState, first: int, last: int) -> tuple[TrainState, bool]:
-        """Training steps first, first + 1, ..., last - 1, or fewer after a signal; and whether so."""
+        """Makes the steps first, ..., last - 1; returns the state and whether a signal ended them."""
         self.meter.restart()
         pending = None  # The step before, reported while the device works on this one.
         stop = False
@@ -387,7 +393,7 @@ class _Run:
             with self.meter.fetching():
                 batch = next(self.batches)
             indices = batch.pop("clip")
-            self.passed_over |= loader.corrupt_clips(
+            self.skipped |= loader.corrupt_clips(
                 batch.pop("requested_clip"), indices, len(self.clips)
             )
             state, metrics, terms = self.trainer.update(state, number, batch)
@@ -402,7 +408,7 @@ class _Run:
         return state, stop
 
     def report(self, number: int, metrics: Any, terms: Any, indices: np.ndarray) -> None:
-        """Step `number`, counted from 1: checked always, and now and then the means are logged."""
+        """Checks the metrics of step `number`, counted from 1; every log_every steps, logs means."""
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         self.meter.step()
         self.since_log.append(values)
@@ -411,44 +417,44 @@ class _Run:
         if number % self.config.log_every == 0:
             # A single step's accuracies are those of a few clips.
             means = {
-                name: float(np.mean([each[name] for each in self.since_log if name in each]))
+                name: float(np.mean([step[name] for step in self.since_log if name in step]))
                 for name in values
             }
-            self.tell_corrupt(number)
+            self.report_corrupt(number)
             means |= self.trainer.rates(number - 1) | self.meter.read()
             means["data/corrupt_records"] = len(self.corrupt)
             self.since_log.clear()
             epoch = (number - 1) // self.trainer.steps_per_epoch + 1
             self.log.training(number, epoch, means, self.trainer.task.progress(means))
 
-    def tell_corrupt(self, number: int) -> None:
-        """Names the records that were passed over since the last event, by any process.
+    def report_corrupt(self, number: int) -> None:
+        """Reports the damaged records that any process has skipped since the last event.
 
         Args:
-          number: Of the step.
+          number: Number of the step.
 
         Raises:
-          TrainingFailed: On all processes, for more than data.max_corrupt of them.
+          TrainingFailed: There are more than data.max_corrupt; raised on all processes.
         """
         most = self.config.data.max_corrupt
-        new = sorted(self.passed_over - self.corrupt)[: most + 1]
-        told = np.full(most + 1, -1)
-        told[: len(new)] = new
+        new = sorted(self.skipped - self.corrupt)[: most + 1]
+        indices = np.full(most + 1, -1)
+        indices[: len(new)] = new
         if jax.process_count() > 1:
-            told = multihost_utils.process_allgather(told)
-        found = sorted(set(np.unique(told).tolist()) - {-1} - self.corrupt)
-        self.corrupt |= set(found)
-        for index in found:
+            indices = multihost_utils.process_allgather(indices)
+        reported = sorted(set(np.unique(indices).tolist()) - {-1} - self.corrupt)
+        self.corrupt |= set(reported)
+        for index in reported:
             self.log.say(f"{self.clips.fault(index)}; until then another clip stands in for it")
         if len(self.corrupt) > most:
             raise TrainingFailed(
                 f"{len(self.corrupt)} records of the training clips are damaged by step {number},"
                 f" more than --config.data.max_corrupt={most}, the last:"
-                f" {self.clips.fault(found[-1])}"
+                f" {self.clips.fault(reported[-1])}"
             )
 
     def save(self, state: TrainState, score: float | None) -> None:
-        self.tell_corrupt(int(state.step))
+        self.report_corrupt(int(state.step))
         stopping = dataclasses.asdict(self.stopping)
         del stopping["patience"]
         progress = {"stopping": stopping, "clips": self.counts, "since_log": self.since_log}

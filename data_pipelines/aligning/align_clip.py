@@ -39,8 +39,8 @@ class RawClip:
       end: Seconds from the file's start; None: the file's end.
       frame_count: Number of frames that the file must have; None: any.
       transcript: What is said; may be empty.
-      words: With their times; may be empty.
-      phones: With their times; may be empty.
+      words: Words with their times; may be empty.
+      phones: Phones with their times; may be empty.
     """
 
     id: str
@@ -80,7 +80,7 @@ def file_stamp(path: pathlib.Path) -> str:
       path: The file.
 
     Returns:
-      Its size and time of modification.
+      The file's size and time of modification.
     """
     stat = path.stat()
     return f"{stat.st_size}-{stat.st_mtime_ns}"
@@ -92,8 +92,8 @@ def find_files(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
     Hidden files, such as those that macOS adds (._x), are left out; dangling links are not.
 
     Args:
-      folder: Where to begin.
-      suffix: In lower case, with its dot; files may have it in upper case.
+      folder: Folder at which the search begins.
+      suffix: File suffix in lower case, with its dot; files may have it in upper case.
 
     Returns:
       The files, sorted.

@@ -83,9 +83,9 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     a split, and places shard boundaries differently under Beam.
 
     Args:
-      config: Of the class CONFIG; None: its defaults.
+      config: Config of the class CONFIG; None: its defaults.
       file_format: Format of the shards, as TFDS names it.
-      **kwargs: As for TFDS's DatasetBuilder.
+      **kwargs: Arguments of TFDS's DatasetBuilder.
 
     Attributes:
       CONFIG: The corpus's config class.
@@ -109,7 +109,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Lists the raw clips, from config.manual_dir or else downloaded.
 
         Args:
-          download_dir: Where to download them.
+          download_dir: Folder to download into.
 
         Returns:
           The clips and splits.

@@ -41,7 +41,7 @@ def align(clips: Sequence[RawClip], cache: Cache, runner: str, options: Pipeline
 
     Args:
       clips: The raw clips.
-      cache: Where aligned clips are kept; all workers must be able to write to it.
+      cache: Cache of the aligned clips; all workers must be able to write to it.
       runner: Name of the Beam runner.
       options: The pipeline's options.
     """

@@ -25,9 +25,9 @@ class ClipSummary:
 
     Attributes:
       frames: Number of frames.
-      size: Bytes, about those of the example.
+      size: Approximate bytes of the example.
       content: CRC-32 and size in bytes of the pictures and of the sound.
-      fingerprint: By which duplicates are found.
+      fingerprint: Fingerprint of the recording, to find duplicates.
     """
 
     frames: int
@@ -71,7 +71,7 @@ class Cache:
           clips: The raw clips.
 
         Returns:
-          Those of them that have to be aligned.
+          The clips that have to be aligned.
         """
         names = self._file_names(clips)
         stems = {name.removesuffix(".npz").removesuffix(".bad") for name in names}
@@ -117,7 +117,7 @@ class Cache:
           clip: The raw clip.
 
         Returns:
-          What `save` was given.
+          The aligned clip, as it was saved.
         """
         with np.load(io.BytesIO(self.path(clip, "npz").read_bytes())) as arrays:
             jpegs, ends = arrays["jpegs"].tobytes(), np.cumsum(arrays["sizes"])

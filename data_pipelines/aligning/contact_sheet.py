@@ -34,7 +34,7 @@ def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
 
     Args:
       items: What to pick from.
-      count: How many to pick at most.
+      count: Largest number to pick.
 
     Returns:
       The picked items, in order.

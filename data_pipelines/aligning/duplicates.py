@@ -73,7 +73,7 @@ def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int,
     """Finds pairs of clips that are the same recording.
 
     Args:
-      fingerprints: Of all clips.
+      fingerprints: Fingerprints of all clips.
 
     Returns:
       Pairs (i, j, share of equal bits, 0 to 1) with i < j, the most similar first.

@@ -97,7 +97,7 @@ def assign_splits(
                 f"{other.speaker} ({other_split}), and no recording may be in two splits: find "
                 "out whose it is, and remove the other one."
             )
-    return {split: of_split for split, of_split in clips_of.items() if of_split}
+    return {split: split_clips for split, split_clips in clips_of.items() if split_clips}
 
 
 def plan_shards(clips: Sequence[RawClip], sizes: Mapping[str, int]) -> list[list[RawClip]]:

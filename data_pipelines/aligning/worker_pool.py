@@ -17,7 +17,7 @@ def duplicate_recordings(summaries: Mapping[str, ClipSummary]) -> Iterator[tuple
     """Finds clips that are the same recording.
 
     Args:
-      summaries: By the clips' ids.
+      summaries: Summaries by the clips' ids.
 
     Yields:
       Pairs of ids: first those of equal content, then those that sound and look the same.
@@ -36,7 +36,7 @@ def align_all(clips: Sequence[RawClip], cache: Cache, workers: int = 0) -> dict[
 
     Args:
       clips: The raw clips.
-      cache: Where aligned clips and reasons for quarantine are kept.
+      cache: Cache of aligned clips and of reasons for quarantine.
       workers: Number of processes; 0 is one per core. Each loads the landmark model once.
 
     Returns:
@@ -64,7 +64,7 @@ def align_one(clip: RawClip, cache: Cache, finder: landmarks.FaceFinder) -> str 
 
     Args:
       clip: The raw clip.
-      cache: Where the aligned clip, or the reason for its quarantine, is kept.
+      cache: Cache of the aligned clip, or of the reason for its quarantine.
       finder: The landmark model.
 
     Returns:

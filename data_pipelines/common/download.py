@@ -29,8 +29,8 @@ def download(
 
     Args:
       url: The file's address.
-      path: Where it appears once it is verified; until then it is `path` with the suffix .part.
-      algorithm: Name of the checksum, as hashlib has it.
+      path: Path of the verified file; until it is verified, it is `path` with the suffix .part.
+      algorithm: Name of the checksum in hashlib.
       digest: The expected checksum, hexadecimal.
       progress: Called with the number of bytes that are there, and of all.
 
@@ -102,8 +102,8 @@ class ModelFile(NamedTuple):
 
     Attributes:
       name: Name in the user's cache.
-      url: Where it is published.
-      sha256: Its checksum, hexadecimal.
+      url: Address of the file.
+      sha256: Checksum of the file, hexadecimal.
       variable: Environment variable that can name another path of the file.
     """
 
@@ -120,7 +120,7 @@ def local_model(model: ModelFile) -> pathlib.Path | None:
       model: The model's file.
 
     Returns:
-      Its path; None if it is not on this machine.
+      The file's path; None if it is not on this machine.
 
     Raises:
       UserError: The variable names no file.
@@ -143,10 +143,10 @@ def cached_model(model: ModelFile) -> pathlib.Path:
       model: The model's file.
 
     Returns:
-      Its path.
+      The file's path.
 
     Raises:
-      UserError: It is not on this machine and cannot be fetched.
+      UserError: The file is not on this machine and cannot be fetched.
     """
     path = local_model(model)
     if path is not None:
@@ -166,7 +166,7 @@ def file_digest(path: pathlib.Path, algorithm: str) -> str:
 
     Args:
       path: The file.
-      algorithm: Name of the checksum, as hashlib has it.
+      algorithm: Name of the checksum in hashlib.
 
     Returns:
       The checksum, hexadecimal.

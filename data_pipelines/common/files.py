@@ -39,7 +39,7 @@ def require_file(path: str | os.PathLike, kind: str, allow_pipe: bool = False) -
       The path.
 
     Raises:
-      UserError: It cannot be read.
+      UserError: The file cannot be read.
     """
     file = pathlib.Path(path)
     try:
@@ -136,7 +136,7 @@ class PartialFile:
 
     Attributes:
       target: The file to be.
-      path: Where to write it: beside the target, or in the system's temporary folder if that is an
+      path: Path to write to: beside the target, or in the system's temporary folder if that is an
         address.
 
     Raises:

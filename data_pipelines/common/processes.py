@@ -61,7 +61,7 @@ class WorkerPool:
 
         Args:
           function: Called with one item; a module's top-level function, or a partial of one.
-          items: Its arguments.
+          items: Arguments of the function, one call each.
 
         Yields:
           The results.
@@ -81,10 +81,10 @@ class WorkerPool:
 
         Args:
           function: Called with one item; a module's top-level function, or a partial of one.
-          items: Its arguments.
+          items: Arguments of the function, one call each.
 
         Yields:
-          The results in the items' order; exceptions as `map_unordered` has them.
+          The results in the items' order; exceptions as in `map_unordered`.
         """
         early: dict[int, Result | Exception] = {}
         due = 0
@@ -103,7 +103,7 @@ class WorkerPool:
 
         Args:
           function: Called with one item; a module's top-level function, or a partial of one.
-          items: Its arguments.
+          items: Arguments of the function, one call each.
 
         Yields:
           Index of an item and its result, or the exception that the function raised, or a

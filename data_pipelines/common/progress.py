@@ -122,8 +122,8 @@ def track(
 
     Args:
       items: What is iterated over; each counts as complete when the next one is asked for.
-      description: As in Progress.
-      unit: As in Progress.
+      description: Description of the work, as in Progress.
+      unit: Unit of the count, as in Progress.
       total: Number of items; None: their length, if they have one.
 
     Yields:
@@ -141,7 +141,7 @@ def write(text: str, file: TextIO | None = None) -> None:
 
     Args:
       text: The line, without its end.
-      file: Where to print; None: stdout.
+      file: File to print to; None: stdout.
     """
     tqdm.tqdm.write(text, file=file)
     (file or sys.stdout).flush()

@@ -38,7 +38,7 @@ class Lips:
 
     Attributes:
       face: The speaker.
-      motion: Of T frames.
+      motion: Motion of T frames.
     """
 
     face: DrawnFace
@@ -152,7 +152,7 @@ class Eye:
 
     Attributes:
       face: The speaker.
-      motion: Of T frames.
+      motion: Motion of T frames.
       side: 0 left in the picture, 1 right.
     """
 
@@ -233,11 +233,11 @@ def brow(face: DrawnFace, motion: Motion, side: int) -> tuple[np.ndarray, np.nda
 
     Args:
       face: The speaker.
-      motion: Of T frames.
+      motion: Motion of T frames.
       side: 0 left in the picture, 1 right.
 
     Returns:
-      Its outline [T, N, 2] and its centre line, iBUG points 17 to 21 or 22 to 26, [T, 5, 2].
+      The brow's outline [T, N, 2] and its centre line, iBUG points 17 to 21 or 22 to 26, [T, 5, 2].
     """
     left, right = np.asarray(EYE_CORNERS[side]) + face.eye_shift[side]
     reach = (3.5, 1.5) if side == 0 else (1.5, 3.5)
@@ -297,7 +297,7 @@ def jaw_stretch(motion: Motion, face: DrawnFace) -> np.ndarray:
     """Computes how much the part below the mouth is stretched.
 
     Args:
-      motion: Of T frames.
+      motion: Motion of T frames.
       face: The speaker.
 
     Returns:
@@ -311,7 +311,7 @@ def landmarks(face: DrawnFace, motion: Motion) -> np.ndarray:
 
     Args:
       face: The speaker.
-      motion: Of T frames.
+      motion: Motion of T frames.
 
     Returns:
       iBUG points, [T, 68, 2].

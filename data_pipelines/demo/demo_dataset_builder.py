@@ -27,9 +27,9 @@ class DemoConfig(contract.CorpusConfig):
       train_speakers: Speakers of the split train, 1 or more.
       val_speakers: Speakers of the split val, 1 or more.
       test_speakers: Speakers of the split test, 1 or more.
-      train_clips: Clips of each speaker, 1 or more.
-      val_clips: Clips of each speaker, 1 or more.
-      test_clips: Clips of each speaker, 1 or more.
+      train_clips: Number of training clips of each speaker, 1 or more.
+      val_clips: Number of validation clips of each speaker, 1 or more.
+      test_clips: Number of test clips of each speaker, 1 or more.
       seed: Another seed is another corpus; 0 or more.
     """
 
@@ -55,8 +55,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     Args:
       config: Format and number of the examples; None: all defaults.
-      file_format: Of the shards.
-      **kwargs: As for TFDS's DatasetBuilder.
+      file_format: File format of the shards.
+      **kwargs: Arguments of TFDS's DatasetBuilder.
     """
 
     VERSION = tfds.core.Version("1.0.0")

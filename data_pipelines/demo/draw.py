@@ -22,7 +22,7 @@ class FacePainter:
       face: The speaker.
       height: Pixels of a frame.
       width: Pixels of a frame.
-      seed: Of the strands of hair.
+      seed: Seed of the strands of hair.
     """
 
     def __init__(self, face: DrawnFace, height: int, width: int, seed: int = 0):
@@ -56,7 +56,7 @@ class FacePainter:
         """Draws a clip.
 
         Args:
-          motion: Of T frames.
+          motion: Motion of T frames.
 
         Returns:
           Frames, RGB uint8 [T, H, W, 3], and landmarks, float32 [T, 68, 2] in their pixels.

@@ -32,26 +32,26 @@ class DrawnFace:
       hair_style: BALD, SHORT, SIDE, LONG, CURLY or BOB.
       parting: Column.
       eye: Colour of the iris.
-      eye_height: Of the open eye.
+      eye_height: Height of the open eye.
       eye_shift: (x, y) of both eyes, off their canonical position.
       brow: Colour.
       brow_height: Above the eye corners.
-      brow_thickness: At the inner end.
+      brow_thickness: Thickness of the brow at its inner end.
       brow_arch: Height of the bend.
       nose_width: Half the width.
       nose_shift: (x, y), off its canonical position.
       mouth_width: Half the width, at rest.
-      upper_lip: Thickness.
-      lower_lip: Thickness.
+      upper_lip: Thickness of the upper lip.
+      lower_lip: Thickness of the lower lip.
       lips: Colour.
-      smile: How far the corners are raised.
-      beard: From 0, none, to 1, full.
-      moustache: From 0, none, to 1, full.
+      smile: Raise of the mouth's corners.
+      beard: Fullness of the beard, from 0, none, to 1, full.
+      moustache: Fullness of the moustache, from 0, none, to 1, full.
       glasses: Thickness of the frame; 0: none.
       shirt: Colour.
       collar: 0 round, 1 a deep V, 2 wide.
       backdrop: Colours at the top and the bottom.
-      light: From -1, from the left, to 1, from the right.
+      light: Direction of the light, from -1, the left, to 1, the right.
     """
 
     skin: Colour

@@ -29,7 +29,7 @@ class Canvas:
 
     Args:
       image: float32 [H, W, 3], RGB in [0, 255], or [H, W, 4] with opacity, colours premultiplied.
-      pixels: From points at 128x96 to points in the image.
+      pixels: Maps points at 128x96 to points in the image.
     """
 
     def __init__(self, image: np.ndarray, pixels: Callable[[ArrayLike], np.ndarray]):
@@ -86,7 +86,7 @@ class Canvas:
 
         Args:
           mask: [H, W, 1], how much of it.
-          factor: Of all channels, or of each of RGB.
+          factor: Factor of all channels, or of each of RGB.
         """
         self.image[..., :3] *= 1 + mask * (np.asarray(factor, np.float32) - 1)
 
@@ -134,7 +134,7 @@ def head(f: DrawnFace, canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     Args:
       f: The speaker.
       canvas: Transparent RGBA, overwritten.
-      rng: For the strands of hair.
+      rng: Random generator for the strands of hair.
 
     Returns:
       Premultiplied RGBA, uint8 [H, W, 4].

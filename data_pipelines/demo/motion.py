@@ -81,8 +81,8 @@ class Motion:
       raise_brow: [T], in [0, 1].
       frown: [T], in [0, 1].
       gaze: [T, 2], pixels at 128x96.
-      shift: Of the head, [T, 2], pixels at 128x96.
-      angle: Of the head, [T], degrees.
+      shift: Shift of the head, [T, 2], pixels at 128x96.
+      angle: Angle of the head, [T], degrees.
     """
 
     opening: np.ndarray
@@ -102,7 +102,7 @@ def visemes(phone: str) -> list[tuple[float, float, float, float]]:
     """Looks up the mouth's targets for a phone.
 
     Args:
-      phone: In IPA, as eSpeak NG's English voices have it.
+      phone: A phone in IPA, as eSpeak NG's English voices have it.
 
     Returns:
       Opening, spread, tongue and dominance, once or, of a diphthong, twice.
@@ -117,9 +117,9 @@ def mouth(phones: list[TimedText], frames: int, fps: float) -> dict[str, np.ndar
     """Computes the motion of the mouth.
 
     Args:
-      phones: In IPA, times in seconds.
+      phones: Phones in IPA, times in seconds.
       frames: T.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
 
     Returns:
       opening, spread, press, bite and tongue of a Motion, at the middle of every frame.
@@ -156,10 +156,10 @@ def random_motion(
     """Computes the motion of a clip: the mouth by the phones, everything else at random.
 
     Args:
-      rng: Of everything but the mouth.
-      phones: In IPA, times in seconds.
+      rng: Random generator for everything but the mouth.
+      phones: Phones in IPA, times in seconds.
       frames: T.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       amplitude: Scales the opening of the mouth.
 
     Returns:

@@ -37,8 +37,8 @@ class Voice:
 
     Attributes:
       name: One of VOICES, or another voice of eSpeak NG.
-      pitch: In [0, 100].
-      pitch_range: In [0, 100]; 0: a monotone.
+      pitch: Pitch in [0, 100].
+      pitch_range: Range of the pitch, in [0, 100]; 0: a monotone.
       rate: Words/min, 80 or more.
     """
 
@@ -107,7 +107,7 @@ def speak(
 
     Args:
       sentence: The words.
-      voice: How they are spoken.
+      voice: Voice in which they are spoken.
 
     Returns:
       Samples, int16 [S] at RATE; the words; the phones in IPA; times in seconds.
@@ -130,7 +130,7 @@ def library() -> tuple[str, bytes]:
       The paths of the library and of its voices.
 
     Raises:
-      UserError: It is not installed.
+      UserError: eSpeak NG is not installed.
     """
     try:
         import espeakng_loader

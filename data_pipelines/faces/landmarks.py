@@ -86,7 +86,7 @@ def model_path() -> pathlib.Path:
       The model's file.
 
     Raises:
-      UserError: It is not on this machine and cannot be downloaded.
+      UserError: The model is not on this machine and cannot be downloaded.
     """
     return download.cached_model(MODEL)
 
@@ -124,7 +124,7 @@ class FaceFinder:
           image: uint8 [H, W, 3], RGB.
 
         Returns:
-          Its faces, the largest first.
+          Faces in the image, the largest first.
         """
         data = np.ascontiguousarray(image)
         result = self._model.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=data))
@@ -185,7 +185,7 @@ def find_largest_face(image: np.ndarray) -> tuple[np.ndarray, int]:
       The landmarks of the largest face, float32 [68, 2], and the number of faces.
 
     Raises:
-      UserError: It shows no face, or the model cannot be loaded.
+      UserError: The image shows no face, or the model cannot be loaded.
     """
     faces = find_faces(image)
     if not faces:

@@ -139,7 +139,7 @@ def quality_warnings(portrait: PortraitQuality) -> list[str]:
     """Lists in which ways a portrait is unlike training frames.
 
     Args:
-      portrait: Its measures.
+      portrait: Measures of the portrait.
 
     Returns:
       One sentence for each, with its cure.

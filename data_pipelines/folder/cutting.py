@@ -27,7 +27,7 @@ class Segment:
     """A range of a video's frames that becomes a clip.
 
     Attributes:
-      start: Its first frame.
+      start: The segment's first frame.
       end: The frame after its last.
       ends_in_speech: Whether there was no pause, so that it ends in the middle of speech.
     """
@@ -42,7 +42,7 @@ def speech_intervals(levels: np.ndarray, fps: float) -> np.ndarray:
 
     Args:
       levels: [T], dB of full scale, one for each video frame.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
 
     Returns:
       Intervals of speech, int [N, 2]: the first frame and the one after the last.
@@ -76,9 +76,9 @@ def cut_at_pauses(
 
     Args:
       levels: [T], dB of full scale, one for each video frame.
-      fps: Frames/s.
-      min_seconds: Of a segment.
-      max_seconds: Of a segment; at least twice min_seconds.
+      fps: Frame rate in frames/s.
+      min_seconds: Shortest length of a segment.
+      max_seconds: Longest length of a segment; at least twice min_seconds.
 
     Returns:
       The segments in order; none of a sound shorter than min_seconds or without speech.

@@ -32,11 +32,12 @@ class FolderConfig(base_builder.RecordedConfig):
 
     Attributes:
       csv: A CSV of files and speakers (see table.read_table); empty: the folders name the speakers.
-      speaker_level: Which folder below the root names the speaker; 0: each video is a speaker.
-      min_seconds: Of a clip cut from a longer video.
+      speaker_level: Level of the folder below the root that names the speaker; 0: each video is a
+        speaker.
+      min_seconds: Shortest length of a clip cut from a longer video.
       max_clip_seconds: Longer videos are cut at their pauses.
-      val_share: Of the speakers, in [0, 1).
-      test_share: Of the speakers, in [0, 1).
+      val_share: Share of the speakers, in [0, 1).
+      test_share: Share of the speakers, in [0, 1).
       split_seed: Another seed is another split.
       within_speaker: Whether splits are by file, so that no face in val and test is new.
     """

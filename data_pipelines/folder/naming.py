@@ -17,7 +17,7 @@ def video_name(relative: pathlib.PurePath) -> str:
     """Names a video after its path, e.g. anna_take_1 after anna/take_1.mp4.
 
     Args:
-      relative: Its path below the root.
+      relative: Path of the video below the root.
 
     Returns:
       The name; with a hash of the path where two paths could have the same name.

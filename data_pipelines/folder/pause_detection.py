@@ -26,8 +26,8 @@ class CutLimits:
 
     Attributes:
       fps: Cuts are at multiples of 1/fps s.
-      min_seconds: Of a clip.
-      max_seconds: Of a clip.
+      min_seconds: Shortest length of a clip.
+      max_seconds: Longest length of a clip.
     """
 
     fps: int
@@ -41,7 +41,7 @@ class VideoCuts:
 
     Attributes:
       cuts: Their times, in order.
-      in_speech: How many of them end in the middle of speech.
+      in_speech: Number of them that end in the middle of speech.
       unusable: Why there are none.
     """
 
@@ -55,10 +55,10 @@ def find_cuts(path: pathlib.Path, limits: CutLimits) -> VideoCuts:
 
     Args:
       path: The video.
-      limits: Of the clips.
+      limits: Limits of the clips.
 
     Returns:
-      Its clips, or why there are none.
+      Clips of the video, or why there are none.
     """
     try:
         seconds = _declared_seconds(path)

@@ -23,9 +23,9 @@ def find_cuts(
     """Finds the cuts of videos, but for those whose cuts were saved before.
 
     Args:
-      videos: To be cut.
-      limits: Of the clips.
-      folder: Where cuts are saved.
+      videos: Videos to be cut.
+      limits: Limits of the clips.
+      folder: Folder in which cuts are saved.
       workers: Processes; 0 is one per core.
 
     Returns:

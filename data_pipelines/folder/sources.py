@@ -37,9 +37,9 @@ class SourceVideo:
       path: The file.
       name: Unique; its clips are named after it.
       speaker: Safe for file names.
-      split: Where a CSV has it.
-      transcript: Of the whole video, where a CSV has it.
-      cuts: Where a CSV has them; (): to be detected.
+      split: Split of the video, where a CSV has it.
+      transcript: Transcript of the whole video, where a CSV has it.
+      cuts: Cuts of the video, where a CSV has them; (): to be detected.
     """
 
     path: pathlib.Path

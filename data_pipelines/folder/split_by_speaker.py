@@ -18,9 +18,9 @@ def assign_splits(
     test one of 3 or more; train has at least one. One more name moves at most two of the others.
 
     Args:
-      names: Of speakers or videos.
-      val_share: In [0, 1).
-      test_share: In [0, 1).
+      names: Names of speakers or videos.
+      val_share: Share of the validation split, in [0, 1).
+      test_share: Share of the test split, in [0, 1).
       seed: Another seed is another split.
 
     Returns:
@@ -40,8 +40,8 @@ def split_speakers(
 
     Args:
       videos: The usable ones.
-      val_share: Of the speakers, in [0, 1).
-      test_share: Of the speakers, in [0, 1).
+      val_share: Share of the speakers, in [0, 1).
+      test_share: Share of the speakers, in [0, 1).
       seed: Another seed is another split.
 
     Returns:
@@ -78,8 +78,8 @@ def split_videos(
 
     Args:
       videos: The usable ones.
-      val_share: Of each speaker's videos, in [0, 1).
-      test_share: Of each speaker's videos, in [0, 1).
+      val_share: Share of each speaker's videos, in [0, 1).
+      test_share: Share of each speaker's videos, in [0, 1).
       seed: Another seed is another split.
 
     Returns:

@@ -19,7 +19,7 @@ def locate(name: str, folder: pathlib.Path) -> pathlib.Path:
     """Finds the CSV.
 
     Args:
-      name: Its path, or its name in the videos' folder.
+      name: Path of the video, or its name in the videos' folder.
       folder: The videos' folder.
 
     Returns:
@@ -54,7 +54,7 @@ def read_table(path: pathlib.Path, folder: pathlib.Path) -> list[SourceVideo]:
 
     Args:
       path: The CSV.
-      folder: Where the video files are looked for, before the CSV's own folder.
+      folder: Folder in which video files are looked for, before the CSV's own folder.
 
     Returns:
       The videos, sorted by path.

@@ -36,7 +36,7 @@ class Builder(base_builder.RecordedBuilder):
         """Finds the raw clips, in the config's manual_dir or downloaded from Zenodo.
 
         Args:
-          download_dir: Where the zips go; of a remote one, into the user's cache.
+          download_dir: Folder for the zips; for a remote one, the user's cache.
 
         Returns:
           The clips of the config's speakers, all by default.

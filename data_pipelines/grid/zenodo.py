@@ -20,7 +20,7 @@ def fetch(speakers: Sequence[str], folder: pathlib.Path) -> pathlib.Path:
 
     Args:
       speakers: Names such as s1.
-      folder: Where the files are and go.
+      folder: Folder that the files are in, or are downloaded into.
 
     Returns:
       The folder.

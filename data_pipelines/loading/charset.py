@@ -31,7 +31,7 @@ def encode(text: str) -> np.ndarray:
     """Converts text to class ids.
 
     Args:
-      text: As `clean` returns it.
+      text: Text that `clean` has returned.
 
     Returns:
       Indices of ALPHABET, int32 [N].

@@ -31,14 +31,14 @@ class DatasetClip:
       id: Unique in the corpus.
       speaker: The speaker's name.
       transcript: The words; may be empty.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       jpegs: The T frames.
       landmarks: iBUG points, float32 [T, 68, 2], pixels.
       blink: float32 [T]; 1 closed, NaN unknown.
       audio: int16 [T * stride].
-      audio_rate: Hz.
+      audio_rate: Sampling rate in Hz.
       words: Text, start and end in seconds; may be empty.
-      phones: The same of phones.
+      phones: Phones in the same form.
       location: The number of the record and its shard, for messages.
     """
 
@@ -75,8 +75,8 @@ class DatasetClip:
 
         Args:
           first: The first frame.
-          count: How many are decoded, 1 or more.
-          length: Of the result, where it is more than `count`.
+          count: Number of frames that are decoded, 1 or more.
+          length: Length of the result, where it is more than `count`.
           mirror: Whether left and right are swapped.
           out: The array to write into, uint8 [max(count, length), H, W, 3]; None: a new one.
 
@@ -166,13 +166,13 @@ class ClipDataset(Sequence[DatasetClip]):
       corpus: The corpus's name.
       config: The form of the examples, which names the folder.
       split: train, val or test.
-      data_dir: Where the shards are, a folder or an address.
-      features: Those to read, at least TRAINING_FEATURES; (): all. Of the others, clips have empty
-        values or NaN.
+      data_dir: Folder or address of the shards.
+      features: Features to read, at least TRAINING_FEATURES; (): all. For the others, clips have
+        empty values or NaN.
 
     Attributes:
-      speakers: Those that `prepare` was restricted to; (): all.
-      metadata: That of the shards: the corpus's options, among others.
+      speakers: Speakers that `prepare` was restricted to; (): all.
+      metadata: Metadata of the shards: the corpus's options, among others.
 
     Raises:
       UserError: The shards or some of them are missing, or there is no such split.
@@ -195,12 +195,12 @@ class ClipDataset(Sequence[DatasetClip]):
         if not versions:
             raise UserError(
                 f"there are no {corpus} shards of the form {config.name} in {data_dir}:"
-                " run `python -m s2f_jax.main prepare` with this config first"
+                " run `s2f prepare` with this config first"
             )
         folder = versions[max(versions)]
         if is_remote(folder):  # array_record reads only local files.
-            of_other_splits = re.compile(rf"-(?!{split}\.)\w+\.array_record")
-            folder = download.local_copy(folder, lambda name: not of_other_splits.search(name))
+            other_split = re.compile(rf"-(?!{split}\.)\w+\.array_record")
+            folder = download.local_copy(folder, lambda name: not other_split.search(name))
         builder: Any = tfds.builder_from_directory(folder)
         if split not in builder.info.splits:
             names = ", ".join(builder.info.splits) or "none"
@@ -232,7 +232,7 @@ class ClipDataset(Sequence[DatasetClip]):
         """Reads a clip or several.
 
         Args:
-          index: In [0, len(self)), or a slice.
+          index: Index in [0, len(self)), or a slice.
 
         Returns:
           The clip, or a list of a slice's clips.
@@ -303,8 +303,8 @@ def open_dataset(
     Args:
       data: The config's section `data`.
       split: train, val or test.
-      data_dir: Where the shards are, a folder or an address.
-      features: As in ClipDataset.
+      data_dir: Folder or address of the shards.
+      features: Names of the features that are read, as in ClipDataset.
 
     Returns:
       The clips.

@@ -35,8 +35,8 @@ class MouthCrop:
         """Computes the affine transform from an aligned face to the crop.
 
         Args:
-          height: Of the face, pixels.
-          width: Of the face, pixels.
+          height: Height of the face, pixels.
+          width: Width of the face, pixels.
           shift: (x, y), pixels of the crop.
 
         Returns:
@@ -80,8 +80,8 @@ def jitter_indices(
 
     Args:
       count: Frames of the clip.
-      max_count: Of the result; beyond it, some frames are not repeated.
-      share: Of jittered frames, in [0, 1].
+      max_count: Largest number of frames in the result; beyond it, some frames are not repeated.
+      share: Share of jittered frames, in [0, 1].
       rng: The source of randomness.
 
     Returns:
@@ -110,10 +110,10 @@ def lipreading_example(
 
     Args:
       clip: The clip.
-      rng: Of jitter and shift.
+      rng: Random generator for jitter and shift.
       mirror: Whether left and right are swapped.
       out: The array to write the frames into; None: a new one.
-      crop: Of the mouth.
+      crop: Crop of the mouth.
       frames: Length of the example.
       max_letters: Length of the letters.
       jitter: Share of frames that are dropped or repeated.

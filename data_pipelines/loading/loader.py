@@ -44,12 +44,12 @@ def training_batches(
       make_example: Makes one example of a clip.
       batch_size: Examples over all processes; a multiple of their number.
       mirror: Whether every clip is also visited mirrored.
-      seed: Of order and examples.
+      seed: Seed of order and examples.
       max_corrupt: Corrupt clips in a row that are replaced; one more raises CorruptRecord.
       process: Index of this process.
-      processes: How many share each batch.
+      processes: Number of processes that share each batch.
       workers: Processes that read ahead; 0: threads of this process do.
-      threads: Of each worker; 0: the caller decodes.
+      threads: Number of threads of each worker; 0: the caller decodes.
 
     Returns:
       An iterator of this process's share of each batch: the arrays of `make_example` with a leading
@@ -174,15 +174,15 @@ def _stack(
 
 
 def corrupt_clips(requested: np.ndarray, clip: np.ndarray, count: int) -> set[int]:
-    """Finds the corrupt clips that a batch passed over.
+    """Finds the corrupt clips that a batch has skipped.
 
     Args:
       requested: The batch's requested_clip, [B].
       clip: The batch's clip, [B].
-      count: Clips of the data set.
+      count: Number of clips of the data set.
 
     Returns:
-      Their indices.
+      The corrupt clips' indices.
     """
     pairs = zip(requested.tolist(), clip.tolist(), strict=True)
     return {(start + i) % count for start, used in pairs for i in range((used - start) % count)}
@@ -193,7 +193,7 @@ def batch_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
 
     Args:
       lengths: Frames of each clip.
-      size: Of a batch, at most.
+      size: Largest size of a batch.
 
     Returns:
       Indices of clips, the longest first, so that a lack of memory shows at once.
@@ -206,7 +206,7 @@ def padded_length(frames: int) -> int:
     """Rounds a length up to one of few, since each is compiled.
 
     Args:
-      frames: Of the longest clip of a batch.
+      frames: Number of frames of the longest clip of a batch.
 
     Returns:
       PAD times 1, 2, ... 8, 10, 12, 14, 16, 20, ...
@@ -222,7 +222,7 @@ def whole_clip_batch(
 
     Args:
       clips: The data set.
-      indices: Those of the batch.
+      indices: Indices of the batch's clips.
       window: Audio samples of a frame's window.
       frames: Length of the batch; 0: `padded_length` of the longest clip.
 

@@ -1,4 +1,4 @@
-"""Training examples of a clip: a window of frames and its sound, mirrored and augmented."""
+"""Training examples of a clip: a window of frames and its audio, mirrored and augmented."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # TFDS takes a second to import, and inference needs none of 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a training clip's sound; the paper has none.
+    """Random changes of a training clip's audio; the paper has none.
 
     Attributes:
       gain_db: The largest gain and attenuation.
@@ -33,7 +33,7 @@ class Augmentation:
 
         Args:
           audio: int16 [S].
-          rate: Hz.
+          rate: Sampling rate in Hz.
           rng: The source of randomness.
 
         Returns:
@@ -55,10 +55,10 @@ NO_AUGMENTATION = Augmentation()
 
 
 def audio_margins(window: int, stride: int) -> tuple[int, int]:
-    """Computes the padding of a clip's sound that centres window i on frame i.
+    """Computes the padding of a clip's audio that centres window i on frame i.
 
     Args:
-      window: Samples.
+      window: Number of samples of a window.
       stride: Samples per video frame.
 
     Returns:
@@ -69,14 +69,14 @@ def audio_margins(window: int, stride: int) -> tuple[int, int]:
 
 
 def cut_audio(audio: np.ndarray, first: int, frames: int, window: int, stride: int) -> np.ndarray:
-    """Cuts the sound of consecutive frames with the margins of their windows.
+    """Cuts the audio of consecutive frames with the margins of their windows.
 
-    Sound of the clip outside the frames is included; outside the clip there is silence.
+    Audio of the clip outside the frames is included; outside the clip there is silence.
 
     Args:
       audio: The clip's, [S].
       first: The first frame; may be negative.
-      frames: How many.
+      frames: Number of frames.
       window: Samples of a frame's window.
       stride: Samples per video frame.
 
@@ -104,16 +104,16 @@ def training_example(
     """Makes a `training_window` at a random position of a clip.
 
     Args:
-      clip: Of any length.
-      rng: Of position and augmentation.
+      clip: A clip of any length.
+      rng: Random generator for position and augmentation.
       mirror: Whether left and right are swapped.
       out: The array to write the frames into; None: a new one.
       frames: Length of the example; a shorter clip is padded.
       window: Audio samples of a frame's window.
-      augment: Of the sound.
+      augment: Augmentation of the audio.
 
     Returns:
-      As training_window.
+      A window of the clip, as in training_window.
     """
     if augment:
         sound = augment(clip.audio, clip.audio_rate, rng)

@@ -25,7 +25,7 @@ class DecodedClip:
       frames: uint8 [T, H, W, 3], RGB.
       fps: Mean frames per second.
       audio: float32 [S], mono, in [-1, 1]; empty if the video has no sound.
-      audio_rate: Hz; 0 if the video has no sound.
+      audio_rate: Sampling rate in Hz; 0 if the video has no sound.
     """
 
     frames: np.ndarray

@@ -41,7 +41,7 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
 
     Args:
       data: The file's bytes.
-      name: Its name, for messages.
+      name: Name of the file, for messages.
       max_pixels: Largest size of an image from an untrusted source, which has to be a JPEG, PNG,
         WebP or BMP then; a small file may decode to gigabytes.
 
@@ -49,7 +49,7 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
       uint8 [H, W, 3], RGB, upright, transparency on white.
 
     Raises:
-      UserError: It is not a whole image, or has more pixels.
+      UserError: The data is not a whole image, or has more pixels.
     """
     if max_pixels is not None:
         _check_size(data, name, max_pixels)

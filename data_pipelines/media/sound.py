@@ -28,7 +28,7 @@ def check_sample_rate(rate: int, name: str) -> None:
     """Checks that speech can have been recorded at a rate.
 
     Args:
-      rate: Hz.
+      rate: Sampling rate in Hz.
       name: What has this rate, for the message, e.g. "--rate=0".
 
     Raises:
@@ -45,7 +45,7 @@ def read_audio(path: str | os.PathLike, rate: int) -> np.ndarray:
 
     Args:
       path: The file.
-      rate: Hz of the result.
+      rate: Sampling rate of the result, Hz.
 
     Returns:
       float32 [S], mono, in [-1, 1].
@@ -202,8 +202,8 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
     Args:
       samples: float32 [S], mono, in [-1, 1].
-      rate: Hz of `samples`.
-      new_rate: Hz of the result.
+      rate: Sampling rate in Hz of `samples`.
+      new_rate: Sampling rate of the result.
 
     Returns:
       float32 [ceil(S * new_rate / rate)]: rounded up, so that a started video frame is kept; soxr
@@ -220,8 +220,8 @@ class Resampler:
     """Streaming `resample`: sound that comes in chunks gives the same samples, bit for bit.
 
     Args:
-      rate: Hz of the input.
-      new_rate: Hz of the output.
+      rate: Sampling rate in Hz of the input.
+      new_rate: Sampling rate of the output.
     """
 
     def __init__(self, rate: int, new_rate: int):

@@ -25,7 +25,7 @@ def select_stream(streams: Sequence[Stream]) -> Stream | None:
     """Selects the stream that a player would play.
 
     Args:
-      streams: Of one kind.
+      streams: Streams of one kind.
 
     Returns:
       The first default stream, else the first; None if there is none.

@@ -47,7 +47,7 @@ class VideoWriter:
       height: Pixels.
       width: Pixels.
       fps: Frames per second.
-      audio_rate: Hz; 0 for a video without sound.
+      audio_rate: Sampling rate in Hz; 0 for a video without sound.
       metadata: Tags of the container, by the names that mp4 defines.
       fragmented: Whether it can be played, from a pipe too, while it is written.
 
@@ -146,7 +146,7 @@ class VideoFile:
       height: Pixels.
       width: Pixels.
       fps: Frames per second.
-      audio_rate: Hz; 0 for a video without sound.
+      audio_rate: Sampling rate in Hz; 0 for a video without sound.
       metadata: Tags of the container, by the names that mp4 defines.
       finish: Called with the path of the complete temporary file just before it appears.
 
@@ -248,7 +248,7 @@ def write_video(
       fps: Frames per second.
       audio: [S] or [S, channels], integer PCM or float, written in mono and padded or cut to T /
         fps seconds; None for a video without sound.
-      audio_rate: Hz of `audio`.
+      audio_rate: Sampling rate of `audio`, Hz.
       metadata: Tags of the container, by the names that mp4 defines.
 
     Raises:

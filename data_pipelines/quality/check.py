@@ -52,9 +52,9 @@ class ClipLocation:
 
     Attributes:
       split: The split that it is in.
-      index: Its index in the split.
-      id: Its id.
-      speaker: Its speaker; empty where the record cannot be read.
+      index: Index of the clip in the split.
+      id: Id of the clip.
+      speaker: Speaker of the clip; empty where the record cannot be read.
     """
 
     split: str
@@ -71,10 +71,10 @@ class CheckedCorpus:
     """The measures and faults of all N clips.
 
     Attributes:
-      locations: Of each clip.
+      locations: Location of each clip.
       values: float32 [N, measures].
       faults: Clips and texts by the kind of the fault.
-      fingerprints: Of each clip; None for one with damaged arrays.
+      fingerprints: Fingerprint of each clip; None for one with damaged arrays.
     """
 
     locations: list[ClipLocation]
@@ -104,8 +104,8 @@ def check_shards(
 
     Args:
       data: The config's section `data`.
-      manual_dir: As of `prepare`; None: unknown.
-      data_dir: Where the shards are.
+      manual_dir: The manual_dir that was passed to `prepare`; None: unknown.
+      data_dir: Folder of the shards.
 
     Returns:
       The content of check.json.

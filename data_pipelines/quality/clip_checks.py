@@ -21,8 +21,8 @@ class Measure:
     """A number that describes a clip; beyond its limits the clip gets a warning.
 
     Attributes:
-      label: Its name on the page.
-      unit: Of the value, may be empty.
+      label: Name of the measure on the page.
+      unit: Unit of the value, may be empty.
       description: What it measures.
       low: The lowest value without a warning.
       high: The highest value without a warning.
@@ -106,9 +106,9 @@ class ClipReport:
       id: The clip's.
       speaker: The clip's.
       transcript: The clip's.
-      values: By the names of MEASURES; NaN where there is nothing to measure.
+      values: Values by the names of MEASURES; NaN where there is nothing to measure.
       faults: Kind, a key of check.FAULTS, and text.
-      fingerprint: Of the recording; None for a clip with damaged arrays.
+      fingerprint: Fingerprint of the recording; None for a clip with damaged arrays.
     """
 
     id: str
@@ -126,7 +126,7 @@ def inspect_clip(clip: DatasetClip) -> ClipReport:
       clip: The clip.
 
     Returns:
-      Its report, without measures where its arrays are damaged.
+      The clip's report, without measures where its arrays are damaged.
     """
     faults = array_faults(clip)
     if faults:

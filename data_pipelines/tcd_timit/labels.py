@@ -29,7 +29,7 @@ class ClipLabels:
     """The labels of one clip, without its silences; either may be empty.
 
     Attributes:
-      words: With times in seconds.
+      words: Words with times in seconds.
       phones: ARPAbet symbols with times in seconds.
     """
 
@@ -59,10 +59,10 @@ def read_text(path: pathlib.Path) -> str:
       path: The file.
 
     Returns:
-      Its text without a byte order mark.
+      The file's text without a byte order mark.
 
     Raises:
-      UserError: It cannot be read.
+      UserError: The file cannot be read.
     """
     try:
         data = path.read_bytes()

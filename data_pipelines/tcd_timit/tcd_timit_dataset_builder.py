@@ -52,10 +52,10 @@ class TcdTimitConfig(base_builder.RecordedConfig):
         """Divides speakers among the splits.
 
         Args:
-          speakers: Those that there are.
+          speakers: Speakers that exist.
 
         Returns:
-          Speakers by split, as splits.tcd_timit has them.
+          Speakers by split, from splits.tcd_timit.
         """
         return splits.tcd_timit(speakers, **{name: getattr(self, name) for name in self.options()})
 

@@ -170,7 +170,7 @@ class Runtime(Protocol):
         """Generates the next frames of each clip.
 
         Args:
-          identity: From `encode_identity`.
+          identity: The result of `encode_identity`.
           windows: float32 [B, T, window] in [-1, 1].
           noise: float32 [B, T, noise_features].
           state: The recurrent state by name; zeros at first.
@@ -286,7 +286,7 @@ class Bundle:
         Args:
           still: uint8 [H, W, 3], a crop of the model's size.
           audio: float32 [S] in [-1, 1] at the model's rate.
-          seed: Of the spontaneous motion, in [0, 2^32).
+          seed: Seed of the spontaneous motion, in [0, 2^32).
 
         Returns:
           uint8 [ceil(S / stride), H, W, 3].
@@ -322,7 +322,7 @@ class Bundle:
         c = self.config
         check_image_shape(stills.shape[1:], (c["height"], c["width"], 3))
         if not audios.size or not np.isfinite(audios).all():
-            raise BundleError(f"the sound has {audios.size} samples, or some that are not finite")
+            raise BundleError(f"the audio has {audios.size} samples, or some that are not finite")
         identity = self.runtime.encode_identity(stills.astype(np.float32) / np.float32(127.5) - 1)
         state = {name: np.zeros((len(stills), n), np.float32) for name, n in c["state"].items()}
         count = -(-audios.shape[1] // c["stride"])
@@ -348,7 +348,7 @@ def check_image_shape(actual: tuple[int, ...], expected: tuple[int, ...]) -> Non
 
     Args:
       actual: Height, width and channels of the image.
-      expected: Those of the model.
+      expected: Values of the model.
 
     Raises:
       BundleError: They differ.

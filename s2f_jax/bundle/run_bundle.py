@@ -101,7 +101,7 @@ def read_audio(path: str, rate: int) -> np.ndarray:
 
     Args:
       path: The file.
-      rate: Hz of the result.
+      rate: Sampling rate of the result, Hz.
 
     Returns:
       Mono float32 [S] in [-1, 1].
@@ -114,7 +114,7 @@ def read_audio(path: str, rate: int) -> np.ndarray:
             channels, width, own_rate = file.getparams()[:3]
             data = file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
-        raise BundleError(f"the sound {path} cannot be read ({error}): give a PCM WAV") from error
+        raise BundleError(f"the audio {path} cannot be read ({error}): give a PCM WAV") from error
     data = data[: len(data) // (width * channels) * width * channels]
     if width == 1:
         samples = np.frombuffer(data, np.uint8) / 128 - 1
@@ -130,8 +130,8 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
     Args:
       samples: [S] in [-1, 1].
-      rate: Hz.
-      new_rate: Hz.
+      rate: Sampling rate in Hz.
+      new_rate: New sampling rate in Hz.
 
     Returns:
       float32 [ceil(S * new_rate / rate)] in [-1, 1].
@@ -153,7 +153,7 @@ def write_frames(path: str, frames: np.ndarray, fps: float, *tags: str) -> None:
     Args:
       path: A name that ends in .npy or .y4m.
       frames: uint8 [T, H, W, 3].
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       *tags: More X parameters of the Y4M header, without spaces.
 
     Raises:

@@ -36,5 +36,5 @@ COMMAND = Command(
         ),
     ),
     summary="train variants of a config and tabulate their scores",
-    example="--config=configs/demo.py --variants=static_baseline,l1_only",
+    example="--config=demo --variants=static_baseline,l1_only",
 )

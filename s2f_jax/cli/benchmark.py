@@ -40,5 +40,5 @@ COMMAND = Command(
         ),
     ),
     summary="measure how fast a config runs on this machine",
-    example="--config=configs/demo.py --json=before.json",
+    example="--config=demo --json=before.json",
 )

@@ -48,8 +48,8 @@ def flag(spec: str, help: str, **options: Any) -> Flag:
     """Declares a flag.
 
     Args:
-      spec: Its name, aliases after |, and what stands for its value in the help: "--image|--face FILE".
-        Without the latter, it is a switch.
+      spec: The flag, aliases after |, and a placeholder for the value in the help:
+        "--image|--face FILE". Without the placeholder, it is a switch.
       help: What it does, with unit, range and default.
       **options: Further arguments of argparse's add_argument. choices may be the name of a constant,
         "module:NAME", which is imported when the command runs.
@@ -68,7 +68,7 @@ class Command(NamedTuple):
     Attributes:
       run: Runs it. Takes the flags that were given and the other arguments (such as
         --config.FIELD=VALUE); returns the exit code.
-      flags: Its flags.
+      flags: Flags of the command.
       summary: What it does, for the listing.
       example: Flags for the example in --help.
       atomic: Whether it leaves no partial output when it is interrupted.

@@ -65,5 +65,5 @@ COMMAND = Command(
         flag("--aligned", "with --videos: frames are face crops already, like those of the shards"),
     ),
     summary="score a run, or a folder of videos against real ones",
-    example="--config=configs/grid.py --workdir=runs/grid",
+    example="--config=grid --workdir=runs/grid",
 )

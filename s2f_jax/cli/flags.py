@@ -18,19 +18,22 @@ CONFIG = flag(
     "--config FILE|NAME[:PRESET]",
     "config file, or name of a config in configs/; --config.FIELD=VALUE changes a field",
 )
-DATA_DIR = flag("--data_dir DIR", "folder of the shards; default: TFDS_DATA_DIR")
+DATA_DIR = flag(
+    "--data_dir DIR",
+    "folder of the shards; default: config.data.dir, else TFDS_DATA_DIR, else ~/tensorflow_datasets",
+)
 WORKDIR = flag("--workdir DIR", "folder of the run; default: runs/CONFIG_NAME")
 SPLIT = flag("--split SPLIT", "train, val or test; default: test")
-SEED = flag("--seed N", "of the spontaneous motion, in [0, 4294967295]; default: 0", type=int)
+SEED = flag("--seed N", "seed of the spontaneous motion, in [0, 4294967295]; default: 0", type=int)
 ALIGNED = flag("--aligned", "the image is a face crop of the model's size; no face is searched")
 BADGE = flag("--badge", "add a small visible mark that the video is synthetic")
 JSON = "--json FILE"
 LISTEN = (
     flag("--host HOST", "address to listen on; default: 127.0.0.1. Others demand a token"),
-    flag("--port N", "in [1, 65535], or 0 for any free port; default: 8000", type=int),
+    flag("--port N", "port in [1, 65535], or 0 for any free port; default: 8000", type=int),
     flag(
         "--token TOKEN",
-        "at least 12 letters and digits that open the page; default: random, unless only this machine"
+        "secret of at least 12 letters and digits that opens the page; default: random, unless only this machine"
         " can reach it",
     ),
     flag(

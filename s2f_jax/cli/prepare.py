@@ -44,5 +44,5 @@ COMMAND = Command(
         ),
     ),
     summary="make the shards of a corpus: align faces, resample, split",
-    example="--config=configs/grid.py --manual_dir=GRID",
+    example="--config=grid --manual_dir=GRID",
 )

@@ -25,26 +25,33 @@ _OWN_FLAGS: dict[str, Sequence[Flag]] = {
             "--truth DIR",
             "folder of the real videos, equally named; further ones serve as catch pairs",
         ),
-        flag("--seed N", "of all that is shuffled, at least 0; default: 0", type=int),
+        flag("--seed N", "seed of all random orders, at least 0; default: 0", type=int),
         flag("--clips N", "number of clips, drawn by the seed; default: all", type=int),
         flag(
             "--parts N",
-            "1, 2 or 4: divide the pairs into parts, of which a participant sees one; default: 1",
+            "1, 2 or 4: split the pairs into N parts; each participant judges the pairs of one part; default:"
+            " 1",
             type=int,
         ),
-        flag("--against NAME", "only pairs with this method; default: all pairs"),
+        flag(
+            "--against NAME",
+            "compare each other method only with this one; default: all methods with each other",
+        ),
         flag(
             "--catches N",
-            "number of catch pairs, a real video and its frozen first frame; default: 3, none in a"
-            " Turing test",
+            "number of attention checks (catch pairs): a real video beside its frozen first frame, with an"
+            " obvious answer; default: 3, none in a Turing test",
             type=int,
         ),
         flag(
             "--failed_catches N",
-            "exclude who fails N catch pairs or more; 0: nobody; default: 1",
+            "exclude participants who answer N or more attention checks wrongly; 0: exclude nobody;"
+            " default: 1",
             type=int,
         ),
-        flag("--participants N", "most participants, at least 1; default: 240", type=int),
+        flag(
+            "--participants N", "largest number of participants, at least 1; default: 240", type=int
+        ),
         flag("--question TEXT", "question asked in each trial"),
         flag("--consent FILE", "text that participants agree to; default: ours"),
     ),

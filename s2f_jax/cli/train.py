@@ -42,5 +42,5 @@ COMMAND = Command(
         flag("--process I", "index of this process, in [0, N - 1]", type=int),
     ),
     summary="train a model; a run that was interrupted resumes",
-    example="--config=configs/grid.py",
+    example="--config=grid",
 )

@@ -25,7 +25,7 @@ def load_config(name: str | None, overrides: Sequence[str]) -> Config:
 
     Args:
       name: A file, or the name of a config of this package, either with ":PRESET".
-      overrides: Of the form --config.FIELD=VALUE.
+      overrides: Flags of the form --config.FIELD=VALUE.
 
     Returns:
       The config, its fields locked.
@@ -68,7 +68,7 @@ def check_config(config: Config) -> None:
     """Refuses values that no run can have, whatever its data and its devices.
 
     Args:
-      config: With all fields of configs/base.py.
+      config: A config with all fields of configs/base.py.
 
     Raises:
       UserError: There is such a value, or a field of an older schema.
@@ -99,7 +99,7 @@ def packaged_configs() -> pathlib.Path:
     """Finds the configs that come with this package.
 
     Returns:
-      Their folder.
+      The folder of the configs.
     """
     package = importlib.util.find_spec("configs")
     assert package is not None and package.submodule_search_locations
@@ -110,13 +110,13 @@ def config_path(path: str) -> str:
     """Finds a config's file.
 
     Args:
-      path: Of the file, or the name of a config that comes with this package, e.g. "grid".
+      path: Path of the file, or the name of a config that comes with this package, e.g. "grid".
 
     Returns:
       The file's path.
 
     Raises:
-      UserError: There is none.
+      UserError: There is no such file or config.
     """
     if os.path.isfile(path):
         return path
@@ -154,6 +154,6 @@ def _load(name: str) -> ConfigDict:
 
 
 def _overridden(argument: str) -> str | None:
-    """--config.optim.b1=0 -> optim.b1; None for any other argument."""
-    found = re.match(r"--?(?:no)?config\.([^=]*)", argument)
-    return found and found[1]
+    """Returns the field of an override, --config.optim.b1=0 -> optim.b1; otherwise None."""
+    match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+    return match and match[1]

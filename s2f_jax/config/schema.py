@@ -25,8 +25,8 @@ class Field(NamedTuple):
     """What a field of the config may be.
 
     Attributes:
-      least: Of a number.
-      most: Of a number; None: it is finite, and no more than that is asked.
+      least: Lower bound of a number.
+      most: Upper bound of a number; None: any finite number.
       choices: The only values; empty: any.
       resumable: Whether it may change between a run's start and its continuation.
       below: Whether `most` itself is excluded.
@@ -110,7 +110,7 @@ def fields(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
     Args:
       config: The whole, or a section of it.
-      prefix: Of the names, such as "data.".
+      prefix: Prefix of the field names, such as "data.".
 
     Yields:
       Each field's full name, as on the command line, and its value.
@@ -138,11 +138,11 @@ def check_field(name: str, value: Any) -> None:
     """Refuses a value that its field cannot have.
 
     Args:
-      name: Of the field, e.g. "model.width".
-      value: Of its default's type, or what a damaged file has in its place.
+      name: Name of the field, e.g. "model.width".
+      value: A value of the default's type, or whatever a damaged file has in its place.
 
     Raises:
-      UserError: It is out of range, or not one of the choices.
+      UserError: The value is out of range, or not one of the choices.
     """
     field, shown = _field(name), reprlib.repr(value)
     shown = value if isinstance(value, str) and len(value) < 40 else shown
@@ -171,7 +171,7 @@ def check_sections(sections: Mapping[str, Any]) -> None:
     """Checks the fields of some sections that FIELDS names: a run's config.json can hold anything.
 
     Args:
-      sections: By name, e.g. "data", "model".
+      sections: Sections of a config by name, e.g. "data", "model".
 
     Raises:
       UserError: One of them is no section, or a value is not one that its field can have.
@@ -189,27 +189,28 @@ def check_sections(sections: Mapping[str, Any]) -> None:
 
 
 def fixed_fields(config: Config, task: str) -> dict[str, Any]:
-    """Lists the fields that a run cannot change when it goes on.
+    """Lists the fields that a run cannot change when it is resumed.
 
     Args:
-      config: Of a run.
-      task: Of the run that goes on.
+      config: Config of a run.
+      task: Name of the task of the run that is resumed.
 
     Returns:
-      Their values, as JSON keeps them, by their names.
+      The fields' values by name, as JSON stores them.
     """
-    kept = as_json(config)
+    values = as_json(config)
     for section, other in SECTION_OF.items():
         if other != task:
-            kept.pop(section, None)
-    # What has no weight is not there, whatever else is said of it. A damaged file may lack any of it.
-    if isinstance(sections := kept.get("discriminators"), dict):
-        kept["discriminators"] = {
+            values.pop(section, None)
+    # A discriminator without a weight is not built, so its other fields do not matter. A damaged
+    # file may lack any of this.
+    if isinstance(sections := values.get("discriminators"), dict):
+        values["discriminators"] = {
             name: section
             for name, section in sections.items()
             if not isinstance(section, dict) or section.get("weight", True)
         }
-    return {name: value for name, value in fields(kept) if not _field(name).resumable}
+    return {name: value for name, value in fields(values) if not _field(name).resumable}
 
 
 def parse_profile(profile: str) -> range:
@@ -222,12 +223,12 @@ def parse_profile(profile: str) -> range:
       The steps to profile, as they are logged, counted from 1.
 
     Raises:
-      UserError: It is anything else.
+      UserError: The value is anything else.
     """
     if not profile:
         return range(0)
-    found = re.fullmatch(r"(\d+):(\d+)", profile)
-    first, last = map(int, found.groups()) if found else (0, 0)
+    match = re.fullmatch(r"(\d+):(\d+)", profile)
+    first, last = map(int, match.groups()) if match else (0, 0)
     if not 1 <= first <= last:
         raise UserError(
             f"--config.profile={profile}: must be FIRST:LAST, steps counted from 1, e.g. 11:13"

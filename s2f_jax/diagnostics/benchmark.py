@@ -36,7 +36,7 @@ def benchmark(
       json_file: File for the result.
       compare: File of an earlier result, printed beside this one.
       only: Names of sections, separated by commas; None: all.
-      seconds: How long each figure is measured, but at least MIN_RUNS runs.
+      seconds: Seconds for which each figure is measured, but at least MIN_RUNS runs.
       manual_dir: Folder of the corpus's raw clips, for the section "prepare".
 
     Returns:

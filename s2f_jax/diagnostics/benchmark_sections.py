@@ -50,7 +50,7 @@ class Workload:
 
     Attributes:
       config: The config.
-      seconds: How long each figure is measured, at least MIN_RUNS runs.
+      seconds: Seconds for which each figure is measured, at least MIN_RUNS runs.
       data_dir: Folder of the shards; None: the default.
       manual_dir: Folder of the corpus's raw clips; None: not measured.
     """
@@ -139,8 +139,8 @@ def time_calls(function: Callable[[], Any], seconds: float, least: int = MIN_RUN
     """Times calls of a function, after one that compiles and warms up.
 
     Args:
-      function: Its result is waited for.
-      seconds: How long to go on.
+      function: Function to be timed, whose result is waited for.
+      seconds: Seconds for which the function is called.
       least: Minimum number of timed calls.
 
     Returns:
@@ -157,7 +157,7 @@ def peak_flops(workload: Workload) -> np.ndarray:
     """Measures a large matrix product: an upper bound of what a training step can reach.
 
     Args:
-      workload: Its compute dtype and devices are used.
+      workload: Workload whose compute dtype and devices are used.
 
     Returns:
       FLOP/s of all devices together in each run.
@@ -179,7 +179,7 @@ def _measure_training(workload: Workload) -> Measurements:
     figures = {"peak.flops_per_s": peak_flops(workload)}
     for kind, adversarial_phase in cost.steps(trainer.task).items():
         traced = trainer.traced(adversarial_phase, workload.batch)
-        flops = cost.of(traced, jax.device_count(), workload.config.accumulate).flops
+        flops = cost.measure(traced, jax.device_count(), workload.config.accumulate).flops
         update = _training_step(
             workload, trainer.task.adversarial_start_step if adversarial_phase else 0
         )
@@ -253,11 +253,11 @@ def _measure_generation(workload: Workload) -> Measurements:
 
 @_section("stream")
 def _measure_streaming(workload: Workload) -> Measurements:
-    # One frame at a time: from a frame's sound on the host to its pixels on the host.
+    # One frame at a time: from a frame's audio on the host to its pixels on the host.
     stream = workload.animator.stream(workload.batch["still"][0], aligned=True)
-    sound = np.resize(workload.batch["audio"][0], workload.generator.stride)
-    stream.push(np.resize(sound, workload.generator.window))  # Afterwards each push is a frame.
-    times = 1000 * time_calls(lambda: stream.push(sound), workload.seconds, MIN_STREAM_FRAMES)
+    audio = np.resize(workload.batch["audio"][0], workload.generator.stride)
+    stream.push(np.resize(audio, workload.generator.window))  # Afterwards each push is a frame.
+    times = 1000 * time_calls(lambda: stream.push(audio), workload.seconds, MIN_STREAM_FRAMES)
     quantiles = {name: np.quantile(times, [share]) for name, share in STREAM_QUANTILES.items()}
     return {"stream.p50_ms": times, **quantiles}
 

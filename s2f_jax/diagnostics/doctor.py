@@ -25,7 +25,7 @@ def examine(
 
     Args:
       image: A portrait.
-      audio: A sound file.
+      audio: An audio file, or a video with an audio track.
       checkpoint: A workdir, a checkpoint step or an exported bundle.
       video: A video whose provenance is read.
       output: Folder for the drawing of the portrait.

@@ -1,4 +1,4 @@
-"""`doctor`'s checks of what it is given: checkpoint, image, sound and video."""
+"""`doctor`'s checks of what it is given: checkpoint, image, audio and video."""
 
 import dataclasses
 import pathlib
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 # Of the model if no checkpoint is given: height and width, audio rate in Hz, frames/s.
 _SIZE = (128, 96)
 _RATE, _FPS = 16000, 25
-_MAX_SECONDS = 600.0  # Of a sound that are measured; an hour would take gigabytes.
-_MIN_FRAMES = 25  # For the measure "dynamics": a shorter sound has no loud and quiet parts.
+_MAX_SECONDS = 600.0  # Seconds of audio that are measured; an hour would take gigabytes.
+_MIN_FRAMES = 25  # For the measure "dynamics": shorter audio has no loud and quiet parts.
 _CHUNKS = 3  # That are timed.
 _REMEDIES = {  # For what exceeds the limits of clip_checks.MEASURES.
     "level": "make it louder",
@@ -50,7 +50,7 @@ class InputChecks:
       output: Folder for the drawing of the portrait.
       animator: The loaded model; None before or without `examine_checkpoint`.
       still: The aligned face, uint8 [H, W, 3]; None before or without `examine_image`.
-      seconds: Length of the sound; None before or without `examine_audio`.
+      seconds: Length of the audio; None before or without `examine_audio`.
     """
 
     output: pathlib.Path
@@ -152,7 +152,7 @@ class InputChecks:
         """Measures rate, channels, length, and the levels of the first ten minutes.
 
         Args:
-          path: A sound or video file.
+          path: An audio or video file.
 
         Yields:
           The measures, and a warning for each that exceeds the limits of training clips.
@@ -230,7 +230,7 @@ class InputChecks:
         """Times the generation of some chunks of frames, after one that compiles.
 
         Yields:
-          One finding: frames/s, and how long the given sound will take.
+          One finding: frames/s, and how long the given audio will take.
         """
         from s2f_jax.inference.session import CHUNK_FRAMES, GenerationSession
 
@@ -239,15 +239,15 @@ class InputChecks:
         still = grey if self.still is None else self.still
         stride = self.animator.generator.stride
         shape = 1, CHUNK_FRAMES * stride
-        sound = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
+        audio = np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
         session = GenerationSession(self.animator.compiled, still[None], (0,))
         started = time.perf_counter()
-        session.push(np.concatenate([sound, sound], axis=1))  # With the window's look-ahead.
+        session.push(np.concatenate([audio, audio], axis=1))  # With the window's look-ahead.
         first = time.perf_counter() - started
         durations = []
         for _ in range(_CHUNKS):
             started = time.perf_counter()
-            session.push(sound)
+            session.push(audio)
             durations.append(time.perf_counter() - started)
         per_second = CHUNK_FRAMES / statistics.median(durations)
         values = {"frames_per_s": per_second, "compile_s": first}
@@ -265,7 +265,7 @@ class InputChecks:
 
 
 def _sound_format(path: str) -> tuple[int, int, str, float]:
-    # A sound file's rate in Hz, channels, codec, and its seconds according to the container.
+    # An audio file's rate in Hz, channels, codec, and its seconds according to the container.
     try:
         with av.open(str(pathlib.Path(path).absolute()), metadata_errors="replace") as container:
             stream = video.select_stream(container.streams.audio)

@@ -31,7 +31,7 @@ def checks(folder: pathlib.Path) -> dict[str, Check]:
     """Lists the checks of the machine.
 
     Args:
-      folder: Where output will be written.
+      folder: Folder in which output will be written.
 
     Returns:
       Topic -> check, in the order in which they run.

@@ -129,7 +129,7 @@ def ablate(
       The exit code: 0, STOPPED after a signal, or 1 if a training failed.
 
     Raises:
-      UserError: As `select_variants`, or a config cannot be used.
+      UserError: A variant is unknown or there is none (`select_variants`), or a config is unusable.
     """
     base = read.load_config(config, overrides)
     assert config is not None  # Otherwise load_config has failed.

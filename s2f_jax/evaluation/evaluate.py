@@ -149,8 +149,8 @@ def evaluate(
       corpus: Name of the corpus.
       split: Name of the split.
       rows: Rows of the report, among ROWS.
-      batch_size: Clips that the model generates at once.
-      seed: Seed of the noise, of the shuffled sounds and of the choice of samples.
+      batch_size: Number of clips that the model generates at once.
+      seed: Seed of the noise, of the shuffled audio and of the choice of samples.
       samples: Number of sample videos.
       model_info: Entries about the model for the report's conventions.
       training: Row -> metrics.jsonl of the run behind it, for the report's charts.
@@ -211,7 +211,7 @@ def evaluate(
 
 
 def shuffled_partners(speakers: Sequence[str], transcripts: Sequence[str], seed: int) -> list[int]:
-    """Chooses for every clip another clip, whose sound it gets in the row "shuffled_audio".
+    """Chooses for every clip another clip, whose audio it gets in the row "shuffled_audio".
 
     The partner has other words, and then another speaker, wherever swapping two partners can
     achieve that.

@@ -44,12 +44,12 @@ class LipReader:
       vocabulary: If given, each word becomes the nearest of these, which hides errors.
 
     Attributes:
-      height: Of the faces, pixels.
-      width: Of the faces, pixels.
+      height: Height of the faces, pixels.
+      width: Width of the faces, pixels.
       fps: Frames per second of the videos.
       beam: Prefixes that the beam search keeps; 0: greedy.
       vocabulary: Words that each word read is corrected to; empty: none.
-      description: Which network and what decoding, for the report.
+      description: Network and decoding, as the report describes them.
     """
 
     def __init__(

@@ -114,7 +114,7 @@ class ScoreCollector:
           index: Position of the clip in the report.
           clip: The clip's id.
           speaker: The clip's speaker; empty if unknown.
-          scores: Its scores.
+          scores: Scores of the clip.
         """
         self._scores[row][index] = ClipScores(
             row, clip, speaker, scores.values, scores.weights, scores.curves
@@ -123,14 +123,14 @@ class ScoreCollector:
     def add_sample(
         self, index: int, pair: ClipPair, title: str, scores: Scores, metrics: Sequence[str]
     ) -> None:
-        """Writes a sample video, generated beside real with sound, for the report's page.
+        """Writes a sample video, generated beside real with audio, for the report's page.
 
         Args:
           index: Position of the clip in the report.
           pair: The two videos.
           title: Title of the sample.
           scores: The clip's scores.
-          metrics: Those of them that are shown.
+          metrics: Metrics that are shown.
         """
         path = self._output / "samples" / f"{file_name(pair.name)}.mp4"
         frames = np.concatenate([pair.video, pair.real], axis=2)
@@ -148,7 +148,7 @@ class ScoreCollector:
         """Writes the report's files.
 
         Args:
-          conventions: How and with what was measured.
+          conventions: Measuring conventions of the report.
           figures: Figures in the report's folder.
           training: Row -> metrics.jsonl of the run behind it.
 

@@ -31,8 +31,8 @@ class UnavailableScorer(Scorer):
 
     Args:
       metrics: Keys of the metrics that are not measured.
-      model: What is missing: "lip reader".
-      error: Why.
+      model: Name of the missing model, such as "lip reader".
+      error: The error that says why the model is not available.
     """
 
     def __init__(self, metrics: tuple[str, ...], model: str, error: UserError):
@@ -43,7 +43,7 @@ class UnavailableScorer(Scorer):
         """Returns the reason.
 
         Args:
-          pair: Any.
+          pair: Any pair of clips.
 
         Returns:
           The reason under each of `metrics`.
@@ -56,7 +56,7 @@ class MetricSuite:
     """Several scorers as one; each metric has one scorer.
 
     Args:
-      scorers: In the order of the report's conventions.
+      scorers: Scorers in the order of the report's conventions.
       face_tracker: Closed together with the suite.
 
     Attributes:
@@ -114,8 +114,8 @@ def run_metrics(
     """Makes the scorers of a run's evaluation, for videos of its own corpus and size.
 
     Args:
-      config: Of the run.
-      data_dir: Of the shards; None for the default.
+      config: Config of the run.
+      data_dir: Folder of the shards; None for the default.
       face_cache: Folder that keeps the faces found in real clips, for other runs on them.
 
     Returns:
@@ -130,7 +130,7 @@ def video_metrics(config: Config | None) -> tuple[MetricSuite, MetricSuite]:
     """Makes the scorers of videos from elsewhere.
 
     Args:
-      config: Whose embedder, lip reader and sync network are used; None for none.
+      config: Config whose embedder, lip reader and sync network are used; None for none.
 
     Returns:
       The scorers of videos as they are, and those of videos aligned to the config's size.

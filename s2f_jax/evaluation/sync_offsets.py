@@ -68,7 +68,7 @@ def evaluate(
       output: Folder of the report.
       corpus: Name of the corpus.
       split: Name of the split.
-      seed: Seed of the shuffled sounds.
+      seed: Seed of the shuffled audio.
 
     Returns:
       The contents of report.json.

@@ -44,7 +44,7 @@ def compare_folders(
       videos_dir: Folder of the videos.
       reference_dir: Folder of the real videos; suffixes may differ.
       output: Folder of the report.
-      config: Its lip reader, sync network and embedder are used; None: metrics that need none.
+      config: Names the lip reader, sync network and embedder; None: only metrics without networks.
       aligned: Whether every frame shows the canonical face, of the config's size.
 
     Returns:
@@ -156,9 +156,9 @@ def _read_pair(
         return "another frame rate than the reference"
     if len(generated.frames) != len(real.frames):
         return "another number of frames than the reference"
-    sound, rate = real.audio, real.audio_rate or 16000
-    if sound.size:
-        sound = fit_length(sound, round(len(real.frames) * rate / real.fps))
+    audio, rate = real.audio, real.audio_rate or 16000
+    if audio.size:
+        audio = fit_length(audio, round(len(real.frames) * rate / real.fps))
     return ClipPair(
         name=name,
         speaker="",
@@ -166,7 +166,7 @@ def _read_pair(
         video=generated.frames,
         real=real.frames,
         fps=real.fps,
-        audio=np.rint(32767 * sound).astype(np.int16),
+        audio=np.rint(32767 * audio).astype(np.int16),
         audio_rate=rate,
         aligned=aligned,
     )

@@ -46,7 +46,7 @@ def export_bundle(
       image: A portrait to compare on beside noise; default a drawn face.
       audio: The audio for it; default a synthetic voice.
       aligned: Whether the image is a crop of the model's size.
-      licence: Of the weights, the hub's identifier.
+      licence: Licence of the weights, the hub's identifier.
 
     Raises:
       UserError: A mistake of the user; nothing is written then.

@@ -38,7 +38,7 @@ def render_card(
       parity: The bundle's parity.json.
       parameters: Number of weights.
       workdir: The run that the checkpoint is from.
-      licence: Of the weights, the hub's identifier, or `UNKNOWN_LICENCE`.
+      licence: Licence of the weights, the hub's identifier, or `UNKNOWN_LICENCE`.
 
     Returns:
       Markdown with the hub's front matter.

@@ -66,8 +66,8 @@ class GraphBuilder:
     """Builds one ONNX graph node by node; values are identified by their names.
 
     Args:
-      name: Of the graph.
-      index: Of the weights' file.
+      name: Name of the graph.
+      index: Index of the weights' file.
     """
 
     def __init__(self, name: str, index: SafetensorsIndex):
@@ -81,7 +81,7 @@ class GraphBuilder:
         """Declares a float32 input of the graph.
 
         Args:
-          name: Of the input.
+          name: Name of the input.
           *shape: Sizes, or names of those that are free.
 
         Returns:
@@ -94,8 +94,8 @@ class GraphBuilder:
         """Declares a float32 output of the graph.
 
         Args:
-          name: Of the output.
-          value: What it is.
+          name: Name of the output.
+          value: The output.
           *shape: Sizes, or names of those that are free.
         """
         self._nodes.append(helper.make_node("Identity", [value], [name]))
@@ -108,7 +108,7 @@ class GraphBuilder:
           op: The operator.
           *inputs: Values.
           outputs: Number of outputs.
-          **attributes: Of the operator.
+          **attributes: Attributes of the operator.
 
         Returns:
           The outputs.
@@ -123,7 +123,7 @@ class GraphBuilder:
         Args:
           op: The operator.
           *inputs: Values.
-          **attributes: Of the operator.
+          **attributes: Attributes of the operator.
 
         Returns:
           The output.
@@ -134,8 +134,8 @@ class GraphBuilder:
         """Adds a constant.
 
         Args:
-          values: Any shape.
-          dtype: Of the constant.
+          values: Values of any shape.
+          dtype: Dtype of the constant.
 
         Returns:
           The value.
@@ -149,7 +149,7 @@ class GraphBuilder:
         """Adds a weight, cast to float32 from its storage type.
 
         Args:
-          name: Of the weight in the file.
+          name: Name of the weight in the file.
 
         Returns:
           The value.
@@ -166,7 +166,7 @@ class GraphBuilder:
         """Adds a convolution's kernel, transposed from [*space, in, out] to [out, in, *space].
 
         Args:
-          name: Of the weight in the file.
+          name: Name of the weight in the file.
 
         Returns:
           The value.
@@ -196,7 +196,7 @@ class GraphBuilder:
 
         Args:
           x: Maps [n, in, h, w].
-          name: Of the kernel in the file.
+          name: Name of the kernel in the file.
           *bias: A value [out], or nothing.
 
         Returns:
@@ -242,7 +242,7 @@ class GraphBuilder:
           x: [b, t, in].
           network: The weights' prefix.
           state: The states' prefix.
-          shapes: Of all weights.
+          shapes: Shapes of all weights.
 
         Returns:
           The last layer's states [b, t, features].

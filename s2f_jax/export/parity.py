@@ -51,7 +51,7 @@ class Example:
 
         Args:
           generator: The module.
-          size: Clips B.
+          size: Number of clips B.
           frames: Frames T of each.
 
         Returns:

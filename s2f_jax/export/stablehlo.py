@@ -31,7 +31,7 @@ class Program(NamedTuple):
     """A function to export.
 
     Attributes:
-      function: From arrays to arrays.
+      function: A function from arrays to arrays.
       arguments: Trees of jax.ShapeDtypeStruct whose dimensions b and t are symbolic.
     """
 

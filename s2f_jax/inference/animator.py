@@ -61,12 +61,12 @@ class Animator:
       rate: The model's audio rate, Hz.
       size: Height and width of the frames, pixels.
       fps: The model's frames/s.
-      exact_fps: The same as a fraction.
+      exact_fps: The model's frame rate as a fraction.
 
     Args:
       generator: The module that the weights belong to.
-      weights: From `fused_generator.fuse_weights`.
-      face: Where the stable points of a face are in the crop, as in the config field model.face;
+      weights: The result of `fused_generator.fuse_weights`.
+      face: Positions of a face's stable points in the crop, as in the config field model.face;
         empty for the default.
       origin: The folder of the checkpoint or bundle that the weights are from, if any.
     """
@@ -140,8 +140,8 @@ class Animator:
         Args:
           image: uint8 [H, W, 3] RGB, or a file.
           audio: Mono float32 in [-1, 1] or int16, [S], or a file.
-          rate: Hz of an audio array; not needed for a file.
-          seed: Of the spontaneous motion, in [0, 2^32).
+          rate: Sampling rate in Hz of an audio array; not needed for a file.
+          seed: Seed of the spontaneous motion, in [0, 2^32).
           aligned: Whether the image is a crop of the model's size; no face is searched then.
           noise_std: Standard deviation of the spontaneous motion's noise; 0 for none, default the
             model's.
@@ -165,9 +165,9 @@ class Animator:
 
         Args:
           image: uint8 [H, W, 3] RGB, or a file.
-          rate: Hz of the audio; default the model's.
+          rate: Sampling rate in Hz of the audio; default the model's.
           aligned: Whether the image is a crop of the model's size; no face is searched then.
-          seed: Of the spontaneous motion, in [0, 2^32).
+          seed: Seed of the spontaneous motion, in [0, 2^32).
 
         Returns:
           A stream, compiled already.
@@ -184,7 +184,7 @@ class Animator:
 
         Args:
           still: uint8 [H, W, 3], a crop of the model's size.
-          seed: Of the spontaneous motion, in [0, 2^32).
+          seed: Seed of the spontaneous motion, in [0, 2^32).
 
         Returns:
           A session of one clip, compiled already, that generates a frame as soon as it is due.
@@ -239,7 +239,7 @@ class Animator:
 
         Args:
           audio: Mono float32 in [-1, 1] or int16, [S], or a file.
-          rate: Hz of an array; not needed for a file.
+          rate: Sampling rate in Hz of an array; not needed for a file.
 
         Returns:
           float32 [n] in [-1, 1].
@@ -252,7 +252,7 @@ class Animator:
         rate = _check_rate(rate)
         samples = to_mono_samples(np.asarray(audio))
         if not samples.size:
-            raise UserError("the sound is empty (0 samples): give at least one sample")
+            raise UserError("the audio is empty (0 samples): give at least one sample")
         return resample(samples, rate, self.rate)
 
     def generate_clips(

@@ -25,7 +25,7 @@ class CompiledGenerator:
 
     Args:
       generator: The module, whose dtype is that of the computation.
-      weights: From `fused_generator.fuse_weights`.
+      weights: The result of `fused_generator.fuse_weights`.
     """
 
     def __init__(self, generator: Generator, weights: fused_generator.Weights):
@@ -43,7 +43,7 @@ class CompiledGenerator:
           stills: uint8 [B, H, W, 3].
 
         Returns:
-          Their codes and skip terms.
+          The stills' codes and skip terms.
         """
         return self._encode(self.weights, from_uint8(stills))
 
@@ -80,7 +80,7 @@ class CompiledGenerator:
         """Generates the next frames of each clip.
 
         Args:
-          identity: From `encode_identity`.
+          identity: The result of `encode_identity`.
           noise_keys: [B], the root key of each clip's noise.
           noise_std: Standard deviation of the noise.
           raw: Whether frames stay float32 in [-1, 1].
@@ -174,6 +174,8 @@ class GenerationSession:
         self._samples_pushed += audios.shape[1]
         self._samples = np.concatenate([self._samples, audios], axis=1)
         g = self.generator
+        # A frame is due once every sample of its window has arrived. _samples begins with the next
+        # frame's window; each further frame's begins `stride` samples later.
         return self._generate((self._samples.shape[1] - g.window) // g.stride + 1, last=False)
 
     def flush(self) -> np.ndarray:
@@ -195,7 +197,7 @@ class GenerationSession:
         while frames > 0:
             size = next((size for size in self._chunk_sizes if size <= frames), None)
             if size is None and not last:
-                break
+                break  # Fewer frames are due than any chunk has: they wait for more audio.
             size = size or self._chunk_sizes[-1]
             windows = sliding_window_view(self._samples, g.window, axis=1)
             self._carry, chunk = self._animate(
@@ -223,11 +225,11 @@ def to_mono_samples(samples: np.ndarray) -> np.ndarray:
     is_float = np.issubdtype(samples.dtype, np.floating)
     if samples.ndim != 1 or not (is_float or samples.dtype == np.int16):
         raise UserError(
-            f"the sound is {samples.dtype} {list(samples.shape)}: give mono float32 or int16 [S]"
+            f"the audio is {samples.dtype} {list(samples.shape)}: give mono float32 or int16 [S]"
         )
     if not np.isfinite(samples).all():
         index = int(np.argmin(np.isfinite(samples)))
-        raise UserError(f"sample {index} of the sound is {samples[index]}: give finite samples")
+        raise UserError(f"sample {index} of the audio is {samples[index]}: give finite samples")
     return to_mono_float(samples)
 
 
@@ -239,8 +241,8 @@ class Stream:
 
     Args:
       session: A session of one clip.
-      rate: Hz of the audio that is pushed. Where it is not the model's, the resampler delays frames
-        by another 20 to 130 ms.
+      rate: Sampling rate in Hz of the audio that is pushed. Where it is not the model's, the
+        resampler delays frames by another 20 to 130 ms.
     """
 
     def __init__(self, session: GenerationSession, rate: int):

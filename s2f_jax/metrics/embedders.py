@@ -32,7 +32,7 @@ class Embedder(abc.ABC):
     """Maps faces to vectors that are close for one person and far apart for two.
 
     Attributes:
-      name: For the report.
+      name: Name of the embedder, for the report.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Embedder(abc.ABC):
           The embedder.
 
         Raises:
-          UserError: It is missing, damaged, or takes another input.
+          UserError: The file is missing, damaged, or takes another input.
         """
         return OnnxEmbedder(OnnxInputFormat(file, **input_format)) if file else SFace()
 
@@ -72,7 +72,7 @@ class SFace(Embedder):
     Loaded from the path in S2F_FACE_EMBEDDER or from the user's cache, else downloaded and checked.
 
     Raises:
-      UserError: It cannot be downloaded or loaded, or the file has another checksum.
+      UserError: The model cannot be downloaded or loaded, or the file has another checksum.
     """
 
     name = "SFace (opencv_zoo, face_recognition_sface_2021dec)"
@@ -99,7 +99,7 @@ class SFace(Embedder):
 
         Args:
           images: N images, uint8 [H, W, 3] RGB.
-          points: [N, 5, 2] in pixels, as Embedder has them.
+          points: [N, 5, 2] in pixels, in Embedder's order.
 
         Returns:
           float32 [N, 128].
@@ -119,7 +119,7 @@ class OnnxInputFormat:
     """An ONNX file, and the input that its model takes.
 
     Attributes:
-      file: Path.
+      file: Path of the ONNX file.
       size: Side of the square crop in pixels.
       channels: "RGB" or "BGR".
       mean: Subtracted from the levels 0 ... 255 of each channel.
@@ -188,7 +188,7 @@ class OnnxEmbedder(Embedder):
 
         Args:
           images: N images, uint8 [H, W, 3] RGB.
-          points: [N, 5, 2] in pixels, as Embedder has them.
+          points: [N, 5, 2] in pixels, in Embedder's order.
 
         Returns:
           float32 [N, D], of any length.

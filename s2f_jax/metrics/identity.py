@@ -33,7 +33,7 @@ class IdentityScorer(Scorer):
 
     Args:
       embedder: Maps faces to vectors.
-      track_faces: For videos that are not aligned.
+      track_faces: Face tracker for videos that are not aligned.
     """
 
     metrics = tuple(metric.key for metric in METRICS)

@@ -31,10 +31,10 @@ class MouthProbe:
       weights: float64 [cells].
       bias: Intercept.
       ridge: Strength of the regularization, chosen by cross-validation.
-      correlation: With the landmarks' m on held-out clips, mean over clips.
+      correlation: Correlation with the landmarks' m on held-out clips, mean over clips.
       worst: Lowest correlation of a held-out clip.
-      clips: Number it was fitted on.
-      speakers: Number it was fitted on.
+      clips: Number of clips it was fitted on.
+      speakers: Number of speakers it was fitted on.
       held_out: What the correlation was measured on.
     """
 
@@ -70,7 +70,7 @@ def fit_mouth_probe(
     Args:
       clips: Training clips; those without landmarks or movement are skipped.
       max_clips: Evenly spaced ones are used of more.
-      seed: Of the folds.
+      seed: Seed of the folds.
 
     Returns:
       The probe.
@@ -119,7 +119,7 @@ class MouthProbeScorer(Scorer):
 
     Args:
       train_clips: Training clips; with none, nothing is scored.
-      max_clips: As in `fit_mouth_probe`.
+      max_clips: Largest number of clips that are used, as in `fit_mouth_probe`.
     """
 
     metrics = motion.MOUTH_METRICS

@@ -18,7 +18,7 @@ class Metric:
       key: Name in report.json and clips.csv.
       title: Heading of its column and chart.
       description: One line for readers of the page.
-      better: Which values are better: "higher", "lower", "one" (nearest to 1), or "" for neither.
+      better: The better values: "higher", "lower", "one" (nearest to 1), or "" for neither.
       decimals: Digits after the decimal point.
       unit: Shown after the title.
       group: LaTeX table that it belongs to, one of registry.GROUPS.
@@ -40,14 +40,14 @@ class ClipPair:
     """A video to score and the real clip to compare it with, whose frame 0 is the still.
 
     Attributes:
-      name: Of the clip.
+      name: Name of the clip.
       speaker: "" where unknown.
       transcript: Text; "" where unknown.
       video: uint8 [T, H, W, 3] RGB.
       real: uint8 [T, H, W, 3] RGB; the video itself in the row of the ground truth.
       fps: Frames per second of both.
       audio: int16 [S], the real clip's, as long as its frames; empty where it has none.
-      audio_rate: Hz.
+      audio_rate: Sampling rate in Hz.
       aligned: Whether every frame shows the canonical face, as in the shards.
       landmarks: float32 [T, 68, 2], the real clip's in pixels, where known.
     """

@@ -75,7 +75,7 @@ def fdbm(frames: jax.Array, mask: jax.Array) -> jax.Array:
 def _per_frame(per_image: Callable[[jax.Array], jax.Array], frames: jax.Array) -> jax.Array:
     """Returns a metric of images for each frame of [B, T, H, W, 3], one after another, [B, T].
 
-    As in image.ssim, for the memory's sake.
+    Compiled by shape as in image.ssim, to bound the memory.
     """
     return lax.map(per_image, jnp.moveaxis(frames, 1, 0)).T
 

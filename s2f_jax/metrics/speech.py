@@ -1,4 +1,4 @@
-"""Word and character error rates of what a lip reader reads in a video."""
+"""WER and CER: word and character error rates of the text that a lip reader reads in a video."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -26,10 +26,10 @@ class EditCounts:
     """Edits that turn a hypothesis into its reference: substitutions, deletions and insertions.
 
     Attributes:
-      words: Of the reference.
-      word_edits: Number.
-      characters: Of the reference, with spaces.
-      character_edits: Number.
+      words: Number of words of the reference.
+      word_edits: Number of word edits.
+      characters: Number of characters of the reference, with spaces.
+      character_edits: Number of character edits.
     """
 
     words: int
@@ -106,7 +106,7 @@ class LipReaderProtocol(Protocol):
       height: Pixels of the aligned faces that it takes.
       width: Pixels of the aligned faces that it takes.
       fps: Frames per second that it was trained on.
-      description: Which network, with what decoding, and how well it reads real videos.
+      description: The network, its decoding, and how well it reads real videos.
     """
 
     height: int

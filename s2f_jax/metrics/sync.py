@@ -90,11 +90,11 @@ class SyncScorer(Scorer):
 
     Args:
       network: The network.
-      variables: Its variables.
+      variables: Variables of the network.
       size: Height and width of the faces in pixels.
       fps: Frames per second.
       unit: Confidence, in the network's own distance, that is reported as 1.
-      name: Of the network, for the report.
+      name: Name of the network, for the report.
     """
 
     metrics = ("sync_offset", "sync_distance", "sync_confidence")
@@ -174,11 +174,11 @@ class SyncScorer(Scorer):
         distances = lag_distances(self.encode_video(pair.video), audio_codes)
         curve = distances.mean(axis=0) / self._unit
         certainty = confidence(curve)
-        found: Score = "a confidence of 1 or less"
+        offset_found: Score = "a confidence of 1 or less"
         if certainty > MIN_CONFIDENCE:
-            found = float(offset(curve))
+            offset_found = float(offset(curve))
         values = {
-            "sync_offset": found,
+            "sync_offset": offset_found,
             "sync_distance": float(np.min(curve)),
             "sync_confidence": certainty,
         }

@@ -11,13 +11,13 @@ from s2f_jax.models.layers import GRU, BatchNorm, Conv, Dtype, bare_init, conv_i
 
 
 def audio_windows(audio: jax.Array, stride: int, window: int) -> jax.Array:
-    """Cuts one window of sound for each video frame.
+    """Cuts one window of audio for each video frame.
 
     Args:
       audio: [B, T * stride + window - stride]; it is padded already, so that window i is centered on
-        video frame i of the unpadded sound.
+        video frame i of the unpadded audio.
       stride: Samples per video frame.
-      window: Samples of a window.
+      window: Number of samples of a window.
 
     Returns:
       [B, T, window].
@@ -30,10 +30,10 @@ def prime_factors(n: int) -> list[int]:
     """Factors a number.
 
     Args:
-      n: At least 1.
+      n: An integer, at least 1.
 
     Returns:
-      Its prime factors, ascending, with multiplicity: 200 -> [2, 2, 2, 5, 5].
+      The prime factors, ascending, with multiplicity: 200 -> [2, 2, 2, 5, 5].
     """
     factors, divisor = [], 2
     while n > 1:
@@ -51,8 +51,8 @@ def audio_layers(audio_rate: int, window: int) -> tuple[list[tuple[int, int, int
     the last one is the closing convolution's kernel.
 
     Args:
-      audio_rate: Hz; a multiple of 1000.
-      window: Samples.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
+      window: Number of samples of a window.
 
     Returns:
       (kernel, stride, padding) of each layer, and the closing one's kernel.
@@ -66,13 +66,13 @@ class AudioFrameEncoder(nn.Module):
     """A CNN from one audio frame to a code; `audio_layers` has its layers.
 
     Attributes:
-      audio_rate: Hz; a multiple of 1000.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
       features: Size of the code.
       width: Feature maps of the first layer; they double at each.
       norm_first: Whether there is BatchNorm after the first layer.
-      slope: Of the leaky ReLU for negative values; 0 is ReLU.
-      dtype: Of the compute; parameters stay float32.
-      bare: No BatchNorm at all.
+      slope: Slope of the leaky ReLU for negative values; 0 is ReLU.
+      dtype: Dtype of the computation; parameters stay float32.
+      bare: Whether BatchNorm is left out altogether.
     """
 
     audio_rate: int
@@ -120,11 +120,11 @@ class ContextEncoder(nn.Module):
     """Audio-frame CNN, tanh, 2-layer causal GRU.
 
     Attributes:
-      audio_rate: Hz; a multiple of 1000.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
       features: Size of z_c, and of the audio-frame code before the GRU.
       width: Feature maps of the first audio layer; they double at each.
       recurrent: False: no GRU, as in the static baseline (paper 3.3).
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     audio_rate: int
@@ -145,7 +145,7 @@ class ContextEncoder(nn.Module):
 
         Args:
           windows: [B, T, window] in [-1, 1].
-          carry: Of the GRU; empty without one.
+          carry: State of the GRU; empty without one.
           train: Whether BatchNorm uses the batch's statistics.
           mask: bool [B * T]; False where there is padding.
 

@@ -38,11 +38,11 @@ class Discriminator(nn.Module):
         """Draws which parts of the clips it sees in one step; nothing, unless overridden.
 
         Args:
-          key: Of the step.
+          key: Random key of the step.
           clips: The batch; the draws of an example depend on its `example_index` alone.
 
         Returns:
-          What `inputs` and `mismatched_inputs` take.
+          The sample that `inputs` and `mismatched_inputs` take.
         """
         return ()
 
@@ -52,7 +52,7 @@ class Discriminator(nn.Module):
         Args:
           frames: [B, T, H, W, 3] in [-1, 1], either the clips' own or generated ones.
           clips: The batch, for stills, audio and mask.
-          sample: Of `sample`.
+          sample: The result of `sample`.
 
         Returns:
           The arguments of `__call__`.
@@ -64,7 +64,7 @@ class Discriminator(nn.Module):
 
         Args:
           clips: The batch.
-          sample: Of `sample`.
+          sample: The result of `sample`.
 
         Returns:
           The arguments of `__call__`; None, unless overridden: there is no such kind.
@@ -78,10 +78,10 @@ def uniform_per_example(
     """Draws numbers for each example, whichever row of whichever process it is in.
 
     Args:
-      key: Of the step.
-      name: Of what is drawn; each name has numbers of its own.
+      key: Random key of the step.
+      name: Name of the quantity drawn; each name has numbers of its own.
       example_index: uint32 [B].
-      *shape: Of the numbers of one example.
+      *shape: Shape of one example's numbers.
 
     Returns:
       Uniform in [0, 1), [B, *shape].

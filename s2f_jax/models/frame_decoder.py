@@ -21,7 +21,7 @@ class SkipConv(nn.Module):
     Attributes:
       features: Output channels, and those of x and of the skip each.
       skips: Whether there is a skip at all.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int
@@ -40,7 +40,7 @@ class SkipConv(nn.Module):
           skip: [B, H, W, features].
 
         Returns:
-          What every frame adds, [B, H, W, features].
+          The term that is added to every frame, [B, H, W, features].
         """
         kernel = self.kernel[:, :, self.features :].astype(self.dtype)
         return conv(skip.astype(self.dtype), kernel, padding=1)
@@ -50,7 +50,7 @@ class SkipConv(nn.Module):
 
         Args:
           x: [B * T, H, W, features].
-          skip_term: Of `skip_term`, [B, H, W, features]; None: there is no skip.
+          skip_term: The result of `skip_term`, [B, H, W, features]; None: there is no skip.
 
         Returns:
           [B * T, H, W, features].
@@ -69,12 +69,12 @@ class FrameDecoder(nn.Module):
     skip map (at half the image's size) is not used, as in the authors' code.
 
     Attributes:
-      height: Of the image, in pixels.
-      width_px: Of the image, in pixels.
+      height: Height of the image, in pixels.
+      width_px: Width of the image, in pixels.
       width: Feature maps at half the image's size; they double with each halving.
       copy_path: Not in the paper: a learnt mask mixes the drawn pixels and the still's.
       skips: False is an ablation: the still is seen through its code alone.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     height: int = 128
@@ -126,7 +126,7 @@ class FrameDecoder(nn.Module):
 
         Args:
           z: Latent codes z_c, z_n, z_id side by side, [B, T, Z].
-          skip_terms: Of `skip_terms`.
+          skip_terms: The results of `skip_terms`.
           still: [B, H, W, 3] in [-1, 1]; only the copy path sees it.
           train: Whether BatchNorm uses the batch's statistics.
           mask: bool [B * T]; False where there is padding.

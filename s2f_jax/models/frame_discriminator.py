@@ -1,4 +1,4 @@
-"""Frame discriminator (paper 2.2.1): is this frame real, given the still?"""
+"""Frame discriminator (paper 2.2.1): is a single frame realistic, given the still image?"""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -21,7 +21,7 @@ class FrameDiscriminator(Discriminator):
       width: Feature maps of the first layer; they double with each halving of the image.
       still: Whether it sees the still beside the frame; False is an ablation.
       frames_per_clip: Frames of each clip that it sees in a step, drawn uniformly.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     width: int = 64

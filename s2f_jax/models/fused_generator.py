@@ -30,7 +30,7 @@ def fuse_weights(generator: Generator, variables: Mapping[str, Any]) -> Weights:
 
     Args:
       generator: The module that the variables belong to.
-      variables: Its collections `params` and `batch_stats`.
+      variables: The generator's collections `params` and `batch_stats`.
 
     Returns:
       The fused weights, float32 NumPy arrays.
@@ -110,7 +110,7 @@ def pack_kernels(generator: Generator, weights: Weights, frames: Any) -> Weights
 
     Args:
       generator: The module that the weights belong to.
-      weights: From `fuse_weights`.
+      weights: The result of `fuse_weights`.
       frames: Frames that are generated at a time: a number, or a symbolic dimension of an exported
         program, which runs on any platform.
 
@@ -175,7 +175,7 @@ def encode_identity(weights: Weights, still: Array) -> IdentityFeatures:
     """Encodes the still once per clip.
 
     Args:
-      weights: From `fuse_weights`.
+      weights: The result of `fuse_weights`.
       still: [B, H, W, 3] in [-1, 1].
 
     Returns:
@@ -247,8 +247,8 @@ def animate(
 
     Args:
       generator: The module that the weights belong to.
-      weights: From `fuse_weights` or `pack_kernels`.
-      identity: From `encode_identity`.
+      weights: The result of `fuse_weights` or `pack_kernels`.
+      identity: The result of `encode_identity`.
       windows: [B, T, window] in [-1, 1], the audio window of each frame.
       noise: [B, T, noise_features], Gaussian with standard deviation noise_std.
       carry: The GRU states after the frames before these; at first `Generator.initial_carry`.

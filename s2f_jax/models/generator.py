@@ -31,8 +31,9 @@ class Carry(NamedTuple):
     """What one frame passes to the next: the states of the two GRUs.
 
     Attributes:
-      context: Of the context encoder, one [B, context_features] a layer; empty without a GRU.
-      noise: Of the noise generator, [B, noise_features]; empty without noise.
+      context: States of the context encoder's GRU, one [B, context_features] a layer; empty
+        without a GRU.
+      noise: State of the noise generator's GRU, [B, noise_features]; empty without noise.
     """
 
     context: tuple[jax.Array, ...]
@@ -43,10 +44,10 @@ class Generator(nn.Module):
     """Identity encoder, context encoder, noise generator and frame decoder.
 
     Attributes:
-      height: Of the image, in pixels.
-      width_px: Of the image, in pixels.
-      audio_rate: Hz; a multiple of 1000.
-      fps: Video frames/s.
+      height: Height of the image, in pixels.
+      width_px: Width of the image, in pixels.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
+      fps: Frame rate of the video, frames/s.
       window: Samples of one audio frame; 2560 are 0.16 s.
       id_features: Size of z_id (paper 2.1.1).
       context_features: Size of z_c (paper 2.1.2).
@@ -56,8 +57,8 @@ class Generator(nn.Module):
       audio_width: Feature maps of the audio CNN's first layer.
       copy_path: Not in the paper: a learnt mask mixes the drawn pixels and the still's.
       recurrent: False: every frame from its own audio frame alone (paper 3.3).
-      skips: From the identity encoder's maps to the decoder's.
-      dtype: Of the compute; parameters stay float32.
+      skips: Whether the identity encoder's maps are passed to the decoder by skip connections.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     height: int = 128
@@ -97,7 +98,7 @@ class Generator(nn.Module):
         """Makes the states before the first frame.
 
         Args:
-          batch: B.
+          batch: Batch size B.
 
         Returns:
           Zeros.
@@ -133,10 +134,10 @@ class Generator(nn.Module):
         """Draws the frames of a piece of a clip.
 
         Args:
-          identity: Of `encode_identity`.
+          identity: The result of `encode_identity`.
           windows: [B, T, window] in [-1, 1].
           noise: [B, T, noise_features], of the scale noise_std.
-          carry: From the piece before, or `initial_carry`.
+          carry: Carry of the piece before, or `initial_carry`.
           train: Whether BatchNorm uses the batch's statistics.
           mask: bool [B, T]; False where there is padding.
 

@@ -13,7 +13,7 @@ class IdentityEncoder(nn.Module):
     Attributes:
       features: Size of z_id.
       width: Feature maps of the first layer; they double with each halving.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int = 50

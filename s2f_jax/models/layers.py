@@ -26,9 +26,9 @@ def gru_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Ar
     """Xavier normal of the three gates' stacked matrix [in, 3 * features], for one gate.
 
     Args:
-      key: For the numbers.
+      key: Random key for the numbers.
       shape: [in, features] of one gate.
-      dtype: Of the parameters.
+      dtype: Dtype of the parameters.
 
     Returns:
       One gate's kernel.
@@ -43,11 +43,11 @@ class Conv(nn.Module):
     Attributes:
       features: Output channels.
       kernel: Size along each axis of space.
-      stride: Along every axis.
+      stride: Stride along every axis.
       padding: Zeros at either end of every axis.
-      use_bias: Whether there is one.
-      dtype: Of the compute; parameters stay float32.
-      kernel_init: Of the kernel.
+      use_bias: Whether the layer has a bias.
+      dtype: Dtype of the computation; parameters stay float32.
+      kernel_init: Initializer of the kernel.
     """
 
     features: int
@@ -82,7 +82,7 @@ class ConvTranspose4x4(nn.Module):
 
     Attributes:
       features: Output channels.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int
@@ -107,7 +107,7 @@ class BatchNorm(nn.Module):
     """BatchNorm over batch and space that keeps padded frames out of its statistics.
 
     Attributes:
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     dtype: Dtype = jnp.float32
@@ -139,8 +139,8 @@ class ImageEncoder(nn.Module):
       features: Size of the code.
       width: Feature maps of the first layer; they double at each.
       norm_first: Whether there is BatchNorm after the first layer.
-      slope: Of the leaky ReLU for negative values; 0 is ReLU.
-      dtype: Of the compute; parameters stay float32.
+      slope: Slope of the leaky ReLU for negative values; 0 is ReLU.
+      dtype: Dtype of the computation; parameters stay float32.
       bare: Biases in place of BatchNorm.
     """
 
@@ -182,9 +182,9 @@ class GRU(nn.Module):
     """Stacked GRU, scanned over time.
 
     Attributes:
-      features: Of every layer.
-      layers: How many.
-      dtype: Of the compute; parameters stay float32.
+      features: Number of features of every layer.
+      layers: Number of layers.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int
@@ -195,7 +195,7 @@ class GRU(nn.Module):
         """Makes the states before the first step.
 
         Args:
-          batch: B.
+          batch: Batch size B.
 
         Returns:
           Zeros [B, features] for each layer.

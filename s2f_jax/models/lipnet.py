@@ -46,8 +46,8 @@ class TimeConv(nn.Module):
     Attributes:
       features: Output channels.
       size: k, of the kernel in space.
-      stride: In space.
-      dtype: Of the compute; parameters stay float32.
+      stride: Stride in space.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int
@@ -82,12 +82,12 @@ class TimeConv(nn.Module):
 class BidirectionalGRU(nn.Module):
     """A GRU from each clip's first frame on, one from its last frame back, side by side.
 
-    As flax's Bidirectional(RNN(GRUCell)) with seq_lengths, but both directions are one scan over
+    Like flax's Bidirectional(RNN(GRUCell)) with seq_lengths, but both directions are one scan over
     stacked parameters, and the products with the inputs are taken out of it.
 
     Attributes:
-      features: Of either direction.
-      dtype: Of the compute; parameters stay float32.
+      features: Number of features of either direction.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int
@@ -110,8 +110,8 @@ class BidirectionalGRU(nn.Module):
 
         def recurrent_init(key: jax.Array, shape: Sequence[int]) -> jax.Array:
             keys = jax.random.split(key, (2, 3))
-            gates = [[orthogonal(k, (n, n)) for k in of] for of in keys]
-            return jnp.stack([jnp.concatenate(of, axis=1) for of in gates])
+            kernels = [[orthogonal(key, (n, n)) for key in gate_keys] for gate_keys in keys]
+            return jnp.stack([jnp.concatenate(gates, axis=1) for gates in kernels])
 
         init = nn.initializers.lecun_normal(batch_axis=0)
         kernel = self.param("kernel", init, (2, channels, 3 * n)).astype(self.dtype)
@@ -125,10 +125,14 @@ class BidirectionalGRU(nn.Module):
         both = jnp.stack([x, jnp.take_along_axis(x, back, axis=1)]).astype(self.dtype)
         gates = jnp.einsum("dbtc,dcg->tdbg", both, kernel) + bias[None, :, None]
 
-        def step(h: jax.Array, of_x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            of_h = jnp.einsum("dbf,dfg->dbg", h, recurrent)
-            r, z = jnp.split(nn.sigmoid(of_x[..., : 2 * n] + of_h[..., : 2 * n]), 2, axis=-1)
-            new = jnp.tanh(of_x[..., 2 * n :] + r * (of_h[..., 2 * n :] + shift[:, None]))
+        def step(h: jax.Array, from_input: jax.Array) -> tuple[jax.Array, jax.Array]:
+            from_state = jnp.einsum("dbf,dfg->dbg", h, recurrent)
+            r, z = jnp.split(
+                nn.sigmoid(from_input[..., : 2 * n] + from_state[..., : 2 * n]), 2, axis=-1
+            )
+            new = jnp.tanh(
+                from_input[..., 2 * n :] + r * (from_state[..., 2 * n :] + shift[:, None])
+            )
             h = (1 - z) * new + z * h
             return h, h
 
@@ -147,9 +151,9 @@ class LipNet(nn.Module):
     Attributes:
       labels: Letters and space, and last the blank.
       widths: Feature maps of the convolutions.
-      features: Of each GRU, in either direction.
+      features: Number of features of each GRU, in either direction.
       dropout: Share of the channels.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     labels: int = 28
@@ -168,7 +172,7 @@ class LipNet(nn.Module):
           x: [B, T, H, W, 3] in [0, 1].
           mask: bool [B, T]; every clip comes first, then its padding, whose content changes nothing.
           train: Whether there is dropout, and BatchNorm uses the batch's statistics.
-          keys: For the dropout of each clip, [B]; None: no dropout.
+          keys: Random keys for the dropout of each clip, [B]; None: no dropout.
 
         Returns:
           Logits float32 [B, T, labels].
@@ -196,8 +200,8 @@ class LipNet(nn.Module):
             return x
         keep = 1 - self.dropout
 
-        def of_clip(key: jax.Array) -> jax.Array:
+        def clip_mask(key: jax.Array) -> jax.Array:
             return jax.random.bernoulli(jax.random.fold_in(key, place), keep, x.shape[-1:])
 
-        kept = jax.vmap(of_clip)(keys) / jnp.asarray(keep, x.dtype)
+        kept = jax.vmap(clip_mask)(keys) / jnp.asarray(keep, x.dtype)
         return x * kept.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])

@@ -119,7 +119,7 @@ def face(model: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
       Five points (x, y) in pixels of the aligned image, or none.
 
     Raises:
-      UserError: It is anything else.
+      UserError: The value is anything else.
     """
     given = model["face"]
     try:
@@ -154,8 +154,8 @@ class Networks(NamedTuple):
     """The networks that train together.
 
     Attributes:
-      generator: Paper 2.1.
-      discriminators: Those whose term has a weight (paper 2.2), by the names of their parameters,
+      generator: The generator (paper 2.1).
+      discriminators: Discriminators whose term has a weight (paper 2.2), by the names of their parameters,
         e.g. "frame_discriminator".
     """
 
@@ -177,9 +177,9 @@ def build(
     """Builds the networks to be trained.
 
     Args:
-      data: The config's section of that name.
-      model: Likewise.
-      discriminators: Likewise; one whose weight is 0 is not built.
+      data: The config's section `data`.
+      model: The config's section `model`.
+      discriminators: The config's section `discriminators`; one whose weight is 0 is not built.
 
     Returns:
       The generator and its discriminators, in the order of the registry.
@@ -196,8 +196,8 @@ def build(
             f"--config.discriminators.{unknown[0]}: must be one of {', '.join(DISCRIMINATORS)}"
         )
     built = {
-        network_name(name): of_name.from_config(discriminators[name], generator_)
-        for name, of_name in DISCRIMINATORS.items()
+        network_name(name): network_class.from_config(discriminators[name], generator_)
+        for name, network_class in DISCRIMINATORS.items()
         if name in discriminators and discriminators[name]["weight"]
     }
     return Networks(generator_, built)
@@ -209,7 +209,7 @@ def sync_network(data: Mapping[str, Any], sizes: Mapping[str, Any], dtype: str) 
     Args:
       data: The config's section of that name.
       sizes: `features`, `width` and `audio_width`.
-      dtype: Of the compute.
+      dtype: Dtype of the computation.
 
     Returns:
       The module, without parameters.
@@ -233,7 +233,7 @@ def sync_params(network: SyncNetwork, data: Mapping[str, Any], key: jax.Array) -
     Args:
       network: The module.
       data: The config's section of that name, for the size of the faces.
-      key: For its parameters.
+      key: Random key for the parameters.
 
     Returns:
       The parameters.

@@ -1,4 +1,8 @@
-"""Noise generator (paper 2.1.3): what the face does by itself."""
+"""Noise generator (paper 2.1.3): spontaneous motion, which the audio does not determine.
+
+Its input is Gaussian noise, N(0, noise_std^2), one vector per frame. For training, step.py draws it;
+for generation, rngs.frame_noise does.
+"""
 
 import flax.linen as nn
 import jax
@@ -11,8 +15,8 @@ class NoiseGenerator(nn.Module):
     """Gaussian noise to a smooth sequence of spontaneous-motion codes: 1-layer GRU, tanh.
 
     Attributes:
-      features: Of the noise and of z_n.
-      dtype: Of the compute; parameters stay float32.
+      features: Number of features of the noise and of z_n.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     features: int = 10
@@ -25,8 +29,8 @@ class NoiseGenerator(nn.Module):
         """Filters noise.
 
         Args:
-          noise: [B, T, features].
-          carry: Of the GRU.
+          noise: Gaussian noise, [B, T, features].
+          carry: State of the GRU.
 
         Returns:
           The new carry, and z_n [B, T, features].

@@ -13,7 +13,7 @@ def to_uint8(x: jax.Array) -> jax.Array:
     """Converts network pixels to 8-bit pixels.
 
     Args:
-      x: In [-1, 1], of any shape; values outside are clipped.
+      x: Values in [-1, 1], of any shape; values outside are clipped.
 
     Returns:
       uint8, rounded.

@@ -1,4 +1,4 @@
-"""Sequence discriminator (paper 2.2.2): do these frames move like life, and with this sound?"""
+"""Sequence discriminator (paper 2.2.2): is the motion realistic, and in sync with the audio?"""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -16,10 +16,10 @@ from s2f_jax.models.layers import GRU, Dtype, ImageEncoder, conv_init
 
 
 class SequenceDiscriminator(Discriminator):
-    """A CNN and a 2-layer GRU each for frames and sound, then a 2-layer classifier.
+    """A CNN and a 2-layer GRU each for frames and audio, then a 2-layer classifier.
 
     Attributes:
-      audio_rate: Hz; a multiple of 1000.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
       stride: Samples per video frame.
       window: Samples of one audio frame.
       features: Size of the codes and of the GRUs.
@@ -27,8 +27,8 @@ class SequenceDiscriminator(Discriminator):
       audio_width: Feature maps of the first audio layer; they double likewise.
       fusion: "last": the last states of two GRUs side by side (as the paper's Fig. 3b reads); "step":
         one GRU over both codes of each time step.
-      audio: Whether it hears the sound; False is an ablation.
-      dtype: Of the compute; parameters stay float32.
+      audio: Whether the audio is an input; False is an ablation.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     audio_rate: int
@@ -58,7 +58,7 @@ class SequenceDiscriminator(Discriminator):
 
     @override
     def inputs(self, frames: jax.Array, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...]:
-        """All frames with all sound, and the mask."""
+        """All frames, all audio, and the mask."""
         return frames, clips.audio, clips.mask
 
     @nn.compact

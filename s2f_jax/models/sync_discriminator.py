@@ -15,7 +15,7 @@ from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import Dtype
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
-# Frames between a window and the mismatched sound: more than people put up with, 0.12 s.
+# Frames between a window and the mismatched audio: more than people put up with, 0.12 s.
 MISMATCH_DISTANCE = (3, 15)
 _HALF = FRAMES // 2
 
@@ -24,8 +24,8 @@ class SyncSample(NamedTuple):
     """Windows of each clip, as frame numbers int32 [B, n].
 
     Attributes:
-      window_centers: The third of five frames, and the center of their 0.2 s of sound.
-      mismatched_centers: The center of 0.2 s of the clip's sound that is not theirs.
+      window_centers: The third of five frames, and the center of their 0.2 s of audio.
+      mismatched_centers: The center of 0.2 s of the clip's audio from another moment.
     """
 
     window_centers: jax.Array
@@ -36,14 +36,14 @@ class SyncDiscriminator(Discriminator):
     """The sync network's two towers; the nearer their codes, the more real. Its layers are ours.
 
     Attributes:
-      audio_rate: Hz; a multiple of 1000.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
       stride: Samples per video frame.
-      window: Samples for whose windows, one centered on each video frame, the sound is padded.
+      window: Samples for whose windows, one centered on each video frame, the audio is padded.
       features: Size of the codes.
       width: Feature maps of the first image layer; they double with each halving.
       audio_width: Feature maps of the first audio layer; they double likewise.
       windows_per_clip: Windows of each clip that it sees in a step, drawn uniformly.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     audio_rate: int
@@ -90,7 +90,7 @@ class SyncDiscriminator(Discriminator):
     def inputs(
         self, frames: jax.Array, clips: ClipBatch, sample: SyncSample
     ) -> tuple[jax.Array, ...]:
-        """Five frames around each center [B, n, 5, H, W, 3], the sound, and where it is centered."""
+        """Five frames around each center [B, n, 5, H, W, 3], the audio, and where it is centered."""
         numbers = sample.window_centers[:, :, None] + np.arange(-_HALF, _HALF + 1)[None, None]
         last = clips.mask.sum(axis=1) - 1  # Of a clip of fewer than five frames, it repeats.
         numbers = jnp.minimum(numbers, last[:, None, None])
@@ -102,7 +102,7 @@ class SyncDiscriminator(Discriminator):
 
     @override
     def mismatched_inputs(self, clips: ClipBatch, sample: SyncSample) -> tuple[jax.Array, ...]:
-        """Real frames with sound of another window of their clip."""
+        """Real frames with audio of another window of their clip."""
         windows, audio, _ = self.inputs(clips.frames, clips, sample)
         return windows, audio, sample.mismatched_centers
 
@@ -115,8 +115,8 @@ class SyncDiscriminator(Discriminator):
         Args:
           frames: [B, n, 5, H, W, 3] in [-1, 1].
           audio: [B, T * stride + window - stride] in [-1, 1].
-          centers: int [B, n]; the video frame on which the 0.2 s of sound of each are centered.
-          train: Of no effect: there is no BatchNorm.
+          centers: int [B, n]; the video frame on which the 0.2 s of audio of each are centered.
+          train: Ignored: there is no BatchNorm.
 
         Returns:
           Logits [B * n].
@@ -126,10 +126,10 @@ class SyncDiscriminator(Discriminator):
         audio = jnp.pad(audio, ((0, 0), (long, long)))
         starts = long + (self.window - long) // 2 + self.stride * centers
         samples = (starts[..., None] + np.arange(long)[None, None]).reshape(len(audio), -1)
-        sound = jnp.take_along_axis(audio, samples, axis=1)
+        windows = jnp.take_along_axis(audio, samples, axis=1)
         towers = SyncNetwork(
             self.audio_rate, self.features, self.width, self.audio_width, self.dtype, name="towers"
         )
-        distance = towers(frames.reshape(-1, *frames.shape[2:]), sound.reshape(-1, long))
+        distance = towers(frames.reshape(-1, *frames.shape[2:]), windows.reshape(-1, long))
         # From the distance on of two codes that have nothing in common, sqrt(2) radii.
         return self.param("threshold", nn.initializers.constant(7.0), ()).astype(float) - distance

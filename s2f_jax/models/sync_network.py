@@ -1,4 +1,4 @@
-"""Sync network (SyncNet, Chung & Zisserman 2016): do these lips and this sound belong together?"""
+"""Sync network (SyncNet, Chung & Zisserman 2016): are the lips and the audio in sync?"""
 
 import math
 
@@ -15,10 +15,10 @@ _SMALL = 1e-6
 
 
 def sound_window(audio_rate: int) -> int:
-    """Converts the 0.2 s of sound that a code is made of.
+    """Converts the 0.2 s of audio that a code is made of.
 
     Args:
-      audio_rate: Hz.
+      audio_rate: Sampling rate in Hz.
 
     Returns:
       Samples.
@@ -66,18 +66,18 @@ def distance(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 class SyncNetwork(nn.Module):
-    """Two towers into one space: five frames of the lower half of the face, and 0.2 s of sound.
+    """Two towers into one space: five frames of the lower half of the face, and 0.2 s of audio.
 
     The nearer two codes, the better they go together. They lie on a sphere of a learnt radius: in
     free space, 160 steps on the demo found the moment of 28 % of all windows, on a sphere 44 %. A
     distance is trained as minus a logit: one more of it makes a match e times less likely.
 
     Attributes:
-      audio_rate: Hz; a multiple of 1000.
+      audio_rate: Sampling rate in Hz; a multiple of 1000.
       features: Size of the codes.
       width: Feature maps of the first image layer; they double with each halving.
       audio_width: Feature maps of the first audio layer; they double likewise.
-      dtype: Of the compute; parameters stay float32.
+      dtype: Dtype of the computation; parameters stay float32.
     """
 
     audio_rate: int
@@ -104,7 +104,7 @@ class SyncNetwork(nn.Module):
         self.log_radius = self.param("log_radius", nn.initializers.constant(math.log(5)), ())
 
     def __call__(self, frames: jax.Array, sound: jax.Array) -> jax.Array:
-        """Measures how well frames and sound go together.
+        """Measures how well frames and audio go together.
 
         Args:
           frames: [N, 5, H, W, 3] in [-1, 1].
@@ -118,7 +118,7 @@ class SyncNetwork(nn.Module):
     def encode(
         self, frames: jax.Array, audio: jax.Array, stride: int
     ) -> tuple[jax.Array, jax.Array]:
-        """Encodes clips, pictures and sound.
+        """Encodes clips, pictures and audio.
 
         Args:
           frames: [B, T, H, W, 3] in [-1, 1].
@@ -126,7 +126,7 @@ class SyncNetwork(nn.Module):
           stride: Samples per video frame.
 
         Returns:
-          The codes of every five frames in a row, and of the sound at the center of each, both
+          The codes of every five frames in a row, and of the audio at the center of each, both
           [B, T - 4, features].
         """
         windows = audio_windows(audio, stride, sound_window(self.audio_rate))
@@ -148,7 +148,7 @@ class SyncNetwork(nn.Module):
         return self._on_sphere(codes).reshape(*windows.shape[:2], -1)
 
     def encode_sound(self, sound: jax.Array) -> jax.Array:
-        """Encodes windows of sound.
+        """Encodes windows of audio.
 
         Args:
           sound: [..., 0.2 s] in [-1, 1].

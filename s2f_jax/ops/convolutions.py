@@ -44,7 +44,7 @@ def plain_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     Args:
       x: [N, *space, C], one or two axes of space.
       kernel: [*sizes, C, F].
-      stride: Along every axis.
+      stride: Stride along every axis.
       padding: Zeros at either end of every axis.
 
     Returns:
@@ -75,7 +75,7 @@ def matrix_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     Args:
       x: [N, *space, C].
       kernel: [*sizes, C, F]; sizes must be multiples of the stride.
-      stride: Along every axis.
+      stride: Stride along every axis.
       padding: Zeros at either end of every axis.
 
     Returns:
@@ -216,8 +216,8 @@ def _kernel_from_blocks(kernel: Array) -> Array:
 
 
 def _plain_kernel_gradient(x: Array, out: Array, kernel: Array, stride: int) -> Array:
-    of_kernel = jax.linear_transpose(lambda kernel: plain_conv(x, kernel, stride, 1), kernel)
-    return of_kernel(out)[0]
+    transpose = jax.linear_transpose(lambda kernel: plain_conv(x, kernel, stride, 1), kernel)
+    return transpose(out)[0]
 
 
 def _conv_transpose_algorithm(x: ArrayOrShape, kernel: Array) -> ConvAlgorithm:
@@ -381,8 +381,8 @@ def _conv3x3_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array
         return elsewhere(x, kernel, out)
 
     x, kernel = residuals
-    of_kernel = lax.platform_dependent(x, kernel, out, cpu=on_cpu, default=elsewhere)
-    return _conv3x3(out, transpose_kernel(kernel)), of_kernel
+    kernel_gradient = lax.platform_dependent(x, kernel, out, cpu=on_cpu, default=elsewhere)
+    return _conv3x3(out, transpose_kernel(kernel)), kernel_gradient
 
 
 conv3x3.defvjp(lambda x, kernel: (_conv3x3(x, kernel), (x, kernel)), _conv3x3_backward)
@@ -394,7 +394,7 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     Args:
       x: [N, *space, C].
       kernel: [*sizes, C, F].
-      stride: Along every axis.
+      stride: Stride along every axis.
       padding: Zeros at either end of every axis.
 
     Returns:
@@ -422,8 +422,8 @@ class PackedKernel:
 
     Attributes:
       parts: What the algorithm's `pack` made.
-      algorithm: That computes the layer on a CPU.
-      layer: For other platforms.
+      algorithm: Name of the algorithm that computes the layer on a CPU.
+      layer: The layer for other platforms.
     """
 
     parts: Any
@@ -456,8 +456,8 @@ def pack_kernel(
 
     Args:
       layer: `conv3x3` or `conv_transpose4x4_stride2`.
-      kernel: Of the layer.
-      shape: Of the maps, [N, H, W, C].
+      kernel: Kernel of the layer.
+      shape: Shape of the maps, [N, H, W, C].
 
     Returns:
       A PackedKernel.

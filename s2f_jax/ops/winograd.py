@@ -59,10 +59,10 @@ def transforms_for(space: Sequence[int], taps: int) -> Transforms2D | None:
 
     Args:
       space: Height and width of the outputs.
-      taps: Of the kernel, along either axis.
+      taps: Size of the kernel along either axis.
 
     Returns:
-      Those of height and width; None where either is no whole number of tiles.
+      Transforms for height and width; None where either is no whole number of tiles.
     """
     # Larger tiles save more; of 3 taps they need larger factors, which cost accuracy.
     wanted = (3, 2) if taps == 2 else (2, 3)
@@ -166,7 +166,7 @@ def kernel_transform(kernel: Array, f: Transforms2D) -> TransformedKernel:
 
     Args:
       kernel: [taps, taps, C, F].
-      f: Of height and width.
+      f: Transforms for height and width.
 
     Returns:
       [points of height][points of width] of [C, F], as `correlate` takes it.
@@ -189,13 +189,13 @@ def correlate(prepare: MapsFunction, x: Array, u: TransformedKernel, f: Transfor
         copy them.
       x: prepare(x) is [N, H + taps - 1, W + taps - 1, C].
       u: `kernel_transform` of the kernel.
-      f: Of height and width.
+      f: Transforms for height and width.
 
     Returns:
       [N, H, W, F].
     """
 
-    def of_chunk(x: Array) -> Array:
+    def correlate_chunk(x: Array) -> Array:
         rows = enumerate(_split_2d(_input_transform, prepare(x), f))
         return _join_2d(
             _output_transform, [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows], f
@@ -203,7 +203,7 @@ def correlate(prepare: MapsFunction, x: Array, u: TransformedKernel, f: Transfor
 
     taps = f[0].kernel.shape[1]
     _, *space, _ = jax.eval_shape(prepare, x).shape
-    return _map_chunks(of_chunk, x, _tile_count([size - taps + 1 for size in space], f))
+    return _map_chunks(correlate_chunk, x, _tile_count([size - taps + 1 for size in space], f))
 
 
 def input_gradient(finish: MapsFunction, y: Array, u: TransformedKernel, f: Transforms2D) -> Array:
@@ -213,28 +213,28 @@ def input_gradient(finish: MapsFunction, y: Array, u: TransformedKernel, f: Tran
       finish: Applied to the result of each chunk, such as cropping.
       y: [N, H, W, F].
       u: `kernel_transform` of the kernel with its channels swapped, [taps, taps, F, C].
-      f: Of height and width.
+      f: Transforms for height and width.
 
     Returns:
       finish of [N, H + taps - 1, W + taps - 1, C].
     """
 
-    def of_chunk(y: Array) -> Array:
+    def gradient_chunk(y: Array) -> Array:
         rows = enumerate(_split_2d(_output_transform_adjoint, y, f))
         products = [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows]
         return finish(_join_2d(_input_transform_adjoint, products, f))
 
-    return _map_chunks(of_chunk, y, _tile_count(y.shape[1:3], f))
+    return _map_chunks(gradient_chunk, y, _tile_count(y.shape[1:3], f))
 
 
 def kernel_gradient(prepare: MapsFunction, x: Array, y: Array, f: Transforms2D) -> Array:
     """Computes the adjoint of `correlate` in its kernel.
 
     Args:
-      prepare: As `correlate` has it.
-      x: Its input.
+      prepare: Applied to the frames of a chunk first, such as padding.
+      x: The input of `correlate`.
       y: The gradient of its output, [N, H, W, F].
-      f: Of height and width.
+      f: Transforms for height and width.
 
     Returns:
       [taps, taps, C, F].
@@ -243,7 +243,7 @@ def kernel_gradient(prepare: MapsFunction, x: Array, y: Array, f: Transforms2D) 
     def product(v: Array, d: Array) -> Array:
         return v.reshape(-1, v.shape[-1]).T @ d.reshape(-1, d.shape[-1])
 
-    def of_chunk(x: Array, y: Array) -> Array:
+    def gradient_chunk(x: Array, y: Array) -> Array:
         pairs = zip(
             _split_2d(_input_transform, prepare(x), f),
             _split_2d(_output_transform_adjoint, y, f),
@@ -253,5 +253,5 @@ def kernel_gradient(prepare: MapsFunction, x: Array, y: Array, f: Transforms2D) 
 
     tiles = _tile_count(y.shape[1:3], f)
     xs, ys = _chunks(x, tiles), _chunks(y, tiles)
-    none = jax.tree.map(jnp.zeros_like, jax.eval_shape(of_chunk, xs[0], ys[0]))
-    return lax.scan(lambda total, xy: (total + of_chunk(*xy), None), none, (xs, ys))[0]
+    none = jax.tree.map(jnp.zeros_like, jax.eval_shape(gradient_chunk, xs[0], ys[0]))
+    return lax.scan(lambda total, xy: (total + gradient_chunk(*xy), None), none, (xs, ys))[0]

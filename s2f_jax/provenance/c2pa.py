@@ -118,7 +118,7 @@ def check_signer(signer: Signer) -> None:
       signer: Certificate chain and private key.
 
     Raises:
-      UserError: As `sign` does.
+      UserError: The file cannot be signed (see `sign`).
     """
     pixel = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
     claim = Claim("check", "http://c2pa.org/digitalsourcetype/empty", {"name": "check"}, {})

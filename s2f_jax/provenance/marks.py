@@ -129,7 +129,7 @@ class ProvenanceRecord:
 
         Args:
           seed: The video's seed.
-          **inputs: Its input files by role ("image", "audio").
+          **inputs: Input files by role ("image", "audio").
 
         Returns:
           A copy with this seed and the checksums of these files.
@@ -289,7 +289,7 @@ def read_provenance(path: str | os.PathLike) -> DetectedProvenance:
       path: The media file; its sidecar is looked for beside it.
 
     Returns:
-      What was found in tags, XMP packet, sidecar and manifest.
+      The marks found in tags, XMP packet, sidecar and manifest.
 
     Raises:
       UserError: The file is missing or cannot be read, or its sidecar is damaged.

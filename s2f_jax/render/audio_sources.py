@@ -33,8 +33,8 @@ class AudioSource:
     """Audio that arrives in pieces.
 
     Attributes:
-      name: For messages.
-      rate: Hz; None for raw samples whose rate was not given.
+      name: Name of the input, for messages.
+      rate: Sampling rate in Hz; None for raw samples whose rate was not given.
       pieces: Mono float32 [S] in [-1, 1], each as soon as it has arrived. Raises UserError where the
         audio is damaged or incomplete, after the samples before that.
       close: Releases the input.
@@ -53,7 +53,7 @@ def open_audio(audio: str, audio_format: str | None, rate: int | None) -> AudioS
       audio: A file, or - for standard input.
       audio_format: One of `FORMATS`; None to decode a file of any format, and to tell a WAV on
         standard input from s16le by its first bytes.
-      rate: Of raw samples, Hz.
+      rate: Sampling rate of raw samples, Hz.
 
     Returns:
       The source.
@@ -209,8 +209,8 @@ def open_microphone(device: str, rate: int | None) -> AudioSource:
     """Opens a microphone, which records from the first piece that is asked for.
 
     Args:
-      device: Its number or a part of its name; empty for the system's default.
-      rate: Hz; default the device's.
+      device: The device's number or a part of its name; empty for the system's default.
+      rate: Sampling rate in Hz; default the device's.
 
     Returns:
       The source, which does not end.

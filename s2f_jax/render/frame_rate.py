@@ -18,7 +18,7 @@ def parse_frame_rate(text: str) -> fractions.Fraction:
       Frames/s; 23.976, 29.97, 59.94 and their like as the exact multiples of 1 / 1001.
 
     Raises:
-      UserError: It is not a rate in [1, 120].
+      UserError: The value is not a rate in [1, 120].
     """
     try:
         rate = fractions.Fraction(text)

@@ -46,11 +46,11 @@ class GalleryItem:
     """An animation of the gallery.
 
     Attributes:
-      name: Of its files, without a suffix.
-      title: Its heading.
+      name: Name of the item's files, without a suffix.
+      title: Heading of the item.
       caption: What it shows, or why there is nothing to show.
       frames: uint8 [T, H, W, 3]; None where there is nothing to show.
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
       audio: int16 [S], where one clip's audio belongs to all of it.
     """
 
@@ -70,9 +70,9 @@ def gallery(
     Args:
       checkpoint: A workdir or a checkpoint step's folder.
       output: The folder to write, new or empty; it appears complete or not at all.
-      data_dir: Where the shards of the run's corpus are.
-      split: Whose clips are shown.
-      seed: Of the choice of clips, and of the spontaneous motion.
+      data_dir: Folder of the shards of the run's corpus.
+      split: Split whose clips are shown.
+      seed: Seed of the choice of clips, and of the spontaneous motion.
 
     Raises:
       UserError: A mistake of the user.

@@ -53,12 +53,12 @@ def generate(
     Args:
       checkpoint: A workdir, a checkpoint step's folder, or a bundle.
       images: Portraits or crops, paired with the audio files as in jobs.plan_jobs.
-      audios: Files with sound.
+      audios: Audio files, or videos with an audio track.
       output: The mp4 to write, or of several videos the folder.
-      seed: Of the spontaneous motion, in [0, 2^32 - num_samples].
+      seed: Seed of the spontaneous motion, in [0, 2^32 - num_samples].
       aligned: Whether images are crops of the model's size.
       num_samples: Videos per pair, with the seeds seed, seed + 1, ...
-      fps: Of the videos, such as "30000/1001"; default the model's.
+      fps: Frame rate of the videos, such as "30000/1001"; default the model's.
       paste_back: Whether the face is put back into its picture.
       side_by_side: Videos that are generated in one batch, at most.
       badge: Whether frames show the badge of synthetic media.

@@ -20,7 +20,7 @@ class JobSpec:
     Attributes:
       image: The portrait's or crop's file.
       audio: The audio's file.
-      seed: Of the spontaneous motion.
+      seed: Seed of the spontaneous motion.
       output: The mp4 to write.
     """
 
@@ -37,9 +37,9 @@ def plan_jobs(
 
     Args:
       images: File names; one value may hold several, with commas.
-      audios: File names, likewise.
+      audios: Names of the audio files, in the same way.
       output: The file to write, or of several videos the folder.
-      seed: Of each pair's first video.
+      seed: Seed of each pair's first video.
       num_samples: Videos per pair, with the seeds seed, seed + 1, ...
 
     Returns:
@@ -119,11 +119,11 @@ def check_output_file(flag: str, output: str) -> None:
     """Checks that a path can be that of a file to write.
 
     Args:
-      flag: That names the file.
+      flag: The flag that names the file.
       output: The file.
 
     Raises:
-      UserError: It is a folder, or its folder does not exist.
+      UserError: The output is a folder, or its folder does not exist.
     """
     target = epath.Path(output)
     if target.is_dir():

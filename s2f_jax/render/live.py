@@ -29,11 +29,11 @@ class TimestampedAudioReader:
 
     Attributes:
       error: What is wrong with the audio, once it has ended.
-      end_time: Of time.monotonic(), once the audio has ended.
+      end_time: Reading of time.monotonic() when the audio ended.
 
     Args:
       pieces: Mono float32 [S] in [-1, 1].
-      pace: Hz at which to play the audio in real time; None to read it as fast as it comes.
+      pace: Rate in Hz at which to play the audio in real time; None to read it as fast as it comes.
     """
 
     def __init__(self, pieces: Iterator[np.ndarray], pace: int | None):
@@ -91,15 +91,15 @@ class LiveGeneration:
     model's rate, to which the resampler adds a delay of its own.
 
     Attributes:
-      rate: Of the audio, Hz.
+      rate: Rate of the audio, Hz.
       look_ahead: Seconds of audio after its own that a frame waits for.
       resampling_delay: Seconds of audio that the resampler holds back, at most.
 
     Args:
       animator: The model.
       still: uint8 [H, W, 3] of the model's size.
-      rate: Of the audio, Hz.
-      seed: Of the spontaneous motion.
+      rate: Rate of the audio, Hz.
+      seed: Seed of the spontaneous motion.
       file: Whether all of the audio is there already; then frames are generated in chunks.
     """
 
@@ -136,9 +136,9 @@ class LiveGeneration:
         """Generates until the audio ends.
 
         Args:
-          reader: Of the audio.
-          sink: Of the video; it is closed in the end.
-          postprocess: From generated frames to those of the video, both uint8 [k, H, W, 3].
+          reader: Reader of the audio.
+          sink: Sink of the video; it is closed in the end.
+          postprocess: Maps generated frames to those of the video, both uint8 [k, H, W, 3].
 
         Raises:
           BrokenPipeError: Whoever reads the video has closed it.
@@ -159,7 +159,7 @@ class LiveGeneration:
         Args:
           arrival: When it arrived, of time.monotonic().
           samples: Mono float32 [S] in [-1, 1].
-          sink: Of the video, which takes the audio too.
+          sink: Sink of the video, which takes the audio too.
         """
         self._first_arrival = self._first_arrival if self._received_count else arrival
         self._last_arrival, self._last_piece_count = arrival, len(samples)
@@ -171,7 +171,7 @@ class LiveGeneration:
         """Generates the next frame, or the next chunk where that much audio waits.
 
         Args:
-          sink: Of the video.
+          sink: Sink of the video.
           allow_chunk: Whether several frames may be generated in one call.
 
         Returns:
@@ -190,7 +190,7 @@ class LiveGeneration:
 
         Args:
           end_time: When the audio ended, of time.monotonic().
-          sink: Of the video.
+          sink: Sink of the video.
         """
         self._add_resampled(self._resample(np.zeros(0, np.float32), last=True), end_time)
         self._arrivals.append((sys.maxsize, end_time))
@@ -280,8 +280,8 @@ def measure_resampling_delay(rate: int, new_rate: int) -> float:
     """Measures how much audio the resampler holds back, on pieces of 10 ms.
 
     Args:
-      rate: Hz.
-      new_rate: Hz.
+      rate: Sampling rate in Hz.
+      new_rate: New sampling rate in Hz.
 
     Returns:
       Seconds, at most.

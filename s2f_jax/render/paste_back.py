@@ -68,8 +68,8 @@ def face_mask(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Args:
       landmarks: [68, 2] of the still, pixels of the crop.
-      height: Of the crop.
-      width: Of the crop.
+      height: Height of the crop.
+      width: Width of the crop.
 
     Returns:
       float32 [height, width] in [0, 1].

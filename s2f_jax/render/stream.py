@@ -48,15 +48,16 @@ def stream(
       image: A portrait or a crop.
       audio: A file, or - for standard input.
       audio_format: One of audio_sources.FORMATS, or None to detect it.
-      rate: Of raw samples or the microphone, Hz; default the model's or the microphone's.
-      microphone: Its number or a part of its name, empty for the system's default; None for none.
+      rate: Rate of raw samples or the microphone, Hz; default the model's or the microphone's.
+      microphone: The microphone's number or a part of its name, empty for the system's default;
+        None for none.
       output: A file, or - for standard output.
       to: One of video_sinks.FORMATS; default by the output's suffix, or mp4.
-      seed: Of the spontaneous motion, in [0, 2^32).
+      seed: Seed of the spontaneous motion, in [0, 2^32).
       aligned: Whether the image is a crop of the model's size.
       badge: Whether frames show the badge of synthetic media.
       pace: Whether a file is played in real time.
-      json_file: Where to write the latencies.
+      json_file: File to which the latencies are written.
 
     Raises:
       UserError: A mistake of the user, or damaged audio.

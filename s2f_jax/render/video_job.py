@@ -27,17 +27,17 @@ class VideoJob:
     """Hands out its audio in pieces and takes the frames for it; the file appears with the last one.
 
     Attributes:
-      spec: What to make.
+      spec: Specification of the video.
       done: Whether the file was written.
       error: Why it failed, if it did; nothing of the file is left then.
 
     Args:
-      spec: What to make.
+      spec: Specification of the video.
       mark: Provenance to write into the video.
       animator: The model.
       fps: The video's frames/s.
       size: The video's height and width, pixels.
-      compose: From a frame of the model to a frame of the video, both uint8 [H, W, 3].
+      compose: Maps a frame of the model to a frame of the video, both uint8 [H, W, 3].
       signer: Who signs the video, if anyone.
 
     Raises:
@@ -93,7 +93,7 @@ class VideoJob:
         """Reads the next piece of the audio, at the model's rate.
 
         Args:
-          samples: Its length.
+          samples: Length of the audio, in samples.
 
         Returns:
           Mono float32 [n] in [-1, 1], n <= samples: shorter at the end, empty after it or after an

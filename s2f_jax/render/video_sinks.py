@@ -36,7 +36,7 @@ class VideoSink(Protocol):
           frame: uint8 [H, W, 3] RGB.
 
         Raises:
-          OSError: It cannot be written.
+          OSError: The video cannot be written.
         """
         ...
 
@@ -74,7 +74,7 @@ class FileDescriptor:
           data: The bytes.
 
         Returns:
-          Their number.
+          The number of bytes.
         """
         left = memoryview(data)
         while left:
@@ -96,8 +96,8 @@ def open_sink(
       video_format: One of `FORMATS`.
       file: What it is written to.
       size: Height and width, pixels.
-      fps: Frames/s.
-      rate: Of the audio, Hz.
+      fps: Frame rate in frames/s.
+      rate: Rate of the audio, Hz.
       metadata: Tags of an mp4. A Y4M says that it is synthetic in its header; raw RGB cannot.
 
     Returns:

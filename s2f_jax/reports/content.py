@@ -53,8 +53,8 @@ class Evaluation:
     Attributes:
       corpus: Name.
       split: Name.
-      conventions: How was measured.
-      scores: Of every clip in every row.
+      conventions: Measuring conventions of the report.
+      scores: Scores of every clip in every row.
       samples: Videos.
       figures: Images.
     """

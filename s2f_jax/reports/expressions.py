@@ -16,8 +16,8 @@ class Expression:
     """An expression and the video that shows it.
 
     Attributes:
-      depth: How far the eyes close, in aspect ratio, or the brows move, in eye distances.
-      name: Of the clip.
+      depth: Closing of the eyes, in aspect ratio, or movement of the brows, in eye distances.
+      name: Name of the clip.
       speaker: "" where unknown.
       frames: Indices of the first, deepest and last frame.
       video: uint8 [T, H, W, 3].
@@ -48,7 +48,7 @@ class ExpressionCollector:
     """Collects the deepest expressions of each kind from videos.
 
     Args:
-      kinds: Of KINDS.
+      kinds: Some of KINDS.
       rows: Most expressions of each kind.
 
     Attributes:
@@ -65,11 +65,11 @@ class ExpressionCollector:
         """Adds a video.
 
         Args:
-          name: Of the clip.
+          name: Name of the clip.
           speaker: "" where unknown.
           video: Generated, uint8 [T, H, W, 3].
-          curves: Of its metrics.scoring.Scores; "blinks" [n, 3] (first, deepest, last frame),
-            "eye_opening" [T] and "brow_height" [T] are used.
+          curves: Curves of the clip's metrics.scoring.Scores; "blinks" [n, 3] (first, deepest,
+            last frame), "eye_opening" [T] and "brow_height" [T] are used.
         """
         opening = curves.get("eye_opening")
         for first, deepest, last in np.asarray(curves.get("blinks", ()), int).reshape(-1, 3):
@@ -117,7 +117,7 @@ def centered_frames(middle: int, count: int, frames: int, step: int = 1) -> np.n
     Args:
       middle: Index of the frame, in the middle unless the video's ends are too near.
       count: Number of indices.
-      frames: Of the video.
+      frames: Frames of the video.
       step: Between two indices.
 
     Returns:

@@ -37,12 +37,12 @@ def shared_audio_figure(
     its own.
 
     Args:
-      clips: To choose from.
+      clips: Clips to choose from.
       generate: The model.
       faces: Most rows.
       columns: Most generated frames of a row.
-      batch_size: That the model was compiled for; the faces are padded to it.
-      seed: Of the choice and of the model.
+      batch_size: Batch size that the model was compiled for; the faces are padded to it.
+      seed: Seed of the choice and of the model.
 
     Returns:
       uint8 [H, W, 3] and a caption.
@@ -79,9 +79,9 @@ def sample_speakers(clips: Sequence[DatasetClip], count: int, seed: int) -> list
     Clips of unknown speakers count as of one speaker each.
 
     Args:
-      clips: To choose from.
+      clips: Clips to choose from.
       count: Most clips.
-      seed: Of the choice.
+      seed: Seed of the choice.
 
     Returns:
       At most `count` clips.
@@ -123,11 +123,11 @@ def write_figures(
 
     Args:
       output: Folder of the report.
-      clips: To choose from.
+      clips: Clips to choose from.
       generate: The model.
       expressions: The collected ones.
-      batch_size: That the model was compiled for.
-      seed: Of the choice and of the model.
+      batch_size: Batch size that the model was compiled for.
+      seed: Seed of the choice and of the model.
 
     Returns:
       The figures, for `write_report`.

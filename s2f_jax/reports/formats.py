@@ -21,7 +21,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     """Formats a report as tables in Markdown.
 
     Args:
-      report: What report.json holds.
+      report: Contents of report.json.
 
     Returns:
       The text.
@@ -65,7 +65,7 @@ def paper_rows(report: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, l
     """Formats the paper's numbers as rows of the table.
 
     Args:
-      report: What report.json holds.
+      report: Contents of report.json.
       metrics: The columns.
 
     Returns:
@@ -95,7 +95,7 @@ def latex(report: Mapping[str, Any]) -> str:
     """Formats a report as LaTeX tables of a few metrics each, with booktabs.
 
     Args:
-      report: What report.json holds.
+      report: Contents of report.json.
 
     Returns:
       The text, in ASCII.
@@ -144,7 +144,7 @@ def escape_latex(text: str) -> str:
     Brackets too, since a row that begins with one would be an argument of the \\ before it.
 
     Args:
-      text: Any.
+      text: Any text.
 
     Returns:
       The escaped text.
@@ -156,7 +156,7 @@ def table_csv(report: Mapping[str, Any]) -> str:
     """Formats a report as CSV: a line per row and metric, with all digits.
 
     Args:
-      report: What report.json holds.
+      report: Contents of report.json.
 
     Returns:
       The text; with the differences to the baseline where the report has them.
@@ -201,7 +201,7 @@ def escape_markdown(text: str) -> str:
     """Escapes a cell of a Markdown table, which a bar would end.
 
     Args:
-      text: Any.
+      text: Any text.
 
     Returns:
       The escaped text.

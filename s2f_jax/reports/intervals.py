@@ -21,8 +21,8 @@ def bootstrap_interval(
     Args:
       values: [clips].
       weights: [clips], above 0.
-      speakers: Of each clip.
-      seed: Of the resamples.
+      speakers: Speaker of each clip.
+      seed: Seed of the resamples.
 
     Returns:
       Low and high end.
@@ -42,8 +42,8 @@ def paired_interval(
     Args:
       values: [2, clips]; row 1 is subtracted from row 0.
       weights: [2, clips], above 0.
-      speakers: Of each clip.
-      seed: Of the resamples.
+      speakers: Speaker of each clip.
+      seed: Seed of the resamples.
       target: If given, the difference is that of the means' distances to this value.
 
     Returns:
@@ -65,8 +65,8 @@ def resampled_means(
     Args:
       values: [clips].
       weights: [clips], above 0.
-      speakers: Of each clip.
-      seed: Of the resamples.
+      speakers: Speaker of each clip.
+      seed: Seed of the resamples.
 
     Returns:
       [RESAMPLES].

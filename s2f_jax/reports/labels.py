@@ -35,7 +35,7 @@ def metric_info(metric: str) -> Metric:
       metric: Key.
 
     Returns:
-      Its description; of an unknown metric one with the key as its title.
+      Description of the metric; of an unknown metric one with the key as its title.
     """
     return METRICS.get(metric, Metric(metric, metric, decimals=3))
 
@@ -57,7 +57,7 @@ def title(key: str) -> str:
     """Makes the title of a row, a metric or a convention.
 
     Args:
-      key: As in report.json.
+      key: Key of the metric in report.json.
 
     Returns:
       The title.
@@ -174,7 +174,7 @@ def clip_counts(rows: Rows) -> list[tuple[str, int, str]]:
     """Summarizes how many clips each row has, and which could not be scored.
 
     Args:
-      rows: Of report.json.
+      rows: Rows of report.json.
 
     Returns:
       Row, number of clips, and the reasons: "reason (all 1); reason (PSNR, SSIM 2)".

@@ -43,13 +43,13 @@ def write_webp(path: epath.PathLike, frames: np.ndarray, fps: float, xmp: bytes)
     """Writes an animated WebP that loops forever.
 
     Args:
-      path: Of the file.
+      path: Path of the file.
       frames: uint8 [T, H, W, 3] RGB.
       fps: Frames per second; durations are rounded so that their sum is exact to a millisecond.
       xmp: XMP metadata.
 
     Raises:
-      UserError: It cannot be written.
+      UserError: The file cannot be written.
     """
     ends = np.round(np.arange(len(frames) + 1) * 1000 / fps).astype(int)  # Milliseconds.
     first, *others = map(Image.fromarray, frames)

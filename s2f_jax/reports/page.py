@@ -28,9 +28,9 @@ def render_page(
     """Renders a report as HTML.
 
     Args:
-      report: What report.json holds.
-      scores: Of every clip in every row.
-      video_cards: Of `sample_cards` or `comparison_card`.
+      report: Contents of report.json.
+      scores: Scores of every clip in every row.
+      video_cards: Cards made by `sample_cards` or `comparison_card`.
       figures: Images.
       training: Row -> its run's metrics.jsonl.
 

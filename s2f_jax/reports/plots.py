@@ -44,7 +44,7 @@ class Plot:
 
     Attributes:
       title: Heading.
-      x_label: Of the x axis.
+      x_label: Label of the x axis.
       svg: The drawing.
       rows: Rows that have a line in it.
     """
@@ -66,8 +66,8 @@ def draw_plot(
 
     Args:
       title: Heading.
-      x_label: Of the x axis.
-      lines: At least one.
+      x_label: Label of the x axis.
+      lines: One or more lines.
       colors: Row -> CSS class that colors it.
       x_max: If given, the x axis goes from 0 to this value.
 
@@ -133,7 +133,7 @@ def sync_plots(scores: Sequence[ClipScores], colors: Mapping[str, str]) -> list[
     """Plots the mean distance of audio and lips over their offset, for every row.
 
     Args:
-      scores: Of every clip in every row.
+      scores: Scores of every clip in every row.
       colors: Row -> CSS class that colors it.
 
     Returns:
@@ -154,7 +154,7 @@ def mouth_plots(scores: Sequence[ClipScores], colors: Mapping[str, str]) -> list
     """Plots the mouth's opening over time, generated and real, of clips of different speakers.
 
     Args:
-      scores: Of every clip in every row.
+      scores: Scores of every clip in every row.
       colors: Row -> CSS class that colors it.
 
     Returns:
@@ -208,7 +208,7 @@ def read_log(path: epath.PathLike) -> list[dict[str, Any]]:
     """Reads a run's metrics.jsonl.
 
     Args:
-      path: Of the file.
+      path: Path of the file.
 
     Returns:
       The events so far; none where there is no such file.

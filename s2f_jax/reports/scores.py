@@ -31,8 +31,8 @@ def summarize(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str
     """Averages the scores of each row and metric.
 
     Args:
-      scores: Of every clip in every row.
-      seed: Of the bootstrap.
+      scores: Scores of every clip in every row.
+      seed: Seed of the bootstrap.
 
     Returns:
       Row -> metric -> "mean" (None where it is infinite), "low" and "high" end of its interval,
@@ -64,14 +64,14 @@ def write_report(
       output: Folder.
       corpus: Name.
       split: Name.
-      conventions: How was measured.
-      scores: Of every clip in every row.
+      conventions: Measuring conventions of the report.
+      scores: Scores of every clip in every row.
       samples: Videos in `output`.
       figures: Images in `output`.
       training: Row -> the metrics.jsonl of the run behind it.
 
     Returns:
-      What report.json holds.
+      The contents of report.json.
     """
     evaluation = Evaluation(corpus, split, conventions, scores, samples, figures)
     cards = page.sample_cards(samples)
@@ -92,12 +92,12 @@ def write_files(
       output: Folder.
       evaluation: The content.
       training: Row -> the metrics.jsonl of the run behind it.
-      video_cards: For the page, of page.sample_cards or page.comparison_card.
-      page_figures: For the page, in any folder.
+      video_cards: Cards for the page, made by page.sample_cards or page.comparison_card.
+      page_figures: Images for the page, in any folder.
       extra: Further entries of report.json.
 
     Returns:
-      What report.json holds.
+      The contents of report.json.
     """
     folder, scores = epath.Path(output), evaluation.scores
     report = {
@@ -130,7 +130,7 @@ def read_report(folder: epath.PathLike) -> Evaluation:
     """Reads what a report was written from.
 
     Args:
-      folder: Of the report.
+      folder: Folder of the report.
 
     Returns:
       The content.
@@ -197,7 +197,7 @@ def scored_values(
     """Selects the clips that have a number in a metric.
 
     Args:
-      clips: Of one row.
+      clips: Clips of one row.
       metric: Key.
 
     Returns:

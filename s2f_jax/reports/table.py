@@ -37,7 +37,7 @@ def write_table(
       failed: Rows whose training failed, of which an older report is ignored.
 
     Returns:
-      What report.json holds.
+      The contents of report.json.
 
     Raises:
       UserError: No run has a report, one is damaged, or two are of different corpora, splits,
@@ -138,8 +138,8 @@ def _merge_rows(main: str, evaluations: Mapping[str, Evaluation]) -> list[ClipSc
     main_rows = _by_row(evaluations[main].scores)
     scores = [clip for row in SANITY for clip in main_rows.get(row, [])]
     for row, evaluation in evaluations.items():
-        of_model = _by_row(evaluation.scores).get("model", [])
-        scores += [dataclasses.replace(clip, row=row) for clip in of_model]
+        model_scores = _by_row(evaluation.scores).get("model", [])
+        scores += [dataclasses.replace(clip, row=row) for clip in model_scores]
     return scores
 
 

@@ -47,12 +47,12 @@ def any_in(workdir: epath.PathLike) -> bool:
 
 
 def _everywhere(value: bool) -> bool:
-    """Whether it is so on every process, each of which asks."""
+    """Returns whether the value is true on every process; all processes must call it."""
     return bool(np.all(multihost_utils.process_allgather(np.array(value))))
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what is behind it."""
+    """Returns the first line of the message of an error's root cause."""
     while error.__cause__:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -76,7 +76,7 @@ def checksum(leaf: jax.Array) -> jax.Array:
     alters it.
 
     Args:
-      leaf: Of 4- or 8-byte numbers.
+      leaf: Array of 4- or 8-byte numbers.
 
     Returns:
       uint32.
@@ -92,7 +92,7 @@ def host_checksum(leaf: np.ndarray) -> int:
     """As `checksum`, in NumPy: no program to compile for each shape.
 
     Args:
-      leaf: Of 4- or 8-byte numbers.
+      leaf: Array of 4- or 8-byte numbers.
 
     Returns:
       In [0, 2^32 - 1].
@@ -155,12 +155,12 @@ def _best(scores: Mapping[int, float], steps: Iterable[int]) -> int | None:
 class Checkpoints:
     """The checkpoints of one run, in its `checkpoints` folder.
 
-    Saving returns as soon as the state is copied; the writing goes on in the background and a
+    Saving returns as soon as the state is copied; the writing continues in the background and a
     checkpoint appears under its step when it is whole.
 
     Args:
       workdir: The run's folder.
-      keep_latest: How many are kept beside the best one.
+      keep_latest: Number of newest checkpoints that are kept beside the best one.
       read_only: Nothing is written or cleaned up.
     """
 
@@ -210,10 +210,10 @@ class Checkpoints:
         """Saves a state; one that was saved before is saved again only with a score.
 
         Args:
-          state: Of the training.
+          state: State of the training.
           data: Position in the data.
           progress: What else a resume needs.
-          score: Of this step's validation, higher is better, a NaN never best; None between
+          score: Score of this step's validation, higher is better, a NaN never best; None between
             validations.
 
         Raises:
@@ -245,7 +245,7 @@ class Checkpoints:
         """Waits until what was saved is on the disk.
 
         Raises:
-          TrainingFailed: It could not be written.
+          TrainingFailed: The checkpoint could not be written.
         """
         with self._saying_what_failed():
             self._manager.wait_until_finished()
@@ -279,7 +279,7 @@ class Checkpoints:
         """Finds the newest checkpoint.
 
         Returns:
-          Its step; None where there is none.
+          The checkpoint's step; None where there is none.
         """
         return self._manager.latest_step()
 
@@ -287,7 +287,7 @@ class Checkpoints:
         """Finds the checkpoint with the best score, else the newest.
 
         Returns:
-          Its step; None where there is none.
+          The checkpoint's step; None where there is none.
         """
         self.wait()
         return _best(self._scores, self._manager.all_steps()) or self.latest()
@@ -296,7 +296,7 @@ class Checkpoints:
         """Restores a checkpoint.
 
         Args:
-          step: Of the checkpoint.
+          step: Step of the checkpoint.
           like: Arrays or ShapeDtypeStructs, whose shardings the state gets.
 
         Returns:
@@ -328,7 +328,7 @@ class Checkpoints:
         """Restores the newest checkpoint that is whole, and prints which ones were passed over.
 
         Args:
-          like: As `restore` has it.
+          like: Shapes, types and shardings to restore into, as in `restore`.
 
         Returns:
           Step, state, data position, progress; None where there is no checkpoint.
@@ -370,8 +370,8 @@ def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[
 
     Args:
       workdir: The run's folder.
-      step: Of the checkpoint.
-      network: Its name.
+      step: Step of the checkpoint.
+      network: The network's name.
 
     Returns:
       {"params": ..., "batch_stats": ...}.
@@ -433,13 +433,13 @@ def saved_networks(workdir: epath.PathLike, step: int) -> set[str]:
 
     Args:
       workdir: The run's folder.
-      step: Of the checkpoint.
+      step: Step of the checkpoint.
 
     Returns:
-      Their names.
+      The networks' names.
 
     Raises:
-      UserError: It has no checksums.
+      UserError: The checkpoint has no checksums.
     """
     return {
         name.split("'")[1] for name in _saved_sums(workdir, step) if name.startswith(".params[")
@@ -451,8 +451,8 @@ def weights_sum(workdir: epath.PathLike, step: int, network: str) -> str:
 
     Args:
       workdir: The run's folder.
-      step: Of the checkpoint.
-      network: Its name.
+      step: Step of the checkpoint.
+      network: The network's name.
 
     Returns:
       SHA-256, hexadecimal.

@@ -19,14 +19,14 @@ CURE = "give all of --coordinator=HOST:PORT, --processes=N and --process=I"
 def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Makes this process one of several, before any other use of jax.
 
-    Where it is alone, nothing. In this order: 1. the flags, or JAX_COORDINATOR_ADDRESS,
+    With a process alone, it does nothing. In this order: 1. the flags, or JAX_COORDINATOR_ADDRESS,
     JAX_NUM_PROCESSES, JAX_PROCESS_ID; 2. Slurm or Open MPI with several tasks; 3. a Cloud TPU,
     whose hosts know each other.
 
     Args:
       coordinator: HOST:PORT of process 0.
-      processes: How many.
-      process: Which one this is, from 0.
+      processes: Number of processes.
+      process: Index of this process, from 0.
 
     Raises:
       UserError: Addresses and numbers do not go together.
@@ -112,7 +112,7 @@ class AnyProcess:
         """Asks once more.
 
         Args:
-          yes: What this process says.
+          yes: The value of this process.
 
         Returns:
           Whether any process said yes.

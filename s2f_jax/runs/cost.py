@@ -1,4 +1,4 @@
-"""What a config costs before it is run: parameters, and FLOPs, bytes and memory as XLA has them."""
+"""What a config costs before it is run: parameters, and FLOPs, bytes, memory (by XLA)."""
 
 import math
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ class Cost(NamedTuple):
     is missing and 3 % of the demo's.
 
     Attributes:
-      flops: Over all devices.
-      bytes_accessed: Over all devices.
-      arguments: Bytes.
-      outputs: Bytes, without those that take a donated argument's place.
-      temporaries: Bytes.
+      flops: Floating-point operations, over all devices.
+      bytes_accessed: Bytes read and written, over all devices.
+      arguments: Bytes of the arguments, per device.
+      outputs: Bytes of the outputs, per device, without those in a donated argument's place.
+      temporaries: Bytes of temporaries, per device.
     """
 
     flops: float
@@ -35,8 +35,8 @@ class Cost(NamedTuple):
         return self.arguments + self.outputs + self.temporaries
 
 
-def of(traced: Any, devices: int, accumulate: int = 1) -> Cost:
-    """Measures a traced function's cost as XLA has it.
+def measure(traced: Any, devices: int, accumulate: int = 1) -> Cost:
+    """Measures a traced function's cost by XLA's analysis.
 
     A CPU runs its convolutions in loops and by algorithms with fewer products: there the FLOPs are
     those of the plain ones, before XLA has optimized anything, so that its share of the peak may
@@ -44,7 +44,7 @@ def of(traced: Any, devices: int, accumulate: int = 1) -> Cost:
 
     Args:
       traced: What a jitted function's `trace` returns.
-      devices: That it is split over.
+      devices: Number of devices that the function is split over.
       accumulate: Parts that a step's batch goes through in, a loop whose body is nearly the whole
         step.
 
@@ -70,7 +70,7 @@ def parameters(params: Mapping[str, Any]) -> dict[str, int]:
     """Counts the parameters of each network.
 
     Args:
-      params: By network.
+      params: Parameters by network.
 
     Returns:
       Counts by network.
@@ -85,7 +85,7 @@ def steps(task: Any) -> dict[str, bool]:
     """Lists the kinds of steps that a run makes.
 
     Args:
-      task: Of the run.
+      task: Task of the run.
 
     Returns:
       By name, whether all networks train in them.
@@ -97,24 +97,24 @@ def dry_run(config: Config, trainer: Any) -> int:
     """Prints, on the first process, what a run would be.
 
     Args:
-      config: Of the run.
-      trainer: Its Trainer.
+      config: Config of the run.
+      trainer: Trainer of the run.
 
     Returns:
       Exit code 0.
     """
-    of_each = parameters(trainer.like().params)
+    counts = parameters(trainer.like().params)
     batch = trainer.task.batch_shapes()
     devices = jax.device_count()
     lines = [
         "parameters: "
-        + ", ".join(f"{name} {count:,}" for name, count in of_each.items())
-        + f", in all {sum(of_each.values()):,}",
+        + ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        + f", in all {sum(counts.values()):,}",
         f"steps per epoch: {trainer.steps_per_epoch:,} of {config.batch_size} clips of"
         f" {config.clip_frames} frames",
     ]
     for kind, adversarial_phase in steps(trainer.task).items():
-        cost = of(trainer.traced(adversarial_phase, batch), devices, config.accumulate)
+        cost = measure(trainer.traced(adversarial_phase, batch), devices, config.accumulate)
         lines += [
             f"{kind} step: {si(cost.flops)}FLOPs, {si(cost.bytes_accessed)}B accessed",
             f"{kind} memory per device (of {devices}): {si(cost.memory)}B (arguments"
@@ -131,7 +131,7 @@ def si(value: float) -> str:
     """Formats a number with four figures and a prefix: 20010000000 is '20.01 G'.
 
     Args:
-      value: Not negative.
+      value: A number, not negative.
 
     Returns:
       The text.

@@ -12,7 +12,7 @@ class EarlyStopping:
     Attributes:
       patience: Epochs without a better score, of those that count.
       best: The best of each score so far.
-      epochs: Scored so far.
+      epochs: Number of epochs scored so far.
       epochs_without: Since any score was better.
     """
 

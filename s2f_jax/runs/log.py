@@ -29,7 +29,7 @@ def gif(frames: np.ndarray, fps: float) -> bytes:
 
     Args:
       frames: uint8 [T, H, W, 3].
-      fps: Frames/s.
+      fps: Frame rate in frames/s.
 
     Returns:
       The file's bytes.
@@ -47,7 +47,7 @@ def wav(audio: np.ndarray, rate: int) -> bytes:
 
     Args:
       audio: int16 mono [n].
-      rate: Hz.
+      rate: Sampling rate in Hz.
 
     Returns:
       The file's bytes.
@@ -63,7 +63,7 @@ def finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
     """Replaces what JSON does not have: infinity and NaN.
 
     Args:
-      values: By name.
+      values: Values by name.
 
     Returns:
       The same, with None in place of those.
@@ -106,7 +106,7 @@ class Watch:
         Returns:
           Sentences to print; each spell gives one.
         """
-        told = []
+        sentences = []
         for section in DISCRIMINATORS:
             name = network_name(section)
             if f"{name}/loss" not in values:
@@ -119,12 +119,12 @@ class Watch:
             self._spells[name] = at, events
             if at and events == self.EVENTS:
                 faster, heavier = ("higher", "lower") if at == "chance" else ("lower", "higher")
-                told.append(
+                sentences.append(
                     f"D_{section} has been at {at} for {events} log events, so that the generator"
                     f" learns little from it: consider a {faster} --config.discriminators.{section}.rate or"
                     f" a {heavier} --config.discriminators.{section}.weight in another run"
                 )
-        return told
+        return sentences
 
 
 class _Events:
@@ -171,8 +171,8 @@ class Log:
 
     Args:
       workdir: The run's folder.
-      first_step: From which the run goes on.
-      steps: Of the whole run.
+      first_step: Step at which the run starts or is resumed.
+      steps: Number of steps of the whole run.
       enabled: Whether this is the first process.
     """
 
@@ -192,8 +192,8 @@ class Log:
         """Logs a training event.
 
         Args:
-          step: Counted from 1.
-          epoch: Counted from 1.
+          step: Number of the step, counted from 1.
+          epoch: Number of the epoch, counted from 1.
           values: Terms, rates and accuracies since the last event.
           text: The most telling ones in words.
         """
@@ -226,11 +226,11 @@ class Log:
         """Logs the scores of an epoch.
 
         Args:
-          step: Counted from 1.
-          epoch: Counted from 1.
-          scores: By name.
-          text: In words.
-          stopping: Whose patience is told.
+          step: Number of the step, counted from 1.
+          epoch: Number of the epoch, counted from 1.
+          scores: Scores by name.
+          text: The scores in words.
+          stopping: The early stopping whose patience is reported.
         """
         if not self._enabled:
             return
@@ -264,12 +264,12 @@ class Log:
         """Writes a video to TensorBoard: stills, a GIF and sound.
 
         Args:
-          name: Of the tag.
+          name: Name of the tag.
           frames: uint8 [T, H, W, 3].
-          fps: Frames/s.
+          fps: Frame rate in frames/s.
           audio: int16 [n].
-          rate: Hz.
-          step: Counted from 1.
+          rate: Sampling rate in Hz.
+          step: Number of the step, counted from 1.
         """
         if not self._enabled:
             return
@@ -308,7 +308,7 @@ class Meter:
     """Measures rates since they were last read, and the memory in use.
 
     Args:
-      batch_size: Clips.
+      batch_size: Number of clips per batch.
     """
 
     def __init__(self, batch_size: int):

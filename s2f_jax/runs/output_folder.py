@@ -18,10 +18,10 @@ def require_empty_output_dir(output: epath.PathLike) -> epath.Path:
       output: Not there yet, or an empty folder.
 
     Returns:
-      Its absolute path.
+      The folder's absolute path.
 
     Raises:
-      UserError: It is a file, a folder that is not empty, or remote.
+      UserError: The path is a file, a folder that is not empty, or remote.
     """
     if not os.fspath(output):
         raise UserError("--output= is empty: give a folder that is not there yet")
@@ -46,7 +46,7 @@ def atomic_directory(target: epath.Path) -> Iterator[epath.Path]:
       The folder to write into; nothing is left of it if anything fails.
 
     Raises:
-      UserError: It cannot be made.
+      UserError: The folder cannot be made.
     """
     # As much of the name as always leaves room in the system's 255 bytes.
     part = target.parent / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part"

@@ -11,7 +11,7 @@ class Profile:
     """A trace of some steps by jax.profiler, in the run's folder; `close` keeps what there is.
 
     Args:
-      steps: To profile, counted from 1.
+      steps: Numbers of the steps to profile, counted from 1.
       workdir: The run's folder.
       say: Prints a sentence.
     """
@@ -24,8 +24,8 @@ class Profile:
         """Begins the trace if it is time; a resumed run may begin within the steps asked for.
 
         Args:
-          number: Of the step that is next, counted from 1.
-          state: Waited for, or the trace would begin within the step before.
+          number: Number of the next step, counted from 1.
+          state: State of the training, which is waited for.
         """
         if number in self._steps and not self._running:
             jax.block_until_ready(state)  # Or the trace would begin within the step before.
@@ -38,8 +38,8 @@ class Profile:
         """Ends the trace if it is time.
 
         Args:
-          number: Of the step that was dispatched.
-          state: Waited for.
+          number: Number of the step that was dispatched.
+          state: State of the training, which is waited for.
         """
         if self._running and number + 1 not in self._steps:
             jax.block_until_ready(state)

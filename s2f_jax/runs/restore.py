@@ -1,4 +1,7 @@
-"""What a checkpoint holds, restored and held against its config."""
+"""Loads trained networks for inference and evaluation, checked against their run's config.
+
+Resuming a training is in train.py and checkpoint.py.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -46,13 +49,13 @@ def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
 
 
 class Trained(NamedTuple):
-    """A generator as a checkpoint has it.
+    """A trained generator from a checkpoint.
 
     Attributes:
-      workdir: Of the run.
-      step: Of the checkpoint.
-      config: Of the run.
-      generator: The module.
+      workdir: Workdir of the run.
+      step: Step of the checkpoint.
+      config: Config of the run.
+      generator: The generator's module.
       variables: {"params": ..., "batch_stats": ...}.
     """
 
@@ -64,22 +67,22 @@ class Trained(NamedTuple):
 
     @property
     def folder(self) -> epath.Path:
-        """The checkpoint's own folder, whichever of the run becomes the best one meanwhile."""
+        """The folder of this checkpoint, even if another one becomes the run's best meanwhile."""
         return self.workdir / "checkpoints" / str(self.step)
 
 
 @contextlib.contextmanager
 def all_fields_of(workdir: epath.PathLike) -> Iterator[None]:
-    """Turns the lack of a config's field into a sentence.
+    """Reports a missing field of a config as a UserError.
 
     Args:
-      workdir: The run's folder, whose config is read meanwhile.
+      workdir: The run's folder, whose config is read within the context.
 
     Yields:
       Nothing.
 
     Raises:
-      UserError: What is done meanwhile asks for a field that is not there.
+      UserError: A field was read that the config lacks.
     """
     try:
         yield
@@ -93,20 +96,20 @@ def all_fields_of(workdir: epath.PathLike) -> Iterator[None]:
 def restore_network(
     workdir: epath.PathLike, step: int, name: str, expected: Any, part: str = ""
 ) -> dict[str, Any]:
-    """One network of a checkpoint, held against what its config says.
+    """Restores one network of a checkpoint and checks its sizes against the config.
 
     Args:
       workdir: The run's folder.
-      step: Of the checkpoint.
-      name: Of the network.
-      expected: Its variables, or their shapes.
-      part: A module of it, in place of the whole, where it has one of that name.
+      step: Step of the checkpoint.
+      name: Name of the network.
+      expected: The network's variables, or their shapes.
+      part: Name of a module to return in place of the whole network, if it has one of that name.
 
     Returns:
-      Its variables, {"params": ..., "batch_stats": ...}.
+      The network's variables, {"params": ..., "batch_stats": ...}.
 
     Raises:
-      UserError: There is none, or a damaged one, or one of other sizes.
+      UserError: The checkpoint is missing or damaged, or its network has other sizes.
     """
     variables = restore_variables(workdir, step, name)
     if part:
@@ -115,7 +118,7 @@ def restore_network(
     if jax.tree.map(np.shape, variables) != jax.tree.map(np.shape, expected):
         raise UserError(
             f"{workdir}/config.json is not that of its checkpoint {step}, whose networks have"
-            " other sizes: restore it"
+            " other sizes: restore config.json"
         )
     return variables
 
@@ -130,7 +133,7 @@ def restore_generator(path: epath.PathLike) -> Trained:
       The generator, its weights and its config.
 
     Raises:
-      UserError: There is none, or one of another schema, or a damaged one.
+      UserError: The checkpoint is missing, damaged, or of another schema.
     """
     workdir, step = find_checkpoint(path)
     config = read_config(workdir)

@@ -1,4 +1,4 @@
-"""A run that begins with another one's networks: fine-tuning, or a second stage of training."""
+"""Starts a run with another run's networks: fine-tuning, or a second stage of training."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ from s2f_jax.state import TrainState
 def begin(
     state: TrainState, source: epath.PathLike, data: schema.Config
 ) -> tuple[TrainState, dict[str, Any]]:
-    """Begins a run with another one's networks.
+    """Starts a run with another run's networks.
 
     Args:
-      state: Fresh.
+      state: A fresh state.
       source: A run's workdir (its best checkpoint) or a checkpoint step. Networks that it lacks, as
         a run of the authors' weights lacks the discriminators, stay fresh, and so do all
         optimizers.
       data: Section of this run's config.
 
     Returns:
-      The state with those networks, and for run.json which they are.
+      The state with those networks, and an entry for run.json that names them.
 
     Raises:
       UserError: There is no checkpoint, or a damaged one, it was trained at other rates, none of
@@ -60,8 +60,8 @@ def begin(
     params, stats = place(jax.device_get((fresh["params"], fresh["batch_stats"])))
     if jax.process_index() == 0:
         print(f"begins with {', '.join(names)} of {folder}, step {step}", flush=True)
-    origin = {"started_from": {"run": folder.name, "step": step, "networks": names}}
-    return state.replace(params=params, batch_stats=stats), origin
+    source_record = {"started_from": {"run": folder.name, "step": step, "networks": names}}
+    return state.replace(params=params, batch_stats=stats), source_record
 
 
 def _check_sizes(own: object, other: object, what: str) -> None:

@@ -59,14 +59,14 @@ def open_workdir(config: Config, workdir: epath.PathLike) -> epath.Path:
     """Opens the folder of a run.
 
     Args:
-      config: Of the run.
-      workdir: Its folder, which need not be there.
+      config: Config of the run.
+      workdir: Folder of the run, which need not exist.
 
     Returns:
       The folder.
 
     Raises:
-      UserError: It holds a run of another config.
+      UserError: The workdir holds a run of another config.
     """
     folder = epath.Path(workdir)
     if (folder / "config.json").exists():
@@ -102,7 +102,7 @@ def version(package: str) -> str:
     """Looks up the version of an installed package.
 
     Args:
-      package: Its name.
+      package: The package's name.
 
     Returns:
       The version, or "not installed".
@@ -117,7 +117,7 @@ def describe(seed: int) -> dict[str, Any]:
     """Describes what makes a run: versions, git commit and dirty flag, devices, seed.
 
     Args:
-      seed: Of the run.
+      seed: Seed of the run.
 
     Returns:
       For run.json.
@@ -136,8 +136,8 @@ def write_config(config: Config, folder: epath.Path) -> None:
     """Writes config.json, on the first process.
 
     Args:
-      config: Of the run.
-      folder: The run's.
+      config: Config of the run.
+      folder: The run's folder.
 
     Raises:
       UserError: The folder cannot be written to.
@@ -157,9 +157,9 @@ def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> N
     """Writes run.json, on the first process, before what it held.
 
     Args:
-      seed: Of the run.
-      folder: The run's.
-      step: From which the run goes on.
+      seed: Seed of the run.
+      folder: The run's folder.
+      step: Step at which the run starts or is resumed.
       **more: Further entries.
     """
     path = folder / "run.json"

@@ -43,7 +43,7 @@ class TensorMapping(NamedTuple):
       state_dict: Key of the state dict in the file.
       name: Name within the state dict.
       path: Path in our variables.
-      layout: How the two are laid out.
+      layout: Layout of the two.
     """
 
     state_dict: str
@@ -211,7 +211,7 @@ def to_state_dicts(generator: Generator, variables: Mapping[str, Any]) -> StateD
 
     Args:
       generator: The network.
-      variables: Its "params" and "batch_stats".
+      variables: The network's "params" and "batch_stats".
 
     Returns:
       The inverse of `to_variables`; the hidden biases of the gates r and z are zero.

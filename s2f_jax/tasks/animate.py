@@ -23,7 +23,7 @@ class AnimateTask(Task):
     """The generator against its discriminators, L1 alone before loss.adversarial_from.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
     """
 
     features = dataset.TRAINING_FEATURES

@@ -26,9 +26,9 @@ def generate(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) ->
     """Draws what the model makes of a batch's stills and sound.
 
     Args:
-      variables: Of the generator.
-      batch: As the loader has it.
-      key: For the noise, the same for every clip.
+      variables: Variables of the generator.
+      batch: Arrays of the clips, as the loader makes them.
+      key: Random key for the noise, the same for every clip.
       generator: The module.
 
     Returns:
@@ -48,9 +48,9 @@ def score(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> di
     """Scores what the model makes of a batch.
 
     Args:
-      variables: Of the generator.
-      batch: As the loader has it.
-      key: For the noise.
+      variables: Variables of the generator.
+      batch: Arrays of the clips, as the loader makes them.
+      key: Random key for the noise.
       generator: The module.
 
     Returns:
@@ -67,9 +67,9 @@ class AnimateValidation(Validation):
     Args:
       clips: The validation split.
       generator: The module.
-      batch_size: Clips.
-      limit: At most so many clips; 0: all.
-      key: Of the run.
+      batch_size: Number of clips per batch.
+      limit: Largest number of clips; 0: all.
+      key: The run's root key.
     """
 
     def __init__(
@@ -108,13 +108,13 @@ class AnimateValidation(Validation):
             scored = self._score(
                 state.variables("generator"), sharding.put(batch, self._by_example), self._key
             )
-            for name, of_batch in jax.device_get(scored).items():
-                values[name][indices] = of_batch[: len(indices)]
-        return {name: float(each.mean()) for name, each in values.items()}
+            for name, batch_values in jax.device_get(scored).items():
+                values[name][indices] = batch_values[: len(indices)]
+        return {name: float(scores.mean()) for name, scores in values.items()}
 
     @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
-        """Generated beside real, with sound, for clips spread over the speakers.
+        """Generated beside real, with audio, for clips spread over the speakers.
 
         Every process generates them, since the parameters may be split over all; the first writes.
         """

@@ -21,8 +21,8 @@ def greedy(logits: np.ndarray, lengths: np.ndarray) -> list[str]:
       The texts.
     """
     texts = []
-    for of_clip, length in zip(logits, lengths, strict=True):
-        path = of_clip[:length].argmax(axis=-1)
+    for clip_logits, length in zip(logits, lengths, strict=True):
+        path = clip_logits[:length].argmax(axis=-1)
         new = np.diff(path, prepend=BLANK) != 0
         texts.append(decode(path[new & (path != BLANK)]))
     return texts
@@ -68,7 +68,7 @@ def beam_prefixes(
     Args:
       logits: [B, T, C], the blank last.
       lengths: Frames of each clip, [B].
-      width: Of the beam.
+      width: Width of the beam.
 
     Returns:
       Prefixes int [B, width, T], -1 after the last letter, and the log of each one's probability

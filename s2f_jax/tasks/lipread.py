@@ -34,7 +34,7 @@ def crop(config: Config) -> lipreading_examples.MouthCrop:
     """Selects what the reader of a config sees of a face.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
 
     Returns:
       The crop.
@@ -47,7 +47,7 @@ def network(config: Config) -> LipNet:
     """Builds the lip reader of a config.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
 
     Returns:
       The module, without parameters.
@@ -66,11 +66,11 @@ def initial(config: Config, key: jax.Array) -> Any:
     """Initializes a lip reader.
 
     Args:
-      config: Of a run.
-      key: For the parameters.
+      config: Config of a run.
+      key: Random key for the parameters.
 
     Returns:
-      Its variables.
+      Variables of the network.
     """
     r = config.lipreader
     frames = jnp.zeros((1, 1, r.height, r.width, 3))
@@ -78,7 +78,7 @@ def initial(config: Config, key: jax.Array) -> Any:
 
 
 def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
-    """The CTC loss of each clip, in nats.
+    """Computes the CTC loss of each clip, in nats.
 
     Args:
       logits: [B, T, 28].
@@ -97,13 +97,13 @@ def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
 def objective(
     params: Any, batch_stats: Any, batch: Batch, key: jax.Array, *, network: LipNet
 ) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-    """The mean loss of a batch.
+    """Computes the mean loss of a batch.
 
     Args:
-      params: Of the network.
-      batch_stats: Likewise.
-      batch: As the loader has it.
-      key: Of the step.
+      params: Parameters of the network.
+      batch_stats: BatchNorm statistics of the network.
+      batch: Arrays of the clips, as the loader makes them.
+      key: Random key of the step.
       network: The module.
 
     Returns:
@@ -117,8 +117,8 @@ def objective(
         rngs.per_example_keys(key, "dropout", batch["example_index"]),
         mutable=["batch_stats"],
     )
-    of_clips = losses(logits, batch["mask"], batch["letters"])
-    return of_clips.mean(), (of_clips, new["batch_stats"])
+    clip_losses = losses(logits, batch["mask"], batch["letters"])
+    return clip_losses.mean(), (clip_losses, new["batch_stats"])
 
 
 def train_step(
@@ -130,14 +130,14 @@ def train_step(
     tx: optax.GradientTransformation,
     clip_norm: float,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One update.
+    """Updates the network once.
 
     Args:
-      state: Before it.
+      state: The state before the step.
       batch: B clips.
-      key: Of the run.
+      key: The run's root key.
       network: The module.
-      tx: Its optimizer.
+      tx: Optimizer of the network.
       clip_norm: Largest norm of the gradient.
 
     Returns:
@@ -160,7 +160,7 @@ def read(variables: Any, frames: jax.Array, mask: jax.Array, *, network: LipNet)
     """Applies a lip reader.
 
     Args:
-      variables: Of the network.
+      variables: Variables of the network.
       frames: Mouths, uint8 [B, T, H, W, 3].
       mask: bool [B, T].
       network: The module.
@@ -177,7 +177,7 @@ class LipReadValidation(Validation):
 
     Args:
       clips: The validation split.
-      config: Of the run.
+      config: Config of the run.
     """
 
     def __init__(self, clips: ClipDataset, config: Config):
@@ -191,7 +191,7 @@ class LipReadValidation(Validation):
         )
 
     @functools.cached_property
-    def _said(self) -> list[str]:
+    def _transcripts(self) -> list[str]:
         return [charset.clean(self._clips[i].transcript) for i in range(self._count)]
 
     @functools.cached_property
@@ -203,10 +203,10 @@ class LipReadValidation(Validation):
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:
         """1 - WER and 1 - CER over the clips, the same on every process; None if interrupted."""
-        found = self.readings(state, range(self._count), interrupted)
-        if found is None:
+        readings = self.readings(state, range(self._count), interrupted)
+        if readings is None:
             return None
-        pairs = list(zip(self._said, found, strict=True))
+        pairs = list(zip(self._transcripts, readings, strict=True))
         return {"words_right": 1 - wer(pairs), "letters_right": 1 - cer(pairs)}
 
     def readings(
@@ -218,12 +218,12 @@ class LipReadValidation(Validation):
         """Reads some clips; each process decodes its share of their pictures.
 
         Args:
-          state: Of the training.
+          state: State of the training.
           chosen: Indices of clips.
-          interrupted: Asked between batches.
+          interrupted: Called between batches.
 
         Returns:
-          What is read in each; None if interrupted.
+          The text read in each clip; None if interrupted.
         """
         size, texts = self._size, {}
         mine = sharding.process_rows(size)
@@ -245,12 +245,12 @@ class LipReadValidation(Validation):
         if not count:
             return
         chosen = np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int)
-        found = self.readings(state, chosen.tolist())
-        if jax.process_index() or found is None:
+        readings = self.readings(state, chosen.tolist())
+        if jax.process_index() or readings is None:
             return
         lines = ["| clip | said | read |", "|---|---|---|"] + [
-            f"| {self._clips[i].id} | {self._said[i]} | {text} |"
-            for i, text in zip(chosen, found, strict=True)
+            f"| {self._clips[i].id} | {self._transcripts[i]} | {text} |"
+            for i, text in zip(chosen, readings, strict=True)
         ]
         path = workdir / "samples" / str(int(state.step)) / "readings.md"
         files.write_atomically(path, ("\n".join(lines) + "\n").encode())
@@ -261,7 +261,7 @@ def side_by_side(videos: Sequence[np.ndarray], frames: int) -> tuple[np.ndarray,
 
     Args:
       videos: uint8 [T_i, H, W, 3].
-      frames: Of the batch.
+      frames: Frames of the batch.
 
     Returns:
       [B, frames, H, W, 3] and its mask bool [B, frames].
@@ -276,7 +276,7 @@ class LipReadTask(Task):
     """LipNet learns to read the mouths of a corpus.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
     """
 
     whole_batch = "a lip reader"

@@ -20,7 +20,7 @@ def build(config: Config) -> Task:
     """Builds the task of a config.
 
     Args:
-      config: With its field `task`.
+      config: Config of a run, with its field `task`.
 
     Returns:
       The task.

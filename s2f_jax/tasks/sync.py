@@ -1,4 +1,4 @@
-"""The task "sync": which sound goes with which lips, learnt from real clips (SyncNet)."""
+"""The task "sync": learns from real clips whether lips and audio are in sync (SyncNet)."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -29,17 +29,17 @@ Batch = Mapping[str, jax.Array]
 
 
 def losses(seen: jax.Array, heard: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """InfoNCE within each clip, from pictures to sound and from sound to pictures.
+    """InfoNCE within each clip, from pictures to audio and from audio to pictures.
 
     The negatives are of one voice and face: only time tells them apart.
 
     Args:
       seen: Codes of pictures, [B, n, features].
-      heard: Codes of sound, [B, n, features].
+      heard: Codes of audio, [B, n, features].
       valid: bool [B, n].
 
     Returns:
-      The mean loss over a clip's windows, and the share of its pictures that are nearest to a sound
+      The mean loss over a clip's windows, and the share of its pictures that are nearest to audio
       within a frame of theirs, [B] each.
     """
     squares = jnp.sum(seen**2, axis=-1)[:, :, None] + jnp.sum(heard**2, axis=-1)[:, None]
@@ -48,13 +48,13 @@ def losses(seen: jax.Array, heard: jax.Array, valid: jax.Array) -> tuple[jax.Arr
     logits = jnp.where(valid[:, :, None] & valid[:, None], logits, -1e9)
     moments = np.arange(valid.shape[1])
     normalisers = jax.nn.logsumexp(logits, axis=1) + jax.nn.logsumexp(logits, axis=2)
-    of_each = normalisers / 2 - logits[:, moments, moments]
+    per_window = normalisers / 2 - logits[:, moments, moments]
     near = jnp.abs(jnp.argmax(logits, axis=2) - moments[None]) <= 1
 
     def mean(values: jax.Array) -> jax.Array:
         return jnp.sum(jnp.where(valid, values, 0), axis=1) / jnp.maximum(valid.sum(axis=1), 1)
 
-    return mean(of_each), mean(near)
+    return mean(per_window), mean(near)
 
 
 def encode(
@@ -63,13 +63,13 @@ def encode(
     """Encodes a batch of integers.
 
     Args:
-      params: Of the network.
-      batch: As the loader has it.
+      params: Parameters of the network.
+      batch: Arrays of the clips, as the loader makes them.
       network: The module.
       stride: Samples per video frame.
 
     Returns:
-      The codes of pictures and of sound, [B, T - 4, features] each.
+      The codes of pictures and of audio, [B, T - 4, features] each.
     """
     frames = batch["frames"].astype(float) / 127.5 - 1
     audio = batch["audio"].astype(float) / 32768
@@ -86,15 +86,15 @@ def train_step(
     stride: int,
     tx: optax.GradientTransformation,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One update.
+    """Updates the network once.
 
     Args:
-      state: Before it.
+      state: The state before the step.
       batch: B clips.
-      key: Of the run; nothing is drawn here.
+      key: The run's root key; nothing is drawn here.
       network: The module.
       stride: Samples per video frame.
-      tx: Its optimizer.
+      tx: Optimizer of the network.
 
     Returns:
       The new state, the means of what is logged, the terms per clip [B].
@@ -119,7 +119,7 @@ class SyncValidation(Validation):
 
     Args:
       clips: The validation split.
-      config: Of the run.
+      config: Config of the run.
       network: The module.
     """
 
@@ -150,11 +150,12 @@ class SyncValidation(Validation):
         """Scores by shares of clips, and of windows alone, whose offset is found to a frame.
 
         Beside them the mean confidence, and the one that 95 % of the clips stay below with another
-        clip's sound.
+        clip's audio.
 
         Args:
-          state: As Validation.scores has it.
-          interrupted: Likewise.
+          state: State of the training.
+          interrupted: Called between batches, on all processes at the same points; True ends the
+            scoring.
 
         Returns:
           The scores; None if interrupted.
@@ -163,32 +164,32 @@ class SyncValidation(Validation):
         if distances is None:
             return None
         windows = np.concatenate(
-            [abs(of.argmin(axis=1) - sync.MAX_LAG) <= 1 for of, _ in distances]
+            [abs(own.argmin(axis=1) - sync.MAX_LAG) <= 1 for own, _ in distances]
         )
         curves = [own.mean(axis=0) for own, _ in distances]
-        of_others = [sync.confidence(other.mean(axis=0)) for _, other in distances]
+        other_confidences = [sync.confidence(other.mean(axis=0)) for _, other in distances]
         return {
             "windows_right": float(windows.mean()),
             "clips_right": float(np.mean([abs(sync.offset(curve)) <= 1 for curve in curves])),
             "confidence": float(np.mean([sync.confidence(curve) for curve in curves])),
-            "chance_confidence": float(np.percentile(of_others, 95)),
+            "chance_confidence": float(np.percentile(other_confidences, 95)),
         }
 
     def distances(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
     ) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Measures each clip's pictures against its own sound, and against another clip's.
+        """Measures each clip's pictures against its own audio, and against another clip's.
 
         The other one is of about its length.
 
         Args:
-          state: Of the training.
-          interrupted: Asked between batches.
+          state: State of the training.
+          interrupted: Called between batches.
 
         Returns:
           sync.distances to both for each clip, on every process; None if interrupted.
         """
-        size, found, before = self._size, {}, None
+        size, distances, before = self._size, {}, None
         mine = sharding.process_rows(size)
         for batch in loader.batch_by_length(self._lengths, size):
             if interrupted():
@@ -203,9 +204,9 @@ class SyncValidation(Validation):
                 seen, heard = seen[:moments], heard[:moments]
                 # The longest come first; the first has none before it, and hears itself backwards.
                 other = heard[::-1] if before is None else before[:moments]
-                found[i] = sync.lag_distances(seen, heard), sync.lag_distances(seen, other)
+                distances[i] = sync.lag_distances(seen, heard), sync.lag_distances(seen, other)
                 before = heard
-        return [found[i] for i in range(len(self._lengths))]
+        return [distances[i] for i in range(len(self._lengths))]
 
     @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
@@ -222,10 +223,10 @@ class SyncValidation(Validation):
 
 
 class SyncTask(Task):
-    """A sync network learns which sound goes with which lips.
+    """A sync network learns whether lips and audio are in sync.
 
     Args:
-      config: Of a run.
+      config: Config of a run.
     """
 
     whole_batch = "the sync network"

@@ -1,4 +1,4 @@
-"""What the training loop asks of a task; a new one derives from `Task`.
+"""The interface between the training loop and a task; a new task derives from `Task`.
 
 The loop of train.py is the same for all tasks: the config's field `task` says which one it runs.
 """
@@ -26,7 +26,7 @@ Step = Callable[
 
 
 class Validation(Protocol):
-    """The validation clips after each epoch."""
+    """Scores the validation clips after each epoch."""
 
     def scores(
         self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
@@ -34,8 +34,8 @@ class Validation(Protocol):
         """Scores a state.
 
         Args:
-          state: As the training has it.
-          interrupted: Asked between batches, on all processes at the same points.
+          state: State of the training.
+          interrupted: Called between batches, on all processes at the same points; True ends it.
 
         Returns:
           The means over the clips, the same on every process; None if interrupted.
@@ -43,29 +43,29 @@ class Validation(Protocol):
         ...
 
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
-        """Writes what the networks make of some clips, for people, into <workdir>/samples/<step>.
+        """Writes generated samples of some clips, to look at, into <workdir>/samples/<step>.
 
         Args:
-          state: As the training has it.
+          state: State of the training.
           workdir: The run's folder.
-          count: Of clips; 0: none.
+          count: Number of clips; 0: none.
           log: Takes videos for TensorBoard.
         """
         ...
 
 
 class Task(abc.ABC):
-    """Networks, and what they learn from. Built from a config, with no data and no device.
+    """Networks and their training objective. Built from a config, without data or devices.
 
     Attributes:
-      networks: By the names that label their parameters and optimizers.
-      features: Of the shards, that the examples are made from.
+      networks: The modules by the names that label their parameters and optimizers.
+      features: Names of the shards' features that the examples are made from.
       watched: Validation scores; a better (higher) one resets the patience.
       adversarial_start_step: The step from which all networks train; before it only the first.
       example: Makes a training example of a clip: arrays whose shapes are the same for every clip. It
         goes to the loader's processes, and so refers to nothing of jax.
-      whole_batch: Why --config.accumulate has to be 1, as the subject of a sentence; empty: it has
-        not.
+      whole_batch: Name of the network whose loss needs the whole batch at once, so that
+        --config.accumulate must be 1 (for the message that says so); empty: a batch may be split.
     """
 
     networks: Mapping[str, nn.Module]
@@ -80,7 +80,7 @@ class Task(abc.ABC):
         """Makes the learning rate of each network over the training steps.
 
         Args:
-          steps_per_epoch: At least 1.
+          steps_per_epoch: Number of steps per epoch, at least 1.
 
         Returns:
           A schedule for each network's name.
@@ -92,7 +92,7 @@ class Task(abc.ABC):
 
         Args:
           tx: The optimizers.
-          key: For the parameters.
+          key: Random key for the parameters.
 
         Returns:
           The state before the first step.
@@ -102,8 +102,8 @@ class Task(abc.ABC):
     def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
         """Makes the training step, a pure function.
 
-        A batch holds the examples' arrays with a leading axis, and `example_index`, from which what
-        is drawn at random for an example comes (see rngs.per_example_keys).
+        A batch holds the examples' arrays with a leading axis, and `example_index`, which seeds the
+        random draws of each example (see rngs.per_example_keys).
 
         Args:
           tx: The optimizers.
@@ -115,7 +115,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """Describes what `step` takes of a batch.
+        """Describes the arrays of a batch that `step` uses.
 
         Returns:
           The shape and type of each array, over all processes.
@@ -127,18 +127,18 @@ class Task(abc.ABC):
 
         Args:
           clips: The validation split.
-          key: For what is drawn; the same every time.
+          key: Random key for what is drawn, the same in every epoch.
 
         Returns:
-          What scores a state.
+          An object that scores a state.
         """
 
     @abc.abstractmethod
     def progress(self, values: Mapping[str, float]) -> str:
-        """Tells a log event in a few words.
+        """Summarizes a log event in a few words.
 
         Args:
-          values: Its metrics.
+          values: Metrics of the log event.
 
         Returns:
           Part of a line.
@@ -146,10 +146,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def verdict(self, scores: Mapping[str, float]) -> str:
-        """Tells validation scores in a few words.
+        """Summarizes validation scores in a few words.
 
         Args:
-          scores: As Validation.scores has them.
+          scores: The means that Validation.scores returns.
 
         Returns:
           Part of a line.

@@ -239,7 +239,9 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
 
 def test_a_check_without_shards_says_what_makes_them(told):
     sentence = told("prepare", "--check", GRID, "--data_dir=none")
-    assert "no shards in none" in sentence and "run `python -m s2f_jax.main prepare`" in sentence
+    assert (
+        "no shards in none" in sentence and "run `s2f prepare` with this config first" in sentence
+    )
 
 
 @pytest.mark.parametrize(("errors", "code"), [(0, 0), (2, 1)])
@@ -257,7 +259,7 @@ def test_without_shards_prepare_is_named(told):
     for command in ("train", "evaluate"):
         sentence = told(command, GRID)
         assert "no grid shards of the form 128x96_16000hz_25fps in" in sentence
-        assert "run `python -m s2f_jax.main prepare`" in sentence
+        assert "run `s2f prepare` with this config first" in sentence
 
 
 @pytest.fixture(scope="module")

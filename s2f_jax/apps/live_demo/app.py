@@ -21,7 +21,7 @@ def application(service: DemoService, address: ListenAddress) -> ASGIApp:
 
     Args:
       service: What all visitors share.
-      address: Where the page is served.
+      address: Address at which the page is served.
 
     Returns:
       The application behind its access control.

@@ -33,7 +33,7 @@ def demo(
       keep: Folder to keep every video and its picture in; None: none is kept.
       badge: Whether videos carry a small visible mark that they are synthetic.
       files_only: Whether the page asks for no microphone and no camera.
-      limits: How much visitors may take; None: the defaults.
+      limits: Limits on what visitors may take; None: the defaults.
       **address: Arguments of `serving.listen`.
 
     Raises:

@@ -34,7 +34,7 @@ class DemoService:
     Attributes:
       animator: The model.
       mark: Provenance of videos from this model.
-      limits: How much visitors may take.
+      limits: Limits on what visitors may take.
       example: A picture and an audio file to try the model with; None: there are none.
       keep_folder: Folder to keep every video and its picture in; None: none is kept.
       badge: Whether videos carry a small visible mark that they are synthetic.
@@ -112,7 +112,7 @@ class DemoService:
           read: Reads a file.
 
         Returns:
-          What it returns.
+          The function's result.
         """
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
@@ -147,10 +147,10 @@ class DemoService:
         Args:
           face: The picture that is animated.
           sound: The audio file; None: the microphone.
-          rate: Of the audio, in Hz.
-          seed: Of the spontaneous motion.
-          send: As LiveVideo has it.
-          done: As LiveVideo has it.
+          rate: Rate of the audio, in Hz.
+          seed: Seed of the spontaneous motion.
+          send: Sends a message to the page, as in LiveVideo.
+          done: Called at the end of the video, as in LiveVideo.
 
         Returns:
           The job.
@@ -174,7 +174,7 @@ class DemoService:
           video: A video that is done.
 
         Raises:
-          UserError: It cannot be written.
+          UserError: The video cannot be written.
         """
         if self.keep_folder is not None:
             await asyncio.to_thread(_write, self.keep_folder, video)

@@ -31,7 +31,7 @@ class FrameSender(VideoWriter):
 
     Args:
       animator: The model, which fixes size and frame rate.
-      rate: Of the audio, in Hz.
+      rate: Rate of the audio, in Hz.
       mark: Provenance, written into the mp4's tags.
       badge: Whether frames carry a small visible mark that they are synthetic.
       send: Called with each frame's message.
@@ -81,7 +81,7 @@ class LiveVideo:
     Attributes:
       animator: The model.
       face: The picture that is animated.
-      rate: Of the audio, in Hz.
+      rate: Rate of the audio, in Hz.
       mark: Provenance, written into the mp4's tags.
       from_file: Whether all audio comes at once, rather than as it is spoken.
       badge: Whether frames carry a small visible mark that they are synthetic.

@@ -23,7 +23,7 @@ class Job(Protocol):
 class RoundRobinScheduler:
     """A thread that steps jobs in turn until `close`: a job waits for one step of each other job.
 
-    Its methods may be called from any thread.
+    The methods may be called from any thread.
     """
 
     def __init__(self):

@@ -23,7 +23,7 @@ class Upload(NamedTuple):
 
     Attributes:
       name: The file's name, without folders.
-      data: Its bytes.
+      data: Bytes of the file.
     """
 
     name: str
@@ -55,9 +55,9 @@ class UploadedSound(NamedTuple):
     Attributes:
       upload: The file.
       samples: Mono float32 [S] in [-1, 1].
-      rate: Of the samples, in Hz.
-      playback: The same audio for a browser, int16 [P].
-      playback_rate: Of the playback, in Hz.
+      rate: Rate of the samples, in Hz.
+      playback: The audio resampled for a browser, int16 [P].
+      playback_rate: Rate of the playback, in Hz.
     """
 
     upload: Upload
@@ -81,7 +81,7 @@ def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> Uploade
       The picture and its crop.
 
     Raises:
-      UserError: It is not a picture, too large, or shows no face.
+      UserError: The upload is not a picture, too large, or shows no face.
     """
     picture = images.decode_image(upload.data, upload.name, limits.pixels)
     aligned = picture.shape[:2] == animator.size
@@ -118,10 +118,10 @@ def read_sound(upload: Upload, limits: DemoLimits) -> UploadedSound:
       limits: The most seconds of audio.
 
     Returns:
-      Its audio.
+      The audio of the file.
 
     Raises:
-      UserError: It has no audio, cannot be decoded, or is too long.
+      UserError: The upload has no audio, cannot be decoded, or is too long.
     """
     parts: list[np.ndarray] = []
     with contextlib.closing(SoundFile(upload.name, upload.data)) as file:

@@ -10,7 +10,7 @@ _MAX_CLIENTS = 10_000  # Beyond that, clients with a full bucket are forgotten.
 class RateLimiter:
     """A token bucket for each client: bursts are allowed, a rate per minute holds in the long run.
 
-    Its method may be called from any thread.
+    The method may be called from any thread.
 
     Args:
       per_minute: Requests per minute, and the size of a burst.

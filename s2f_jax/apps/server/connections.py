@@ -22,7 +22,7 @@ def http_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
     """Makes the class that uvicorn instantiates for each connection.
 
     Args:
-      limits: How many connections may be open, and for how long without a request.
+      limits: Limits on open connections, and on their time without a request.
 
     Returns:
       A protocol class for `uvicorn.Config(http=...)`.

@@ -89,12 +89,12 @@ def integer(message: dict[str, Any], name: str, low: int, high: int) -> int:
 
     Args:
       message: The object it is in.
-      name: Its key.
+      name: Key of the field.
       low: Least value that is allowed.
       high: Greatest value that is allowed.
 
     Returns:
-      Its value.
+      The field's value.
 
     Raises:
       MalformedMessage: It is not an integer in [low, high].
@@ -110,10 +110,10 @@ def string(message: dict[str, Any], name: str) -> str:
 
     Args:
       message: The object it is in.
-      name: Its key.
+      name: Key of the field.
 
     Returns:
-      Its value.
+      The field's value.
 
     Raises:
       MalformedMessage: It is not a string.
@@ -131,7 +131,7 @@ def file_name(message: dict[str, Any]) -> str:
       message: The object it is in.
 
     Returns:
-      Its last path component, printable characters only, at most 100 of them.
+      The name's last path component, printable characters only, at most 100 of them.
 
     Raises:
       MalformedMessage: It is not a string.

@@ -115,8 +115,8 @@ def serve_until_interrupted(
 
     Args:
       app: The application.
-      address: Where to serve it.
-      limits: How many connections may be open.
+      address: Address at which the page is served.
+      limits: Limits on open connections.
     """
     with contextlib.closing(address.listener), contextlib.suppress(KeyboardInterrupt):
         print(address.url, flush=True)
@@ -130,8 +130,8 @@ def make_server(
 
     Args:
       app: The application.
-      address: Where it is served; the listener is passed to `run`.
-      limits: How many connections may be open.
+      address: Address at which the page is served; the listener is passed to `run`.
+      limits: Limits on open connections.
 
     Returns:
       A server that is not running yet.

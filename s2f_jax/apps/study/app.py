@@ -63,8 +63,8 @@ def application(
     Args:
       study: The study.
       service: Answers the requests.
-      limits: Of a request's body.
-      address: Where the page is served.
+      limits: Limits on a request's body.
+      address: Address at which the page is served.
 
     Returns:
       The application behind its access control.

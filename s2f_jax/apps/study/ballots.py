@@ -49,7 +49,7 @@ class ParticipantResult:
 
     Attributes:
       participant: The stored participant.
-      responses: In the order of the trials.
+      responses: Responses in the order of the trials.
       exclusion_reasons: Why they are excluded from the main analysis; empty: they are not.
     """
 
@@ -64,7 +64,7 @@ class StudyResults:
 
     Attributes:
       study: The study.
-      participants: Those who have not withdrawn, in the order in which they joined.
+      participants: Participants who have not withdrawn, in the order in which they joined.
       withdrawn: Number of participants who withdrew.
     """
 
@@ -83,7 +83,7 @@ def read_results(folder: str) -> StudyResults:
       The results.
 
     Raises:
-      UserError: It holds no study, a changed or damaged one, or nobody has voted yet.
+      UserError: The folder holds no study, a changed or damaged one, or nobody has voted yet.
     """
     study = document.read_study(folder)
     if not store.exists(study):

@@ -34,7 +34,7 @@ def trial_list(
     """Makes the trial list of one participant.
 
     Args:
-      seed: Of the study.
+      seed: Seed of the study.
       comparisons: Names of the pairs, grouped by the two methods they compare.
       catch_pairs: Names of the catch pairs.
       parts: Number of parts of the pairs; one of PARTS.
@@ -58,7 +58,7 @@ def shuffled(names: Sequence[str], seed: int, key: str) -> list[str]:
 
     Args:
       names: Different names.
-      seed: Of the study.
+      seed: Seed of the study.
       key: Tells apart what is shuffled with the same seed.
 
     Returns:

@@ -34,8 +34,8 @@ class StudyVideo:
       clip: Name of its clip.
       seconds: Length.
       fps: Frames per second.
-      width: In pixels.
-      height: In pixels.
+      width: Width in pixels.
+      height: Height in pixels.
       source_sha256: Digest of the file it was copied from, or whose first frame it shows.
       mark: Provenance that the source file states, if any.
     """
@@ -92,7 +92,7 @@ class ExclusionRule:
     """Which participants are excluded from the main analysis.
 
     Attributes:
-      failed_catches: Those who fail this number of catch trials or more; 0: no such rule.
+      failed_catches: Participants who fail this number of catch trials or more; 0: no such rule.
       unfinished: Whether those are who did not answer every trial.
       one_side: Whether those are who chose the same side in every trial of a preference study.
     """
@@ -112,13 +112,13 @@ class Study:
       kind: preference or turing.
       created: Date and time, UTC ("made" in the file).
       version: Version of s2f_jax that created it.
-      seed: Of all that was shuffled.
+      seed: Seed of all random orders.
       methods: Names of the methods.
       parts: Number of parts of the pairs; a participant sees one.
-      question: Asked in each trial.
+      question: Question asked in each trial.
       consent: Text that participants agree to.
       exclusion: Who is excluded from the main analysis.
-      pairs: By name, catch pairs included.
+      pairs: Pairs by name, catch pairs included.
       trial_lists: One for each participant ("slots" in the file): names of pairs, each with a letter.
     """
 
@@ -150,10 +150,10 @@ class Study:
         """Looks up a trial list.
 
         Args:
-          trial_list: Its index in `trial_lists`.
+          trial_list: Index of the list in `trial_lists`.
 
         Returns:
-          Its trials, in order.
+          The list's trials, in order.
         """
         return [self.trial(entry) for entry in self.trial_lists[trial_list]]
 
@@ -236,7 +236,7 @@ def local_folder(folder: epath.PathLike) -> epath.Path:
       The folder.
 
     Raises:
-      UserError: It is remote.
+      UserError: The folder is remote.
     """
     if files.is_remote(folder):
         raise UserError(f"--study={folder}: must be a local folder; copy it afterwards")
@@ -253,7 +253,7 @@ def read_study(folder: epath.PathLike) -> Study:
       The study.
 
     Raises:
-      UserError: There is none or it is remote, its file is damaged, or its trial lists are not those
+      UserError: The study is missing or remote, its file is damaged, or its trial lists are not those
         that its seed gives.
     """
     folder = local_folder(folder)
@@ -340,7 +340,7 @@ def make_trial_lists(
     """Makes the trial lists of all participants.
 
     Args:
-      seed: Of the study.
+      seed: Seed of the study.
       pairs: The pairs, catch pairs included.
       parts: Number of parts of the pairs; one of design.PARTS.
       count: Number of participants.

@@ -214,7 +214,7 @@ def _counts(
         [won(one) for one in participant.responses if _is_scored(one) and among(one)]
         for participant in participants
     ]
-    return np.array([sum(of_one) for of_one in wins]), np.array([len(of_one) for of_one in wins])
+    return np.array([sum(votes) for votes in wins]), np.array([len(votes) for votes in wins])
 
 
 def _share(

@@ -68,15 +68,15 @@ def create_study(
       kind: preference or turing.
       methods: NAME=FOLDER each, with equally named videos of the same clips.
       truth: Folder of the real videos.
-      seed: Of all that is shuffled.
+      seed: Seed of all random orders.
       clips: Number of clips, drawn by the seed; None: all.
       parts: Number of parts of the pairs, of which each participant sees one; 1, 2 or 4.
       against: Method that all pairs contain; None: all pairs of methods.
       catches: Number of catch pairs, a real video and its frozen first frame; None: 3, and 0 in a
         Turing test.
       participants: Number of trial lists to make.
-      failed_catches: Those who fail this number of catch trials are excluded; 0: nobody.
-      question: Asked in each trial; None: the default of the kind.
+      failed_catches: Participants who fail this number of catch trials are excluded; 0: nobody.
+      question: Question asked in each trial; None: the default of the kind.
       consent: Text file that participants agree to; None: the default text.
 
     Returns:

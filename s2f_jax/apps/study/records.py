@@ -40,7 +40,7 @@ class Vote:
       participant: Number of the participant.
       trial: Index in their trial list, from 0.
       choice: One of the study's choices.
-      plays: How often each video of the trial was played to its end.
+      plays: Number of times that each video of the trial was played to its end.
       ms: Milliseconds from showing the trial to the vote.
       at: Date and time, UTC.
     """

@@ -110,8 +110,8 @@ class StudyService:
 
     Args:
       study: The study.
-      store: Its votes.
-      limits: How much participants may take.
+      store: Store of the study's votes.
+      limits: Limits on what participants may take.
       clock: Returns a monotonic time in seconds.
     """
 
@@ -141,7 +141,7 @@ class StudyService:
           address: The client's address.
 
         Returns:
-          Their progress, with a code.
+          The participant's progress, with a code.
 
         Raises:
           RequestRejected: The study has no trial list left.
@@ -164,7 +164,7 @@ class StudyService:
           address: The client's address.
 
         Returns:
-          Their progress.
+          The participant's progress.
         """
         return self._progress(self._find_active(code, address))
 
@@ -208,15 +208,15 @@ class StudyService:
           address: The client's address.
           trial: Index in their trial list, from 0.
           choice: One of the study's choices.
-          plays: How often each video of the trial was played to its end.
+          plays: Number of times that each video of the trial was played to its end.
           ms: Milliseconds from showing the trial to the vote.
 
         Returns:
-          Their progress.
+          The participant's progress.
 
         Raises:
           NotPlayed: The videos cannot have been played as often as it says.
-          RequestRejected: As Store.add_vote.
+          RequestRejected: The vote is not acceptable to Store.add_vote.
           Unknown: The participant withdrew meanwhile.
         """
         active = self._find_active(code, address)
@@ -265,7 +265,7 @@ class StudyService:
         """Looks up the file of a video of the current or the next trial of a participant.
 
         Args:
-          name: As TrialView has it.
+          name: Name of the video, as in TrialView.
 
         Returns:
           Path of an mp4.

@@ -20,7 +20,7 @@ def serve(
 
     Args:
       study: The study's folder.
-      limits: How much participants may take; None: the defaults.
+      limits: Limits on what participants may take; None: the defaults.
       **address: Arguments of `serving.listen`.
 
     Raises:

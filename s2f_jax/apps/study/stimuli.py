@@ -34,12 +34,12 @@ class Stimulus:
 
     Attributes:
       path: The file.
-      sha256: Its digest.
+      sha256: SHA-256 digest of the file.
       frames: Number of frames.
       fps: Frames per second.
       seconds: Length.
-      width: In pixels, as displayed: upright, with square pixels.
-      height: In pixels, likewise.
+      width: Width in pixels, as displayed: upright, with square pixels.
+      height: Height in pixels, as displayed.
       sound: Mono float32 [S] at 8000 Hz.
       plays_everywhere: Whether every browser plays its streams, so that they are copied as they are.
       mark: Provenance that it states, if any.
@@ -69,10 +69,10 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
       path: A video file.
 
     Returns:
-      What it holds.
+      The contents of the video.
 
     Raises:
-      UserError: It does not play to its end, or has no sound.
+      UserError: The video does not play to its end, or has no sound.
     """
     try:
         with decode.open_video(path) as container:
@@ -91,7 +91,7 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
     if not len(samples) or np.sqrt(np.mean(np.square(samples))) < _SILENT:
         what = "is silent" if len(samples) else "has no sound"
         raise UserError(f"{path}: {what}; give a video with sound")
-    said = marks.read_provenance(path)
+    provenance = marks.read_provenance(path)
     return Stimulus(
         path=path,
         sha256=download.file_digest(pathlib.Path(path), "sha256"),
@@ -102,8 +102,8 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
         height=height,
         sound=resample(samples, rate, _RATE),
         plays_everywhere=plays_everywhere,
-        mark=_mark(said),
-        synthetic=said.synthetic,
+        mark=_mark(provenance),
+        synthetic=provenance.synthetic,
     )
 
 
@@ -220,14 +220,14 @@ def _cross_correlate(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     return float(products[best] / np.sqrt((a @ a) * (b @ b))), float(lags[best] / _RATE)
 
 
-def _mark(said: marks.DetectedProvenance) -> dict[str, Any] | None:
+def _mark(provenance: marks.DetectedProvenance) -> dict[str, Any] | None:
     # Without file names, which may be those of persons.
-    if said.facts is not None:
-        return dict(said.facts)
-    if said.sidecar is None:
+    if provenance.facts is not None:
+        return dict(provenance.facts)
+    if provenance.sidecar is None:
         return None
-    inputs = said.sidecar.get("inputs")
-    mark = {k: v for k, v in said.sidecar.items() if k not in ("inputs", "video")}
+    inputs = provenance.sidecar.get("inputs")
+    mark = {k: v for k, v in provenance.sidecar.items() if k not in ("inputs", "video")}
     if isinstance(inputs, dict):
         mark["inputs"] = {
             name: {"sha256": facts.get("sha256")}

@@ -136,7 +136,7 @@ class Store:
         """Looks up who registered with a key.
 
         Args:
-          key: As `register` takes it.
+          key: The participant's key, as passed to `register`.
 
         Returns:
           The participant; None: there is none.
@@ -166,7 +166,7 @@ class Store:
           code: The participant's code.
           trial: Index in their trial list, from 0.
           choice: One of the study's choices.
-          plays: How often each video of the trial was played to its end; at least once.
+          plays: Number of times that each video of the trial was played to its end; at least 1.
           ms: Milliseconds from showing the trial to the vote.
 
         Returns:

@@ -14,7 +14,7 @@ def matrix(*shape):
 
 def test_a_product_costs_2mnk_and_holds_its_matrices():
     product = jax.jit(lambda a, b: a @ b).trace(matrix(64, 128), matrix(128, 32))
-    counted = cost.of(product, devices=1)
+    counted = cost.measure(product, devices=1)
     assert counted.flops == 2 * 64 * 128 * 32
     assert counted.arguments == 4 * (64 * 128 + 128 * 32)
     assert counted.outputs == 4 * 64 * 32
@@ -27,7 +27,7 @@ def test_a_split_product_costs_the_same_in_all_and_a_share_of_the_memory():
     devices = mesh.size
     split = jax.NamedSharding(mesh, PartitionSpec("data"))
     function = jax.jit(lambda a, b: a @ b, in_shardings=(split, sharding.replicated(mesh)))
-    counted = cost.of(function.trace(matrix(64, 128), matrix(128, 32)), devices)
+    counted = cost.measure(function.trace(matrix(64, 128), matrix(128, 32)), devices)
     assert devices == 4
     assert counted.flops == 2 * 64 * 128 * 32
     assert counted.arguments == 4 * (64 * 128 // 4 + 128 * 32)
@@ -35,7 +35,7 @@ def test_a_split_product_costs_the_same_in_all_and_a_share_of_the_memory():
 
 def test_a_donated_argument_is_counted_once():
     add = jax.jit(lambda a: a + 1, donate_argnums=0).trace(matrix(1000))
-    assert cost.of(add, devices=1).memory == 4000
+    assert cost.measure(add, devices=1).memory == 4000
 
 
 def test_parameters_are_counted_by_network():
