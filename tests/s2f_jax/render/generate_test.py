@@ -141,7 +141,10 @@ def test_a_certificate_signs_the_video_before_it_appears(call, tmp_path):
     assert provenance.unchanged and not list(tmp_path.glob(".*"))
     keys.key.write_text("no key")
     before = sorted(tmp_path.iterdir())
-    for wrong, message in ((marks, "is not a private key"), ({"key": "a"}, "give both, or neither")):
+    for wrong, message in (
+        (marks, "is not a private key"),
+        ({"key": "a"}, "give both, or neither"),
+    ):
         with pytest.raises(UserError, match=message):
             call(output=tmp_path / "other.mp4", marks=wrong)
     assert sorted(tmp_path.iterdir()) == before
