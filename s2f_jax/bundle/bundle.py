@@ -171,17 +171,19 @@ def read_bundle(path: epath.PathLike) -> tuple[schema.Config, fused_generator.We
     try:
         sections = ml_collections.ConfigDict(config)
     except (ValueError, TypeError, RecursionError) as error:  # Names that no field can have.
-        raise UserError(f"{folder / CONFIG_FILE} is damaged ({error}): export again") from error
+        raise UserError(
+            f"{folder / CONFIG_FILE} is damaged ({error}): export the run again"
+        ) from error
     for name, value in weights.items():
         if not np.isfinite(value).all():
-            raise UserError(f"{folder / WEIGHTS_FILE}: {name} is not finite; export again")
+            raise UserError(f"{folder / WEIGHTS_FILE}: {name} is not finite; export the run again")
     expected = _expected_shapes(sections, folder, sum(value.size for value in weights.values()))
     actual = {name: value.shape for name, value in weights.items()}
     for name in sorted(actual.keys() | expected.keys()):
         if actual.get(name) != expected.get(name):
             raise UserError(
                 f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {name} is {actual.get(name)}"
-                f" instead of {expected.get(name)}; export again"
+                f" instead of {expected.get(name)}; export the run again"
             )
     return sections, unflatten_weights(weights)
 
@@ -228,7 +230,7 @@ def _expected_shapes(
     if size > 2 * stored_size:
         raise UserError(
             f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: it has {stored_size} numbers"
-            f" instead of {size}; export again"
+            f" instead of {size}; export the run again"
         )
     return weight_shapes(generator)
 

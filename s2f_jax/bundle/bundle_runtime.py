@@ -88,7 +88,7 @@ def read_config(folder: Folder) -> dict[str, Any]:
         config = json.loads(_read_verified(folder, path.name))
         version = config["format_version"]
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise BundleError(f"{path} is not a bundle's config: export again") from error
+        raise BundleError(f"{path} is not a bundle's config: export the run again") from error
     if version != FORMAT_VERSION:
         raise BundleError(
             f"{path} is of format {version} and this program reads {FORMAT_VERSION}: use the"
@@ -113,7 +113,7 @@ def read_weights(folder: Folder) -> dict[str, np.ndarray]:
     try:
         return parse_safetensors(_read_verified(folder, path.name))
     except READ_ERRORS as error:
-        raise BundleError(f"{path} cannot be read ({error}): export again") from error
+        raise BundleError(f"{path} cannot be read ({error}): export the run again") from error
 
 
 def parse_safetensors(data: bytes) -> dict[str, np.ndarray]:

@@ -156,7 +156,7 @@ def test_a_missing_field_is_reported(copy):
 def test_a_config_of_something_else_is_reported(copy, text):
     (copy / "config.json").write_text(text)
     bundle.write_checksums(copy)
-    assert "config.json is not a bundle's config: export again" in load_error(copy)
+    assert "config.json is not a bundle's config: export the run again" in load_error(copy)
 
 
 def test_other_sizes_are_reported(copy):
