@@ -13,6 +13,7 @@ import re
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 from data_pipelines.common.errors import UserError
@@ -77,7 +78,7 @@ class Store:
             )
             with contextlib.ExitStack() as stack:
                 stack.callback(self.close)  # Unless all goes well.
-                self._db.execute("PRAGMA journal_mode = WAL")
+                self._write_ahead()
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA foreign_keys = ON")
                 self._db.execute("PRAGMA secure_delete = ON")  # Withdrawn data is overwritten.
@@ -89,6 +90,19 @@ class Store:
                 f"{self._path}: cannot be opened ({error}); check that it is the study's own file and"
                 " that its folder can be written to"
             ) from error
+
+    def _write_ahead(self) -> None:
+        """Switches to a write-ahead log."""
+        # SQLite's own timeout does not hold here: while another connection switches, it fails at once.
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def close(self) -> None:
         """Closes the database."""

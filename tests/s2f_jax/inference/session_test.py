@@ -94,7 +94,7 @@ def test_a_bad_piece_leaves_the_stream_as_it_was(animator):
     sound, stream = speech(4000), animator.stream(STILL, aligned=True)
     first = stream.push(sound[:2000])
     for bad in (np.full(5, np.nan, np.float32), np.zeros((2, 5), np.float32), np.zeros(5, bool)):
-        with pytest.raises(UserError, match="sound"):
+        with pytest.raises(UserError, match="audio"):
             stream.push(bad)
     drawn = np.concatenate([first, stream.push(sound[2000:]), stream.flush()])
     assert differ(drawn, animator(STILL, sound, 16000, aligned=True)) <= 1
