@@ -51,7 +51,7 @@ from data_pipelines import prepare
 from s2f_jax.config.read import load_config
 for name in ("grid", "tcd_timit", "crema_d", "demo"):
     where = None if name == "demo" else "."
-    info = prepare.builder_of(load_config(name, ()).data, where, "data").info
+    info = prepare.make_builder(load_config(name, ()).data, where, "data").info
     assert info.citation and info.description, name
 """
 

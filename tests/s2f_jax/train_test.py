@@ -236,7 +236,10 @@ def test_a_workdir_of_schema_1_goes_on(run_through, shards, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(run_through, workdir)
     config = json.loads((workdir / "config.json").read_text()) | {"schema": 1}
-    del config["model"]["face"], config["task"]
+    for before, after in schema.RENAMED.items():
+        (section, name), (_, discriminator, field) = before.split("."), after.split(".")
+        config[section][name] = config["discriminators"][discriminator][field]
+    del config["model"]["face"], config["task"], config["discriminators"]
     (workdir / "config.json").write_text(json.dumps(config))
     longer = tiny()
     longer.max_epochs += 1
