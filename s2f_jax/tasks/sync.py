@@ -18,7 +18,7 @@ from data_pipelines.loading.dataset import ClipDataset
 from s2f_jax import optim, rngs, sharding
 from s2f_jax.config.schema import Config
 from s2f_jax.metrics import sync
-from s2f_jax.models import networks
+from s2f_jax.models import networks, pixels
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
@@ -71,7 +71,7 @@ def encode(
     Returns:
       The codes of pictures and of audio, [B, T - 4, features] each.
     """
-    frames = batch["frames"].astype(float) / 127.5 - 1
+    frames = pixels.from_uint8(batch["frames"])
     audio = batch["audio"].astype(float) / 32768
     codes: Any = network.apply({"params": params}, frames, audio, stride, method="encode")
     return codes
