@@ -12,18 +12,23 @@ and TPUs bfloat16.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import export
+from jax.extend.mlir import ir
+from jax.extend.mlir.dialects import stablehlo
 
 from s2f_jax.bundle import bundle
 from s2f_jax.models import fused_generator
 from s2f_jax.models.generator import Carry, Generator, IdentityFeatures
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+# Older than that of any jax that s2f_jax runs on (0.10.2 has 1.17), and than what TensorFlow 2.21 reads.
+STABLEHLO_VERSION = "1.9.0"
 Arrays = dict[str, Any]
 
 
@@ -83,9 +88,33 @@ def export_programs(generator: Generator) -> dict[str, bytes]:
     serialized = {}
     for name, (function, arguments) in program_functions(generator).items():
         with export_settings():
-            exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
-            serialized[name] = bytes(exported.serialize())
+            serialized[name] = bytes(export_program(function, arguments, PLATFORMS).serialize())
     return serialized
+
+
+def export_program(
+    function: Callable[..., Any], arguments: Sequence[Any], platforms: Sequence[str]
+) -> export.Exported:
+    """Exports a function as StableHLO of STABLEHLO_VERSION.
+
+    jax.export alone writes for readers of four weeks before itself, so that last season's jax could
+    not read today's program.
+
+    Args:
+      function: A function from arrays to arrays.
+      arguments: Trees of jax.ShapeDtypeStruct.
+      platforms: Names of platforms in lower case.
+
+    Returns:
+      The program.
+    """
+    exported = export.export(jax.jit(function), platforms=platforms)(*arguments)
+    context: Any = ir.Context()
+    stablehlo.register_dialect(context)
+    with context:
+        module = stablehlo.deserialize_portable_artifact(context, exported.mlir_module_serialized)
+        artifact = stablehlo.serialize_portable_artifact(module, STABLEHLO_VERSION)
+    return dataclasses.replace(exported, mlir_module_serialized=artifact)
 
 
 def program_functions(generator: Generator, pack: bool = True) -> dict[str, Program]:

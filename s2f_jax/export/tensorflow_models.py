@@ -18,7 +18,8 @@ from typing import Any
 import jax
 import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]
 from etils import epath
-from jax.experimental import jax2tf
+from jax import export
+from tensorflow.compiler.tf2xla.python import xla  # pyright: ignore[reportMissingModuleSource]
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.bundle import bundle
@@ -105,20 +106,15 @@ def _save(
     signatures = {}
     for name, program in programs.items():
         function, arguments = _with_named_arguments(program)
-        shapes: Any = [None, {key: str(value.shape) for key, value in arguments.items()}]
+        shapes = jax.tree.map(lambda x: _with_batch(x, batch), (program.arguments[0], arguments))
         with stablehlo.export_settings():
-            converted = jax2tf.convert(
-                function,
-                polymorphic_shapes=None if batch else shapes,
-                with_gradient=False,
-                native_serialization_platforms=platforms,
-            )
+            exported = stablehlo.export_program(function, shapes, platforms)
 
-            def call(converted: Any = converted, **inputs: tf.Tensor) -> Arrays:
-                return converted(module.weights, inputs)
+        def call(exported: export.Exported = exported, **inputs: tf.Tensor) -> Arrays:
+            return _call_module(exported, dict(module.weights), inputs)
 
-            specs = {key: _spec(key, value.shape, batch) for key, value in arguments.items()}
-            signatures[name] = tf.function(call, autograph=False).get_concrete_function(**specs)
+        specs = {key: _spec(key, value) for key, value in shapes[1].items()}
+        signatures[name] = tf.function(call, autograph=False).get_concrete_function(**specs)
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
@@ -142,6 +138,28 @@ def _with_named_arguments(
     return animate, {**identity, "windows": windows, "noise": noise, **state}
 
 
-def _spec(name: str, shape: Sequence[Any], batch: int | None) -> tf.TensorSpec:
-    sizes = [size if isinstance(size, int) else batch for size in shape]
-    return tf.TensorSpec(sizes, tf.float32, name=name)
+def _call_module(exported: export.Exported, *arguments: Any) -> Arrays:
+    """Calls a program within a TensorFlow graph."""
+    leaves = jax.tree.leaves(arguments)
+    results = xla.call_module(
+        [leaves[i] for i in exported.module_kept_var_idx],
+        version=exported.calling_convention_version,
+        module=exported.mlir_module_serialized,
+        platforms=[name.upper() for name in exported.platforms],
+        Tout=[tf.as_dtype(result.dtype) for result in exported.out_avals],
+        Sout=[_sizes(result) for result in exported.out_avals],
+    )
+    return jax.tree.unflatten(exported.out_tree, results)
+
+
+def _with_batch(value: jax.ShapeDtypeStruct, batch: int | None) -> jax.ShapeDtypeStruct:
+    sizes = [size if batch is None or isinstance(size, int) else batch for size in value.shape]
+    return jax.ShapeDtypeStruct(sizes, value.dtype)
+
+
+def _sizes(value: Any) -> list[int | None]:
+    return [size if isinstance(size, int) else None for size in value.shape]
+
+
+def _spec(name: str, value: jax.ShapeDtypeStruct) -> tf.TensorSpec:
+    return tf.TensorSpec(_sizes(value), tf.float32, name=name)

@@ -7,9 +7,9 @@ import os
 import pathlib
 import re
 
-import av
 import numpy as np
 
+from data_pipelines.media.containers import open_media
 from s2f_jax.bundle import bundle, bundle_runtime
 from s2f_jax.runs import restore
 
@@ -191,7 +191,7 @@ def _animated(case, outcome, folder):
         return found
     if not count:
         return found
-    with av.open(str(output.absolute()), metadata_errors="replace") as container:
+    with open_media(output) as container:
         pictures = [(frame.height, frame.width) for frame in container.decode(video=0)]
         sounds = len(container.streams.audio)
     if len(pictures) != count or set(pictures) != {(16, 12)}:

@@ -1,0 +1,126 @@
+"""Writes docs/reference/compatibility.md: which jax runs a bundle that which jax wrote, and how far frames differ.
+
+    .venv/bin/python docs/compatibility.py WORKDIR
+
+The run of tests/fixtures is drawn and exported under each writer, in an environment of its own with this
+checkout and all that belongs to it; its bundle is run under each reader, in an environment with numpy and
+jax alone. Environments are made by uv in WORKDIR, and used again by the next call. A Python of each minor
+version below must be installed.
+"""
+
+import itertools
+import pathlib
+import re
+import subprocess
+import sys
+import wave
+import zipfile
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[1]
+WRITERS = {"0.10.2": "3.11", "0.11.0": "3.13", "0.11.2": "3.13", "0.12.0.1": "3.13"}  # jax, Python.
+READERS = {"0.9.2": "3.11", **WRITERS}
+PAGE = ROOT / "docs/reference/compatibility.md"
+
+DRAW = """
+import sys
+import numpy as np
+from s2f_jax.inference.animator import Animator
+run, output = sys.argv[1:]
+drawn = np.load(f"{run}/../drawn.npz")
+np.save(output, Animator.load(run)(drawn["still"], drawn["sound"], 1000, seed=7, aligned=True))
+"""
+
+
+def environment(folder, name, python, *requirements):
+    """Makes an environment, once -> its interpreter."""
+    interpreter = folder / name / "bin/python"
+    if not (folder / name / "made").exists():
+        uv = [sys.executable, "-m", "uv"]
+        create = [*uv, "venv", "--quiet", "--clear", "--no-python-downloads", "--python", python]
+        subprocess.run([*create, folder / name], check=True)
+        install = [*uv, "pip", "install", "--quiet", "--python", interpreter]
+        subprocess.run([*install, *requirements], check=True, cwd=ROOT)
+        (folder / name / "made").touch()
+    return interpreter
+
+
+def unpacked(folder):
+    """The fixture, its still and sound as files -> the run."""
+    with zipfile.ZipFile(ROOT / "tests/fixtures/saved_by_0_1_0.zip") as file:
+        file.extractall(folder)
+    drawn = np.load(folder / "drawn.npz")
+    np.save(folder / "still.npy", drawn["still"])
+    with wave.open(str(folder / "sound.wav"), "wb") as sound:
+        sound.setparams((1, 2, 1000, 0, "NONE", ""))
+        sound.writeframes((drawn["sound"] * 32767).astype("<i2").tobytes())
+    return folder / "run"
+
+
+def run(*command, **options):
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+
+
+def write(folder, jax, saved):
+    """Draws and exports under a version of jax."""
+    python = environment(folder, f"writer-{jax}", WRITERS[jax], "-e", ".[export]", f"jax=={jax}")
+    run(python, "-c", DRAW, saved, folder / f"{jax}.npy", check=True)
+    bundle = folder / f"bundle-{jax}"
+    flags = ("--formats=stablehlo,onnx", f"--output={bundle}", f"--checkpoint={saved}")
+    if not bundle.exists():
+        run(python, "-m", "s2f_jax.main", "export", *flags, check=True)
+    return bundle
+
+
+def read(folder, jax, bundle):
+    """Runs a bundle under a version of jax -> its frames, or the sentence it ended in."""
+    python = environment(folder, f"reader-{jax}", READERS[jax], "numpy", f"jax=={jax}")
+    output = folder / "read.npy"
+    output.unlink(missing_ok=True)
+    inputs = (f"--image={folder / 'still.npy'}", f"--audio={folder / 'sound.wav'}")
+    result = run(python, bundle / "run_bundle.py", *inputs, f"--output={output}")
+    if result.returncode == 2 and len(result.stderr.splitlines()) == 1:
+        return result.stderr.strip()
+    if result.returncode:
+        return f"exit code {result.returncode}: {result.stderr.splitlines()[-1]}"
+    return np.load(output).astype(int)
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def main(folder):
+    saved = unpacked(folder)
+    bundles = {jax: write(folder, jax, saved) for jax in WRITERS}
+    frames = {
+        (writer, reader): read(folder, reader, bundle)
+        for (writer, bundle), reader in itertools.product(bundles.items(), READERS)
+    }
+    first = next(value for value in frames.values() if not isinstance(value, str))
+
+    def cell(value):
+        return value if isinstance(value, str) else f"runs, {abs(value - first).max()}"
+
+    matrix = table(
+        ["written by jax", *(f"read by {reader}" for reader in READERS)],
+        [[writer, *(cell(frames[writer, reader]) for reader in READERS)] for writer in WRITERS],
+    )
+    drawn = {jax: np.load(folder / f"{jax}.npy").astype(int) for jax in WRITERS}
+    pairs = table(
+        ["jax", *WRITERS],
+        [[a, *(abs(drawn[a] - drawn[b]).max() for b in WRITERS)] for a in WRITERS],
+    )
+    page = PAGE.read_text()
+    for name, lines in (("bundles", matrix), ("frames", pairs)):
+        pattern = rf"(?s)(?<=<!-- {name} -->\n\n).*?(?=\n\n<!-- end of {name} -->)"
+        page = re.sub(pattern, lambda _, lines=lines: lines, page)
+    PAGE.write_text(page)
+
+
+if __name__ == "__main__":
+    target = pathlib.Path(sys.argv[1]).absolute()
+    target.mkdir(parents=True, exist_ok=True)
+    main(target)
