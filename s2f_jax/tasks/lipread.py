@@ -181,22 +181,12 @@ class LipReadValidation(Validation):
     """
 
     def __init__(self, clips: ClipDataset, config: Config):
-        self._clips, self._crop, self._size = clips, crop(config), config.eval_batch_size
-        self._count = min(len(clips), config.validation_clips or len(clips))
-        mesh = sharding.mesh()
-        self._by_example = sharding.by_example(mesh)
-        self._read = jax.jit(
-            functools.partial(read, network=network(config)),
-            out_shardings=sharding.replicated(mesh),
-        )
+        super().__init__(clips, config.eval_batch_size, config.validation_clips)
+        self._crop, self._read = crop(config), self._compiled(read, network=network(config))
 
     @functools.cached_property
     def _transcripts(self) -> list[str]:
         return [charset.clean(self._clips[i].transcript) for i in range(self._count)]
-
-    @functools.cached_property
-    def _lengths(self) -> list[int]:
-        return [len(self._clips[i]) for i in range(self._count)]
 
     @override
     def scores(
@@ -225,12 +215,11 @@ class LipReadValidation(Validation):
         Returns:
           The text read in each clip; None if interrupted.
         """
-        size, texts = self._size, {}
-        mine = sharding.process_rows(size)
-        for batch in loader.batch_by_length([self._lengths[i] for i in chosen], size):
+        texts, mine = {}, sharding.process_rows(self._size)
+        for batch in loader.batch_by_length([self._lengths[i] for i in chosen], self._size):
             if interrupted():
                 return None
-            rows = [chosen[i] for i in batch] + [chosen[batch[-1]]] * (size - len(batch))
+            rows = [chosen[i] for i in self._whole_batch(batch)]
             lengths = np.array([self._lengths[i] for i in rows])
             videos = [self._crop(self._clips[i].frames) for i in rows[mine]]
             frames, mask = side_by_side(videos, loader.padded_length(lengths.max()))
@@ -244,8 +233,8 @@ class LipReadValidation(Validation):
         """What was said and what is read in `count` clips, as a table."""
         if not count:
             return
-        chosen = np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int)
-        readings = self.readings(state, chosen.tolist())
+        chosen = self._spread(count, self._count)
+        readings = self.readings(state, chosen)
         if jax.process_index() or readings is None:
             return
         lines = ["| clip | said | read |", "|---|---|---|"] + [
@@ -333,12 +322,8 @@ class LipReadTask(Task):
 
     @override
     def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
-        return functools.partial(
-            train_step,
-            network=self.network,
-            tx=tx,
-            clip_norm=self.config.lipreader.clip_norm,
-        )
+        clip_norm = self.config.lipreader.clip_norm
+        return functools.partial(train_step, network=self.network, tx=tx, clip_norm=clip_norm)
 
     @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:

@@ -124,24 +124,16 @@ class SyncValidation(Validation):
     """
 
     def __init__(self, clips: ClipDataset, config: Config, network: SyncNetwork):
-        self._clips, self._size = clips, config.eval_batch_size
+        super().__init__(clips, config.eval_batch_size, config.validation_clips)
         self._window = sound_window(network.audio_rate)
-        count = min(len(clips), config.validation_clips or len(clips))
-        lengths = [len(clips[i]) for i in range(count)]
-        self._chosen = [i for i in range(count) if lengths[i] >= sync.MIN_FRAMES]
-        self._lengths = [lengths[i] for i in self._chosen]
+        self._chosen = [i for i, frames in enumerate(self._lengths) if frames >= sync.MIN_FRAMES]
         if not self._chosen:
             raise UserError(
                 f"no validation clip has the {sync.MIN_FRAMES} frames that an offset takes: give a"
                 " corpus of longer clips"
             )
-        mesh = sharding.mesh()
-        self._by_example = sharding.by_example(mesh)
         stride = config.data.audio_rate // config.data.fps
-        self._encode = jax.jit(
-            functools.partial(encode, network=network, stride=stride),
-            out_shardings=sharding.replicated(mesh),
-        )
+        self._encode = self._compiled(encode, network=network, stride=stride)
 
     @override
     def scores(
@@ -189,24 +181,24 @@ class SyncValidation(Validation):
         Returns:
           sync.distances to both for each clip, on every process; None if interrupted.
         """
-        size, distances, before = self._size, {}, None
-        mine = sharding.process_rows(size)
-        for batch in loader.batch_by_length(self._lengths, size):
+        distances, before, mine = {}, None, sharding.process_rows(self._size)
+        lengths = [self._lengths[i] for i in self._chosen]
+        for batch in loader.batch_by_length(lengths, self._size):
             if interrupted():
                 return None
-            rows = batch + batch[-1:] * (size - len(batch))  # Always whole batches.
-            room = loader.padded_length(max(self._lengths[i] for i in rows))
+            rows = self._whole_batch(batch)
+            room = loader.padded_length(max(lengths[i] for i in rows))
             indices = [self._chosen[i] for i in rows]
             share = loader.whole_clip_batch(self._clips, indices[mine], self._window, room)
             codes = self._encode(state.params[NAME], sharding.put(share, self._by_example))
             for i, seen, heard in zip(batch, *map(np.asarray, codes), strict=False):
-                moments = self._lengths[i] - FRAMES + 1
+                moments = lengths[i] - FRAMES + 1
                 seen, heard = seen[:moments], heard[:moments]
                 # The longest come first; the first has none before it, and hears itself backwards.
                 other = heard[::-1] if before is None else before[:moments]
                 distances[i] = sync.lag_distances(seen, heard), sync.lag_distances(seen, other)
                 before = heard
-        return [distances[i] for i in range(len(self._lengths))]
+        return [distances[i] for i in range(len(lengths))]
 
     @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
@@ -214,8 +206,7 @@ class SyncValidation(Validation):
         if not count or (distances := self.distances(state)) is None or jax.process_index():
             return
         lines = ["| clip | offset, frames | confidence |", "|---|---|---|"]
-        shown = np.linspace(0, len(distances) - 1, min(count, len(distances)))
-        for i in shown.round().astype(int):
+        for i in self._spread(count, len(distances)):
             clip, curve = self._clips[self._chosen[i]], distances[i][0].mean(axis=0)
             lines.append(f"| {clip.id} | {sync.offset(curve)} | {sync.confidence(curve):.2f} |")
         path = workdir / "samples" / str(int(state.step)) / "offsets.md"
