@@ -1,8 +1,5 @@
 """Sequence discriminator (paper 2.2.2): is the motion realistic, and in sync with the audio?"""
 
-from collections.abc import Mapping
-from typing import Any, Self
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,7 +8,6 @@ from typing_extensions import override
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.context_encoder import AudioFrameEncoder, audio_windows
 from s2f_jax.models.discriminator import Discriminator, Sample
-from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import GRU, Dtype, ImageEncoder, conv_init
 
 
@@ -40,21 +36,6 @@ class SequenceDiscriminator(Discriminator):
     fusion: str = "last"
     audio: bool = True
     dtype: Dtype = jnp.float32
-
-    @classmethod
-    @override
-    def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        return cls(
-            audio_rate=generator.audio_rate,
-            stride=generator.stride,
-            window=generator.window,
-            features=section["features"],
-            width=section["width"],
-            audio_width=section["audio_width"],
-            fusion=section["fusion"],
-            audio=section["audio"],
-            dtype=generator.dtype,
-        )
 
     @override
     def inputs(self, frames: jax.Array, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...]:
