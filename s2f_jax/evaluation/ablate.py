@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from etils import epath
 
 from data_pipelines.common.errors import STOPPED, UserError
+from data_pipelines.common.signals import handle_signals
 from s2f_jax.config import read, schema
 from s2f_jax.evaluation import evaluate, scorers
 from s2f_jax.reports import formats, table
@@ -153,16 +154,9 @@ def ablate(
     trained = [variant for variant in variants if variant.name not in failed]
     _score(base, trained, configs, data_dir, split)
     output = variants[0].workdir.parent / split
-    report = table.write_table(
-        output,
-        {variant.name: variant.workdir / "evaluation" / split for variant in variants},
-        with_sequence=[
-            name
-            for name, run_config in configs.items()
-            if run_config.discriminators.sequence.weight
-        ],
-        failed=failed,
-    )
+    reports = {variant.name: variant.workdir / "evaluation" / split for variant in variants}
+    with_sequence = [name for name, c in configs.items() if c.discriminators.sequence.weight]
+    report = table.write_table(output, reports, with_sequence=with_sequence, failed=failed)
     print(formats.markdown(report))
     print(f"{output}/report.html")
     return 1 if failed else 0
@@ -201,17 +195,11 @@ def _score(
 def _run_training(command: list[str]) -> int:
     """Returns the exit code of a training process, which handles signals: it saves and ends."""
     process = subprocess.Popen([sys.executable, *command])
-    previous = {}
 
     def forward(number: int, _frame: object) -> None:
         # A terminal sends Ctrl-C (SIGINT) to the child itself.
         if number == signal.SIGTERM:
             os.kill(process.pid, number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        previous[number] = signal.signal(number, forward)
-    try:
+    with handle_signals(forward, signal.SIGTERM, signal.SIGINT):
         return process.wait()
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -95,9 +95,7 @@ def gallery(
             _write_item(item, folder, mark, animator.rate)
         flags = {"checkpoint": checkpoint, "output": output, "data_dir": data_dir}
         flags |= {"split": split, "seed": seed}
-        command = shlex.join(
-            f"--{name}={value}" for name, value in flags.items() if value is not None
-        )
+        command = shlex.join(f"--{k}={value}" for k, value in flags.items() if value is not None)
         files.write_atomically(folder / "README.md", _page(items, mark, command).encode())
     for item in items:
         result = item.caption if item.frames is None else f"{target / item.name}.webp"

@@ -15,13 +15,13 @@ import numpy as np
 from data_pipelines.common import files, progress
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.progress import Progress
+from data_pipelines.common.signals import handle_signals
 from data_pipelines.media.sound import SoundFile, fit_length
 from s2f_jax.provenance import c2pa
 from s2f_jax.render import jobs
 from s2f_jax.render.frame_rate import parse_frame_rate
 from s2f_jax.render.jobs import JobSpec
 from s2f_jax.render.portrait import Portrait, load_portrait
-from s2f_jax.render.signals import handle_signals
 from s2f_jax.render.video_job import VideoJob
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def _signer(certificate: str | None, key: str | None) -> c2pa.Signer | None:
     return signer
 
 
-def _audio_lengths(
-    planned: Sequence[JobSpec],
-) -> tuple[dict[str, float], dict[JobSpec, UserError]]:
+def _audio_lengths(planned: Sequence[JobSpec]) -> tuple[dict[str, float], dict[JobSpec, UserError]]:
     # Seconds of each audio file by its header, and the jobs whose files cannot be opened.
     seconds: dict[str, float] = {}
     errors: dict[JobSpec, UserError] = {}
@@ -166,9 +164,9 @@ class _PortraitLoader:
         loaded = self._portraits
         self._portraits = {}
         for image in dict.fromkeys(job.image for job in batch):
-            self._portraits[image] = loaded.get(image) or self.thread.submit(
-                load_portrait, image, self._aligned
-            )
+            again = loaded.get(image)
+            loading = again or self.thread.submit(load_portrait, image, self._aligned)
+            self._portraits[image] = loading
 
     def __call__(self, image: str) -> Portrait:
         # Waits for a portrait, and raises UserError where it has none or no face.
