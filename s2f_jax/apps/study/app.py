@@ -50,9 +50,8 @@ _KEY_LENGTHS = range(16, 65)  # Characters.
 # Last-Modified of each video: when a file was made may tell which method made it.
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
-Handler = Callable[
-    [dict[str, Any], str], dict[str, Any]
-]  # (request, client's address) -> response.
+# (request, client's address) -> response.
+Handler = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
 def application(

@@ -78,26 +78,14 @@ def html(report: Mapping[str, Any]) -> str:
       HTML.
     """
     main = report["main"]
-    comparisons = main.get("comparisons", [])
-    return (
-        _environment()
-        .get_template("study.html")
-        .render(
-            **_context(report),
-            by_clip=[
-                _by_clip(item["pairs"], f"{item['a']} over {item['b']}") for item in comparisons
-            ]
-            or [_labels_by_clip(main["clips"])],
-            plots=[
-                *(_sorted_shares(item["voters"], f"votes for {item['a']}") for item in comparisons),
-                *(
-                    [_sorted_shares(main["voters"], "labelled correctly")]
-                    if not comparisons
-                    else []
-                ),
-            ],
-        )
-    )
+    if comparisons := main.get("comparisons"):
+        charts = [_by_clip(c["pairs"], f"{c['a']} over {c['b']}") for c in comparisons]
+        shares = [_sorted_shares(c["voters"], f"votes for {c['a']}") for c in comparisons]
+    else:
+        charts = [_labels_by_clip(main["clips"])]
+        shares = [_sorted_shares(main["voters"], "labelled correctly")]
+    template = _environment().get_template("study.html")
+    return template.render(**_context(report), by_clip=charts, plots=shares)
 
 
 def _context(report: Mapping[str, Any]) -> dict[str, Any]:
