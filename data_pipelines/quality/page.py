@@ -4,7 +4,6 @@ import base64
 import collections
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import cv2
@@ -41,11 +40,11 @@ def render_page(report: Mapping[str, Any], locations: Sequence[Any], open_split:
     Returns:
       HTML.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = _number
-    template = (
-        resources.files("data_pipelines.quality").joinpath("templates/check.html").read_text()
+    loader = jinja2.PackageLoader("data_pipelines.quality")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["number"] = _number
     findings = report["findings"]
     broken = {
         (clip["split"], clip["index"])
@@ -59,7 +58,7 @@ def render_page(report: Mapping[str, Any], locations: Sequence[Any], open_split:
     usable = [clip for clip in locations if (clip.split, clip.index) not in broken]
     quarantine = report["quarantine"] or {"clips": 0, "quarantined": {}}
     reasons = list(quarantine["quarantined"].items())
-    return environment.from_string(template).render(
+    return environment.get_template("check.html").render(
         report=report,
         findings=[
             finding | {"named": finding["clips"][:_NAMED], "share": _share(finding, report)}

@@ -220,9 +220,8 @@ def scored_values(
 
 def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]:
     values, weights, speakers = scored_values(clips, metric)
-    reasons = collections.Counter(
-        reason for clip in clips if isinstance(reason := clip.values[metric], str)
-    )
+    scores = (clip.values[metric] for clip in clips)
+    reasons = collections.Counter(score for score in scores if isinstance(score, str))
     mean = low = high = None
     if len(values) and np.isfinite(values).all():
         mean = float((values * weights).sum() / weights.sum())
@@ -282,9 +281,8 @@ def _read_clips(text: str, curves: Mapping[int, Mapping[str, np.ndarray]]) -> li
             for head in [*numbers]
             if head.startswith(_WEIGHT)
         }
-        scores.append(
-            ClipScores(row, clip, speaker, numbers | reasons, weights, curves.get(line, {}))
-        )
+        own_curves = curves.get(line, {})
+        scores.append(ClipScores(row, clip, speaker, numbers | reasons, weights, own_curves))
     return scores
 
 

@@ -71,9 +71,8 @@ def write_table(
     conventions = _merge_conventions(main, evaluations)
     main_run = evaluations[main]
     merged = Evaluation(main_run.corpus, main_run.split, conventions, scores)
-    return write_files(
-        output, merged, training_logs, _video_cards(evaluations), main_run.figures, extra
-    )
+    cards = _video_cards(evaluations)
+    return write_files(output, merged, training_logs, cards, main_run.figures, extra)
 
 
 def _progress(workdir: epath.Path) -> str:
