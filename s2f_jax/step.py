@@ -55,9 +55,7 @@ def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kw
 APPLY = {
     "all": _apply,
     "convolutions": jax.checkpoint(
-        _apply,
-        policy=jax.checkpoint_policies.save_only_these_names(CONVOLUTION),
-        static_argnums=0,
+        _apply, policy=jax.checkpoint_policies.save_only_these_names(CONVOLUTION), static_argnums=0
     ),
     "none": jax.checkpoint(_apply, static_argnums=0),
 }

@@ -139,8 +139,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=contract.features(),
-            metadata=tfds.core.MetadataDict(self.config.content()),
+            features=contract.features(), metadata=tfds.core.MetadataDict(self.config.content())
         )
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:

@@ -8,14 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from data_pipelines.demo.face import (
-    EYE_CORNERS,
-    MIDDLE,
-    MOUTH_ROW,
-    NOSE_BASE,
-    OPENING,
-    DrawnFace,
-)
+from data_pipelines.demo.face import EYE_CORNERS, MIDDLE, MOUTH_ROW, NOSE_BASE, OPENING, DrawnFace
 from data_pipelines.demo.motion import Motion
 
 OUTSIDE = -50.0  # A coordinate outside the picture.
@@ -79,11 +72,8 @@ class Lips:
 
     def _outer_upper(self, u: np.ndarray) -> np.ndarray:
         # Rows of the upper lip's outer edge.
-        bow = (
-            0.86
-            + 0.2 * np.exp(-(((np.abs(u) - 0.27) / 0.2) ** 2))
-            - 0.1 * np.exp(-((u / 0.1) ** 2))
-        )
+        peaks, dip = np.exp(-(((np.abs(u) - 0.27) / 0.2) ** 2)), np.exp(-((u / 0.1) ** 2))
+        bow = 0.86 + 0.2 * peaks - 0.1 * dip
         spread = 0.45 * self.gap * _lens(u, 0.8)
         return self._line(u) - spread - self.upper_thickness * _lens(u, 0.75) * bow
 

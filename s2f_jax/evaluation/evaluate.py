@@ -107,13 +107,11 @@ def is_up_to_date(
 
 def _dependencies(config: Config, workdir: epath.PathLike, rows: Sequence[str]) -> dict[str, Any]:
     """Returns what an evaluation depends on, beside the shards."""
-    readers = {name: _best_step(path) for name, path in config.readers.items()}
-    embedder = dict(config.embedder)
     return {
         "checkpoint": _best_step(workdir),
         "rows": [*rows],
-        "readers": readers,
-        "embedder": embedder,
+        "readers": {name: _best_step(path) for name, path in config.readers.items()},
+        "embedder": dict(config.embedder),
     }
 
 

@@ -87,9 +87,8 @@ def evaluate(
                 offsets.update(map(sync.offset, scores.curves.values()))
             collector.add(row, i, clip.id, clip.speaker, Scores(values))
     counts = ", ".join(f"{count} clips at {offset}" for offset, count in sorted(offsets.items()))
-    return collector.write(
-        {**scorer.conventions, **_CONVENTIONS, "offsets": counts or "none", "seed": seed}
-    )
+    own = {"offsets": counts or "none", "seed": seed}
+    return collector.write({**scorer.conventions, **_CONVENTIONS, **own})
 
 
 def _offset_shares(scores: Scores) -> dict[str, Score]:

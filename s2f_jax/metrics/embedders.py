@@ -205,15 +205,11 @@ class OnnxEmbedder(Embedder):
         """Crops the faces, and lays out and scales them as the model takes them."""
         size = self._format.size
         target = (_CROP_POINTS + 0.5) * size / _CROP_SIZE - 0.5
+        transforms = [alignment.fit_similarity(source, target) for source in points]
         crops = np.stack(
             [
-                alignment.align(
-                    np.ascontiguousarray(image),
-                    alignment.fit_similarity(source, target),
-                    size,
-                    size,
-                )
-                for image, source in zip(images, points, strict=True)
+                alignment.align(np.ascontiguousarray(image), transform, size, size)
+                for image, transform in zip(images, transforms, strict=True)
             ]
         )
         if self._format.channels == "BGR":

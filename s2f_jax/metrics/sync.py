@@ -152,9 +152,8 @@ class SyncScorer(Scorer):
         """
         window, stride = sound_window(self.rate), self.rate // self.fps
         count = loader.padded_length(frames)
-        padded = training_examples.cut_audio(
-            to_mono_float(audio), FRAMES // 2, count, window, stride
-        )
+        samples = to_mono_float(audio)
+        padded = training_examples.cut_audio(samples, FRAMES // 2, count, window, stride)
         windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
         return np.asarray(self._audio_codes(windows))[: frames - FRAMES + 1]
 

@@ -146,11 +146,7 @@ def _phase_conv_transpose(x: Array, kernels: Sequence[Array]) -> Array:
     n, h, w, _ = x.shape
     phases = [
         lax.conv_general_dilated(
-            x,
-            kernel,
-            (1, 1),
-            [(1 - a, a), (1 - b, b)],
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            x, kernel, (1, 1), [(1 - a, a), (1 - b, b)], dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
         for (a, b), kernel in zip(_PHASES, kernels, strict=True)
     ]

@@ -197,9 +197,8 @@ def correlate(prepare: MapsFunction, x: Array, u: TransformedKernel, f: Transfor
 
     def correlate_chunk(x: Array) -> Array:
         rows = enumerate(_split_2d(_input_transform, prepare(x), f))
-        return _join_2d(
-            _output_transform, [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows], f
-        )
+        products = [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows]
+        return _join_2d(_output_transform, products, f)
 
     taps = f[0].kernel.shape[1]
     _, *space, _ = jax.eval_shape(prepare, x).shape
