@@ -18,7 +18,6 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.evaluate import PIXEL_CONVENTION
 from s2f_jax.evaluation.score_collector import ScoreCollector, batched, show_progress
-from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.metrics.faces_in_videos import FaceTrack
 from s2f_jax.metrics.scoring import ClipPair, Scores, merge_scores, missing_scores
 
@@ -94,8 +93,8 @@ def compare_folders(
 
 def _score(
     pairs: Sequence[ClipPair],
-    metrics: MetricSuite,
-    aligned_metrics: MetricSuite,
+    metrics: scorers.MetricSuite,
+    aligned_metrics: scorers.MetricSuite,
     config: Config | None,
 ) -> list[Scores]:
     """Returns the scores of videos as they are, and after their faces are aligned."""

@@ -9,7 +9,6 @@ import optax
 from typing_extensions import override
 
 from data_pipelines.loading import dataset, training_examples
-from data_pipelines.loading.dataset import ClipDataset
 from s2f_jax import optim, step
 from s2f_jax.config.schema import Config
 from s2f_jax.models import networks
@@ -90,7 +89,7 @@ class AnimateTask(Task):
         }
 
     @override
-    def validation(self, clips: ClipDataset, key: jax.Array) -> AnimateValidation:
+    def validation(self, clips: dataset.ClipDataset, key: jax.Array) -> AnimateValidation:
         size, most = self.config.eval_batch_size, self.config.validation_clips
         return AnimateValidation(clips, self.generator, size, most, key)
 

@@ -14,7 +14,6 @@ from typing_extensions import override
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset, loader, training_examples
-from data_pipelines.loading.dataset import ClipDataset
 from s2f_jax import optim, rngs, sharding
 from s2f_jax.config.schema import Config
 from s2f_jax.metrics import sync
@@ -123,7 +122,7 @@ class SyncValidation(Validation):
       network: The module.
     """
 
-    def __init__(self, clips: ClipDataset, config: Config, network: SyncNetwork):
+    def __init__(self, clips: dataset.ClipDataset, config: Config, network: SyncNetwork):
         super().__init__(clips, config.eval_batch_size, config.validation_clips)
         self._window = sound_window(network.audio_rate)
         self._chosen = [i for i, frames in enumerate(self._lengths) if frames >= sync.MIN_FRAMES]
@@ -265,7 +264,7 @@ class SyncTask(Task):
         }
 
     @override
-    def validation(self, clips: ClipDataset, key: jax.Array) -> SyncValidation:
+    def validation(self, clips: dataset.ClipDataset, key: jax.Array) -> SyncValidation:
         return SyncValidation(clips, self.config, self.network)
 
     @override

@@ -31,7 +31,6 @@ from data_pipelines.common.errors import UserError
 from s2f_jax.apps.server import messages
 from s2f_jax.apps.server.files import static_routes
 from s2f_jax.apps.server.guard import Guard
-from s2f_jax.apps.server.messages import MalformedMessage
 from s2f_jax.apps.server.serving import ListenAddress
 from s2f_jax.apps.study.document import Study
 from s2f_jax.apps.study.limits import StudyLimits
@@ -107,7 +106,7 @@ def _handlers(service: StudyService) -> dict[str, Handler]:
     def join(message: dict[str, Any], address: str) -> dict[str, Any]:
         key = _ascii(message, "key")
         if len(key) not in _KEY_LENGTHS:
-            raise MalformedMessage(f"a key of {len(key)} characters")
+            raise messages.MalformedMessage(f"a key of {len(key)} characters")
         return dataclasses.asdict(service.join(key, address))
 
     def resume(message: dict[str, Any], address: str) -> dict[str, Any]:
@@ -121,7 +120,7 @@ def _handlers(service: StudyService) -> dict[str, Handler]:
         trial, ms = (messages.integer(message, name, 0, _MAX_INTEGER) for name in ("trial", "ms"))
         plays = message.get("plays")
         if not isinstance(plays, list) or not all(type(n) is int for n in plays):
-            raise MalformedMessage("plays is not a list of integers")
+            raise messages.MalformedMessage("plays is not a list of integers")
         code, choice = messages.string(message, "code"), _ascii(message, "choice")
         return dataclasses.asdict(service.vote(code, address, trial, choice, plays, ms))
 
@@ -147,7 +146,7 @@ async def _respond(request: Request, limits: StudyLimits, handler: Handler) -> R
     try:
         message = messages.parse_object(body)
         return JSONResponse(await run_in_threadpool(handler, message, address))
-    except MalformedMessage as error:
+    except messages.MalformedMessage as error:
         return _error(400, "malformed", f"The page sent an invalid request: {error}.")
     except RequestRejected as error:
         return _rejection(error)
@@ -158,7 +157,7 @@ async def _respond(request: Request, limits: StudyLimits, handler: Handler) -> R
 def _ascii(message: dict[str, Any], name: str) -> str:
     text = messages.string(message, name)
     if not text.isascii():
-        raise MalformedMessage(f"{name} is not ASCII")
+        raise messages.MalformedMessage(f"{name} is not ASCII")
     return text
 
 

@@ -9,7 +9,6 @@ from etils import epath
 
 from data_pipelines.common.files import write_atomically
 from s2f_jax.apps.study import ballots
-from s2f_jax.apps.study.ballots import ParticipantResult, StudyResults, TrialResponse
 
 _COMMON = {
     "participant": "number of the participant: 1, 2, ... in the order in which they began; one that is"
@@ -67,11 +66,11 @@ def export_votes(study: str, output: str | None = None) -> epath.Path:
     return folder
 
 
-def _is_preference(results: StudyResults) -> bool:
+def _is_preference(results: ballots.StudyResults) -> bool:
     return results.study.kind == "preference"
 
 
-def _row(participant: ParticipantResult, response: TrialResponse) -> dict[str, Any]:
+def _row(participant: ballots.ParticipantResult, response: ballots.TrialResponse) -> dict[str, Any]:
     vote, pair, videos = response.vote, response.trial.pair, response.trial.videos
     row = {
         "participant": vote.participant,
@@ -97,7 +96,7 @@ def _row(participant: ParticipantResult, response: TrialResponse) -> dict[str, A
     }
 
 
-def _readme(results: StudyResults, columns: dict[str, str]) -> str:
+def _readme(results: ballots.StudyResults, columns: dict[str, str]) -> str:
     study, withdrawn = results.study, results.withdrawn
     lines: Sequence[str] = [
         f"# Votes of a {'preference study' if _is_preference(results) else 'Turing test'}",

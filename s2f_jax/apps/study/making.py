@@ -16,7 +16,6 @@ from data_pipelines.common import download, files
 from data_pipelines.common.errors import UserError
 from s2f_jax.apps.study import design, document, stimuli
 from s2f_jax.apps.study.document import FROZEN, REAL, ExclusionRule, StudyVideo, VideoPair
-from s2f_jax.apps.study.stimuli import Stimulus
 from s2f_jax.runs import output_folder
 
 _ANSWER_SECONDS = 4  # Of a trial, to estimate how long a study takes.
@@ -235,8 +234,8 @@ def _select_catch_clips(
     return ordered[:catches]
 
 
-def _inspect(paths: Mapping[VideoKey, epath.Path]) -> dict[VideoKey, Stimulus]:
-    inspected: dict[VideoKey, Stimulus] = {}
+def _inspect(paths: Mapping[VideoKey, epath.Path]) -> dict[VideoKey, stimuli.Stimulus]:
+    inspected: dict[VideoKey, stimuli.Stimulus] = {}
     bar = tqdm.tqdm(paths.items(), "inspect", unit="video", disable=not sys.stderr.isatty())
     for (method, clip), path in bar:
         inspected[method, clip] = stimulus = stimuli.inspect_stimulus(path)
@@ -247,7 +246,7 @@ def _inspect(paths: Mapping[VideoKey, epath.Path]) -> dict[VideoKey, Stimulus]:
 
 def _copy(
     folder: epath.Path,
-    inspected: Mapping[VideoKey, Stimulus],
+    inspected: Mapping[VideoKey, stimuli.Stimulus],
     catch_clips: Sequence[str],
     seed: int,
 ) -> dict[VideoKey, StudyVideo]:
