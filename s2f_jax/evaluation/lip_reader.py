@@ -1,9 +1,7 @@
 """A trained lip reader: videos to text, and its evaluation on the real videos of a split."""
 
 import collections
-import csv
 import functools
-import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -231,7 +229,8 @@ def evaluate(
     if missing := len(clips) - len(transcripts):
         conventions["without_transcript"] = f"{missing} clips, which are not in the table"
     report = collector.write(conventions)
-    files.write_atomically(epath.Path(output) / "readings.csv", _csv(readings).encode())
+    table = files.csv_text(readings, list(readings[0]))
+    files.write_atomically(epath.Path(output) / "readings.csv", table.encode())
     files.write_atomically(epath.Path(output) / "readings.md", _markdown(readings).encode())
     return report
 
@@ -254,14 +253,6 @@ def _read_rows(reader: LipReader, clips: Sequence[DatasetClip]) -> list[dict[str
         "frozen_still": reader.decode(still_logits, reader.beam),
     }
     return [{row: texts[i] for row, texts in rows.items()} for i in range(len(clips))]
-
-
-def _csv(readings: Sequence[Mapping[str, str]]) -> str:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(readings[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(readings)
-    return file.getvalue()
 
 
 def _markdown(readings: Sequence[Mapping[str, str]]) -> str:

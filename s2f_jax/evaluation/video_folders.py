@@ -109,15 +109,11 @@ def _score(
     fitted = [pair if pair.aligned else _align(pair, next(tracks), size) for pair in pairs]
     further = iter(aligned_metrics([pair for pair in fitted if isinstance(pair, ClipPair)]))
     missing = aligned_metrics.metrics
-    return [
-        merge_scores(
-            [
-                pair_scores,
-                next(further) if isinstance(fit, ClipPair) else missing_scores(missing, fit),
-            ]
-        )
-        for fit, pair_scores in zip(fitted, scores, strict=True)
+    others = [
+        next(further) if isinstance(fit, ClipPair) else missing_scores(missing, fit)
+        for fit in fitted
     ]
+    return [merge_scores(both) for both in zip(scores, others, strict=True)]
 
 
 def _align(pair: ClipPair, track: FaceTrack | str, size: tuple[int, int]) -> ClipPair | str:

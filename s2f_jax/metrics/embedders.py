@@ -206,12 +206,8 @@ class OnnxEmbedder(Embedder):
         size = self._format.size
         target = (_CROP_POINTS + 0.5) * size / _CROP_SIZE - 0.5
         transforms = [alignment.fit_similarity(source, target) for source in points]
-        crops = np.stack(
-            [
-                alignment.align(np.ascontiguousarray(image), transform, size, size)
-                for image, transform in zip(images, transforms, strict=True)
-            ]
-        )
+        faces = zip(map(np.ascontiguousarray, images), transforms, strict=True)
+        crops = np.stack([alignment.align(*face, size, size) for face in faces])
         if self._format.channels == "BGR":
             crops = crops[..., ::-1]
         mean, scale = (np.array(x, np.float32) for x in (self._format.mean, self._format.scale))

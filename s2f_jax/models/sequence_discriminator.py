@@ -86,14 +86,7 @@ class SequenceDiscriminator(Discriminator):
 
     def _sound(self, audio: jax.Array, train: bool, mask: jax.Array) -> jax.Array:
         """Audio as in __call__, mask [B * T] -> codes [B * T, features]."""
-        audio_cnn = AudioFrameEncoder(
-            self.audio_rate,
-            self.features,
-            self.audio_width,
-            norm_first=False,
-            slope=0.2,
-            dtype=self.dtype,
-            name="audio",
-        )
+        sizes = self.audio_rate, self.features, self.audio_width
+        audio_cnn = AudioFrameEncoder(*sizes, False, 0.2, self.dtype, name="audio")
         windows = audio_windows(audio, self.stride, self.window)
         return audio_cnn(windows.reshape(-1, self.window), train, mask)

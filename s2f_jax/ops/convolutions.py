@@ -51,13 +51,9 @@ def plain_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
       [N, *space, F].
     """
     space = "HW"[: x.ndim - 2]
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride,) * len(space),
-        [(padding, padding)] * len(space),
-        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
-    )
+    strides, edges = (stride,) * len(space), [(padding, padding)] * len(space)
+    axes = (f"N{space}C", f"{space}IO", f"N{space}C")
+    return lax.conv_general_dilated(x, kernel, strides, edges, dimension_numbers=axes)
 
 
 def _space_to_depth(x: Array, stride: int) -> Array:

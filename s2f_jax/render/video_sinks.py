@@ -27,7 +27,6 @@ class VideoSink(Protocol):
     @property
     def frames_out(self) -> int:
         """Frames that have left this process."""
-        ...
 
     def write_frame(self, frame: np.ndarray) -> None:
         """Writes the next frame.
@@ -38,7 +37,6 @@ class VideoSink(Protocol):
         Raises:
           OSError: The video cannot be written.
         """
-        ...
 
     def write_audio(self, samples: np.ndarray) -> None:
         """Writes the next audio, before the frames of its time.
@@ -46,15 +44,12 @@ class VideoSink(Protocol):
         Args:
           samples: Mono float32 [S] in [-1, 1].
         """
-        ...
 
     def close(self) -> None:
         """Completes the video."""
-        ...
 
     def abort(self) -> None:
         """Releases the video without completing it, where nobody reads any more."""
-        ...
 
 
 class FileDescriptor:

@@ -84,13 +84,9 @@ def template_environment(*packages: str) -> jinja2.Environment:
     Returns:
       The environment, which escapes HTML.
     """
+    loaders = [jinja2.PackageLoader(package) for package in ("s2f_jax.reports", *packages)]
     return jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader(package) for package in ("s2f_jax.reports", *packages)]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=jinja2.ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
 
 

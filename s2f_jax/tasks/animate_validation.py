@@ -1,6 +1,5 @@
 """The validation set after each epoch: scores, and samples to look at."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,7 +17,7 @@ from s2f_jax.models.clip_batch import Batch, normalize
 from s2f_jax.models.generator import Generator
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
-from s2f_jax.tasks.task import Validation
+from s2f_jax.tasks.task import Interrupted, Validation, never
 
 
 def generate(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> jax.Array:
@@ -86,7 +85,7 @@ class AnimateValidation(Validation):
 
     @override
     def scores(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> dict[str, float] | None:
         """The means over the clips, each process decoding its share; None if interrupted."""
         values = {name: np.empty(self._count) for name in METRICS}

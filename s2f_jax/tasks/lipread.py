@@ -1,7 +1,7 @@
 """The task "lipread": LipNet learns to read the mouths of a corpus's training speakers."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
 from s2f_jax.tasks import ctc
-from s2f_jax.tasks.task import Step, Task, Validation
+from s2f_jax.tasks.task import Interrupted, Step, Task, Validation, never
 
 NAME = "lipreader"  # Of the network.
 _WARM_UP = 60  # Steps, over which the learning rate rises to its value.
@@ -53,13 +53,8 @@ def network(config: Config) -> LipNet:
       The module, without parameters.
     """
     r = config.lipreader
-    return LipNet(
-        labels=charset.BLANK + 1,
-        widths=tuple(r.widths),
-        features=r.features,
-        dropout=r.dropout,
-        dtype=jnp.dtype(config.model.dtype),
-    )
+    dtype = jnp.dtype(config.model.dtype)
+    return LipNet(charset.BLANK + 1, tuple(r.widths), r.features, r.dropout, dtype)
 
 
 def initial(config: Config, key: jax.Array) -> Any:
@@ -109,15 +104,11 @@ def objective(
     Returns:
       The mean loss, and the loss of each clip [B] with the new batch statistics.
     """
-    logits, new = network.apply(
-        {"params": params, "batch_stats": batch_stats},
-        batch["frames"].astype(float) / 255,
-        batch["mask"],
-        True,
-        rngs.per_example_keys(key, "dropout", batch["example_index"]),
-        mutable=["batch_stats"],
-    )
-    clip_losses = losses(logits, batch["mask"], batch["letters"])
+    variables = {"params": params, "batch_stats": batch_stats}
+    frames, mask = batch["frames"].astype(float) / 255, batch["mask"]
+    keys = rngs.per_example_keys(key, "dropout", batch["example_index"])
+    logits, new = network.apply(variables, frames, mask, True, keys, mutable=["batch_stats"])
+    clip_losses = losses(logits, mask, batch["letters"])
     return clip_losses.mean(), (clip_losses, new["batch_stats"])
 
 
@@ -190,7 +181,7 @@ class LipReadValidation(Validation):
 
     @override
     def scores(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> dict[str, float] | None:
         """1 - WER and 1 - CER over the clips, the same on every process; None if interrupted."""
         readings = self.readings(state, range(self._count), interrupted)
@@ -200,10 +191,7 @@ class LipReadValidation(Validation):
         return {"words_right": 1 - wer(pairs), "letters_right": 1 - cer(pairs)}
 
     def readings(
-        self,
-        state: TrainState,
-        chosen: Sequence[int],
-        interrupted: Callable[[], bool] = lambda: False,
+        self, state: TrainState, chosen: Sequence[int], interrupted: Interrupted = never
     ) -> list[str] | None:
         """Reads some clips; each process decodes its share of their pictures.
 

@@ -1,7 +1,7 @@
 """The task "sync": learns from real clips whether lips and audio are in sync (SyncNet)."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from s2f_jax.models import networks, pixels
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
-from s2f_jax.tasks.task import Step, Task, Validation
+from s2f_jax.tasks.task import Interrupted, Step, Task, Validation, never
 
 NAME = "sync_network"
 Batch = Mapping[str, jax.Array]
@@ -136,7 +136,7 @@ class SyncValidation(Validation):
 
     @override
     def scores(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> dict[str, float] | None:
         """Scores by shares of clips, and of windows alone, whose offset is found to a frame.
 
@@ -167,7 +167,7 @@ class SyncValidation(Validation):
         }
 
     def distances(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> list[tuple[np.ndarray, np.ndarray]] | None:
         """Measures each clip's pictures against its own audio, and against another clip's.
 

@@ -28,6 +28,18 @@ Step = Callable[
 ]
 
 
+Interrupted = Callable[[], bool]  # Asked between batches, by all processes at the same points.
+
+
+def never() -> bool:
+    """Interrupts nothing.
+
+    Returns:
+      False.
+    """
+    return False
+
+
 class Validation(abc.ABC):
     """Scores the validation clips after each epoch; each process decodes its share of a batch.
 
@@ -60,13 +72,13 @@ class Validation(abc.ABC):
 
     @abc.abstractmethod
     def scores(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> dict[str, float] | None:
         """Scores a state.
 
         Args:
           state: State of the training.
-          interrupted: Called between batches, on all processes at the same points; True ends it.
+          interrupted: True ends the scoring.
 
         Returns:
           The means over the clips, the same on every process; None if interrupted.

@@ -166,7 +166,7 @@ class VisitorSession:
             self._check_can_start()
         if not size:
             self._post_error(kind, f"{name} is empty: choose another file.")
-        elif size > limits.upload_bytes:
+        elif size > limits.upload_mb * 1_000_000:
             self._post_error(
                 kind,
                 f"{name} has {size / 1e6:.1f} MB, more than the limit of {limits.upload_mb} MB:"

@@ -17,7 +17,6 @@ class Job(Protocol):
         Returns:
           Whether another step could be done at once.
         """
-        ...
 
 
 class RoundRobinScheduler:

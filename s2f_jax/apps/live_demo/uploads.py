@@ -83,7 +83,7 @@ def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> Uploade
     Raises:
       UserError: The upload is not a picture, too large, or shows no face.
     """
-    picture = images.decode_image(upload.data, upload.name, limits.pixels)
+    picture = images.decode_image(upload.data, upload.name, limits.megapixels * 1_000_000)
     aligned = picture.shape[:2] == animator.size
     faces = [None] if aligned else landmarks.find_faces(picture)
     if not faces:

@@ -16,11 +16,11 @@ malformed, large, slow, code, full, often, again (the trial has to be shown agai
 
 import asyncio
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -29,8 +29,7 @@ from starlette.types import ASGIApp
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.apps.server import messages
-from s2f_jax.apps.server.files import static_routes
-from s2f_jax.apps.server.guard import Guard
+from s2f_jax.apps.server.page import guarded_page
 from s2f_jax.apps.server.serving import ListenAddress
 from s2f_jax.apps.study.document import Study
 from s2f_jax.apps.study.limits import StudyLimits
@@ -67,13 +66,8 @@ def application(
     Returns:
       The application behind its access control.
     """
-    description = {
-        "id": study.sha256[:16],
-        "kind": study.kind,
-        "question": study.question,
-        "consent": study.consent,
-        "choices": study.choices,
-    }
+    shown = {name: getattr(study, name) for name in ("kind", "question", "consent", "choices")}
+    description = {"id": study.sha256[:16], **shown}
 
     async def describe(request: Request) -> Response:
         return JSONResponse(description)
@@ -88,18 +82,15 @@ def application(
         return FileResponse(path, media_type="video/mp4", headers=headers)
 
     def api_route(name: str, handler: Handler) -> Route:
-        async def respond(request: Request) -> Response:
-            return await _respond(request, limits, handler)
-
+        respond = functools.partial(_respond, limits=limits, handler=handler)
         return Route(f"/api/{name}", respond, methods=["POST"])
 
     routes = [
         Route("/api/study", describe),
         *(api_route(name, handler) for name, handler in _handlers(service).items()),
         Route("/video/{name}", send_video),
-        *static_routes(_STATIC),
     ]
-    return Guard(Starlette(routes=routes), address.host, address.port, address.token)
+    return guarded_page(routes, _STATIC, address)
 
 
 def _handlers(service: StudyService) -> dict[str, Handler]:

@@ -1,13 +1,11 @@
 """`s2f study export`: every vote as a row of a CSV file, for other statistics programs."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from etils import epath
 
-from data_pipelines.common.files import write_atomically
+from data_pipelines.common.files import csv_text, write_atomically
 from s2f_jax.apps.study import ballots
 
 _COMMON = {
@@ -56,13 +54,10 @@ def export_votes(study: str, output: str | None = None) -> epath.Path:
     """
     results = ballots.read_results(study)
     columns = _COMMON | (_PREFERENCE if _is_preference(results) else _TURING) | _VOTE
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_row(one, vote) for one in results.participants for vote in one.responses)
+    rows = (_row(one, vote) for one in results.participants for vote in one.responses)
     folder = epath.Path(output) if output else epath.Path(study) / "export"
     write_atomically(folder / "README.md", _readme(results, columns).encode())
-    write_atomically(folder / "votes.csv", file.getvalue().encode())
+    write_atomically(folder / "votes.csv", csv_text(rows, list(columns)).encode())
     return folder
 
 

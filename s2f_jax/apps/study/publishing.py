@@ -136,10 +136,8 @@ def _by_clip(pairs: Sequence[Mapping[str, Any]], title: str) -> dict[str, Any]:
 
 def _labels_by_clip(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     # First the generated videos that are most often called real.
-    chart = _by_clip(
-        [{"clip": item["clip"], **item["generated"]} for item in clips],
-        "generated videos called real",
-    )
+    generated = [{"clip": item["clip"], **item["generated"]} for item in clips]
+    chart = _by_clip(generated, "generated videos called real")
     real = {item["clip"]: item["real"] for item in clips}
     return chart | {"rows": [row | {"other": real[row["title"]]} for row in chart["rows"]]}
 
