@@ -45,13 +45,9 @@ def render_page(report: Mapping[str, Any], locations: Sequence[Any], open_split:
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = _number
-    findings = report["findings"]
-    broken = {
-        (clip["split"], clip["index"])
-        for finding in findings
-        if finding["kind"] in _NO_PICTURE
-        for clip in finding["clips"]
-    }
+    findings, total = report["findings"], report["all"]["clips"]
+    unseen = (finding for finding in findings if finding["kind"] in _NO_PICTURE)
+    broken = {(clip["split"], clip["index"]) for finding in unseen for clip in finding["clips"]}
     cards = _cards(findings, broken, open_split)
     warned = collections.Counter(clip["speaker"] for f in findings for clip in f["clips"])
     speakers = sorted(report["speakers"], key=lambda name: (-warned[name], _natural(name)))
@@ -61,7 +57,8 @@ def render_page(report: Mapping[str, Any], locations: Sequence[Any], open_split:
     return environment.get_template("check.html").render(
         report=report,
         findings=[
-            finding | {"named": finding["clips"][:_NAMED], "share": _share(finding, report)}
+            finding
+            | {"named": finding["clips"][:_NAMED], "share": f"{finding['count'] / total:.1%}"}
             for finding in findings
         ],
         cards=list(cards.values()),
@@ -156,10 +153,6 @@ def _picture(image: np.ndarray, width: int = 0) -> str:
     options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1]
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
-
-
-def _share(finding: Mapping[str, Any], report: Mapping[str, Any]) -> str:
-    return f"{finding['count'] / report['all']['clips']:.1%}"
 
 
 def _number(value: float) -> str:

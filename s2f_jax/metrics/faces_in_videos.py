@@ -87,10 +87,8 @@ class FaceTracker:
         """
         if self.problem:
             return [NO_MODEL] * len(videos)
-        keys = [
-            self._content_key(video) if keep else str(id(video))
-            for video, keep in zip(videos, cacheable, strict=True)
-        ]
+        asked = zip(videos, cacheable, strict=True)
+        keys = [self._content_key(video) if keep else str(id(video)) for video, keep in asked]
         cache_keys = {key for key, keep in zip(keys, cacheable, strict=True) if keep}
         cached = {key: self._load_cached(key) for key in cache_keys}
         known = {key: landmarks for key, landmarks in cached.items() if landmarks is not None}

@@ -276,11 +276,8 @@ def _read_clips(text: str, curves: Mapping[int, Mapping[str, np.ndarray]]) -> li
         row, clip, speaker = (cells.pop(head) for head in ("row", "clip", "speaker"))
         reasons = json.loads(cells.pop("unscored") or "{}")
         numbers = {head: float(cell) for head, cell in cells.items() if cell}
-        weights = {
-            head.removeprefix(_WEIGHT): numbers.pop(head)
-            for head in [*numbers]
-            if head.startswith(_WEIGHT)
-        }
+        weighted = [head for head in numbers if head.startswith(_WEIGHT)]
+        weights = {head.removeprefix(_WEIGHT): numbers.pop(head) for head in weighted}
         own_curves = curves.get(line, {})
         scores.append(ClipScores(row, clip, speaker, numbers | reasons, weights, own_curves))
     return scores

@@ -257,12 +257,8 @@ class Store:
           participants who have withdrawn.
         """
         with self._transaction() as db:
-            participants = [
-                Participant(*row)
-                for row in db.execute(
-                    f"SELECT {_PARTICIPANT_COLUMNS} FROM participants ORDER BY number"
-                )
-            ]
+            rows = db.execute(f"SELECT {_PARTICIPANT_COLUMNS} FROM participants ORDER BY number")
+            participants = [Participant(*row) for row in rows]
             votes = [
                 Vote(number, trial, choice, tuple(json.loads(plays)), ms, at)
                 for number, trial, choice, plays, ms, at in db.execute(
