@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+import jinja2
 from etils import epath
 
 from data_pipelines.common.errors import STOPPED, UserError
@@ -19,25 +20,6 @@ from s2f_jax.evaluation import evaluate, scorers
 from s2f_jax.reports import formats, table
 from s2f_jax.reports.verdicts import BASELINE, MODEL
 from s2f_jax.tasks import registry
-
-_SLURM = """#!/usr/bin/env bash
-# One variant per task; afterwards the same `ablate` command without --print makes the table.
-#SBATCH --job-name=ablate
-#SBATCH --array=0-{last}
-#SBATCH --ntasks=1
-#SBATCH --cpus-per-task=8
-#SBATCH --gpus-per-task=1
-#SBATCH --requeue
-set -euo pipefail
-commands=(
-{commands}
-)
-# 75: a signal ended it after saving; the queue runs it again, and it resumes.
-code=0
-bash -c "exec ${{commands[$SLURM_ARRAY_TASK_ID]}}" || code=$?
-if [ "$code" = 75 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
-exit "$code"
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +147,11 @@ def ablate(
 def _print_commands(commands: Sequence[Sequence[str]], slurm: bool) -> None:
     lines = [shlex.join(["python", *command]) for command in commands]
     quoted = "\n".join(f"  {shlex.quote(line)}" for line in lines)
-    script = _SLURM.format(last=len(lines) - 1, commands=quoted)
+    loader = jinja2.PackageLoader("s2f_jax.evaluation")
+    template = jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template(
+        "slurm.txt"
+    )
+    script = template.render(last=len(lines) - 1, commands=quoted)
     print(script if slurm else "\n".join(lines))
 
 

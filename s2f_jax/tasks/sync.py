@@ -98,7 +98,6 @@ def train_step(
     Returns:
       The new state, the means of what is logged, the terms per clip [B].
     """
-    del key  # Nothing is drawn here.
 
     def objective(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         seen, heard = encode(params[NAME], batch, network=network, stride=stride)
