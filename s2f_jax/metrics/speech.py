@@ -123,6 +123,7 @@ class LipReaderProtocol(Protocol):
         Returns:
           The text of each.
         """
+        ...
 
 
 class SpeechScorer(Scorer):

@@ -220,7 +220,7 @@ class GRU(nn.Module):
             in_axes=1,
             out_axes=1,
         )
-        inits = {"kernel_init": gru_init, "recurrent_kernel_init": gru_init}
+        inits: dict[str, Any] = {"kernel_init": gru_init, "recurrent_kernel_init": gru_init}
         last = []
         for i in range(self.layers):
             final, x = cell(self.features, **inits, dtype=self.dtype, name=f"layer{i}")(carry[i], x)

@@ -27,6 +27,7 @@ class VideoSink(Protocol):
     @property
     def frames_out(self) -> int:
         """Frames that have left this process."""
+        ...
 
     def write_frame(self, frame: np.ndarray) -> None:
         """Writes the next frame.

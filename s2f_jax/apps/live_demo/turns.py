@@ -17,6 +17,7 @@ class Job(Protocol):
         Returns:
           Whether another step could be done at once.
         """
+        ...
 
 
 class RoundRobinScheduler:
