@@ -13,6 +13,7 @@ again and again does it once (`pack_kernel`).
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -207,7 +208,7 @@ def _kernel_from_blocks(kernel: Array) -> Array:
     return kernel.reshape(2, 2, 2, 2, c, f).transpose(0, 2, 1, 3, 4, 5).reshape(4, 4, c, f)
 
 
-def _plain_kernel_gradient(x: Array, out: Array, kernel: Array, stride: int) -> Array:
+def _plain_kernel_gradient(x: Array, kernel: Array, out: Array, stride: int) -> Array:
     transpose = jax.linear_transpose(lambda kernel: plain_conv(x, kernel, stride, 1), kernel)
     return transpose(out)[0]
 
@@ -237,8 +238,7 @@ def _conv_transpose4x4_stride2(x: Array, kernel: Array) -> Array:
 
 
 def _conv4x4_stride2(x: Array, kernel: Array) -> Array:
-    def elsewhere(x: Array, kernel: Array) -> Array:
-        return plain_conv(x, kernel, 2, 1)
+    elsewhere = functools.partial(plain_conv, stride=2, padding=1)
 
     def on_cpu(x: Array, kernel: Array) -> Array:
         if f := _winograd_transforms(x[:, ::2, ::2], 2, kernel.shape[2]):
@@ -251,8 +251,7 @@ def _conv4x4_stride2(x: Array, kernel: Array) -> Array:
 
 
 def _conv4x4_stride2_kernel_gradient(x: Array, kernel: Array, out: Array) -> Array:
-    def elsewhere(x: Array, kernel: Array, out: Array) -> Array:
-        return _plain_kernel_gradient(x, out, kernel, 2)
+    elsewhere = functools.partial(_plain_kernel_gradient, stride=2)
 
     def on_cpu(x: Array, kernel: Array, out: Array) -> Array:
         if f := _winograd_transforms(out, 2, kernel.shape[2]):
@@ -337,8 +336,7 @@ def _conv3x3_algorithm(x: ArrayOrShape, kernel: Array) -> ConvAlgorithm:
 
 
 def _conv3x3(x: Array, kernel: Array) -> Array:
-    def elsewhere(x: Array, kernel: Array) -> Array:
-        return plain_conv(x, kernel, 1, 1)
+    elsewhere = functools.partial(plain_conv, stride=1, padding=1)
 
     def on_cpu(x: Array, kernel: Array) -> Array:
         algorithm = _conv3x3_algorithm(x, kernel)
@@ -362,8 +360,7 @@ def conv3x3(x: Array, kernel: Array) -> Array:
 
 
 def _conv3x3_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
-    def elsewhere(x: Array, kernel: Array, out: Array) -> Array:
-        return _plain_kernel_gradient(x, out, kernel, 1)
+    elsewhere = functools.partial(_plain_kernel_gradient, stride=1)
 
     def on_cpu(x: Array, kernel: Array, out: Array) -> Array:
         if f := _winograd_transforms(x, 3, kernel.shape[2]):
@@ -398,12 +395,8 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     if (sizes, stride, padding) == ([3, 3], 1, 1):
         return conv3x3(x, kernel)
 
-    def on_cpu(x: Array, kernel: Array) -> Array:
-        return matrix_conv(x, kernel, stride, padding)
-
-    def elsewhere(x: Array, kernel: Array) -> Array:
-        return plain_conv(x, kernel, stride, padding)
-
+    on_cpu = functools.partial(matrix_conv, stride=stride, padding=padding)
+    elsewhere = functools.partial(plain_conv, stride=stride, padding=padding)
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
 
