@@ -31,16 +31,8 @@ from data_pipelines.common.errors import UserError
 from s2f_jax.apps.server import messages
 from s2f_jax.apps.server.page import guarded_page
 from s2f_jax.apps.server.serving import ListenAddress
-from s2f_jax.apps.study.document import Study
+from s2f_jax.apps.study import document, room, store
 from s2f_jax.apps.study.limits import StudyLimits
-from s2f_jax.apps.study.room import (
-    AllPlacesTaken,
-    NotPlayed,
-    StudyService,
-    TooManyRequests,
-    Unknown,
-)
-from s2f_jax.apps.study.store import RequestRejected
 
 _STATIC = pathlib.Path(__file__).parent / "static"
 _MAX_INTEGER = 2**31 - 1
@@ -53,7 +45,7 @@ Handler = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
 def application(
-    study: Study, service: StudyService, limits: StudyLimits, address: ListenAddress
+    study: document.Study, service: room.StudyService, limits: StudyLimits, address: ListenAddress
 ) -> ASGIApp:
     """Makes the application: the page at /, the one to withdraw at /withdraw.html.
 
@@ -76,7 +68,7 @@ def application(
         name = request.path_params["name"]
         try:
             path = service.video_path(name)
-        except RequestRejected as error:
+        except store.RequestRejected as error:
             return _rejection(error)
         headers = {"etag": f'"{name}"', "last-modified": _EPOCH}  # Tell nothing of the file.
         return FileResponse(path, media_type="video/mp4", headers=headers)
@@ -93,7 +85,7 @@ def application(
     return guarded_page(routes, _STATIC, address)
 
 
-def _handlers(service: StudyService) -> dict[str, Handler]:
+def _handlers(service: room.StudyService) -> dict[str, Handler]:
     def join(message: dict[str, Any], address: str) -> dict[str, Any]:
         key = _ascii(message, "key")
         if len(key) not in _KEY_LENGTHS:
@@ -139,7 +131,7 @@ async def _respond(request: Request, limits: StudyLimits, handler: Handler) -> R
         return JSONResponse(await run_in_threadpool(handler, message, address))
     except messages.MalformedMessage as error:
         return _error(400, "malformed", f"The page sent an invalid request: {error}.")
-    except RequestRejected as error:
+    except store.RequestRejected as error:
         return _rejection(error)
     except UserError as error:  # Such as a full disk, which whoever runs the study can fix.
         return _error(500, "refused", f"{error}")
@@ -152,15 +144,15 @@ def _ascii(message: dict[str, Any], name: str) -> str:
     return text
 
 
-def _rejection(error: RequestRejected) -> JSONResponse:
+def _rejection(error: store.RequestRejected) -> JSONResponse:
     match error:
-        case Unknown():
+        case room.Unknown():
             return _error(404, "code", f"{error}")
-        case AllPlacesTaken():
+        case room.AllPlacesTaken():
             return _error(503, "full", f"{error}")
-        case TooManyRequests(wait=wait):
+        case room.TooManyRequests(wait=wait):
             return _error(429, "often", f"{error}", {"retry-after": str(wait)})
-        case NotPlayed():
+        case room.NotPlayed():
             return _error(409, "again", f"{error}")
     return _error(409, "refused", f"{error}")
 
