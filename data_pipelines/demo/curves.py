@@ -211,11 +211,8 @@ class Eye:
           iBUG points 36 to 41 or 42 to 47, [T, 6, 2].
         """
         upper, lower = np.array([-1, -1 / 3, 1 / 3, 1]), np.array([1 / 3, -1 / 3])
-        parts = [
-            _points(self._x(upper), self._upper(upper)),
-            _points(self._x(lower), self._lower(lower)),
-        ]
-        return np.concatenate(parts, 1)
+        above = _points(self._x(upper), self._upper(upper))
+        return np.concatenate([above, _points(self._x(lower), self._lower(lower))], 1)
 
 
 def brow(face: DrawnFace, motion: Motion, side: int) -> tuple[np.ndarray, np.ndarray]:

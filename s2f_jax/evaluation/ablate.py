@@ -148,10 +148,8 @@ def _print_commands(commands: Sequence[Sequence[str]], slurm: bool) -> None:
     lines = [shlex.join(["python", *command]) for command in commands]
     quoted = "\n".join(f"  {shlex.quote(line)}" for line in lines)
     loader = jinja2.PackageLoader("s2f_jax.evaluation")
-    template = jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template(
-        "slurm.txt"
-    )
-    script = template.render(last=len(lines) - 1, commands=quoted)
+    environment = jinja2.Environment(loader=loader, keep_trailing_newline=True)
+    script = environment.get_template("slurm.txt").render(last=len(lines) - 1, commands=quoted)
     print(script if slurm else "\n".join(lines))
 
 

@@ -257,9 +257,8 @@ def _read_rows(reader: LipReader, clips: Sequence[DatasetClip]) -> list[dict[str
 
 def _markdown(readings: Sequence[Mapping[str, str]]) -> str:
     """Returns tables of errors by word position, of confusions, and of examples."""
-    output = jiwer.process_words(
-        [reading["said"] for reading in readings], [reading["ground_truth"] for reading in readings]
-    )
+    said, heard = ([one[key] for one in readings] for key in ("said", "ground_truth"))
+    output = jiwer.process_words(said, heard)
     counts, errors, confusions = (collections.Counter() for _ in range(3))
     for reference, hypothesis, chunks in zip(
         output.references, output.hypotheses, output.alignments, strict=True

@@ -60,9 +60,8 @@ def compare_folders(
     collector = ScoreCollector(output, corpus, "videos")
     samples = 0
     try:
-        for batch in show_progress(
-            batched(list(enumerate(names)), _BATCH_SIZE), len(names), "video"
-        ):
+        batches = batched(list(enumerate(names)), _BATCH_SIZE)
+        for batch in show_progress(batches, len(names), "video"):
             pairs: dict[int, ClipPair] = {}
             for i, name in batch:
                 pair = _read_pair(name, videos.get(name), references.get(name), aligned)
@@ -120,9 +119,8 @@ def _align(pair: ClipPair, track: FaceTrack | str, size: tuple[int, int]) -> Cli
     """Returns the video with its face aligned as in the shards, or the reason why there is none."""
     if isinstance(track, str):
         return track
-    smoothed = scipy.ndimage.uniform_filter1d(
-        track.landmarks.astype(np.float64), _SMOOTHING, axis=0, mode="nearest"
-    )
+    paths = track.landmarks.astype(np.float64)
+    smoothed = scipy.ndimage.uniform_filter1d(paths, _SMOOTHING, axis=0, mode="nearest")
     frames = [
         alignment.align(frame, alignment.face_transform(points, *size), *size)
         for frame, points in zip(pair.video, np.asarray(smoothed), strict=True)

@@ -106,13 +106,10 @@ class FaceTracker:
     def _search(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Landmarks [T_i, 68, 2] of the followed face of each video, NaN where it is not seen."""
         is_new = [_differs_from_previous(video) for video in videos]
-        tasks = [
-            video[piece]
-            for video, new in zip(videos, is_new, strict=True)
-            for piece in np.split(
-                np.flatnonzero(new), range(_FRAMES_PER_TASK, new.sum(), _FRAMES_PER_TASK)
-            )
-        ]
+        tasks = []
+        for video, new in zip(videos, is_new, strict=True):
+            starts = range(_FRAMES_PER_TASK, new.sum(), _FRAMES_PER_TASK)
+            tasks += [video[piece] for piece in np.split(np.flatnonzero(new), starts)]
         frame_faces = itertools.chain.from_iterable(self._pool.map(detect_faces, tasks))
         landmarks = []
         for new in is_new:

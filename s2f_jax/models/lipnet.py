@@ -119,12 +119,10 @@ class BidirectionalGRU(nn.Module):
 
         def step(h: jax.Array, from_input: jax.Array) -> tuple[jax.Array, jax.Array]:
             from_state = jnp.einsum("dbf,dfg->dbg", h, recurrent)
-            r, z = jnp.split(
-                nn.sigmoid(from_input[..., : 2 * n] + from_state[..., : 2 * n]), 2, axis=-1
-            )
-            new = jnp.tanh(
-                from_input[..., 2 * n :] + r * (from_state[..., 2 * n :] + shift[:, None])
-            )
+            gates = nn.sigmoid(from_input[..., : 2 * n] + from_state[..., : 2 * n])
+            r, z = jnp.split(gates, 2, axis=-1)
+            candidate = from_state[..., 2 * n :] + shift[:, None]
+            new = jnp.tanh(from_input[..., 2 * n :] + r * candidate)
             h = (1 - z) * new + z * h
             return h, h
 

@@ -77,9 +77,8 @@ class SequenceDiscriminator(Discriminator):
             gru = GRU(self.features, dtype=self.dtype, name=f"{name}_gru")
             _, outputs = gru(code, gru.initial_carry(batch))
             states.append(outputs[jnp.arange(batch), last_frame])
-        x = nn.Dense(256, kernel_init=conv_init, dtype=self.dtype, name="hidden")(
-            jnp.concatenate(states, axis=-1)
-        )
+        x = jnp.concatenate(states, axis=-1)
+        x = nn.Dense(256, kernel_init=conv_init, dtype=self.dtype, name="hidden")(x)
         x = nn.leaky_relu(x, 0.2)
         logit = nn.Dense(1, kernel_init=conv_init, dtype=self.dtype, name="logit")(x)
         return logit[:, 0].astype(float)

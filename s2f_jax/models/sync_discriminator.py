@@ -78,9 +78,8 @@ class SyncDiscriminator(Discriminator):
         numbers = sample.window_centers[:, :, None] + np.arange(-_HALF, _HALF + 1)[None, None]
         last = clips.mask.sum(axis=1) - 1  # Of a clip of fewer than five frames, it repeats.
         numbers = jnp.minimum(numbers, last[:, None, None])
-        windows = jnp.take_along_axis(
-            frames, numbers.reshape(len(numbers), -1)[:, :, None, None, None], axis=1
-        )
+        flat = numbers.reshape(len(numbers), -1)[:, :, None, None, None]
+        windows = jnp.take_along_axis(frames, flat, axis=1)
         windows = windows.reshape(*numbers.shape, *frames.shape[2:])
         return windows, clips.audio, sample.window_centers
 

@@ -124,9 +124,8 @@ class SyncNetwork(nn.Module):
           [B, T - 4, features].
         """
         windows = audio_windows(audio, stride, sound_window(self.audio_rate))
-        return self.encode_frames(frames), self.encode_sound(
-            windows[:, FRAMES // 2 : -(FRAMES // 2)]
-        )
+        windows = windows[:, FRAMES // 2 : -(FRAMES // 2)]
+        return self.encode_frames(frames), self.encode_sound(windows)
 
     def encode_frames(self, frames: jax.Array) -> jax.Array:
         """Encodes every five frames in a row.

@@ -217,9 +217,8 @@ def _conv_transpose_algorithm(x: ArrayOrShape, kernel: Array) -> ConvAlgorithm:
     if f := _winograd_transforms(x, 2, kernel.shape[-1]):
 
         def up(kernel: Array) -> winograd.TransformedKernel:
-            return winograd.kernel_transform(
-                _kernel_to_blocks(transpose_kernel(kernel)).swapaxes(2, 3), f
-            )
+            blocks = _kernel_to_blocks(transpose_kernel(kernel)).swapaxes(2, 3)
+            return winograd.kernel_transform(blocks, f)
 
         return ConvAlgorithm(
             up, lambda x, points: winograd.input_gradient(_from_blocks, x, points, f)
@@ -242,9 +241,8 @@ def _conv4x4_stride2(x: Array, kernel: Array) -> Array:
 
     def on_cpu(x: Array, kernel: Array) -> Array:
         if f := _winograd_transforms(x[:, ::2, ::2], 2, kernel.shape[2]):
-            return winograd.correlate(
-                _to_blocks, x, winograd.kernel_transform(_kernel_to_blocks(kernel), f), f
-            )
+            u = winograd.kernel_transform(_kernel_to_blocks(kernel), f)
+            return winograd.correlate(_to_blocks, x, u, f)
         return elsewhere(x, kernel)
 
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)

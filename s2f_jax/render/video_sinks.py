@@ -137,10 +137,8 @@ class _Y4mSink(_RawSink):
 
     def __init__(self, file: FileDescriptor, size: tuple[int, int], fps: fractions.Fraction):
         super().__init__(file, size, fps)
-        rate = f"F{fps.numerator}:{fps.denominator}"
-        header = (
-            f"YUV4MPEG2 W{size[1]} H{size[0]} {rate} Ip A1:1 C444 XCOLORRANGE=LIMITED XSYNTHETIC\n"
-        )
+        form = f"W{size[1]} H{size[0]} F{fps.numerator}:{fps.denominator}"
+        header = f"YUV4MPEG2 {form} Ip A1:1 C444 XCOLORRANGE=LIMITED XSYNTHETIC\n"
         file.write(header.encode())
 
     def _encode(self, frame: np.ndarray) -> bytes:

@@ -153,13 +153,11 @@ class SyncValidation(Validation):
         distances = self.distances(state, interrupted)
         if distances is None:
             return None
-        windows = np.concatenate(
-            [abs(own.argmin(axis=1) - sync.MAX_LAG) <= 1 for own, _ in distances]
-        )
+        found = [abs(own.argmin(axis=1) - sync.MAX_LAG) <= 1 for own, _ in distances]
         curves = [own.mean(axis=0) for own, _ in distances]
         other_confidences = [sync.confidence(other.mean(axis=0)) for _, other in distances]
         return {
-            "windows_right": float(windows.mean()),
+            "windows_right": float(np.concatenate(found).mean()),
             "clips_right": float(np.mean([abs(sync.offset(curve)) <= 1 for curve in curves])),
             "confidence": float(np.mean([sync.confidence(curve) for curve in curves])),
             "chance_confidence": float(np.percentile(other_confidences, 95)),

@@ -124,9 +124,8 @@ class VisitorSession:
             except TimeoutError:
                 if self._video is not None and self._video.from_file:
                     continue  # The visitor watches it.
-                raise _Closed(
-                    _NORMAL, f"You were inactive for {idle} s, so your place was given up."
-                ) from None
+                text = f"You were inactive for {idle} s, so your place was given up."
+                raise _Closed(_NORMAL, text) from None
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
             await asyncio.sleep(0)  # Lets other sessions run, however much there is to read.
@@ -137,9 +136,8 @@ class VisitorSession:
                 else:
                     await self._on_bytes(message["bytes"])
             except messages.MalformedMessage as error:
-                raise _Closed(
-                    _POLICY_VIOLATION, f"The page sent an invalid message ({error}): reload it."
-                ) from error
+                text = f"The page sent an invalid message ({error}): reload it."
+                raise _Closed(_POLICY_VIOLATION, text) from error
             if self._outbox.qsize() > _MAX_UNSENT:
                 raise _Closed(_NORMAL, "")  # A client that does not read gets no reason either.
 

@@ -350,7 +350,6 @@ def make_trial_lists(
     for pair in pairs:
         comparisons[None if pair.catch else (pair.a.method, pair.b.method)].append(pair.name)
     catch_pairs = comparisons.pop(None, [])
-    return tuple(
-        tuple(design.trial_list(seed, [*comparisons.values()], catch_pairs, parts, index))
-        for index in range(count)
-    )
+    names = [*comparisons.values()]
+    lists = (design.trial_list(seed, names, catch_pairs, parts, index) for index in range(count))
+    return tuple(map(tuple, lists))

@@ -206,9 +206,7 @@ def _counts(
     participants: Participants, won: Predicate, among: Predicate
 ) -> tuple[np.ndarray, np.ndarray]:
     # Wins and votes of each participant, [N].
-    wins = [
-        [won(one) for one in p.responses if _is_scored(one) and among(one)] for p in participants
-    ]
+    wins = [[won(r) for r in p.responses if _is_scored(r) and among(r)] for p in participants]
     return np.array([sum(votes) for votes in wins]), np.array([len(votes) for votes in wins])
 
 
