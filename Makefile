@@ -1,20 +1,39 @@
 # make demo and make test do all of their own set-up, in .venv, without root.
 
 PYTHON ?= python3
+NEWEST ?= python3.13 # Of what test-newest runs on.
 RUN := .venv/bin/python
 S2F := $(RUN) -m s2f_jax.main
+PIP := -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo table test slow fuzz lint docs wheel findings clean
+.PHONY: demo table test test-newest slow fuzz lint docs wheel locks next findings clean
 
-.venv/ready: requirements.lock pyproject.toml
+# What training, evaluating and generating need; and with it what developing needs.
+.venv/run: requirements/run.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(RUN) $(PIP) install --no-compile -r requirements/run.txt
+	$(RUN) $(PIP) install --no-deps -e .
+	touch $@
+
+.venv/dev: .venv/run requirements/dev.txt requirements/torch.txt
+	$(RUN) $(PIP) install -r requirements/dev.txt
+	$(RUN) $(PIP) install -r requirements/torch.txt
 	.venv/bin/pyright --version >/dev/null # Fetches itself once, so that later nothing is fetched.
 	touch $@
 
+# The exact versions, of which pyproject.toml has the ranges. UPGRADE=--upgrade takes the newest;
+# without it what is there stays as far as it can.
+locks: .venv/dev
+	.venv/bin/uv $(COMPILE) --extra dev --extra docs --extra data -o requirements/dev.txt
+	.venv/bin/uv $(COMPILE) -c requirements/dev.txt --extra data -o requirements/run.txt
+	for extra in cuda tpu; do .venv/bin/uv $(COMPILE) -c requirements/run.txt --extra $$extra \
+	  -o requirements/$$extra.txt || exit; done
+
+COMPILE = pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --custom-compile-command "make locks" $(UPGRADE)
+
 # A corpus drawn by code, a trained model, its evaluation, a video of an unseen speaker, a gallery.
-demo: .venv/ready
+demo: .venv/run
 	$(S2F) prepare --config=configs/demo.py
 	$(S2F) --config=configs/demo.py
 	$(S2F) evaluate --config=configs/demo.py
@@ -25,7 +44,7 @@ demo: .venv/ready
 # Every claim on the demo corpus: what reads lips and what hears sync, the baseline, ablations, the
 # table. Stopped, it goes on by the same command.
 VARIANTS := static_baseline,l1_only,frame_only,sequence_only,with_sync,sequence_without_sound,no_noise
-table: .venv/ready
+table: .venv/run
 	$(S2F) prepare --config=configs/demo.py
 	$(S2F) --config=configs/lipreader_demo.py
 	$(S2F) evaluate --config=configs/lipreader_demo.py
@@ -36,15 +55,25 @@ table: .venv/ready
 test: lint docs
 	$(RUN) -m pytest -n 2 --dist worksteal
 
+# The same tests with what Python 3.12 and newer get: later releases of jax, PyAV, NumPy and others.
+.venv-newest/dev: requirements/dev.txt pyproject.toml
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python $(PIP) install -r requirements/dev.txt
+	.venv-newest/bin/python $(PIP) install --no-deps -e .
+	touch $@
+
+test-newest: .venv-newest/dev
+	.venv-newest/bin/python -m pytest -n 2 --dist worksteal
+
 # Minutes long: two clips overfitted past 35 dB, and whatever else is marked slow.
-slow: .venv/ready
+slow: .venv/dev
 	$(RUN) -m pytest -m slow
 
 # 500 bad inputs to the commands that people give files to, and the program between real pipes.
-fuzz: .venv/ready
+fuzz: .venv/dev
 	$(RUN) -m pytest -m '' -n 2 --dist worksteal tests/fuzz
 
-lint: .venv/ready
+lint: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
@@ -52,7 +81,7 @@ lint: .venv/ready
 	.venv/bin/hadolint launch/Dockerfile
 
 # dist/*.whl, checked as an index would; `make test` installs one outside the checkout and uses it.
-wheel: .venv/ready
+wheel: .venv/dev
 	rm -rf build dist
 	$(RUN) -m build --wheel --no-isolation
 	$(RUN) -m twine check --strict dist/*.whl
@@ -62,8 +91,8 @@ findings:
 	for script in findings/*.sh; do echo "$$script"; "$$script" || exit; done
 
 # The site of docs/ and of the docstrings, into site/; offline. A warning is an error.
-docs: .venv/ready
+docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict
 
 clean:
-	rm -rf .venv build dist runs site
+	rm -rf .venv .venv-newest build dist runs site

@@ -6,5 +6,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -d .venv ] || python3 -m venv .venv
-.venv/bin/python -m pip install --quiet -c requirements.lock -e '.[cuda]'
+.venv/bin/python -m pip install --quiet -r requirements/cuda.txt
+.venv/bin/python -m pip install --quiet --no-deps -e .
 exec .venv/bin/python -m s2f_jax.main "${@:---config=configs/grid.py}"

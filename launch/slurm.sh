@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains on the GPUs of a Slurm cluster; when its time is up it saves and goes back into the queue.
 # Set up once, where the cluster has a network: python3 -m venv .venv &&
-#   .venv/bin/python -m pip install -c requirements.lock -e '.[cuda]'
+#   .venv/bin/pip install -r requirements/cuda.txt && .venv/bin/pip install --no-deps -e .
 # Usage, from the repository's top: sbatch [--nodes=2 --account=A ...] launch/slurm.sh [flags]
 # Stop after a save: scancel --signal=TERM JOB (a plain scancel leaves Slurm's KillWait for it).
 # Go on: the same command. Not yet run on a cluster; hours on GRID: not yet measured.

@@ -54,8 +54,9 @@ start() { # Unless it is running: a run holds its VM's lock.
   git archive --format=tar.gz --output="$archive" HEAD &&
     gcloud compute tpus tpu-vm scp "$archive" "$name": --zone="$ZONE" --worker=all &&
     there all "rm -rf s2f_jax && mkdir s2f_jax && tar -xzf s2f_jax.tar.gz -C s2f_jax &&
-      cd s2f_jax && pip install --quiet uv && python3 -m uv venv --quiet --python 3.12 .venv &&
-      python3 -m uv pip install --quiet --python .venv -c requirements.lock '.[tpu]'" &&
+      cd s2f_jax && pip install --quiet uv && python3 -m uv venv --quiet --python 3.13 .venv &&
+      python3 -m uv pip install --quiet --python .venv -r requirements/tpu.txt &&
+      python3 -m uv pip install --quiet --python .venv --no-deps ." &&
     there all "cd s2f_jax || exit
       nohup flock -n lock sh -c $(printf '%q' "$run") </dev/null >>log 2>&1 &"
 }

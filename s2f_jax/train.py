@@ -296,7 +296,7 @@ def _train(
         since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
         number, (state, warm_start_source) = 0, warm_started or (trainer.fresh(), {})
-    write_provenance(config.seed, folder, number, **warm_start_source)
+    changed = write_provenance(config.seed, folder, number, **warm_start_source)
     total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
     log.say(
@@ -304,6 +304,11 @@ def _train(
         f" {len(clips)} training and {len(validation_clips)} validation clips"
     )
     closing.callback(log.close)
+    if changed and number:
+        log.say(
+            f"resumed with {', '.join(f'{name} {value}' for name, value in changed.items())}: from here"
+            " on the run may differ from an uninterrupted one by rounding"
+        )
     if start_from and not warm_started:
         log.say(
             f"it goes on with its own networks: --start_from={start_from} is for a new --workdir"

@@ -18,7 +18,6 @@ from tests import tiny
 from tests.generating import SOUND, STILL, streams
 from tests.programs import ROOT
 from tests.s2f_jax.compatibility_test import SAVED
-from tests.s2f_jax.sda import torch_generator
 from tests.wav_files import wav
 
 PACKAGES = ("configs", "data_pipelines", "s2f_jax")
@@ -180,6 +179,8 @@ def test_a_run_animates_and_is_exported_and_examined(installed, saved, tmp_path)
 def test_the_authors_weights_are_converted_by_the_config_of_their_corpus(
     installed, saved, tmp_path
 ):
+    from tests.s2f_jax.sda import torch_generator
+
     contents = torch_generator.contents(size=(16, 12))
     file = torch_generator.save(contents, str(tmp_path / "grid.dat"))
     installed("s2f", "convert", f"--sda={file}", f"--output={tmp_path / 'run'}")

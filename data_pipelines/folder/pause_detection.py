@@ -101,7 +101,7 @@ def speech_levels(path: str | os.PathLike, fps: int) -> np.ndarray:
         before = np.zeros(1)  # The last sample, for the derivative at the next packet's first.
         for packet in container.demux(*container.streams.video, audio):
             if packet.stream_index != audio.index:
-                if packet.pts is not None and packet.time_base is not None:
+                if packet.pts is not None and packet.time_base:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 continue
             for frame in _decoded(packet):

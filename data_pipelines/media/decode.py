@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Iterator
 
-import av
 import av.container
 import av.error
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from data_pipelines.common.errors import BadClip
 from data_pipelines.common.files import require_file
 from data_pipelines.media import video
+from data_pipelines.media.containers import open_media
 from data_pipelines.media.sound import decode_chunks
 
 
@@ -48,13 +48,10 @@ def open_video(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.
       UserError: There is no such file.
       BadClip: It is not a video, or FFmpeg fails to decode any part of it within the block.
     """
-    if isinstance(source, io.BytesIO):
-        source.seek(0)
-    else:  # A relative path with a colon would be taken for an address.
-        source = str(require_file(source, "video").absolute())
+    if not isinstance(source, io.BytesIO):
+        require_file(source, "video")
     try:
-        # Metadata in an unknown encoding is no damage.
-        with av.open(source, "r", metadata_errors="replace") as container:
+        with open_media(source) as container:
             yield container
     except av.error.FFmpegError as e:
         raise BadClip(f"cannot be decoded ({e.strerror})") from e

@@ -13,7 +13,7 @@ import soxr
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.media import video
+from data_pipelines.media import containers, video
 
 # Of untrusted data: a playlist would have FFmpeg open whatever file or address it names.
 _SELF_CONTAINED = {
@@ -77,13 +77,11 @@ class SoundFile:
     def __init__(self, path: str | os.PathLike, data: bytes | None = None):
         self._path, self.samples_decoded = path, 0
         if data is None:
-            # A relative path with a colon would be taken for an address.
-            source, options = str(files.require_file(path, "audio").absolute()), {}
+            source, options = files.require_file(path, "audio"), {}
         else:
             source, options = io.BytesIO(data), _SELF_CONTAINED
         with self._decoding_errors():
-            # Metadata in an unknown encoding is no damage.
-            self._container = av.open(source, "r", options=options, metadata_errors="replace")
+            self._container = containers.open_media(source, options)
         try:
             stream = video.select_stream(self._container.streams.audio)
             if stream is None:

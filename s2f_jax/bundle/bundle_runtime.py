@@ -7,6 +7,7 @@ imports nothing of s2f_jax, so that a bundle runs without it.
 Shapes below: B stills, T frames, window the samples of audio that one frame sees.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -192,29 +193,50 @@ class _JaxRuntime:
 
         if not importlib.util.find_spec("flatbuffers"):
             sys.path.append(str(folder))  # jax.export needs it and does not depend on it.
+        self._jax_version, self._config = jax.__version__, config
 
         def load(name: str) -> Any:
             path = folder / config["programs"][self.program_format][name]
-            try:
+            with self._reading(name):
                 return jax.jit(export.deserialize(bytearray(path.read_bytes())).call)
-            except ValueError as error:
-                raise BundleError(
-                    f"jax {jax.__version__} cannot read {name}.stablehlo ({error}): install jax"
-                    f" {config['made_with']['jax']}"
-                ) from error
 
-        self._packed_weights = load("arrange")(read_weights(folder))
-        self._identify, self._animate, self._step = map(load, ("identify", "animate", "step"))
+        arrange, self._identify, self._animate, self._step = map(
+            load, ("arrange", "identify", "animate", "step")
+        )
+        with self._reading("arrange"):
+            self._packed_weights = arrange(read_weights(folder))
+
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Turns what jax raises of a newer jax's program, some of it at the first call, into a sentence."""
+        try:
+            yield
+        except (ValueError, RuntimeError, NotImplementedError) as error:
+            if "RESOURCE_EXHAUSTED" in str(error):  # Memory, on a device.
+                raise
+            others = [
+                runtime
+                for runtime, known in RUNTIMES.items()
+                if known.program_format in self._config["programs"] and runtime != "jax"
+            ]
+            other = f"use --runtime={others[0]}" if others else "export again with ONNX beside it"
+            raise BundleError(
+                f"jax {self._jax_version} cannot run {name}.stablehlo ({str(error).splitlines()[0]}):"
+                f" {other}, or install jax {self._config['made_with']['jax']}"
+            ) from error
 
     def encode_identity(self, stills: Array) -> Arrays:
-        return self._identify(self._packed_weights, stills)
+        with self._reading("identify"):
+            return self._identify(self._packed_weights, stills)
 
     def animate(self, identity: Arrays, windows: Array, noise: Array, state: Arrays) -> Step:
         weights = self._packed_weights
         if windows.shape[1] == 1:
-            state, frame = self._step(weights, identity, windows[:, 0], noise[:, 0], state)
+            with self._reading("step"):
+                state, frame = self._step(weights, identity, windows[:, 0], noise[:, 0], state)
             return state, np.asarray(frame)[:, None]
-        state, frames = self._animate(weights, identity, windows, noise, state)
+        with self._reading("animate"):
+            state, frames = self._animate(weights, identity, windows, noise, state)
         return state, np.asarray(frames)
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import av
 import av.error
 import jax
 import numpy as np
@@ -18,6 +17,7 @@ from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import alignment, measures, overlay, portrait_quality
 from data_pipelines.faces import landmarks as face_landmarks
 from data_pipelines.media import decode, images, video
+from data_pipelines.media.containers import open_media
 from data_pipelines.media.sound import check_sample_rate
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
@@ -267,7 +267,7 @@ class InputChecks:
 def _sound_format(path: str) -> tuple[int, int, str, float]:
     # An audio file's rate in Hz, channels, codec, and its seconds according to the container.
     try:
-        with av.open(str(pathlib.Path(path).absolute()), metadata_errors="replace") as container:
+        with open_media(path) as container:
             stream = video.select_stream(container.streams.audio)
             context = stream and stream.codec_context  # None for an unknown codec.
             if stream is None or context is None:

@@ -89,7 +89,9 @@ def export_bundle(
 def _parse_formats(formats: str) -> list[str]:
     chosen = [name for name in FORMATS if name in formats.split(",")]
     if unknown := sorted(set(formats.split(",")) - set(FORMATS)):
-        raise UserError(f"--formats: {unknown[0]!r} is not one of {', '.join(FORMATS)}")
+        raise UserError(
+            f"--formats: {unknown[0]!r} is not one of the formats: give some of {', '.join(FORMATS)}"
+        )
     for name in chosen:
         for package in FORMATS[name].requires:
             if not importlib.util.find_spec(package):

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr, unescape
 
-import av
 import av.error
 import numpy as np
 from etils import epath
@@ -24,6 +23,7 @@ from PIL import Image
 
 from data_pipelines.common import download, files
 from data_pipelines.common.errors import UserError
+from data_pipelines.media import containers
 from s2f_jax.bundle import bundle
 from s2f_jax.provenance import badge, c2pa
 from s2f_jax.runs import workdir
@@ -297,8 +297,8 @@ def read_provenance(path: str | os.PathLike) -> DetectedProvenance:
     path = pathlib.Path(path)
     digest = _sha256(path)
     try:
-        with av.open(str(path.absolute()), metadata_errors="replace") as container:
-            tags = dict(container.metadata)
+        with containers.open_media(path) as container:
+            tags = containers.read_tags(container)
     except av.error.FFmpegError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): give a file that plays"

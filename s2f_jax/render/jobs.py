@@ -99,7 +99,9 @@ def _check_folder(output: str, jobs: Sequence[JobSpec]) -> None:
     if target.suffix.lower() == ".mp4" and not target.is_dir():
         raise UserError(f"--output={output} is one file for {len(jobs)} videos: give a folder")
     if target.exists() and not target.is_dir():
-        raise UserError(f"--output={output} is a file, and {len(jobs)} videos need a folder")
+        raise UserError(
+            f"--output={output} is a file, and {len(jobs)} videos need a folder: give one"
+        )
     if not target.exists():
         check_output_file("output", output)
     _check_writable(output, target if target.exists() else target.parent)
@@ -135,7 +137,9 @@ def check_output_file(flag: str, output: str) -> None:
 def _check_writable(output: str, folder: epath.Path) -> None:
     # Videos are renamed into place, so that the folder counts, not a file in it.
     if not files.is_remote(output) and not os.access(folder, os.W_OK):
-        raise UserError(f"--output={output}: the folder {folder} cannot be written to")
+        raise UserError(
+            f"--output={output}: the folder {folder} cannot be written to; give another"
+        )
 
 
 def _check_inputs(jobs: Sequence[JobSpec]) -> None:

@@ -1,13 +1,14 @@
 """A report as one HTML page that loads nothing from elsewhere."""
 
 import base64
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import av
 import jinja2
 from etils import epath
 
+from data_pipelines.media.containers import open_media
 from s2f_jax.reports import formats, labels, plots
 from s2f_jax.reports.content import ClipScores, Sample
 
@@ -139,7 +140,7 @@ def comparison_card(title: str, note: str, videos: Mapping[str, epath.PathLike])
       The card.
     """
     first = next(iter(videos.values()))
-    with av.open(str(first), metadata_errors="replace") as container:
+    with open_media(io.BytesIO(epath.Path(first).read_bytes())) as container:
         stream = container.streams.video[0]
         aspect = f"{stream.width // 2} / {stream.height}"
     return {

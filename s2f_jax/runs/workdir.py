@@ -14,7 +14,10 @@ from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from s2f_jax.config.schema import SCHEMA, Config, as_json, fixed_fields, migrate
 
-PACKAGES = ("s2f_jax", "jax", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain")
+PACKAGES = (
+    *("s2f_jax", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint"),
+    *("tensorflow-datasets", "grain"),
+)
 
 
 def read_config(workdir: epath.PathLike) -> Config:
@@ -153,7 +156,7 @@ def write_config(config: Config, folder: epath.Path) -> None:
         ) from error
 
 
-def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> None:
+def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> dict[str, str]:
     """Writes run.json, on the first process, before what it held.
 
     Args:
@@ -161,13 +164,47 @@ def write_provenance(seed: int, folder: epath.Path, step: int, **more: Any) -> N
       folder: The run's folder.
       step: Step at which the run starts or is resumed.
       **more: Further entries.
+
+    Returns:
+      What changed since run.json was last written, as `changes` finds it; empty on other processes.
     """
     path = folder / "run.json"
     if jax.process_index():
-        return
+        return {}
     before = json.loads(path.read_text()) if path.exists() else None
+    now = describe(seed)
+    changed = changes(before, now) if before else {}
+    if changed:
+        more["changed"] = changed
     earlier = before.pop("earlier", []) + [before] if before else []
-    _write_json(path, describe(seed) | more | {"from_step": step, "earlier": earlier})
+    _write_json(path, now | more | {"from_step": step, "earlier": earlier})
+    return changed
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
+    """Compares two descriptions of a run by what its numbers depend on, to the last bit.
+
+    Args:
+      before: The earlier result of `describe`; of an older version of s2f_jax it has fewer entries.
+      now: The later one.
+
+    Returns:
+      Name of a package, "commit", "devices" or "processes" -> "<before> -> <now>".
+    """
+    before, now = (
+        each["versions"]
+        | {
+            "commit": each["git"]["commit"][:9],
+            "devices": f"{len(each['devices'])} of {', '.join(sorted(set(each['devices'])))}",
+            "processes": each["processes"],
+        }
+        for each in (before, now)
+    )
+    return {
+        name: f"{before[name]} -> {value}"
+        for name, value in now.items()
+        if before.get(name, value) != value
+    }
 
 
 def _write_json(path: epath.Path, value: Any) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
-from tests.fuzz import hostile_models, hostile_pickles, hostile_pictures, hostile_sounds
+from tests.fuzz import hostile_models, hostile_pictures, hostile_sounds
 from tests.fuzz.hostile_made import Made, drawn
 
 COUNT = 500
@@ -218,6 +219,9 @@ _COMMON = {
 
 
 def _convert(rng, folder, materials, number):
+    pytest.importorskip("torch")  # Whose files these are.
+    from tests.fuzz import hostile_pickles
+
     makers = {**hostile_pickles.SDA_FILES, "again": hostile_pickles.SDA_FILES["sda_evil"]}
     if rng.random() < 0.15:  # The way back.
         odd = _hostile(rng, ("checkpoint", "output"))

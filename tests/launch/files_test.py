@@ -149,11 +149,10 @@ def test_the_image_copies_what_is_there_and_not_kept_from_it():
     assert {name.removesuffix("*") for name in packages} | {"configs"} <= set(sources)
 
 
-def test_the_image_runs_the_one_command_with_an_extra_that_is_one():
+def test_the_image_runs_the_one_command_with_a_lock_that_is_there():
     assert DOCKERFILE.rstrip().endswith('ENTRYPOINT ["python", "-m", "s2f_jax.main"]')
-    extras = PROJECT["project"]["optional-dependencies"]
-    assert set(re.findall(r"EXTRA=(\w+)", DOCKERFILE)) <= extras.keys()
-    assert {"cuda", "tpu", "data"} <= extras.keys()
+    locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
+    assert set(re.findall(r"LOCK=(\w+)", DOCKERFILE)) == {"cuda"} <= locks
 
 
 @pytest.mark.parametrize("name", ["gpu.sh", "slurm.sh"])

@@ -227,7 +227,7 @@ def test_the_command_line_animates_by_a_bundle(bundle_folder, tmp_path):
     [
         (
             {"formats": "coreml"},
-            "'coreml' is not one of stablehlo, onnx, savedmodel, tflite",
+            "'coreml' is not one of the formats: give some of stablehlo, onnx, savedmodel, tflite",
         ),
         ({"formats": "onnx,,"}, "--formats: '' is not one of"),
         ({"weights": "int4"}, "--weights=int4: must be one of float32, bfloat16, int8"),

@@ -1,12 +1,15 @@
 import json
 import re
 
+import jax
 import pytest
+from etils import epath
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.config import read
 from s2f_jax.config.schema import RENAMED, SCHEMA, as_json
 from s2f_jax.inference.animator import Animator
+from s2f_jax.runs import workdir
 from s2f_jax.runs.restore import find_checkpoint
 from s2f_jax.runs.workdir import open_workdir, read_config, write_config
 
@@ -42,6 +45,24 @@ def test_a_workdir_that_cannot_be_one_is_refused(tmp_path, config):
         open_workdir(config, file)
     with pytest.raises(UserError, match=r"file/run cannot be written \(Not a directory\)"):
         write_config(config, open_workdir(config, file / "run"))
+
+
+def test_what_changed_since_the_last_start_is_said_once(tmp_path):
+    """And not what a version of s2f_jax that wrote run.json earlier did not record."""
+    folder = epath.Path(tmp_path)
+    assert workdir.write_provenance(0, folder, 0) == {}
+    made = json.loads((tmp_path / "run.json").read_text())
+    del made["versions"]["numpy"]
+    made["versions"] |= {"jax": "0.9.0"}
+    made["devices"] = ["TPU v4", "TPU v4"]
+    (tmp_path / "run.json").write_text(json.dumps(made))
+    changed = workdir.write_provenance(0, folder, 7)
+    devices = f"2 of TPU v4 -> {jax.device_count()} of cpu"
+    assert changed == {"jax": f"0.9.0 -> {jax.__version__}", "devices": devices}
+    assert workdir.write_provenance(0, folder, 9) == {}
+    last = json.loads((tmp_path / "run.json").read_text())
+    assert "changed" not in last
+    assert last["earlier"][-1]["changed"] == changed
 
 
 @pytest.mark.parametrize("text", ["{half", "[]", "{}", "", "3"])

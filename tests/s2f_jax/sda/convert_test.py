@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from data_pipelines.common.errors import UserError
 from s2f_jax import main
@@ -11,6 +10,8 @@ from s2f_jax.runs import workdir
 from s2f_jax.sda import convert
 from tests.s2f_jax.sda import torch_generator
 from tests.tiny_generator import tiny_config, tiny_run
+
+torch = pytest.importorskip("torch")
 
 
 @pytest.fixture

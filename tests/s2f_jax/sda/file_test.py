@@ -8,11 +8,12 @@ import zipfile
 
 import numpy as np
 import pytest
-import torch
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.sda.file import _MAGIC, read_sda
 from tests.s2f_jax.sda import torch_generator
+
+torch = pytest.importorskip("torch")
 
 
 class Evil:

@@ -8,7 +8,6 @@ import av
 import jax
 import numpy as np
 import pytest
-import torch
 
 from data_pipelines.faces import alignment
 from data_pipelines.faces import landmarks as landmarks_module
@@ -22,6 +21,7 @@ from s2f_jax.sda import convert, weights
 from tests.s2f_jax.sda import torch_generator
 from tests.tiny_generator import tiny_config, tiny_state
 
+torch = pytest.importorskip("torch")
 FULL = {"size": (128, 96), "sizes": (128, 256, 10), "width": 64, "audio_width": 16}
 
 
