@@ -91,11 +91,9 @@ def prepare(
         "quarantined": _quarantined_count(builder),
     }
     counts = ", ".join(f"{count} {split}" for split, count in summary["clips"].items())
-    state = (
-        "was there already (delete it to make it again)"
-        if exists
-        else f"made in {time.monotonic() - start:.0f} s"
-    )
+    state = "was there already (delete it to make it again)"
+    if not exists:
+        state = f"made in {time.monotonic() - start:.0f} s"
     print(f"{corpus} {state}: {counts}, {summary['quarantined']} quarantined: {summary['path']}")
     return summary
 

@@ -87,7 +87,4 @@ def put(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.
     Returns:
       Global arrays by name.
     """
-    return {
-        name: jax.make_array_from_process_local_data(sharding, array)
-        for name, array in batch.items()
-    }
+    return {name: jax.make_array_from_process_local_data(sharding, x) for name, x in batch.items()}

@@ -55,9 +55,7 @@ def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kw
 APPLY = {
     "all": _apply,
     "convolutions": jax.checkpoint(
-        _apply,
-        policy=jax.checkpoint_policies.save_only_these_names(CONVOLUTION),
-        static_argnums=0,
+        _apply, policy=jax.checkpoint_policies.save_only_these_names(CONVOLUTION), static_argnums=0
     ),
     "none": jax.checkpoint(_apply, static_argnums=0),
 }
@@ -107,15 +105,9 @@ def objective(
     noise = generator.noise_std * jax.vmap(lambda key: jax.random.normal(key, noise_shape))(keys)
 
     stats = dict(batch_stats)
-    generated, stats["generator"] = apply(
-        generator,
-        params["generator"],
-        batch_stats["generator"],
-        clips.still,
-        clips.audio,
-        noise,
-        mask=clips.mask,
-    )
+    own = params["generator"], batch_stats["generator"]
+    inputs = clips.still, clips.audio, noise
+    generated, stats["generator"] = apply(generator, *own, *inputs, mask=clips.mask)
     l1 = losses.reconstruction(generated, clips.frames, clips.mask, reconstruction_top)
     terms = {"generator/reconstruction": l1}
     total = weights["reconstruction"] * terms["generator/reconstruction"].mean()
@@ -126,15 +118,10 @@ def objective(
     for name, network in networks.discriminators.items():
         sample = network.sample(key, clips)
         fixed = stop_gradient(params[name])
-        real, after_real = apply(
-            network, params[name], batch_stats[name], *network.inputs(clips.frames, clips, sample)
-        )
-        fake, stats[name] = apply(
-            network,
-            params[name],
-            after_real,
-            *network.inputs(stop_gradient(generated), clips, sample),
-        )
+        inputs = network.inputs(clips.frames, clips, sample)
+        real, after_real = apply(network, params[name], batch_stats[name], *inputs)
+        inputs = network.inputs(stop_gradient(generated), clips, sample)
+        fake, stats[name] = apply(network, params[name], after_real, *inputs)
         judged, _ = apply(network, fixed, after_real, *network.inputs(generated, clips, sample))
         terms[f"generator/{name}"] = _per_clip(losses.generator(judged), clips)
         loss = losses.discriminator(real, fake)

@@ -3,7 +3,9 @@
 s2f ablate --config=demo --variants=static_baseline,l1_only
 """
 
+import functools
 import importlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # The rows of the table, in this order.
@@ -31,3 +33,14 @@ def variant(corpus: str, name: str) -> Any:
     c = get_config(preset) if preset else get_config()
     c.name = f"{c.name}_{name}"
     return c
+
+
+def _changed(corpus: str = "grid", *, name: str, fields: Mapping[str, Any]) -> Any:
+    c = variant(corpus, name)
+    c.update_from_flattened_dict(fields)
+    return c
+
+
+def changing(name: str, fields: Mapping[str, Any]) -> Callable[..., Any]:
+    """The get_config of a variant that differs in these fields' values."""
+    return functools.partial(_changed, name=name, fields=fields)

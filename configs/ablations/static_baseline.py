@@ -4,14 +4,9 @@ Each frame from its own window of sound, with L1 and the frame discriminator: no
 sequence discriminator. Nor noise, which runs through a GRU: it would move the frames at random.
 """
 
-from typing import Any
-
 from configs import ablations
 
-
-def get_config(corpus: str = "grid") -> Any:
-    c = ablations.variant(corpus, "static_baseline")
-    c.model.recurrent = False
-    c.model.noise_features = 0
-    c.discriminators.sequence.weight = 0.0
-    return c
+get_config = ablations.changing(
+    "static_baseline",
+    {"model.recurrent": False, "model.noise_features": 0, "discriminators.sequence.weight": 0.0},
+)

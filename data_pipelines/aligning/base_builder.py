@@ -15,7 +15,6 @@ from etils import epath
 
 from data_pipelines import contract
 from data_pipelines.aligning import align_clip, contact_sheet, shards, worker_pool
-from data_pipelines.aligning.align_clip import RawClip
 from data_pipelines.aligning.cache import Cache
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
@@ -68,7 +67,7 @@ class CorpusContents:
       splits_by: Whether `splits` holds speakers or clip ids.
     """
 
-    clips: list[RawClip]
+    clips: list[align_clip.RawClip]
     unusable: dict[str, str]
     absent_speakers: list[str]
     splits: Mapping[str, Collection[str]]
@@ -139,8 +138,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=contract.features(),
-            metadata=tfds.core.MetadataDict(self.config.content()),
+            features=contract.features(), metadata=tfds.core.MetadataDict(self.config.content())
         )
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
@@ -191,7 +189,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _example_writer(self) -> tfds.core.ExampleWriter:
         return shards.ShardWriter()
 
-    def _align(self, clips: Sequence[RawClip], cache: Cache) -> dict[str, str]:
+    def _align(self, clips: Sequence[align_clip.RawClip], cache: Cache) -> dict[str, str]:
         """Returns {id: reason} of the quarantined clips; the others are in the cache."""
         if self._beam:
             from data_pipelines.aligning import beam  # An extra, and slow to import.
@@ -227,7 +225,7 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 f"more with --config.data.max_bad_share={np.ceil(100 * share) / 100:.2f}."
             )
 
-    def _draw_contact_sheets(self, clips: Sequence[RawClip], cache: Cache) -> None:
+    def _draw_contact_sheets(self, clips: Sequence[align_clip.RawClip], cache: Cache) -> None:
         """One PNG per speaker."""
         by_speaker = collections.defaultdict(list)
         for clip in clips:
@@ -251,7 +249,7 @@ def _check_ids(contents: CorpusContents) -> None:
 
 
 def _examples(
-    clips: Sequence[RawClip], cache: Cache, progress: Progress | None
+    clips: Sequence[align_clip.RawClip], cache: Cache, progress: Progress | None
 ) -> Iterator[tuple[str, dict]]:
     """Yields the examples of a shard; runs here or in one of Beam's workers."""
     for clip in clips:

@@ -43,9 +43,8 @@ class ShardWriter(tfds.core.ExampleWriter):
         """
         try:
             with py_utils.incomplete_file(epath.Path(path)) as part:
-                writer = array_record_module.ArrayRecordWriter(
-                    os.fspath(part), "group_size:1,uncompressed"
-                )
+                options = "group_size:1,uncompressed"
+                writer = array_record_module.ArrayRecordWriter(os.fspath(part), options)
                 for _, example in examples:
                     writer.write(_canonical(example))
                 writer.close()

@@ -1,12 +1,15 @@
 """Reads and writes files that a person named: each appears whole or not at all."""
 
 import contextlib
+import csv
 import errno
+import io
 import os
 import pathlib
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from etils import epath
 
@@ -190,3 +193,20 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
         part.commit()
     finally:
         part.discard()
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Formats dicts as CSV.
+
+    Args:
+      rows: The cells of each line by column.
+      columns: The columns, of which a line may lack some.
+
+    Returns:
+      The text, with a header.
+    """
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()

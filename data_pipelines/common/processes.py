@@ -171,10 +171,8 @@ class WorkerPool:
     def _new_executor(self, workers: int) -> concurrent.futures.ProcessPoolExecutor:
         # Spawned, since forked processes inherit the locks of threads that they do not have.
         context = multiprocessing.get_context("spawn")
-        initargs = (self._initializer, self._initargs)
-        return concurrent.futures.ProcessPoolExecutor(
-            workers, context, _initialize_worker, initargs
-        )
+        args = (self._initializer, self._initargs)
+        return concurrent.futures.ProcessPoolExecutor(workers, context, _initialize_worker, args)
 
 
 def _outcome(future: concurrent.futures.Future) -> Any:

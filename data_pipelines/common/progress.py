@@ -23,7 +23,6 @@ class Progress:
       description: What is being done, e.g. "aligned"; begins the bar and every line.
       total: Number of items; None if unknown.
       unit: Name of one item in the singular; "B" (bytes) is shown in kB, MB or GB.
-      initial: Items that were complete before, e.g. by the run that this one resumes.
       delay: Seconds during which nothing is shown, so that short work stays silent.
 
     Attributes:
@@ -32,22 +31,13 @@ class Progress:
       total: Number of items; None if unknown.
     """
 
-    def __init__(
-        self,
-        description: str,
-        total: int | None,
-        unit: str,
-        *,
-        initial: int = 0,
-        delay: float = 0.0,
-    ):
+    def __init__(self, description: str, total: int | None, unit: str, *, delay: float = 0.0):
         self.note = ""
-        self.completed, self.total = initial, total
+        self.completed, self.total = 0, total
         self._description, self._unit, self._delay = description, unit, delay
         self._bar = tqdm.tqdm(
             desc=description,
             total=total,
-            initial=initial,
             unit=unit,
             unit_scale=unit == _BYTE,
             delay=delay,

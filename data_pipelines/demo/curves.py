@@ -8,14 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from data_pipelines.demo.face import (
-    EYE_CORNERS,
-    MIDDLE,
-    MOUTH_ROW,
-    NOSE_BASE,
-    OPENING,
-    DrawnFace,
-)
+from data_pipelines.demo.face import EYE_CORNERS, MIDDLE, MOUTH_ROW, NOSE_BASE, OPENING, DrawnFace
 from data_pipelines.demo.motion import Motion
 
 OUTSIDE = -50.0  # A coordinate outside the picture.
@@ -79,11 +72,8 @@ class Lips:
 
     def _outer_upper(self, u: np.ndarray) -> np.ndarray:
         # Rows of the upper lip's outer edge.
-        bow = (
-            0.86
-            + 0.2 * np.exp(-(((np.abs(u) - 0.27) / 0.2) ** 2))
-            - 0.1 * np.exp(-((u / 0.1) ** 2))
-        )
+        peaks, dip = np.exp(-(((np.abs(u) - 0.27) / 0.2) ** 2)), np.exp(-((u / 0.1) ** 2))
+        bow = 0.86 + 0.2 * peaks - 0.1 * dip
         spread = 0.45 * self.gap * _lens(u, 0.8)
         return self._line(u) - spread - self.upper_thickness * _lens(u, 0.75) * bow
 
@@ -221,11 +211,8 @@ class Eye:
           iBUG points 36 to 41 or 42 to 47, [T, 6, 2].
         """
         upper, lower = np.array([-1, -1 / 3, 1 / 3, 1]), np.array([1 / 3, -1 / 3])
-        parts = [
-            _points(self._x(upper), self._upper(upper)),
-            _points(self._x(lower), self._lower(lower)),
-        ]
-        return np.concatenate(parts, 1)
+        above = _points(self._x(upper), self._upper(upper))
+        return np.concatenate([above, _points(self._x(lower), self._lower(lower))], 1)
 
 
 def brow(face: DrawnFace, motion: Motion, side: int) -> tuple[np.ndarray, np.ndarray]:

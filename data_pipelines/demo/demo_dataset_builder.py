@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from data_pipelines import contract
 from data_pipelines.aligning import shards
-from data_pipelines.common import errors
+from data_pipelines.common.errors import UserError
 from data_pipelines.common.processes import WorkerPool
 from data_pipelines.contract import TimedText
 from data_pipelines.demo import draw, face, motion, speech
@@ -45,9 +45,7 @@ class DemoConfig(contract.CorpusConfig):
         super().__post_init__()
         for name, value in self.content().items():
             if value < (least := int(name != "seed")):
-                raise errors.UserError(
-                    f"--config.data.options.{name}={value}: must be {least} or more"
-                )
+                raise UserError(f"--config.data.options.{name}={value}: must be {least} or more")
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -83,7 +81,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return shards.ShardWriter()
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager):
-        del dl_manager
         speech.library()  # A missing one is reported before any work.
         return {split: self._generate_examples(split) for split in _SPLITS}
 

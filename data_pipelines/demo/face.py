@@ -110,11 +110,9 @@ def random_face(rng: np.random.Generator) -> DrawnFace:
     lipstick = feminine and rng.random() < 0.5
     lips = _mix(skin, (178, 62, 66), rng.uniform(0.4, 0.6))
     lips = _mix(lips, _hsv(rng.uniform(-0.06, 0.02), 0.75, 0.72), 0.6) if lipstick else lips
-    styles = (
-        (SHORT, SIDE, LONG, CURLY, BOB, BOB, LONG)
-        if feminine
-        else (BALD, SHORT, SHORT, SIDE, SIDE, CURLY)
-    )
+    styles = (BALD, SHORT, SHORT, SIDE, SIDE, CURLY)
+    if feminine:
+        styles = (SHORT, SIDE, LONG, CURLY, BOB, BOB, LONG)
     hue = rng.random()
     return DrawnFace(
         skin=_jitter(rng, skin, 0.03),

@@ -34,9 +34,8 @@ class Canvas:
 
     def __init__(self, image: np.ndarray, pixels: Callable[[ArrayLike], np.ndarray]):
         self.image, self.pixels = image, pixels
-        self.unit = float(
-            pixels((1, 0))[0] - pixels((0, 0))[0]
-        )  # Image pixels per pixel at 128x96.
+        # Image pixels per pixel at 128x96.
+        self.unit = float(pixels((1, 0))[0] - pixels((0, 0))[0])
 
     def polygon(self, points: ArrayLike, blur: float = 0.0) -> np.ndarray:
         """Makes the mask of a polygon.
@@ -111,17 +110,9 @@ def backdrop(f: DrawnFace, canvas: Canvas) -> np.ndarray:
     body = np.array(shoulders + [(2 * MIDDLE - x, y) for x, y in shoulders[::-1]])
     canvas.cover(canvas.polygon(body, 0.5), f.shirt)
     throat = {0: (4, 122), 1: (2, 132), 2: (5, 126)}[f.collar]
-    skin = np.array(
-        [
-            (MIDDLE - neck, 80),
-            (MIDDLE - neck, 110),
-            (MIDDLE - neck - throat[0], 114),
-            (MIDDLE, throat[1]),
-            (MIDDLE + neck + throat[0], 114),
-            (MIDDLE + neck, 110),
-            (MIDDLE + neck, 80),
-        ]
-    )
+    left = [(MIDDLE - neck, 80), (MIDDLE - neck, 110), (MIDDLE - neck - throat[0], 114)]
+    right = [(MIDDLE + neck + throat[0], 114), (MIDDLE + neck, 110), (MIDDLE + neck, 80)]
+    skin = np.array([*left, (MIDDLE, throat[1]), *right])
     canvas.cover(canvas.polygon(skin, 0.5), np.asarray(f.skin) * 0.88)
     shadow = canvas.ellipse((MIDDLE, 104), (f.cheek_width * 0.8, 17), 3 * unit)
     canvas.tint(shadow * canvas.polygon(skin), 0.72)

@@ -181,9 +181,8 @@ def _synthesize(
         (_PARAMETER_RANGE, voice.pitch_range),
     ):
         _check(espeak.espeak_SetParameter(parameter, value, 0), f"parameter {parameter}={value}")
-    status = espeak.espeak_Synth(
-        text, len(text) + 1, 0, _CHARACTERS, 0, _UTF8_AND_PHONEMES, None, None
-    )
+    size = len(text) + 1
+    status = espeak.espeak_Synth(text, size, 0, _CHARACTERS, 0, _UTF8_AND_PHONEMES, None, None)
     _check(status, f"{text!r}")
     return np.concatenate(chunks), events
 

@@ -113,9 +113,7 @@ class FaceFinder:
             with silenced_stderr():
                 self._model = vision.FaceLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as e:
-            raise UserError(
-                f"{path} is not the face landmark model ({e}); fetch {MODEL.url}."
-            ) from e
+            raise UserError(f"{path} is no face landmark model ({e}); fetch {MODEL.url}.") from e
 
     def __call__(self, image: np.ndarray) -> list[DetectedFace]:
         """Finds the faces in an image.

@@ -122,10 +122,8 @@ def audio_offset(opening: np.ndarray, levels: np.ndarray) -> tuple[float, float]
         return np.nan, np.nan
     correlations = []
     for lag in range(-_MAX_LAG, _MAX_LAG + 1):
-        mouth, voice = (
-            changes[0][max(-lag, 0) : len(opening) - max(lag, 0)],
-            changes[1][max(lag, 0) : len(opening) - max(-lag, 0)],
-        )
+        mouth = changes[0][max(-lag, 0) : len(opening) - max(lag, 0)]
+        voice = changes[1][max(lag, 0) : len(opening) - max(-lag, 0)]
         mouth, voice = mouth - mouth.mean(), voice - voice.mean()
         norm = np.sqrt((mouth @ mouth) * (voice @ voice))
         correlations.append(mouth @ voice / norm if norm > _EPSILON**2 else 0.0)

@@ -12,12 +12,8 @@ _MAX_ASPECT = 2.0  # Width over height of a panel.
 _GAP = 8  # Pixels between panels.
 _POSE_SIZE = (128, 96)  # Height and width of the crop that the pose is measured in.
 _MARGIN = 0.6  # Of the crop's size, which the middle panel shows on each side of it.
-_CROP_COLOR, _POINT_COLOR, _NOSE_COLOR, _OTHER_COLOR = (
-    (0, 220, 255),
-    (80, 255, 80),
-    (255, 60, 60),
-    (160, 160, 160),
-)
+_CROP_COLOR, _POINT_COLOR = (0, 220, 255), (80, 255, 80)
+_NOSE_COLOR, _OTHER_COLOR = (255, 60, 60), (160, 160, 160)
 _ARROW = 0.6  # Length for a head in profile, of the distance between the eyes.
 
 

@@ -10,7 +10,6 @@ from etils import epath
 
 from data_pipelines import contract
 from data_pipelines.aligning import align_clip, base_builder
-from data_pipelines.aligning.align_clip import RawClip
 from data_pipelines.common.errors import UserError
 from data_pipelines.folder import (
     naming,
@@ -21,7 +20,6 @@ from data_pipelines.folder import (
     subtitles,
     table,
 )
-from data_pipelines.folder.sources import Cut, SourceVideo
 
 _LISTED = 5  # Names in a message.
 
@@ -146,8 +144,8 @@ class Builder(base_builder.RecordedBuilder):
         return base_builder.CorpusContents(clips, unusable, absent, splits, split_by)
 
     def _cut_into_clips(
-        self, videos: Sequence[SourceVideo]
-    ) -> tuple[list[RawClip], dict[str, str]]:
+        self, videos: Sequence[sources.SourceVideo]
+    ) -> tuple[list[align_clip.RawClip], dict[str, str]]:
         """Returns the clips of the videos, and why those without any have none."""
         config = self.config
         limits = pause_detection.CutLimits(config.fps, config.min_seconds, config.max_clip_seconds)
@@ -169,8 +167,8 @@ class Builder(base_builder.RecordedBuilder):
 
 
 def _select_speakers(
-    videos: Sequence[SourceVideo], speakers: Sequence[str]
-) -> tuple[Sequence[SourceVideo], list[str]]:
+    videos: Sequence[sources.SourceVideo], speakers: Sequence[str]
+) -> tuple[Sequence[sources.SourceVideo], list[str]]:
     # By their own names or our file-safe ones; then the speakers that have no video.
     if not speakers:
         return videos, []
@@ -185,10 +183,10 @@ def _select_speakers(
     return [video for video in videos if video.speaker in selected], absent
 
 
-def _raw_clip(video: SourceVideo, number: int, cut: Cut) -> RawClip:
-    transcript = cut.transcript or (video.transcript if cut == Cut() else "")
+def _raw_clip(video: sources.SourceVideo, number: int, cut: sources.Cut) -> align_clip.RawClip:
+    transcript = cut.transcript or (video.transcript if cut == sources.Cut() else "")
     transcript = transcript or subtitles.transcript_beside(video.path, cut.start, cut.end)
-    return RawClip(
+    return align_clip.RawClip(
         id=f"{video.name}_{number:04d}",
         speaker=video.speaker,
         path=video.path,

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from data_pipelines import splits
 from data_pipelines.aligning import align_clip
-from data_pipelines.aligning.align_clip import RawClip
 from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.common.files import require_folder
@@ -55,12 +54,12 @@ def find_clips(folder: pathlib.Path, speakers: Sequence[str]) -> CorpusContents:
     return CorpusContents(clips, misnamed, absent, splits.GRID)
 
 
-def _name(raw: RawClip) -> str:
+def _name(raw: align_clip.RawClip) -> str:
     """Returns the sentence's name, bbaf2n of s1_bbaf2n."""
     return raw.id.removeprefix(f"{raw.speaker}_")
 
 
-def _clips(folder: pathlib.Path, speaker: str) -> list[RawClip]:
+def _clips(folder: pathlib.Path, speaker: str) -> list[align_clip.RawClip]:
     """Returns a speaker's clips by name, their words still unknown."""
     archive = folder / f"{speaker}.zip"
     sources = {}
@@ -72,7 +71,7 @@ def _clips(folder: pathlib.Path, speaker: str) -> list[RawClip]:
         if not path.name.startswith("."):
             sources[path.stem] = path, align_clip.file_stamp(path), ""
     return [
-        RawClip(f"{speaker}_{name}", speaker, path, stamp, member, frame_count=_FRAMES)
+        align_clip.RawClip(f"{speaker}_{name}", speaker, path, stamp, member, frame_count=_FRAMES)
         for name, (path, stamp, member) in sorted(sources.items())
     ]
 

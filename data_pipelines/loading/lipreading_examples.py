@@ -49,10 +49,7 @@ class MouthCrop:
         return np.column_stack([np.diag(scale), centre - scale * middle + np.asarray(shift)])
 
     def __call__(
-        self,
-        frames: np.ndarray,
-        shift: ArrayLike = (0, 0),
-        out: np.ndarray | None = None,
+        self, frames: np.ndarray, shift: ArrayLike = (0, 0), out: np.ndarray | None = None
     ) -> np.ndarray:
         """Crops frames.
 

@@ -231,10 +231,8 @@ def whole_clip_batch(
     """
     chosen = [clips[i] for i in indices]
     frames = frames or padded_length(max(map(len, chosen)))
-    return _stack(
-        len(chosen),
-        lambda row, out: training_examples.training_window(
-            chosen[row], 0, frames, window, False, out
-        ),
-        functools.partial(np.empty, dtype=np.uint8),
-    )
+
+    def whole(row: int, out: np.ndarray | None) -> dict[str, np.ndarray]:
+        return training_examples.training_window(chosen[row], 0, frames, window, False, out)
+
+    return _stack(len(chosen), whole, functools.partial(np.empty, dtype=np.uint8))

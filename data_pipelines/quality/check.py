@@ -93,6 +93,21 @@ class CheckedCorpus:
         """
         return self.values[:, list(MEASURES).index(name)]
 
+    def rows_by(self, field: str) -> dict[str, list[int]]:
+        """Groups the clips by a field of their location.
+
+        Args:
+          field: Its name; clips in which it is empty are left out.
+
+        Returns:
+          The rows of `values` by the field's value.
+        """
+        rows = collections.defaultdict(list)
+        for row, location in enumerate(self.locations):
+            if value := getattr(location, field):
+                rows[value].append(row)
+        return rows
+
 
 def check_shards(
     data: Mapping[str, Any], manual_dir: str | os.PathLike | None, data_dir: str | os.PathLike
@@ -230,13 +245,8 @@ def _gather(
 
 def _summaries(checked: CheckedCorpus) -> dict[str, Any]:
     """Returns medians and percentiles of the corpus, its splits and speakers, and histograms."""
-    by_split, by_speaker = collections.defaultdict(list), collections.defaultdict(list)
-    for row, location in enumerate(checked.locations):
-        by_split[location.split].append(row)
-        if location.speaker:
-            by_speaker[location.speaker].append(row)
     speakers = {}
-    for speaker, rows in by_speaker.items():
+    for speaker, rows in checked.rows_by("speaker").items():
         splits = sorted({checked.locations[row].split for row in rows})
         speakers[speaker] = {"splits": splits} | _summary(checked, rows)
     return {
@@ -249,7 +259,7 @@ def _summaries(checked: CheckedCorpus) -> dict[str, Any]:
         "splits": {
             split: {"speakers": len({checked.locations[row].speaker for row in rows} - {""})}
             | _summary(checked, rows)
-            for split, rows in by_split.items()
+            for split, rows in checked.rows_by("split").items()
         },
         "speakers": speakers,
     }
@@ -294,32 +304,27 @@ def _findings(checked: CheckedCorpus, within_speaker: bool) -> list[dict[str, An
     findings = []
     for kind, (severity, title) in FAULTS.items():
         if entries := faults.get(kind):
-            clips = [dataclasses.asdict(clip) | {"text": text} for clip, text in entries]
-            findings.append(_finding(kind, severity, title, "", clips))
+            findings.append(_finding(kind, severity, title, "", entries))
     for name, measure in MEASURES.items():
         column = checked.column(name)
         excess = measure.excess(column)
         if name == "offset":
-            excess = np.where(
-                checked.column("agreement") >= clip_checks.WARNING_AGREEMENT, excess, 0
-            )
-        clips = [
-            {
-                **dataclasses.asdict(checked.locations[row]),
-                "text": f"{column[row]:.3g} {measure.unit}".strip(),
-            }
-            for row in np.argsort(-excess, kind="stable")[: np.count_nonzero(excess > 0)]
-        ]
-        if clips:
-            findings.append(_finding(name, WARNING, measure.label, measure.limit, clips))
+            agreement = checked.column("agreement")
+            excess = np.where(agreement >= clip_checks.WARNING_AGREEMENT, excess, 0)
+        worst = np.argsort(-excess, kind="stable")[: np.count_nonzero(excess > 0)]
+        if len(worst):
+            texts = [f"{value:.3g} {measure.unit}".strip() for value in column[worst]]
+            entries = list(zip([checked.locations[row] for row in worst], texts, strict=True))
+            findings.append(_finding(name, WARNING, measure.label, measure.limit, entries))
     return findings
 
 
 def _finding(
-    kind: str, severity: str, title: str, limit: str, clips: list[dict[str, Any]]
+    kind: str, severity: str, title: str, limit: str, entries: list[tuple[ClipLocation, str]]
 ) -> dict[str, Any]:
     finding = {"kind": kind, "severity": severity, "title": title, "limit": limit}
-    return finding | {"count": len(clips), "clips": clips[:_MAX_LISTED]}
+    clips = [dataclasses.asdict(clip) | {"text": text} for clip, text in entries[:_MAX_LISTED]]
+    return finding | {"count": len(entries), "clips": clips}
 
 
 def _duplicate_faults(checked: CheckedCorpus) -> Faults:
@@ -337,12 +342,8 @@ def _duplicate_faults(checked: CheckedCorpus) -> Faults:
 
 def _speaker_faults(checked: CheckedCorpus, within_speaker: bool) -> Faults:
     """Returns speakers in two splits or with early or late audio, and clips of other colours."""
-    rows = collections.defaultdict(list)
-    for row, location in enumerate(checked.locations):
-        if location.speaker:
-            rows[location.speaker].append(row)
     faults = collections.defaultdict(list)
-    for speaker, own in rows.items():
+    for speaker, own in checked.rows_by("speaker").items():
         first = checked.locations[own[0]]
         splits = collections.Counter(checked.locations[row].split for row in own)
         if len(splits) > 1 and not within_speaker:

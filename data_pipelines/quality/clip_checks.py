@@ -38,9 +38,8 @@ class Measure:
     def limit(self) -> str:
         """Limits in words; empty where there are none."""
         ends = (("under", self.low), ("over", self.high))
-        return " or ".join(
-            f"{side} {end:g} {self.unit}".strip() for side, end in ends if math.isfinite(end)
-        )
+        finite = [(side, end) for side, end in ends if math.isfinite(end)]
+        return " or ".join(f"{side} {end:g} {self.unit}".strip() for side, end in finite)
 
     def excess(self, values: np.ndarray) -> np.ndarray:
         """Computes by how much values are beyond the limits.

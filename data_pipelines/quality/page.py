@@ -4,7 +4,6 @@ import base64
 import collections
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import cv2
@@ -41,28 +40,25 @@ def render_page(report: Mapping[str, Any], locations: Sequence[Any], open_split:
     Returns:
       HTML.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = _number
-    template = (
-        resources.files("data_pipelines.quality").joinpath("templates/check.html").read_text()
+    loader = jinja2.PackageLoader("data_pipelines.quality")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    findings = report["findings"]
-    broken = {
-        (clip["split"], clip["index"])
-        for finding in findings
-        if finding["kind"] in _NO_PICTURE
-        for clip in finding["clips"]
-    }
+    environment.filters["number"] = _number
+    findings, total = report["findings"], report["all"]["clips"]
+    unseen = (finding for finding in findings if finding["kind"] in _NO_PICTURE)
+    broken = {(clip["split"], clip["index"]) for finding in unseen for clip in finding["clips"]}
     cards = _cards(findings, broken, open_split)
     warned = collections.Counter(clip["speaker"] for f in findings for clip in f["clips"])
     speakers = sorted(report["speakers"], key=lambda name: (-warned[name], _natural(name)))
     usable = [clip for clip in locations if (clip.split, clip.index) not in broken]
     quarantine = report["quarantine"] or {"clips": 0, "quarantined": {}}
     reasons = list(quarantine["quarantined"].items())
-    return environment.from_string(template).render(
+    return environment.get_template("check.html").render(
         report=report,
         findings=[
-            finding | {"named": finding["clips"][:_NAMED], "share": _share(finding, report)}
+            finding
+            | {"named": finding["clips"][:_NAMED], "share": f"{finding['count'] / total:.1%}"}
             for finding in findings
         ],
         cards=list(cards.values()),
@@ -157,10 +153,6 @@ def _picture(image: np.ndarray, width: int = 0) -> str:
     options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1]
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
-
-
-def _share(finding: Mapping[str, Any], report: Mapping[str, Any]) -> str:
-    return f"{finding['count'] / report['all']['clips']:.1%}"
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 
 from data_pipelines import contract
 from data_pipelines.common.errors import UserError
-from data_pipelines.contract import TimedText
 
 ClipKey = tuple[str, str]  # Speaker and sentence: 01M, sa1.
 
@@ -33,8 +32,8 @@ class ClipLabels:
       phones: ARPAbet symbols with times in seconds.
     """
 
-    words: tuple[TimedText, ...] = ()
-    phones: tuple[TimedText, ...] = ()
+    words: tuple[contract.TimedText, ...] = ()
+    phones: tuple[contract.TimedText, ...] = ()
 
 
 def speaker_in_path(parts: Iterable[str]) -> str | None:
@@ -87,7 +86,7 @@ def read_labels(paths: Iterable[pathlib.Path]) -> dict[ClipKey, ClipLabels]:
       Labels by speaker and sentence. A clip whose blocks are damaged or contradict each other has
       none.
     """
-    blocks: dict[str, dict[ClipKey, set[tuple[TimedText, ...]]]]
+    blocks: dict[str, dict[ClipKey, set[tuple[contract.TimedText, ...]]]]
     blocks = {name: collections.defaultdict(set) for name in ("words", "phones")}
     for path in paths:
         for key, rows in _blocks(read_text(path)):
@@ -137,7 +136,7 @@ def _key(path: str) -> ClipKey | None:
     return speaker, name.rpartition(".")[0].lower()
 
 
-def _spans(rows: list[list[str]]) -> tuple[TimedText, ...]:
+def _spans(rows: list[list[str]]) -> tuple[contract.TimedText, ...]:
     """Returns the spans of lines "start end label [score]"; () if a line is damaged."""
     spans, last = [], 0
     for row in rows:
@@ -148,5 +147,5 @@ def _spans(rows: list[list[str]]) -> tuple[TimedText, ...]:
             return ()
         last = start
         if label not in _SILENCE:
-            spans.append(TimedText(label, start / _TICKS, end / _TICKS))
+            spans.append(contract.TimedText(label, start / _TICKS, end / _TICKS))
     return tuple(spans)

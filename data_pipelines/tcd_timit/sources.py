@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 
 from data_pipelines import contract, splits
 from data_pipelines.aligning import align_clip
-from data_pipelines.aligning.align_clip import RawClip
 from data_pipelines.aligning.base_builder import CorpusContents
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.files import require_folder
@@ -85,12 +84,12 @@ def _missing_volunteers(present: Collection[str]) -> list[str]:
     return [f"{number}M or {number}F" for number in numbers if number not in known]
 
 
-def _clip(key: ClipKey, path: pathlib.Path, labelled: ClipLabels) -> RawClip:
+def _clip(key: ClipKey, path: pathlib.Path, labelled: ClipLabels) -> align_clip.RawClip:
     words, text = labelled.words, " ".join(span.text for span in labelled.words)
     transcript = _prompt(path) or text or " ".join(span.text for span in labelled.phones)
     if text != transcript:
         words = ()
-    return RawClip(
+    return align_clip.RawClip(
         id="_".join(key),
         speaker=key[0],
         path=path,

@@ -1,32 +1,19 @@
 """All commands, by groups in the order in which they are listed; what they run is not imported."""
 
-from s2f_jax.cli import (
-    ablate,
-    benchmark,
-    convert,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    gallery,
-    generate,
-    prepare,
-    stream,
-    study,
-    train,
-)
-from s2f_jax.cli.command import MODULE, PROGRAM
+import importlib
+
+from s2f_jax.cli.command import MODULE, PROGRAM, Command
 
 _GROUPS = {
-    "data, training and evaluation": (prepare, train, evaluate, ablate),
-    "video generation": (generate, stream, demo, gallery),
-    "model conversion": (export, convert),
-    "user studies and diagnostics": (study, doctor, benchmark),
+    "data, training and evaluation": ("prepare", "train", "evaluate", "ablate"),
+    "video generation": ("generate", "stream", "demo", "gallery"),
+    "model conversion": ("export", "convert"),
+    "user studies and diagnostics": ("study", "doctor", "benchmark"),
 }
-COMMANDS = {
-    module.__name__.rpartition(".")[2]: module.COMMAND
-    for modules in _GROUPS.values()
-    for module in modules
+COMMANDS: dict[str, Command] = {
+    name: importlib.import_module(f"s2f_jax.cli.{name}").COMMAND
+    for names in _GROUPS.values()
+    for name in names
 }
 
 
@@ -37,7 +24,6 @@ def usage() -> str:
       A usage line, and a line for each command.
     """
     lines = [f"usage: {PROGRAM} [COMMAND] [flags]    (or {MODULE}; no command means train)"]
-    for title, modules in _GROUPS.items():
-        names = [module.__name__.rpartition(".")[2] for module in modules]
+    for title, names in _GROUPS.items():
         lines += ["", f"{title}:", *(f"  {n:10}{COMMANDS[n].summary}" for n in names)]
     return "\n".join([*lines, "", f"`{PROGRAM} COMMAND --help` lists a command's flags."])

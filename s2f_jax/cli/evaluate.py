@@ -36,11 +36,9 @@ def _compare(flags: Flags, extra: Sequence[str]) -> int:
     if not flags.get("config"):
         reject_extra(extra)
     config = load_config(flags, extra) if flags.get("config") else None
-    options = {name: flags[name] for name in ("aligned",) if name in flags}
-    report = compare_folders(
-        flags["videos"], flags["reference"], flags["output"], config, **options
-    )
-    return _print(report, flags["output"])
+    videos, reference, output = (flags[name] for name in ("videos", "reference", "output"))
+    report = compare_folders(videos, reference, output, config, flags.get("aligned", False))
+    return _print(report, output)
 
 
 def _print(report: Mapping[str, Any], folder: object) -> int:

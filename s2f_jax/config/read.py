@@ -15,12 +15,11 @@ from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.config import schema
-from s2f_jax.config.schema import Config
 
 _KINDS = {int: "an integer", float: "a number", bool: "true or false"}
 
 
-def load_config(name: str | None, overrides: Sequence[str]) -> Config:
+def load_config(name: str | None, overrides: Sequence[str]) -> schema.Config:
     """Reads a config, and changes fields of it.
 
     Args:
@@ -64,7 +63,7 @@ def load_config(name: str | None, overrides: Sequence[str]) -> Config:
     return config
 
 
-def check_config(config: Config) -> None:
+def check_config(config: schema.Config) -> None:
     """Refuses values that no run can have, whatever its data and its devices.
 
     Args:

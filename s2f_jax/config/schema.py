@@ -43,15 +43,16 @@ _FREE = Field(resumable=True)
 _SWITCH = Field(choices=(False, True))
 
 FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
-    "name": _FREE,
+    # Any value, also another one on resume.
+    **dict.fromkeys(("name", "data.dir", "data.max_seconds", "data.max_bad_share"), _FREE),
+    **dict.fromkeys(("split_state", "max_epochs", "patience", "eval_batch_size"), _FREE),
+    **dict.fromkeys(("checkpoint_every", "keep_latest", "log_every", "dry_run", "profile"), _FREE),
+    **dict.fromkeys(("readers.*", "embedder.*"), _FREE),  # What judges a run does not change it.
     "seed": Field(0, 2**32 - 1),
-    "data.dir": _FREE,
     "data.height": Field(8, 8192),  # Pixels.
     "data.width": Field(8, 8192),  # Pixels.
     "data.audio_rate": Field(1000, 768_000),  # Hz.
     "data.fps": Field(1, 1000),  # Frames/s.
-    "data.max_seconds": _FREE,
-    "data.max_bad_share": _FREE,
     "data.max_corrupt": Field(0, resumable=True),
     "data.prepare_workers": Field(0, resumable=True),
     "data.options.speaker_level": Field(0),
@@ -63,35 +64,22 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     "model.noise_std": Field(0.0, 1e3),
     "model.width": Field(1, 1 << 12),
     "model.audio_width": Field(1, 1 << 12),
-    "model.recurrent": _SWITCH,
-    "model.skips": _SWITCH,
-    "model.copy_path": _SWITCH,
+    **dict.fromkeys(("model.recurrent", "model.skips", "model.copy_path"), _SWITCH),
     "model.dtype": Field(choices=("float32", "bfloat16", "float64")),
     "discriminators.sequence.fusion": Field(choices=("last", "step")),
     "clip_frames": Field(0),
     "keep_activations": Field(choices=("all", "convolutions", "none")),
-    "split_state": _FREE,
     "loader_workers": Field(0, resumable=True),
     "loss.reconstruction_top": Field(0.0, 1.0, below=True),
     "loss.adversarial_from": Field(0),
     "optim.decay_after": Field(0),
     "optim.b1": Field(0.0, 1.0, below=True),
     "optim.b2": Field(0.0, 1.0, below=True),
-    "readers.*": _FREE,  # What judges a run does not change it.
     "embedder.channels": Field(choices=("RGB", "BGR"), resumable=True),
-    "embedder.*": _FREE,
-    "max_epochs": _FREE,
-    "patience": _FREE,
     "validation_clips": Field(0),
-    "eval_batch_size": _FREE,
     "best_by": Field(
         choices=("psnr", "ssim", "psnr_mouth", "words_right", "letters_right", "windows_right")
     ),
-    "checkpoint_every": _FREE,
-    "keep_latest": _FREE,
-    "log_every": _FREE,
-    "dry_run": _FREE,
-    "profile": _FREE,
     "sample_clips": Field(0, resumable=True),
 }
 # Sections that only one task reads; to the runs of others they are free.
@@ -277,10 +265,8 @@ def _add_discriminators(config: dict[str, Any]) -> None:
     config["discriminators"] = {name: own for name, own in new.items() if "weight" in own}
 
 
-_MIGRATIONS: list[Callable[[dict[str, Any]], None]] = [  # From schema 1 to 2, and so on.
-    _add_task_and_face,
-    _add_discriminators,
-]
+# From schema 1 to 2, and so on.
+_MIGRATIONS: list[Callable[[dict[str, Any]], None]] = [_add_task_and_face, _add_discriminators]
 SCHEMA = 1 + len(_MIGRATIONS)  # Of config.json.
 # Whose sections `data` and `model` are as today's to a generator: a bundle holds no others.
 GENERATOR_SCHEMAS = range(2, SCHEMA + 1)

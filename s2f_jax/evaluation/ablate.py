@@ -10,33 +10,16 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+import jinja2
 from etils import epath
 
 from data_pipelines.common.errors import STOPPED, UserError
+from data_pipelines.common.signals import handle_signals
 from s2f_jax.config import read, schema
 from s2f_jax.evaluation import evaluate, scorers
 from s2f_jax.reports import formats, table
 from s2f_jax.reports.verdicts import BASELINE, MODEL
 from s2f_jax.tasks import registry
-
-_SLURM = """#!/usr/bin/env bash
-# One variant per task; afterwards the same `ablate` command without --print makes the table.
-#SBATCH --job-name=ablate
-#SBATCH --array=0-{last}
-#SBATCH --ntasks=1
-#SBATCH --cpus-per-task=8
-#SBATCH --gpus-per-task=1
-#SBATCH --requeue
-set -euo pipefail
-commands=(
-{commands}
-)
-# 75: a signal ended it after saving; the queue runs it again, and it resumes.
-code=0
-bash -c "exec ${{commands[$SLURM_ARRAY_TASK_ID]}}" || code=$?
-if [ "$code" = 75 ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
-exit "$code"
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,16 +136,9 @@ def ablate(
     trained = [variant for variant in variants if variant.name not in failed]
     _score(base, trained, configs, data_dir, split)
     output = variants[0].workdir.parent / split
-    report = table.write_table(
-        output,
-        {variant.name: variant.workdir / "evaluation" / split for variant in variants},
-        with_sequence=[
-            name
-            for name, run_config in configs.items()
-            if run_config.discriminators.sequence.weight
-        ],
-        failed=failed,
-    )
+    reports = {variant.name: variant.workdir / "evaluation" / split for variant in variants}
+    with_sequence = [name for name, c in configs.items() if c.discriminators.sequence.weight]
+    report = table.write_table(output, reports, with_sequence=with_sequence, failed=failed)
     print(formats.markdown(report))
     print(f"{output}/report.html")
     return 1 if failed else 0
@@ -171,7 +147,9 @@ def ablate(
 def _print_commands(commands: Sequence[Sequence[str]], slurm: bool) -> None:
     lines = [shlex.join(["python", *command]) for command in commands]
     quoted = "\n".join(f"  {shlex.quote(line)}" for line in lines)
-    script = _SLURM.format(last=len(lines) - 1, commands=quoted)
+    loader = jinja2.PackageLoader("s2f_jax.evaluation")
+    environment = jinja2.Environment(loader=loader, keep_trailing_newline=True)
+    script = environment.get_template("slurm.txt").render(last=len(lines) - 1, commands=quoted)
     print(script if slurm else "\n".join(lines))
 
 
@@ -201,17 +179,11 @@ def _score(
 def _run_training(command: list[str]) -> int:
     """Returns the exit code of a training process, which handles signals: it saves and ends."""
     process = subprocess.Popen([sys.executable, *command])
-    previous = {}
 
     def forward(number: int, _frame: object) -> None:
         # A terminal sends Ctrl-C (SIGINT) to the child itself.
         if number == signal.SIGTERM:
             os.kill(process.pid, number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        previous[number] = signal.signal(number, forward)
-    try:
+    with handle_signals(forward, signal.SIGTERM, signal.SIGINT):
         return process.wait()
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -16,12 +16,10 @@ from data_pipelines.media import sound
 from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split, show_progress
-from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.scoring import ClipPair, missing_scores
 from s2f_jax.reports import figures
 from s2f_jax.reports.expressions import ExpressionCollector
-from s2f_jax.reports.figures import Generate
 from s2f_jax.runs.restore import find_checkpoint
 
 ROWS = ("model", "ground_truth", "frozen_still", "shuffled_audio")
@@ -37,7 +35,7 @@ def evaluate_run(
     data_dir: str | None,
     split: str,
     rows: Sequence[str] = ROWS,
-    metrics: MetricSuite | None = None,
+    metrics: scorers.MetricSuite | None = None,
 ) -> tuple[dict[str, Any], epath.Path]:
     """Scores a run's best checkpoint on a split, and writes the report into the workdir.
 
@@ -107,13 +105,11 @@ def is_up_to_date(
 
 def _dependencies(config: Config, workdir: epath.PathLike, rows: Sequence[str]) -> dict[str, Any]:
     """Returns what an evaluation depends on, beside the shards."""
-    readers = {name: _best_step(path) for name, path in config.readers.items()}
-    embedder = dict(config.embedder)
     return {
         "checkpoint": _best_step(workdir),
         "rows": [*rows],
-        "readers": readers,
-        "embedder": embedder,
+        "readers": {name: _best_step(path) for name, path in config.readers.items()},
+        "embedder": dict(config.embedder),
     }
 
 
@@ -126,8 +122,8 @@ def _best_step(workdir: epath.PathLike) -> int | None:
 
 def evaluate(
     clips: Sequence[DatasetClip],
-    generate: Generate | None,
-    metrics: MetricSuite,
+    generate: figures.Generate | None,
+    metrics: scorers.MetricSuite,
     output: epath.PathLike,
     *,
     corpus: str,
@@ -248,7 +244,7 @@ def _row_videos(
     row: str,
     clips: Sequence[DatasetClip],
     other_sounds: Sequence[np.ndarray],
-    generate: Generate | None,
+    generate: figures.Generate | None,
     seed: int,
     batch_size: int,
 ) -> list[np.ndarray]:

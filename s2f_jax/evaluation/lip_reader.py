@@ -1,9 +1,7 @@
 """A trained lip reader: videos to text, and its evaluation on the real videos of a split."""
 
 import collections
-import csv
 import functools
-import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -18,12 +16,8 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.loading import charset, lipreading_examples, loader
 from data_pipelines.loading.dataset import DatasetClip
 from s2f_jax.config.schema import Config
-from s2f_jax.evaluation.score_collector import (
-    ScoreCollector,
-    batched,
-    open_run_split,
-    show_progress,
-)
+from s2f_jax.evaluation import score_collector
+from s2f_jax.evaluation.score_collector import ScoreCollector, batched, open_run_split
 from s2f_jax.metrics import speech
 from s2f_jax.runs.restore import all_fields_of, find_checkpoint, restore_network
 from s2f_jax.runs.workdir import read_config
@@ -69,9 +63,8 @@ class LipReader:
         self._correct = functools.cache(self._nearest_word)
         decoding = f"prefix beam of {beam}" if beam else "greedy"
         spelling = f", then the nearest of {len(vocabulary)} words" if vocabulary else ""
-        self.description = (
-            f"LipNet of {name}, trained on {config.data.corpus}; {decoding}{spelling}"
-        )
+        trained = f"LipNet of {name}, trained on {config.data.corpus}"
+        self.description = f"{trained}; {decoding}{spelling}"
 
     @classmethod
     def load(
@@ -115,9 +108,8 @@ class LipReader:
         """
         by_index: dict[int, np.ndarray] = {}
         for indices in loader.batch_by_length([len(video) for video in videos], _BATCH_SIZE):
-            rows = indices + indices[-1:] * (
-                _BATCH_SIZE - len(indices)
-            )  # Complete batches: one compilation for each length.
+            # Complete batches: one compilation for each length.
+            rows = indices + indices[-1:] * (_BATCH_SIZE - len(indices))
             crops = [self._crop(videos[i]) for i in rows]
             frames, mask = lipread.side_by_side(crops, loader.padded_length(max(map(len, crops))))
             logits = np.asarray(self._read(self._variables, frames, mask))
@@ -219,7 +211,7 @@ def evaluate(
         raise UserError(f"the split {split!r} of {corpus} has no transcripts: evaluate another one")
     collector, readings = ScoreCollector(output, corpus, split), []
     batches = batched(list(transcripts), _BATCH_SIZE)
-    for indices in show_progress(batches, len(transcripts)):
+    for indices in score_collector.show_progress(batches, len(transcripts)):
         batch = [clips[i] for i in indices]
         for i, clip, texts in zip(indices, batch, _read_rows(reader, batch), strict=True):
             reference = transcripts[i]
@@ -237,7 +229,8 @@ def evaluate(
     if missing := len(clips) - len(transcripts):
         conventions["without_transcript"] = f"{missing} clips, which are not in the table"
     report = collector.write(conventions)
-    files.write_atomically(epath.Path(output) / "readings.csv", _csv(readings).encode())
+    table = files.csv_text(readings, list(readings[0]))
+    files.write_atomically(epath.Path(output) / "readings.csv", table.encode())
     files.write_atomically(epath.Path(output) / "readings.md", _markdown(readings).encode())
     return report
 
@@ -262,19 +255,10 @@ def _read_rows(reader: LipReader, clips: Sequence[DatasetClip]) -> list[dict[str
     return [{row: texts[i] for row, texts in rows.items()} for i in range(len(clips))]
 
 
-def _csv(readings: Sequence[Mapping[str, str]]) -> str:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(readings[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(readings)
-    return file.getvalue()
-
-
 def _markdown(readings: Sequence[Mapping[str, str]]) -> str:
     """Returns tables of errors by word position, of confusions, and of examples."""
-    output = jiwer.process_words(
-        [reading["said"] for reading in readings], [reading["ground_truth"] for reading in readings]
-    )
+    said, heard = ([one[key] for one in readings] for key in ("said", "ground_truth"))
+    output = jiwer.process_words(said, heard)
     counts, errors, confusions = (collections.Counter() for _ in range(3))
     for reference, hypothesis, chunks in zip(
         output.references, output.hypotheses, output.alignments, strict=True

@@ -116,9 +116,8 @@ class ScoreCollector:
           speaker: The clip's speaker; empty if unknown.
           scores: Scores of the clip.
         """
-        self._scores[row][index] = ClipScores(
-            row, clip, speaker, scores.values, scores.weights, scores.curves
-        )
+        own = ClipScores(row, clip, speaker, scores.values, scores.weights, scores.curves)
+        self._scores[row][index] = own
 
     def add_sample(
         self, index: int, pair: ClipPair, title: str, scores: Scores, metrics: Sequence[str]

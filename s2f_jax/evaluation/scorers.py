@@ -48,7 +48,6 @@ class UnavailableScorer(Scorer):
         Returns:
           The reason under each of `metrics`.
         """
-        del pair
         return missing_scores(self.metrics, self._reason)
 
 

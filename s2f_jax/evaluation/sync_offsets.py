@@ -16,7 +16,6 @@ from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.metrics import sync
 from s2f_jax.metrics.scoring import ClipPair, Score, Scores
-from s2f_jax.metrics.sync import SyncScorer
 
 SHIFTS = tuple(range(-5, 6))  # Frames.
 _CONVENTIONS = {
@@ -53,7 +52,7 @@ def evaluate_sync_network(
 
 
 def evaluate(
-    scorer: SyncScorer,
+    scorer: sync.SyncScorer,
     clips: Sequence[DatasetClip],
     output: epath.PathLike,
     corpus: str,
@@ -87,9 +86,8 @@ def evaluate(
                 offsets.update(map(sync.offset, scores.curves.values()))
             collector.add(row, i, clip.id, clip.speaker, Scores(values))
     counts = ", ".join(f"{count} clips at {offset}" for offset, count in sorted(offsets.items()))
-    return collector.write(
-        {**scorer.conventions, **_CONVENTIONS, "offsets": counts or "none", "seed": seed}
-    )
+    own = {"offsets": counts or "none", "seed": seed}
+    return collector.write({**scorer.conventions, **_CONVENTIONS, **own})
 
 
 def _offset_shares(scores: Scores) -> dict[str, Score]:
@@ -101,7 +99,7 @@ def _offset_shares(scores: Scores) -> dict[str, Score]:
     return {"offset_0": float(offset == 0), "offset_within_1": float(offset <= 1)}
 
 
-def _share_of_shifts_found(scorer: SyncScorer, clip: DatasetClip, scores: Scores) -> Score:
+def _share_of_shifts_found(scorer: sync.SyncScorer, clip: DatasetClip, scores: Scores) -> Score:
     if not scores.curves:
         return scores.values["sync_distance"]
     codes, correct = scorer.encode_video(clip.frames), 0

@@ -1,7 +1,6 @@
 """A trained sync network as a scorer of videos."""
 
 import functools
-import json
 
 import jax
 from etils import epath
@@ -11,6 +10,7 @@ from s2f_jax.config.schema import Config
 from s2f_jax.metrics.sync import SyncScorer
 from s2f_jax.models import networks
 from s2f_jax.models.sync_network import SyncNetwork
+from s2f_jax.reports import plots
 from s2f_jax.runs.restore import all_fields_of, find_checkpoint, restore_network
 from s2f_jax.runs.workdir import read_config
 
@@ -66,11 +66,8 @@ def _validation_results(workdir: epath.Path, step: int) -> tuple[float, str]:
     The unit is the confidence that 95 % of the validation clips stay below with another clip's
     sound, so that an offset with a confidence above 1 is unlikely to be due to chance.
     """
-    log = workdir / "metrics.jsonl"
-    lines = log.read_text().splitlines() if log.exists() else []
-    events = [json.loads(line) for line in lines if line.endswith("}")]
     keys = [f"validation/{name}" for name in ("chance_confidence", "clips_right", "windows_right")]
-    for event in reversed(events):
+    for event in reversed(plots.read_log(workdir / "metrics.jsonl")):
         chance, clips, windows = (event.get(key) for key in keys)
         if event["step"] == step and chance:
             return chance, (

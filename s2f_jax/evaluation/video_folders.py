@@ -18,7 +18,6 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.evaluate import PIXEL_CONVENTION
 from s2f_jax.evaluation.score_collector import ScoreCollector, batched, show_progress
-from s2f_jax.evaluation.scorers import MetricSuite
 from s2f_jax.metrics.faces_in_videos import FaceTrack
 from s2f_jax.metrics.scoring import ClipPair, Scores, merge_scores, missing_scores
 
@@ -61,9 +60,8 @@ def compare_folders(
     collector = ScoreCollector(output, corpus, "videos")
     samples = 0
     try:
-        for batch in show_progress(
-            batched(list(enumerate(names)), _BATCH_SIZE), len(names), "video"
-        ):
+        batches = batched(list(enumerate(names)), _BATCH_SIZE)
+        for batch in show_progress(batches, len(names), "video"):
             pairs: dict[int, ClipPair] = {}
             for i, name in batch:
                 pair = _read_pair(name, videos.get(name), references.get(name), aligned)
@@ -94,8 +92,8 @@ def compare_folders(
 
 def _score(
     pairs: Sequence[ClipPair],
-    metrics: MetricSuite,
-    aligned_metrics: MetricSuite,
+    metrics: scorers.MetricSuite,
+    aligned_metrics: scorers.MetricSuite,
     config: Config | None,
 ) -> list[Scores]:
     """Returns the scores of videos as they are, and after their faces are aligned."""
@@ -110,24 +108,19 @@ def _score(
     fitted = [pair if pair.aligned else _align(pair, next(tracks), size) for pair in pairs]
     further = iter(aligned_metrics([pair for pair in fitted if isinstance(pair, ClipPair)]))
     missing = aligned_metrics.metrics
-    return [
-        merge_scores(
-            [
-                pair_scores,
-                next(further) if isinstance(fit, ClipPair) else missing_scores(missing, fit),
-            ]
-        )
-        for fit, pair_scores in zip(fitted, scores, strict=True)
+    others = [
+        next(further) if isinstance(fit, ClipPair) else missing_scores(missing, fit)
+        for fit in fitted
     ]
+    return [merge_scores(both) for both in zip(scores, others, strict=True)]
 
 
 def _align(pair: ClipPair, track: FaceTrack | str, size: tuple[int, int]) -> ClipPair | str:
     """Returns the video with its face aligned as in the shards, or the reason why there is none."""
     if isinstance(track, str):
         return track
-    smoothed = scipy.ndimage.uniform_filter1d(
-        track.landmarks.astype(np.float64), _SMOOTHING, axis=0, mode="nearest"
-    )
+    paths = track.landmarks.astype(np.float64)
+    smoothed = scipy.ndimage.uniform_filter1d(paths, _SMOOTHING, axis=0, mode="nearest")
     frames = [
         alignment.align(frame, alignment.face_transform(points, *size), *size)
         for frame, points in zip(pair.video, np.asarray(smoothed), strict=True)

@@ -62,9 +62,8 @@ class CompiledGenerator:
             return self.weights
         with self._packing:
             if frames not in self._packed:
-                self._packed[frames] = fused_generator.pack_kernels(
-                    self.generator, self.weights, frames
-                )
+                packed = fused_generator.pack_kernels(self.generator, self.weights, frames)
+                self._packed[frames] = packed
             return self._packed[frames]
 
     def animate(

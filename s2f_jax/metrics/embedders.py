@@ -205,17 +205,9 @@ class OnnxEmbedder(Embedder):
         """Crops the faces, and lays out and scales them as the model takes them."""
         size = self._format.size
         target = (_CROP_POINTS + 0.5) * size / _CROP_SIZE - 0.5
-        crops = np.stack(
-            [
-                alignment.align(
-                    np.ascontiguousarray(image),
-                    alignment.fit_similarity(source, target),
-                    size,
-                    size,
-                )
-                for image, source in zip(images, points, strict=True)
-            ]
-        )
+        transforms = [alignment.fit_similarity(source, target) for source in points]
+        faces = zip(map(np.ascontiguousarray, images), transforms, strict=True)
+        crops = np.stack([alignment.align(*face, size, size) for face in faces])
         if self._format.channels == "BGR":
             crops = crops[..., ::-1]
         mean, scale = (np.array(x, np.float32) for x in (self._format.mean, self._format.scale))

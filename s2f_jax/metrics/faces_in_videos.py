@@ -5,6 +5,7 @@ where a face first appears is followed. Frames are searched in several processes
 the frame before are not searched again.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -86,16 +87,11 @@ class FaceTracker:
         """
         if self.problem:
             return [NO_MODEL] * len(videos)
-        keys = [
-            self._content_key(video) if keep else str(id(video))
-            for video, keep in zip(videos, cacheable, strict=True)
-        ]
+        asked = zip(videos, cacheable, strict=True)
+        keys = [self._content_key(video) if keep else str(id(video)) for video, keep in asked]
         cache_keys = {key for key, keep in zip(keys, cacheable, strict=True) if keep}
-        known = {
-            key: landmarks
-            for key in cache_keys
-            if (landmarks := self._load_cached(key)) is not None
-        }
+        cached = {key: self._load_cached(key) for key in cache_keys}
+        known = {key: landmarks for key, landmarks in cached.items() if landmarks is not None}
         missing = {key: video for key, video in zip(keys, videos, strict=True) if key not in known}
         for key, landmarks in zip(missing, self._search(list(missing.values())), strict=True):
             known[key] = landmarks
@@ -110,13 +106,10 @@ class FaceTracker:
     def _search(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Landmarks [T_i, 68, 2] of the followed face of each video, NaN where it is not seen."""
         is_new = [_differs_from_previous(video) for video in videos]
-        tasks = [
-            video[piece]
-            for video, new in zip(videos, is_new, strict=True)
-            for piece in np.split(
-                np.flatnonzero(new), range(_FRAMES_PER_TASK, new.sum(), _FRAMES_PER_TASK)
-            )
-        ]
+        tasks = []
+        for video, new in zip(videos, is_new, strict=True):
+            starts = range(_FRAMES_PER_TASK, new.sum(), _FRAMES_PER_TASK)
+            tasks += [video[piece] for piece in np.split(np.flatnonzero(new), starts)]
         frame_faces = itertools.chain.from_iterable(self._pool.map(detect_faces, tasks))
         landmarks = []
         for new in is_new:
@@ -164,11 +157,8 @@ def detect_faces(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:
       The faces of each frame, largest first, in pixels of the frame.
     """
     cv2.setNumThreads(1)  # There is a process per core already.
-    finder = face_landmarks.FaceFinder(tracking.MAX_FACES)
-    try:
+    with contextlib.closing(face_landmarks.FaceFinder(tracking.MAX_FACES)) as finder:
         enlarged_faces = [finder(upscale_for_detector(frame)) for frame in frames]
-    finally:
-        finder.close()
     k = _upscaling(frames)
     return [
         [dataclasses.replace(face, landmarks=(face.landmarks + 0.5) / k - 0.5) for face in faces]

@@ -53,10 +53,7 @@ class IdentityScorer(Scorer):
         Returns:
           The scores of each, in order.
         """
-        return [
-            self._score_at(pair, points)
-            for pair, points in zip(pairs, self._face_points(pairs), strict=True)
-        ]
+        return list(map(self._score_at, pairs, self._face_points(pairs)))
 
     def _score_at(self, pair: ClipPair, points: np.ndarray | str) -> Scores:
         """Scores a pair by the faces at `points` [1 + T, 5, 2], of the still and of each frame."""

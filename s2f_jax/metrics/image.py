@@ -109,9 +109,7 @@ def _blur(x: jax.Array) -> jax.Array:
 def _band(n: int) -> np.ndarray:
     """Matrix [n - 10, n] whose row i holds the Gaussian's taps from column i on."""
     if n < SSIM_WINDOW:
-        raise ValueError(
-            f"an image side of {n} pixels is smaller than SSIM's window of {SSIM_WINDOW}"
-        )
+        raise ValueError(f"a side of {n} pixels is smaller than SSIM's window of {SSIM_WINDOW}")
     taps = np.exp(-0.5 * (np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2) ** 2 / _SIGMA**2)
     band = np.zeros((n - SSIM_WINDOW + 1, n), np.float32)
     for i, row in enumerate(band):

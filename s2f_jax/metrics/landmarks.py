@@ -96,10 +96,8 @@ class LandmarkScorer(Scorer):
         # So do unaligned videos: their landmarks are needed again to align them.
         cacheable += [pair.video is pair.real or not pair.aligned for pair in pairs]
         tracks = [_large_enough(track) for track in self._track_faces(videos, cacheable)]
-        scores = []
-        for pair, real, generated in zip(
-            pairs, tracks[: len(pairs)], tracks[len(pairs) :], strict=True
-        ):
+        scores, count = [], len(pairs)
+        for pair, real, generated in zip(pairs, tracks[:count], tracks[count:], strict=True):
             if isinstance(generated, str):
                 scores.append(missing_scores(self.metrics, generated))
                 continue
@@ -111,10 +109,7 @@ class LandmarkScorer(Scorer):
         self._frames += frames
         self._missing += missing
         count = f"{self._missing} of {self._frames} frames of the videos, interpolated"
-        self.conventions = {
-            **self.conventions,
-            "faces_unseen": self._track_faces.problem or count,
-        }
+        self.conventions = {**self.conventions, "faces_unseen": self._track_faces.problem or count}
 
     def _score_tracks(self, pair: ClipPair, points: np.ndarray, real: FaceTrack | str) -> Scores:
         """Scores a pair by the video's landmarks [T, 68, 2] and the real clip's track."""

@@ -175,9 +175,8 @@ def _width_test(
 
     def wider(pixels: int) -> jax.Array:
         steps = pixels - 1  # To both sides together, beyond the neighbours.
-        return functools.reduce(
-            jnp.bitwise_or, (left[i] & right[steps - i] for i in range(steps + 1))
-        )
+        ways = (left[i] & right[steps - i] for i in range(steps + 1))
+        return functools.reduce(jnp.bitwise_or, ways)
 
     return wider
 

@@ -168,13 +168,13 @@ class SpeechScorer(Scorer):
             charset.clean(pair.transcript)
         except ValueError:
             return "the transcript has signs that the lip reader has no letters for"
-        if not pair.aligned:
-            return "the lip reader needs aligned faces"
-        if pair.video.shape[1:3] != (self._reader.height, self._reader.width):
-            return "the lip reader was trained on faces of another size"
-        if round(pair.fps) != self._reader.fps:
-            return "the lip reader was trained on another frame rate"
-        return ""
+        size = self._reader.height, self._reader.width
+        reasons = {
+            "the lip reader needs aligned faces": not pair.aligned,
+            "the lip reader was trained on faces of another size": pair.video.shape[1:3] != size,
+            "the lip reader was trained on another frame rate": round(pair.fps) != self._reader.fps,
+        }
+        return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def error_rate_scores(transcript: str, hypothesis: str) -> Scores:
@@ -191,7 +191,5 @@ def error_rate_scores(transcript: str, hypothesis: str) -> Scores:
       ValueError: The transcript is empty, or has characters that the alphabet lacks.
     """
     counts = count_edits(charset.clean(transcript), hypothesis)
-    return Scores(
-        {"wer": counts.wer, "cer": counts.cer},
-        {"wer": float(counts.words), "cer": float(counts.characters)},
-    )
+    weights = {"wer": float(counts.words), "cer": float(counts.characters)}
+    return Scores({"wer": counts.wer, "cer": counts.cer}, weights)

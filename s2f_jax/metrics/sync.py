@@ -152,9 +152,8 @@ class SyncScorer(Scorer):
         """
         window, stride = sound_window(self.rate), self.rate // self.fps
         count = loader.padded_length(frames)
-        padded = training_examples.cut_audio(
-            to_mono_float(audio), FRAMES // 2, count, window, stride
-        )
+        samples = to_mono_float(audio)
+        padded = training_examples.cut_audio(samples, FRAMES // 2, count, window, stride)
         windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::stride]
         return np.asarray(self._audio_codes(windows))[: frames - FRAMES + 1]
 
@@ -186,16 +185,13 @@ class SyncScorer(Scorer):
 
     def _unfit(self, pair: ClipPair) -> str:
         """Why a pair cannot be scored; "" where it can."""
-        if not pair.audio.size:
-            return "no sound"
-        if not np.any(pair.audio):
-            return "the sound is silence"
-        if not pair.aligned:
-            return "the faces are not aligned"
-        if pair.video.shape[1:3] != self.size:
-            return "another size than the sync network's"
-        if round(pair.fps, 2) != self.fps:
-            return "another frame rate than the sync network's"
-        if len(pair.video) < MIN_FRAMES:
-            return f"fewer than {MIN_FRAMES} frames, too short for {MAX_LAG} on either side"
-        return ""
+        too_short = f"fewer than {MIN_FRAMES} frames, too short for {MAX_LAG} on either side"
+        reasons = {
+            "no sound": not pair.audio.size,
+            "the sound is silence": not np.any(pair.audio),
+            "the faces are not aligned": not pair.aligned,
+            "another size than the sync network's": pair.video.shape[1:3] != self.size,
+            "another frame rate than the sync network's": round(pair.fps, 2) != self.fps,
+            too_short: len(pair.video) < MIN_FRAMES,
+        }
+        return next((reason for reason, holds in reasons.items() if holds), "")

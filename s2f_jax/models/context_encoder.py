@@ -153,9 +153,8 @@ class ContextEncoder(nn.Module):
           The new carry, and z_c [B, T, features].
         """
         batch, frames, _ = windows.shape
-        cnn = AudioFrameEncoder(
-            self.audio_rate, self.features, self.width, dtype=self.dtype, name="cnn"
-        )
+        sizes = self.audio_rate, self.features, self.width
+        cnn = AudioFrameEncoder(*sizes, dtype=self.dtype, name="cnn")
         codes = jnp.tanh(cnn(windows.reshape(batch * frames, -1), train, mask))
         codes = codes.reshape(batch, frames, -1)
         if not self.recurrent:

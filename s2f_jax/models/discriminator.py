@@ -1,5 +1,6 @@
 """What the training step asks of a discriminator; a new one derives from `Discriminator`."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -16,23 +17,26 @@ Sample = Any  # What a discriminator draws for a batch, a pytree of arrays.
 class Discriminator(nn.Module):
     """A network that tells real clips from generated ones.
 
-    A subclass has linen fields, `from_config`, `inputs` and a `__call__` that takes these inputs and
-    `train` and returns logits [B * n], high for real. The step (step.py) trains it on the logits of
-    real and generated inputs, and the generator on those of generated ones.
+    A subclass has linen fields, `inputs` and a `__call__` that takes these inputs and `train` and
+    returns logits [B * n], high for real. The step (step.py) trains it on the logits of real and
+    generated inputs, and the generator on those of generated ones.
     """
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        """Builds it from its section of the config.
+        """Builds it from its section of the config: each of its fields by that name, if it is there.
 
         Args:
           section: `config.discriminators.<name>`.
-          generator: The network it is to judge, which has the sizes, rates and dtype.
+          generator: The network it is to judge, whose rates, stride, window and dtype it shares.
 
         Returns:
           The discriminator.
         """
-        raise NotImplementedError
+        shared = ("audio_rate", "stride", "window", "dtype")
+        values = {name: getattr(generator, name) for name in shared} | dict(section)
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in names})
 
     def sample(self, key: jax.Array, clips: ClipBatch) -> Sample:
         """Draws which parts of the clips it sees in one step; nothing, unless overridden.

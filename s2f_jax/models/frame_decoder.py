@@ -90,9 +90,8 @@ class FrameDecoder(nn.Module):
         self.maps = [self.width * 2**i for i in range(stages, -1, -1)]
         first = self.maps[0]
         self.top = (self.height >> (stages + 1), self.width_px >> (stages + 1), first)
-        self.start = nn.Dense(
-            math.prod(self.top), use_bias=False, kernel_init=conv_init, dtype=self.dtype
-        )
+        size = math.prod(self.top)
+        self.start = nn.Dense(size, use_bias=False, kernel_init=conv_init, dtype=self.dtype)
         self.start_norm = BatchNorm(self.dtype)
         self.mix = [SkipConv(c, self.skips, self.dtype) for c in self.maps[:-1]]
         self.mix_norm = [BatchNorm(self.dtype) for _ in self.maps[:-1]]

@@ -1,8 +1,5 @@
 """Frame discriminator (paper 2.2.1): is a single frame realistic, given the still image?"""
 
-from collections.abc import Mapping
-from typing import Any, Self
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,7 +7,6 @@ from typing_extensions import override
 
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.discriminator import Discriminator, uniform_per_example
-from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import Dtype, ImageEncoder
 
 
@@ -28,11 +24,6 @@ class FrameDiscriminator(Discriminator):
     still: bool = True
     frames_per_clip: int = 1
     dtype: Dtype = jnp.float32
-
-    @classmethod
-    @override
-    def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        return cls(section["width"], section["still"], section["frames_per_clip"], generator.dtype)
 
     @override
     def sample(self, key: jax.Array, clips: ClipBatch) -> jax.Array:

@@ -31,7 +31,6 @@ class IdentityEncoder(nn.Module):
         Returns:
           z_id [B, features], and the skip maps [B, H/2, W/2, width], [B, H/4, W/4, 2 * width], ...
         """
-        code, skips = ImageEncoder(self.features, self.width, dtype=self.dtype, name="cnn")(
-            still, train
-        )
+        cnn = ImageEncoder(self.features, self.width, dtype=self.dtype, name="cnn")
+        code, skips = cnn(still, train)
         return jnp.tanh(code), skips

@@ -220,15 +220,9 @@ class GRU(nn.Module):
             in_axes=1,
             out_axes=1,
         )
+        inits: dict[str, Any] = {"kernel_init": gru_init, "recurrent_kernel_init": gru_init}
         last = []
         for i in range(self.layers):
-            layer = cell(
-                self.features,
-                kernel_init=gru_init,
-                recurrent_kernel_init=gru_init,
-                dtype=self.dtype,
-                name=f"layer{i}",
-            )
-            final, x = layer(carry[i], x)
+            final, x = cell(self.features, **inits, dtype=self.dtype, name=f"layer{i}")(carry[i], x)
             last.append(final)
         return tuple(last), x

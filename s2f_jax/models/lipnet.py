@@ -14,13 +14,8 @@ from s2f_jax.ops import convolutions
 def _plain_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """X [B, T, H, W, C], kernel [3, k, k, C, F] -> [B, T, H', W', F]; padding k // 2 and, in time, 1."""
     time, *space = ((size // 2, size // 2) for size in kernel.shape[:3])
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (1, stride, stride),
-        (time, *space),
-        dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
-    )
+    strides, axes = (1, stride, stride), ("NDHWC", "DHWIO", "NDHWC")
+    return lax.conv_general_dilated(x, kernel, strides, (time, *space), dimension_numbers=axes)
 
 
 def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -31,12 +26,9 @@ def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     before = jnp.concatenate([edge, x[:, :-1]], axis=1)
     after = jnp.concatenate([x[:, 1:], edge], axis=1)
     frames = jnp.concatenate([before, x, after], axis=-1)
-    maps = convolutions.plain_conv(
-        frames.reshape(-1, *frames.shape[2:]),
-        kernel.transpose(1, 2, 0, 3, 4).reshape(size, size, 3 * channels, features),
-        stride,
-        size // 2,
-    )
+    frames = frames.reshape(-1, *frames.shape[2:])
+    kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(size, size, 3 * channels, features)
+    maps = convolutions.plain_conv(frames, kernel, stride, size // 2)
     return maps.reshape(*x.shape[:2], *maps.shape[1:])
 
 
@@ -127,12 +119,10 @@ class BidirectionalGRU(nn.Module):
 
         def step(h: jax.Array, from_input: jax.Array) -> tuple[jax.Array, jax.Array]:
             from_state = jnp.einsum("dbf,dfg->dbg", h, recurrent)
-            r, z = jnp.split(
-                nn.sigmoid(from_input[..., : 2 * n] + from_state[..., : 2 * n]), 2, axis=-1
-            )
-            new = jnp.tanh(
-                from_input[..., 2 * n :] + r * (from_state[..., 2 * n :] + shift[:, None])
-            )
+            gates = nn.sigmoid(from_input[..., : 2 * n] + from_state[..., : 2 * n])
+            r, z = jnp.split(gates, 2, axis=-1)
+            candidate = from_state[..., 2 * n :] + shift[:, None]
+            new = jnp.tanh(from_input[..., 2 * n :] + r * candidate)
             h = (1 - z) * new + z * h
             return h, h
 

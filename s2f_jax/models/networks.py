@@ -218,13 +218,8 @@ def sync_network(data: Mapping[str, Any], sizes: Mapping[str, Any], dtype: str) 
       UserError: Sizes and rates that it cannot have.
     """
     check_form(data)
-    return SyncNetwork(
-        audio_rate=data["audio_rate"],
-        features=sizes["features"],
-        width=sizes["width"],
-        audio_width=sizes["audio_width"],
-        dtype=compute_type(dtype),
-    )
+    features, width, audio_width = (sizes[name] for name in ("features", "width", "audio_width"))
+    return SyncNetwork(data["audio_rate"], features, width, audio_width, compute_type(dtype))
 
 
 def sync_params(network: SyncNetwork, data: Mapping[str, Any], key: jax.Array) -> Any:

@@ -1,8 +1,5 @@
 """Sequence discriminator (paper 2.2.2): is the motion realistic, and in sync with the audio?"""
 
-from collections.abc import Mapping
-from typing import Any, Self
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,7 +8,6 @@ from typing_extensions import override
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.context_encoder import AudioFrameEncoder, audio_windows
 from s2f_jax.models.discriminator import Discriminator, Sample
-from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import GRU, Dtype, ImageEncoder, conv_init
 
 
@@ -40,21 +36,6 @@ class SequenceDiscriminator(Discriminator):
     fusion: str = "last"
     audio: bool = True
     dtype: Dtype = jnp.float32
-
-    @classmethod
-    @override
-    def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        return cls(
-            audio_rate=generator.audio_rate,
-            stride=generator.stride,
-            window=generator.window,
-            features=section["features"],
-            width=section["width"],
-            audio_width=section["audio_width"],
-            fusion=section["fusion"],
-            audio=section["audio"],
-            dtype=generator.dtype,
-        )
 
     @override
     def inputs(self, frames: jax.Array, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...]:
@@ -96,23 +77,15 @@ class SequenceDiscriminator(Discriminator):
             gru = GRU(self.features, dtype=self.dtype, name=f"{name}_gru")
             _, outputs = gru(code, gru.initial_carry(batch))
             states.append(outputs[jnp.arange(batch), last_frame])
-        x = nn.Dense(256, kernel_init=conv_init, dtype=self.dtype, name="hidden")(
-            jnp.concatenate(states, axis=-1)
-        )
+        x = jnp.concatenate(states, axis=-1)
+        x = nn.Dense(256, kernel_init=conv_init, dtype=self.dtype, name="hidden")(x)
         x = nn.leaky_relu(x, 0.2)
         logit = nn.Dense(1, kernel_init=conv_init, dtype=self.dtype, name="logit")(x)
         return logit[:, 0].astype(float)
 
     def _sound(self, audio: jax.Array, train: bool, mask: jax.Array) -> jax.Array:
         """Audio as in __call__, mask [B * T] -> codes [B * T, features]."""
-        audio_cnn = AudioFrameEncoder(
-            self.audio_rate,
-            self.features,
-            self.audio_width,
-            norm_first=False,
-            slope=0.2,
-            dtype=self.dtype,
-            name="audio",
-        )
+        sizes = self.audio_rate, self.features, self.audio_width
+        audio_cnn = AudioFrameEncoder(*sizes, False, 0.2, self.dtype, name="audio")
         windows = audio_windows(audio, self.stride, self.window)
         return audio_cnn(windows.reshape(-1, self.window), train, mask)

@@ -1,7 +1,6 @@
 """Sync discriminator (the successor's, Vougioukas et al. 2020): are these lips saying this?"""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,7 +10,6 @@ from typing_extensions import override
 
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.discriminator import Discriminator, uniform_per_example
-from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import Dtype
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
@@ -55,20 +53,6 @@ class SyncDiscriminator(Discriminator):
     windows_per_clip: int = 4
     dtype: Dtype = jnp.float32
 
-    @classmethod
-    @override
-    def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        return cls(
-            audio_rate=generator.audio_rate,
-            stride=generator.stride,
-            window=generator.window,
-            features=section["features"],
-            width=section["width"],
-            audio_width=section["audio_width"],
-            windows_per_clip=section["windows_per_clip"],
-            dtype=generator.dtype,
-        )
-
     @override
     def sample(self, key: jax.Array, clips: ClipBatch) -> SyncSample:
         """Draws windows uniformly, and for each a mismatched one, the farthest in a short clip."""
@@ -94,9 +78,8 @@ class SyncDiscriminator(Discriminator):
         numbers = sample.window_centers[:, :, None] + np.arange(-_HALF, _HALF + 1)[None, None]
         last = clips.mask.sum(axis=1) - 1  # Of a clip of fewer than five frames, it repeats.
         numbers = jnp.minimum(numbers, last[:, None, None])
-        windows = jnp.take_along_axis(
-            frames, numbers.reshape(len(numbers), -1)[:, :, None, None, None], axis=1
-        )
+        flat = numbers.reshape(len(numbers), -1)[:, :, None, None, None]
+        windows = jnp.take_along_axis(frames, flat, axis=1)
         windows = windows.reshape(*numbers.shape, *frames.shape[2:])
         return windows, clips.audio, sample.window_centers
 

@@ -1,6 +1,7 @@
 """Sync network (SyncNet, Chung & Zisserman 2016): are the lips and the audio in sync?"""
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -89,17 +90,10 @@ class SyncNetwork(nn.Module):
     def setup(self) -> None:
         """Makes the layers."""
         # With BatchNorm others saw the sync discriminator collapse.
-        self.image = ImageEncoder(
-            self.features, self.width, slope=_SLOPE, dtype=self.dtype, bare=True
-        )
-        self.audio = AudioFrameEncoder(
-            self.audio_rate,
-            self.features,
-            self.audio_width,
-            slope=_SLOPE,
-            dtype=self.dtype,
-            bare=True,
-        )
+        bare: dict[str, Any] = {"slope": _SLOPE, "dtype": self.dtype, "bare": True}
+        self.image = ImageEncoder(self.features, self.width, **bare)
+        sizes = self.audio_rate, self.features, self.audio_width
+        self.audio = AudioFrameEncoder(*sizes, **bare)
 
         self.log_radius = self.param("log_radius", nn.initializers.constant(math.log(5)), ())
 
@@ -130,9 +124,8 @@ class SyncNetwork(nn.Module):
           [B, T - 4, features].
         """
         windows = audio_windows(audio, stride, sound_window(self.audio_rate))
-        return self.encode_frames(frames), self.encode_sound(
-            windows[:, FRAMES // 2 : -(FRAMES // 2)]
-        )
+        windows = windows[:, FRAMES // 2 : -(FRAMES // 2)]
+        return self.encode_frames(frames), self.encode_sound(windows)
 
     def encode_frames(self, frames: jax.Array) -> jax.Array:
         """Encodes every five frames in a row.

@@ -13,6 +13,7 @@ again and again does it once (`pack_kernel`).
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -51,13 +52,9 @@ def plain_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
       [N, *space, F].
     """
     space = "HW"[: x.ndim - 2]
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride,) * len(space),
-        [(padding, padding)] * len(space),
-        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
-    )
+    strides, edges = (stride,) * len(space), [(padding, padding)] * len(space)
+    axes = (f"N{space}C", f"{space}IO", f"N{space}C")
+    return lax.conv_general_dilated(x, kernel, strides, edges, dimension_numbers=axes)
 
 
 def _space_to_depth(x: Array, stride: int) -> Array:
@@ -146,11 +143,7 @@ def _phase_conv_transpose(x: Array, kernels: Sequence[Array]) -> Array:
     n, h, w, _ = x.shape
     phases = [
         lax.conv_general_dilated(
-            x,
-            kernel,
-            (1, 1),
-            [(1 - a, a), (1 - b, b)],
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            x, kernel, (1, 1), [(1 - a, a), (1 - b, b)], dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
         for (a, b), kernel in zip(_PHASES, kernels, strict=True)
     ]
@@ -215,7 +208,7 @@ def _kernel_from_blocks(kernel: Array) -> Array:
     return kernel.reshape(2, 2, 2, 2, c, f).transpose(0, 2, 1, 3, 4, 5).reshape(4, 4, c, f)
 
 
-def _plain_kernel_gradient(x: Array, out: Array, kernel: Array, stride: int) -> Array:
+def _plain_kernel_gradient(x: Array, kernel: Array, out: Array, stride: int) -> Array:
     transpose = jax.linear_transpose(lambda kernel: plain_conv(x, kernel, stride, 1), kernel)
     return transpose(out)[0]
 
@@ -224,9 +217,8 @@ def _conv_transpose_algorithm(x: ArrayOrShape, kernel: Array) -> ConvAlgorithm:
     if f := _winograd_transforms(x, 2, kernel.shape[-1]):
 
         def up(kernel: Array) -> winograd.TransformedKernel:
-            return winograd.kernel_transform(
-                _kernel_to_blocks(transpose_kernel(kernel)).swapaxes(2, 3), f
-            )
+            blocks = _kernel_to_blocks(transpose_kernel(kernel)).swapaxes(2, 3)
+            return winograd.kernel_transform(blocks, f)
 
         return ConvAlgorithm(
             up, lambda x, points: winograd.input_gradient(_from_blocks, x, points, f)
@@ -245,22 +237,19 @@ def _conv_transpose4x4_stride2(x: Array, kernel: Array) -> Array:
 
 
 def _conv4x4_stride2(x: Array, kernel: Array) -> Array:
-    def elsewhere(x: Array, kernel: Array) -> Array:
-        return plain_conv(x, kernel, 2, 1)
+    elsewhere = functools.partial(plain_conv, stride=2, padding=1)
 
     def on_cpu(x: Array, kernel: Array) -> Array:
         if f := _winograd_transforms(x[:, ::2, ::2], 2, kernel.shape[2]):
-            return winograd.correlate(
-                _to_blocks, x, winograd.kernel_transform(_kernel_to_blocks(kernel), f), f
-            )
+            u = winograd.kernel_transform(_kernel_to_blocks(kernel), f)
+            return winograd.correlate(_to_blocks, x, u, f)
         return elsewhere(x, kernel)
 
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
 
 def _conv4x4_stride2_kernel_gradient(x: Array, kernel: Array, out: Array) -> Array:
-    def elsewhere(x: Array, kernel: Array, out: Array) -> Array:
-        return _plain_kernel_gradient(x, out, kernel, 2)
+    elsewhere = functools.partial(_plain_kernel_gradient, stride=2)
 
     def on_cpu(x: Array, kernel: Array, out: Array) -> Array:
         if f := _winograd_transforms(out, 2, kernel.shape[2]):
@@ -345,8 +334,7 @@ def _conv3x3_algorithm(x: ArrayOrShape, kernel: Array) -> ConvAlgorithm:
 
 
 def _conv3x3(x: Array, kernel: Array) -> Array:
-    def elsewhere(x: Array, kernel: Array) -> Array:
-        return plain_conv(x, kernel, 1, 1)
+    elsewhere = functools.partial(plain_conv, stride=1, padding=1)
 
     def on_cpu(x: Array, kernel: Array) -> Array:
         algorithm = _conv3x3_algorithm(x, kernel)
@@ -370,8 +358,7 @@ def conv3x3(x: Array, kernel: Array) -> Array:
 
 
 def _conv3x3_backward(residuals: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
-    def elsewhere(x: Array, kernel: Array, out: Array) -> Array:
-        return _plain_kernel_gradient(x, out, kernel, 1)
+    elsewhere = functools.partial(_plain_kernel_gradient, stride=1)
 
     def on_cpu(x: Array, kernel: Array, out: Array) -> Array:
         if f := _winograd_transforms(x, 3, kernel.shape[2]):
@@ -406,12 +393,8 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     if (sizes, stride, padding) == ([3, 3], 1, 1):
         return conv3x3(x, kernel)
 
-    def on_cpu(x: Array, kernel: Array) -> Array:
-        return matrix_conv(x, kernel, stride, padding)
-
-    def elsewhere(x: Array, kernel: Array) -> Array:
-        return plain_conv(x, kernel, stride, padding)
-
+    on_cpu = functools.partial(matrix_conv, stride=stride, padding=padding)
+    elsewhere = functools.partial(plain_conv, stride=stride, padding=padding)
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
 

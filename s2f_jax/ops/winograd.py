@@ -197,9 +197,8 @@ def correlate(prepare: MapsFunction, x: Array, u: TransformedKernel, f: Transfor
 
     def correlate_chunk(x: Array) -> Array:
         rows = enumerate(_split_2d(_input_transform, prepare(x), f))
-        return _join_2d(
-            _output_transform, [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows], f
-        )
+        products = [[v @ u[i][j] for j, v in enumerate(row)] for i, row in rows]
+        return _join_2d(_output_transform, products, f)
 
     taps = f[0].kernel.shape[1]
     _, *space, _ = jax.eval_shape(prepare, x).shape
@@ -244,11 +243,8 @@ def kernel_gradient(prepare: MapsFunction, x: Array, y: Array, f: Transforms2D) 
         return v.reshape(-1, v.shape[-1]).T @ d.reshape(-1, d.shape[-1])
 
     def gradient_chunk(x: Array, y: Array) -> Array:
-        pairs = zip(
-            _split_2d(_input_transform, prepare(x), f),
-            _split_2d(_output_transform_adjoint, y, f),
-            strict=True,
-        )
+        inputs = _split_2d(_input_transform, prepare(x), f)
+        pairs = zip(inputs, _split_2d(_output_transform_adjoint, y, f), strict=True)
         return _kernel_transform_adjoint([list(map(product, *pair)) for pair in pairs], f)
 
     tiles = _tile_count(y.shape[1:3], f)

@@ -14,7 +14,6 @@ from data_pipelines import prepare
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset
-from data_pipelines.loading.dataset import DatasetClip
 from data_pipelines.media import writer
 from s2f_jax.inference.animator import Animator
 from s2f_jax.metrics.faces_in_videos import FaceTracker
@@ -36,7 +35,7 @@ _EXPRESSION_SECONDS = 2.0  # Shown around an expression.
 _MARKUP = re.compile(r"[<>&\[\]`*_\\]")
 _EXPRESSION_KINDS = ("blink", "raised brow")
 
-_Clips = Sequence[DatasetClip]
+_Clips = Sequence[dataset.DatasetClip]
 _Videos = list[np.ndarray]  # Each uint8 [T, H, W, 3].
 _Animate = Callable[[_Clips, _Clips], _Videos]  # Faces and speech.
 
@@ -95,16 +94,14 @@ def gallery(
             _write_item(item, folder, mark, animator.rate)
         flags = {"checkpoint": checkpoint, "output": output, "data_dir": data_dir}
         flags |= {"split": split, "seed": seed}
-        command = shlex.join(
-            f"--{name}={value}" for name, value in flags.items() if value is not None
-        )
+        command = shlex.join(f"--{k}={value}" for k, value in flags.items() if value is not None)
         files.write_atomically(folder / "README.md", _page(items, mark, command).encode())
     for item in items:
         result = item.caption if item.frames is None else f"{target / item.name}.webp"
         print(f"{item.title}: {result}")
 
 
-def _cut(clip: DatasetClip) -> DatasetClip:
+def _cut(clip: dataset.DatasetClip) -> dataset.DatasetClip:
     frames = min(len(clip), round(_MAX_SECONDS * clip.fps))
     audio = clip.audio[: frames * clip.stride]
     return dataclasses.replace(clip, jpegs=clip.jpegs[:frames], audio=audio)
@@ -201,11 +198,11 @@ def _search_expressions(
     return caption, moving.tile_videos(rows) if rows else None
 
 
-def _speaker(clip: DatasetClip) -> str:
+def _speaker(clip: dataset.DatasetClip) -> str:
     return clip.speaker or clip.id
 
 
-def _quote(clip: DatasetClip) -> str:
+def _quote(clip: dataset.DatasetClip) -> str:
     return f"{_speaker(clip)} (“{clip.transcript}”)" if clip.transcript else _speaker(clip)
 
 

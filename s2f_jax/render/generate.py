@@ -14,14 +14,13 @@ import numpy as np
 
 from data_pipelines.common import files, progress
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import Progress
+from data_pipelines.common.signals import handle_signals
 from data_pipelines.media.sound import SoundFile, fit_length
 from s2f_jax.provenance import c2pa
 from s2f_jax.render import jobs
 from s2f_jax.render.frame_rate import parse_frame_rate
 from s2f_jax.render.jobs import JobSpec
 from s2f_jax.render.portrait import Portrait, load_portrait
-from s2f_jax.render.signals import handle_signals
 from s2f_jax.render.video_job import VideoJob
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def generate(
             video_fps = video_fps or animator.exact_fps
             renderer = _Renderer(animator, portraits, video_fps, mark, badge, signer)
             frames = sum(math.ceil(seconds[job.audio] * video_fps) for job in sum(batches, []))
-            with Progress("", frames, "frame", delay=3.0) as frame_progress:
+            with progress.Progress("", frames, "frame", delay=3.0) as frame_progress:
                 for batch, next_batch in zip(batches, [*batches[1:], []], strict=True):
                     portraits.prefetch(batch + next_batch)
                     errors |= renderer.render(batch, frame_progress)
@@ -112,9 +111,7 @@ def _signer(certificate: str | None, key: str | None) -> c2pa.Signer | None:
     return signer
 
 
-def _audio_lengths(
-    planned: Sequence[JobSpec],
-) -> tuple[dict[str, float], dict[JobSpec, UserError]]:
+def _audio_lengths(planned: Sequence[JobSpec]) -> tuple[dict[str, float], dict[JobSpec, UserError]]:
     # Seconds of each audio file by its header, and the jobs whose files cannot be opened.
     seconds: dict[str, float] = {}
     errors: dict[JobSpec, UserError] = {}
@@ -166,9 +163,9 @@ class _PortraitLoader:
         loaded = self._portraits
         self._portraits = {}
         for image in dict.fromkeys(job.image for job in batch):
-            self._portraits[image] = loaded.get(image) or self.thread.submit(
-                load_portrait, image, self._aligned
-            )
+            again = loaded.get(image)
+            loading = again or self.thread.submit(load_portrait, image, self._aligned)
+            self._portraits[image] = loading
 
     def __call__(self, image: str) -> Portrait:
         # Waits for a portrait, and raises UserError where it has none or no face.
@@ -188,7 +185,7 @@ class _Renderer:
     warned: set[str] = dataclasses.field(default_factory=set)  # Images.
 
     def render(
-        self, batch: Sequence[JobSpec], frame_progress: Progress
+        self, batch: Sequence[JobSpec], frame_progress: progress.Progress
     ) -> dict[JobSpec, UserError]:
         # Renders a batch, and returns the jobs that failed with their errors.
         errors: dict[JobSpec, UserError] = {}
@@ -231,7 +228,7 @@ class _Renderer:
         return still, VideoJob(spec, mark, animator, self.fps, size, compose, self.signer)
 
     def _generate(
-        self, videos: Sequence[VideoJob], stills: np.ndarray, frame_progress: Progress
+        self, videos: Sequence[VideoJob], stills: np.ndarray, frame_progress: progress.Progress
     ) -> None:
         animator, seeds = self.animator, [video.spec.seed for video in videos]
         audio = _audio_pieces(videos, animator.rate)  # A second at a time.

@@ -35,9 +35,7 @@ class Paster:
         self._crop_to_box = inverse - [[0, 0, low[0]], [0, 0, low[1]]]
         self._box_size = int(high[1] - low[1]), int(high[0] - low[0])
         mask = face_mask(alignment.transform_points(transform, landmarks), height, width)
-        self._opacity = cv2.warpAffine(
-            mask, self._crop_to_box, self._box_size[::-1], flags=cv2.INTER_LINEAR
-        )
+        self._opacity = cv2.warpAffine(mask, self._crop_to_box, self._box_size[::-1])
         self._rest = 1 - self._opacity
         self._rim = (mask > 0.05) & (mask < 0.95)
         self._still = still.astype(np.int16)

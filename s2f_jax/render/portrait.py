@@ -63,9 +63,8 @@ class Portrait(NamedTuple):
             self.image, self.landmarks, *animator.size, transform
         )
         if self.face_count > 1:
-            warnings.insert(
-                0, f"it shows {self.face_count} faces: the largest is taken, or give one alone"
-            )
+            several = f"it shows {self.face_count} faces: the largest is taken, or give one alone"
+            warnings.insert(0, several)
         return [f"{self.name}: {warning}" for warning in warnings]
 
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.signals import handle_signals
 from s2f_jax.render import audio_sources, jobs, video_sinks
 from s2f_jax.render.live import LiveGeneration, TimestampedAudioReader
 from s2f_jax.render.portrait import load_portrait
-from s2f_jax.render.signals import handle_signals
-from s2f_jax.render.video_sinks import VideoSink
 
 if TYPE_CHECKING:
     from s2f_jax.inference.animator import Animator
@@ -172,7 +171,7 @@ def _log(text: str) -> None:
 
 
 def _describe(
-    name: str, to: str, sink: VideoSink, live: LiveGeneration, animator: "Animator"
+    name: str, to: str, sink: video_sinks.VideoSink, live: LiveGeneration, animator: "Animator"
 ) -> str:
     rate = live.rate
     height, width = animator.size

@@ -38,7 +38,6 @@ class VideoSink(Protocol):
         Raises:
           OSError: The video cannot be written.
         """
-        ...
 
     def write_audio(self, samples: np.ndarray) -> None:
         """Writes the next audio, before the frames of its time.
@@ -46,15 +45,12 @@ class VideoSink(Protocol):
         Args:
           samples: Mono float32 [S] in [-1, 1].
         """
-        ...
 
     def close(self) -> None:
         """Completes the video."""
-        ...
 
     def abort(self) -> None:
         """Releases the video without completing it, where nobody reads any more."""
-        ...
 
 
 class FileDescriptor:
@@ -141,10 +137,8 @@ class _Y4mSink(_RawSink):
 
     def __init__(self, file: FileDescriptor, size: tuple[int, int], fps: fractions.Fraction):
         super().__init__(file, size, fps)
-        rate = f"F{fps.numerator}:{fps.denominator}"
-        header = (
-            f"YUV4MPEG2 W{size[1]} H{size[0]} {rate} Ip A1:1 C444 XCOLORRANGE=LIMITED XSYNTHETIC\n"
-        )
+        form = f"W{size[1]} H{size[0]} F{fps.numerator}:{fps.denominator}"
+        header = f"YUV4MPEG2 {form} Ip A1:1 C444 XCOLORRANGE=LIMITED XSYNTHETIC\n"
         file.write(header.encode())
 
     def _encode(self, frame: np.ndarray) -> bytes:

@@ -56,10 +56,8 @@ def shared_audio_figure(
     indices = np.linspace(0, len(speaking) - 1, count).round().astype(int)
     if count > columns:
         indices = indices[1:-1]  # Sentences begin and end with a closed mouth.
-    rows = [
-        np.concatenate([still[None], video[indices]])
-        for still, video in zip(stills, videos, strict=True)
-    ]
+    animated = zip(stills, videos, strict=True)
+    rows = [np.concatenate([still[None], video[indices]]) for still, video in animated]
     real = np.concatenate([speaking.frames[:1], speaking.frames[indices]])
     transcript = f" (“{speaking.transcript}”)" if speaking.transcript else ""
     caption = (

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from s2f_jax.metrics.registry import GROUPS
@@ -34,22 +34,12 @@ def markdown(report: Mapping[str, Any]) -> str:
         lines += [f"- {claim['claim']}: {verdict_text(claim)}" for claim in report["orderings"]]
         lines += [f"- {labels.title(row)}: {why}" for row, why in report["unfinished"].items()]
         lines += ["", "## Scores", ""]
-    table = {
-        row: [_with_interval(labels.format_mean(m, cells.get(m)), m, cells.get(m)) for m in metrics]
-        for row, cells in rows.items()
-    }
+    table = _texts(rows, metrics, labels.format_mean)
     lines += _markdown_table(metrics, table | paper_rows(report, metrics))
     lines += ["", "Mean [95 % interval]; ∞: the two are identical; –: not scored.", ""]
     if differences:
         lines += [f"## Paired differences to {labels.title(report['baseline'])}", ""]
-        table = {
-            row: [
-                _with_interval(labels.format_difference(m, cells.get(m)), m, cells.get(m))
-                for m in metrics
-            ]
-            for row, cells in differences.items()
-        }
-        lines += _markdown_table(metrics, table)
+        lines += _markdown_table(metrics, _texts(differences, metrics, labels.format_difference))
         lines += ["", "\\*: the 95 % interval excludes 0.", ""]
     lines += ["## Conventions", ""]
     lines += [f"- {labels.title(key)}: {text}" for key, text in report["conventions"].items()]
@@ -183,8 +173,19 @@ def table_csv(report: Mapping[str, Any]) -> str:
     return file.getvalue()
 
 
-def _with_interval(text: str, metric: str, cell: labels.Cell | None) -> str:
-    return f"{text} {labels.format_interval(metric, cell)}".strip()
+def _texts(
+    rows: labels.Rows,
+    metrics: Sequence[str],
+    format_value: Callable[[str, labels.Cell | None], str],
+) -> dict[str, list[str]]:
+    """Each cell's number with its interval."""
+    return {
+        row: [
+            f"{format_value(m, cells.get(m))} {labels.format_interval(m, cells.get(m))}".strip()
+            for m in metrics
+        ]
+        for row, cells in rows.items()
+    }
 
 
 def _markdown_table(metrics: Sequence[str], rows: Mapping[str, Sequence[str]]) -> list[str]:

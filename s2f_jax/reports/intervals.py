@@ -31,11 +31,7 @@ def bootstrap_interval(
 
 
 def paired_interval(
-    values: np.ndarray,
-    weights: np.ndarray,
-    speakers: Sequence[str],
-    seed: int = 0,
-    target: float | None = None,
+    values: np.ndarray, weights: np.ndarray, speakers: Sequence[str], target: float | None = None
 ) -> tuple[float, float]:
     """Computes the percentile interval of the difference of two weighted means, paired by clip.
 
@@ -43,15 +39,12 @@ def paired_interval(
       values: [2, clips]; row 1 is subtracted from row 0.
       weights: [2, clips], above 0.
       speakers: Speaker of each clip.
-      seed: Seed of the resamples.
       target: If given, the difference is that of the means' distances to this value.
 
     Returns:
       Low and high end.
     """
-    first, second = (
-        resampled_means(v, w, speakers, seed) for v, w in zip(values, weights, strict=True)
-    )
+    first, second = (resampled_means(v, w, speakers) for v, w in zip(values, weights, strict=True))
     if target is not None:
         first, second = abs(first - target), abs(second - target)
     return percentiles(first - second)

@@ -85,13 +85,9 @@ def template_environment(*packages: str) -> jinja2.Environment:
     Returns:
       The environment, which escapes HTML.
     """
+    loaders = [jinja2.PackageLoader(package) for package in ("s2f_jax.reports", *packages)]
     return jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader(package) for package in ("s2f_jax.reports", *packages)]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=jinja2.ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
 
 
@@ -177,12 +173,8 @@ def _cell_texts(
     format_value: Callable[[str, labels.Cell | None], str], metric: str, cell: labels.Cell | None
 ) -> tuple[str, str, str]:
     """Text and interval of a table's cell, and its CSS class."""
-    better = cell.get("better") if cell else None
-    return (
-        format_value(metric, cell),
-        labels.format_interval(metric, cell),
-        _VERDICT_CLASSES[better],
-    )
+    verdict = _VERDICT_CLASSES[cell.get("better") if cell else None]
+    return format_value(metric, cell), labels.format_interval(metric, cell), verdict
 
 
 def _scored(report: Mapping[str, Any], metric: str) -> bool:
@@ -195,11 +187,8 @@ def _chart(report: Mapping[str, Any], metric: str, colors: Mapping[str, str]) ->
     info = labels.metric_info(metric)
     cells = {row: cells[metric] for row, cells in report["rows"].items() if metric in cells}
     baseline = cells.get(report.get("baseline", ""), {}).get("mean")
-    published = {
-        row: numbers[metric]
-        for row, numbers in report.get("paper", {}).items()
-        if metric in numbers
-    }
+    paper = report.get("paper", {})
+    published = {row: numbers[metric] for row, numbers in paper.items() if metric in numbers}
     ends = [cell[end] for cell in cells.values() for end in ("mean", "low", "high")]
     ends = [end for end in ends if end is not None] + [*info.anchors, *published.values()]
     low, high = min(ends, default=0.0), max(ends, default=1.0)

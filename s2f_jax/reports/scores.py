@@ -212,17 +212,14 @@ def scored_values(
         raise ValueError(f"{metric} of a clip is NaN: a score is a number or a reason")
     weights = np.array([clip.weights.get(metric, 1.0) for clip in scored], np.float64)
     if not (weights > 0).all():
-        raise ValueError(
-            f"{metric} of a clip has no weight: such a clip is unscored, with a reason"
-        )
+        raise ValueError(f"{metric} of a clip has no weight: it is unscored, with a reason")
     return values, weights, [clip.speaker for clip in scored]
 
 
 def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]:
     values, weights, speakers = scored_values(clips, metric)
-    reasons = collections.Counter(
-        reason for clip in clips if isinstance(reason := clip.values[metric], str)
-    )
+    scores = (clip.values[metric] for clip in clips)
+    reasons = collections.Counter(score for score in scores if isinstance(score, str))
     mean = low = high = None
     if len(values) and np.isfinite(values).all():
         mean = float((values * weights).sum() / weights.sum())
@@ -277,14 +274,10 @@ def _read_clips(text: str, curves: Mapping[int, Mapping[str, np.ndarray]]) -> li
         row, clip, speaker = (cells.pop(head) for head in ("row", "clip", "speaker"))
         reasons = json.loads(cells.pop("unscored") or "{}")
         numbers = {head: float(cell) for head, cell in cells.items() if cell}
-        weights = {
-            head.removeprefix(_WEIGHT): numbers.pop(head)
-            for head in [*numbers]
-            if head.startswith(_WEIGHT)
-        }
-        scores.append(
-            ClipScores(row, clip, speaker, numbers | reasons, weights, curves.get(line, {}))
-        )
+        weighted = [head for head in numbers if head.startswith(_WEIGHT)]
+        weights = {head.removeprefix(_WEIGHT): numbers.pop(head) for head in weighted}
+        own_curves = curves.get(line, {})
+        scores.append(ClipScores(row, clip, speaker, numbers | reasons, weights, own_curves))
     return scores
 
 

@@ -71,9 +71,8 @@ def write_table(
     conventions = _merge_conventions(main, evaluations)
     main_run = evaluations[main]
     merged = Evaluation(main_run.corpus, main_run.split, conventions, scores)
-    return write_files(
-        output, merged, training_logs, _video_cards(evaluations), main_run.figures, extra
-    )
+    cards = _video_cards(evaluations)
+    return write_files(output, merged, training_logs, cards, main_run.figures, extra)
 
 
 def _progress(workdir: epath.Path) -> str:
@@ -118,12 +117,9 @@ def _merge_conventions(main: str, evaluations: Mapping[str, Evaluation]) -> dict
         "rows": f"{', '.join(SANITY)}: of the run {main}; every other row: the model of its run",
         "differences": "by clips that both could be scored on; speakers, then clips drawn together",
     }
+    by_row = {row: evaluation.conventions for row, evaluation in evaluations.items()}
     for key in PER_RUN_CONVENTIONS:
-        texts = {
-            row: evaluation.conventions[key]
-            for row, evaluation in evaluations.items()
-            if key in evaluation.conventions
-        }
+        texts = {row: own[key] for row, own in by_row.items() if key in own}
         if texts:
             conventions[key] = "; ".join(f"{row}: {text}" for row, text in texts.items())
     return conventions

@@ -75,10 +75,7 @@ def parameters(params: Mapping[str, Any]) -> dict[str, int]:
     Returns:
       Counts by network.
     """
-    return {
-        name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-        for name, tree in params.items()
-    }
+    return {name: sum(leaf.size for leaf in jax.tree.leaves(tree)) for name, tree in params.items()}
 
 
 def steps(task: Any) -> dict[str, bool]:

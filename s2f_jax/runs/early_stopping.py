@@ -27,9 +27,7 @@ class EarlyStopping:
         Args:
           scores: Higher is better, and a NaN never.
         """
-        better = {
-            name: score for name, score in scores.items() if score > self.best.get(name, -math.inf)
-        }
+        better = {k: score for k, score in scores.items() if score > self.best.get(k, -math.inf)}
         self.best |= better
         self.epochs += 1
         self.epochs_without = 0 if better else self.epochs_without + 1

@@ -36,11 +36,12 @@ def require_empty_output_dir(output: epath.PathLike) -> epath.Path:
 
 
 @contextlib.contextmanager
-def atomic_directory(target: epath.Path) -> Iterator[epath.Path]:
+def atomic_directory(target: epath.Path, flag: str = "output") -> Iterator[epath.Path]:
     """Makes a folder to write into, which is renamed to `target` once all is there.
 
     Args:
       target: The folder to be.
+      flag: The flag that names it, for messages.
 
     Yields:
       The folder to write into; nothing is left of it if anything fails.
@@ -52,20 +53,16 @@ def atomic_directory(target: epath.Path) -> Iterator[epath.Path]:
     part = target.parent / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part"
     made: list[epath.Path] = []
     try:
-        try:
+        with _explained(f"--{flag}={target}"):
             with contextlib.suppress(FileNotFoundError):
                 os.lstat(part)  # Too long a name, before folders are made for it.
             for folder in (*reversed(part.parents), part):  # Python's own way recurses.
                 if not folder.exists():
                     folder.mkdir()
                     made.append(folder)
-        except OSError as error:
-            raise UserError(_not_written(target, error)) from error
         yield part
-        try:
+        with _explained(f"--{flag}={target}"):
             os.replace(part, target)
-        except OSError as error:
-            raise UserError(_not_written(target, error)) from error
     finally:
         if part.exists():
             part.rmtree()
@@ -74,5 +71,9 @@ def atomic_directory(target: epath.Path) -> Iterator[epath.Path]:
                 folder.rmdir()
 
 
-def _not_written(target: epath.Path, error: OSError) -> str:
-    return f"--output={target} cannot be written ({error.strerror}): choose another"
+@contextlib.contextmanager
+def _explained(output: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{output} cannot be written ({error.strerror}): choose another") from error

@@ -38,11 +38,7 @@ _FIELDS = {  # Integers of the header: the config's section and field, and the r
     "aud_enc_dim": ("model", "context_features", 1, _MAX_FEATURES),
     "aux_latent": ("model", "noise_features", 1, _MAX_FEATURES),
 }
-_CONFIGS = {
-    "grid": "grid",
-    "timit": "tcd_timit",
-    "crema": "crema_d",
-}  # By the released file's name.
+_CONFIGS = {"grid": "grid", "timit": "tcd_timit", "crema": "crema_d"}  # By the file's name.
 _SIDES = 8, 1024  # Range of an image's sides, pixels.
 _HEADER = (*_FIELDS, "audio_feat_len", "audio_feat_samples", "img_size", "sequential_noise")
 _LANDMARKS = (68, 2)
@@ -130,9 +126,8 @@ def to_sda(checkpoint: str, output: str) -> None:
 
 
 def _refusal(path: str, problems: list[str]) -> str:
-    return (
-        f"{path} is not a generator that the authors released ({'; '.join(problems)}): give another"
-    )
+    why = "; ".join(problems)
+    return f"{path} is not a generator that the authors released ({why}): give another"
 
 
 def _brief(value: Any) -> str:

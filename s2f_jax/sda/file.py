@@ -190,9 +190,8 @@ def _referenced_globals(pickled: IO[bytes]) -> Iterator[str]:
         previous = opcode.name
         if opcode.name in ("GLOBAL", "INST"):
             yield str(argument).replace(" ", ".")
-        elif (
-            opcode.name == "STACK_GLOBAL"
-        ):  # Always refused: its operands can be hidden from this scan.
+        elif opcode.name == "STACK_GLOBAL":
+            # Always refused: its operands can be hidden from this scan.
             yield ".".join(strings) + " (from the stack)"
         elif opcode.name == "MEMOIZE":
             memo.append(strings[1])

@@ -293,9 +293,7 @@ def retained_tensors(state_dicts: StateDicts) -> dict[str, Array]:
       The tensors by "STATE_DICT/NAME".
     """
     names = [(gru.state_dict, gru.template.format(b)) for gru in GRU_LAYERS for b in GRU_BIASES]
-    names += [
-        (key, name) for key in state_dicts for name in state_dicts[key] if _is_batch_count(name)
-    ]
+    names += [(key, n) for key in state_dicts for n in state_dicts[key] if _is_batch_count(n)]
     return {f"{key}/{name}": state_dicts[key][name] for key, name in names}
 
 

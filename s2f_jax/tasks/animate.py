@@ -9,7 +9,6 @@ import optax
 from typing_extensions import override
 
 from data_pipelines.loading import dataset, training_examples
-from data_pipelines.loading.dataset import ClipDataset
 from s2f_jax import optim, step
 from s2f_jax.config.schema import Config
 from s2f_jax.models import networks
@@ -45,12 +44,11 @@ class AnimateTask(Task):
     @override
     def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:
         o = self.config.optim
-        decay = functools.partial(
-            optim.epoch_decay, steps_per_epoch=steps_per_epoch, after=o.decay_after
-        )
-        rates = {"generator": decay(o.generator_rate, rate=o.decay)}
+        span = steps_per_epoch, o.decay_after
+        rates = {"generator": optim.epoch_decay(o.generator_rate, *span, o.decay)}
         for name, section in self.config.discriminators.items():
-            rates[network_name(name)] = decay(section.rate, rate=o.decay if section.decays else 1.0)
+            decay = o.decay if section.decays else 1.0
+            rates[network_name(name)] = optim.epoch_decay(section.rate, *span, decay)
         return {name: rates[name] for name in self.networks}
 
     @override
@@ -91,7 +89,7 @@ class AnimateTask(Task):
         }
 
     @override
-    def validation(self, clips: ClipDataset, key: jax.Array) -> AnimateValidation:
+    def validation(self, clips: dataset.ClipDataset, key: jax.Array) -> AnimateValidation:
         size, most = self.config.eval_batch_size, self.config.validation_clips
         return AnimateValidation(clips, self.generator, size, most, key)
 

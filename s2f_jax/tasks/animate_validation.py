@@ -1,7 +1,5 @@
 """The validation set after each epoch: scores, and samples to look at."""
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,7 +17,7 @@ from s2f_jax.models.clip_batch import Batch, normalize
 from s2f_jax.models.generator import Generator
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
-from s2f_jax.tasks.task import Validation
+from s2f_jax.tasks.task import Interrupted, Validation, never
 
 
 def generate(variables: Any, batch: Batch, key: jax.Array, *, generator: Any) -> jax.Array:
@@ -80,34 +78,26 @@ class AnimateValidation(Validation):
         limit: int,
         key: jax.Array,
     ):
-        self._clips, self._window, self._batch_size = clips, generator.window, batch_size
-        self._count = min(len(clips), limit or len(clips))
-        self._key = rngs.key(key, "validation")
-        self._lengths: list[int] = []  # Of the clips; read when they are first needed.
-        mesh = sharding.mesh()
-        self._everywhere, self._by_example = sharding.replicated(mesh), sharding.by_example(mesh)
-        self._score, self._generate = (
-            jax.jit(functools.partial(f, generator=generator), out_shardings=self._everywhere)
-            for f in (score, generate)
-        )
+        super().__init__(clips, batch_size, limit)
+        self._window, self._key = generator.window, rngs.key(key, "validation")
+        self._score = self._compiled(score, generator=generator)
+        self._generate = self._compiled(generate, generator=generator)
 
     @override
     def scores(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> dict[str, float] | None:
         """The means over the clips, each process decoding its share; None if interrupted."""
-        size, values = self._batch_size, {name: np.empty(self._count) for name in METRICS}
-        mine = sharding.process_rows(size)
-        self._lengths = self._lengths or [len(self._clips[i]) for i in range(self._count)]
-        for indices in loader.batch_by_length(self._lengths, size):
+        values = {name: np.empty(self._count) for name in METRICS}
+        mine = sharding.process_rows(self._size)
+        for indices in loader.batch_by_length(self._lengths, self._size):
             if interrupted():
                 return None
-            rows = indices + indices[-1:] * (size - len(indices))  # Always whole batches.
+            rows = self._whole_batch(indices)
             frames = loader.padded_length(max(self._lengths[i] for i in rows))
             batch = loader.whole_clip_batch(self._clips, rows[mine], self._window, frames)
-            scored = self._score(
-                state.variables("generator"), sharding.put(batch, self._by_example), self._key
-            )
+            share = sharding.put(batch, self._by_example)
+            scored = self._score(state.variables("generator"), share, self._key)
             for name, batch_values in jax.device_get(scored).items():
                 values[name][indices] = batch_values[: len(indices)]
         return {name: float(scores.mean()) for name, scores in values.items()}
@@ -122,7 +112,7 @@ class AnimateValidation(Validation):
             return
         number = int(state.step)
         folder = workdir / "samples" / str(number)
-        for index in np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int):
+        for index in self._spread(count, self._count):
             clip = self._clips[index]
             batch = loader.whole_clip_batch(self._clips, [index], self._window)
             share = sharding.put(batch, self._everywhere)
@@ -132,7 +122,6 @@ class AnimateValidation(Validation):
             folder.mkdir(parents=True, exist_ok=True)
             generated = np.asarray(frames.addressable_data(0))[0, : len(clip)]
             pair = np.concatenate([generated, clip.frames], axis=2)
-            writer.write_video(
-                folder / f"{clip.id}.mp4", pair, clip.fps, clip.audio, clip.audio_rate
-            )
+            path = folder / f"{clip.id}.mp4"
+            writer.write_video(path, pair, clip.fps, clip.audio, clip.audio_rate)
             log.video(f"samples/{clip.id}", pair, clip.fps, clip.audio, clip.audio_rate, number)

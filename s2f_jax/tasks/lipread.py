@@ -1,7 +1,7 @@
 """The task "lipread": LipNet learns to read the mouths of a corpus's training speakers."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
 from s2f_jax.tasks import ctc
-from s2f_jax.tasks.task import Step, Task, Validation
+from s2f_jax.tasks.task import Interrupted, Step, Task, Validation, never
 
 NAME = "lipreader"  # Of the network.
 _WARM_UP = 60  # Steps, over which the learning rate rises to its value.
@@ -53,13 +53,8 @@ def network(config: Config) -> LipNet:
       The module, without parameters.
     """
     r = config.lipreader
-    return LipNet(
-        labels=charset.BLANK + 1,
-        widths=tuple(r.widths),
-        features=r.features,
-        dropout=r.dropout,
-        dtype=jnp.dtype(config.model.dtype),
-    )
+    dtype = jnp.dtype(config.model.dtype)
+    return LipNet(charset.BLANK + 1, tuple(r.widths), r.features, r.dropout, dtype)
 
 
 def initial(config: Config, key: jax.Array) -> Any:
@@ -109,15 +104,11 @@ def objective(
     Returns:
       The mean loss, and the loss of each clip [B] with the new batch statistics.
     """
-    logits, new = network.apply(
-        {"params": params, "batch_stats": batch_stats},
-        batch["frames"].astype(float) / 255,
-        batch["mask"],
-        True,
-        rngs.per_example_keys(key, "dropout", batch["example_index"]),
-        mutable=["batch_stats"],
-    )
-    clip_losses = losses(logits, batch["mask"], batch["letters"])
+    variables = {"params": params, "batch_stats": batch_stats}
+    frames, mask = batch["frames"].astype(float) / 255, batch["mask"]
+    keys = rngs.per_example_keys(key, "dropout", batch["example_index"])
+    logits, new = network.apply(variables, frames, mask, True, keys, mutable=["batch_stats"])
+    clip_losses = losses(logits, mask, batch["letters"])
     return clip_losses.mean(), (clip_losses, new["batch_stats"])
 
 
@@ -181,26 +172,16 @@ class LipReadValidation(Validation):
     """
 
     def __init__(self, clips: ClipDataset, config: Config):
-        self._clips, self._crop, self._size = clips, crop(config), config.eval_batch_size
-        self._count = min(len(clips), config.validation_clips or len(clips))
-        mesh = sharding.mesh()
-        self._by_example = sharding.by_example(mesh)
-        self._read = jax.jit(
-            functools.partial(read, network=network(config)),
-            out_shardings=sharding.replicated(mesh),
-        )
+        super().__init__(clips, config.eval_batch_size, config.validation_clips)
+        self._crop, self._read = crop(config), self._compiled(read, network=network(config))
 
     @functools.cached_property
     def _transcripts(self) -> list[str]:
         return [charset.clean(self._clips[i].transcript) for i in range(self._count)]
 
-    @functools.cached_property
-    def _lengths(self) -> list[int]:
-        return [len(self._clips[i]) for i in range(self._count)]
-
     @override
     def scores(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> dict[str, float] | None:
         """1 - WER and 1 - CER over the clips, the same on every process; None if interrupted."""
         readings = self.readings(state, range(self._count), interrupted)
@@ -210,10 +191,7 @@ class LipReadValidation(Validation):
         return {"words_right": 1 - wer(pairs), "letters_right": 1 - cer(pairs)}
 
     def readings(
-        self,
-        state: TrainState,
-        chosen: Sequence[int],
-        interrupted: Callable[[], bool] = lambda: False,
+        self, state: TrainState, chosen: Sequence[int], interrupted: Interrupted = never
     ) -> list[str] | None:
         """Reads some clips; each process decodes its share of their pictures.
 
@@ -225,12 +203,11 @@ class LipReadValidation(Validation):
         Returns:
           The text read in each clip; None if interrupted.
         """
-        size, texts = self._size, {}
-        mine = sharding.process_rows(size)
-        for batch in loader.batch_by_length([self._lengths[i] for i in chosen], size):
+        texts, mine = {}, sharding.process_rows(self._size)
+        for batch in loader.batch_by_length([self._lengths[i] for i in chosen], self._size):
             if interrupted():
                 return None
-            rows = [chosen[i] for i in batch] + [chosen[batch[-1]]] * (size - len(batch))
+            rows = [chosen[i] for i in self._whole_batch(batch)]
             lengths = np.array([self._lengths[i] for i in rows])
             videos = [self._crop(self._clips[i].frames) for i in rows[mine]]
             frames, mask = side_by_side(videos, loader.padded_length(lengths.max()))
@@ -244,8 +221,8 @@ class LipReadValidation(Validation):
         """What was said and what is read in `count` clips, as a table."""
         if not count:
             return
-        chosen = np.linspace(0, self._count - 1, min(count, self._count)).round().astype(int)
-        readings = self.readings(state, chosen.tolist())
+        chosen = self._spread(count, self._count)
+        readings = self.readings(state, chosen)
         if jax.process_index() or readings is None:
             return
         lines = ["| clip | said | read |", "|---|---|---|"] + [
@@ -333,12 +310,8 @@ class LipReadTask(Task):
 
     @override
     def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
-        return functools.partial(
-            train_step,
-            network=self.network,
-            tx=tx,
-            clip_norm=self.config.lipreader.clip_norm,
-        )
+        clip_norm = self.config.lipreader.clip_norm
+        return functools.partial(train_step, network=self.network, tx=tx, clip_norm=clip_norm)
 
     @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:

@@ -1,7 +1,7 @@
 """The task "sync": learns from real clips whether lips and audio are in sync (SyncNet)."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,7 +14,6 @@ from typing_extensions import override
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset, loader, training_examples
-from data_pipelines.loading.dataset import ClipDataset
 from s2f_jax import optim, rngs, sharding
 from s2f_jax.config.schema import Config
 from s2f_jax.metrics import sync
@@ -22,7 +21,7 @@ from s2f_jax.models import networks, pixels
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
-from s2f_jax.tasks.task import Step, Task, Validation
+from s2f_jax.tasks.task import Interrupted, Step, Task, Validation, never
 
 NAME = "sync_network"
 Batch = Mapping[str, jax.Array]
@@ -99,7 +98,6 @@ def train_step(
     Returns:
       The new state, the means of what is logged, the terms per clip [B].
     """
-    del key  # Nothing is drawn here.
 
     def objective(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         seen, heard = encode(params[NAME], batch, network=network, stride=stride)
@@ -123,29 +121,21 @@ class SyncValidation(Validation):
       network: The module.
     """
 
-    def __init__(self, clips: ClipDataset, config: Config, network: SyncNetwork):
-        self._clips, self._size = clips, config.eval_batch_size
+    def __init__(self, clips: dataset.ClipDataset, config: Config, network: SyncNetwork):
+        super().__init__(clips, config.eval_batch_size, config.validation_clips)
         self._window = sound_window(network.audio_rate)
-        count = min(len(clips), config.validation_clips or len(clips))
-        lengths = [len(clips[i]) for i in range(count)]
-        self._chosen = [i for i in range(count) if lengths[i] >= sync.MIN_FRAMES]
-        self._lengths = [lengths[i] for i in self._chosen]
+        self._chosen = [i for i, frames in enumerate(self._lengths) if frames >= sync.MIN_FRAMES]
         if not self._chosen:
             raise UserError(
                 f"no validation clip has the {sync.MIN_FRAMES} frames that an offset takes: give a"
                 " corpus of longer clips"
             )
-        mesh = sharding.mesh()
-        self._by_example = sharding.by_example(mesh)
         stride = config.data.audio_rate // config.data.fps
-        self._encode = jax.jit(
-            functools.partial(encode, network=network, stride=stride),
-            out_shardings=sharding.replicated(mesh),
-        )
+        self._encode = self._compiled(encode, network=network, stride=stride)
 
     @override
     def scores(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> dict[str, float] | None:
         """Scores by shares of clips, and of windows alone, whose offset is found to a frame.
 
@@ -163,20 +153,18 @@ class SyncValidation(Validation):
         distances = self.distances(state, interrupted)
         if distances is None:
             return None
-        windows = np.concatenate(
-            [abs(own.argmin(axis=1) - sync.MAX_LAG) <= 1 for own, _ in distances]
-        )
+        found = [abs(own.argmin(axis=1) - sync.MAX_LAG) <= 1 for own, _ in distances]
         curves = [own.mean(axis=0) for own, _ in distances]
         other_confidences = [sync.confidence(other.mean(axis=0)) for _, other in distances]
         return {
-            "windows_right": float(windows.mean()),
+            "windows_right": float(np.concatenate(found).mean()),
             "clips_right": float(np.mean([abs(sync.offset(curve)) <= 1 for curve in curves])),
             "confidence": float(np.mean([sync.confidence(curve) for curve in curves])),
             "chance_confidence": float(np.percentile(other_confidences, 95)),
         }
 
     def distances(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> list[tuple[np.ndarray, np.ndarray]] | None:
         """Measures each clip's pictures against its own audio, and against another clip's.
 
@@ -189,24 +177,24 @@ class SyncValidation(Validation):
         Returns:
           sync.distances to both for each clip, on every process; None if interrupted.
         """
-        size, distances, before = self._size, {}, None
-        mine = sharding.process_rows(size)
-        for batch in loader.batch_by_length(self._lengths, size):
+        distances, before, mine = {}, None, sharding.process_rows(self._size)
+        lengths = [self._lengths[i] for i in self._chosen]
+        for batch in loader.batch_by_length(lengths, self._size):
             if interrupted():
                 return None
-            rows = batch + batch[-1:] * (size - len(batch))  # Always whole batches.
-            room = loader.padded_length(max(self._lengths[i] for i in rows))
+            rows = self._whole_batch(batch)
+            room = loader.padded_length(max(lengths[i] for i in rows))
             indices = [self._chosen[i] for i in rows]
             share = loader.whole_clip_batch(self._clips, indices[mine], self._window, room)
             codes = self._encode(state.params[NAME], sharding.put(share, self._by_example))
             for i, seen, heard in zip(batch, *map(np.asarray, codes), strict=False):
-                moments = self._lengths[i] - FRAMES + 1
+                moments = lengths[i] - FRAMES + 1
                 seen, heard = seen[:moments], heard[:moments]
                 # The longest come first; the first has none before it, and hears itself backwards.
                 other = heard[::-1] if before is None else before[:moments]
                 distances[i] = sync.lag_distances(seen, heard), sync.lag_distances(seen, other)
                 before = heard
-        return [distances[i] for i in range(len(self._lengths))]
+        return [distances[i] for i in range(len(lengths))]
 
     @override
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
@@ -214,8 +202,7 @@ class SyncValidation(Validation):
         if not count or (distances := self.distances(state)) is None or jax.process_index():
             return
         lines = ["| clip | offset, frames | confidence |", "|---|---|---|"]
-        shown = np.linspace(0, len(distances) - 1, min(count, len(distances)))
-        for i in shown.round().astype(int):
+        for i in self._spread(count, len(distances)):
             clip, curve = self._clips[self._chosen[i]], distances[i][0].mean(axis=0)
             lines.append(f"| {clip.id} | {sync.offset(curve)} | {sync.confidence(curve):.2f} |")
         path = workdir / "samples" / str(int(state.step)) / "offsets.md"
@@ -274,7 +261,7 @@ class SyncTask(Task):
         }
 
     @override
-    def validation(self, clips: ClipDataset, key: jax.Array) -> SyncValidation:
+    def validation(self, clips: dataset.ClipDataset, key: jax.Array) -> SyncValidation:
         return SyncValidation(clips, self.config, self.network)
 
     @override

@@ -4,16 +4,19 @@ The loop of train.py is the same for all tasks: the config's field `task` says w
 """
 
 import abc
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 import optax
 from etils import epath
 
 from data_pipelines.loading.dataset import ClipDataset
 from data_pipelines.loading.loader import MakeExample
+from s2f_jax import sharding
 from s2f_jax.optim import Schedule
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
@@ -25,23 +28,63 @@ Step = Callable[
 ]
 
 
-class Validation(Protocol):
-    """Scores the validation clips after each epoch."""
+Interrupted = Callable[[], bool]  # Asked between batches, by all processes at the same points.
 
+
+def never() -> bool:
+    """Interrupts nothing.
+
+    Returns:
+      False.
+    """
+    return False
+
+
+class Validation(abc.ABC):
+    """Scores the validation clips after each epoch; each process decodes its share of a batch.
+
+    Args:
+      clips: The validation split.
+      batch_size: Clips per batch, over all processes.
+      limit: Largest number of clips that are scored; 0: all.
+    """
+
+    def __init__(self, clips: ClipDataset, batch_size: int, limit: int):
+        self._clips, self._size = clips, batch_size
+        self._count = min(len(clips), limit or len(clips))
+        mesh = sharding.mesh()
+        self._everywhere, self._by_example = sharding.replicated(mesh), sharding.by_example(mesh)
+
+    @functools.cached_property
+    def _lengths(self) -> list[int]:
+        return [len(self._clips[i]) for i in range(self._count)]
+
+    def _compiled(self, function: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
+        return jax.jit(functools.partial(function, **fixed), out_shardings=self._everywhere)
+
+    def _whole_batch(self, indices: list[int]) -> list[int]:
+        # Its last one repeated: every batch has the size that is compiled.
+        return indices + indices[-1:] * (self._size - len(indices))
+
+    @staticmethod
+    def _spread(count: int, total: int) -> list[int]:
+        return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
+
+    @abc.abstractmethod
     def scores(
-        self, state: TrainState, interrupted: Callable[[], bool] = lambda: False
+        self, state: TrainState, interrupted: Interrupted = never
     ) -> dict[str, float] | None:
         """Scores a state.
 
         Args:
           state: State of the training.
-          interrupted: Called between batches, on all processes at the same points; True ends it.
+          interrupted: True ends the scoring.
 
         Returns:
           The means over the clips, the same on every process; None if interrupted.
         """
-        ...
 
+    @abc.abstractmethod
     def write_samples(self, state: TrainState, workdir: epath.Path, count: int, log: Log) -> None:
         """Writes generated samples of some clips, to look at, into <workdir>/samples/<step>.
 
@@ -51,7 +94,6 @@ class Validation(Protocol):
           count: Number of clips; 0: none.
           log: Takes videos for TensorBoard.
         """
-        ...
 
 
 class Task(abc.ABC):

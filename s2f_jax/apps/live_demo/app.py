@@ -2,15 +2,13 @@
 
 import pathlib
 
-from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from s2f_jax.apps.live_demo.session import VisitorSession
 from s2f_jax.apps.live_demo.studio import DemoService
-from s2f_jax.apps.server.files import static_routes
-from s2f_jax.apps.server.guard import Guard
+from s2f_jax.apps.server.page import guarded_page
 from s2f_jax.apps.server.serving import ListenAddress
 
 _STATIC = pathlib.Path(__file__).parent / "static"
@@ -30,5 +28,4 @@ def application(service: DemoService, address: ListenAddress) -> ASGIApp:
     async def socket(socket: WebSocket) -> None:
         await VisitorSession(socket, service).run()
 
-    app = Starlette(routes=[WebSocketRoute("/socket", socket), *static_routes(_STATIC)])
-    return Guard(app, address.host, address.port, address.token)
+    return guarded_page([WebSocketRoute("/socket", socket)], _STATIC, address)

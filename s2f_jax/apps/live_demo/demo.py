@@ -60,15 +60,8 @@ def demo(
         warm_up(animator)
         _check_face_model()
         picture, audio = (pathlib.Path(checkpoint) / name for name in _EXAMPLE)
-        service = DemoService(
-            animator,
-            mark,
-            limits,
-            example=(picture, audio) if picture.is_file() and audio.is_file() else None,
-            keep_folder=keep_folder,
-            badge=badge,
-            files_only=files_only,
-        )
+        example = (picture, audio) if picture.is_file() and audio.is_file() else None
+        service = DemoService(animator, mark, limits, example, keep_folder, badge, files_only)
         connections = ConnectionLimits(
             limits.sessions + _EXTRA_CONNECTIONS,
             limits.sessions + _EXTRA_PER_ADDRESS,

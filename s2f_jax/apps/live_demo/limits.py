@@ -4,8 +4,6 @@ import dataclasses
 
 from s2f_jax.apps.server.limits import PageLimits
 
-_MEGA = 1_000_000
-
 
 @dataclasses.dataclass(frozen=True)
 class DemoLimits(PageLimits):
@@ -24,13 +22,3 @@ class DemoLimits(PageLimits):
     sound_seconds: int = 60
     sessions: int = 4
     stalled_seconds: int = 20
-
-    @property
-    def upload_bytes(self) -> int:
-        """Most bytes of an upload."""
-        return self.upload_mb * _MEGA
-
-    @property
-    def pixels(self) -> int:
-        """Most pixels of a picture."""
-        return self.megapixels * _MEGA

@@ -22,7 +22,6 @@ from s2f_jax.apps.live_demo.studio import DemoService
 from s2f_jax.apps.live_demo.talk import LiveVideo, Message
 from s2f_jax.apps.server import messages
 from s2f_jax.apps.server.allowance import RateLimiter
-from s2f_jax.apps.server.messages import MalformedMessage
 from s2f_jax.rngs import SEEDS
 
 _NORMAL, _POLICY_VIOLATION, _TRY_AGAIN_LATER = 1000, 1008, 1013  # WebSocket close codes.
@@ -125,9 +124,8 @@ class VisitorSession:
             except TimeoutError:
                 if self._video is not None and self._video.from_file:
                     continue  # The visitor watches it.
-                raise _Closed(
-                    _NORMAL, f"You were inactive for {idle} s, so your place was given up."
-                ) from None
+                text = f"You were inactive for {idle} s, so your place was given up."
+                raise _Closed(_NORMAL, text) from None
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
             await asyncio.sleep(0)  # Lets other sessions run, however much there is to read.
@@ -137,10 +135,9 @@ class VisitorSession:
                     await self._on_text(messages.parse_message(message["text"]))
                 else:
                     await self._on_bytes(message["bytes"])
-            except MalformedMessage as error:
-                raise _Closed(
-                    _POLICY_VIOLATION, f"The page sent an invalid message ({error}): reload it."
-                ) from error
+            except messages.MalformedMessage as error:
+                text = f"The page sent an invalid message ({error}): reload it."
+                raise _Closed(_POLICY_VIOLATION, text) from error
             if self._outbox.qsize() > _MAX_UNSENT:
                 raise _Closed(_NORMAL, "")  # A client that does not read gets no reason either.
 
@@ -151,9 +148,9 @@ class VisitorSession:
     async def _on_text(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind not in self._handlers:
-            raise MalformedMessage("a message of an unknown type")
+            raise messages.MalformedMessage("a message of an unknown type")
         if self._incoming is not None and kind not in ("stop", "alive"):
-            raise MalformedMessage("a message in the middle of a file")
+            raise messages.MalformedMessage("a message in the middle of a file")
         awaitable = self._handlers[kind](message)
         if awaitable is not None:
             await awaitable
@@ -167,7 +164,7 @@ class VisitorSession:
             self._check_can_start()
         if not size:
             self._post_error(kind, f"{name} is empty: choose another file.")
-        elif size > limits.upload_bytes:
+        elif size > limits.upload_mb * 1_000_000:
             self._post_error(
                 kind,
                 f"{name} has {size / 1e6:.1f} MB, more than the limit of {limits.upload_mb} MB:"
@@ -182,19 +179,19 @@ class VisitorSession:
             file = self._incoming
             file.data.extend(data)
             if len(file.data) > file.size:
-                raise MalformedMessage("a file longer than announced")
+                raise messages.MalformedMessage("a file longer than announced")
             if len(file.data) == file.size:
                 self._incoming = None
                 await self._use(file.kind, uploads.Upload(file.name, bytes(file.data)), file.seed)
         elif self._rate:
             self._on_audio(data)
         else:
-            raise MalformedMessage("bytes that were not announced")
+            raise messages.MalformedMessage("bytes that were not announced")
 
     async def _on_example(self, message: dict[str, Any]) -> None:
         kind = message.get("what")
         if kind not in ("face", "sound"):
-            raise MalformedMessage("an example of an unknown kind")
+            raise messages.MalformedMessage("an example of an unknown kind")
         seed = _seed(message) if kind == "sound" else 0
         try:
             upload = await self._service.read_example(kind)
@@ -240,10 +237,10 @@ class VisitorSession:
 
     def _on_audio(self, data: bytes) -> None:
         if len(data) % 2:
-            raise MalformedMessage("half a sample")
+            raise messages.MalformedMessage("half a sample")
         samples = np.frombuffer(data, "<i2")
         if self._samples_left + _OVERRUN_SECONDS * self._rate < len(samples):
-            raise MalformedMessage("audio beyond the limit")
+            raise messages.MalformedMessage("audio beyond the limit")
         used = samples[: max(self._samples_left, 0)]
         self._samples_left -= len(samples)
         if self._video is not None and len(used):
@@ -271,9 +268,9 @@ class VisitorSession:
 
     def _check_can_start(self) -> None:
         if self._video is not None:
-            raise MalformedMessage("two videos at once")
+            raise messages.MalformedMessage("two videos at once")
         if self._face is None:
-            raise MalformedMessage("audio without a face")
+            raise messages.MalformedMessage("audio without a face")
 
     def _new_video(self, rate: int, seed: int, sound: uploads.Upload | None) -> LiveVideo:
         assert self._face is not None

@@ -178,12 +178,9 @@ class LiveVideo:
         full: bool,
     ) -> bool:
         if self._live is None or self._sender is None:
-            self._sender = FrameSender(
-                self.animator, self.rate, self.mark, self.badge, self._send_frame
-            )
-            self._live = LiveGeneration(
-                self.animator, self.face.still, self.rate, self.mark.seed, self.from_file
-            )
+            animator, rate, mark = self.animator, self.rate, self.mark
+            self._sender = FrameSender(animator, rate, mark, self.badge, self._send_frame)
+            self._live = LiveGeneration(animator, self.face.still, rate, mark.seed, self.from_file)
         live, sender = self._live, self._sender
         for arrival, samples in arrived:
             self._samples += len(samples)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.faces import landmarks
+from data_pipelines.faces import alignment, landmarks
 from data_pipelines.media import images
 from data_pipelines.media.sound import SoundFile, fit_length, resample
 from s2f_jax.apps.live_demo.limits import DemoLimits
@@ -83,7 +83,7 @@ def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> Uploade
     Raises:
       UserError: The upload is not a picture, too large, or shows no face.
     """
-    picture = images.decode_image(upload.data, upload.name, limits.pixels)
+    picture = images.decode_image(upload.data, upload.name, limits.megapixels * 1_000_000)
     aligned = picture.shape[:2] == animator.size
     faces = [None] if aligned else landmarks.find_faces(picture)
     if not faces:
@@ -97,8 +97,7 @@ def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> Uploade
     height, width = animator.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
     if transform is not None:
-        inverse = cv2.invertAffineTransform(transform)
-        corners = corners @ inverse[:, :2].T + inverse[:, 2]
+        corners = alignment.transform_points(cv2.invertAffineTransform(transform), corners)
     message = {
         "type": "face",
         "width": picture.shape[1],

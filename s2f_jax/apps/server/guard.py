@@ -83,10 +83,9 @@ class Guard:
         if not self._is_own_host(host):
             return _forbidden(f"This page is not served at {host!r}: use the printed address.")
         socket_or_change = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if socket_or_change and not _same_origin(headers.get("origin", ""), host):
-            return _forbidden(
-                f"A request from {headers.get('origin', '')!r} is not allowed: open the page itself."
-            )
+        origin = headers.get("origin", "")
+        if socket_or_change and not _same_origin(origin, host):
+            return _forbidden(f"A request from {origin!r} is not allowed: open the page itself.")
         return self._check_token(scope, headers) if self._token is not None else None
 
     def _is_own_host(self, host: str) -> bool:

@@ -193,9 +193,7 @@ def _check_tls(certificate: str | None, key: str | None) -> tuple[str, str] | No
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
-        raise UserError(
-            "--tls_certificate and --tls_key belong together: give both, or neither for http"
-        )
+        raise UserError("--tls_certificate and --tls_key belong together: give both, or neither")
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
     except OSError as error:  # ssl.SSLError is one.

@@ -16,11 +16,11 @@ malformed, large, slow, code, full, often, again (the trial has to be shown agai
 
 import asyncio
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -29,20 +29,10 @@ from starlette.types import ASGIApp
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.apps.server import messages
-from s2f_jax.apps.server.files import static_routes
-from s2f_jax.apps.server.guard import Guard
-from s2f_jax.apps.server.messages import MalformedMessage
+from s2f_jax.apps.server.page import guarded_page
 from s2f_jax.apps.server.serving import ListenAddress
-from s2f_jax.apps.study.document import Study
+from s2f_jax.apps.study import document, room, store
 from s2f_jax.apps.study.limits import StudyLimits
-from s2f_jax.apps.study.room import (
-    AllPlacesTaken,
-    NotPlayed,
-    StudyService,
-    TooManyRequests,
-    Unknown,
-)
-from s2f_jax.apps.study.store import RequestRejected
 
 _STATIC = pathlib.Path(__file__).parent / "static"
 _MAX_INTEGER = 2**31 - 1
@@ -50,13 +40,12 @@ _KEY_LENGTHS = range(16, 65)  # Characters.
 # Last-Modified of each video: when a file was made may tell which method made it.
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
-Handler = Callable[
-    [dict[str, Any], str], dict[str, Any]
-]  # (request, client's address) -> response.
+# (request, client's address) -> response.
+Handler = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
 def application(
-    study: Study, service: StudyService, limits: StudyLimits, address: ListenAddress
+    study: document.Study, service: room.StudyService, limits: StudyLimits, address: ListenAddress
 ) -> ASGIApp:
     """Makes the application: the page at /, the one to withdraw at /withdraw.html.
 
@@ -69,13 +58,8 @@ def application(
     Returns:
       The application behind its access control.
     """
-    description = {
-        "id": study.sha256[:16],
-        "kind": study.kind,
-        "question": study.question,
-        "consent": study.consent,
-        "choices": study.choices,
-    }
+    shown = {name: getattr(study, name) for name in ("kind", "question", "consent", "choices")}
+    description = {"id": study.sha256[:16], **shown}
 
     async def describe(request: Request) -> Response:
         return JSONResponse(description)
@@ -84,31 +68,28 @@ def application(
         name = request.path_params["name"]
         try:
             path = service.video_path(name)
-        except RequestRejected as error:
+        except store.RequestRejected as error:
             return _rejection(error)
         headers = {"etag": f'"{name}"', "last-modified": _EPOCH}  # Tell nothing of the file.
         return FileResponse(path, media_type="video/mp4", headers=headers)
 
     def api_route(name: str, handler: Handler) -> Route:
-        async def respond(request: Request) -> Response:
-            return await _respond(request, limits, handler)
-
+        respond = functools.partial(_respond, limits=limits, handler=handler)
         return Route(f"/api/{name}", respond, methods=["POST"])
 
     routes = [
         Route("/api/study", describe),
         *(api_route(name, handler) for name, handler in _handlers(service).items()),
         Route("/video/{name}", send_video),
-        *static_routes(_STATIC),
     ]
-    return Guard(Starlette(routes=routes), address.host, address.port, address.token)
+    return guarded_page(routes, _STATIC, address)
 
 
-def _handlers(service: StudyService) -> dict[str, Handler]:
+def _handlers(service: room.StudyService) -> dict[str, Handler]:
     def join(message: dict[str, Any], address: str) -> dict[str, Any]:
         key = _ascii(message, "key")
         if len(key) not in _KEY_LENGTHS:
-            raise MalformedMessage(f"a key of {len(key)} characters")
+            raise messages.MalformedMessage(f"a key of {len(key)} characters")
         return dataclasses.asdict(service.join(key, address))
 
     def resume(message: dict[str, Any], address: str) -> dict[str, Any]:
@@ -122,7 +103,7 @@ def _handlers(service: StudyService) -> dict[str, Handler]:
         trial, ms = (messages.integer(message, name, 0, _MAX_INTEGER) for name in ("trial", "ms"))
         plays = message.get("plays")
         if not isinstance(plays, list) or not all(type(n) is int for n in plays):
-            raise MalformedMessage("plays is not a list of integers")
+            raise messages.MalformedMessage("plays is not a list of integers")
         code, choice = messages.string(message, "code"), _ascii(message, "choice")
         return dataclasses.asdict(service.vote(code, address, trial, choice, plays, ms))
 
@@ -148,9 +129,9 @@ async def _respond(request: Request, limits: StudyLimits, handler: Handler) -> R
     try:
         message = messages.parse_object(body)
         return JSONResponse(await run_in_threadpool(handler, message, address))
-    except MalformedMessage as error:
+    except messages.MalformedMessage as error:
         return _error(400, "malformed", f"The page sent an invalid request: {error}.")
-    except RequestRejected as error:
+    except store.RequestRejected as error:
         return _rejection(error)
     except UserError as error:  # Such as a full disk, which whoever runs the study can fix.
         return _error(500, "refused", f"{error}")
@@ -159,19 +140,19 @@ async def _respond(request: Request, limits: StudyLimits, handler: Handler) -> R
 def _ascii(message: dict[str, Any], name: str) -> str:
     text = messages.string(message, name)
     if not text.isascii():
-        raise MalformedMessage(f"{name} is not ASCII")
+        raise messages.MalformedMessage(f"{name} is not ASCII")
     return text
 
 
-def _rejection(error: RequestRejected) -> JSONResponse:
+def _rejection(error: store.RequestRejected) -> JSONResponse:
     match error:
-        case Unknown():
+        case room.Unknown():
             return _error(404, "code", f"{error}")
-        case AllPlacesTaken():
+        case room.AllPlacesTaken():
             return _error(503, "full", f"{error}")
-        case TooManyRequests(wait=wait):
+        case room.TooManyRequests(wait=wait):
             return _error(429, "often", f"{error}", {"retry-after": str(wait)})
-        case NotPlayed():
+        case room.NotPlayed():
             return _error(409, "again", f"{error}")
     return _error(409, "refused", f"{error}")
 

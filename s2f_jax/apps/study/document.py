@@ -221,9 +221,8 @@ def study_json(study: Study) -> str:
         },
         "slots": [" ".join(entries) for entries in study.trial_lists],
     }
-    return (
-        "{\n" + ",\n".join(_format_entry(key, entry) for key, entry in contents.items()) + "\n}\n"
-    )
+    entries = ",\n".join(_format_entry(key, entry) for key, entry in contents.items())
+    return "{\n" + entries + "\n}\n"
 
 
 def local_folder(folder: epath.PathLike) -> epath.Path:
@@ -272,9 +271,8 @@ def read_study(folder: epath.PathLike) -> Study:
                 f" s2f_jax that made it ({contents['version']})"
             )
         study = _parse(folder, hashlib.sha256(data).hexdigest(), contents)
-        trial_lists = make_trial_lists(
-            study.seed, study.pairs.values(), study.parts, len(study.trial_lists)
-        )
+        pairs, count = study.pairs.values(), len(study.trial_lists)
+        trial_lists = make_trial_lists(study.seed, pairs, study.parts, count)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: is damaged ({type(error).__name__}, {error}); put back the file that `study new`"
@@ -352,7 +350,6 @@ def make_trial_lists(
     for pair in pairs:
         comparisons[None if pair.catch else (pair.a.method, pair.b.method)].append(pair.name)
     catch_pairs = comparisons.pop(None, [])
-    return tuple(
-        tuple(design.trial_list(seed, [*comparisons.values()], catch_pairs, parts, index))
-        for index in range(count)
-    )
+    names = [*comparisons.values()]
+    lists = (design.trial_list(seed, names, catch_pairs, parts, index) for index in range(count))
+    return tuple(map(tuple, lists))

@@ -1,15 +1,12 @@
 """`s2f study export`: every vote as a row of a CSV file, for other statistics programs."""
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from etils import epath
 
-from data_pipelines.common.files import write_atomically
+from data_pipelines.common.files import csv_text, write_atomically
 from s2f_jax.apps.study import ballots
-from s2f_jax.apps.study.ballots import ParticipantResult, StudyResults, TrialResponse
 
 _COMMON = {
     "participant": "number of the participant: 1, 2, ... in the order in which they began; one that is"
@@ -57,30 +54,20 @@ def export_votes(study: str, output: str | None = None) -> epath.Path:
     """
     results = ballots.read_results(study)
     columns = _COMMON | (_PREFERENCE if _is_preference(results) else _TURING) | _VOTE
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_rows(results))
+    rows = (_row(one, vote) for one in results.participants for vote in one.responses)
     folder = epath.Path(output) if output else epath.Path(study) / "export"
     write_atomically(folder / "README.md", _readme(results, columns).encode())
-    write_atomically(folder / "votes.csv", file.getvalue().encode())
+    write_atomically(folder / "votes.csv", csv_text(rows, list(columns)).encode())
     return folder
 
 
-def _is_preference(results: StudyResults) -> bool:
+def _is_preference(results: ballots.StudyResults) -> bool:
     return results.study.kind == "preference"
 
 
-def _rows(results: StudyResults) -> Iterator[dict[str, Any]]:
-    columns_of_kind = _preference_columns if _is_preference(results) else _turing_columns
-    for participant in results.participants:
-        for response in participant.responses:
-            yield _common_columns(participant, response) | columns_of_kind(response)
-
-
-def _common_columns(participant: ParticipantResult, response: TrialResponse) -> dict[str, Any]:
-    vote, pair = response.vote, response.trial.pair
-    return {
+def _row(participant: ballots.ParticipantResult, response: ballots.TrialResponse) -> dict[str, Any]:
+    vote, pair, videos = response.vote, response.trial.pair, response.trial.videos
+    row = {
         "participant": vote.participant,
         "slot": participant.participant.trial_list,
         "trial": vote.trial + 1,
@@ -92,29 +79,19 @@ def _common_columns(participant: ParticipantResult, response: TrialResponse) -> 
         "at": vote.at,
         "left_out": "; ".join(participant.exclusion_reasons),
     }
-
-
-def _preference_columns(response: TrialResponse) -> dict[str, Any]:
-    left, right = response.trial.videos
-    plays_left, plays_right = response.vote.plays
-    return {
-        "left": left.method,
-        "right": right.method,
+    if len(videos) == 1:  # A Turing test.
+        correct = int(response.correct)
+        return row | {"method": videos[0].method, "correct": correct, "plays": vote.plays[0]}
+    return row | {
+        "left": videos[0].method,
+        "right": videos[1].method,
         "chosen": response.chosen.method,
-        "plays_left": plays_left,
-        "plays_right": plays_right,
+        "plays_left": vote.plays[0],
+        "plays_right": vote.plays[1],
     }
 
 
-def _turing_columns(response: TrialResponse) -> dict[str, Any]:
-    return {
-        "method": response.trial.videos[0].method,
-        "correct": int(response.correct),
-        "plays": response.vote.plays[0],
-    }
-
-
-def _readme(results: StudyResults, columns: dict[str, str]) -> str:
+def _readme(results: ballots.StudyResults, columns: dict[str, str]) -> str:
     study, withdrawn = results.study, results.withdrawn
     lines: Sequence[str] = [
         f"# Votes of a {'preference study' if _is_preference(results) else 'Turing test'}",

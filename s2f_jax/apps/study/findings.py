@@ -94,12 +94,8 @@ def _analyze_preference(study: Study, participants: Participants) -> dict[str, A
         _comparison(a, b, list(group), participants)
         for (a, b), group in groupby(pairs, lambda pair: (pair.a.method, pair.b.method))
     ]
-    passed = [
-        one.chosen == one.trial.pair.a
-        for participant in participants
-        for one in participant.responses
-        if one.trial.pair.catch
-    ]
+    catches = [one for p in participants for one in p.responses if one.trial.pair.catch]
+    passed = [one.chosen == one.trial.pair.a for one in catches]
     return {
         "comparisons": comparisons,
         "user": {
@@ -210,10 +206,7 @@ def _counts(
     participants: Participants, won: Predicate, among: Predicate
 ) -> tuple[np.ndarray, np.ndarray]:
     # Wins and votes of each participant, [N].
-    wins = [
-        [won(one) for one in participant.responses if _is_scored(one) and among(one)]
-        for participant in participants
-    ]
+    wins = [[won(r) for r in p.responses if _is_scored(r) and among(r)] for p in participants]
     return np.array([sum(votes) for votes in wins]), np.array([len(votes) for votes in wins])
 
 

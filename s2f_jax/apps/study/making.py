@@ -1,15 +1,12 @@
 """`s2f study new`: makes the folder of a study from folders of videos, before the first vote."""
 
-import contextlib
 import datetime
 import importlib.metadata
 import math
 import pathlib
 import re
-import shutil
 import sys
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import tqdm
@@ -19,7 +16,7 @@ from data_pipelines.common import download, files
 from data_pipelines.common.errors import UserError
 from s2f_jax.apps.study import design, document, stimuli
 from s2f_jax.apps.study.document import FROZEN, REAL, ExclusionRule, StudyVideo, VideoPair
-from s2f_jax.apps.study.stimuli import Stimulus
+from s2f_jax.runs import output_folder
 
 _ANSWER_SECONDS = 4  # Of a trial, to estimate how long a study takes.
 _QUESTIONS = {
@@ -109,7 +106,8 @@ def create_study(
             stimuli.check_matching(inspected[a, clip], inspected[b, clip])
     trials = math.ceil(len(names) * len(compared) / parts) + len(catch_clips)
     longest = max(stimulus.seconds for stimulus in inspected.values())
-    with _atomic_folder(target) as folder:
+    with output_folder.atomic_directory(target, "study") as folder:
+        (folder / document.VIDEOS).mkdir()
         videos = _copy(folder, inspected, catch_clips, seed)
         pairs = _make_pairs(videos, names, compared, catch_clips)
         new = document.Study(
@@ -229,18 +227,15 @@ def _select_catch_clips(
     real: Mapping[str, epath.Path], names: Sequence[str], seed: int, catches: int
 ) -> list[str]:
     # First those that no method has, so that nobody sees one twice.
-    spare, used = set(real) - set(names), set(names)
-    ordered = [
-        *design.shuffled([*spare], seed, "catches"),
-        *design.shuffled([*used], seed, "catches"),
-    ]
+    groups = (set(real) - set(names), set(names))
+    ordered = [clip for group in groups for clip in design.shuffled([*group], seed, "catches")]
     if catches > len(ordered):
         raise UserError(f"--catches={catches}: must be at most {len(ordered)}, the number of clips")
     return ordered[:catches]
 
 
-def _inspect(paths: Mapping[VideoKey, epath.Path]) -> dict[VideoKey, Stimulus]:
-    inspected: dict[VideoKey, Stimulus] = {}
+def _inspect(paths: Mapping[VideoKey, epath.Path]) -> dict[VideoKey, stimuli.Stimulus]:
+    inspected: dict[VideoKey, stimuli.Stimulus] = {}
     bar = tqdm.tqdm(paths.items(), "inspect", unit="video", disable=not sys.stderr.isatty())
     for (method, clip), path in bar:
         inspected[method, clip] = stimulus = stimuli.inspect_stimulus(path)
@@ -249,24 +244,9 @@ def _inspect(paths: Mapping[VideoKey, epath.Path]) -> dict[VideoKey, Stimulus]:
     return inspected
 
 
-@contextlib.contextmanager
-def _atomic_folder(target: epath.Path) -> Iterator[epath.Path]:
-    # Renamed to the target if the block ends well, removed if it does not.
-    with files.explain_write_errors(target):
-        part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
-        (part / document.VIDEOS).mkdir(parents=True)
-    try:
-        yield part
-        with files.explain_write_errors(target):
-            part.rename(target)
-    finally:
-        if part.exists():
-            shutil.rmtree(part)
-
-
 def _copy(
     folder: epath.Path,
-    inspected: Mapping[VideoKey, Stimulus],
+    inspected: Mapping[VideoKey, stimuli.Stimulus],
     catch_clips: Sequence[str],
     seed: int,
 ) -> dict[VideoKey, StudyVideo]:

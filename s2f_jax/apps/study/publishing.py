@@ -78,26 +78,14 @@ def html(report: Mapping[str, Any]) -> str:
       HTML.
     """
     main = report["main"]
-    comparisons = main.get("comparisons", [])
-    return (
-        _environment()
-        .get_template("study.html")
-        .render(
-            **_context(report),
-            by_clip=[
-                _by_clip(item["pairs"], f"{item['a']} over {item['b']}") for item in comparisons
-            ]
-            or [_labels_by_clip(main["clips"])],
-            plots=[
-                *(_sorted_shares(item["voters"], f"votes for {item['a']}") for item in comparisons),
-                *(
-                    [_sorted_shares(main["voters"], "labelled correctly")]
-                    if not comparisons
-                    else []
-                ),
-            ],
-        )
-    )
+    if comparisons := main.get("comparisons"):
+        charts = [_by_clip(c["pairs"], f"{c['a']} over {c['b']}") for c in comparisons]
+        shares = [_sorted_shares(c["voters"], f"votes for {c['a']}") for c in comparisons]
+    else:
+        charts = [_labels_by_clip(main["clips"])]
+        shares = [_sorted_shares(main["voters"], "labelled correctly")]
+    template = _environment().get_template("study.html")
+    return template.render(**_context(report), by_clip=charts, plots=shares)
 
 
 def _context(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,10 +136,8 @@ def _by_clip(pairs: Sequence[Mapping[str, Any]], title: str) -> dict[str, Any]:
 
 def _labels_by_clip(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     # First the generated videos that are most often called real.
-    chart = _by_clip(
-        [{"clip": item["clip"], **item["generated"]} for item in clips],
-        "generated videos called real",
-    )
+    generated = [{"clip": item["clip"], **item["generated"]} for item in clips]
+    chart = _by_clip(generated, "generated videos called real")
     real = {item["clip"]: item["real"] for item in clips}
     return chart | {"rows": [row | {"other": real[row["title"]]} for row in chart["rows"]]}
 

@@ -322,12 +322,9 @@ class StudyService:
     def _remove_predecessor(self, participant: Participant) -> None:
         # Who had the trial list before, and did not vote for an hour.
         with self._lock:
-            predecessors = [
-                active
-                for code, active in self._active.items()
-                if active.participant.trial_list == participant.trial_list
-                and code != participant.code
-            ]
+            others = (active for code, active in self._active.items() if code != participant.code)
+            same_list = participant.trial_list
+            predecessors = [each for each in others if each.participant.trial_list == same_list]
         for active in predecessors:
             self._deactivate(active)
 

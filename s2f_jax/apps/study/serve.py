@@ -36,7 +36,6 @@ def serve(
 
         app = application(checked, StudyService(checked, store, limits), limits, listen_address)
         per_address = limits.people * _PER_BROWSER  # All may share an address.
-        connections = ConnectionLimits(
-            per_address + _EXTRA_CONNECTIONS, per_address, limits.request_seconds
-        )
+        total = per_address + _EXTRA_CONNECTIONS
+        connections = ConnectionLimits(total, per_address, limits.request_seconds)
         serving.serve_until_interrupted(app, listen_address, connections)

@@ -257,12 +257,8 @@ class Store:
           participants who have withdrawn.
         """
         with self._transaction() as db:
-            participants = [
-                Participant(*row)
-                for row in db.execute(
-                    f"SELECT {_PARTICIPANT_COLUMNS} FROM participants ORDER BY number"
-                )
-            ]
+            rows = db.execute(f"SELECT {_PARTICIPANT_COLUMNS} FROM participants ORDER BY number")
+            participants = [Participant(*row) for row in rows]
             votes = [
                 Vote(number, trial, choice, tuple(json.loads(plays)), ms, at)
                 for number, trial, choice, plays, ms, at in db.execute(
@@ -375,9 +371,8 @@ def exists(study: Study) -> bool:
 def _by_code(db: sqlite3.Connection, code: str) -> Participant:
     row = None
     if isinstance(code, str) and _CODE.fullmatch(code := _normalized(code)):
-        row = db.execute(
-            f"SELECT {_PARTICIPANT_COLUMNS} FROM participants WHERE code = ?", (code,)
-        ).fetchone()
+        query = f"SELECT {_PARTICIPANT_COLUMNS} FROM participants WHERE code = ?"
+        row = db.execute(query, (code,)).fetchone()
     if row is None:
         raise UnknownCode("no participant of this study has that code: check it, or begin anew")
     return Participant(*row)
