@@ -29,7 +29,8 @@ import numpy as np
 from s2f_jax.inference.animator import Animator
 run, output = sys.argv[1:]
 drawn = np.load(f"{run}/../drawn.npz")
-np.save(output, Animator.load(run)(drawn["still"], drawn["sound"], 1000, seed=7, aligned=True))
+animator = Animator.load(run)
+np.save(output, animator(drawn["still"], drawn["sound"], 1000, seed=7, aligned=True, raw=True))
 """
 
 
@@ -108,10 +109,10 @@ def main(folder):
         ["written by jax", *(f"read by {reader}" for reader in READERS)],
         [[writer, *(cell(frames[writer, reader]) for reader in READERS)] for writer in WRITERS],
     )
-    drawn = {jax: np.load(folder / f"{jax}.npy").astype(int) for jax in WRITERS}
+    drawn = {jax: np.load(folder / f"{jax}.npy") for jax in WRITERS}
     pairs = table(
         ["jax", *WRITERS],
-        [[a, *(abs(drawn[a] - drawn[b]).max() for b in WRITERS)] for a in WRITERS],
+        [[a, *(f"{abs(drawn[a] - drawn[b]).max():.1g}" for b in WRITERS)] for a in WRITERS],
     )
     page = PAGE.read_text()
     for name, lines in (("bundles", matrix), ("frames", pairs)):

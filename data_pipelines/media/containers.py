@@ -1,5 +1,6 @@
 """Opens media files for reading, alike under PyAV 17 to 19."""
 
+import functools
 import io
 import os
 import pathlib
@@ -10,7 +11,7 @@ import av
 import av.container
 
 # Metadata in an unknown encoding is no damage. PyAV 19 has no such argument and never fails on it.
-_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__[:2]) < 19 else {}
+_METADATA = {"metadata_errors": "replace"} if int(av.__version__[:2]) < 19 else {}
 
 
 def open_media(
@@ -33,7 +34,8 @@ def open_media(
         file: Any = source
     else:  # A relative path with a colon would be taken for an address.
         file = str(pathlib.Path(source).absolute())
-    return av.open(file, "r", options=dict(options or {}), **_METADATA)
+    opening: Any = functools.partial(av.open, **_METADATA)
+    return opening(file, "r", options=dict(options or {}))
 
 
 def read_tags(container: av.container.InputContainer) -> dict[str, str]:

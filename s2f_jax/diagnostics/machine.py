@@ -166,7 +166,7 @@ def _codecs() -> Iterator[Finding]:
     for name, codec in (("libx264", "H.264"), ("aac", "AAC")):
         try:
             av.codec.Codec(name, "w")
-        except (ValueError, LookupError, av.error.FFmpegError):
+        except (ValueError, av.error.FFmpegError):
             text = f"PyAV {av.__version__} was built without {name} for {codec}: {remedy}"
             yield Finding(ERROR, text)
             return

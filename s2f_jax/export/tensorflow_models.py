@@ -19,7 +19,7 @@ import jax
 import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]
 from etils import epath
 from jax import export
-from tensorflow.compiler.tf2xla.python import xla  # pyright: ignore[reportMissingModuleSource]
+from tensorflow.compiler.tf2xla.python import xla  # pyright: ignore[reportMissingImports]
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.bundle import bundle

@@ -68,6 +68,12 @@ def test_the_run_goes_on_where_it_was(saved, shards):
 
 
 def test_the_study_s_report_is_the_one_it_had(saved):
-    report = publishing.write_report(str(saved / "study"), str(saved / "report"))
-    report = json.loads((saved / "report" / "report.json").read_text())
-    assert report == json.loads((saved / "study_report.json").read_text())
+    publishing.write_report(str(saved / "study"), str(saved / "report"))
+    then, now = (
+        json.loads((saved / name).read_text(), parse_float=lambda text: round(float(text), 12))
+        for name in (
+            "study_report.json",
+            "report/report.json",
+        )  # SciPy's quantiles differ after that.
+    )
+    assert now == then

@@ -7,9 +7,11 @@ import sys
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from s2f_jax import rngs
 from s2f_jax.bundle import bundle, bundle_runtime
+from s2f_jax.export import stablehlo
 
 RNG = np.random.default_rng(0)
 STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
@@ -43,6 +45,28 @@ def test_a_damaged_file_is_reported(bundle_folder, tmp_path, name):
     (copy / name).write_bytes(data)
     with pytest.raises(bundle_runtime.BundleError, match=f"{name} is damaged"):
         bundle_runtime.Bundle(copy)
+
+
+@pytest.mark.parametrize("name", ["arrange", "identify", "animate", "step"])
+@pytest.mark.parametrize("onnx", [True, False])
+def test_a_newer_jax_s_program_ends_in_a_sentence(bundle_folder, tmp_path, name, onnx):
+    """Of which some is raised when it is read, and some at the first call only."""
+    copy = shutil.copytree(bundle_folder, tmp_path / "bundle")
+    program = (copy / f"{name}.stablehlo").read_bytes()
+    assert f"StableHLO_v{stablehlo.STABLEHLO_VERSION}".encode() in program  # Which all jax read.
+    newer = program.replace(b"func_v1", b"func_v7")  # A version of an operation that none knows.
+    assert newer != program
+    (copy / f"{name}.stablehlo").write_bytes(newer)
+    if not onnx:
+        config = json.loads((copy / "config.json").read_text())
+        del config["programs"]["onnx"]
+        (copy / "config.json").write_text(json.dumps(config))
+    bundle.write_checksums(epath.Path(copy))
+    another = "use --runtime=onnx" if onnx else "export again with ONNX"
+    said = rf"jax {jax.__version__} cannot run {name}.stablehlo .*: {another}.*, or install jax"
+    frames = 1 if name == "step" else 2
+    with pytest.raises(bundle_runtime.BundleError, match=said):
+        bundle_runtime.Bundle(copy)(STILL, np.zeros(frames * 640, np.float32))
 
 
 def test_a_runtime_that_is_not_installed_is_reported(bundle_folder, monkeypatch):

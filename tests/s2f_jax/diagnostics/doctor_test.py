@@ -316,13 +316,21 @@ def test_an_unwritable_cache_gives_a_warning(monkeypatch, tmp_path):
     assert found.level == WARNING and "set JAX_COMPILATION_CACHE_DIR" in found.message
 
 
-def test_a_library_that_does_not_work_is_a_finding(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("libGL.so.1: cannot open shared object file"),
+        TypeError("open() got an unexpected keyword argument"),
+    ],
+)
+def test_a_library_that_does_not_work_is_a_finding(monkeypatch, capsys, error):
     def broken():
-        raise ImportError("libGL.so.1: cannot open shared object file")
+        raise error
 
     monkeypatch.setattr(machine, "checks", lambda folder: {"faces": broken})
     assert doctor.examine() == 2
-    assert "faces      cannot be checked (ImportError: libGL.so.1" in capsys.readouterr().out
+    kind = type(error).__name__
+    assert f"faces      cannot be checked ({kind}: {str(error)[:9]}" in capsys.readouterr().out
 
 
 def test_the_exit_code_depends_on_the_findings(monkeypatch, tmp_path, capsys):
