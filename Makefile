@@ -65,6 +65,19 @@ test: lint docs
 test-newest: .venv-newest/dev
 	.venv-newest/bin/python -m pytest -n 2 --dist worksteal
 
+# And with what is to come: pre-releases, where the index has any, beyond the ranges' ceilings. It
+# changes no lock: to read and to act on.
+next: .venv/dev
+	.venv/bin/uv venv --quiet --clear --python $(NEWEST) .venv-next
+	.venv/bin/uv pip install --quiet --prerelease allow --override requirements/next.txt \
+	  --python .venv-next/bin/python -e '.[data,dev,docs]'
+	.venv/bin/uv pip compile --quiet --no-deps --no-header --no-annotate --python-version 3.13 \
+	  requirements/dev.txt | sort >.venv-next/locked
+	.venv/bin/uv pip freeze --exclude-editable --python .venv-next/bin/python | sort \
+	  | diff --unchanged-line-format= --old-line-format= --new-line-format='not locked: %L' \
+	  .venv-next/locked - || true
+	.venv-next/bin/python -m pytest -n 2 --dist worksteal -W default
+
 # Minutes long: two clips overfitted past 35 dB, and whatever else is marked slow.
 slow: .venv/dev
 	$(RUN) -m pytest -m slow
@@ -95,4 +108,4 @@ docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict
 
 clean:
-	rm -rf .venv .venv-newest build dist runs site
+	rm -rf .venv .venv-newest .venv-next build dist runs site
