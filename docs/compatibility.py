@@ -2,9 +2,9 @@
 
     .venv/bin/python docs/compatibility.py WORKDIR
 
-The run of tests/fixtures is drawn and exported under each writer, in an environment of its own with this
-checkout and all that belongs to it; its bundle is run under each reader, in an environment with numpy and
-jax alone. Environments are made by uv in WORKDIR, and used again by the next call. A Python of each minor
+Each writer exports the run of tests/fixtures, and draws frames with a generator of the paper's size and random
+weights, in an environment of its own with this checkout and all that belongs to it; each reader runs the
+bundle, in an environment with numpy and jax alone. Environments are made by uv in WORKDIR, and used again by the next call. A Python of each minor
 version below must be installed.
 """
 
@@ -26,11 +26,16 @@ PAGE = ROOT / "docs/reference/compatibility.md"
 DRAW = """
 import sys
 import numpy as np
-from s2f_jax.inference.animator import Animator
-run, output = sys.argv[1:]
-drawn = np.load(f"{run}/../drawn.npz")
-animator = Animator.load(run)
-np.save(output, animator(drawn["still"], drawn["sound"], 1000, seed=7, aligned=True, raw=True))
+from configs import base
+from s2f_jax.models import networks
+from tests.tiny_generator import tiny_state
+config, rng = base.get_config(), np.random.default_rng(0)
+state, g = tiny_state(config), networks.generator(config.data, config.model)
+variables = {"params": state.params["generator"], "batch_stats": state.batch_stats["generator"]}
+still = rng.uniform(-1, 1, (1, g.height, g.width_px, 3)).astype(np.float32)
+sound = rng.uniform(-1, 1, (1, 7 * g.stride + g.window)).astype(np.float32)
+noise = rng.normal(size=(1, 8, g.noise_features)).astype(np.float32)
+np.save(sys.argv[1], g.apply(variables, still, sound, noise))
 """
 
 
@@ -66,7 +71,7 @@ def run(*command, **options):
 def write(folder, jax, saved):
     """Draws and exports under a version of jax."""
     python = environment(folder, f"writer-{jax}", WRITERS[jax], "-e", ".[export]", f"jax=={jax}")
-    run(python, "-c", DRAW, saved, folder / f"{jax}.npy", check=True)
+    run(python, "-c", DRAW, folder / f"{jax}.npy", check=True, cwd=ROOT)
     bundle = folder / f"bundle-{jax}"
     flags = ("--formats=stablehlo,onnx", f"--output={bundle}", f"--checkpoint={saved}")
     if not bundle.exists():

@@ -20,6 +20,10 @@ _MIN_MEMORY = 2e9  # Bytes: jax, the full-size generator and a chunk of its fram
 # Free bytes. An hour's video takes 0.1 GB, compiled programs as much: below the first there is a
 # warning, below the second nothing can be written.
 _ENOUGH_DISK, _MIN_DISK = 1e9, 5e7
+# What fails with releases outside the ranges, where that was tried.
+_BREAKS = {
+    "av": ("<17", "it reads and writes no video"),
+}
 _OPENCVS = tuple(
     f"opencv{contrib}-python{headless}"
     for contrib in ("", "-contrib")
@@ -77,6 +81,7 @@ def _python() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
 
     _, texts, extras = _requirements()
     versions, problems = {}, []
@@ -91,7 +96,10 @@ def _packages() -> Iterator[Finding]:
         if version:
             versions[name] = version
             if not requirement.specifier.contains(version, prereleases=True):
-                text = f"{name} {version} is not {requirement.specifier}, as required: {remedy}"
+                broken, what = _BREAKS.get(name, ("", ""))
+                known = SpecifierSet(broken).contains(version) if broken else False
+                effect = what if known else "nothing was tested with it"
+                text = f"{name} {version} is not {requirement.specifier}, as required ({effect}): {remedy}"
                 problems.append(Finding(WARNING, text))
         elif not optional:
             problems.append(Finding(ERROR, f"{name} is missing: {remedy}"))

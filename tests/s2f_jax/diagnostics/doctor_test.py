@@ -238,16 +238,19 @@ def test_packages_out_of_their_ranges_are_named(monkeypatch):
         "jax>99; extra == 'x'",
     ]
     monkeypatch.setattr(machine, "_requirements", lambda: (">=3.99", required, ["dev", "x"]))
+    breaks = {"numpy": (">=2", "nothing adds up"), "jax": ("<0.1", "what never comes")}
+    monkeypatch.setattr(machine, "_BREAKS", breaks)
     (python,) = machine_finds("python")
     assert python.level == ERROR and "is not >=3.99: install" in python.message
     old, missing, extra = machine_finds("packages")
     assert (
         old.level == WARNING
-        and "is not <1" in old.message
+        and "is not <1, as required (nothing adds up): " in old.message
         and "pip install 'numpy<1'" in old.message
     )
     assert missing.level == ERROR and "pip install 'no_such_package>=2'" in missing.message
     assert extra.level == WARNING and "'jax>99'" in extra.message
+    assert "as required (nothing was tested with it): " in extra.message
 
 
 def test_a_checkout_s_own_ranges_are_read_where_it_is_not_installed(monkeypatch):
