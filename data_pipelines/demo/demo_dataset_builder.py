@@ -45,7 +45,7 @@ class DemoConfig(contract.CorpusConfig):
         super().__post_init__()
         for name, value in self.content().items():
             if value < (least := int(name != "seed")):
-                raise UserError(f"--config.data.options.{name}={value}: must be {least} or more")
+                raise UserError(f"config.data.options.{name}={value}: must be {least} or more")
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):

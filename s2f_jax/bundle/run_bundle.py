@@ -221,7 +221,8 @@ def _animate(options: argparse.Namespace, runtimes: dict[str, Any]) -> str:
     c = bundle.config
     still = read_image(options.image, c["height"], c["width"])
     frames = bundle(still, read_audio(options.audio, c["audio_rate"]), options.seed)
-    tags = ("MADE_BY=s2f_jax", f"MODEL={c['source']['sum']}", f"SEED={options.seed}")
+    # FFmpeg refuses a header of more than 127 bytes: not the whole checksum.
+    tags = ("MADE_BY=s2f_jax", f"MODEL={c['source']['sum'][:16]}", f"SEED={options.seed}")
     write_frames(options.output, frames, c["audio_rate"] / c["stride"], *tags)
     return f"{options.output}: {len(frames)} frames of {c['width']}x{c['height']}"
 

@@ -56,10 +56,12 @@ def benchmark(
         shards = shards_dir(config.data, data_dir)
         config = train.with_clip_frames(config, dataset.open_dataset(config.data, "train", shards))
     environment = _environment(config)
+    commit, version = environment["commit"], environment["versions"]["s2f_jax"]
+    made_by = f"commit {commit}" if commit else f"version {version}"
     print(
         f"{config.name}: batches of {config.batch_size} clips of {config.clip_frames} frames,"
         f" {config.model.dtype}; {environment['devices']} of {environment['device']},"
-        f" {environment['cores']} cores; commit {environment['commit']}"
+        f" {environment['cores']} cores; {made_by}"
     )
     if saved:
         _print_differences(environment, saved, str(compare))

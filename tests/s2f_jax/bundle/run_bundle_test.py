@@ -137,6 +137,17 @@ def test_a_y4m_is_the_frames(run_bundle, tmp_path):
     assert np.abs(decoded.frames.astype(int) - frames).max() <= 3 and decoded.fps == 25
 
 
+def test_ffmpeg_reads_the_y4m_that_the_program_writes(bundle_folder, given, tmp_path):
+    """It refuses a header of 128 bytes or more."""
+    files = given | {"output": tmp_path / "talk.y4m"}
+    command = [sys.executable, "-B", bundle_folder / "run_bundle.py"]
+    more = flags(files, runtime="onnx", seed=2**32 - 1)
+    subprocess.run([*command, *more], check=True, capture_output=True)
+    assert decode.decode_clip(files["output"]).frames.shape == (32, 16, 12, 3)
+    header = files["output"].read_bytes().partition(b"\n")[0]
+    assert len(header) + len("W1080 H1920") - len("W12 H16") < 128
+
+
 def bad(tmp_path, name):
     path = tmp_path / name
     if name == "large.png":
