@@ -74,9 +74,27 @@ def _python() -> Iterator[Finding]:
     cores = os.cpu_count()
     values = {"python": version, "system": platform.platform(), "cores": cores}
     if SpecifierSet(required).contains(version, prereleases=True):
-        yield Finding(OK, f"{version}, {platform.system()}, {cores} cores", values)
+        text = f"{version}, {platform.system()}, {cores} cores"
+        if without := _without_release():
+            text += f"; no release for this Python yet: {', '.join(without)}"
+        yield Finding(OK, text, values)
     else:
         yield Finding(ERROR, f"{version} is not {required}: install a version that is", values)
+
+
+def _without_release() -> list[str]:
+    """Lists the packages of extras that a later release must bring to this Python."""
+    from packaging.requirements import Requirement
+
+    _, texts, extras = _requirements()
+    marked = [(r.name, r.marker) for r in map(Requirement, texts) if r.marker]
+    return [
+        f"{name} (extra {extra})"
+        for name, marker in marked
+        for extra in extras
+        if marker.evaluate({"extra": extra, "python_version": "3.13"})
+        and not marker.evaluate({"extra": extra})
+    ]
 
 
 def _packages() -> Iterator[Finding]:

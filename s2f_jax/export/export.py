@@ -95,8 +95,10 @@ def _parse_formats(formats: str) -> list[str]:
     for name in chosen:
         for package in FORMATS[name].requires:
             if not importlib.util.find_spec(package):
-                install = f"pip install 's2f_jax[{FORMATS[name].extra}]'"
-                raise UserError(f"--formats={name} needs {package}: {install}")
+                remedy = f"pip install 's2f_jax[{FORMATS[name].extra}]'"
+                if package == "tensorflow" and sys.version_info >= (3, 14):
+                    remedy = "export with Python 3.13, since it has no release for a later one"
+                raise UserError(f"--formats={name} needs {package}: {remedy}")
     return chosen
 
 

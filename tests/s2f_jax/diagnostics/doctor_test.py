@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import socket
@@ -228,6 +229,20 @@ def test_this_machine_passes_its_checks(tmp_path, monkeypatch):
         assert {finding.level for finding in machine_finds(name, tmp_path)} == {OK}, name
     assert machine_finds("memory")[0].values["available_bytes"] > 0
     assert list(tmp_path.iterdir()) == [tmp_path / "xla"]
+
+
+def test_what_has_no_release_for_this_python_is_named(monkeypatch):
+    texts = [
+        "numpy>=2",
+        "old; python_version < '3.10' and extra == 'x'",  # Nothing to come.
+        "slow; python_version == '3.13' and extra == 'y'",
+        "there; extra == 'y'",
+    ]
+    monkeypatch.setattr(machine, "_requirements", lambda: (">=3.11", texts, ["x", "y"]))
+    (found,) = machine_finds("python")
+    has_it = platform.python_version().startswith("3.13.")
+    said = "; no release for this Python yet: slow (extra y)"
+    assert found.level == OK and found.message.endswith(said) == (not has_it)
 
 
 def test_packages_out_of_their_ranges_are_named(monkeypatch):

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -267,7 +268,10 @@ def test_without_its_package_a_format_is_reported(
     run_folder, tmp_path, monkeypatch, name, package, extra
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else True)
-    message = rf"--formats={name} needs {package}: pip install 's2f_jax\[{extra}\]'"
+    remedy = rf"pip install 's2f_jax\[{extra}\]'"
+    if package == "tensorflow" and sys.version_info >= (3, 14):
+        remedy = "export with Python 3.13"
+    message = rf"--formats={name} needs {package}: {remedy}"
     with pytest.raises(UserError, match=message):
         export_bundle(str(run_folder), str(tmp_path / "out"), formats=name)
 
