@@ -257,8 +257,8 @@ def _read_rows(reader: LipReader, clips: Sequence[DatasetClip]) -> list[dict[str
 
 def _markdown(readings: Sequence[Mapping[str, str]]) -> str:
     """Returns tables of errors by word position, of confusions, and of examples."""
-    said, heard = ([one[key] for one in readings] for key in ("said", "ground_truth"))
-    output = jiwer.process_words(said, heard)
+    said, read_texts = ([one[key] for one in readings] for key in ("said", "ground_truth"))
+    output = jiwer.process_words(said, read_texts)
     counts, errors, confusions = (collections.Counter() for _ in range(3))
     for reference, hypothesis, chunks in zip(
         output.references, output.hypotheses, output.alignments, strict=True

@@ -53,7 +53,8 @@ class IdentityScorer(Scorer):
         Returns:
           The scores of each, in order.
         """
-        return list(map(self._score_at, pairs, self._face_points(pairs)))
+        points = self._face_points(pairs)
+        return [self._score_at(*each) for each in zip(pairs, points, strict=True)]
 
     def _score_at(self, pair: ClipPair, points: np.ndarray | str) -> Scores:
         """Scores a pair by the faces at `points` [1 + T, 5, 2], of the still and of each frame."""

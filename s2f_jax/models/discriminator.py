@@ -24,7 +24,7 @@ class Discriminator(nn.Module):
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any], generator: Generator) -> Self:
-        """Builds it from its section of the config: each of its fields by that name, if it is there.
+        """Builds it from its section of the config: each of its fields by that name.
 
         Args:
           section: `config.discriminators.<name>`.
@@ -33,10 +33,10 @@ class Discriminator(nn.Module):
         Returns:
           The discriminator.
         """
-        shared = ("audio_rate", "stride", "window", "dtype")
-        values = {name: getattr(generator, name) for name in shared} | dict(section)
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in names})
+        names = {field.name for field in dataclasses.fields(cls)} - {"parent", "name"}  # linen's.
+        shared = names & {"audio_rate", "stride", "window", "dtype"}
+        values = {name: getattr(generator, name) for name in shared}
+        return cls(**values, **{name: section[name] for name in names - shared})
 
     def sample(self, key: jax.Array, clips: ClipBatch) -> Sample:
         """Draws which parts of the clips it sees in one step; nothing, unless overridden.

@@ -214,9 +214,9 @@ def read_log(path: epath.PathLike) -> list[dict[str, Any]]:
       The events so far; none where there is no such file.
     """
     path = epath.Path(path)
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
     # A line without its end is being written.
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [json.loads(line) for line in lines if line.rstrip().endswith("}")]
 
 
 def _logged_terms(path: epath.PathLike) -> dict[str, tuple[np.ndarray, np.ndarray]]:

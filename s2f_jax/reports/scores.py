@@ -212,7 +212,9 @@ def scored_values(
         raise ValueError(f"{metric} of a clip is NaN: a score is a number or a reason")
     weights = np.array([clip.weights.get(metric, 1.0) for clip in scored], np.float64)
     if not (weights > 0).all():
-        raise ValueError(f"{metric} of a clip has no weight: it is unscored, with a reason")
+        raise ValueError(
+            f"{metric} of a clip has no weight: such a clip has a reason in place of a score"
+        )
     return values, weights, [clip.speaker for clip in scored]
 
 

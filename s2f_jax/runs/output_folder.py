@@ -1,6 +1,7 @@
 """A folder that a command writes: whole or not at all."""
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def atomic_directory(target: epath.Path, flag: str = "output") -> Iterator[epath
             part.rmtree()
         for folder in reversed(made):
             with contextlib.suppress(OSError):  # What is not empty, or gone, is as it should be.
-                folder.rmdir()
+                os.rmdir(folder)  # For what is not empty, etils' raises a ValueError.
 
 
 @contextlib.contextmanager
@@ -76,4 +77,6 @@ def _explained(output: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{output} cannot be written ({error.strerror}): choose another") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cure = "make room there" if full else "choose another"
+        raise UserError(f"{output} cannot be written ({error.strerror}): {cure}") from error

@@ -107,7 +107,8 @@ def create_study(
     trials = math.ceil(len(names) * len(compared) / parts) + len(catch_clips)
     longest = max(stimulus.seconds for stimulus in inspected.values())
     with output_folder.atomic_directory(target, "study") as folder:
-        (folder / document.VIDEOS).mkdir()
+        with files.explain_write_errors(target):
+            (folder / document.VIDEOS).mkdir()
         videos = _copy(folder, inspected, catch_clips, seed)
         pairs = _make_pairs(videos, names, compared, catch_clips)
         new = document.Study(

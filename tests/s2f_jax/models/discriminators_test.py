@@ -1,5 +1,7 @@
 """The discriminators see what the paper says they see."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +30,17 @@ def clips(frames=6):
 def logits(module, *inputs):
     variables = jax.jit(lambda *x: module.init(jax.random.key(0), *x, train=False))(*inputs)
     return variables, jax.jit(lambda v, *x: module.apply(v, *x, train=False))
+
+
+def test_a_discriminator_is_built_from_its_section_and_the_generator():
+    section = {"features": 6, "width": 4, "audio_width": 2, "fusion": "sum", "audio": True}
+    generator = SimpleNamespace(audio_rate=1000, stride=40, window=160, dtype=jnp.bfloat16)
+    more = {"weight": 0.2, "dtype": jnp.float16, "name": "x"}  # What is no field of its own.
+    built = SequenceDiscriminator.from_config(section | more, generator)
+    assert built == SequenceDiscriminator(**TINY, fusion="sum", audio=True, dtype=jnp.bfloat16)
+    del section["width"]
+    with pytest.raises(KeyError, match="width"):
+        SequenceDiscriminator.from_config(section, generator)
 
 
 def test_frame_discriminator_has_six_layers_and_one_logit():

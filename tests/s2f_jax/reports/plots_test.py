@@ -63,6 +63,15 @@ def test_a_value_that_was_not_finite_is_a_gap(tmp_path):
     assert path.count("M") == 2 and path.count("L") == 1
 
 
+def test_a_log_is_read_up_to_what_is_being_written(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    assert plots.read_log(file) == []
+    file.write_text('{"step": 1}\n\n{"step": 2}\n{"step": 3, "l')
+    assert [event["step"] for event in plots.read_log(file)] == [1, 2]
+    file.write_text('{"step": 1}\n{"step": 2}')
+    assert [event["step"] for event in plots.read_log(file)] == [1, 2]
+
+
 def test_training_shows_terms_of_learning_alone_and_long_runs_thinned(tmp_path):
     with (tmp_path / "m.jsonl").open("w") as file:
         for step in range(1000):
