@@ -4,8 +4,8 @@
 
 Each writer exports the run of tests/fixtures, and draws frames with a generator of the paper's size and random
 weights, in an environment of its own with this checkout and all that belongs to it; each reader runs the
-bundle, in an environment with numpy and jax alone. Environments are made by uv in WORKDIR, and used again by the next call. A Python of each minor
-version below must be installed.
+bundle, in an environment with numpy and jax alone. Environments are made by uv in WORKDIR, and used again
+by the next call. A Python of each minor version below must be installed.
 """
 
 import itertools

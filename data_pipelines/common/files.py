@@ -124,9 +124,20 @@ def explain_write_errors(target: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        full = e.errno in (errno.ENOSPC, errno.EDQUOT)
-        cure = "make room there" if full else "give a path in a folder you can write to"
-        raise UserError(f"Cannot write {target} ({e.strerror}); {cure}.") from e
+        raise UserError(f"Cannot write {target} ({e.strerror}); {write_cure(e)}.") from e
+
+
+def write_cure(error: OSError) -> str:
+    """Says what helps where the system refused to write.
+
+    Args:
+      error: What it raised.
+
+    Returns:
+      The end of a sentence.
+    """
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "make room there" if full else "give a path in a folder you can write to"
 
 
 class PartialFile:

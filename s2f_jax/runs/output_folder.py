@@ -1,7 +1,6 @@
 """A folder that a command writes: whole or not at all."""
 
 import contextlib
-import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -77,6 +76,5 @@ def _explained(output: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        cure = "make room there" if full else "choose another"
-        raise UserError(f"{output} cannot be written ({error.strerror}): {cure}") from error
+        message = f"{output} cannot be written ({error.strerror}): {files.write_cure(error)}"
+        raise UserError(message) from error

@@ -26,7 +26,7 @@ def test_nothing_is_left_of_what_fails(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "cure"), [(errno.ENOSPC, "make room there"), (errno.EACCES, "choose another")]
+    ("code", "cure"), [(errno.ENOSPC, "make room there"), (errno.EACCES, "give a path in a folder")]
 )
 def test_what_the_system_refuses_is_said_with_its_cure(tmp_path, monkeypatch, code, cure):
     def refused(*paths):
