@@ -182,6 +182,7 @@ def _fetch(url: str, part: pathlib.Path, progress: Callable[[int, int], None]) -
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as e:
+        e.close()  # It is a response, too, of which Python 3.14 warns where it stays open.
         if e.code == 416 and size:  # Nothing is left to send.
             return
         raise
