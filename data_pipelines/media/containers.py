@@ -1,6 +1,5 @@
 """Opens media files for reading, alike under PyAV 17 to 19."""
 
-import functools
 import io
 import os
 import pathlib
@@ -34,8 +33,8 @@ def open_media(
         file: Any = source
     else:  # A relative path with a colon would be taken for an address.
         file = str(pathlib.Path(source).absolute())
-    opening: Any = functools.partial(av.open, **_METADATA)
-    return opening(file, "r", options=dict(options or {}))
+    opening: Any = av.open  # Whose arguments depend on the version.
+    return opening(file, "r", options=dict(options or {}), **_METADATA)
 
 
 def read_tags(container: av.container.InputContainer) -> dict[str, str]:

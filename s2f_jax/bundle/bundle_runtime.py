@@ -220,9 +220,10 @@ class _JaxRuntime:
                 if known.program_format in self._config["programs"] and runtime != "jax"
             ]
             other = f"use --runtime={others[0]}" if others else "export again with ONNX beside it"
+            reason, *_ = str(error).splitlines() or [type(error).__name__]  # It may have no text.
             raise BundleError(
-                f"jax {self._jax_version} cannot run {name}.stablehlo ({str(error).splitlines()[0]}):"
-                f" {other}, or install jax {self._config['made_with']['jax']}"
+                f"jax {self._jax_version} cannot run {name}.stablehlo ({reason}): {other}, or install"
+                f" jax {self._config['made_with']['jax']}"
             ) from error
 
     def encode_identity(self, stills: Array) -> Arrays:

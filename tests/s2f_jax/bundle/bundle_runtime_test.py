@@ -69,6 +69,15 @@ def test_a_newer_jax_s_program_ends_in_a_sentence(bundle_folder, tmp_path, name,
         bundle_runtime.Bundle(copy)(STILL, np.zeros(frames * 640, np.float32))
 
 
+def test_an_error_of_jax_without_a_text_is_named_by_its_kind(bundle_folder, monkeypatch):
+    def unknown(data):
+        raise NotImplementedError
+
+    monkeypatch.setattr("jax.export.deserialize", unknown)
+    with pytest.raises(bundle_runtime.BundleError, match=r"stablehlo \(NotImplementedError\): use"):
+        bundle_runtime.Bundle(bundle_folder)
+
+
 def test_a_runtime_that_is_not_installed_is_reported(bundle_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
