@@ -12,13 +12,22 @@ import numpy as np
 
 from s2f_jax.metrics.embedders import Embedder
 from s2f_jax.metrics.faces_in_videos import FaceTracker
-from s2f_jax.metrics.scoring import ClipPair, Metric, Scorer, Scores, missing_scores
+from s2f_jax.metrics.scoring import NOT_NEGATIVE, ClipPair, Metric, Scorer, Scores, missing_scores
 
 METRICS = (
-    Metric("acd_l2", "ACD", "distance of frame and still embeddings", "lower", 3, "", "identity"),
-    Metric("acd_mse", "ACD squared", "its square, per dimension", "lower", 6, "", "identity"),
-    Metric("acd_cos", "ACD cosine", "the same as 1 - cosine", "lower", 3, "", "identity"),
-)
+    Metric(
+        "acd_l2", "ACD", "distance of frame and still embeddings",
+        "lower", 3, group="identity", bounds=NOT_NEGATIVE,
+    ),
+    Metric(
+        "acd_mse", "ACD squared", "its square, per dimension",
+        "lower", 6, group="identity", bounds=NOT_NEGATIVE,
+    ),
+    Metric(
+        "acd_cos", "ACD cosine", "the same as 1 - cosine",
+        "lower", 3, group="identity", bounds=NOT_NEGATIVE,
+    ),
+)  # fmt: skip
 NO_VECTOR = "the embedder gives no vector"
 
 # The five points of an Embedder (x, y) in an aligned 128x96 image: the mean of 12 GRID speakers, who

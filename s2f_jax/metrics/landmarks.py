@@ -8,18 +8,33 @@ from data_pipelines.faces import alignment
 from data_pipelines.faces.measures import eye_aspect_ratio, mouth_opening
 from s2f_jax.metrics import blinks, motion
 from s2f_jax.metrics.faces_in_videos import FaceTrack, FaceTracker
-from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores, missing_scores
+from s2f_jax.metrics.scoring import (
+    NOT_NEGATIVE,
+    ClipPair,
+    Metric,
+    Score,
+    Scorer,
+    Scores,
+    missing_scores,
+)
 
 _GROUP = "blinks and jitter"
 METRICS = (
-    Metric("lmd", "LMD", "landmark distance of the mouth", "lower", 2, "px", "images"),
     Metric(
-        "blinks_per_s", "Blinks", "people blink 0.28 to 0.43 times a second", "", 2, "/s", _GROUP
+        "lmd", "LMD", "landmark distance of the mouth",
+        "lower", 2, "px", "images", bounds=NOT_NEGATIVE,
     ),
-    Metric("blink_s", "Blink duration", "mean duration", "", 2, "s", _GROUP),
+    Metric(
+        "blinks_per_s", "Blinks", "people blink 0.28 to 0.43 times a second",
+        "", 2, "/s", _GROUP, bounds=NOT_NEGATIVE,
+    ),
+    Metric("blink_s", "Blink duration", "mean duration", "", 2, "s", _GROUP, bounds=NOT_NEGATIVE),
     *motion.METRICS,
-    Metric("jitter", "Jitter", "of the landmarks, generated / real", "one", 2, "", _GROUP, (1,)),
-)
+    Metric(
+        "jitter", "Jitter", "of the landmarks, generated / real",
+        "one", 2, group=_GROUP, anchors=(1,), bounds=NOT_NEGATIVE,
+    ),
+)  # fmt: skip
 TOO_SMALL = "the face is too small for its landmarks"
 NO_BLINK = "no blink"
 MISREAD = "the landmark model misreads this speaker's real mouth"

@@ -9,24 +9,24 @@ a float, or the reason (str) why there is none.
 import numpy as np
 
 from data_pipelines.faces.measures import loudness, mouth_opening
-from s2f_jax.metrics.scoring import ClipPair, Metric, Score
+from s2f_jax.metrics.scoring import CORRELATION, NOT_NEGATIVE, ClipPair, Metric, Score
 
 METRICS = (
     Metric(
         "mouth_correlation", "Mouth correlation", "of its opening, generated and real",
-        "higher", group="mouth", anchors=(0, 1),
+        "higher", group="mouth", anchors=(0, 1), bounds=CORRELATION,
     ),
     Metric(
         "mouth_loudness", "Mouth-loudness correlation", "of its opening and the audio level",
-        "higher", group="mouth", anchors=(0,),
+        "higher", group="mouth", anchors=(0,), bounds=CORRELATION,
     ),
     Metric(
         "mouth_energy", "Mouth energy", "standard deviation of its opening, generated / real",
-        "one", group="mouth", anchors=(0, 1),
+        "one", group="mouth", anchors=(0, 1), bounds=NOT_NEGATIVE,
     ),
     Metric(
         "silence_motion", "Motion in silence", "of the mouth, generated / real",
-        "one", group="mouth", anchors=(0, 1),
+        "one", group="mouth", anchors=(0, 1), bounds=NOT_NEGATIVE,
     ),
 )  # fmt: skip
 MOUTH_METRICS = tuple(metric.key for metric in METRICS)

@@ -8,16 +8,25 @@ import numpy as np
 
 from data_pipelines.loading import loader
 from s2f_jax.metrics import image, sharpness
-from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores
+from s2f_jax.metrics.scoring import CORRELATION, SHARE, ClipPair, Metric, Score, Scorer, Scores
 
 _SHARPNESS = "sharpness and speech"
 METRICS = (
     Metric("psnr", "PSNR", "over all pixels of a clip", "higher", 2, "dB", "images"),
     Metric("psnr_mouth", "PSNR mouth", "inside the mouth box", "higher", 2, "dB", "images"),
-    Metric("ssim", "SSIM", "structural similarity of frames", "higher", 3, "", "images", (1,)),
-    Metric("cpbd", "CPBD", "cumulative probability of blur detection", "higher", 3, "", _SHARPNESS),
-    Metric("fdbm", "FDBM", "frequency domain blurriness measure", "higher", 3, "", _SHARPNESS),
-)
+    Metric(
+        "ssim", "SSIM", "structural similarity of frames",
+        "higher", 3, group="images", anchors=(1,), bounds=CORRELATION,
+    ),
+    Metric(
+        "cpbd", "CPBD", "cumulative probability of blur detection",
+        "higher", 3, group=_SHARPNESS, bounds=SHARE,
+    ),
+    Metric(
+        "fdbm", "FDBM", "frequency domain blurriness measure",
+        "higher", 3, group=_SHARPNESS, bounds=SHARE,
+    ),
+)  # fmt: skip
 
 _FULL_REFERENCE = {name: jax.jit(getattr(image, name)) for name in ("psnr", "psnr_mouth", "ssim")}
 _NO_REFERENCE = {name: jax.jit(getattr(sharpness, name)) for name in ("cpbd", "fdbm")}

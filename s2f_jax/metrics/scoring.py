@@ -1,6 +1,7 @@
 """The types that all metrics share: what a scorer measures, what it is given, what it returns."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -8,6 +9,11 @@ import numpy as np
 from data_pipelines.loading.dataset import DatasetClip
 
 Score = float | str  # A number, or the reason why there is none.
+
+# Bounds of a metric's means.
+NOT_NEGATIVE = (0.0, math.inf)
+SHARE = (0.0, 1.0)
+CORRELATION = (-1.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Metric:
       unit: Shown after the title.
       group: LaTeX table that it belongs to, one of registry.GROUPS.
       anchors: Values that its chart always shows.
+      bounds: Lowest and highest possible value of a mean; an interval ends there.
     """
 
     key: str
@@ -33,6 +40,7 @@ class Metric:
     unit: str = ""
     group: str = "other"
     anchors: tuple[float, ...] = ()
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclasses.dataclass(frozen=True)

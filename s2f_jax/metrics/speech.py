@@ -8,13 +8,19 @@ import jiwer
 import numpy as np
 
 from data_pipelines.loading import charset
-from s2f_jax.metrics.scoring import ClipPair, Metric, Scorer, Scores, missing_scores
+from s2f_jax.metrics.scoring import NOT_NEGATIVE, ClipPair, Metric, Scorer, Scores, missing_scores
 
 _GROUP = "sharpness and speech"
 METRICS = (
-    Metric("wer", "WER", "word error rate of a lip reader", "lower", 3, "", _GROUP, (0,)),
-    Metric("cer", "CER", "character error rate of a lip reader", "lower", 3, "", _GROUP, (0,)),
-)
+    Metric(
+        "wer", "WER", "word error rate of a lip reader",
+        "lower", 3, group=_GROUP, anchors=(0,), bounds=NOT_NEGATIVE,
+    ),
+    Metric(
+        "cer", "CER", "character error rate of a lip reader",
+        "lower", 3, group=_GROUP, anchors=(0,), bounds=NOT_NEGATIVE,
+    ),
+)  # fmt: skip
 CONVENTIONS = {
     "wer": "substitutions, deletions and insertions of words over words said, over all clips together",
     "cer": "the same of letters, spaces counted",

@@ -13,7 +13,16 @@ import numpy as np
 
 from data_pipelines.loading import loader, training_examples
 from data_pipelines.media.sound import resample, to_mono_float
-from s2f_jax.metrics.scoring import ClipPair, Metric, Score, Scorer, Scores, missing_scores
+from s2f_jax.metrics.scoring import (
+    NOT_NEGATIVE,
+    SHARE,
+    ClipPair,
+    Metric,
+    Score,
+    Scorer,
+    Scores,
+    missing_scores,
+)
 from s2f_jax.models import pixels
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
@@ -24,12 +33,12 @@ MIN_CONFIDENCE = 1.0  # Up to it an offset is arbitrary.
 _GROUP = "synchrony"
 METRICS = (
     Metric("sync_offset", "Sync offset", "audio ahead of lips", "", 2, "frames", _GROUP, (0,)),
-    Metric("sync_distance", "Sync distance", "of audio and lips", "lower", group=_GROUP),
+    Metric("sync_distance", "Sync distance", "of audio and lips", "lower", group=_GROUP, bounds=NOT_NEGATIVE),
     # The next three are of a sync network on real clips, by s2f_jax/evaluation/sync_offsets.py.
-    Metric("offset_0", "Offset 0", "share of the clips", "higher", 3, anchors=(0, 1)),
-    Metric("offset_within_1", "Offset within 1 frame", "share of the clips", "higher", 3, anchors=(0, 1)),
-    Metric("shift_found", "Shift accuracy", "of audio shifted by -5 to 5 frames", "higher", 3, anchors=(0, 1)),
-    Metric("sync_confidence", "Sync confidence", "of audio and lips", "higher", group=_GROUP),
+    Metric("offset_0", "Offset 0", "share of the clips", "higher", 3, anchors=(0, 1), bounds=SHARE),
+    Metric("offset_within_1", "Offset within 1 frame", "share of the clips", "higher", 3, anchors=(0, 1), bounds=SHARE),
+    Metric("shift_found", "Shift accuracy", "of audio shifted by -5 to 5 frames", "higher", 3, anchors=(0, 1), bounds=SHARE),
+    Metric("sync_confidence", "Sync confidence", "of audio and lips", "higher", group=_GROUP, bounds=NOT_NEGATIVE),
 )  # fmt: skip
 
 

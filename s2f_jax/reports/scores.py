@@ -17,33 +17,30 @@ from data_pipelines.common.files import write_atomically
 from s2f_jax.metrics.scoring import Score
 from s2f_jax.reports import formats, labels, page, paper
 from s2f_jax.reports.content import ClipScores, Evaluation, Sample
-from s2f_jax.reports.intervals import LEVEL, RESAMPLES, bootstrap_interval
+from s2f_jax.reports.intervals import LEVEL, mean_interval
 
 _WEIGHT = "weight "  # Prefix of a metric's weights in the heads of clips.csv.
-_COMMON_CONVENTIONS = {
-    "mean": "of each clip first, then over clips, unweighted unless the metric is a rate",
-    "interval": f"{LEVEL} %, bootstrap over speakers, then over each one's clips"
-    f" ({RESAMPLES} resamples)",
-}
+_MEAN = "of each clip first, then over clips, unweighted unless the metric is a rate"
 
 
-def summarize(scores: Iterable[ClipScores], seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
+def summarize(scores: Iterable[ClipScores]) -> dict[str, dict[str, dict[str, Any]]]:
     """Averages the scores of each row and metric.
 
     Args:
       scores: Scores of every clip in every row.
-      seed: Seed of the bootstrap.
 
     Returns:
-      Row -> metric -> "mean" (None where it is infinite), "low" and "high" end of its interval,
-      number of "clips" with a score, and reason -> number of those "unscored".
+      Row -> metric -> "mean" (None where it is infinite), "low" and "high" end of its interval
+      (None where the clips are of one speaker of several, or one clip), number of "clips" with a
+      score, and reason -> number of those "unscored".
     """
-    rows = collections.defaultdict(lambda: collections.defaultdict(list))
+    rows, scores = collections.defaultdict(lambda: collections.defaultdict(list)), list(scores)
     for clip in scores:
         for metric in clip.values:
             rows[clip.row][metric].append(clip)
+    units = sampling_units(scores)
     return {
-        row: {m: _cell(m, metrics[m], seed) for m in labels.ordered_metrics({row: metrics})}
+        row: {m: _cell(m, metrics[m], units) for m in labels.ordered_metrics({row: metrics})}
         for row, metrics in rows.items()
     }
 
@@ -103,7 +100,7 @@ def write_files(
     report = {
         "corpus": evaluation.corpus,
         "split": evaluation.split,
-        "conventions": {**evaluation.conventions, **_COMMON_CONVENTIONS},
+        "conventions": {**evaluation.conventions, **_common_conventions(scores)},
         "rows": summarize(scores),
         **extra,
     }
@@ -143,7 +140,7 @@ def read_report(folder: epath.PathLike) -> Evaluation:
         raise UserError(f"{folder} holds no evaluation (it has no report.json): run `evaluate`")
     try:
         report = json.loads((folder / "report.json").read_text())
-        added = _COMMON_CONVENTIONS.keys() | ({"paper"} if "paper" in report else set())
+        added = {"mean", "interval", *({"paper"} & report.keys())}
         curves = _read_curves((folder / "curves.npz").read_bytes())
         scores = _read_clips((folder / "clips.csv").read_text(), curves)
         _check_counts(report, scores)
@@ -201,7 +198,7 @@ def scored_values(
       metric: Key.
 
     Returns:
-      Values [n], weights [n] and speakers.
+      Values [n], weights [n] and names of the clips.
 
     Raises:
       ValueError: A value is NaN, or a weight is not above 0.
@@ -215,18 +212,43 @@ def scored_values(
         raise ValueError(
             f"{metric} of a clip has no weight: such a clip has a reason in place of a score"
         )
-    return values, weights, [clip.speaker for clip in scored]
+    return values, weights, [clip.clip for clip in scored]
 
 
-def _cell(metric: str, clips: Sequence[ClipScores], seed: int) -> dict[str, Any]:
-    values, weights, speakers = scored_values(clips, metric)
+def sampling_units(scores: Iterable[ClipScores]) -> dict[str, str]:
+    """Decides of what an evaluation is a sample: of speakers, or of the clips of its only one.
+
+    Args:
+      scores: Scores of every clip, also of those without a number.
+
+    Returns:
+      Clip -> its speaker; where all clips have the same, or all are unknown, the clip itself.
+    """
+    speakers = {clip.clip: clip.speaker for clip in scores}
+    return speakers if len(set(speakers.values())) > 1 else {clip: clip for clip in speakers}
+
+
+def _common_conventions(scores: Iterable[ClipScores]) -> dict[str, str]:
+    """How means and intervals were made, which differs with the speakers."""
+    speakers = {clip.speaker for clip in scores}
+    if len(speakers) > 1:
+        sample = f"speakers ({len(speakers)})"
+    elif speakers == {""}:
+        sample = "clips, since their speakers are unknown: too narrow where they share one"
+    else:
+        sample = "the clips of the one speaker: for other clips of the same, not for other people"
+    return {"mean": _MEAN, "interval": f"{LEVEL} %, Student's t over {sample}"}
+
+
+def _cell(metric: str, clips: Sequence[ClipScores], units: Mapping[str, str]) -> dict[str, Any]:
+    values, weights, names = scored_values(clips, metric)
     scores = (clip.values[metric] for clip in clips)
     reasons = collections.Counter(score for score in scores if isinstance(score, str))
     mean = low = high = None
     if len(values) and np.isfinite(values).all():
         mean = float((values * weights).sum() / weights.sum())
-        if len(values) > 1:  # A single clip has no interval.
-            low, high = bootstrap_interval(values, weights, speakers, seed)
+        if interval := mean_interval(values, weights, [units[name] for name in names]):
+            low, high = np.clip(interval, *labels.metric_info(metric).bounds).tolist()
     cell = {"mean": mean, "low": low, "high": high, "clips": len(values)}
     return cell | {"unscored": dict(reasons.most_common())}
 

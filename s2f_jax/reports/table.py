@@ -115,7 +115,7 @@ def _merge_conventions(main: str, evaluations: Mapping[str, Evaluation]) -> dict
     """Conventions of all runs, and for each run those that may differ."""
     conventions = _shared_conventions(evaluations[main]) | {
         "rows": f"{', '.join(SANITY)}: of the run {main}; every other row: the model of its run",
-        "differences": "by clips that both could be scored on; speakers, then clips drawn together",
+        "differences": "paired by clips that both could be scored on",
     }
     by_row = {row: evaluation.conventions for row, evaluation in evaluations.items()}
     for key in PER_RUN_CONVENTIONS:

@@ -7,7 +7,7 @@ import numpy as np
 
 from s2f_jax.reports import labels, paper, scores
 from s2f_jax.reports.content import ClipScores
-from s2f_jax.reports.intervals import paired_interval, percentiles, resampled_means
+from s2f_jax.reports.intervals import combination_interval, paired_interval
 
 MODEL, BASELINE = "model", "static_baseline"
 SANITY = ("ground_truth", "frozen_still", "shuffled_audio")
@@ -30,29 +30,36 @@ def paired_difference(
       95 % interval says that the row is better (for metrics best at 1: nearer to it), None where it
       excludes neither.
     """
-    sides = [{clip.clip: clip for clip in side} for side in (row, baseline)]
-    clips = [
-        clip
-        for clip in sides[0]
-        if all(clip in side and _has_number(side[clip], metric) for side in sides)
-    ]
-    cell = {"mean": None, "low": None, "high": None, "clips": len(clips), "better": None}
-    if not clips:
+    values, weights, units = _shared_clips(metric, [row, baseline])
+    cell = {"mean": None, "low": None, "high": None, "clips": len(units), "better": None}
+    if not units:
         return cell
-    columns = [scores.scored_values([side[clip] for clip in clips], metric) for side in sides]
-    values, weights = (np.stack([column[i] for column in columns]) for i in (0, 1))
     means = (values * weights).sum(axis=1) / weights.sum(axis=1)
     cell["mean"] = float(means[0] - means[1])
-    if len(clips) > 1:
-        speakers = columns[0][2]
-        low, high = paired_interval(values, weights, speakers)
-        cell |= {"low": low, "high": high}
-        better = labels.metric_info(metric).better
-        if better == "one":
-            low, high = paired_interval(values, weights, speakers, target=1.0)
-        if better and (low > 0 or high < 0):
-            cell["better"] = (low > 0) == (better == "higher")
+    if interval := paired_interval(values, weights, units):
+        cell |= dict(zip(("low", "high"), interval, strict=True))
+    better = labels.metric_info(metric).better
+    if better == "one":
+        interval = paired_interval(values, weights, units, target=1.0)
+    if better and interval and (above := _above_zero(*interval)) is not None:
+        cell["better"] = above == (better == "higher")
     return cell
+
+
+def _shared_clips(
+    metric: str, rows: Sequence[Sequence[ClipScores]]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Values and weights [rows, clips], and units [clips], of clips that have a number in all rows."""
+    by_name = [{clip.clip: clip for clip in row} for row in rows]
+    names = [
+        name
+        for name in by_name[0]
+        if all(name in clips and _has_number(clips[name], metric) for clips in by_name)
+    ]
+    columns = [scores.scored_values([clips[name] for name in names], metric) for clips in by_name]
+    values, weights = (np.stack([column[i] for column in columns]) for i in (0, 1))
+    units = scores.sampling_units([clip for row in rows for clip in row])
+    return values, weights, [units[name] for name in names]
 
 
 def check_claims(
@@ -118,41 +125,28 @@ def _check_blink_claims(
     if not (having and lacking):
         preposition = "without" if having else "with"
         return 2 * [{"unknown": f"there is no row {preposition} a sequence discriminator"}]
-    rows = [*variants, "ground_truth"]
-    scored = [{c.clip for c in by_row.get(row, ()) if _has_number(c, _BLINKS)} for row in rows]
-    clips = set.intersection(*scored)
-    if len(clips) < 2:
+    rows = [by_row.get(row, ()) for row in (*having, *lacking, "ground_truth")]
+    values, weights, units = _shared_clips(_BLINKS, rows)
+    if len(units) < 2:
         return 2 * [{"unknown": "fewer than two clips have their blinks counted in all rows"}]
-    having_rates, lacking_rates, real_rates = (
-        _mean_rates(by_row, group, clips) for group in (having, lacking, ["ground_truth"])
-    )
-    # The first rate is of all clips, the others of the resamples.
+    # Each group's rate is the mean over its rows.
+    groups = np.repeat(np.eye(3), (len(having), len(lacking), 1), axis=1)
+    groups /= groups.sum(axis=1, keepdims=True)
+    rates = groups @ ((values * weights).sum(axis=1) / weights.sum(axis=1))
     names = ", ".join(map(labels.title, lacking))
-    low, high = percentiles((having_rates - lacking_rates)[1:])
+    interval = combination_interval(values, weights, groups[0] - groups[1], units)
+    low_high = dict(zip(("low", "high"), interval or (None, None), strict=True))
     more = (
-        f"{having_rates[0]:.2f}/s against {lacking_rates[0]:.2f}/s without it ({names}), difference"
-        f" {labels.format_number(_BLINKS, having_rates[0] - lacking_rates[0], sign=True)}"
-        f" {labels.format_interval(_BLINKS, {'low': low, 'high': high})}, {len(clips)} clips"
+        f"{rates[0]:.2f}/s against {rates[1]:.2f}/s without it ({names}), difference"
+        f" {labels.format_number(_BLINKS, rates[0] - rates[1], sign=True)}"
+        f" {labels.format_interval(_BLINKS, low_high)}, {len(units)} clips"
     )
-    rare_interval = percentiles((_RARE * real_rates - lacking_rates)[1:])
-    rare = f"{lacking_rates[0]:.2f}/s against {real_rates[0]:.2f}/s of the real, {len(clips)} clips"
+    rarity = combination_interval(values, weights, _RARE * groups[2] - groups[1], units)
+    rare = f"{rates[1]:.2f}/s against {rates[2]:.2f}/s of the real, {len(units)} clips"
     return [
-        {"holds": _above_zero(low, high), "numbers": more},
-        {"holds": _above_zero(*rare_interval), "numbers": rare},
+        {"holds": _above_zero(*interval) if interval else None, "numbers": more},
+        {"holds": _above_zero(*rarity) if rarity else None, "numbers": rare},
     ]
-
-
-def _mean_rates(
-    by_row: Mapping[str, Sequence[ClipScores]], rows: Sequence[str], clips: Collection[str]
-) -> np.ndarray:
-    """Blinks per second, the mean over rows: of all `clips`, then of each resample of them."""
-    rates = []
-    for row in rows:
-        chosen = [clip for clip in by_row[row] if clip.clip in clips]
-        values, weights, speakers = scores.scored_values(chosen, _BLINKS)
-        mean = (values * weights).sum() / weights.sum()
-        rates.append(np.append(mean, resampled_means(values, weights, speakers)))
-    return np.mean(rates, axis=0)
 
 
 def _above_zero(low: float, high: float) -> bool | None:

@@ -1,55 +1,78 @@
+"""Intervals by hand and against scipy; how often they hold the truth: coverage_test.py."""
+
 import numpy as np
 import pytest
+import scipy.stats
 
-from s2f_jax.reports import intervals
+from s2f_jax.reports.intervals import combination_interval, mean_interval, paired_interval
+
+_T1 = 12.7062  # 97.5 % of Student's t with one degree of freedom, of any table.
+
+
+def _drawn(seed=0, speakers=6):
+    """Values [2, clips] and weights [clips] of unequally many clips a speaker, and their speakers."""
+    rng = np.random.default_rng(seed)
+    names = np.repeat([f"s{i}" for i in range(speakers)], rng.integers(1, 9, speakers))
+    return rng.normal(0, 1, (2, len(names))), rng.uniform(1, 9, len(names)), names
 
 
 def test_what_does_not_vary_has_no_width():
-    values, ones = np.full(6, 0.25), np.ones(6)
-    assert intervals.bootstrap_interval(values, ones, list("aabbcc")) == (0.25, 0.25)
+    found = mean_interval(np.full(6, 0.25), np.ones(6), list("aabbcc"))
+    assert found == pytest.approx((0.25, 0.25), abs=1e-15)
 
 
 def test_two_speakers_of_one_clip_each_by_hand():
-    """Of 0 and 1, a resample is 0, 1/2 or 1, in shares of 1/4, 1/2, 1/4."""
-    means = intervals.resampled_means(np.array([0.0, 1.0]), np.ones(2), ["a", "b"])
-    assert set(means) == {0, 0.5, 1}
-    assert np.mean(means == 0.5) == pytest.approx(0.5, abs=0.05)
-    assert intervals.bootstrap_interval(np.array([0.0, 1.0]), np.ones(2), ["a", "b"]) == (0, 1)
+    """0 and 1: mean 1/2, standard error sqrt(1/2 / 2) = 1/2."""
+    found = mean_interval(np.array([0.0, 1.0]), np.ones(2), ["a", "b"])
+    assert found == pytest.approx((0.5 - _T1 / 2, 0.5 + _T1 / 2), abs=1e-4)
 
 
 def test_weights_count_by_hand():
-    """0 of weight 3 and 1 of weight 1: 0, 1/4 or 1."""
-    means = intervals.resampled_means(np.array([0.0, 1.0]), np.array([3.0, 1.0]), ["a", "b"])
-    assert set(means) == {0, 0.25, 1}
+    """0 of weight 3 and 1 of weight 1: mean 1/4, variance 1/2 times (3/4)^2 + (1/4)^2."""
+    found = mean_interval(np.array([0.0, 1.0]), np.array([3.0, 1.0]), ["a", "b"])
+    reach = _T1 * np.sqrt(0.5 * 0.625)
+    assert found == pytest.approx((0.25 - reach, 0.25 + reach), abs=1e-4)
 
 
-def test_speakers_are_drawn_whole():
-    """Clips that agree within each speaker: a resample's mean is one of its speakers' alone."""
-    values = np.repeat([0.0, 1.0], 50)
-    means = intervals.resampled_means(values, np.ones(100), ["a"] * 50 + ["b"] * 50)
-    assert set(means) == {0, 0.5, 1}
+@pytest.mark.parametrize("speakers", [2, 3, 10])
+def test_of_equally_many_clips_it_is_student_s_over_the_speakers_means(speakers):
+    values = np.random.default_rng(speakers).normal(3, 1, (speakers, 4))
+    names = np.repeat([f"s{i}" for i in range(speakers)], 4)
+    student = scipy.stats.ttest_1samp(values.mean(axis=1), 0).confidence_interval(0.95)
+    assert mean_interval(values.ravel(), np.ones(4 * speakers), names) == pytest.approx(student)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    """Clips of a speaker are alike: an interval over clips alone would cover far less often."""
-    rng = np.random.default_rng(0)
-    speakers = [f"s{i}" for i in range(25) for _ in range(4)]
-    covered, narrow = 0, 0
-    for seed in range(100):
-        values = np.repeat(rng.normal(0, 1, 25), 4) + rng.normal(0, 0.3, 100)
-        low, high = intervals.bootstrap_interval(values, np.ones(100), speakers, seed)
-        covered += low <= 0 <= high
-        low, high = intervals.bootstrap_interval(values, np.ones(100), ["s"] * 100, seed)
-        narrow += low <= 0 <= high
-    assert covered >= 88
-    assert narrow <= 80
+def test_unequal_speakers_by_hand():
+    """a has 4 clips, of means 0 and 2, b one of 3: shares 4/5 and 1/5, mean 7/5.
+
+    Within: of a, mean square 1 over 1 - 1/4, so w = 4/3. The means, 1 and 3, have the variance 2, and
+    b is 2 - 4/3 (1/4 + 1) / 2 = 7/6, but at least 2/2 of that 2. So the variances are 2 + 1/3 = 7/3
+    and 2 + 4/3 = 10/3; center (3/7 + 9/10) / (3/7 + 3/10) = 31/17; scale (14/17)^2 3/7 + (20/17)^2 3/10
+    = 12/17; squared error 12/17 (16/25 7/3 + 1/25 10/3) = 1464/1275.
+    """
+    found = mean_interval(np.array([0.0, 2.0, 0.0, 2.0, 3.0]), np.ones(5), list("aaaab"))
+    reach = _T1 * np.sqrt(1464 / 1275)
+    assert found == pytest.approx((1.4 - reach, 1.4 + reach), abs=1e-3)
 
 
-def test_the_interval_depends_on_the_seed_alone():
-    values, ones, speakers = np.arange(6.0), np.ones(6), list("aabbcc")
-    first = intervals.bootstrap_interval(values, ones, speakers, 1)
-    assert first == intervals.bootstrap_interval(values, ones, speakers, 1)
-    assert first != intervals.bootstrap_interval(values, ones, speakers, 2)
+def test_it_is_around_the_weighted_mean():
+    (values, _), weights, names = _drawn()
+    assert np.mean(mean_interval(values, weights, names)) == pytest.approx(
+        np.average(values, weights=weights)
+    )
+
+
+def test_neither_order_nor_the_unit_of_the_weights_counts():
+    (values, _), weights, names = _drawn()
+    order = np.random.default_rng(1).permutation(len(values))
+    found = mean_interval(values[order], 7 * weights[order], names[order])
+    assert found == pytest.approx(mean_interval(values, weights, names))
+
+
+def test_one_speaker_has_no_interval():
+    values, ones = np.arange(4.0), np.ones(4)
+    assert mean_interval(values, ones, list("aaaa")) is None
+    assert paired_interval(np.stack([values, ones]), np.stack([ones, ones]), list("aaaa")) is None
 
 
 def test_a_constant_shift_has_an_interval_without_width():
@@ -57,26 +80,44 @@ def test_a_constant_shift_has_an_interval_without_width():
     values = np.random.default_rng(0).normal(0, 10, 40)
     both = np.stack([values + 0.5, values])
     speakers = [f"s{i // 4}" for i in range(40)]
-    low, high = intervals.paired_interval(both, np.ones((2, 40)), speakers)
+    low, high = paired_interval(both, np.ones((2, 40)), speakers)
     assert low == pytest.approx(0.5, abs=1e-12) and high == pytest.approx(0.5, abs=1e-12)
     weights = np.tile(np.arange(1.0, 41.0), (2, 1))
-    low, high = intervals.paired_interval(both, weights, speakers)
+    low, high = paired_interval(both, weights, speakers)
     assert low == pytest.approx(0.5, abs=1e-12) and high == pytest.approx(0.5, abs=1e-12)
 
 
 def test_a_row_against_itself_differs_by_exactly_nothing():
-    values, weights = np.random.default_rng(0).uniform(0.1, 1, (2, 30))
-    found = intervals.paired_interval(
-        np.stack([values, values]), np.stack([weights, weights]), ["s"] * 15 + ["t"] * 15
-    )
-    assert found == (0, 0)
+    (values, _), weights, names = _drawn()
+    assert paired_interval(np.stack([values] * 2), np.stack([weights] * 2), names) == (0, 0)
+
+
+def test_of_equal_weights_it_is_the_interval_of_the_differences():
+    values, weights, names = _drawn()
+    found = paired_interval(values, np.stack([weights] * 2), names)
+    assert found == pytest.approx(mean_interval(values[0] - values[1], weights, names))
+
+
+def test_a_combination_of_means_is_that_of_its_clips():
+    values, weights, names = _drawn()
+    found = combination_interval(values, np.stack([weights] * 2), np.array([0.5, 2.0]), names)
+    assert found == pytest.approx(mean_interval(0.5 * values[0] + 2 * values[1], weights, names))
 
 
 def test_the_distance_to_a_target():
     """0.9 is nearer to 1 than 1.3 is, by 0.2, though it is less by 0.4."""
     both = np.stack([np.full(8, 0.9), np.full(8, 1.3)])
-    found = intervals.paired_interval(both, np.ones((2, 8)), list("abcdefgh"), target=1.0)
+    found = paired_interval(both, np.ones((2, 8)), list("abcdefgh"), target=1.0)
     assert found == pytest.approx((-0.2, -0.2))
+
+
+@pytest.mark.parametrize("shift", [-3, 3])
+def test_on_one_side_of_a_target_the_distances_differ_as_the_means_do(shift):
+    values, weights, names = _drawn()
+    weights = np.stack([weights] * 2)
+    low, high = paired_interval(values, weights, names)
+    found = paired_interval(values + shift, weights, names, target=0.0)
+    assert found == pytest.approx((low, high) if shift > 0 else (-high, -low))
 
 
 def test_pairing_finds_what_single_intervals_do_not():
@@ -84,7 +125,7 @@ def test_pairing_finds_what_single_intervals_do_not():
     common = rng.normal(0, 5, 60)
     both = np.stack([common + 1 + rng.normal(0, 0.5, 60), common])
     speakers = [f"s{i // 3}" for i in range(60)]
-    low, high = intervals.paired_interval(both, np.ones((2, 60)), speakers)
+    low, high = paired_interval(both, np.ones((2, 60)), speakers)
     assert 0.5 < low < high < 1.5
-    ours, others = (intervals.bootstrap_interval(v, np.ones(60), speakers) for v in both)
+    ours, others = (mean_interval(v, np.ones(60), speakers) for v in both)
     assert ours[0] < others[1]

@@ -28,7 +28,9 @@ def test_means_and_counts_by_hand():
     cell = summarize(_scores("model", "ssim", [0.5, 0.7, "dark", 0.9, "dark", "short"]))
     found = cell["model"]["ssim"]
     assert found["mean"] == pytest.approx(0.7)
-    assert 0.5 <= found["low"] < 0.7 < found["high"] <= 0.9
+    # Student's t of three speakers: 4.3027 standard errors of 0.2 / sqrt(3); SSIM ends at 1.
+    assert found["low"] == pytest.approx(0.7 - 4.3027 * 0.2 / 3**0.5, abs=1e-5)
+    assert found["high"] == 1
     assert found["clips"] == 3
     assert found["unscored"] == {"dark": 2, "short": 1}
 
@@ -56,6 +58,24 @@ def test_infinite_and_missing_are_null():
 def test_one_clip_has_a_mean_and_no_interval():
     cell = summarize(_scores("model", "ssim", [0.5]))["model"]["ssim"]
     assert (cell["mean"], cell["low"], cell["high"]) == (0.5, None, None)
+
+
+@pytest.mark.parametrize("speaker", ["", "alone"])
+def test_the_clips_of_one_speaker_have_an_interval_of_their_own(speaker, tmp_path):
+    """Over clips, which the report says: Student's t of 1, 2, 3 is 2 -+ 4.3027 / sqrt(3)."""
+    found = write_report(tmp_path, "own", "test", {}, _scores("model", "psnr", [1.0, 2.0, 3.0], [speaker] * 3))  # fmt: skip
+    cell = found["rows"]["model"]["psnr"]
+    assert [cell["low"], cell["high"]] == pytest.approx([2 - 2.48414, 2 + 2.48414], abs=1e-4)
+    unknown = "clips, since their speakers are unknown"
+    assert (unknown if not speaker else "the clips of the one speaker") in found["conventions"]["interval"]  # fmt: skip
+
+
+def test_of_several_speakers_one_alone_has_no_interval(tmp_path):
+    """Two of the three clips are of one speaker, and the other's has no blink."""
+    scores = _scores("model", "blink_s", [0.2, 0.3, "no blink"], ["a", "a", "b"])
+    found = write_report(tmp_path, "own", "test", {}, scores)
+    assert found["rows"]["model"]["blink_s"]["low"] is None
+    assert found["conventions"]["interval"] == "95 %, Student's t over speakers (2)"
 
 
 def test_a_score_that_is_not_a_number_is_a_bug():
@@ -107,7 +127,7 @@ def test_clips_csv_has_a_line_per_clip_and_row(written):
 
 def test_the_tables_show_every_row(written):
     text = (written[0] / "report.md").read_text()
-    assert re.search(r"\| Model \| 28\.00 \[2\d\.\d\d, 2\d\.\d\d\] \|", text)
+    assert "| Model | 28.00 [25.52, 30.48] |" in text  # 4.3027 / sqrt(3) to either side.
     assert "| Ground truth | ∞ |" in text
     assert "no <b> (PSNR 1)" in text
 
