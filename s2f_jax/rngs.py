@@ -55,7 +55,7 @@ def frame_noise(
     """
 
     def noise(t: jax.Array) -> jax.Array:
-        return jax.random.normal(jax.random.fold_in(root, t), (features,))
+        return jax.random.normal(jax.random.fold_in(root, t), (features,), jnp.float32)
 
     return std * jax.vmap(noise)(first + jnp.arange(frames))
 

@@ -1,5 +1,6 @@
 """One training step: losses -> gradients -> updates. Pure; train.py jits, shards and donates it."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from jax.lax import stop_gradient
 
 from s2f_jax import losses, rngs
 from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize
-from s2f_jax.models.layers import CONVOLUTION
+from s2f_jax.models.layers import CONVOLUTION, full_precision
 from s2f_jax.models.networks import Networks
 from s2f_jax.state import TrainState
 
@@ -28,8 +29,9 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
       The state before the first step.
     """
     g = networks.generator
-    still = jnp.zeros((1, g.height, g.width_px, 3))
-    audio, noise = jnp.zeros((1, g.window)), jnp.zeros((1, 1, g.noise_features))
+    still = jnp.zeros((1, g.height, g.width_px, 3), jnp.float32)
+    audio = jnp.zeros((1, g.window), jnp.float32)
+    noise = jnp.zeros((1, 1, g.noise_features), jnp.float32)
     mask, index = jnp.ones((1, 1), bool), jnp.zeros(1, jnp.uint32)
     clips = ClipBatch(still[:, None], still, audio, mask, index)
     inputs: dict[str, tuple[jax.Array, ...]] = {"generator": (still, audio, noise)}
@@ -39,7 +41,7 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
     params, batch_stats = {}, {}
     for name, network in networks.by_name().items():
         variables = network.init(rngs.key(key, name), *inputs[name], train=False)
-        variables = jax.tree.map(lambda leaf: leaf.astype(float), variables)
+        variables = jax.tree.map(lambda leaf: leaf.astype(full_precision(g.dtype)), variables)
         params[name], batch_stats[name] = variables["params"], variables.get("batch_stats", {})
     return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, tx.init(params))
 
@@ -102,7 +104,8 @@ def objective(
     clips, apply = normalize(batch), APPLY[keep_activations]
     keys = rngs.per_example_keys(key, "noise", clips.example_index)
     noise_shape = (clips.mask.shape[1], generator.noise_features)
-    noise = generator.noise_std * jax.vmap(lambda key: jax.random.normal(key, noise_shape))(keys)
+    draw = functools.partial(jax.random.normal, shape=noise_shape, dtype=jnp.float32)
+    noise = generator.noise_std * jax.vmap(draw)(keys)
 
     stats = dict(batch_stats)
     own = params["generator"], batch_stats["generator"]

@@ -199,6 +199,22 @@ def check_devices(config: Config) -> None:
         )
 
 
+def check_types(config: Config) -> None:
+    """Refuses a compute type that would be another one in silence.
+
+    Args:
+      config: Config of the run.
+
+    Raises:
+      UserError: It is float64, and JAX's 64-bit types are off.
+    """
+    if config.model.dtype == "float64" and not jax.config.read("jax_enable_x64"):
+        raise UserError(
+            "--config.model.dtype=float64: JAX's 64-bit types are off: call"
+            ' jax.config.update("jax_enable_x64", True) first, or take float32'
+        )
+
+
 def with_clip_frames(config: Config, clips: dataset.ClipDataset) -> Config:
     """Resolves `clip_frames` of 0.
 
@@ -227,12 +243,14 @@ def train(config: Config, workdir: str, data_dir: str | None, start_from: str | 
       Exit code: 0 at the end, STOPPED after a signal.
 
     Raises:
-      UserError: The workdir holds another config's run, or there are no shards.
+      UserError: The workdir holds another config's run, there are no shards, or the config is not
+        possible here.
       TrainingFailed: A loss is not finite, or the disk is full.
     """
     if jax.process_index() == 0:
         print(f"workdir {workdir}", flush=True)
     check_devices(config)
+    check_types(config)
     with contextlib.ExitStack() as closing:  # Each is closed, whatever closing another one raises.
         try:
             return _train(config, workdir, data_dir, start_from, closing)

@@ -161,10 +161,14 @@ def load_config(flags: Mapping[str, Any], overrides: Sequence[str]) -> Any:
     Raises:
       UserError: There is none, or it is invalid.
     """
+    import jax
+
     from s2f_jax.config import read
     from s2f_jax.tasks import registry
 
     config = read.load_config(flags.get("config"), overrides)
+    if config.model.dtype == "float64":  # The process is the command's own.
+        jax.config.update("jax_enable_x64", True)
     registry.build(config)
     return config
 

@@ -85,7 +85,7 @@ def compare_folders(
             "pixels": PIXEL_CONVENTION,
             **metrics.conventions,
             **aligned_metrics.conventions,
-            "speakers": "unknown: the intervals are over clips alone, and so too narrow",
+            "speakers": "unknown",
         }
     )
 

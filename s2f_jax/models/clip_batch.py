@@ -43,7 +43,7 @@ def normalize(batch: Batch) -> ClipBatch:
     return ClipBatch(
         frames=pixels.from_uint8(batch["frames"]),
         still=pixels.from_uint8(batch["still"]),
-        audio=batch["audio"].astype(float) / 32768,
+        audio=batch["audio"].astype(jnp.float32) / 32768,
         mask=batch["mask"],
         example_index=batch.get("example_index", jnp.zeros(len(batch["mask"]), jnp.uint32)),
     )

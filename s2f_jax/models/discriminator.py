@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from s2f_jax import rngs
 from s2f_jax.models.clip_batch import ClipBatch
@@ -91,4 +92,4 @@ def uniform_per_example(
       Uniform in [0, 1), [B, *shape].
     """
     keys = rngs.per_example_keys(key, name, example_index)
-    return jax.vmap(lambda each: jax.random.uniform(each, shape))(keys)
+    return jax.vmap(lambda each: jax.random.uniform(each, shape, jnp.float32))(keys)

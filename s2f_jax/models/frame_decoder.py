@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from s2f_jax.models.layers import CONVOLUTION, BatchNorm, ConvTranspose4x4, Dtype, conv_init
+from s2f_jax.models.layers import (
+    CONVOLUTION,
+    BatchNorm,
+    ConvTranspose4x4,
+    Dtype,
+    conv_init,
+    full_precision,
+)
 from s2f_jax.ops.convolutions import conv
 
 
@@ -31,7 +38,7 @@ class SkipConv(nn.Module):
     def setup(self) -> None:
         """Makes the layers."""
         shape = (3, 3, (2 if self.skips else 1) * self.features, self.features)
-        self.kernel = self.param("kernel", conv_init, shape)
+        self.kernel = self.param("kernel", conv_init, shape, full_precision(self.dtype))
 
     def skip_term(self, skip: jax.Array) -> jax.Array:
         """Computes the half that is the same for every frame of a clip.
@@ -142,7 +149,8 @@ class FrameDecoder(nn.Module):
         for mix, mix_norm, double, double_norm, skip_term in stages:
             x = nn.relu(mix_norm(mix(x, skip_term), train, mask))
             x = nn.relu(double_norm(double(x), train, mask))
-        x = self.pixels(x).astype(float).reshape(batch, frames, *still.shape[1:3], -1)
+        x = self.pixels(x).astype(full_precision(self.dtype))
+        x = x.reshape(batch, frames, *still.shape[1:3], -1)
         drawn = jnp.tanh(x[..., :3])
         if not self.copy_path:
             return drawn

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.discriminator import Discriminator, uniform_per_example
-from s2f_jax.models.layers import Dtype, ImageEncoder
+from s2f_jax.models.layers import Dtype, ImageEncoder, full_precision
 
 
 class FrameDiscriminator(Discriminator):
@@ -56,4 +56,4 @@ class FrameDiscriminator(Discriminator):
         cnn = ImageEncoder(1, self.width, False, 0.2, self.dtype, name="cnn")
         seen = jnp.concatenate([frame, still], axis=-1) if self.still else frame
         logit, _ = cnn(seen, train)
-        return logit[:, 0].astype(float)
+        return logit[:, 0].astype(full_precision(self.dtype))

@@ -22,6 +22,18 @@ bare_init = nn.initializers.he_normal()
 CONVOLUTION = "convolution"  # The name of their outputs, which a rematerialised pass may keep.
 
 
+def full_precision(dtype: Dtype) -> Dtype:
+    """Finds the type of parameters, logits and pixels, also where JAX's 64-bit types are on.
+
+    Args:
+      dtype: Dtype of the computation.
+
+    Returns:
+      float32, or float64 of float64.
+    """
+    return jnp.promote_types(dtype, jnp.float32)
+
+
 def gru_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Array:
     """Xavier normal of the three gates' stacked matrix [in, 3 * features], for one gate.
 
@@ -68,11 +80,12 @@ class Conv(nn.Module):
         Returns:
           [N, *space, features].
         """
-        kernel = self.param("kernel", self.kernel_init, (*self.kernel, x.shape[-1], self.features))
+        shape = (*self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, full_precision(self.dtype))
         x = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
         x = checkpoint_name(x, CONVOLUTION)
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            bias = self.param("bias", nn.initializers.zeros, shape[-1:], full_precision(self.dtype))
             x = x + bias.astype(self.dtype).reshape(*(1,) * (x.ndim - 1), -1)
         return x
 
@@ -98,7 +111,8 @@ class ConvTranspose4x4(nn.Module):
         Returns:
           [N, 2H, 2W, features].
         """
-        kernel = self.param("kernel", conv_init, (4, 4, x.shape[-1], self.features))
+        shape = (4, 4, x.shape[-1], self.features)
+        kernel = self.param("kernel", conv_init, shape, full_precision(self.dtype))
         x = conv_transpose4x4_stride2(x.astype(self.dtype), kernel.astype(self.dtype))
         return checkpoint_name(x, CONVOLUTION)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from s2f_jax.models.layers import BatchNorm, Dtype
+from s2f_jax.models.layers import BatchNorm, Dtype, full_precision
 from s2f_jax.ops import convolutions
 
 
@@ -58,8 +58,9 @@ class TimeConv(nn.Module):
           [B, T, H / stride, W / stride, features], rounded up.
         """
         shape = (3, self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        full = full_precision(self.dtype)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape, full).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, shape[-1:], full).astype(self.dtype)
 
         def on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
             return _folded_conv(x, kernel, self.stride)
@@ -100,16 +101,17 @@ class BidirectionalGRU(nn.Module):
         n = self.features
         orthogonal = nn.initializers.orthogonal()
 
-        def recurrent_init(key: jax.Array, shape: Sequence[int]) -> jax.Array:
+        def recurrent_init(key: jax.Array, shape: Sequence[int], dtype: Dtype) -> jax.Array:
             keys = jax.random.split(key, (2, 3))
-            kernels = [[orthogonal(key, (n, n)) for key in gate_keys] for gate_keys in keys]
+            kernels = [[orthogonal(key, (n, n), dtype) for key in gate_keys] for gate_keys in keys]
             return jnp.stack([jnp.concatenate(gates, axis=1) for gates in kernels])
 
         init = nn.initializers.lecun_normal(batch_axis=0)
-        kernel = self.param("kernel", init, (2, channels, 3 * n)).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (2, 3 * n)).astype(self.dtype)
-        recurrent = self.param("recurrent", recurrent_init, (2, n, 3 * n)).astype(self.dtype)
-        shift = self.param("recurrent_bias", nn.initializers.zeros, (2, n)).astype(self.dtype)
+        zeros, full = nn.initializers.zeros, full_precision(self.dtype)
+        kernel = self.param("kernel", init, (2, channels, 3 * n), full).astype(self.dtype)
+        bias = self.param("bias", zeros, (2, 3 * n), full).astype(self.dtype)
+        recurrent = self.param("recurrent", recurrent_init, (2, n, 3 * n), full).astype(self.dtype)
+        shift = self.param("recurrent_bias", zeros, (2, n), full).astype(self.dtype)
 
         frames, lengths = jnp.arange(time)[None], mask.sum(axis=1, keepdims=True)
         # Each clip back to front, its padding still behind it; it is its own inverse.
@@ -182,16 +184,18 @@ class LipNet(nn.Module):
         for i in range(2):
             x = BidirectionalGRU(self.features, self.dtype, name=f"gru{i}")(x, mask)
             x = self._drop(x, 3 + i, train, keys)
-        return nn.Dense(self.labels, dtype=self.dtype, name="letters")(x).astype(float)
+        return nn.Dense(self.labels, dtype=self.dtype, name="letters")(x).astype(
+            full_precision(self.dtype)
+        )
 
     def _drop(self, x: jax.Array, place: int, train: bool, keys: jax.Array | None) -> jax.Array:
         """X [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""
         if not train or not self.dropout or keys is None:
             return x
-        keep = 1 - self.dropout
+        keep = jnp.float32(1 - self.dropout)
 
         def clip_mask(key: jax.Array) -> jax.Array:
             return jax.random.bernoulli(jax.random.fold_in(key, place), keep, x.shape[-1:])
 
-        kept = jax.vmap(clip_mask)(keys) / jnp.asarray(keep, x.dtype)
+        kept = jax.vmap(clip_mask)(keys) / keep.astype(x.dtype)
         return x * kept.reshape(-1, *(1,) * (x.ndim - 2), x.shape[-1])

@@ -54,18 +54,15 @@ def check_form(data: Mapping[str, Any]) -> None:
 
 
 def compute_type(name: str) -> Any:
-    """Finds a compute type, and turns jax's 64-bit types on with float64 and off without it.
+    """Finds a compute type.
 
     Args:
-      name: "float32", "bfloat16" or "float64".
+      name: "float32", "bfloat16" or "float64", which is there to tell rounding from mistakes.
 
     Returns:
-      The type.
+      The type; of "float64" float32 unless JAX's 64-bit types are on.
     """
-    dtype = jnp.dtype(name)
-    # Slow: there to tell rounding from mistakes.
-    jax.config.update("jax_enable_x64", bool(dtype == "float64"))
-    return dtype
+    return jax.dtypes.canonicalize_dtype(name)
 
 
 def generator(data: Mapping[str, Any], model: Mapping[str, Any]) -> Generator:
@@ -233,5 +230,6 @@ def sync_params(network: SyncNetwork, data: Mapping[str, Any], key: jax.Array) -
     Returns:
       The parameters.
     """
-    frames = jnp.zeros((1, FRAMES, data["height"], data["width"], 3))
-    return network.init(key, frames, jnp.zeros((1, sound_window(network.audio_rate))))["params"]
+    frames = jnp.zeros((1, FRAMES, data["height"], data["width"], 3), jnp.float32)
+    sound = jnp.zeros((1, sound_window(network.audio_rate)), jnp.float32)
+    return network.init(key, frames, sound)["params"]

@@ -28,7 +28,6 @@ def from_uint8(x: AnyArray) -> AnyArray:
       x: uint8 of any shape, a NumPy or a JAX array.
 
     Returns:
-      Values in [-1, 1], of the same shape and kind of array; of NumPy float32.
+      float32 in [-1, 1], of the same shape and kind of array.
     """
-    # NumPy's float would be float64, and another rounding than the networks' own.
-    return x.astype(np.float32 if isinstance(x, np.ndarray) else float) / 127.5 - 1
+    return x.astype(np.float32) / 127.5 - 1

@@ -8,7 +8,7 @@ from typing_extensions import override
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.context_encoder import AudioFrameEncoder, audio_windows
 from s2f_jax.models.discriminator import Discriminator, Sample
-from s2f_jax.models.layers import GRU, Dtype, ImageEncoder, conv_init
+from s2f_jax.models.layers import GRU, Dtype, ImageEncoder, conv_init, full_precision
 
 
 class SequenceDiscriminator(Discriminator):
@@ -81,7 +81,7 @@ class SequenceDiscriminator(Discriminator):
         x = nn.Dense(256, kernel_init=conv_init, dtype=self.dtype, name="hidden")(x)
         x = nn.leaky_relu(x, 0.2)
         logit = nn.Dense(1, kernel_init=conv_init, dtype=self.dtype, name="logit")(x)
-        return logit[:, 0].astype(float)
+        return logit[:, 0].astype(full_precision(self.dtype))
 
     def _sound(self, audio: jax.Array, train: bool, mask: jax.Array) -> jax.Array:
         """Audio as in __call__, mask [B * T] -> codes [B * T, features]."""

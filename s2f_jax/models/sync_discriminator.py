@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.discriminator import Discriminator, uniform_per_example
-from s2f_jax.models.layers import Dtype
+from s2f_jax.models.layers import Dtype, full_precision
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
 # Frames between a window and the mismatched audio: more than people put up with, 0.12 s.
@@ -115,4 +115,5 @@ class SyncDiscriminator(Discriminator):
         )
         distance = towers(frames.reshape(-1, *frames.shape[2:]), windows.reshape(-1, long))
         # From the distance on of two codes that have nothing in common, sqrt(2) radii.
-        return self.param("threshold", nn.initializers.constant(7.0), ()).astype(float) - distance
+        init = nn.initializers.constant(7.0)
+        return self.param("threshold", init, (), full_precision(self.dtype)) - distance

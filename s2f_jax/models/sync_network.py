@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from s2f_jax.models.context_encoder import AudioFrameEncoder, audio_windows
-from s2f_jax.models.layers import Dtype, ImageEncoder
+from s2f_jax.models.layers import Dtype, ImageEncoder, full_precision
 
 FRAMES = 5  # That a code of the picture sees.
 _SLOPE = 0.2  # Of the leaky ReLU.
@@ -95,7 +95,8 @@ class SyncNetwork(nn.Module):
         sizes = self.audio_rate, self.features, self.audio_width
         self.audio = AudioFrameEncoder(*sizes, **bare)
 
-        self.log_radius = self.param("log_radius", nn.initializers.constant(math.log(5)), ())
+        init = nn.initializers.constant(math.log(5))
+        self.log_radius = self.param("log_radius", init, (), full_precision(self.dtype))
 
     def __call__(self, frames: jax.Array, sound: jax.Array) -> jax.Array:
         """Measures how well frames and audio go together.
@@ -153,6 +154,6 @@ class SyncNetwork(nn.Module):
         return self._on_sphere(codes).reshape(*sound.shape[:-1], -1)
 
     def _on_sphere(self, codes: jax.Array) -> jax.Array:
-        codes = codes.astype(float)
+        codes = codes.astype(full_precision(self.dtype))
         norm = jnp.sqrt(jnp.sum(codes**2, axis=-1, keepdims=True) + _SMALL)
-        return jnp.exp(self.log_radius).astype(float) * codes / norm
+        return jnp.exp(self.log_radius) * codes / norm

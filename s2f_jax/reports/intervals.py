@@ -1,12 +1,11 @@
-"""Intervals of means and differences over speakers, by Student's t.
+"""Intervals of means and of their differences over speakers, by Student's t.
 
-Clips of a speaker are alike, so that an interval over clips would be too narrow: the speakers are
-the sample. Of equally many clips a speaker, the interval is Student's over the speakers' means. Where
-speakers have unequal shares in the mean, their means differ in variance as well as in share. Then the
-scale is estimated as in Hartung and Knapp (2001, Statistics in Medicine 20:3875), with the variances
-of a one-way random-effects model. A jackknife or a sandwich with G - 1 degrees of freedom covers
-86 to 94 % there, either with Satterthwaite's degrees 98 to 100 %, this 93 to 97 %; the bootstrap that
-was here before covered 55 % with 2 speakers and 90 % with 10: intervals_test.py, coverage_test.py.
+Clips of one speaker are alike, so that an interval over clips would be too narrow: the speakers are
+the sample. Where each has equally many clips, the interval is Student's over the speakers' means.
+Elsewhere these differ in variance as well as in share: the variances are those of a one-way
+random-effects model, and the scale is estimated as by Hartung and Knapp (2001, Statistics in Medicine
+20:3875). Of simulated evaluations with 2 to 24 speakers of 1 to 30 clips it covers 93.5 to 96.5 %, a
+jackknife over speakers 90 to 96 %, and a bootstrap of 2 speakers 71 %: coverage_test.py.
 """
 
 from collections.abc import Sequence

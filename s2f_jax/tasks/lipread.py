@@ -18,6 +18,8 @@ from data_pipelines.loading.dataset import ClipDataset
 from s2f_jax import optim, rngs, sharding
 from s2f_jax.config.schema import Config
 from s2f_jax.metrics.speech import cer, wer
+from s2f_jax.models import networks
+from s2f_jax.models.layers import full_precision
 from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
@@ -53,7 +55,7 @@ def network(config: Config) -> LipNet:
       The module, without parameters.
     """
     r = config.lipreader
-    dtype = jnp.dtype(config.model.dtype)
+    dtype = networks.compute_type(config.model.dtype)
     return LipNet(charset.BLANK + 1, tuple(r.widths), r.features, r.dropout, dtype)
 
 
@@ -68,7 +70,7 @@ def initial(config: Config, key: jax.Array) -> Any:
       Variables of the network.
     """
     r = config.lipreader
-    frames = jnp.zeros((1, 1, r.height, r.width, 3))
+    frames = jnp.zeros((1, 1, r.height, r.width, 3), jnp.float32)
     return network(config).init(key, frames, jnp.ones((1, 1), bool), False)
 
 
@@ -105,7 +107,7 @@ def objective(
       The mean loss, and the loss of each clip [B] with the new batch statistics.
     """
     variables = {"params": params, "batch_stats": batch_stats}
-    frames, mask = batch["frames"].astype(float) / 255, batch["mask"]
+    frames, mask = batch["frames"].astype(jnp.float32) / 255, batch["mask"]
     keys = rngs.per_example_keys(key, "dropout", batch["example_index"])
     logits, new = network.apply(variables, frames, mask, True, keys, mutable=["batch_stats"])
     clip_losses = losses(logits, mask, batch["letters"])
@@ -159,7 +161,7 @@ def read(variables: Any, frames: jax.Array, mask: jax.Array, *, network: LipNet)
     Returns:
       Logits [B, T, 28].
     """
-    logits: Any = network.apply(variables, frames.astype(float) / 255, mask, False)
+    logits: Any = network.apply(variables, frames.astype(jnp.float32) / 255, mask, False)
     return logits
 
 
@@ -304,7 +306,8 @@ class LipReadTask(Task):
     @override
     def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
         variables = initial(self.config, rngs.key(key, NAME))
-        variables = jax.tree.map(lambda leaf: leaf.astype(float), variables)
+        dtype = full_precision(network(self.config).dtype)
+        variables = jax.tree.map(lambda leaf: leaf.astype(dtype), variables)
         params, stats = ({NAME: variables[kind]} for kind in ("params", "batch_stats"))
         return TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params))
 

@@ -18,6 +18,7 @@ from s2f_jax import optim, rngs, sharding
 from s2f_jax.config.schema import Config
 from s2f_jax.metrics import sync
 from s2f_jax.models import networks, pixels
+from s2f_jax.models.layers import full_precision
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
@@ -71,7 +72,7 @@ def encode(
       The codes of pictures and of audio, [B, T - 4, features] each.
     """
     frames = pixels.from_uint8(batch["frames"])
-    audio = batch["audio"].astype(float) / 32768
+    audio = batch["audio"].astype(jnp.float32) / 32768
     codes: Any = network.apply({"params": params}, frames, audio, stride, method="encode")
     return codes
 
@@ -241,8 +242,9 @@ class SyncTask(Task):
 
     @override
     def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
+        dtype = self.network.dtype
         params = networks.sync_params(self.network, self.config.data, rngs.key(key, NAME))
-        params = {NAME: jax.tree.map(lambda leaf: leaf.astype(float), params)}
+        params = {NAME: jax.tree.map(lambda leaf: leaf.astype(full_precision(dtype)), params)}
         return TrainState(jnp.zeros((), jnp.int32), params, {NAME: {}}, tx.init(params))
 
     @override

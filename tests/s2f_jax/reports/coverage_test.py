@@ -107,7 +107,7 @@ def test_all_metrics_of_all_shapes_of_corpora(metric, kind, alike):
     print(f"\n{metric}, {kind}, {alike} of the variance the speakers': {numbers}")
     # Of few speakers who are skewed Student's t covers less, whatever their shares.
     least = 0.93 if metric == "psnr" else 0.91
-    assert least <= min(coverage) and max(coverage) <= 0.97
+    assert least <= min(coverage) and max(coverage) <= 0.975
     assert 0.025 <= min(false) and max(false) <= 0.08
 
 

@@ -1,0 +1,126 @@
+"""A process with JAX's 64-bit types on keeps them, and the networks compute in their own type."""
+
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data_pipelines.common.errors import UserError
+from s2f_jax import Animator, optim, step, train
+from s2f_jax.bundle import bundle_runtime
+from s2f_jax.models import networks
+from s2f_jax.tasks import lipread, sync
+from tests.tiny_generator import tiny_config
+
+ROOT = pathlib.Path(__file__).parents[2]
+RNG = np.random.default_rng(0)
+STILL = RNG.integers(0, 256, (16, 12, 3), np.uint8)
+SOUND = RNG.uniform(-0.5, 0.5, 16000).astype(np.float32)
+BATCH = {
+    "frames": RNG.integers(0, 256, (2, 10, 16, 12, 3), np.uint8),
+    "still": RNG.integers(0, 256, (2, 16, 12, 3), np.uint8),
+    "audio": RNG.integers(-9999, 9999, (2, 9 * 640 + 2560), np.int16),
+    "mask": np.arange(10) < np.array([[10], [7]]),
+    "example_index": np.arange(2, dtype=np.uint32),
+    "letters": np.array([[1, 2, 3], [4, 5, -1]], np.int32),
+}
+
+
+def drawn(run, bundle):
+    """Frames of the Python API, of a stream, of a bundle, and of the bundle's own program."""
+    animator = Animator.load(run)
+    stream = animator.stream(STILL, 16000, aligned=True, seed=3)
+    pieces = [*map(stream.push, np.split(SOUND, 10)), stream.flush()]
+    options = {"aligned": True, "raw": True, "seed": 3}
+    return {
+        "animator": animator(STILL, SOUND, 16000, **options),
+        "stream": np.concatenate(pieces),
+        "bundle": Animator.load(bundle)(STILL, SOUND, 16000, **options),
+        "runtime": bundle_runtime.Bundle(pathlib.Path(bundle))(STILL, SOUND, seed=3),
+    }
+
+
+def learned():
+    """The state after a step of each task from its own start, and what it logs."""
+    config = tiny_config()
+    config.model.update(context_features=4, id_features=4)
+    for discriminator in config.discriminators.values():
+        discriminator.update(width=4, **{"weight": 1.0} if not discriminator["weight"] else {})
+    config.lipreader.update(height=16, width=24, features=3)
+    config.lipreader.widths = (2, 2, 4)
+    config.sync_network.update(features=4, width=4, audio_width=2)
+    built = networks.build(config.data, config.model, config.discriminators)
+    rates = {name: optim.epoch_decay(1e-3, 1, 0, 0.5) for name in built.by_name()}
+    tx, weights = optim.multi_adam(rates, 0.5, 0.999), dict.fromkeys(built.discriminators, 1.0)
+    fields = {"weights": weights | {"reconstruction": 100.0}, "reconstruction_top": 0.5}
+    fields |= {"accumulate": 1, "keep_activations": "all", "adversarial": True}
+    steps = {"animate": functools.partial(step.train_step, networks=built, tx=tx, **fields)}
+    starts = {"animate": functools.partial(step.init, built, tx)}
+    tasks = {
+        "lipread": (lipread.LipReadTask, "words_right"),
+        "sync": (sync.SyncTask, "clips_right"),
+    }
+    for name, (task_class, config.best_by) in tasks.items():
+        task = task_class(config)
+        tx = optim.multi_adam(task.schedules(1), 0.9, 0.999)
+        starts[name], steps[name] = functools.partial(task.init, tx), task.step(tx, False)
+    made = {}
+    for name, update in steps.items():
+        state = jax.jit(starts[name])(jax.random.key(0))
+        frames = np.tile(BATCH["frames"], 2 if name == "lipread" else 1)  # Wider ones.
+        batch = BATCH | {"frames": frames.reshape(2, 10, 16, -1, 3)}
+        made[name] = jax.jit(update)(state, batch, jax.random.key(1))
+    leaves, _ = jax.tree.flatten_with_path(made)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def main(output, run, bundle, x64):
+    """What a process makes that has set the 64-bit types itself, written to a file."""
+    jax.config.update("jax_enable_x64", x64 == "on")
+    np.savez(output, **drawn(run, bundle), **learned())
+    assert jnp.arange(1.0).dtype == (np.float64 if x64 == "on" else np.float32)
+
+
+@pytest.fixture(scope="module")
+def made(run_folder, bundle_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("x64")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    code = "import sys; from tests.s2f_jax import x64_test; x64_test.main(*sys.argv[1:])"
+    for x64 in ("off", "on"):
+        arguments = [folder / f"{x64}.npz", run_folder, bundle_folder, x64]
+        subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)], check=True, env=environment
+        )
+    return [dict(np.load(folder / f"{x64}.npz")) for x64 in ("off", "on")]
+
+
+def test_the_networks_compute_in_their_own_type(made):
+    off, on = made
+    assert off.keys() == on.keys() and len(off) > 100
+    wide = {name: on[name].dtype for name in on if on[name].dtype != off[name].dtype}
+    # What is logged may be wider; what is kept may not.
+    assert not [name for name in wide if "[1]" not in name and "[2]" not in name], wide
+    for name, value in off.items():
+        np.testing.assert_allclose(on[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_the_frames_are_the_same(made):
+    off, on = made
+    for name in ("stream", "runtime"):
+        assert abs(on[name].astype(int) - off[name]).max() <= 1
+    for name in ("animator", "bundle"):
+        assert on[name].dtype == np.float32 and abs(on[name] - off[name]).max() < 1e-5
+
+
+def test_float64_is_not_float32_in_silence():
+    config = tiny_config()
+    config.model.dtype = "float64"
+    assert networks.generator(config.data, config.model).dtype == np.float32
+    with pytest.raises(UserError, match='jax.config.update\\("jax_enable_x64", True\\)'):
+        train.train(config, "unused", None)
