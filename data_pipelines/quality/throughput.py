@@ -45,14 +45,25 @@ def measure(
     if not manual_dir:
         raise UserError("raw clips are needed: give --manual_dir=DIR")
     config, raws = _raw_clips(data, manual_dir)
-    cv2.setNumThreads(1)  # As in a worker.
-    with contextlib.closing(landmarks.FaceFinder(tracking.MAX_FACES)) as find:
+    finder = contextlib.closing(landmarks.FaceFinder(tracking.MAX_FACES))
+    with _one_opencv_thread(), finder as find:
         whole, alone = zip(*_alternating_rates(raws, config, find, seconds), strict=True)
     return {
         "prepare.frames_per_s": np.array(whole[1:]),
         "prepare.detector_frames_per_s": np.array(alone[1:]),
         "prepare.frames_per_s_2": _parallel_rates(raws, config, seconds),
     }
+
+
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Has OpenCV use one thread, as in a worker."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _raw_clips(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, Sequence[RawClip]]:

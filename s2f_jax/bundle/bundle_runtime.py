@@ -191,8 +191,14 @@ class _JaxRuntime:
         import jax
         from jax import export
 
-        if not importlib.util.find_spec("flatbuffers"):
-            sys.path.append(str(folder))  # jax.export needs it and does not depend on it.
+        if not importlib.util.find_spec(
+            "flatbuffers"
+        ):  # jax.export needs it and does not require it.
+            sys.path.append(str(folder))
+            try:
+                importlib.import_module("flatbuffers")
+            finally:
+                sys.path.remove(str(folder))
         self._jax_version, self._config = jax.__version__, config
 
         def load(name: str) -> Any:

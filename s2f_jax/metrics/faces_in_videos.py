@@ -156,7 +156,6 @@ def detect_faces(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:
     Returns:
       The faces of each frame, largest first, in pixels of the frame.
     """
-    cv2.setNumThreads(1)  # There is a process per core already.
     with contextlib.closing(face_landmarks.FaceFinder(tracking.MAX_FACES)) as finder:
         enlarged_faces = [finder(upscale_for_detector(frame)) for frame in frames]
     k = _upscaling(frames)

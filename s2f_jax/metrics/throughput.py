@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from data_pipelines.common import processes
@@ -63,7 +62,6 @@ def _new_pair(video: np.ndarray, number: int) -> ClipPair:
 
 def _detector_rate(frames: np.ndarray) -> float:
     """Frames/s of one process, while the others do the same."""
-    cv2.setNumThreads(1)
     images = [np.ascontiguousarray(upscale_for_detector(frame)) for frame in frames]
     finder = face_landmarks.FaceFinder(tracking.MAX_FACES)
     start = time.perf_counter()

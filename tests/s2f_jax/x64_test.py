@@ -25,7 +25,7 @@ SOUND = RNG.uniform(-0.5, 0.5, 16000).astype(np.float32)
 BATCH = {
     "frames": RNG.integers(0, 256, (2, 10, 16, 12, 3), np.uint8),
     "still": RNG.integers(0, 256, (2, 16, 12, 3), np.uint8),
-    "audio": RNG.integers(-9999, 9999, (2, 9 * 640 + 2560), np.int16),
+    "audio": RNG.integers(-9999, 9999, (2, 9 * 40 + 60), np.int16),
     "mask": np.arange(10) < np.array([[10], [7]]),
     "example_index": np.arange(2, dtype=np.uint32),
     "letters": np.array([[1, 2, 3], [4, 5, -1]], np.int32),
@@ -49,9 +49,11 @@ def drawn(run, bundle):
 def learned():
     """The state after a step of each task from its own start, and what it logs."""
     config = tiny_config()
+    config.data.audio_rate, config.model.window = 1000, 0.06
     config.model.update(context_features=4, id_features=4)
-    for discriminator in config.discriminators.values():
-        discriminator.update(width=4, **{"weight": 1.0} if not discriminator["weight"] else {})
+    config.discriminators.frame.width = 4
+    config.discriminators.sequence.update(width=4, audio_width=2, features=4)
+    config.discriminators.sync.update(width=4, audio_width=2, features=4, weight=1.0)
     config.lipreader.update(height=16, width=24, features=3)
     config.lipreader.widths = (2, 2, 4)
     config.sync_network.update(features=4, width=4, audio_width=2)
@@ -70,52 +72,66 @@ def learned():
         task = task_class(config)
         tx = optim.multi_adam(task.schedules(1), 0.9, 0.999)
         starts[name], steps[name] = functools.partial(task.init, tx), task.step(tx, False)
+    batches = {
+        "animate": BATCH,
+        "lipread": BATCH | {"frames": np.repeat(BATCH["frames"], 2, axis=3)},
+        "sync": BATCH | {"audio": np.pad(BATCH["audio"], ((0, 0), (70, 70)))},
+    }
     made = {}
     for name, update in steps.items():
         state = jax.jit(starts[name])(jax.random.key(0))
-        frames = np.tile(BATCH["frames"], 2 if name == "lipread" else 1)  # Wider ones.
-        batch = BATCH | {"frames": frames.reshape(2, 10, 16, -1, 3)}
-        made[name] = jax.jit(update)(state, batch, jax.random.key(1))
+        made[name] = jax.jit(update)(state, batches[name], jax.random.key(1))
     leaves, _ = jax.tree.flatten_with_path(made)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def main(output, run, bundle, x64):
-    """What a process makes that has set the 64-bit types itself, written to a file."""
+def main(x64, output, function, *arguments):
+    """Writes what a process makes that has set the 64-bit types itself."""
     jax.config.update("jax_enable_x64", x64 == "on")
-    np.savez(output, **drawn(run, bundle), **learned())
+    np.savez(output, **globals()[function](*arguments))
     assert jnp.arange(1.0).dtype == (np.float64 if x64 == "on" else np.float32)
 
 
-@pytest.fixture(scope="module")
-def made(run_folder, bundle_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("x64")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def off_and_on(folder, *arguments):
+    """What a function makes in a process without the 64-bit types, and in one with them."""
     code = "import sys; from tests.s2f_jax import x64_test; x64_test.main(*sys.argv[1:])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for x64 in ("off", "on"):
-        arguments = [folder / f"{x64}.npz", run_folder, bundle_folder, x64]
-        subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments)], check=True, env=environment
-        )
+        command = [sys.executable, "-c", code, x64, folder / f"{x64}.npz", *arguments]
+        subprocess.run([*map(str, command)], check=True, env=environment)
     return [dict(np.load(folder / f"{x64}.npz")) for x64 in ("off", "on")]
 
 
-def test_the_networks_compute_in_their_own_type(made):
-    off, on = made
-    assert off.keys() == on.keys() and len(off) > 100
-    wide = {name: on[name].dtype for name in on if on[name].dtype != off[name].dtype}
-    # What is logged may be wider; what is kept may not.
-    assert not [name for name in wide if "[1]" not in name and "[2]" not in name], wide
-    for name, value in off.items():
-        np.testing.assert_allclose(on[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
-
-
-def test_the_frames_are_the_same(made):
-    off, on = made
+def test_frames_are_the_same(run_folder, bundle_folder, tmp_path):
+    off, on = off_and_on(tmp_path, "drawn", run_folder, bundle_folder)
     for name in ("stream", "runtime"):
         assert abs(on[name].astype(int) - off[name]).max() <= 1
     for name in ("animator", "bundle"):
         assert on[name].dtype == np.float32 and abs(on[name] - off[name]).max() < 1e-5
+
+
+@pytest.mark.slow
+def test_training_steps_are_the_same(tmp_path):
+    off, on = off_and_on(tmp_path, "learned")
+    assert off.keys() == on.keys() and len(off) > 100
+    for name, value in off.items():
+        np.testing.assert_allclose(on[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+        if "[0]" in name:  # The state; what is logged may be wider.
+            assert on[name].dtype == value.dtype, name
+
+
+def test_building_networks_leaves_the_64_bit_types_as_they_are():
+    for x64 in (False, True):
+        with jax.enable_x64(x64):
+            for dtype in ("float32", "bfloat16", "float64"):
+                config = tiny_config()
+                config.model.dtype = dtype
+                built = networks.build(config.data, config.model, config.discriminators)
+                assert bool(jax.config.read("jax_enable_x64")) == x64
+                wide = dtype == "float64" and x64
+                leaves = jax.tree.leaves(networks.variables(built.generator)["params"])
+                kernels = {leaf.dtype for leaf in leaves if leaf.ndim == 4}
+                assert kernels == {np.dtype(np.float64 if wide else np.float32)}
 
 
 def test_float64_is_not_float32_in_silence():
