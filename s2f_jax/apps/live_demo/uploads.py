@@ -10,7 +10,8 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment, landmarks
 from data_pipelines.media import images
-from data_pipelines.media.sound import SoundFile, fit_length, resample
+from data_pipelines.media.sound import fit_length, resample
+from data_pipelines.media.sound_file import SoundFile
 from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.inference.animator import Animator
 from s2f_jax.render.portrait import Portrait
