@@ -73,7 +73,7 @@ class Downmixer:
         Returns:
           float64 [S].
         """
-        if len(channels) == 1:
+        if len(channels) == 1 or not channels.size:  # SciPy's filter loses its state on no samples.
             return np.asarray(channels[0], np.float64)
         channels = np.array(channels, np.float64)
         powers = self._average("powers", channels**2)
@@ -81,7 +81,7 @@ class Downmixer:
         for left, right in self._pairs:
             products = self._average(f"{left}x{right}", channels[left] * channels[right])
             scale = np.sqrt(powers[left] * powers[right]) + _TINY
-            if products.size and (products / scale).min() < _OPPOSITE + _FADE:
+            if (products / scale).min() < _OPPOSITE + _FADE:
                 sign = np.clip((products / scale - _OPPOSITE) / _FADE, -1, 1)
                 channels[right] *= sign
                 self.inverted_samples += int((sign < 0).sum())
@@ -108,7 +108,7 @@ def _correction(loudest: np.ndarray, mixed: np.ndarray) -> np.ndarray | float:
     """Returns the gain [S] that brings a mix to the level of its loudest channel, if it is far off."""
     ratio = (loudest + _TINY) / (mixed + _TINY)
     limit = 10 ** (_FROM / 10)
-    if not ratio.size or (ratio.max() < limit and ratio.min() > 1 / limit):
+    if ratio.max() < limit and ratio.min() > 1 / limit:
         return 1.0
     decibels = 10 * np.log10(ratio)
     decibels *= np.clip((np.abs(decibels) - _FROM) / (_FULL - _FROM), 0, 1)

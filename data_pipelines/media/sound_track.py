@@ -4,9 +4,11 @@ Packets that a recorder left out, or that do not decode, leave holes, which beco
 overlaps the part before it is cut. So all times after a hole are right, whatever the format.
 """
 
+import collections
+import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import av
 import av.container
@@ -131,6 +133,64 @@ class _Clock:
         return deviation
 
 
+class _Packets:
+    """The packets of several tracks of a file from a time on, or from before it.
+
+    Matroska without an index cannot be read again from the start: what is not asked for yet waits.
+    """
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        tracks: Sequence[av.AudioStream],
+        start: float | None,
+    ):
+        self._container, self._tracks = container, tracks
+        self._waiting = {track.index: collections.deque[av.Packet]() for track in tracks}
+        self._any_read = self.broken = False
+        self._demuxed = self._from(start)
+
+    def next(self, track: av.AudioStream) -> av.Packet | None:
+        """Returns a track's next packet; None at its end, or where the file cannot be read on."""
+        waiting = self._waiting[track.index]
+        while not waiting and (packet := self._read(self._demuxed)) is not None:
+            index = (
+                packet.stream.index
+            )  # Not its stream_index, which is 0 in those that end a track.
+            if index in self._waiting:
+                self._waiting[index].append(packet)
+        return waiting.popleft() if waiting else None
+
+    def drop_all_but(self, track: av.AudioStream) -> None:
+        self._waiting = {track.index: self._waiting[track.index]}
+
+    def _read(self, packets: Iterator[av.Packet]) -> av.Packet | None:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            if not self._any_read:
+                raise
+            self.broken = True
+            return None
+        self._any_read = True
+        return packet
+
+    def _from(self, start: float | None) -> Iterator[av.Packet]:
+        """Demuxes from the start or just before it, if the format can seek there."""
+        track, unit = self._tracks[0], self._tracks[0].time_base
+        first = float((track.start_time or 0) * (unit or 0))
+        if start is None or not unit or start - _PREROLL <= first:
+            return self._container.demux(*self._tracks)
+        with contextlib.suppress(av.error.FFmpegError):  # Some formats cannot seek at all.
+            self._container.seek(int((start - _PREROLL) / unit), stream=track)
+            packets = self._container.demux(*self._tracks)
+            packet = next(packets, None)
+            if packet is not None and packet.pts is not None and packet.pts * unit <= start:
+                return itertools.chain([packet], packets)
+            self._container.seek(0)
+        return self._container.demux(*self._tracks)
+
+
 class SoundTrack:
     """The sound of an open file from a time on: mono samples without holes, decoded on demand.
 
@@ -203,22 +263,24 @@ class SoundTrack:
 
     def _open_track(self) -> tuple[Iterator[av.AudioFrame], av.AudioFrame]:
         """Selects the first track that decodes; returns its frames, and the first one apart."""
-        tracks = self._container.streams.audio
+        tracks = list(self._container.streams.audio)
         default = video.select_stream(tracks)
-        for skipped, track in enumerate(sorted(tracks, key=lambda track: track is not default)):
+        tracks.sort(key=lambda track: track is not default)
+        self._packets = _Packets(self._container, tracks, self._start)
+        for skipped, track in enumerate(tracks):
             self.losses, self._track = SoundLosses(skipped_tracks=skipped), track
             self.losses.timed = self._container.format.name != "avi"
             if track.codec_context is not None:
                 frames = self._decode()
                 if (first := next(frames, None)) is not None:
+                    self._packets.drop_all_but(track)
                     return itertools.chain([first], frames), first
-                self._container.seek(0)
         raise LookupError("no sound that decodes")
 
     def _decode(self) -> Iterator[av.AudioFrame]:
         """Yields the track's frames up to the end; counts packets that do not decode."""
-        losses, packets, time = self.losses, self._packets(), 0.0
-        while (packet := self._next_packet(packets)) is not None:
+        losses, track, time = self.losses, self._track, 0.0
+        while (packet := self._packets.next(track)) is not None:
             if packet.pts is not None and packet.time_base:
                 time = float(packet.pts * packet.time_base)
             if self._end is not None and time > self._end:
@@ -237,29 +299,7 @@ class SoundTrack:
                 if not losses.lost:
                     losses.lost_at = time - (time if self._start is None else self._start)
                 losses.lost += 1
-        self._at_end = True
-
-    def _next_packet(self, packets: Iterator[av.Packet]) -> av.Packet | None:
-        try:
-            return next(packets, None)
-        except av.error.FFmpegError:
-            if not self.losses.packets:
-                raise
-            self.losses.broken = True  # What follows cannot be read.
-            return None
-
-    def _packets(self) -> Iterator[av.Packet]:
-        """Demuxes the track from the start, or just before it, if the format can seek to it."""
-        track, container, unit = self._track, self._container, self._track.time_base
-        first = float((track.start_time or 0) * (unit or 0))
-        if self._start is not None and unit and self._start - _PREROLL > first:
-            container.seek(int((self._start - _PREROLL) / unit), stream=track)
-            packets = container.demux(track)
-            packet = next(packets, None)
-            if packet is not None and packet.pts is not None and packet.pts * unit <= self._start:
-                return itertools.chain([packet], packets)
-            container.seek(0)
-        return container.demux(track)
+        self._at_end, losses.broken = True, self._packets.broken
 
     def _place(self, frame: av.AudioFrame, samples: np.ndarray) -> Iterator[np.ndarray]:
         """Yields a frame's samples [channels, S], after the silence of a hole before it."""
