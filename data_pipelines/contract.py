@@ -35,7 +35,7 @@ class CorpusConfig(tfds.core.BuilderConfig):
     audio_rate: int = 16000
     fps: int = 25
     max_seconds: float = 30.0
-    max_filled: float = 0.5
+    max_filled: float = 0.75
     workers: int = 0
 
     def __post_init__(self):

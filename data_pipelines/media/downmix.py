@@ -1,9 +1,9 @@
 """Mixes the channels of sound to one, with speech at its level wherever it is.
 
 A plain mean makes silence of a voice whose second channel is inverted, and a voice in the center
-channel of 5.1 quieter by 15.6 dB. Here each channel has a weight by its position; of a pair of
-channels in opposite phase the second is inverted; and where the mix is much quieter or louder than
-the loudest channel it gets that channel's level.
+channel of 5.1 quieter by 15.6 dB. Here each channel has a weight by its position; one in opposite
+phase to those before it is inverted; and where the mix is much quieter or louder than the loudest
+channel it gets that channel's level.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,15 @@ _LAYOUTS = {  # Of sound that has a number of channels but no layout, as WAV and
     8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
 }
 _MEMORY = 0.3  # Seconds over which powers are averaged: longer than a syllable.
-# Correlation of a pair from which its second channel is inverted, and half of the range over which
-# that fades in. Of two microphones in a room it stays above -0.3.
+# Correlation with the channels before it from which a channel is inverted, and half of the range
+# over which that fades in. Of two microphones in a room it stays above -0.3.
 _OPPOSITE, _FADE = -0.5, 0.1
 # dB between the mix and its loudest channel from which, and up to which, the correction fades in.
 # GRID's channels differ by rounding alone, or by 0.06 dB (speaker 2): its mix is the plain mean.
 _FROM, _FULL = 1.0, 2.5
 _MAX_GAIN = 8.0
+# Power, -50 dBFS, of equal channels before the first sample, whose own correlation is always 1 or -1.
+_PRIOR = 1e-5
 _TINY = 1e-20  # A power, far below that of one step of 24 bits.
 
 
@@ -59,7 +61,6 @@ class Downmixer:
     def __init__(self, layout: Sequence[str], rate: int):
         known = all(name in _WEIGHTS for name in layout)
         self._weights = np.array([_WEIGHTS[n] if known else 1 / len(layout) for n in layout])
-        self._pairs = _opposite_pairs(layout) if known else [(0, i) for i in range(1, len(layout))]
         self._decay = np.exp(-1 / (_MEMORY * rate))
         self._states: dict[str, np.ndarray] = {}
         self.samples = self.inverted_samples = 0
@@ -78,30 +79,33 @@ class Downmixer:
         channels = np.array(channels, np.float64)
         powers = self._average("powers", channels**2)
         self.samples += channels.shape[1]
-        for left, right in self._pairs:
-            products = self._average(f"{left}x{right}", channels[left] * channels[right])
-            scale = np.sqrt(powers[left] * powers[right]) + _TINY
-            if (products / scale).min() < _OPPOSITE + _FADE:
-                sign = np.clip((products / scale - _OPPOSITE) / _FADE, -1, 1)
-                channels[right] *= sign
-                self.inverted_samples += int((sign < 0).sum())
-        mix = self._weights @ channels
-        mixed = self._average("mix", mix**2)
+        inverted = np.zeros(channels.shape[1], bool)
+        mix, mixed = self._weights[0] * channels[0], self._weights[0] ** 2 * powers[0]
+        for i in range(1, len(channels)):
+            if self._weights[i]:
+                products = self._average(f"product {i}", channels[i] * mix)
+                sign = _sign(products, np.sqrt(powers[i] * mixed))
+                mix = mix + self._weights[i] * sign * channels[i]
+                mixed = self._average(f"mix {i}", mix**2)
+                inverted |= np.asarray(sign) < 0
+        self.inverted_samples += int(inverted.sum())
         loudest = powers[self._weights > 0].max(axis=0, initial=0.0)
         return mix * _correction(loudest, mixed)
 
     def _average(self, name: str, values: np.ndarray) -> np.ndarray:
         """Averages values over time, exponentially, beginning with the piece before."""
-        state = self._states.get(name, np.zeros((*values.shape[:-1], 1)))
+        state = self._states.get(name, np.full((*values.shape[:-1], 1), self._decay * _PRIOR))
         taps = [1 - self._decay], [1, -self._decay]
         average, self._states[name] = scipy.signal.lfilter(*taps, values, axis=-1, zi=state)
         return average
 
 
-def _opposite_pairs(layout: Sequence[str]) -> list[tuple[int, int]]:
-    """Returns the indices of each left channel and its right one."""
-    pairs = [(name, name.replace("L", "R")) for name in layout if "L" in name]
-    return [(layout.index(left), layout.index(right)) for left, right in pairs if right in layout]
+def _sign(products: np.ndarray, scale: np.ndarray) -> np.ndarray | float:
+    """Returns -1 where the correlation, products / scale, is that of opposite phase, [S]; else 1."""
+    correlation = products / (scale + _TINY)
+    if correlation.min() > _OPPOSITE + _FADE:
+        return 1.0
+    return np.clip((correlation - _OPPOSITE) / _FADE, -1, 1)
 
 
 def _correction(loudest: np.ndarray, mixed: np.ndarray) -> np.ndarray | float:

@@ -107,8 +107,6 @@ class SoundFile:
         self.losses.broken |= containers.breaks_off(self._source, self._kind)
         if reason := self.losses.unusable:
             raise UserError(f"The sound of {self._path} is damaged ({reason}); {_CURE}")
-        if not self.samples_decoded:
-            raise UserError(f"The file {self._path} has no sound in it (0 samples); {_CURE}")
 
     def close(self) -> None:
         """Closes the file."""
@@ -124,7 +122,7 @@ class SoundFile:
                 f"The sound of {self._path} cannot be decoded ({reason}); {_CURE}"
             ) from e
         except LookupError as e:
-            raise UserError(f"The sound of {self._path} cannot be decoded ({e}); {_CURE}") from e
+            raise UserError(f"The file {self._path} has {e}; {_CURE}") from e
 
 
 def _first_picture(source: str | os.PathLike | io.BytesIO, options: dict[str, str]) -> float | None:

@@ -275,7 +275,8 @@ class SoundTrack:
                 if (first := next(frames, None)) is not None:
                     self._packets.drop_all_but(track)
                     return itertools.chain([first], frames), first
-        raise LookupError("no sound that decodes")
+        empty = not self.losses.packets and all(track.codec_context for track in tracks)
+        raise LookupError("no sound in it (0 samples)" if empty else "no sound that can be decoded")
 
     def _decode(self) -> Iterator[av.AudioFrame]:
         """Yields the track's frames up to the end; counts packets that do not decode."""

@@ -1,10 +1,10 @@
-"""Sound decoded in chunks equals sound decoded at once."""
+"""Sound in chunks equals sound at once; a constant offset is removed."""
 
 import numpy as np
 import pytest
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.media import sound_file, writer
+from data_pipelines.media import sound, sound_file, writer
 from tests.wav_files import float_wav, wav
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 50001)
@@ -58,3 +58,35 @@ def test_bytes_that_refer_to_another_file_are_refused(tmp_path):
     for playlist in (f"#EXTM3U\n#EXTINF:1,\n{path}\n", f"ffconcat version 1.0\nfile {path}\n"):
         with pytest.raises(UserError, match="cannot be decoded"):
             sound_file.SoundFile("list", playlist.encode())
+
+
+VOICE = np.random.default_rng(1).normal(0, 0.1, 16000).astype(np.float32)
+
+
+@pytest.mark.parametrize("offset", [0.2, -0.3])
+def test_sound_with_an_offset_is_as_without_it(offset):
+    plain, shifted = (sound.OffsetRemover(16000, 1600) for _ in range(2))
+    with_offset = VOICE[None] + np.float32(offset)
+    np.testing.assert_allclose(shifted(with_offset), plain(VOICE[None]), atol=1e-6)
+    assert abs(sound.remove_offset(with_offset[0]).mean()) < 1e-6
+
+
+def test_sound_without_an_offset_stays_as_it_is():
+    assert sound.remove_offset(VOICE) is VOICE
+    tone = np.float32(0.5 * np.sin(2 * np.pi * 100 * np.arange(16000) / 16000))
+    filtered = sound.OffsetRemover(16000, 1600)(tone[None])[0]
+    assert np.sqrt(np.mean((filtered - tone) ** 2)) < 0.06 * np.sqrt(np.mean(tone**2))
+
+
+def test_an_offset_is_removed_alike_in_pieces():
+    """As long as the first samples are not complete, nothing comes out."""
+    whole = sound.OffsetRemover(16000, 1600)(VOICE[None] + 0.1)
+    remove = sound.OffsetRemover(16000, 1600)
+    parts = [
+        remove(part[None] + np.float32(0.1)) for part in np.split(VOICE, [0, 7, 7, 1599, 1601])
+    ]
+    assert not any(part.size for part in parts[:4]) and parts[4].shape == (1, 1601)
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    short = sound.OffsetRemover(16000, 1600)
+    assert not short(VOICE[None, :50]).size
+    assert short(VOICE[None, :0], last=True).shape == (1, 50)
