@@ -114,7 +114,7 @@ def test_missing_sound_is_silent_and_counted(tmp_path, capsys):
     rows = {name: row for part in examples(summary).values() for name, row in part.items()}
     (name,) = (name for name in rows if name.startswith("a_g"))
     audio = rows[name]["audio"] / 32768
-    assert np.abs(beep_files.onsets(audio, RATE, beep_files.INSTANTS[1:])).max() < 0.005
+    assert np.abs(beep_files.onsets(audio, RATE, (1.24, 3.6, 4.4, 5.6))).max() < 0.005
     report = json.loads((pathlib.Path(summary["path"]).parent / "quarantine.json").read_text())
     assert report["seconds_of_sound_missing"] == {name: pytest.approx(2.1, abs=0.1)}
     assert "Of 1 of the others 2.1 s of sound were missing" in capsys.readouterr().out
