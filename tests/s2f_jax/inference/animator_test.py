@@ -7,7 +7,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.faces import landmarks as landmarks_module
 from data_pipelines.media import images, writer
-from data_pipelines.media.sound import read_audio
+from data_pipelines.media.sound_file import read_audio
 from s2f_jax.inference.animator import Animator
 
 RNG = np.random.default_rng(0)
@@ -39,6 +39,11 @@ def test_integers_and_floats_are_the_same_sound(animator):
     video = animate(animator, pcm)
     np.testing.assert_array_equal(video, animate(animator, pcm / np.float32(32768)))
     np.testing.assert_array_equal(video, animate(animator, pcm / np.float64(32768)))
+
+
+def test_a_constant_offset_changes_nothing(animator):
+    shifted = animate(animator, SOUND + np.float32(0.2))
+    assert np.abs(shifted.astype(int) - animate(animator)).max() <= 1
 
 
 def test_a_path_equals_its_content(animator, tmp_path):
