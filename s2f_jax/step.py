@@ -68,6 +68,11 @@ def _per_clip(values: jax.Array, clips: ClipBatch) -> jax.Array:
     return values.reshape(clips.mask.shape[0], -1).mean(axis=1)
 
 
+def _share_per_clip(right: jax.Array, clips: ClipBatch) -> jax.Array:
+    """Averages answers [B * n] that may be right over each clip, [B]."""
+    return _per_clip(right.astype(jnp.float32), clips)
+
+
 def objective(
     params: dict[str, Any],
     batch_stats: dict[str, Any],
@@ -132,10 +137,10 @@ def objective(
             # The two kinds of fakes weigh as much as the real ones.
             mismatched, stats[name] = apply(network, params[name], stats[name], *inputs)
             loss = (loss + losses.discriminator(real, mismatched)) / 2
-            terms[f"{name}/accuracy_mismatched"] = _per_clip(1.0 * (mismatched < 0), clips)
+            terms[f"{name}/accuracy_mismatched"] = _share_per_clip(mismatched < 0, clips)
         terms[f"{name}/loss"] = _per_clip(loss, clips)
-        terms[f"{name}/accuracy_real"] = _per_clip(1.0 * (real > 0), clips)
-        terms[f"{name}/accuracy_fake"] = _per_clip(1.0 * (fake < 0), clips)
+        terms[f"{name}/accuracy_real"] = _share_per_clip(real > 0, clips)
+        terms[f"{name}/accuracy_fake"] = _share_per_clip(fake < 0, clips)
         total += weights[name] * terms[f"generator/{name}"].mean() + terms[f"{name}/loss"].mean()
     return total, (terms, stats)
 

@@ -248,7 +248,8 @@ def _cell(metric: str, clips: Sequence[ClipScores], units: Mapping[str, str]) ->
     if len(values) and np.isfinite(values).all():
         mean = float((values * weights).sum() / weights.sum())
         if interval := mean_interval(values, weights, [units[name] for name in names]):
-            low, high = np.clip(interval, *labels.metric_info(metric).bounds).tolist()
+            least, most = labels.metric_info(metric).bounds
+            low, high = np.clip(interval, min(least, mean), max(most, mean)).tolist()
     cell = {"mean": mean, "low": low, "high": high, "clips": len(values)}
     return cell | {"unscored": dict(reasons.most_common())}
 

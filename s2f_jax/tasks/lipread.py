@@ -86,9 +86,9 @@ def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
       [B].
     """
     absent = spelled < 0
-    return optax.ctc_loss(
-        logits, 1.0 - mask, jnp.where(absent, 0, spelled), 1.0 * absent, blank_id=charset.BLANK
-    )
+    padding, no_letter = (~mask).astype(logits.dtype), absent.astype(logits.dtype)
+    letters = jnp.where(absent, 0, spelled)
+    return optax.ctc_loss(logits, padding, letters, no_letter, blank_id=charset.BLANK)
 
 
 def objective(

@@ -54,7 +54,7 @@ def losses(seen: jax.Array, heard: jax.Array, valid: jax.Array) -> tuple[jax.Arr
     def mean(values: jax.Array) -> jax.Array:
         return jnp.sum(jnp.where(valid, values, 0), axis=1) / jnp.maximum(valid.sum(axis=1), 1)
 
-    return mean(per_window), mean(near)
+    return mean(per_window), mean(near.astype(logits.dtype))
 
 
 def encode(
