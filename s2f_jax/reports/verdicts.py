@@ -135,11 +135,11 @@ def _check_blink_claims(
     rates = groups @ ((values * weights).sum(axis=1) / weights.sum(axis=1))
     names = ", ".join(map(labels.title, lacking))
     interval = combination_interval(values, weights, groups[0] - groups[1], units)
-    low_high = dict(zip(("low", "high"), interval or (None, None), strict=True))
+    low, high = interval or (None, None)
     more = (
         f"{rates[0]:.2f}/s against {rates[1]:.2f}/s without it ({names}), difference"
         f" {labels.format_number(_BLINKS, rates[0] - rates[1], sign=True)}"
-        f" {labels.format_interval(_BLINKS, low_high)}, {len(units)} clips"
+        f" {labels.format_interval(_BLINKS, {'low': low, 'high': high})}, {len(units)} clips"
     )
     rarity = combination_interval(values, weights, _RARE * groups[2] - groups[1], units)
     rare = f"{rates[1]:.2f}/s against {rates[2]:.2f}/s of the real, {len(units)} clips"
