@@ -368,6 +368,8 @@ class Checkpoints:
 def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[str, Any]:
     """Restores one network's variables on the default device, without the rest.
 
+    Those in float64 become float32 unless JAX's 64-bit types are on.
+
     Args:
       workdir: The run's folder.
       step: Step of the checkpoint.
@@ -386,7 +388,7 @@ def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[
         sums = json.loads((folder / "sums" / "metadata").read_text())
         wrong = [
             name
-            for collection, tree in jax.device_get(variables).items()
+            for collection, tree in variables.items()
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
             if sums[name := f".{collection}['{network}']{jax.tree_util.keystr(path)}"]
             != host_checksum(leaf)
@@ -401,29 +403,21 @@ def restore_variables(workdir: epath.PathLike, step: int, network: str) -> dict[
             f"the checkpoint {folder} is damaged: it has other numbers than were saved in {wrong[0]};"
             " give another one"
         )
-    return variables
+    return jax.device_put(variables, jax.devices()[0])
 
 
 def _restore_variables(folder: epath.Path, network: str) -> dict[str, Any]:
     with ocp.PyTreeCheckpointer() as checkpointer:
         tree = checkpointer.metadata(folder).item_metadata.tree
-        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         wanted = {
-            collection: {
-                network: jax.tree.map(
-                    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-                    tree[collection].get(network, {}),  # Not every network has statistics.
-                )
-            }
+            collection: {network: tree[collection].get(network, {})}  # Not all have statistics.
             for collection in ("params", "batch_stats")
         }
+        # NumPy's arrays stay float64 where JAX's 64-bit types are off.
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         restored = checkpointer.restore(
             folder,
-            args=ocp.args.PyTreeRestore(
-                item=wanted,
-                restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
-                partial_restore=True,
-            ),
+            args=ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True),
         )
     return {collection: networks[network] for collection, networks in restored.items()}
 

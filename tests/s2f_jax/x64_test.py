@@ -16,7 +16,7 @@ from s2f_jax import Animator, optim, step, train
 from s2f_jax.bundle import bundle_runtime
 from s2f_jax.models import networks
 from s2f_jax.tasks import lipread, sync
-from tests.tiny_generator import tiny_config
+from tests.tiny_generator import tiny_config, tiny_run, tiny_state
 
 ROOT = pathlib.Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
@@ -131,6 +131,26 @@ def test_building_networks_leaves_the_64_bit_types_as_they_are():
                 leaves = jax.tree.leaves(networks.variables(built.generator)["params"])
                 kernels = {leaf.dtype for leaf in leaves if leaf.ndim == 4}
                 assert kernels == {np.dtype(np.float64 if wide else np.float32)}
+
+
+def test_a_run_in_float64_animates_in_float32(tmp_path):
+    """Unless JAX's 64-bit types are on; its checksums are those of its own numbers."""
+    config = tiny_config()
+    config.model.dtype = "float64"
+    state, (still, sound) = tiny_state(config), (STILL, SOUND[:4000])
+    drawn = []
+    for x64 in (True, False):
+        with jax.enable_x64(x64):
+            if x64:
+                wide = {
+                    k: jax.tree.map(np.float64, getattr(state, k))
+                    for k in ("params", "batch_stats")
+                }
+                tiny_run(tmp_path, config, jax.tree.map(jnp.asarray, state.replace(**wide)))
+            animator = Animator.load(tmp_path)
+            assert animator.generator.dtype == (np.float64 if x64 else np.float32)
+            drawn.append(animator(still, sound, 16000, aligned=True, raw=True))
+    assert drawn[1].dtype == np.float32 and abs(drawn[0] - drawn[1]).max() < 1e-5
 
 
 def test_float64_is_not_float32_in_silence():
