@@ -6,10 +6,10 @@
 # the *other* streams' decoders, whose packets that still wait fail with "End of file".
 #
 # Seen:
-#   stream 0: packets 11, that end a stream 2
-#   stream 1: packets 11, that end a stream 0
+#   stream 0: packets 40, that end a stream 2
+#   stream 1: packets 40, that end a stream 0
 #   by packet.stream.index: [0, 1]
-#   decoding stream 0's packets, then stream 1's: 10 frames, then EOFError
+#   decoding stream 0's packets, then stream 1's: 40 frames, then EOFError
 set -euo pipefail
 unset PYTHONPATH
 folder=$(mktemp -d)

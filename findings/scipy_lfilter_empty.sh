@@ -2,13 +2,12 @@
 # SciPy 1.17.1: on a signal without samples, `lfilter` loses the state that it is given.
 #
 # A filter over sound that comes in pieces passes `zi`, the state after the piece before, and gets the new
-# one back. For a piece of 0 samples the state should come back as it went in; what comes back is a
-# coefficient of the filter in one dimension, and whatever memory held in more. All that follows is
-# wrong, by a different amount each time, without an error.
+# one back. For a piece of 0 samples the state should come back as it went in; what comes back is
+# whatever memory held. All that follows is wrong, by a different amount each time, without an error.
 #
 # Seen:
 #   1 sample, then 2: state [0.3] -> [0.27], [0.2187]
-#   0 samples, one dimension: state [0.3] -> [10.0]
+#   0 samples, one dimension: state [0.3] -> [10000.0] (or [10.0], or another number)
 #   0 samples, two dimensions: the state is lost
 set -euo pipefail
 unset PYTHONPATH
