@@ -89,11 +89,11 @@ def _profile_transform(image: Image.Image) -> Callable[[Image.Image], Image.Imag
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
         probe = _probe(mode)
-        converted = ImageCms.applyTransform(probe, transform)
+        converted = _applied(probe, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-    assert converted is not None
-    change = np.abs(np.subtract(converted, probe.convert("RGB"), dtype=np.int16)).max()
+    before, after = (np.asarray(each, np.int16) for each in (probe.convert("RGB"), converted))
+    change = np.abs(after - before).max()
     if change <= 1:  # A camera's sRGB profile differs in its rounding.
         return None
     return lambda color: _applied(color, transform)

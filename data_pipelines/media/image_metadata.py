@@ -36,7 +36,7 @@ def split_jpeg(data: bytes) -> tuple[bytes, bytes]:
             exif = exif or (content if content.startswith(b"Exif\0\0") else b"")
         match = _JPEG_MARKER.search(data, end)
     # The scan's bytes never contain an end marker, so one must follow even a damaged scan.
-    if match is None and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+    if match is None and data.rfind(_JPEG_END) <= data.rfind(_JPEG_SCAN):
         raise ValueError("no end marker")
     return b"".join([*kept, data[begin : match.end() if match else None]]), exif
 

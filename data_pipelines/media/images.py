@@ -81,14 +81,7 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
     begin = next((begin for begin in formats if data.startswith(begin)), b"")
     if not begin and max_pixels is not None:
         raise UserError(f"The file {name} is not a JPEG, PNG, WebP or BMP image; {_CURE}")
-    exif = b""
-    try:
-        if begin == _JPEG:
-            data, exif = image_metadata.split_jpeg(data)
-        elif begin == _PNG and b"IEND" not in data:
-            raise ValueError
-    except ValueError as error:
-        raise UserError(f"The image {name} breaks off in the middle; {_CURE}") from error
+    data, exif = _picture_alone(data, begin, name)
     limit = int(data_pipelines.MAX_PIXELS) if max_pixels is None else max_pixels
     image = _decode(formats[begin], data, exif, name, limit) if begin else None
     if image is None and begin == _PNG:
@@ -146,6 +139,18 @@ def encode_png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
+def _picture_alone(data: bytes, begin: bytes, name: str | os.PathLike) -> tuple[bytes, bytes]:
+    # The bytes without what follows a JPEG's first picture, and a JPEG's EXIF.
+    try:
+        if begin == _JPEG:
+            return image_metadata.split_jpeg(data)
+    except ValueError as error:
+        raise UserError(f"The image {name} breaks off in the middle; {_CURE}") from error
+    if begin == _PNG and b"IEND" not in data:
+        raise UserError(f"The image {name} breaks off in the middle; {_CURE}")
+    return data, b""
+
+
 def _decode(
     reader: type[ImageFile.ImageFile],
     data: bytes,
@@ -182,7 +187,8 @@ def _decode_other(data: bytes, name: str | os.PathLike) -> np.ndarray | None:
         raise UserError(
             f"The image {name} is damaged, or has more than {limit}; {_CURE}"
         ) from error
-    if image is not None and channels.ndim == 3 and channels.shape[2] == 4:
-        channels = channels >> 8 if channels.dtype == np.uint16 else channels
-        image = image_colors.on_white(channels[..., 2::-1].astype(np.uint8), channels[..., 3])
-    return image
+    if image is None or channels is None or channels.ndim != 3 or channels.shape[2] != 4:
+        return image
+    if channels.dtype == np.uint16:
+        channels = (channels.astype(np.uint16) >> 8).astype(np.uint8)
+    return image_colors.on_white(channels[..., 2::-1], channels[..., 3])
