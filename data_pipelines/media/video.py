@@ -1,6 +1,8 @@
 """Reads a video file's frames one by one, each with its time, at any rate, upright."""
 
+import functools
 import itertools
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -13,6 +15,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from data_pipelines.common.errors import BadClip
+from data_pipelines.media import orientation, video_color
+from data_pipelines.media.deinterlacing import deinterlaced
 
 _PREROLLS = (1.0, 10.0)  # Seconds before a time to seek to; not every format seeks exactly.
 _MAX_STILL = 1.0  # Seconds that one frame may last.
@@ -111,7 +115,7 @@ class VideoReader:
         self.frame_count = 0
 
     def frames(self, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Decodes frames with their times.
+        """Decodes frames with their times, deinterlaced.
 
         A frame without a time, or with one that does not come after the previous frame's, follows
         that by 1 / fps.
@@ -119,12 +123,15 @@ class VideoReader:
         Args:
           start: Seconds; decoding begins at or just before it.
 
-        Yields:
-          Time in seconds, strictly increasing, and frame.
+        Returns:
+          Pairs of time in seconds, strictly increasing, and frame.
 
         Raises:
           BadClip: A frame is damaged, or of another size than the first.
         """
+        return deinterlaced(self._decoded(start))
+
+    def _decoded(self, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
         time = size = None
         zero, from_first = self.origin, start <= _PREROLLS[0] or not self._has_pts
         if not from_first:  # Matroska's own start_time is always 0.
@@ -147,8 +154,9 @@ class VideoReader:
             if time > start - 1 / self.fps:  # Before it, a seek may have left gaps.
                 if frame.is_corrupt:  # PyAV does not raise: the decoder has concealed the loss.
                     raise BadClip(f"a damaged frame at {time:.2f} s")
-                size = size or (frame.width, frame.height, frame.rotation)
-                if size != (frame.width, frame.height, frame.rotation):
+                shape = frame.width, frame.height, _orientation(frame)
+                size = size or shape
+                if size != shape:
                     raise BadClip(f"the frame size changes at {time:.2f} s")
             yield time, frame
 
@@ -191,7 +199,7 @@ class VideoReader:
         yield from itertools.repeat(previous, count - k)
 
     def to_rgb(self, frame: av.VideoFrame, max_side: int | None = None) -> np.ndarray:
-        """Converts a frame to RGB, upright and with square pixels.
+        """Converts a frame to RGB as a viewer shows it: upright, square pixels, SDR of BT.709.
 
         Args:
           frame: A frame of this video.
@@ -205,6 +213,25 @@ class VideoReader:
         size: dict[str, Any] = {"height": round(height * scale), "width": round(width * scale)}
         if size != {"height": frame.height, "width": frame.width}:
             size["interpolation"] = "AREA"  # Takes twice as long even where nothing is scaled.
+        convert = video_color.sdr_conversion(frame.color_trc, frame.color_primaries)
+        depth = "rgb48le" if convert else "rgb24"
         # One reformatter for the file, since each one starts threads of its own.
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray()
-        return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
+        rgb = self._reformatter.reformat(frame, format=depth, threads=1, **size).to_ndarray()
+        rgb = convert(rgb) if convert else rgb
+        return np.ascontiguousarray(_orientation(frame).upright(rgb))
+
+
+def _orientation(frame: av.VideoFrame) -> orientation.Orientation:
+    # PyAV's `rotation` is the angle alone, without the mirroring of a selfie camera.
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know all kinds of side data: Motion JPEG may have EXIF.
+        angle = np.radians(-frame.rotation)
+        cos, sin = np.cos(angle), np.sin(angle)
+        return orientation.from_display_matrix([cos, sin, 0, -sin, cos, 0, 0, 0, 1])
+    return orientation.EXIF[1] if matrix is None else _from_matrix(bytes(matrix))
+
+
+@functools.lru_cache
+def _from_matrix(data: bytes) -> orientation.Orientation:
+    return orientation.from_display_matrix(struct.unpack("=9i", data))
