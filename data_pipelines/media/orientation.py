@@ -47,6 +47,11 @@ class Orientation:
         flipped = self._flipped(upright)
         return flipped.swapaxes(0, 1) if self.transposed else flipped
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether the picture is stored as in a mirror, turned or not."""
+        return self.transposed ^ self.flipped_rows ^ self.flipped_columns
+
     def _flipped(self, pixels: np.ndarray) -> np.ndarray:
         rows, columns = (-1 if self.flipped_rows else 1), (-1 if self.flipped_columns else 1)
         return pixels[::rows, ::columns]

@@ -20,6 +20,8 @@ from data_pipelines.media.deinterlacing import deinterlaced
 
 _PREROLLS = (1.0, 10.0)  # Seconds before a time to seek to; not every format seeks exactly.
 _MAX_STILL = 1.0  # Seconds that one frame may last.
+# By FFmpeg's number of the matrix, of those that its scaler does not read.
+_UNREAD_COLORS = {8: "as YCgCo", 10: "as BT.2020 of constant luminance", 14: "as ICtCp"}
 _TIE = 1e-6  # Seconds; two frames are equally near, but for rounding.
 
 Stream = TypeVar("Stream", bound=av.stream.Stream)
@@ -89,6 +91,8 @@ class VideoReader:
       origin: Time of the first frame on the file's own clock, in seconds.
       seconds: Duration by the header; 0 if it declares none.
       frame_count: Number of frames decoded so far.
+      conversions: What makes pictures of the frames decoded so far, in words, such as
+        "deinterlaced by bwdif"; empty for those that are shown as they are stored.
 
     Raises:
       BadClip: It has no video; or, while decoding, a frame is damaged.
@@ -112,7 +116,7 @@ class VideoReader:
         self.seconds = declared or (container.duration or 0) / av.time_base
         # AVI stores decoding times alone: decoded frames come in order, late by a constant delay.
         self._has_pts = container.format.name != "avi"
-        self.frame_count = 0
+        self.frame_count, self.conversions = 0, set[str]()
 
     def frames(self, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
         """Decodes frames with their times, deinterlaced.
@@ -155,7 +159,11 @@ class VideoReader:
                 if frame.is_corrupt:  # PyAV does not raise: the decoder has concealed the loss.
                     raise BadClip(f"a damaged frame at {time:.2f} s")
                 shape = frame.width, frame.height, _orientation(frame)
-                size = size or shape
+                if frame.interlaced_frame:
+                    self.conversions.add("deinterlaced by bwdif")
+                if size is None:
+                    size = shape
+                    self.conversions |= _conversions(frame)
                 if size != shape:
                     raise BadClip(f"the frame size changes at {time:.2f} s")
             yield time, frame
@@ -207,6 +215,9 @@ class VideoReader:
 
         Returns:
           uint8 [H, W, 3].
+
+        Raises:
+          BadClip: Its colours are stored in a way that FFmpeg's scaler does not read.
         """
         height, width = frame.height, frame.width * self._pixel_aspect
         scale = min(1.0, max_side / min(height, width)) if max_side else 1.0
@@ -216,9 +227,22 @@ class VideoReader:
         convert = video_color.sdr_conversion(frame.color_trc, frame.color_primaries)
         depth = "rgb48le" if convert else "rgb24"
         # One reformatter for the file, since each one starts threads of its own.
-        rgb = self._reformatter.reformat(frame, format=depth, threads=1, **size).to_ndarray()
+        try:
+            rgb = self._reformatter.reformat(frame, format=depth, threads=1, **size).to_ndarray()
+        except av.error.FFmpegError as error:
+            name = _UNREAD_COLORS.get(int(frame.colorspace), "in an unknown way")
+            raise BadClip(
+                f"colours stored {name}, which is not read; convert it to BT.709"
+            ) from error
         rgb = convert(rgb) if convert else rgb
         return np.ascontiguousarray(_orientation(frame).upright(rgb))
+
+
+def _conversions(frame: av.VideoFrame) -> set[str]:
+    turned, words = _orientation(frame), set()
+    if turned.transposed or turned.flipped_rows or turned.flipped_columns:
+        words.add("mirrored" if turned.is_mirrored else "turned upright")
+    return words | {video_color.describe(frame.color_trc, frame.color_primaries)} - {""}
 
 
 def _orientation(frame: av.VideoFrame) -> orientation.Orientation:

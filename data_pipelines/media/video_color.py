@@ -53,6 +53,22 @@ def sdr_conversion(transfer: int, primaries: int) -> Callable[[np.ndarray], np.n
     return functools.partial(_to_sdr, transfer=int(transfer), primaries=int(primaries))
 
 
+def describe(transfer: int, primaries: int) -> str:
+    """Names colours that are converted.
+
+    Args:
+      transfer: The frame's transfer characteristic, an av ColorTrc.
+      primaries: Its colour primaries, an av ColorPrimaries.
+
+    Returns:
+      Such as "HLG, shown as SDR"; "" for those of ordinary video.
+    """
+    hdr = {int(ColorTrc.ARIB_STD_B67): "HLG", int(ColorTrc.SMPTE2084): "PQ"}.get(transfer)
+    if hdr:
+        return f"{hdr} shown as SDR"
+    return "wide gamut shown as BT.709" if primaries in _TO_709 else ""
+
+
 def _to_sdr(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     linear = _light(transfer)[signal]  # Float32; 1 is diffuse white.
     if transfer == ColorTrc.ARIB_STD_B67:
