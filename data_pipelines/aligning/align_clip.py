@@ -16,7 +16,7 @@ from data_pipelines.contract import CorpusConfig, TimedText
 from data_pipelines.faces import alignment, tracking
 from data_pipelines.media import decode, images, sound, video
 
-VERSION = 2  # Of what align_clip does; a new one aligns every clip again.
+VERSION = 3  # Of what align_clip does; a new one aligns every clip again.
 _MAX_SIDE = 720  # Pixels of the shorter side; larger frames are shrunk before face detection.
 _MAX_RESIDUAL = 0.1  # Of the height, by which a stable point may be off its canonical position.
 _MAX_MISSING = 0.5  # Seconds of both video and audio, of those that the file's header declares.
