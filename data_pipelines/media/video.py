@@ -224,7 +224,9 @@ class VideoReader:
         size: dict[str, Any] = {"height": round(height * scale), "width": round(width * scale)}
         if size != {"height": frame.height, "width": frame.width}:
             size["interpolation"] = "AREA"  # Takes twice as long even where nothing is scaled.
-        convert = video_color.sdr_conversion(frame.color_trc, frame.color_primaries)
+        convert = video_color.sdr_conversion(
+            frame.color_trc, frame.color_primaries, frame.color_range
+        )
         depth = "rgb48le" if convert else "rgb24"
         # One reformatter for the file, since each one starts threads of its own.
         try:

@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
+# What FFmpeg's scaler makes of white where it gives 16 bits, by whether the levels are full range.
+_SCALED_WHITE = {False: 65283, True: 65472}
 _WHITE = 203.0  # Nits of diffuse white in HDR (ITU-R BT.2408, table 1).
 _PEAK = 1000.0  # Nits of the screen that HLG is defined by and most PQ is graded on.
 _HLG_GAMMA = 1.2  # Of that screen (BT.2100, table 5).
@@ -33,7 +35,9 @@ _TO_709 = {
 _LUMINANCE_2020 = np.array([[0.2627, 0.6780, 0.0593]])  # BT.2020, table 4.
 
 
-def sdr_conversion(transfer: int, primaries: int) -> Callable[[np.ndarray], np.ndarray] | None:
+def sdr_conversion(
+    transfer: int, primaries: int, color_range: int
+) -> Callable[[np.ndarray], np.ndarray] | None:
     """Selects the conversion to the SDR of BT.709.
 
     PQ and HLG (BT.2100) are shown with diffuse white as SDR's white, and the highlights above it
@@ -42,15 +46,17 @@ def sdr_conversion(transfer: int, primaries: int) -> Callable[[np.ndarray], np.n
     Args:
       transfer: The frame's transfer characteristic, an av ColorTrc.
       primaries: Its colour primaries, an av ColorPrimaries.
+      color_range: Its range of levels, an av ColorRange.
 
     Returns:
-      What turns uint16 [H, W, 3] into uint8 [H, W, 3]; None for video that is SDR of BT.709 or
+      What turns FFmpeg's rgb48, uint16 [H, W, 3], into uint8 [H, W, 3]; None for video that is SDR of BT.709 or
       BT.601 already, or does not say.
     """
     is_hdr = transfer in (ColorTrc.ARIB_STD_B67, ColorTrc.SMPTE2084)
     if not is_hdr and primaries not in _TO_709:
         return None
-    return functools.partial(_to_sdr, transfer=int(transfer), primaries=int(primaries))
+    white = _SCALED_WHITE[color_range == ColorRange.JPEG]
+    return functools.partial(_to_sdr, int(transfer), int(primaries), white)
 
 
 def describe(transfer: int, primaries: int) -> str:
@@ -69,8 +75,8 @@ def describe(transfer: int, primaries: int) -> str:
     return "wide gamut shown as BT.709" if primaries in _TO_709 else ""
 
 
-def _to_sdr(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
-    linear = _light(transfer)[signal]  # Float32; 1 is diffuse white.
+def _to_sdr(transfer: int, primaries: int, white: int, signal: np.ndarray) -> np.ndarray:
+    linear = _light(transfer, white)[signal]  # Float32; 1 is diffuse white.
     if transfer == ColorTrc.ARIB_STD_B67:
         scene = cv2.transform(linear, _LUMINANCE_2020)
         linear *= (_PEAK / _WHITE * cv2.pow(scene, _HLG_GAMMA - 1))[..., None]
@@ -92,9 +98,9 @@ def _compressed(level: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _light(transfer: int) -> np.ndarray:
+def _light(transfer: int, white: int) -> np.ndarray:
     # Float32 [65536], by signal: HLG's scene light; else the screen's, of which white is 1.
-    signal = np.linspace(0, 1, 65536)
+    signal = np.minimum(np.arange(65536) / white, 1)
     if transfer == ColorTrc.ARIB_STD_B67:  # BT.2100, table 5.
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         bright = (np.exp((signal - c) / a) + b) / 12
