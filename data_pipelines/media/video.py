@@ -1,6 +1,5 @@
 """Reads a video file's frames one by one, each with its time, at any rate, upright."""
 
-import functools
 import itertools
 import struct
 import sys
@@ -109,6 +108,7 @@ class VideoReader:
         stream.codec_context.thread_count = 1  # A corpus is spread over processes instead.
         self._container, self._stream, self._unit = container, stream, stream.time_base
         self._reformatter = VideoReformatter()
+        self._orientation = orientation.EXIF[1]  # Of all frames, by the first that is decoded.
         self._pixel_aspect = float(stream.sample_aspect_ratio or 1)  # Width by height.
         self.fps = float(min(rates))  # The higher rate also counts ticks without a frame.
         self.origin = float((stream.start_time or 0) * self._unit)
@@ -158,12 +158,12 @@ class VideoReader:
             if time > start - 1 / self.fps:  # Before it, a seek may have left gaps.
                 if frame.is_corrupt:  # PyAV does not raise: the decoder has concealed the loss.
                     raise BadClip(f"a damaged frame at {time:.2f} s")
-                shape = frame.width, frame.height, _orientation(frame)
+                shape = frame.width, frame.height, frame.rotation
                 if frame.interlaced_frame:
                     self.conversions.add("deinterlaced by bwdif")
                 if size is None:
-                    size = shape
-                    self.conversions |= _conversions(frame)
+                    size, self._orientation = shape, _orientation(frame)
+                    self.conversions |= _conversions(frame, self._orientation)
                 if size != shape:
                     raise BadClip(f"the frame size changes at {time:.2f} s")
             yield time, frame
@@ -237,27 +237,25 @@ class VideoReader:
                 f"colours stored {name}, which is not read; convert it to BT.709"
             ) from error
         rgb = convert(rgb) if convert else rgb
-        return np.ascontiguousarray(_orientation(frame).upright(rgb))
+        return np.ascontiguousarray(self._orientation.upright(rgb))
 
 
-def _conversions(frame: av.VideoFrame) -> set[str]:
-    turned, words = _orientation(frame), set()
+def _conversions(frame: av.VideoFrame, turned: orientation.Orientation) -> set[str]:
+    words = set()
     if turned.transposed or turned.flipped_rows or turned.flipped_columns:
         words.add("mirrored" if turned.is_mirrored else "turned upright")
     return words | {video_color.describe(frame.color_trc, frame.color_primaries)} - {""}
 
 
 def _orientation(frame: av.VideoFrame) -> orientation.Orientation:
-    # PyAV's `rotation` is the angle alone, without the mirroring of a selfie camera.
+    # PyAV's `rotation` is the angle alone, without the mirroring of a selfie camera. A frame whose
+    # side data was read stays in memory until the garbage collector runs: not for every frame.
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV does not know all kinds of side data: Motion JPEG may have EXIF.
         angle = np.radians(-frame.rotation)
         cos, sin = np.cos(angle), np.sin(angle)
         return orientation.from_display_matrix([cos, sin, 0, -sin, cos, 0, 0, 0, 1])
-    return orientation.EXIF[1] if matrix is None else _from_matrix(bytes(matrix))
-
-
-@functools.lru_cache
-def _from_matrix(data: bytes) -> orientation.Orientation:
-    return orientation.from_display_matrix(struct.unpack("=9i", data))
+    if matrix is None:
+        return orientation.EXIF[1]
+    return orientation.from_display_matrix(struct.unpack("=9i", bytes(matrix)))

@@ -1,7 +1,9 @@
 """Videos are upright, as their display matrices say, mirrored ones among them."""
 
+import gc
 import pathlib
 
+import av
 import numpy as np
 import pytest
 
@@ -87,3 +89,16 @@ def test_a_selfie_camera_s_video_is_mirrored():
     with decode.open_video(path) as file:
         frame = next(file.decode(file.streams.video[0])).to_ndarray(format="rgb24")
     assert np.abs(shown - frame[:, ::-1]).max() == 0 and np.abs(shown - frame).mean() > 3
+
+
+def test_frames_are_freed_without_the_garbage_collector(tmp_path):
+    """PyAV's frames refer to themselves once their side data was read."""
+    path = drawn_videos.write(tmp_path / "a.mp4", seconds=4.0, sound=None)
+    gc.collect()
+    gc.disable()
+    try:
+        clip = decode.decode_clip(path)
+        left = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert len(clip.frames) == 100 and left <= 3
