@@ -15,6 +15,11 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+try:
+    from PIL.AvifImagePlugin import AvifImageFile
+except ImportError:  # Of before Pillow 11.3, beside which OpenCV reads AVIF.
+    AvifImageFile = None
+
 import data_pipelines
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.files import require_file
@@ -23,18 +28,20 @@ from data_pipelines.media import image_colors, image_metadata, orientation
 _CURE = "give a PNG or JPEG file that opens in a viewer."
 _MAX_BYTES = 1 << 28  # Of a file; a PNG of 50 million pixels takes 150 million.
 
-# Classes of Pillow's by how their files begin: Image.open would warn and refuse by limits that
+# By how their files begin. Classes of Pillow's own: Image.open would warn and refuse by limits that
 # belong to the whole process, and take a phone's JPEG for a sequence of them.
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-_UNTRUSTED = {_JPEG: JpegImageFile, _PNG: PngImageFile, b"RIFF": WebPImageFile, b"BM": BmpImageFile}
-_FORMATS: dict[bytes, type[ImageFile.ImageFile]] = {
-    **_UNTRUSTED,
+_READERS: dict[bytes, type[ImageFile.ImageFile]] = {
+    b"\xff\xd8": JpegImageFile,
+    b"\x89PNG\r\n\x1a\n": PngImageFile,
+    b"RIFF": WebPImageFile,
+    b"BM": BmpImageFile,
     b"GIF8": GifImageFile,
     b"II*\0": TiffImageFile,
     b"MM\0*": TiffImageFile,
     b"II+\0": TiffImageFile,  # BigTIFF.
     b"MM\0+": TiffImageFile,
 }
+_UNTRUSTED = (JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile)
 # What Pillow raises for a damaged file, or for one of a kind that it does not read.
 _UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, Warning),
@@ -77,18 +84,17 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
     Raises:
       UserError: The data is not a whole image, or has more pixels.
     """
-    formats = _FORMATS if max_pixels is None else _UNTRUSTED
-    begin = next((begin for begin in formats if data.startswith(begin)), b"")
-    if not begin and max_pixels is not None:
+    reader = _reader(data)
+    if max_pixels is not None and reader not in _UNTRUSTED:
         raise UserError(f"The file {name} is not a JPEG, PNG, WebP or BMP image; {_CURE}")
-    data, exif = _picture_alone(data, begin, name)
+    data, exif = _picture_alone(data, reader, name)
     limit = int(data_pipelines.MAX_PIXELS) if max_pixels is None else max_pixels
-    image = _decode(formats[begin], data, exif, name, limit) if begin else None
-    if image is None and begin == _PNG:
-        image = _decode(PngImageFile, image_metadata.strip_png(data), exif, name, limit)
-    if image is None and begin not in (_JPEG, _PNG):  # Of which OpenCV's libraries print damage.
+    image = _decode(reader, data, exif, name, limit) if reader else None
+    if image is None and reader is PngImageFile:
+        image = _decode(reader, image_metadata.strip_png(data), exif, name, limit)
+    if image is None and reader in (None, TiffImageFile, AvifImageFile):
         image = _decode_other(data, name)
-    if image is None and begin:
+    if image is None and reader:
         raise UserError(f"The image {name} is damaged; {_CURE}")
     if image is None:
         raise UserError(f"The file {name} is not an image that can be read; {_CURE}")
@@ -139,14 +145,22 @@ def encode_png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
-def _picture_alone(data: bytes, begin: bytes, name: str | os.PathLike) -> tuple[bytes, bytes]:
+def _reader(data: bytes) -> type[ImageFile.ImageFile] | None:
+    if data[4:12] == b"ftypavif":
+        return AvifImageFile
+    return next((reader for begin, reader in _READERS.items() if data.startswith(begin)), None)
+
+
+def _picture_alone(
+    data: bytes, reader: type[ImageFile.ImageFile] | None, name: str | os.PathLike
+) -> tuple[bytes, bytes]:
     # The bytes without what follows a JPEG's first picture, and a JPEG's EXIF.
     try:
-        if begin == _JPEG:
+        if reader is JpegImageFile:
             return image_metadata.split_jpeg(data)
     except ValueError as error:
         raise UserError(f"The image {name} breaks off in the middle; {_CURE}") from error
-    if begin == _PNG and b"IEND" not in data:
+    if reader is PngImageFile and b"IEND" not in data:
         raise UserError(f"The image {name} breaks off in the middle; {_CURE}")
     return data, b""
 

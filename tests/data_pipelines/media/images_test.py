@@ -12,7 +12,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import images
@@ -111,6 +111,16 @@ def test_a_colour_profile_is_followed(seed):
     assert error.max() <= (40 if kind == "JPEG" else 2) and error.mean() < 1.5
     plain = saved(stored(upright, orientation), kind, **options | {"icc_profile": None})
     assert np.abs(decoded(plain) - expected).max() > 8  # The profile changes the picture.
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_an_avif_is_upright_and_has_its_colours():
+    upright = drawn(np.random.default_rng(10), 4)
+    options = {"quality": 100, "subsampling": "4:4:4"}
+    options |= {"exif": exif(6), "icc_profile": icc_profiles.rgb_profile("Display P3")}
+    colors = icc_profiles.srgb_of_rgb("Display P3", upright[..., :3].astype(float))
+    expected = on_white(np.dstack([colors, upright[..., 3]]))
+    assert np.abs(decoded(saved(stored(upright, 6), "AVIF", **options)) - expected).mean() < 2
 
 
 def test_grey_and_cmyk_profiles_are_followed():
