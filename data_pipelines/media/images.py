@@ -92,12 +92,12 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
     image = _decode(reader, data, exif, name, limit) if reader else None
     if image is None and reader is PngImageFile:
         image = _decode(reader, image_metadata.strip_png(data), exif, name, limit)
-    if image is None and reader in (None, TiffImageFile, AvifImageFile):
+    if image is None and reader in (None, TiffImageFile, AvifImageFile):  # Of many kinds.
         image = _decode_other(data, name)
-    if image is None and reader:
-        raise UserError(f"The image {name} is damaged; {_CURE}")
+        if image is None:
+            raise UserError(f"The file {name} is not an image that can be read; {_CURE}")
     if image is None:
-        raise UserError(f"The file {name} is not an image that can be read; {_CURE}")
+        raise UserError(f"The image {name} is damaged; {_CURE}")
     return image
 
 
@@ -179,7 +179,7 @@ def _decode(
             if width * height > max_pixels:
                 raise UserError(
                     f"The image {name} has {width}x{height} pixels, more than the"
-                    f" {max_pixels / 1e6:g} million that are accepted; make it smaller."
+                    f" {max_pixels / 1e6:.3g} million that are accepted; make it smaller."
                 )
             image.load()  # It turns a TIFF upright, and reads what follows a PNG's pixels.
             exif = exif or (b"" if reader is TiffImageFile else image.info.get("exif", b""))

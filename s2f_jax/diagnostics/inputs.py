@@ -1,5 +1,6 @@
 """`doctor`'s checks of what it is given: checkpoint, image, audio and video."""
 
+import contextlib
 import dataclasses
 import pathlib
 import statistics
@@ -200,8 +201,12 @@ class InputChecks:
           path: A video file.
 
         Yields:
-          What is declared of its origin, and a warning for each mismatch.
+          How its pictures are converted, if they are; what is declared of its origin, and a warning
+          for each mismatch.
         """
+        if conversions := _conversions(path):
+            text = f"{path}: its pictures are {' and '.join(conversions)}"
+            yield Finding(OK, text, {"conversions": conversions})
         provenance = read_provenance(path)
         facts = provenance.facts or provenance.sidecar or {}
         manifest = provenance.manifest
@@ -262,6 +267,15 @@ class InputChecks:
                 f" {factor:.2g} times its length"
             )
         yield Finding(OK, text, values)
+
+
+def _conversions(path: str) -> list[str]:
+    # What makes pictures of a video's frames; nothing of one whose provenance alone can be read.
+    with contextlib.suppress(BadClip), decode.open_video(path) as container:
+        reader = video.VideoReader(container)
+        next(iter(reader.frames()), None)
+        return sorted(reader.conversions)
+    return []
 
 
 def _sound_format(path: str) -> tuple[int, int, str, float]:
