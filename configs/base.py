@@ -29,6 +29,7 @@ def get_config(
     c.data.fps = 25  # Frames per second of video; divides audio_rate.
     c.data.speakers = ()  # Speakers that `prepare` takes, e.g. ("s1", "s2"); empty: all.
     c.data.max_seconds = 30.0  # Seconds; longer clips are quarantined, but `folder` cuts them.
+    c.data.max_filled = 0.75  # Share of a clip's sound that may be missing, and silent; else unfit.
     c.data.max_bad_share = 0.05  # Share of quarantined clips above which `prepare` fails.
     c.data.max_corrupt = 10  # Damaged records that training replaces; one more stops it.
     c.data.prepare_workers = 0  # Processes of `prepare`; 0: one per core.

@@ -21,6 +21,8 @@ class CorpusConfig(tfds.core.BuilderConfig):
       audio_rate: Sampling rate in Hz; a multiple of fps.
       fps: Frames per second.
       max_seconds: Longest recorded clip; longer ones are quarantined.
+      max_filled: Share of a clip's sound, 0 to 1, that may be missing in its file and silent in the
+        example; clips that lack more are quarantined.
       workers: Number of processes; 0 is one per core. Does not change the data.
 
     Raises:
@@ -33,6 +35,7 @@ class CorpusConfig(tfds.core.BuilderConfig):
     audio_rate: int = 16000
     fps: int = 25
     max_seconds: float = 30.0
+    max_filled: float = 0.75
     workers: int = 0
 
     def __post_init__(self):

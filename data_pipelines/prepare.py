@@ -151,6 +151,7 @@ def make_builder(
     shared = {name: data[name] for name in ("height", "width", "audio_rate", "fps", "max_seconds")}
     shared |= {"manual_dir": os.fspath(manual_dir or ""), "speakers": tuple(data["speakers"])}
     shared |= {"max_bad_share": data["max_bad_share"], "workers": data["prepare_workers"]}
+    shared["max_filled"] = data.get("max_filled", CorpusConfig.max_filled)  # Older runs lack it.
     for name in ("manual_dir", "speakers"):
         if shared[name] and name not in names:
             raise UserError(f"The corpus {corpus} takes no {name}; leave out {shared[name]!r}.")

@@ -65,12 +65,14 @@ class AlignedClip:
       landmarks: float32 [T, 68, 2], in pixels of the aligned frame.
       blink: float32 [T], 1 closed, NaN where unknown.
       audio: int16 [T * audio_rate / fps], mono.
+      filled: Seconds of the sound that are missing in the file, and silent here.
     """
 
     jpegs: list[bytes]
     landmarks: np.ndarray
     blink: np.ndarray
     audio: np.ndarray
+    filled: float = 0.0
 
 
 def file_stamp(path: pathlib.Path) -> str:
@@ -150,11 +152,13 @@ def align_clip(clip: RawClip, config: CorpusConfig, detect: tracking.Detector) -
             blink.append(face.blink)
     if clip.frame_count is not None and reader.frame_count != clip.frame_count:
         raise BadClip(f"{reader.frame_count} frames instead of {clip.frame_count}")
+    audio, filled = _audio(source, reader, clip, config, len(jpegs))
     return AlignedClip(
         jpegs=jpegs,
         landmarks=np.array(landmarks, np.float32),
         blink=np.array(blink, np.float32),
-        audio=_audio(source, reader, clip, config, len(jpegs)),
+        audio=audio,
+        filled=filled,
     )
 
 
@@ -234,16 +238,21 @@ def _audio(
     clip: RawClip,
     config: CorpusConfig,
     frames: int,
-) -> np.ndarray:
-    # The sound of so many frames, int16 [frames * audio_rate / fps].
+) -> tuple[np.ndarray, float]:
+    # The sound of so many frames, int16 [frames * audio_rate / fps], and the seconds that it lacks.
     start, seconds = reader.origin + clip.start, frames / config.fps
-    audio, rate = decode.decode_sound(source, start, start + seconds + _MAX_MISSING)
+    audio, rate, losses = decode.decode_sound(source, start, start + seconds + _MAX_MISSING)
     if not audio.any():
         raise BadClip("silent")
     declared = reader.seconds - clip.start if clip.end is None else 0.0
     ends_together = len(audio) < (seconds + _MAX_MISSING / 2) * rate
     if declared > seconds + _MAX_MISSING and ends_together:
         raise BadClip(f"breaks off after {seconds:.1f} of {declared:.1f} s")
-    audio = sound.resample(audio[: round(seconds * rate)], rate, config.audio_rate)
+    filled = losses.filled + max(seconds - len(audio) / rate, 0.0)
+    if filled > config.max_filled * seconds:
+        limit = "more than config.data.max_filled allows"
+        raise BadClip(f"{filled:.1f} of {seconds:.1f} s of its sound are missing, {limit}")
+    audio = sound.remove_offset(audio[: round(seconds * rate)])
+    audio = sound.resample(audio, rate, config.audio_rate)
     audio = sound.fit_length(audio, frames * config.audio_rate // config.fps)
-    return np.rint(audio * 32767).astype(np.int16)
+    return np.rint(audio * 32767).astype(np.int16), filled

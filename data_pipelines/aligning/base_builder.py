@@ -20,6 +20,7 @@ from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.progress import Progress
 from data_pipelines.media import images
+from data_pipelines.media.sound_track import MENTIONED
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -157,9 +158,9 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         cache = Cache(self.config_dir / "cache", self.config)
         bad = contents.unusable | self._align(contents.clips, cache)
         good = [clip for clip in contents.clips if clip.id not in bad]
-        self._report(contents, bad)
-        self._draw_contact_sheets(good, cache)
         summaries = {clip.id: cache.summary(clip) for clip in good}
+        self._report(contents, bad, {name: s.filled for name, s in summaries.items()})
+        self._draw_contact_sheets(good, cache)
         duplicates = worker_pool.duplicate_recordings(summaries)
         clips_of = shards.assign_splits(good, contents.splits, duplicates, by=contents.splits_by)
         for split, names in contents.splits.items():
@@ -205,19 +206,29 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 "GB free: make room and run the same command again; aligned clips are kept."
             )
 
-    def _report(self, contents: CorpusContents, bad: dict[str, str]) -> None:
-        # Writes quarantine.json; stops the build where too many clips are in it.
+    def _report(
+        self, contents: CorpusContents, bad: dict[str, str], filled: dict[str, float]
+    ) -> None:
+        # Writes quarantine.json; stops the build where too many clips are in it. `filled`: seconds
+        # of sound that each of the other clips lacks.
         clips, count = contents.clips, len(contents.clips) + len(contents.unusable)
+        filled = {name: round(s, 2) for name, s in sorted(filled.items()) if s >= MENTIONED}
         report = {
             "clips": count,
             "quarantined": dict(sorted(bad.items())),
             "without_word_times": sorted(clip.id for clip in clips if not clip.words),
             "without_labels": sorted(c.id for c in clips if not (c.words or c.phones)),
             "absent_speakers": contents.absent_speakers,
+            "seconds_of_sound_missing": filled,
         }
         path = self.config_dir / "quarantine.json"
         files.write_atomically(path, json.dumps(report, indent=2).encode())
         print(f"{len(bad)} of {count} clips are quarantined, with reasons in {path}.")
+        if filled:
+            print(
+                f"{len(filled)} clips lacked {sum(filled.values()):.1f} s of sound in all, which are"
+                f" silent now: they are listed in {path}."
+            )
         share, limit = len(bad) / count, self.config.max_bad_share
         if share > limit or len(bad) == count:
             raise UserError(

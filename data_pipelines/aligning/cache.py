@@ -16,7 +16,7 @@ from data_pipelines.common import files
 from data_pipelines.contract import CorpusConfig
 
 _CONTENT = ("jpegs.npy", "audio.npy")  # Members of a cached clip that tell copies.
-_VERSION = 2  # Of what Cache.save writes, fingerprint included; a new one aligns every clip again.
+_VERSION = 3  # Of what Cache.save writes, fingerprint included; a new one aligns every clip again.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +28,14 @@ class ClipSummary:
       size: Approximate bytes of the example.
       content: CRC-32 and size in bytes of the pictures and of the sound.
       fingerprint: Fingerprint of the recording, to find duplicates.
+      filled: Seconds of the sound that are missing in the file, and silent in the example.
     """
 
     frames: int
     size: int
     content: tuple[tuple[int, int], ...]
     fingerprint: duplicates.Fingerprint
+    filled: float = 0.0
 
 
 class Cache:
@@ -106,6 +108,7 @@ class Cache:
             landmarks=aligned.landmarks,
             blink=aligned.blink,
             audio=aligned.audio,
+            filled=aligned.filled,
             **dataclasses.asdict(fingerprint),
         )
         files.write_atomically(self.path(clip, "npz"), buffer.getvalue())
@@ -126,6 +129,7 @@ class Cache:
                 landmarks=arrays["landmarks"],
                 blink=arrays["blink"],
                 audio=arrays["audio"],
+                filled=float(arrays["filled"]),
             )
 
     def summary(self, clip: RawClip) -> ClipSummary:
@@ -142,7 +146,8 @@ class Cache:
             sums = [(m.CRC, m.file_size) for m in members if m.filename in _CONTENT]
             size = sum(m.file_size for m in members)
             fingerprint = duplicates.Fingerprint(arrays["words"], arrays["picture"])
-            return ClipSummary(len(arrays["sizes"]), size, tuple(sums), fingerprint)
+            filled = float(arrays["filled"])
+            return ClipSummary(len(arrays["sizes"]), size, tuple(sums), fingerprint, filled)
 
     def save_reason(self, clip: RawClip, reason: str) -> None:
         """Writes why a clip is quarantined.
@@ -156,8 +161,8 @@ class Cache:
     def _stem(self, clip: RawClip) -> str:
         config = self.config
         key = (
-            f"{config.name} {align_clip.VERSION}.{_VERSION} {config.max_seconds} {clip.stamp} "
-            f"{clip.frame_count} {clip.start} {clip.end}"
+            f"{config.name} {align_clip.VERSION}.{_VERSION} {config.max_seconds} {config.max_filled} "
+            f"{clip.stamp} {clip.frame_count} {clip.start} {clip.end}"
         )
         return f"{clip.id}.{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 

@@ -67,6 +67,23 @@ def loudness(audio: np.ndarray, frames: int) -> np.ndarray:
     return 20 * np.log10(np.maximum(rms, _SILENCE_RMS) / 32768)
 
 
+def speech_level(levels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Measures the level of speech without its pauses.
+
+    Args:
+      levels: [frames], RMS in dB relative to full scale, at least one.
+
+    Returns:
+      RMS of the frames with speech in dB relative to full scale, and which those are, bool [frames];
+      none for digital silence, whose level is the lowest of `levels`.
+    """
+    loud = np.percentile(levels, 95)
+    speech = levels > max(loud - _SPEECH_RANGE, 20 * np.log10(_SILENCE_RMS / 32768))
+    if not speech.any():
+        return float(levels.min()), speech
+    return float(10 * np.log10(np.mean(10 ** (levels[speech] / 10)))), speech
+
+
 def audio_measures(audio: np.ndarray, frames: int, fps: int) -> dict[str, float]:
     """Measures a clip's audio.
 
@@ -84,14 +101,13 @@ def audio_measures(audio: np.ndarray, frames: int, fps: int) -> dict[str, float]
     samples = np.asarray(audio, np.float64)
     levels = loudness(audio, frames)
     quiet, loud = np.percentile(levels, [5, 95])
-    speech = levels > max(loud - _SPEECH_RANGE, 20 * np.log10(_SILENCE_RMS / 32768))
+    level, speech = speech_level(levels)
     indices = np.flatnonzero(speech)
-    level = 10 * np.log10(np.mean(10 ** (levels[speech] / 10))) if len(indices) else levels.min()
     clipped = np.abs(samples) >= _CLIPPED
     edges = np.flatnonzero(np.diff(np.concatenate([[False], clipped, [False]])))
     runs = edges[1::2] - edges[::2]
     return {
-        "level": float(level),
+        "level": level,
         "peak": float(20 * np.log10(max(np.abs(samples).max(), _SILENCE_RMS) / 32768)),
         "dynamics": float(loud - quiet),
         "clipped": 100 * float(clipped.mean()),

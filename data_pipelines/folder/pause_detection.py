@@ -4,17 +4,14 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Iterable
 
 import av
-import av.container
-import av.error
 import numpy as np
 
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.folder import cutting
 from data_pipelines.folder.sources import Cut
-from data_pipelines.media import decode, sound, video
+from data_pipelines.media import decode, video
 
 VERSION = 1  # Of find_cuts; a new one analyses every video again.
 _LONGEST = 48 * 3600  # Seconds of a video; a later time stamp is damaged.
@@ -95,31 +92,23 @@ def speech_levels(path: str | os.PathLike, fps: int) -> np.ndarray:
       BadClip: The file cannot be read, has no picture or no sound, or its times are damaged.
     """
     totals = np.zeros((2, 1024))  # Samples of each frame: count, sum of the derivative's squares.
-    measured, end = 0, 0.0  # Frames, seconds of picture.
+    measured, done = 0, 0  # Frames, samples.
+    start, end = _picture_times(path)
+    before = np.zeros(1)  # The last sample, for the derivative at the next one.
     with decode.open_video(path) as container:
-        start, audio = video.VideoReader(container).origin, _sound(container)
-        before = np.zeros(1)  # The last sample, for the derivative at the next packet's first.
-        for packet in container.demux(*container.streams.video, audio):
-            if packet.stream_index != audio.index:
-                if packet.pts is not None and packet.time_base:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                continue
-            for frame in _decoded(packet):
-                samples, rate = _mono(frame), frame.sample_rate
-                slope = np.diff(samples, prepend=before) * rate / (2 * math.pi * 1000)
-                before = samples[-1:]
-                first = round(((frame.time or 0.0) - start) * rate)
-                at = np.arange(first, first + len(samples)) * fps // rate
-                slope, at = slope[at >= 0], at[at >= 0]
-                if not len(at):
-                    continue
-                if at[-1] >= _LONGEST * fps:
-                    raise BadClip(f"sound at {at[-1] / fps:.0f} s: its times are damaged")
-                while at[-1] >= totals.shape[1]:
-                    totals = np.pad(totals, ((0, 0), (0, totals.shape[1])))
-                sums = np.array([np.bincount(at - at[0]), np.bincount(at - at[0], slope**2)])
-                totals[:, at[0] : at[-1] + 1] += sums
-                measured = max(measured, int(at[-1]) + 1)
+        track = decode.open_sound(container, start)
+        for piece in track:
+            slope = np.diff(piece, prepend=before) * track.rate / (2 * math.pi * 1000)
+            before = piece[-1:]
+            at = np.arange(done, done + len(piece)) * fps // track.rate
+            done += len(piece)
+            if at[-1] >= _LONGEST * fps:
+                raise BadClip(f"sound at {at[-1] / fps:.0f} s: its times are damaged")
+            while at[-1] >= totals.shape[1]:
+                totals = np.pad(totals, ((0, 0), (0, totals.shape[1])))
+            sums = np.array([np.bincount(at - at[0]), np.bincount(at - at[0], slope**2)])
+            totals[:, at[0] : at[-1] + 1] += sums
+            measured = int(at[-1]) + 1
     count, power = totals[:, : min(measured, max(0, math.floor((end - start) * fps + 0.5)))]
     with np.errstate(divide="ignore"):
         return (10 * np.log10(power / np.maximum(count, 1))).astype(np.float32)
@@ -128,28 +117,17 @@ def speech_levels(path: str | os.PathLike, fps: int) -> np.ndarray:
 def _declared_seconds(path: pathlib.Path) -> float | None:
     # By the file's header, if it says so; reading it finds out that picture or sound is missing.
     with decode.open_video(path) as container:
-        pictures, _ = video.VideoReader(container), _sound(container)
+        pictures, _ = video.VideoReader(container), decode.open_sound(container, 0.0)
         whole = None if container.duration is None else container.duration / av.time_base
         return pictures.seconds or whole
 
 
-def _sound(container: av.container.InputContainer) -> av.AudioStream:
-    stream = video.select_stream(container.streams.audio)
-    if stream is None:
-        raise BadClip("no sound")
-    return stream
-
-
-def _decoded(packet: av.Packet) -> Iterable[av.AudioFrame]:
-    """Returns the sound in a packet; of a damaged one, which matters to one clip alone, none."""
-    try:
-        return [frame for frame in packet.decode() if isinstance(frame, av.AudioFrame)]
-    except av.error.InvalidDataError:
-        return []
-
-
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """Returns a frame's samples, float64 [S]; those that are not finite become silence."""
-    samples = frame.to_ndarray()  # Planar [channels, n], packed [1, n * channels].
-    samples = samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
-    return np.nan_to_num(sound.to_mono_float(samples.T).astype(np.float64))
+def _picture_times(path: str | os.PathLike) -> tuple[float, float]:
+    """Returns when the pictures begin and end, in seconds on the file's own clock."""
+    end = 0.0
+    with decode.open_video(path) as container:
+        start = video.VideoReader(container).origin
+        for packet in container.demux(video.picture_stream(container)):
+            if packet.pts is not None and packet.time_base:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return start, end

@@ -1,5 +1,6 @@
 """Opens media files for reading, alike under PyAV 17 to 19."""
 
+import contextlib
 import io
 import os
 import pathlib
@@ -8,9 +9,13 @@ from typing import Any
 
 import av
 import av.container
+import av.error
 
 # Metadata in an unknown encoding is no damage. PyAV 19 has no such argument and never fails on it.
 _METADATA = {"metadata_errors": "replace"} if int(av.__version__[:2]) < 19 else {}
+
+_OGG_PAGE = 65536  # Bytes, at most.
+_UNKNOWN_SIZE = 0x7FFFF000  # Bytes; programs that write into pipes declare this much or more.
 
 
 def open_media(
@@ -52,3 +57,57 @@ def read_tags(container: av.container.InputContainer) -> dict[str, str]:
 
 def _replaced(text: str) -> str:
     return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def breaks_off(source: str | os.PathLike | io.BytesIO, kind: str) -> bool:
+    """Finds files that were cut off, where their format tells and FFmpeg does not.
+
+    Args:
+      source: A file, or its bytes.
+      kind: FFmpeg's name of the format.
+
+    Returns:
+      Whether a RIFF file (WAV, AVI) is shorter than its header says, or an Ogg file's last page is
+      not marked as the last (RFC 3533, section 6).
+    """
+    if kind not in ("ogg", "wav", "avi"):
+        return False
+    with contextlib.ExitStack() as stack:
+        is_data = isinstance(source, io.BytesIO)
+        file = source if is_data else stack.enter_context(open(source, "rb"))
+        file.seek(0)
+        head, size = file.read(8), file.seek(0, io.SEEK_END)
+        file.seek(max(size - _OGG_PAGE, 0))
+        tail = file.read()
+    if kind == "ogg":
+        page = tail.rfind(b"OggS")
+        return 0 <= page < len(tail) - 5 and not tail[page + 5] & 4
+    declared = int.from_bytes(head[4:8], "little") + 8
+    return head[:4] == b"RIFF" and size < declared < _UNKNOWN_SIZE
+
+
+def failure_reason(error: av.error.FFmpegError) -> str:
+    """Says in words what FFmpeg's error means for a file that is read.
+
+    FFmpeg's own texts mislead: "Operation not permitted" is said of unusual streams, and of
+    unsupported ones that patches are welcome.
+
+    Args:
+      error: The error.
+
+    Returns:
+      A part of a sentence.
+    """
+    unsupported = (
+        av.error.PatchWelcomeError,
+        av.error.NotImplementedError,
+        av.error.DecoderNotFoundError,
+        av.error.ExperimentalError,
+    )
+    if isinstance(error, unsupported):
+        return "its format has features that are not supported"
+    if isinstance(error, av.error.EOFError):
+        return "it ends too early"
+    if isinstance(error, av.error.MemoryError):
+        return "too little memory"
+    return "it is damaged, or of an unknown format"

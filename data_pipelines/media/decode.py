@@ -5,16 +5,22 @@ import dataclasses
 import io
 import os
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import av.container
 import av.error
 import numpy as np
 
-from data_pipelines.common.errors import BadClip
+from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.common.files import require_file
 from data_pipelines.media import video
-from data_pipelines.media.containers import open_media
-from data_pipelines.media.sound import decode_chunks
+from data_pipelines.media.containers import failure_reason, open_media
+from data_pipelines.media.sound_track import SoundLosses, SoundTrack
+
+_MAX_MISSING = 0.5  # Seconds of video, of those that the file's header declares.
+# Share of packets of sound that do not decode: a gap that a recorder left is silence, but what is
+# damaged was speech, of which a face's movements would be learned to be silent.
+_MAX_LOST = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +38,20 @@ class DecodedClip:
     fps: float
     audio: np.ndarray
     audio_rate: int
+
+
+class DecodedSound(NamedTuple):
+    """The sound of a video.
+
+    Attributes:
+      samples: float32 [S], mono, in [-1, 1].
+      rate: Sampling rate in Hz; 0 without sound.
+      losses: What was missing in it.
+    """
+
+    samples: np.ndarray
+    rate: int
+    losses: SoundLosses
 
 
 @contextlib.contextmanager
@@ -54,7 +74,7 @@ def open_video(source: str | os.PathLike | io.BytesIO) -> Iterator[av.container.
         with open_media(source) as container:
             yield container
     except av.error.FFmpegError as e:
-        raise BadClip(f"cannot be decoded ({e.strerror})") from e
+        raise BadClip(f"cannot be decoded: {failure_reason(e)}") from e
 
 
 def decode_clip(source: str | os.PathLike | io.BytesIO) -> DecodedClip:
@@ -72,20 +92,49 @@ def decode_clip(source: str | os.PathLike | io.BytesIO) -> DecodedClip:
     """
     with open_video(source) as container:
         reader = video.VideoReader(container)
-        frames = [reader.to_rgb(frame) for _, frame in reader.frames()]
+        frames, end = [], 0.0
+        for time, frame in reader.frames():
+            frames.append(reader.to_rgb(frame))
+            end = time + 1 / reader.fps
     if not frames:
         raise BadClip("no frames")
-    samples, rate = decode_sound(source, reader.origin)
+    if end < reader.seconds - _MAX_MISSING:
+        raise BadClip(f"breaks off after {end:.1f} of {reader.seconds:.1f} s")
+    samples, rate, _ = decode_sound(source, reader.origin)
     return DecodedClip(frames=np.stack(frames), fps=reader.fps, audio=samples, audio_rate=rate)
+
+
+def open_sound(
+    container: av.container.InputContainer, start: float, end: float | None = None
+) -> SoundTrack:
+    """Opens the sound of an open video.
+
+    Args:
+      container: The open file.
+      start: Seconds on the file's own clock.
+      end: Seconds on the file's own clock; None: the end of the file.
+
+    Returns:
+      Its track.
+
+    Raises:
+      BadClip: It has no sound that decodes.
+    """
+    if not container.streams.audio:
+        raise BadClip("no sound")
+    try:
+        return SoundTrack(container, start, end)
+    except (LookupError, UserError) as e:
+        raise BadClip(str(e)) from e
 
 
 def decode_sound(
     source: str | os.PathLike | io.BytesIO, start: float, end: float | None = None
-) -> tuple[np.ndarray, int]:
+) -> DecodedSound:
     """Decodes the sound of a video between two times.
 
-    Sound before the start is cut and sound that begins later is padded, by the stream's time
-    stamps: in .mpg files muxed elsewhere video and audio are 11 ms apart, a quarter of a frame.
+    Each part is at its own time, so that sound before the start is cut and sound that begins later
+    is padded: in .mpg files muxed elsewhere video and audio are 11 ms apart, a quarter of a frame.
 
     Args:
       source: A file, or its bytes.
@@ -93,24 +142,23 @@ def decode_sound(
       end: Seconds on the file's own clock; None: the end of the file.
 
     Returns:
-      float32 [S], mono, in [-1, 1], and the rate in Hz; an empty array and 0 without sound.
+      The sound, empty if the file has none.
 
     Raises:
       UserError: There is no such file.
-      BadClip: The sound is damaged, or not finite.
+      BadClip: The sound cannot be decoded, or too little of it.
     """
     with open_video(source) as container:
         if not container.streams.audio:
-            return np.zeros(0, np.float32), 0
-        stream = video.select_stream(container.streams.audio)
-        if stream is None or stream.codec_context is None:
-            raise BadClip("sound in an unknown format")
-        chunks = list(decode_chunks(container, start, end))
-        rate = stream.codec_context.sample_rate  # Not final before the first chunk is decoded.
-    first = chunks[0][0] if chunks else 0.0
-    samples = np.concatenate([np.zeros(0, np.float32), *(chunk for _, chunk in chunks)])
-    if not np.isfinite(samples).all():
-        raise BadClip("sound with samples that are not finite")
-    shift = round((start - first) * rate)  # Samples before the start.
-    samples = samples[shift:] if shift >= 0 else np.pad(samples, (-shift, 0))
-    return samples if end is None else samples[: round((end - start) * rate)], rate
+            return DecodedSound(np.zeros(0, np.float32), 0, SoundLosses())
+        track = open_sound(container, start, end)
+        samples = np.concatenate([np.zeros(0, np.float32), *track])
+    losses = track.losses
+    if losses.lost > _MAX_LOST * losses.packets:
+        raise BadClip(f"damaged sound: {losses.lost} of {losses.packets} packets do not decode")
+    if losses.short and not losses.timed:
+        missing = f"{losses.short:.1f} s of sound are missing"
+        raise BadClip(f"{missing}, and a file of its format does not tell where")
+    if end is not None:
+        samples = samples[: round((end - start) * track.rate)]
+    return DecodedSound(samples, track.rate, losses)

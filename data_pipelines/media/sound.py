@@ -1,27 +1,14 @@
-"""Decodes sound from any file (PyAV), whole or in chunks; mono; resampled by soxr."""
+"""Operations on samples: conversion to floats, resampling by soxr, removal of a constant offset."""
 
-import contextlib
-import io
-import os
-from collections.abc import Iterator
-
-import av
-import av.container
-import av.error
 import numpy as np
+import scipy.signal
 import soxr
 
-from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.media import containers, video
 
-# Of untrusted data: a playlist would have FFmpeg open whatever file or address it names.
-_SELF_CONTAINED = {
-    "format_whitelist": "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,mov,matroska,avi,mpeg,asf",
-    "protocol_whitelist": "none",
-}
-_CURE = "give a sound file that plays, e.g. a WAV."
 _MIN_RATE, _MAX_RATE = 1000, 768_000  # Hz: no speech is left below, and nobody records above.
+_CUTOFF = 5.0  # Hz.
+_MAX_OFFSET = 0.01  # Of full scale, as in `prepare --check`. GRID: up to 0.0095.
 
 
 def check_sample_rate(rate: int, name: str) -> None:
@@ -40,138 +27,32 @@ def check_sample_rate(rate: int, name: str) -> None:
         )
 
 
-def read_audio(path: str | os.PathLike, rate: int) -> np.ndarray:
-    """Reads the sound of any sound or video file.
+def to_float(samples: np.ndarray) -> np.ndarray:
+    """Converts samples of any format to floats.
 
     Args:
-      path: The file.
-      rate: Sampling rate of the result, Hz.
+      samples: Signed or unsigned 8-bit PCM, or float, of any shape.
 
     Returns:
-      float32 [S], mono, in [-1, 1].
+      Floats of the same shape, whose full scale is [-1, 1].
 
     Raises:
-      UserError: There is no such file, or its sound cannot be decoded.
+      ValueError: Another dtype.
     """
-    with contextlib.closing(SoundFile(path)) as sound:
-        return resample(np.concatenate(list(sound.chunks())), sound.rate, rate)
-
-
-class SoundFile:
-    """The sound of any sound or video file, mono, decoded on demand.
-
-    Args:
-      path: The file.
-      data: The file's bytes, if they come from an untrusted source; then `path` is only a name for
-        messages, and formats that can refer to other files are refused.
-
-    Attributes:
-      rate: Sampling rate in Hz.
-      seconds: Duration by the header; 0 if it declares none.
-      samples_decoded: Number of samples decoded so far.
-
-    Raises:
-      UserError: There is no such file, or its sound cannot be decoded.
-    """
-
-    def __init__(self, path: str | os.PathLike, data: bytes | None = None):
-        self._path, self.samples_decoded = path, 0
-        if data is None:
-            source, options = files.require_file(path, "audio"), {}
-        else:
-            source, options = io.BytesIO(data), _SELF_CONTAINED
-        with self._decoding_errors():
-            self._container = containers.open_media(source, options)
-        try:
-            stream = video.select_stream(self._container.streams.audio)
-            if stream is None:
-                raise UserError(f"The file {path} has no sound; {_CURE}")
-            if stream.codec_context is None:
-                raise UserError(f"The sound of {path} is in an unknown format; {_CURE}")
-            self._chunks = decode_chunks(self._container)
-            with self._decoding_errors():
-                first = next(self._chunks, None)
-            if first is None:
-                raise UserError(f"The file {path} has no sound in it (0 samples); {_CURE}")
-            self.rate = stream.codec_context.sample_rate  # Not final before the first chunk.
-            check_sample_rate(self.rate, f"the {self.rate} Hz of {path}")
-        except UserError:
-            self.close()
-            raise
-        self._first = first[1]
-        declared = (stream.duration or 0) * (stream.time_base or 0)
-        self.seconds = float(declared or (self._container.duration or 0) / av.time_base)
-
-    def chunks(self) -> Iterator[np.ndarray]:
-        """Decodes the sound; can be called only once.
-
-        Yields:
-          Consecutive samples, float32 [S] in [-1, 1].
-
-        Raises:
-          UserError: The rest cannot be decoded, or is not finite.
-        """
-        chunk = self._first
-        while chunk is not None:
-            if not np.isfinite(chunk).all():
-                raise UserError(
-                    f"The sound of {self._path} has samples that are not finite; {_CURE}"
-                )
-            self.samples_decoded += len(chunk)
-            yield chunk
-            with self._decoding_errors():
-                _, chunk = next(self._chunks, (None, None))
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._container.close()
-
-    @contextlib.contextmanager
-    def _decoding_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except av.error.FFmpegError as e:
-            raise UserError(
-                f"The sound of {self._path} cannot be decoded ({e.strerror}); {_CURE}"
-            ) from e
-
-
-def decode_chunks(
-    container: av.container.InputContainer, start: float = 0.0, end: float | None = None
-) -> Iterator[tuple[float, np.ndarray]]:
-    """Decodes the default (else the first) audio stream of an open file.
-
-    Args:
-      container: The open file, which has an audio stream.
-      start: Seconds on the file's own clock; what lies before it may be left out.
-      end: Seconds on the file's own clock; what lies after it may be left out; None: all.
-
-    Yields:
-      Time of a chunk, in seconds on the file's own clock, and its samples, float32 [S], mono.
-    """
-    stream = video.select_stream(container.streams.audio)
-    assert stream is not None
-    time, samples, seconds = 0.0, None, 0.0
-    for frame in video.decode_from(container, stream, start):
-        if end is not None and frame.time is not None and frame.time > end:
-            break
-        if samples is not None:
-            yield time, samples
-        time, seconds = frame.time or 0.0, float((frame.duration or 0) * (frame.time_base or 0))
-        samples = frame.to_ndarray()  # Planar [channels, n], packed [1, n * channels].
-        samples = samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
-        samples = to_mono_float(samples.T)
-    if samples is not None:
-        # A whole AAC frame is decoded where the file declares that it ends inside one.
-        last = round(seconds * stream.codec_context.sample_rate) or len(samples)
-        yield time, samples[:last]
+    if samples.dtype == np.uint8:  # Unsigned PCM, whose silence is 128.
+        return (samples.astype(np.float32) - 128) / 128
+    if np.issubdtype(samples.dtype, np.signedinteger):
+        return samples / (float(np.iinfo(samples.dtype).max) + 1)
+    if np.issubdtype(samples.dtype, np.floating):
+        return samples
+    raise ValueError(f"audio of dtype {samples.dtype} is neither signed PCM, uint8 nor float")
 
 
 def to_mono_float(samples: np.ndarray) -> np.ndarray:
-    """Converts samples of any format to mono floats.
+    """Converts mono samples of any format to floats.
 
     Args:
-      samples: [S] or [S, channels]; signed or unsigned 8-bit PCM, or float in [-1, 1].
+      samples: [S]; signed or unsigned 8-bit PCM, or float in [-1, 1].
 
     Returns:
       float32 [S], clipped to [-1, 1]; values that are not finite stay as they are.
@@ -180,17 +61,9 @@ def to_mono_float(samples: np.ndarray) -> np.ndarray:
       ValueError: Another shape or dtype.
     """
     samples = np.asarray(samples)
-    if samples.ndim not in (1, 2):
-        raise ValueError(f"audio of shape {samples.shape} is neither [S] nor [S, channels]")
-    if samples.dtype == np.uint8:  # Unsigned PCM, whose silence is 128.
-        samples = (samples.astype(np.float32) - 128) / 128
-    elif np.issubdtype(samples.dtype, np.signedinteger):
-        samples = samples / (float(np.iinfo(samples.dtype).max) + 1)
-    elif not np.issubdtype(samples.dtype, np.floating):
-        raise ValueError(f"audio of dtype {samples.dtype} is neither signed PCM, uint8 nor float")
-    if samples.ndim == 2:
-        with np.errstate(invalid="ignore", over="ignore"):  # Infinities are reported later.
-            samples = samples.mean(axis=1, dtype=np.float64)
+    if samples.ndim != 1:
+        raise ValueError(f"audio of shape {samples.shape} is not [S]")
+    samples = to_float(samples)
     # Not clipped where not finite, so that a check can see it: infinity is not loud.
     return np.where(np.isfinite(samples), np.clip(samples, -1, 1), samples).astype(np.float32)
 
@@ -247,6 +120,63 @@ class Resampler:
         ready = fit_length(ready, total - self._samples_out) if last else ready
         self._samples_out += len(ready)
         return ready
+
+
+def remove_offset(samples: np.ndarray) -> np.ndarray:
+    """Removes a constant offset (DC) from a whole recording, if it has one worth a word.
+
+    Args:
+      samples: float32 [S] in [-1, 1].
+
+    Returns:
+      float32 [S] in [-1, 1]: the same samples if their mean is at most 1 % of full scale.
+    """
+    mean = samples.mean(dtype=np.float64) if samples.size else 0.0
+    return samples if abs(mean) <= _MAX_OFFSET else np.clip(samples - np.float32(mean), -1, 1)
+
+
+class OffsetRemover:
+    """Removes a constant offset (DC) from sound that comes in pieces, by a high-pass of 5 Hz.
+
+    Speech has nothing below 60 Hz, where it changes levels by 0.03 dB. The filter begins as if the
+    mean of the first samples had gone on forever before them, so that an offset makes no step, and
+    sound is the same with an offset as without it.
+
+    Args:
+      rate: Sampling rate in Hz.
+      first: Number of samples that it waits for in the beginning.
+    """
+
+    def __init__(self, rate: int, first: int):
+        self._decay, self._first = np.exp(-2 * np.pi * _CUTOFF / rate), first
+        self._waiting: np.ndarray | None = None
+        self._state: np.ndarray | None = None
+
+    def __call__(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
+        """Filters the next piece.
+
+        Args:
+          samples: float32 [..., S] in [-1, 1].
+          last: Whether the sound ends with it.
+
+        Returns:
+          float32 [..., S'] in [-1, 1]: nothing before the first samples are complete.
+        """
+        gain = (1 + self._decay) / 2
+        if self._state is None:
+            if self._waiting is not None:
+                samples = np.concatenate([self._waiting, samples], axis=-1)
+            if (samples.shape[-1] < self._first and not last) or not samples.shape[-1]:
+                self._waiting = samples
+                return samples[..., :0]
+            first = samples[..., : self._first].astype(np.float64)
+            self._state = -gain * first.mean(axis=-1, keepdims=True)
+        if not samples.shape[-1]:
+            return samples
+        filtered, self._state = scipy.signal.lfilter(
+            [gain, -gain], [1, -self._decay], samples.astype(np.float64), axis=-1, zi=self._state
+        )
+        return np.clip(filtered, -1, 1).astype(np.float32)
 
 
 def fit_length(samples: np.ndarray, n: int) -> np.ndarray:

@@ -39,6 +39,19 @@ def select_stream(streams: Sequence[Stream]) -> Stream | None:
     return next(iter([*default, *streams]), None)
 
 
+def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """Selects the video that a player would play.
+
+    Args:
+      container: The open file.
+
+    Returns:
+      The stream; None if there is none, but perhaps the cover of a song.
+    """
+    cover = av.stream.Disposition.attached_pic
+    return select_stream([s for s in container.streams.video if not s.disposition & cover])
+
+
 def decode_from(container: av.container.InputContainer, stream: Any, time: float) -> Iterator[Any]:
     """Decodes a stream, beginning at or before a time.
 
@@ -98,8 +111,7 @@ class VideoReader:
     """
 
     def __init__(self, container: av.container.InputContainer):
-        cover = av.stream.Disposition.attached_pic  # Cover art of a song.
-        stream = select_stream([s for s in container.streams.video if not s.disposition & cover])
+        stream = picture_stream(container)
         if stream is None:
             raise BadClip("no video in it")
         rates = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]

@@ -23,6 +23,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 FORMAT_VERSION = 1  # Of config.json.
 CHECKSUMS_FILE = "SHA256SUMS"
+_BLOCK = 256  # Samples.
 CHUNK_FRAMES = 25  # Frames per call: memory does not grow with the length of the audio.
 READ_ERRORS = (  # What parsing a damaged file may raise.
     *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RecursionError),
@@ -349,6 +350,8 @@ class Bundle:
         identity = self.runtime.encode_identity(stills.astype(np.float32) / np.float32(127.5) - 1)
         state = {name: np.zeros((len(stills), n), np.float32) for name, n in c["state"].items()}
         count = -(-audios.shape[1] // c["stride"])
+        first = c["window"] - (c["window"] - c["stride"]) // 2  # Samples that the first frame sees.
+        audios = remove_offset(audios, c["audio_rate"], first)
         windows = _frame_windows(audios, count, c["window"], c["stride"])
         for first in range(0, count, chunk_frames):
             chunk = np.ascontiguousarray(windows[:, first : first + chunk_frames])
@@ -356,6 +359,33 @@ class Bundle:
             noise = np.stack([_frame_noise(seed, first, *size, c["noise_std"]) for seed in seeds])
             state, frames = self.runtime.animate(identity, chunk, noise, state)
             yield frames
+
+
+def remove_offset(audios: Array, rate: int, first: int) -> Array:
+    """Removes a constant offset as in training, by a high-pass of 5 Hz, a block of samples at a time.
+
+    Args:
+      audios: float32 [B, S] in [-1, 1].
+      rate: Sampling rate in Hz.
+      first: Samples whose mean is taken for the sound before the audio.
+
+    Returns:
+      float32 [B, S] in [-1, 1].
+    """
+    decay = np.exp(-2 * np.pi * 5.0 / rate)
+    audios = audios.astype(np.float64)
+    before = audios[:, :first].mean(axis=1, keepdims=True)
+    steps = (1 + decay) / 2 * np.diff(audios, axis=1, prepend=before)
+    powers = decay ** np.arange(_BLOCK + 1)
+    rows, columns = np.indices((_BLOCK, _BLOCK))
+    response = np.where(rows <= columns, powers[abs(columns - rows)], 0.0)
+    last = np.zeros((len(steps), 1))
+    for start in range(0, steps.shape[1], _BLOCK):  # y[n] = decay y[n-1] + step[n], in place.
+        block = steps[:, start : start + _BLOCK]
+        size = block.shape[1]
+        block[:] = block @ response[:size, :size] + last * powers[1 : size + 1]
+        last = block[:, -1:]
+    return np.clip(steps, -1, 1).astype(np.float32)
 
 
 def _frame_windows(audios: Array, frames: int, window: int, stride: int) -> Array:

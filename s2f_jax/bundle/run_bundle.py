@@ -122,7 +122,24 @@ def read_audio(path: str, rate: int) -> np.ndarray:
         words = np.zeros((len(data) // width, 4), np.uint8)
         words[:, 4 - width :] = np.frombuffer(data, np.uint8).reshape(-1, width)
         samples = words.view("<i4")[:, 0] / 2**31
-    return resample(samples.reshape(-1, channels).mean(axis=1), own_rate, rate)
+    return resample(mix_channels(samples.reshape(-1, channels)), own_rate, rate)
+
+
+def mix_channels(samples: np.ndarray) -> np.ndarray:
+    """Mixes channels to one at the level of the loudest, wherever the voice is, and in any phase.
+
+    Args:
+      samples: [S, channels] in [-1, 1].
+
+    Returns:
+      [S].
+    """
+    powers = (samples**2).sum(axis=0)
+    loudest = samples[:, powers.argmax()]
+    opposite = samples.T @ loudest < -0.5 * np.sqrt(powers * powers.max())
+    mono = samples @ np.where(opposite, -1, 1) / samples.shape[1]
+    power = (mono**2).sum()
+    return np.clip(mono * np.sqrt(powers.max() / power), -1, 1) if power else mono
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -54,6 +54,7 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     "data.audio_rate": Field(1000, 768_000),  # Hz.
     "data.fps": Field(1, 1000),  # Frames/s.
     "data.max_corrupt": Field(0, resumable=True),
+    "data.max_filled": Field(0.0, 1.0, resumable=True),
     "data.prepare_workers": Field(0, resumable=True),
     "data.options.speaker_level": Field(0),
     "data.options.split_seed": Field(0),

@@ -8,18 +8,16 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import av.error
 import jax
 import numpy as np
 
 from data_pipelines.common import files
 from data_pipelines.common.download import local_model
-from data_pipelines.common.errors import BadClip, UserError
+from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment, measures, overlay, portrait_quality
 from data_pipelines.faces import landmarks as face_landmarks
-from data_pipelines.media import decode, images, video
-from data_pipelines.media.containers import open_media
-from data_pipelines.media.sound import check_sample_rate
+from data_pipelines.media import images
+from data_pipelines.media.sound_file import SoundFile
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
 from s2f_jax.provenance.marks import provenance_record, read_provenance
@@ -38,9 +36,7 @@ _REMEDIES = {  # For what exceeds the limits of clip_checks.MEASURES.
     "dynamics": "remove the noise or music behind the speech",
     "clipped": "record it again with less gain",
     "silence": "cut the silence away",
-    "dc": "remove the offset, e.g. with a high-pass filter of 20 Hz",
 }
-_SOUND_HINT = "give a sound file that plays, e.g. a WAV"
 
 
 @dataclasses.dataclass
@@ -161,13 +157,9 @@ class InputChecks:
         Raises:
           UserError: The file cannot be decoded, or is empty.
         """
-        rate, channels, codec, declared = _sound_format(path)
-        try:
-            samples, rate = decode.decode_sound(path, 0.0, _MAX_SECONDS)
-        except BadClip as error:
-            raise UserError(f"the sound of {path} {error}: {_SOUND_HINT}") from error
-        if not samples.size:
-            raise UserError(f"{path} is empty (0 samples): give one with speech")
+        with contextlib.closing(SoundFile(path)) as file:
+            samples, rate, channels = _first_seconds(file), file.rate, file.channels
+            codec, declared, losses = file.codec, file.seconds, file.losses.describe()
         measured = len(samples) / rate
         self.seconds = max(measured, declared) if measured > _MAX_SECONDS - 1 else measured
         frames = min(len(samples), -(-len(samples) * _FPS // rate))
@@ -177,7 +169,8 @@ class InputChecks:
             f"{self.seconds:.2f} s of {codec} at {rate} Hz, {channels}"
             f" channel{'s, mixed to one' if channels > 1 else ''}; speech at"
             f" {levels['level']:.1f} dBFS, peak {round(levels['peak'], 1) + 0.0}, {levels['clipped']:.2f} %"
-            f" clipped, {levels['silence']:.0f} % silent, DC offset {levels['dc']:.2f} %",
+            f" clipped, {levels['silence']:.0f} % silent, DC offset {levels['dc']:.2f} %"
+            " (removed before the model)",
             {"rate": rate, "channels": channels, "codec": codec, "seconds": self.seconds}
             | {"measured_s": measured}
             | levels,
@@ -189,6 +182,8 @@ class InputChecks:
                 f"sound of {rate} Hz has nothing above {rate // 2} Hz, and the model was trained on"
                 f" {model_rate} Hz: give a recording of {model_rate} Hz or more",
             )
+        for loss in losses:
+            yield Finding(WARNING, f"{path}: {loss}")
         for doubt in _doubts(samples, levels, frames):
             yield Finding(WARNING, doubt)
         if read_provenance(path).synthetic:
@@ -278,21 +273,14 @@ def _conversions(path: str) -> list[str]:
     return []
 
 
-def _sound_format(path: str) -> tuple[int, int, str, float]:
-    # An audio file's rate in Hz, channels, codec, and its seconds according to the container.
-    try:
-        with open_media(path) as container:
-            stream = video.select_stream(container.streams.audio)
-            context = stream and stream.codec_context  # None for an unknown codec.
-            if stream is None or context is None:
-                raise UserError(f"{path} has no sound that can be decoded: {_SOUND_HINT}")
-            check_sample_rate(context.sample_rate, f"the {context.sample_rate} Hz of {path}")
-            seconds = float((stream.duration or 0) * (stream.time_base or 0))
-            return context.sample_rate, context.channels, context.name, seconds
-    except av.error.FFmpegError as error:
-        raise UserError(
-            f"{path} cannot be opened as sound ({error.strerror}): {_SOUND_HINT}"
-        ) from error
+def _first_seconds(file: SoundFile) -> np.ndarray:
+    """Decodes the beginning of a file, or all of it."""
+    pieces = []
+    for piece in file.chunks():
+        pieces.append(piece)
+        if file.samples_decoded >= _MAX_SECONDS * file.rate:
+            break
+    return np.concatenate(pieces)[: round(_MAX_SECONDS * file.rate)]
 
 
 def _doubts(samples: np.ndarray, levels: dict[str, float], frames: int) -> Iterator[str]:

@@ -10,7 +10,8 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.media import images
-from data_pipelines.media.sound import fit_length, read_audio, resample, to_mono_float
+from data_pipelines.media.sound import fit_length, resample, to_mono_float
+from data_pipelines.media.sound_file import read_audio
 from s2f_jax.bundle import bundle
 from s2f_jax.inference.session import (
     CHUNK_FRAMES,

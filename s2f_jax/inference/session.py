@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading.training_examples import audio_margins
-from data_pipelines.media.sound import Resampler, to_mono_float
+from data_pipelines.media.sound import OffsetRemover, Resampler, to_mono_float
 from s2f_jax import rngs
 from s2f_jax.models import fused_generator
 from s2f_jax.models.generator import Carry, Generator, IdentityFeatures
@@ -153,6 +153,7 @@ class GenerationSession:
         self._no_frames = np.zeros((len(stills), 0, *stills.shape[1:]), dtype)
         left, right = audio_margins(g.window, g.stride)
         self._samples = np.zeros((len(stills), left), np.float32)  # Silence before the audio.
+        self._remove_offset = OffsetRemover(g.audio_rate, g.window - left)  # Of the first frame.
         self._samples_pushed = self._next_frame = 0
         self.look_ahead = right / g.audio_rate
 
@@ -171,7 +172,7 @@ class GenerationSession:
           [B, k, H, W, 3], k >= 0; uint8, or float32 in [-1, 1] in a raw session.
         """
         self._samples_pushed += audios.shape[1]
-        self._samples = np.concatenate([self._samples, audios], axis=1)
+        self._samples = np.concatenate([self._samples, self._remove_offset(audios)], axis=1)
         g = self.generator
         # A frame is due once every sample of its window has arrived. _samples begins with the next
         # frame's window; each further frame's begins `stride` samples later.
@@ -184,6 +185,8 @@ class GenerationSession:
           [B, k, H, W, 3], k >= 0; uint8, or float32 in [-1, 1] in a raw session.
         """
         g = self.generator
+        rest = self._remove_offset(np.zeros((len(self._samples), 0), np.float32), last=True)
+        self._samples = np.concatenate([self._samples, rest], axis=1)
         left = -(-self._samples_pushed // g.stride) - self._next_frame
         # A chunk may be larger than what is left; its surplus frames are dropped.
         needed = (left + max(self._chunk_sizes)) * g.stride + g.window

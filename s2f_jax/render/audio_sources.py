@@ -11,7 +11,9 @@ import numpy as np
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.media.sound import SoundFile, check_sample_rate, to_mono_float
+from data_pipelines.media.downmix import Downmixer, default_layout
+from data_pipelines.media.sound import check_sample_rate, to_float, to_mono_float
+from data_pipelines.media.sound_file import SoundFile
 
 FORMATS = ("s16le", "f32le", "wav")
 _READ_BYTES = 1 << 16  # At most; a pipe returns what it has.
@@ -38,12 +40,14 @@ class AudioSource:
       pieces: Mono float32 [S] in [-1, 1], each as soon as it has arrived. Raises UserError where the
         audio is damaged or incomplete, after the samples before that.
       close: Releases the input.
+      warnings: Describes what was missing in the audio so far, a sentence each.
     """
 
     name: str
     rate: int | None
     pieces: Iterator[np.ndarray]
     close: Callable[[], None]
+    warnings: Callable[[], list[str]] = list
 
 
 def open_audio(audio: str, audio_format: str | None, rate: int | None) -> AudioSource:
@@ -66,7 +70,8 @@ def open_audio(audio: str, audio_format: str | None, rate: int | None) -> AudioS
     if audio != "-" and audio_format is None:
         sound_file = SoundFile(audio)
         _check_given_rate(audio, sound_file.rate, rate)
-        return AudioSource(audio, sound_file.rate, sound_file.chunks(), sound_file.close)
+        pieces, close = sound_file.chunks(), sound_file.close
+        return AudioSource(audio, sound_file.rate, pieces, close, sound_file.warnings)
     name = "standard input" if audio == "-" else audio
     descriptor = 0
     if audio != "-":
@@ -80,10 +85,12 @@ def open_audio(audio: str, audio_format: str | None, rate: int | None) -> AudioS
         if is_wav:
             sample_type, channels, wav_rate, size = _parse_wav_header(name, data)
             _check_given_rate(name, wav_rate, rate)
-            pieces = _decode_samples(name, data, sample_type, channels, size)
+            mix = Downmixer(default_layout(channels), wav_rate)
+            pieces = _decode_samples(name, data, sample_type, channels, size, mix)
             return AudioSource(name, wav_rate, pieces, close)
         sample_type = "<f4" if audio_format == "f32le" else "<i2"
-        return AudioSource(name, rate, _decode_samples(name, data, sample_type), close)
+        pieces = _decode_samples(name, data, sample_type)
+        return AudioSource(name, rate, pieces, close)
     except UserError:
         close()
         raise
@@ -168,7 +175,12 @@ def _parse_wav_format(name: str, chunk: bytes) -> tuple[str, int, int]:
 
 
 def _decode_samples(
-    name: str, data: _ByteReader, sample_type: str, channels: int = 1, size: int | None = None
+    name: str,
+    data: _ByteReader,
+    sample_type: str,
+    channels: int = 1,
+    size: int | None = None,
+    mix: Callable[[np.ndarray], np.ndarray] = lambda samples: samples[0],
 ) -> Iterator[np.ndarray]:
     # The audio of `size` bytes, or of all that arrive; an incomplete sample waits for its rest.
     width = channels * (3 if sample_type == _INT24 else np.dtype(sample_type).itemsize)
@@ -180,10 +192,12 @@ def _decode_samples(
         partial += block
         whole = len(partial) - len(partial) % width
         if whole:
-            piece = _to_mono(partial[:whole], sample_type, channels)
-            if not np.isfinite(piece).all():
-                index = samples_read + int(np.argmin(np.isfinite(piece)))
+            samples = _to_channels(partial[:whole], sample_type, channels)
+            finite = np.isfinite(samples).all(axis=0)
+            if not finite.all():
+                index = samples_read + int(np.argmin(finite))
                 raise UserError(f"sample {index} of {name} is not finite: give the format it has")
+            piece = to_mono_float(mix(samples))
             partial, samples_read = partial[whole:], samples_read + len(piece)
             yield piece
         if bytes_read == size:
@@ -195,14 +209,15 @@ def _decode_samples(
         raise UserError(f"{name} ends inside a sample ({bytes_left}): give the format it has")
 
 
-def _to_mono(data: bytes, sample_type: str, channels: int) -> np.ndarray:
+def _to_channels(data: bytes, sample_type: str, channels: int) -> np.ndarray:
+    # Floats [channels, S].
     if sample_type == _INT24:  # As the upper bytes of 32 bits.
         words = np.zeros((len(data) // 3, 4), np.uint8)
         words[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
         samples = words.view("<i4")[:, 0]
     else:
         samples = np.frombuffer(data, sample_type)
-    return to_mono_float(samples.reshape(-1, channels))
+    return to_float(samples).reshape(-1, channels).T
 
 
 def open_microphone(device: str, rate: int | None) -> AudioSource:

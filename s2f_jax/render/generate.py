@@ -15,7 +15,8 @@ import numpy as np
 from data_pipelines.common import files, progress
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.signals import handle_signals
-from data_pipelines.media.sound import SoundFile, fit_length
+from data_pipelines.media.sound import fit_length
+from data_pipelines.media.sound_file import SoundFile
 from s2f_jax.provenance import c2pa
 from s2f_jax.render import jobs
 from s2f_jax.render.frame_rate import parse_frame_rate
@@ -240,6 +241,8 @@ class _Renderer:
                     frame_progress.update(video.frames - before)
                     if video.done:
                         progress.write(video.summary())
+                        for warning in video.warnings():
+                            progress.write(warning, sys.stderr)
 
 
 def _audio_pieces(videos: Sequence[VideoJob], samples: int) -> Iterator[np.ndarray]:

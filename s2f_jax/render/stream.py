@@ -13,6 +13,7 @@ from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.signals import handle_signals
 from s2f_jax.render import audio_sources, jobs, video_sinks
+from s2f_jax.render.audio_level import LevelMeter
 from s2f_jax.render.live import LiveGeneration, TimestampedAudioReader
 from s2f_jax.render.portrait import load_portrait
 
@@ -84,7 +85,8 @@ def stream(
         live = LiveGeneration(animator, still, source_rate, seed, recorded and not pace)
         fps = animator.exact_fps
         file = stack.enter_context(_open_output(output))
-        reader = TimestampedAudioReader(source.pieces, source_rate if pace else None)
+        level = LevelMeter(source_rate)
+        reader = TimestampedAudioReader(level.watch(source.pieces), source_rate if pace else None)
         signals: list[int] = []
 
         def end_audio(number: int, _frame: Any) -> None:
@@ -107,6 +109,8 @@ def stream(
                 raise
         report = live.report()
         _log(_format_report(report))
+        for warning in [*source.warnings(), *(f"{source.name}: {w}" for w in level.warnings())]:
+            _log(warning)
         if output != "-" and pathlib.Path(output).is_file():  # Not a pipe to a player.
             if report["frames"]:
                 mark.write_sidecar(output, report["frames"], float(fps))

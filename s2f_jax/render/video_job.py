@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.media.sound import Resampler, SoundFile
+from data_pipelines.media.sound import Resampler
+from data_pipelines.media.sound_file import SoundFile
 from data_pipelines.media.writer import VideoFile
 from s2f_jax.provenance.c2pa import Signer
+from s2f_jax.render.audio_level import LevelMeter
 from s2f_jax.render.frame_rate import FrameRateConverter
 from s2f_jax.render.jobs import JobSpec
 
@@ -67,7 +69,8 @@ class VideoJob:
         except UserError:
             self._audio.close()
             raise
-        self._chunks, self._audio_ended = self._audio.chunks(), False
+        self._level, self._audio_ended = LevelMeter(self._audio.rate), False
+        self._chunks = self._level.watch(self._audio.chunks())
         self._resample, self._pending = Resampler(self._audio.rate, animator.rate), _NO_SAMPLES
 
     @property
@@ -88,6 +91,15 @@ class VideoJob:
         """
         seconds, (height, width) = float(self.frames / self._fps), self._size
         return f"{self.spec.output}: {self.frames} frames, {seconds:.2f} s, {width}x{height}"
+
+    def warnings(self) -> list[str]:
+        """Describes what is wrong with the sound read so far.
+
+        Returns:
+          Sentences; none for sound that is whole and loud enough.
+        """
+        name = self.spec.audio
+        return self._audio.warnings() + [f"{name}: {w}" for w in self._level.warnings()]
 
     def read_audio(self, samples: int) -> np.ndarray:
         """Reads the next piece of the audio, at the model's rate.

@@ -220,7 +220,8 @@ class VisitorSession:
         limits = self._service.limits
         sound = await self._service.in_reader(lambda: uploads.read_sound(upload, limits))
         video = self._new_video(sound.rate, seed, upload)
-        self._post({"type": "sound", "rate": sound.playback_rate, "samples": len(sound.playback)})
+        message = {"rate": sound.playback_rate, "samples": len(sound.playback)}
+        self._post({"type": "sound", **message, "doubts": sound.doubts})
         for part in messages.pack_parts(messages.SOUND, sound.playback.tobytes()):
             self._post(part)
         video.add_audio(sound.samples)

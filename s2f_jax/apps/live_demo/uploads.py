@@ -10,9 +10,11 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment, landmarks
 from data_pipelines.media import images
-from data_pipelines.media.sound import SoundFile, fit_length, resample
+from data_pipelines.media.sound import fit_length, resample
+from data_pipelines.media.sound_file import SoundFile
 from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.inference.animator import Animator
+from s2f_jax.render.audio_level import LevelMeter
 from s2f_jax.render.portrait import Portrait
 
 _MIN_RATE, _MAX_RATE = 8000, 96_000  # Hz that every browser plays.
@@ -58,6 +60,7 @@ class UploadedSound(NamedTuple):
       rate: Rate of the samples, in Hz.
       playback: The audio resampled for a browser, int16 [P].
       playback_rate: Rate of the playback, in Hz.
+      doubts: Sentences about what is missing in it, or too quiet.
     """
 
     upload: Upload
@@ -65,6 +68,7 @@ class UploadedSound(NamedTuple):
     rate: int
     playback: np.ndarray
     playback_rate: int
+    doubts: list[str]
 
 
 def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> UploadedFace:
@@ -124,15 +128,23 @@ def read_sound(upload: Upload, limits: DemoLimits) -> UploadedSound:
     """
     parts: list[np.ndarray] = []
     with contextlib.closing(SoundFile(upload.name, upload.data)) as file:
-        for part in file.chunks():
+        level = LevelMeter(file.rate)
+        for part in level.watch(file.chunks()):
             parts.append(part)
             if file.samples_decoded > limits.sound_seconds * file.rate:
                 raise UserError(
                     f"The audio of {upload.name} is longer than {limits.sound_seconds} s: choose a"
                     " shorter file."
                 )
+        doubts = file.losses.describe() + level.warnings()
     samples = np.concatenate(parts)
-    return UploadedSound(upload, samples, file.rate, *_for_playback(samples, file.rate))
+    return UploadedSound(
+        upload,
+        samples,
+        file.rate,
+        *_for_playback(samples, file.rate),
+        doubts=[f"{doubt[0].upper()}{doubt[1:]}." for doubt in doubts],
+    )
 
 
 def _for_playback(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:

@@ -18,7 +18,8 @@ To the page:
   face      width, height: of the picture; corners: of the crop in it; aligned: it is the crop;
             doubts: sentences about its quality; the crop follows as a PNG
   go        about: the server is ready for its bytes
-  sound     rate, samples: of the file, as a browser plays it; its PCM comes in parts
+  sound     rate, samples: of the file, as a browser plays it; its PCM comes in parts; doubts:
+            sentences about what is missing in it, or too quiet
   frame     a JPEG, as soon as it is generated
   status    live.LiveGeneration.report, and behind_s: seconds of audio that wait
   done      the final report; bytes: of the mp4, which comes in parts

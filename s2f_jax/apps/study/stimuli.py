@@ -85,7 +85,7 @@ def inspect_stimulus(path: epath.Path) -> Stimulus:
                 last_time = time
             height, width, _ = pictures.to_rgb(first).shape
             plays_everywhere = _plays_everywhere(container, first)
-        samples, rate = decode.decode_sound(path, pictures.origin)
+        samples, rate, _ = decode.decode_sound(path, pictures.origin)
     except BadClip as error:
         raise UserError(f"{path}: cannot be played ({error}); give a video that can") from error
     if not len(samples) or np.sqrt(np.mean(np.square(samples))) < _SILENT:
@@ -187,7 +187,7 @@ def _encode(stimulus: Stimulus, target: str | os.PathLike, still: bool = False) 
         pictures = video.VideoReader(container)
         frames = pictures.at_rate(stimulus.fps)
         first = pictures.to_rgb(next(frames))
-        sound, rate = decode.decode_sound(stimulus.path, pictures.origin)
+        sound, rate, _ = decode.decode_sound(stimulus.path, pictures.origin)
         with VideoFile(target, stimulus.height, stimulus.width, fps, rate) as out:
             out.write_audio(fit_length(sound, round(stimulus.seconds * rate)))
             out.write_frame(first)

@@ -214,7 +214,7 @@ CASES = {
     "sound longer.mp4": (written(sound_seconds=3.0), 25),
     "sound later.mkv": (mkv(sound="pcm_s16le", sound_format="s16", sound_start=0.2), 25),
     "silent.mp4": (sound_samples(np.zeros(16000)), "silent"),
-    "not a number.mkv": (sound_samples(NAN), "not finite"),
+    "not a number.mkv": (sound_samples(NAN), "no sound that can be decoded"),
     "8 kHz.mp4": (written(sound_rate=8000), 25),
     "44.1 kHz.mp4": (written(sound_rate=44100), 25),
     "96 kHz.mp4": (written(sound_rate=96000), 25),

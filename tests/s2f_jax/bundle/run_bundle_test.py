@@ -107,8 +107,18 @@ def test_every_kind_of_wav_is_read(run_bundle, tmp_path, width, channels, rate):
     path = wav(tmp_path / "a.wav", SOUND, rate, width, channels)
     read = run_bundle.read_audio(str(path), 16000)
     assert read.shape == (20000 // channels,) and read.dtype == np.float32
-    expected = SOUND.reshape(-1, channels).mean(axis=1)
+    samples = SOUND.reshape(-1, channels)
+    expected = samples.mean(axis=1)
+    expected *= np.sqrt((samples**2).mean(axis=0).max() / (expected**2).mean())
+    expected = np.clip(expected, -1, 1)
     np.testing.assert_allclose(read, expected, atol=0.02 if width == 1 else 1e-4)
+
+
+@pytest.mark.parametrize("gains", [(1, 0), (1, -1), (0, 0, 1, 0, 0, 0), (1, 1)])
+def test_a_voice_keeps_its_level_in_any_channels(run_bundle, gains):
+    mixed = run_bundle.mix_channels(np.outer(SOUND, gains))
+    np.testing.assert_allclose(np.abs(mixed), np.abs(SOUND), atol=1e-9)
+    assert not run_bundle.mix_channels(np.zeros((5, len(gains)))).any()
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 12345])

@@ -7,7 +7,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.faces import landmarks as landmarks_module
 from data_pipelines.media import images, writer
-from data_pipelines.media.sound import read_audio
+from data_pipelines.media.sound_file import read_audio
 from s2f_jax.inference.animator import Animator
 
 RNG = np.random.default_rng(0)

@@ -309,7 +309,10 @@ connection.addEventListener('stopped', () => {
   update();
 });
 
-connection.addEventListener('sound', ({detail}) => { if (playback instanceof FilePlayback) playback.setAudio(detail); });
+connection.addEventListener('sound', ({detail}) => {
+  if (playback instanceof FilePlayback) playback.setAudio(detail);
+  showText('sound-message', detail.doubts.join(' '));
+});
 connection.addEventListener('pcm', ({detail}) => { if (playback instanceof FilePlayback) playback.addAudio(detail.data); });
 connection.addEventListener('frame', ({detail}) => playback?.add(detail.number, detail.data));
 connection.addEventListener('status', ({detail}) => {
