@@ -13,10 +13,10 @@ import numpy as np
 
 from data_pipelines.common import files
 from data_pipelines.common.download import local_model
-from data_pipelines.common.errors import UserError
+from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import alignment, measures, overlay, portrait_quality
 from data_pipelines.faces import landmarks as face_landmarks
-from data_pipelines.media import images
+from data_pipelines.media import decode, images, video
 from data_pipelines.media.sound_file import SoundFile
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
