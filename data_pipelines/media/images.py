@@ -41,7 +41,9 @@ _READERS: dict[bytes, type[ImageFile.ImageFile]] = {
     b"II+\0": TiffImageFile,  # BigTIFF.
     b"MM\0+": TiffImageFile,
 }
+_HEIC = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypmif1")
 _UNTRUSTED = (JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile)
+_SUBFILE = 254  # TIFF's tag, 1 for a reduced version of another picture in the file.
 # What Pillow raises for a damaged file, or for one of a kind that it does not read.
 _UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, Warning),
@@ -94,6 +96,8 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
         image = _decode(reader, image_metadata.strip_png(data), exif, name, limit)
     if image is None and reader in (None, TiffImageFile, AvifImageFile):  # Of many kinds.
         image = _decode_other(data, name)
+        if image is None and data[4:12] in _HEIC:
+            raise UserError(f"The file {name} is a HEIC image, which is not read; save it as JPEG.")
         if image is None:
             raise UserError(f"The file {name} is not an image that can be read; {_CURE}")
     if image is None:
@@ -180,6 +184,10 @@ def _decode(
                 raise UserError(
                     f"The image {name} has {width}x{height} pixels, more than the"
                     f" {max_pixels / 1e6:.3g} million that are accepted; make it smaller."
+                )
+            if isinstance(image, TiffImageFile) and image.tag_v2.get(_SUBFILE, 0) & 1:
+                raise UserError(
+                    f"The file {name} is a camera's raw file with a preview; export it as JPEG."
                 )
             image.load()  # It turns a TIFF upright, and reads what follows a PNG's pixels.
             exif = exif or (b"" if reader is TiffImageFile else image.info.get("exif", b""))

@@ -291,6 +291,15 @@ def test_every_mode_is_the_picture_it_means():
         assert np.abs(decoded(data) - rgb).max() <= (30 if kind == "GIF" else 0), kind
 
 
+def test_what_phones_and_cameras_write_else_is_named():
+    heic = b"\0\0\0\x18ftypheic" + bytes(100)
+    with pytest.raises(UserError, match="face.heic is a HEIC image, which is not read; save it as"):
+        images.decode_image(heic, "face.heic")
+    preview = saved(drawn(np.random.default_rng(11)), "TIFF", tiffinfo={254: 1})
+    with pytest.raises(UserError, match="a.dng is a camera's raw file with a preview; export it"):
+        images.decode_image(preview, "a.dng")
+
+
 def test_deep_colour_with_alpha_is_put_on_white():
     rgba = np.random.default_rng(6).integers(0, 65536, (20, 30, 4)).astype(np.uint16)
     data = cv2.imencode(".png", rgba[..., [2, 1, 0, 3]])[1].tobytes()
