@@ -13,6 +13,7 @@ _WHITE = 203.0  # Nits of diffuse white in HDR (ITU-R BT.2408, table 1).
 _PEAK = 1000.0  # Nits of the screen that HLG is defined by and most PQ is graded on.
 _HLG_GAMMA = 1.2  # Of that screen (BT.2100, table 5).
 _SDR_GAMMA = 2.4  # BT.1886; what an ordinary video's levels mean, too.
+_STRIP_PIXELS = 1 << 16  # At once: floats of a whole 4K frame take half a gigabyte.
 _KNEE = 0.9  # Of the signal; what is brighter is compressed, what is darker stays.
 
 # Linear RGB to that of BT.709 (BT.2087, and of SMPTE EG 432-1's primaries by the same derivation).
@@ -76,6 +77,12 @@ def describe(transfer: int, primaries: int) -> str:
 
 
 def _to_sdr(transfer: int, primaries: int, white: int, signal: np.ndarray) -> np.ndarray:
+    rows = max(1, _STRIP_PIXELS // signal.shape[1])
+    strips = (signal[top : top + rows] for top in range(0, len(signal), rows))
+    return np.concatenate([_strip_to_sdr(transfer, primaries, white, each) for each in strips])
+
+
+def _strip_to_sdr(transfer: int, primaries: int, white: int, signal: np.ndarray) -> np.ndarray:
     linear = _light(transfer, white)[signal]  # Float32; 1 is diffuse white.
     if transfer == ColorTrc.ARIB_STD_B67:
         scene = cv2.transform(linear, _LUMINANCE_2020)
