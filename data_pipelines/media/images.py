@@ -43,6 +43,9 @@ _READERS: dict[bytes, type[ImageFile.ImageFile]] = {
 }
 _HEIC = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypmif1")
 _UNTRUSTED = (JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile)
+# OpenCV may read what Pillow does not: rare formats, rare kinds, and what exceeds Pillow's limit. Not
+# JPEG and PNG: its libraries for them print what is damaged.
+_OTHERS = (None, TiffImageFile, AvifImageFile, WebPImageFile)
 _SUBFILE = 254  # TIFF's tag, 1 for a reduced version of another picture in the file.
 # What Pillow raises for a damaged file, or for one of a kind that it does not read.
 _UNREADABLE = (
@@ -94,7 +97,7 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
     image = _decode(reader, data, exif, name, limit) if reader else None
     if image is None and reader is PngImageFile:
         image = _decode(reader, image_metadata.strip_png(data), exif, name, limit)
-    if image is None and reader in (None, TiffImageFile, AvifImageFile):  # Of many kinds.
+    if image is None and max_pixels is None and reader in _OTHERS:
         image = _decode_other(data, name)
         if image is None and data[4:12] in _HEIC:
             raise UserError(f"The file {name} is a HEIC image, which is not read; save it as JPEG.")
