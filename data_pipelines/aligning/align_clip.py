@@ -88,14 +88,14 @@ def file_stamp(path: pathlib.Path) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
-def find_files(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
-    """Lists the files with a suffix below a folder, linked folders included.
+def find_files(folder: pathlib.Path, *suffixes: str) -> list[pathlib.Path]:
+    """Lists the files with one of some suffixes below a folder, linked folders included.
 
     Hidden files, such as those that macOS adds (._x), are left out; dangling links are not.
 
     Args:
       folder: Folder at which the search begins.
-      suffix: File suffix in lower case, with its dot; files may have it in upper case.
+      *suffixes: File suffixes in lower case, with their dots; files may have them in upper case.
 
     Returns:
       The files, sorted.
@@ -117,7 +117,7 @@ def find_files(folder: pathlib.Path, suffix: str) -> list[pathlib.Path]:
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (pathlib.Path(root, name) for name in names if not name.startswith("."))
-        found += [path for path in paths if path.suffix.lower() == suffix]
+        found += [path for path in paths if path.suffix.lower() in suffixes]
     return sorted(found)
 
 

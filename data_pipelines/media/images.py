@@ -1,21 +1,57 @@
-"""Reads and writes images, by OpenCV."""
+"""Reads images of any format as their files mean them, by Pillow and OpenCV; writes JPEG and PNG."""
 
 import io
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+try:
+    from PIL.AvifImagePlugin import AvifImageFile
+except ImportError:  # Of before Pillow 11.3, beside which OpenCV reads AVIF.
+    AvifImageFile = None
 
 import data_pipelines
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.files import require_file
-from data_pipelines.common.silenced import silenced_stderr
-
-# OpenCV's own messages about a damaged image would come before ours.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+from data_pipelines.media import image_colors, image_metadata, orientation
 
 _CURE = "give a PNG or JPEG file that opens in a viewer."
 _MAX_BYTES = 1 << 28  # Of a file; a PNG of 50 million pixels takes 150 million.
+
+# By how their files begin. Classes of Pillow's own: Image.open would warn and refuse by limits that
+# belong to the whole process, and take a phone's JPEG for a sequence of them.
+_READERS: dict[bytes, type[ImageFile.ImageFile]] = {
+    b"\xff\xd8": JpegImageFile,
+    b"\x89PNG\r\n\x1a\n": PngImageFile,
+    b"RIFF": WebPImageFile,
+    b"BM": BmpImageFile,
+    b"GIF8": GifImageFile,
+    b"II*\0": TiffImageFile,
+    b"MM\0*": TiffImageFile,
+    b"II+\0": TiffImageFile,  # BigTIFF.
+    b"MM\0+": TiffImageFile,
+}
+_HEIC = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypmif1")
+_UNTRUSTED = (JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile)
+# OpenCV may read what Pillow does not: rare formats, rare kinds, and what exceeds Pillow's limit. Not
+# JPEG and PNG: its libraries for them print what is damaged.
+_OTHERS = (None, TiffImageFile, AvifImageFile, WebPImageFile)
+_SUBFILE = 254  # TIFF's tag, 1 for a reduced version of another picture in the file.
+# What Pillow raises for a damaged file, or for one of a kind that it does not read.
+_UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, Warning),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -39,6 +75,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = None) -> np.ndarray:
     """Decodes the bytes of an image file of any format.
 
+    Of an animation or a file of several pictures, it is the first.
+
     Args:
       data: The file's bytes.
       name: Name of the file, for messages.
@@ -46,34 +84,28 @@ def decode_image(data: bytes, name: str | os.PathLike, max_pixels: int | None = 
         WebP or BMP then; a small file may decode to gigabytes.
 
     Returns:
-      uint8 [H, W, 3], RGB, upright, transparency on white.
+      uint8 [H, W, 3], sRGB by the file's colour profile, upright, transparency on white.
 
     Raises:
       UserError: The data is not a whole image, or has more pixels.
     """
-    if max_pixels is not None:
-        _check_size(data, name, max_pixels)
-    # The bytes of a JPEG's scan never contain an end marker, so one must follow the last scan.
-    cut_jpeg = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if cut_jpeg or (data[:4] == b"\x89PNG" and b"IEND" not in data):
-        raise UserError(f"The image {name} breaks off in the middle; {_CURE}")
-    encoded = np.frombuffer(data, np.uint8)
-    try:
-        with silenced_stderr():  # libpng and libjpeg print what is damaged.
-            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if data else None
-            channels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if data else None
-    except cv2.error as error:  # Too many pixels, or an invalid header.
-        limit = f"{int(data_pipelines.MAX_PIXELS) / 1e6:.0f} million pixels"
-        raise UserError(
-            f"The image {name} is damaged, or has more than {limit}; {_CURE}"
-        ) from error
-    if image is None or channels is None:
-        raise UserError(f"The file {name} is not an image that can be read; {_CURE}")
-    if channels.ndim == 3 and channels.shape[2] == 4:
-        channels = channels / np.float32(65535 if channels.dtype == np.uint16 else 255)
-        color, alpha = channels[..., 2::-1], channels[..., 3:]
-        image = np.rint(255 * (color * alpha + 1 - alpha)).astype(np.uint8)
-    return np.ascontiguousarray(image)
+    reader = _reader(data)
+    if max_pixels is not None and reader not in _UNTRUSTED:
+        raise UserError(f"The file {name} is not a JPEG, PNG, WebP or BMP image; {_CURE}")
+    data, exif = _picture_alone(data, reader, name)
+    limit = int(data_pipelines.MAX_PIXELS) if max_pixels is None else max_pixels
+    image = _decode(reader, data, exif, name, limit) if reader else None
+    if image is None and reader is PngImageFile:
+        image = _decode(reader, image_metadata.strip_png(data), exif, name, limit)
+    if image is None and max_pixels is None and reader in _OTHERS:
+        image = _decode_other(data, name)
+        if image is None and data[4:12] in _HEIC:
+            raise UserError(f"The file {name} is a HEIC image, which is not read; save it as JPEG.")
+        if image is None:
+            raise UserError(f"The file {name} is not an image that can be read; {_CURE}")
+    if image is None:
+        raise UserError(f"The image {name} is damaged; {_CURE}")
+    return image
 
 
 def encode_jpeg(frame: np.ndarray) -> bytes:
@@ -120,19 +152,68 @@ def encode_png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
-def _check_size(data: bytes, name: str | os.PathLike, max_pixels: int) -> None:
-    # By the header alone, of those formats whose headers Pillow and OpenCV read alike.
-    from PIL import Image
+def _reader(data: bytes) -> type[ImageFile.ImageFile] | None:
+    if data[4:12] == b"ftypavif":
+        return AvifImageFile
+    return next((reader for begin, reader in _READERS.items() if data.startswith(begin)), None)
 
+
+def _picture_alone(
+    data: bytes, reader: type[ImageFile.ImageFile] | None, name: str | os.PathLike
+) -> tuple[bytes, bytes]:
+    # The bytes without what follows a JPEG's first picture, and a JPEG's EXIF.
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP", "BMP")) as image:
+        if reader is JpegImageFile:
+            return image_metadata.split_jpeg(data)
+    except ValueError as error:
+        raise UserError(f"The image {name} breaks off in the middle; {_CURE}") from error
+    if reader is PngImageFile and b"IEND" not in data:
+        raise UserError(f"The image {name} breaks off in the middle; {_CURE}")
+    return data, b""
+
+
+def _decode(
+    reader: type[ImageFile.ImageFile],
+    data: bytes,
+    exif: bytes,
+    name: str | os.PathLike,
+    max_pixels: int,
+) -> np.ndarray | None:
+    # uint8 [H, W, 3]; None of what Pillow cannot read.
+    try:
+        with reader(io.BytesIO(data)) as image:
             width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            if width * height > max_pixels:
+                raise UserError(
+                    f"The image {name} has {width}x{height} pixels, more than the"
+                    f" {max_pixels / 1e6:.3g} million that are accepted; make it smaller."
+                )
+            if isinstance(image, TiffImageFile) and image.tag_v2.get(_SUBFILE, 0) & 1:
+                raise UserError(
+                    f"The file {name} is a camera's raw file with a preview; export it as JPEG."
+                )
+            image.load()  # It turns a TIFF upright, and reads what follows a PNG's pixels.
+            exif = exif or (b"" if reader is TiffImageFile else image.info.get("exif", b""))
+            return image_colors.to_srgb(image, orientation.from_exif(exif))
+    except _UNREADABLE:
+        return None
+
+
+def _decode_other(data: bytes, name: str | os.PathLike) -> np.ndarray | None:
+    # uint8 [H, W, 3]; None of what OpenCV cannot read, such as a text.
+    if not data:
+        return None
+    encoded = np.frombuffer(data, np.uint8)
+    try:
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+        channels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:  # Too many pixels, or an invalid header.
+        limit = f"{int(data_pipelines.MAX_PIXELS) / 1e6:.0f} million pixels"
         raise UserError(
-            f"The file {name} is not a JPEG, PNG, WebP or BMP image; {_CURE}"
+            f"The image {name} is damaged, or has more than {limit}; {_CURE}"
         ) from error
-    if width * height > max_pixels:
-        raise UserError(
-            f"The image {name} has {width}x{height} pixels, more than the {max_pixels / 1e6:g}"
-            " million that are accepted; make it smaller."
-        )
+    if image is None or channels is None or channels.ndim != 3 or channels.shape[2] != 4:
+        return image
+    if channels.dtype == np.uint16:
+        channels = (channels.astype(np.uint16) >> 8).astype(np.uint8)
+    return image_colors.on_white(channels[..., 2::-1], channels[..., 3])

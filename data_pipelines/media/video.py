@@ -1,6 +1,7 @@
 """Reads a video file's frames one by one, each with its time, at any rate, upright."""
 
 import itertools
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -13,9 +14,13 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from data_pipelines.common.errors import BadClip
+from data_pipelines.media import orientation, video_color
+from data_pipelines.media.deinterlacing import deinterlaced
 
 _PREROLLS = (1.0, 10.0)  # Seconds before a time to seek to; not every format seeks exactly.
 _MAX_STILL = 1.0  # Seconds that one frame may last.
+# By FFmpeg's number of the matrix, of those that its scaler does not read.
+_UNREAD_COLORS = {8: "as YCgCo", 10: "as BT.2020 of constant luminance", 14: "as ICtCp"}
 _TIE = 1e-6  # Seconds; two frames are equally near, but for rounding.
 
 Stream = TypeVar("Stream", bound=av.stream.Stream)
@@ -98,6 +103,8 @@ class VideoReader:
       origin: Time of the first frame on the file's own clock, in seconds.
       seconds: Duration by the header; 0 if it declares none.
       frame_count: Number of frames decoded so far.
+      conversions: What makes pictures of the frames decoded so far, in words, such as
+        "deinterlaced by bwdif"; empty for those that are shown as they are stored.
 
     Raises:
       BadClip: It has no video; or, while decoding, a frame is damaged.
@@ -113,6 +120,7 @@ class VideoReader:
         stream.codec_context.thread_count = 1  # A corpus is spread over processes instead.
         self._container, self._stream, self._unit = container, stream, stream.time_base
         self._reformatter = VideoReformatter()
+        self._orientation = orientation.EXIF[1]  # Of all frames, by the first that is decoded.
         self._pixel_aspect = float(stream.sample_aspect_ratio or 1)  # Width by height.
         self.fps = float(min(rates))  # The higher rate also counts ticks without a frame.
         self.origin = float((stream.start_time or 0) * self._unit)
@@ -120,10 +128,10 @@ class VideoReader:
         self.seconds = declared or (container.duration or 0) / av.time_base
         # AVI stores decoding times alone: decoded frames come in order, late by a constant delay.
         self._has_pts = container.format.name != "avi"
-        self.frame_count = 0
+        self.frame_count, self.conversions = 0, set[str]()
 
     def frames(self, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Decodes frames with their times.
+        """Decodes frames with their times, deinterlaced.
 
         A frame without a time, or with one that does not come after the previous frame's, follows
         that by 1 / fps.
@@ -131,12 +139,15 @@ class VideoReader:
         Args:
           start: Seconds; decoding begins at or just before it.
 
-        Yields:
-          Time in seconds, strictly increasing, and frame.
+        Returns:
+          Pairs of time in seconds, strictly increasing, and frame.
 
         Raises:
           BadClip: A frame is damaged, or of another size than the first.
         """
+        return deinterlaced(self._decoded(start))
+
+    def _decoded(self, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
         time = size = None
         zero, from_first = self.origin, start <= _PREROLLS[0] or not self._has_pts
         if not from_first:  # Matroska's own start_time is always 0.
@@ -159,8 +170,13 @@ class VideoReader:
             if time > start - 1 / self.fps:  # Before it, a seek may have left gaps.
                 if frame.is_corrupt:  # PyAV does not raise: the decoder has concealed the loss.
                     raise BadClip(f"a damaged frame at {time:.2f} s")
-                size = size or (frame.width, frame.height, frame.rotation)
-                if size != (frame.width, frame.height, frame.rotation):
+                shape = frame.width, frame.height, frame.rotation
+                if frame.interlaced_frame:
+                    self.conversions.add("deinterlaced by bwdif")
+                if size is None:
+                    size, self._orientation = shape, _orientation(frame)
+                    self.conversions |= _conversions(frame, self._orientation)
+                if size != shape:
                     raise BadClip(f"the frame size changes at {time:.2f} s")
             yield time, frame
 
@@ -203,7 +219,7 @@ class VideoReader:
         yield from itertools.repeat(previous, count - k)
 
     def to_rgb(self, frame: av.VideoFrame, max_side: int | None = None) -> np.ndarray:
-        """Converts a frame to RGB, upright and with square pixels.
+        """Converts a frame to RGB as a viewer shows it: upright, square pixels, SDR of BT.709.
 
         Args:
           frame: A frame of this video.
@@ -211,12 +227,47 @@ class VideoReader:
 
         Returns:
           uint8 [H, W, 3].
+
+        Raises:
+          BadClip: Its colours are stored in a way that FFmpeg's scaler does not read.
         """
         height, width = frame.height, frame.width * self._pixel_aspect
         scale = min(1.0, max_side / min(height, width)) if max_side else 1.0
         size: dict[str, Any] = {"height": round(height * scale), "width": round(width * scale)}
         if size != {"height": frame.height, "width": frame.width}:
             size["interpolation"] = "AREA"  # Takes twice as long even where nothing is scaled.
+        convert = video_color.sdr_conversion(
+            frame.color_trc, frame.color_primaries, frame.color_range
+        )
+        depth = "rgb48le" if convert else "rgb24"
         # One reformatter for the file, since each one starts threads of its own.
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray()
-        return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
+        try:
+            rgb = self._reformatter.reformat(frame, format=depth, threads=1, **size).to_ndarray()
+        except av.error.FFmpegError as error:
+            name = _UNREAD_COLORS.get(int(frame.colorspace), "in an unknown way")
+            raise BadClip(
+                f"colours stored {name}, which is not read; convert it to BT.709"
+            ) from error
+        rgb = convert(rgb) if convert else rgb
+        return np.ascontiguousarray(self._orientation.upright(rgb))
+
+
+def _conversions(frame: av.VideoFrame, turned: orientation.Orientation) -> set[str]:
+    words = set()
+    if turned.transposed or turned.flipped_rows or turned.flipped_columns:
+        words.add("mirrored" if turned.is_mirrored else "turned upright")
+    return words | {video_color.describe(frame.color_trc, frame.color_primaries)} - {""}
+
+
+def _orientation(frame: av.VideoFrame) -> orientation.Orientation:
+    # PyAV's `rotation` is the angle alone, without the mirroring of a selfie camera. A frame whose
+    # side data was read stays in memory until the garbage collector runs: not for every frame.
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know all kinds of side data: Motion JPEG may have EXIF.
+        angle = np.radians(-frame.rotation)
+        cos, sin = np.cos(angle), np.sin(angle)
+        return orientation.from_display_matrix([cos, sin, 0, -sin, cos, 0, 0, 0, 1])
+    if matrix is None:
+        return orientation.EXIF[1]
+    return orientation.from_display_matrix(struct.unpack("=9i", bytes(matrix)))

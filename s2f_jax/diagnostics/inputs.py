@@ -13,10 +13,10 @@ import numpy as np
 
 from data_pipelines.common import files
 from data_pipelines.common.download import local_model
-from data_pipelines.common.errors import UserError
+from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import alignment, measures, overlay, portrait_quality
 from data_pipelines.faces import landmarks as face_landmarks
-from data_pipelines.media import images
+from data_pipelines.media import decode, images, video
 from data_pipelines.media.sound_file import SoundFile
 from data_pipelines.quality import clip_checks
 from s2f_jax.diagnostics.findings import OK, WARNING, Finding
@@ -196,8 +196,12 @@ class InputChecks:
           path: A video file.
 
         Yields:
-          What is declared of its origin, and a warning for each mismatch.
+          How its pictures are converted, if they are; what is declared of its origin, and a warning
+          for each mismatch.
         """
+        if conversions := _conversions(path):
+            text = f"{path}: its pictures are {' and '.join(conversions)}"
+            yield Finding(OK, text, {"conversions": conversions})
         provenance = read_provenance(path)
         facts = provenance.facts or provenance.sidecar or {}
         manifest = provenance.manifest
@@ -258,6 +262,15 @@ class InputChecks:
                 f" {factor:.2g} times its length"
             )
         yield Finding(OK, text, values)
+
+
+def _conversions(path: str) -> list[str]:
+    # What makes pictures of a video's frames; nothing of one whose provenance alone can be read.
+    with contextlib.suppress(BadClip), decode.open_video(path) as container:
+        reader = video.VideoReader(container)
+        next(iter(reader.frames()), None)
+        return sorted(reader.conversions)
+    return []
 
 
 def _first_seconds(file: SoundFile) -> np.ndarray:

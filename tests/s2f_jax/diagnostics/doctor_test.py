@@ -23,6 +23,7 @@ from s2f_jax import main
 from s2f_jax.diagnostics import doctor, inputs, machine
 from s2f_jax.diagnostics.findings import ERROR, OK, WARNING
 from s2f_jax.provenance import marks
+from tests import tagged_videos
 from tests.data_pipelines.demo.draw_test import picture, speaker
 from tests.wav_files import wav
 
@@ -205,6 +206,19 @@ def test_the_provenance_of_a_video_is_reported(examine, run_folder, tmp_path):
         and changed.level == WARNING
         and "differs from the file that its sidecar" in changed.said
     )
+
+
+def test_how_a_video_s_pictures_are_converted_is_said(examine, tmp_path):
+    planes = tagged_videos.grey(np.full((3, 32, 32), 90))
+    tags = {"color_trc": 18, "color_primaries": 9, "colorspace": 9, "color_range": 1}
+    path = tagged_videos.write(tmp_path / "a.mp4", planes, codec="libx264", field="tff", **tags)
+    tagged_videos.set_matrix(path, (-1, 0, 0, 1))
+    _, (pictures, _) = examine(video=str(path))
+    assert pictures.said.endswith(": its pictures are HLG shown as SDR and mirrored")
+    interlaced = {"codec": "libx264", "options": {"x264-params": "tff=1"}, "field": "tff"}
+    tagged_videos.write(path, planes, **interlaced)
+    _, (pictures, _) = examine(video=str(path))
+    assert pictures.values == {"conversions": ["deinterlaced by bwdif"]}
 
 
 def test_a_sound_in_an_unknown_codec_is_an_error(examine, tmp_path):
