@@ -88,7 +88,7 @@ def test_quiet_speech_is_raised_for_the_model_alone(call, tmp_path, capsys):
     quiet = decode.decode_clip(call(audio=wav(tmp_path / "quiet.wav", usual / 20, width=4)))
     said = capsys.readouterr().err
     assert "quiet.wav: the speech is at -45.9 dBFS: raised by 26 dB for the model" in said
-    assert np.abs(loud.frames.astype(int) - quiet.frames).max() <= 2
+    assert np.abs(loud.frames.astype(int) - quiet.frames).mean() < 0.5
     assert np.abs(quiet.audio).max() < 0.02
 
 
