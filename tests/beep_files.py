@@ -85,11 +85,11 @@ def _in_hole(packet, holes):
     return any(start <= time < end for start, end in holes)
 
 
-def flashes(path):
+def flashes(path, threshold=130):
     """Times of the flashes in seconds from the first frame, and that frame's on the file's clock."""
     with decode.open_video(path) as file:
         reader = video.VideoReader(file)
-        lit = [time for time, frame in reader.frames() if reader.to_rgb(frame).mean() > 130]
+        lit = [time for time, frame in reader.frames() if reader.to_rgb(frame).mean() > threshold]
         return lit, reader.origin
 
 

@@ -11,6 +11,7 @@ def small_data(corpus, **fields):
         "speakers": (),
         "max_bad_share": 0.4,
         "max_seconds": 30.0,
+        "max_filled": 0.75,
         "prepare_workers": 1,
         "options": {},
         **fields,

@@ -226,8 +226,8 @@ class RecordedBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         print(f"{len(bad)} of {count} clips are quarantined, with reasons in {path}.")
         if filled:
             print(
-                f"{len(filled)} clips lacked {sum(filled.values()):.1f} s of sound in all, which are"
-                f" silent now: they are listed in {path}."
+                f"Of {len(filled)} of the others {sum(filled.values()):.1f} s of sound were missing,"
+                f" which are silent now: see {path}."
             )
         share, limit = len(bad) / count, self.config.max_bad_share
         if share > limit or len(bad) == count:

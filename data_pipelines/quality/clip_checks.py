@@ -94,6 +94,13 @@ MEASURES = {
         MAX_OFFSET,
     ),
     "agreement": Measure("Correlation", "", "of lips and sound at that shift"),
+    "lost_pauses": Measure(
+        "Sound out of step",
+        "",
+        "gain in agreement of lips and sound if the digital silence at the clip's end is put between"
+        " parts of the sound, where it seems to be missing",
+        high=25,
+    ),
 }
 
 
@@ -133,7 +140,8 @@ def inspect_clip(clip: DatasetClip) -> ClipReport:
     frames = clip.frames
     height, width = frames.shape[1:3]
     levels = measures.loudness(clip.audio, len(clip))
-    offset, agreement = measures.audio_offset(measures.mouth_opening(clip.landmarks), levels)
+    opening = measures.mouth_opening(clip.landmarks)
+    offset, agreement = measures.audio_offset(opening, levels)
     angles = head_pose.angles(clip.landmarks, height, width)
     spread = np.ptp(np.percentile(angles, [5, 95], axis=0), axis=0)
     faceless = np.isnan(clip.blink)
@@ -150,6 +158,7 @@ def inspect_clip(clip: DatasetClip) -> ClipReport:
         **measures.audio_measures(clip.audio, len(clip), clip.fps),
         "offset": offset if agreement >= MIN_AGREEMENT else math.nan,
         "agreement": agreement,
+        "lost_pauses": measures.lost_pauses(opening, levels),
     }
     fingerprint = duplicates.fingerprint(clip.audio, clip.audio_rate, clip.jpegs)
     texts = text_faults(clip)

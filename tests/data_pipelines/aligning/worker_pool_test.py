@@ -33,6 +33,7 @@ def aligned_clip(seed=0):
         landmarks=rng.normal(size=(2, 68, 2)).astype(np.float32),
         blink=np.array([0.5, np.nan], np.float32),
         audio=rng.integers(-9, 9, 1280).astype(np.int16),
+        filled=0.25,
     )
 
 
@@ -73,6 +74,7 @@ def test_the_cache_loads_what_it_saved(tmp_path):
     cache.save(raw_clip("a"), aligned_clip())
     kept, given = cache.load(raw_clip("a")), aligned_clip()
     assert kept.jpegs == given.jpegs
+    assert kept.filled == given.filled == cache.summary(raw_clip("a")).filled == 0.25
     for name in ("landmarks", "blink", "audio"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(given, name))
         assert getattr(kept, name).dtype == getattr(given, name).dtype

@@ -124,6 +124,28 @@ def test_unrelated_sound_agrees_weakly():
     assert max(strengths) < 0.6
 
 
+def with_holes(levels, holes):
+    """Levels of sound without what is in the holes, laid end to end, and with silence for it."""
+    keep = np.ones(len(levels), bool)
+    for start, end in holes:
+        keep[start:end] = False
+    silence = np.full((~keep).sum(), -91.0)
+    return np.concatenate([levels[keep], silence]), np.where(keep, levels, -91.0)
+
+
+@pytest.mark.parametrize("holes", [[(40, 52)], [(20, 30), (60, 75), (90, 96)]])
+def test_sound_that_is_early_after_holes_is_out_of_step(holes):
+    opening, levels = speaking(150, seed=3)
+    for start, end in holes:
+        opening[start - 2 : end + 2] = 0  # Nothing is said in a pause.
+        levels[start - 2 : end + 2] = -60
+    end_to_end, in_place = with_holes(levels, holes)
+    assert measures.lost_pauses(opening, end_to_end) > 40
+    silent_end, _ = with_holes(levels, [(144, 150)])
+    assert not measures.lost_pauses(opening, silent_end) > 25
+    assert np.isnan(measures.lost_pauses(opening, in_place))  # No silence at the end.
+
+
 def test_repeated_frames_are_frozen():
     frames = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
     assert measures.frozen_percent(frames) == 0

@@ -14,7 +14,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.faces import landmarks
 from data_pipelines.folder import folder_dataset_builder, naming, pause_detection
 from data_pipelines.media import images, writer
-from tests import stand_in_faces
+from tests import beep_files, stand_in_faces
 from tests.small_data import small_data
 
 RATE = 16000
@@ -98,6 +98,29 @@ def test_a_folder_becomes_shards(videos, tmp_path, capsys):
     assert list(report["quarantined"]) == ["bob_broken"] and report["clips"] == 6
     printed, progress = capsys.readouterr()
     assert "analysed 5 of 5 videos" in progress and "5 clips in 5 videos" in printed
+
+
+def test_missing_sound_is_silent_and_counted(tmp_path, capsys):
+    """A recording whose silent packets were left out, as gates and WebRTC do."""
+    folder = tmp_path / "videos"
+    for name in "abc":
+        (folder / name).mkdir(parents=True)
+        write(folder / name / f"{name}.mp4", (0.5, 1.2))
+    holes = ((0.1, 1.1), (2.0, 3.1))
+    form = "webm", "libvpx", "libopus", 48000
+    beep_files.write_video(folder / "a" / "g.webm", *form, holes=holes, sample_format="flt")
+    options = {"max_clip_seconds": 10.0}
+    summary = prepare.prepare(data(options), folder, tmp_path / "data")
+    rows = {name: row for part in examples(summary).values() for name, row in part.items()}
+    (name,) = (name for name in rows if name.startswith("a_g"))
+    audio = rows[name]["audio"] / 32768
+    assert np.abs(beep_files.onsets(audio, RATE, (1.24, 3.6, 4.4, 5.6))).max() < 0.005
+    report = json.loads((pathlib.Path(summary["path"]).parent / "quarantine.json").read_text())
+    assert report["seconds_of_sound_missing"] == {name: pytest.approx(2.1, abs=0.1)}
+    assert "Of 1 of the others 2.1 s of sound were missing" in capsys.readouterr().out
+    other = prepare.prepare(data(options, max_filled=0.2), folder, tmp_path / "other")
+    report = json.loads((pathlib.Path(other["path"]).parent / "quarantine.json").read_text())
+    assert "2.1 of 6.0 s of its sound are missing" in report["quarantined"][name]
 
 
 def test_a_second_run_analyses_nothing_and_other_options_are_refused(

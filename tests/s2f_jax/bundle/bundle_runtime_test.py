@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from data_pipelines.media.sound import OffsetRemover
 from s2f_jax import rngs
 from s2f_jax.bundle import bundle, bundle_runtime
 from s2f_jax.export import stablehlo
@@ -26,6 +27,15 @@ def test_a_batch_of_clips_is_generated(bundle_folder, animator):
     for i, clip in enumerate(np.concatenate(drawn, axis=1)):
         alone = animator(stills[i], sounds[i], 16000, seed=i + 1, aligned=True, raw=True)
         assert np.abs(clip - alone).max() < 1e-4
+
+
+@pytest.mark.parametrize("samples", [1, 255, 256, 257, 20000])
+def test_an_offset_is_removed_as_elsewhere(samples):
+    audios = np.float32(SOUND[None, :samples] + 0.2)
+    expected = OffsetRemover(16000, 1600)(audios, last=True)
+    np.testing.assert_allclose(
+        bundle_runtime.remove_offset(audios, 16000, 1600), expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 5, 2**32 - 1])

@@ -41,6 +41,11 @@ def test_integers_and_floats_are_the_same_sound(animator):
     np.testing.assert_array_equal(video, animate(animator, pcm / np.float64(32768)))
 
 
+def test_a_constant_offset_changes_nothing(animator):
+    shifted = animate(animator, SOUND + np.float32(0.2))
+    assert np.abs(shifted.astype(int) - animate(animator)).max() <= 1
+
+
 def test_a_path_equals_its_content(animator, tmp_path):
     writer.write_video(tmp_path / "a.mp4", np.stack([STILL] * 12), 25, SOUND, 16000)
     (tmp_path / "still.png").write_bytes(images.encode_png(STILL))

@@ -20,7 +20,7 @@ from data_pipelines.media import decode, images, writer
 from s2f_jax.provenance.marks import GENERATED, provenance_record, read_provenance
 from s2f_jax.render import video_job
 from s2f_jax.render.generate import generate
-from tests import certificates, wav_files
+from tests import beep_files, certificates, wav_files
 from tests.generating import SOUND, STILL, compiled_once, streams, with_good_files
 from tests.wav_files import wav
 
@@ -61,6 +61,34 @@ def test_a_truncated_wav_is_used_as_far_as_it_goes(call, tmp_path):
     path = wav(tmp_path / "a.wav", SOUND[:16000])
     path.write_bytes(path.read_bytes()[: 44 + 2 * 8000])
     assert streams(call(audio=path))[1] == pytest.approx(13, abs=1)  # Decoders drop a block.
+
+
+def test_missing_and_quiet_sound_is_said(call, tmp_path, capsys):
+    call()
+    assert "good.wav" not in capsys.readouterr().err
+    path = beep_files.write_video(
+        tmp_path / "a.webm",
+        *("webm", "libvpx", "libopus", 48000),
+        holes=((1.4, 2.1), (2.6, 3.3)),
+        sample_format="flt",
+    )
+    output = call(audio=path)
+    assert streams(output)[1] in (150, 151)  # Of 6 s; Opus begins 6.5 ms before the picture.
+    assert "a.webm: 1.40 s are missing, first at 1.4" in capsys.readouterr().err
+    call(audio=wav(tmp_path / "quiet.wav", 1e-3 * SOUND[:16000]))
+    assert "quiet.wav: the speech is at -7" in capsys.readouterr().err
+    call(audio=wav(tmp_path / "silent.wav", 0 * SOUND[:16000]))
+    assert "silent.wav: the sound is digital silence" in capsys.readouterr().err
+
+
+def test_channels_in_opposite_phase_are_no_silence(call, tmp_path, capsys):
+    both = np.stack([SOUND[:8000], -SOUND[:8000]], axis=1).ravel()
+    inverted = decode.decode_clip(call(audio=wav(tmp_path / "a.wav", both, channels=2)))
+    assert "a.wav: its channels are in opposite phase, and one was inverted" in (
+        capsys.readouterr().err
+    )
+    plain = decode.decode_clip(call())
+    assert np.abs(inverted.frames.astype(int) - plain.frames).max() <= 2
 
 
 @pytest.mark.parametrize("kind", ["grey", "alpha", "16 bits"])

@@ -76,6 +76,19 @@ def test_resampled_audio_gives_the_offline_frames(call, animator, tmp_path, rate
     assert differ(drawn, pictures(call(name, "wav"))) <= 1  # Decoded here or by FFmpeg.
 
 
+def test_missing_and_quiet_sound_is_said(call, tmp_path, capfd):
+    call()
+    assert "s16le" not in capfd.readouterr().err
+    quiet = (PCM[:16000] * 0.001).astype(np.int16)
+    (tmp_path / "quiet").write_bytes(quiet.tobytes())
+    call("quiet")
+    assert "quiet: the speech is at -7" in capfd.readouterr().err
+    whole = wav(tmp_path / "a.wav", PCM / 32768).read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    call("cut.wav", None)
+    assert "cut.wav: the file breaks off" in capfd.readouterr().err
+
+
 def test_long_audio_in_a_file_is_generated_in_chunks(call, animator, tmp_path):
     pcm = np.resize(PCM, 80000)
     (tmp_path / "long").write_bytes(pcm.tobytes())
