@@ -27,7 +27,7 @@ _MEMORY = 0.3  # Seconds over which powers are averaged: longer than a syllable.
 _OPPOSITE, _FADE = -0.5, 0.1
 # dB between the mix and its loudest channel from which, and up to which, the correction fades in.
 # GRID's channels differ by rounding alone, or by 0.06 dB (speaker 2): its mix is the plain mean.
-_FROM, _FULL = 1.0, 2.5
+_FROM, _FULL = 0.5, 1.5
 _MAX_GAIN = 8.0
 # Power, -50 dBFS, of equal channels before the first sample, whose own correlation is always 1 or -1.
 _PRIOR = 1e-5

@@ -19,9 +19,10 @@ from data_pipelines.media import video
 from data_pipelines.media.downmix import Downmixer, default_layout
 from data_pipelines.media.sound import Resampler, check_sample_rate, to_float
 
-# Seconds by which a part may begin apart from the end of the part before it. Time stamps of Matroska
-# and FLV are rounded to 1 ms, and those of recordings waver: between the two limits, half a packet.
-_MIN_STEP, _MAX_STEP = 0.002, 0.008
+# Seconds by which a part may begin apart from the end of the part before it: between the two limits,
+# half its length. Time stamps of Matroska and FLV are rounded to 1 ms, those of streams from a network
+# waver; what a recorder leaves out are whole packets.
+_MIN_STEP, _MAX_STEP = 0.002, 0.02
 # Seconds by which parts may be apart on average over so many seconds: clocks drift, too.
 _MAX_DRIFT, _DRIFT_MEMORY = 0.003, 0.25
 _MAX_OVERLAP = 1.0  # Seconds that are cut; if it is further back, the clock was started anew.
@@ -305,7 +306,8 @@ class SoundTrack:
     def _place(self, frame: av.AudioFrame, samples: np.ndarray) -> Iterator[np.ndarray]:
         """Yields a frame's samples [channels, S], after the silence of a hole before it."""
         rate, names = frame.sample_rate, tuple(c.name for c in frame.layout.channels)
-        gap = self._clock.gap(frame.time, samples.shape[1] / rate)
+        time = frame.time if self.losses.timed else None
+        gap = self._clock.gap(time, samples.shape[1] / rate)
         self.losses.restarts = self._clock.restarts
         if (rate, names) != self._format:
             yield from self._end_part()

@@ -1,7 +1,7 @@
 """Warns of sound whose level no model was trained on."""
 
 import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from data_pipelines.faces.measures import speech_level
 from data_pipelines.quality.clip_checks import MEASURES
 
 _FRAME = 0.04  # Seconds.
+_EARLY = 125  # Frames: 5 s.
 _SILENCE = 1e-10  # Mean square, -100 dBFS.
 
 
@@ -24,22 +25,29 @@ class LevelMeter:
         self._rest = np.zeros(0, np.float32)
         self._levels = array.array("d")  # dBFS of each frame.
 
-    def watch(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def watch(
+        self, pieces: Iterable[np.ndarray], say: Callable[[str], None] | None = None
+    ) -> Iterator[np.ndarray]:
         """Passes sound on, measured.
 
         Args:
           pieces: Mono float32 [S] in [-1, 1].
+          say: Called with what is wrong after the first 5 s, for somebody who is still speaking.
 
         Yields:
           The pieces.
         """
         for piece in pieces:
+            early = len(self._levels) < _EARLY
             samples = np.concatenate([self._rest, piece])
             whole = len(samples) - len(samples) % self._frame
             self._rest = samples[whole:]
             frames = samples[:whole].reshape(-1, self._frame).astype(np.float64)
             frames -= frames.mean(axis=1, keepdims=True)  # A constant offset is no sound.
             self._levels.extend(10 * np.log10(np.maximum((frames**2).mean(axis=1), _SILENCE)))
+            if say is not None and early and len(self._levels) >= _EARLY:
+                for warning in self.warnings():
+                    say(f"so far, {warning}")
             yield piece
 
     @property

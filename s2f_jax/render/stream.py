@@ -86,7 +86,8 @@ def stream(
         fps = animator.exact_fps
         file = stack.enter_context(_open_output(output))
         level = LevelMeter(source_rate)
-        reader = TimestampedAudioReader(level.watch(source.pieces), source_rate if pace else None)
+        pieces = level.watch(source.pieces, None if recorded else _log)
+        reader = TimestampedAudioReader(pieces, source_rate if pace else None)
         signals: list[int] = []
 
         def end_audio(number: int, _frame: Any) -> None:

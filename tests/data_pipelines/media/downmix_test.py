@@ -58,7 +58,7 @@ def test_voices_drawn_at_random_keep_their_level():
         if max(heard, default=0) < 0.05:
             continue
         level = decibels(mixed(gains, layout), VOICE) - 20 * np.log10(max(heard))
-        assert abs(level) < 1.2, (layout, gains)
+        assert abs(level) < 0.7, (layout, gains)
 
 
 def test_unlike_channels_keep_their_sum():
