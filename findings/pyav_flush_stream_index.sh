@@ -16,7 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv venv
-venv/bin/pip install --quiet av==18.1.0 numpy || exit 2
+venv/bin/pip install --quiet av==18.1.0 numpy==2.4.6 || exit 2
 venv/bin/python - <<'EOF'
 import av
 import numpy as np

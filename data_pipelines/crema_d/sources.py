@@ -38,13 +38,14 @@ def find_clips(folder: pathlib.Path, actors: Collection[str]) -> CorpusContents:
     clips: dict[str, RawClip] = {}
     unusable: dict[str, str] = {}
     for path in align_clip.find_files(folder, ".flv"):
+        name = path.stem.upper()
         try:
-            actor, transcript = sentences.parse_name(path.stem)
-            if actor in actors and path.stem in clips:
-                other = clips[path.stem].path.relative_to(folder)
+            actor, transcript = sentences.parse_name(name)
+            if actor in actors and name in clips:
+                other = clips[name].path.relative_to(folder)
                 unusable[path.relative_to(folder).as_posix()] = f"the same clip as {other}"
             elif actor in actors:
-                clips[path.stem] = _clip(path, actor, transcript)
+                clips[name] = _clip(path, name, actor, transcript)
         except BadClip as e:
             unusable[path.relative_to(folder).as_posix()] = str(e)
     pointers = list(unusable.values()).count(_POINTER_FOUND)
@@ -63,13 +64,13 @@ def find_clips(folder: pathlib.Path, actors: Collection[str]) -> CorpusContents:
     return CorpusContents(list(clips.values()), unusable, absent, splits.CREMA_D)
 
 
-def _clip(path: pathlib.Path, actor: str, transcript: str) -> RawClip:
-    if path.stem in _UNFIT:
-        raise BadClip(_UNFIT[path.stem])
+def _clip(path: pathlib.Path, name: str, actor: str, transcript: str) -> RawClip:
+    if name in _UNFIT:
+        raise BadClip(_UNFIT[name])
     try:
         with path.open("rb") as f:
             if f.read(len(_POINTER)) == _POINTER:
                 raise BadClip(_POINTER_FOUND)
-        return RawClip(path.stem, actor, path, align_clip.file_stamp(path), transcript=transcript)
+        return RawClip(name, actor, path, align_clip.file_stamp(path), transcript=transcript)
     except OSError as e:
         raise BadClip(f"cannot be read ({e.strerror})") from e

@@ -50,8 +50,8 @@ def sdr_conversion(
       color_range: Its range of levels, an av ColorRange.
 
     Returns:
-      What turns FFmpeg's rgb48, uint16 [H, W, 3], into uint8 [H, W, 3]; None for video that is SDR of BT.709 or
-      BT.601 already, or does not say.
+      What turns FFmpeg's rgb48, uint16 [H, W, 3], into uint8 [H, W, 3]; None for video that is SDR
+      of BT.709 or BT.601 already, or does not say.
     """
     is_hdr = transfer in (ColorTrc.ARIB_STD_B67, ColorTrc.SMPTE2084)
     if not is_hdr and primaries not in _TO_709:
@@ -68,7 +68,7 @@ def describe(transfer: int, primaries: int) -> str:
       primaries: Its colour primaries, an av ColorPrimaries.
 
     Returns:
-      Such as "HLG, shown as SDR"; "" for those of ordinary video.
+      Such as "HLG shown as SDR"; "" for those of ordinary video.
     """
     hdr = {int(ColorTrc.ARIB_STD_B67): "HLG", int(ColorTrc.SMPTE2084): "PQ"}.get(transfer)
     if hdr:

@@ -61,7 +61,7 @@ def find_clips(
 def _videos(folder: pathlib.Path) -> tuple[dict[ClipKey, pathlib.Path], dict[str, str]]:
     """Returns every clip's file by speaker and sentence, and reasons by file that is unusable."""
     videos, unusable = {}, {}
-    for path in align_clip.find_files(folder, ".mp4"):
+    for path in align_clip.find_files(folder, ".mp4", ".m4v", ".mov"):
         relative = path.relative_to(folder)
         speaker = labels.speaker_in_path(relative.parts[:-1])
         if speaker is None or _CAMERA not in (part.lower() for part in relative.parts[:-1]):

@@ -1,15 +1,23 @@
-"""Warns of sound whose level no model was trained on."""
+"""Finds sound whose level no model was trained on: raises that of a file, or warns.
+
+GRID's clips have speech at -14 to -27 dBFS. Of the demo's model, sound 10 dB more quiet moves the mouth
+by 0.89 of what it should, 15 dB 0.71, 20 dB 0.39 and 30 dB not at all; PSNR of the lower half
+falls from 30.3 to 29.5, 28.3, 27.0 and 26.2 dB. Raised again it is as it was.
+"""
 
 import array
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from data_pipelines.faces.measures import speech_level
+from data_pipelines.media.sound_file import SoundFile
 from data_pipelines.quality.clip_checks import MEASURES
 
 _FRAME = 0.04  # Seconds.
 _EARLY = 125  # Frames: 5 s.
+_QUIET, _USUAL, _MAX_GAIN = -30.0, -20.0, 30.0  # dBFS, dBFS, dB.
 _SILENCE = 1e-10  # Mean square, -100 dBFS.
 
 
@@ -55,18 +63,53 @@ class LevelMeter:
         """Level of the speech so far in dBFS; NaN before the first 40 ms."""
         return speech_level(np.array(self._levels))[0] if self._levels else float("nan")
 
-    def warnings(self) -> list[str]:
-        """Judges the level of the sound so far, as `prepare --check` judges a clip's.
+    def model_gain(self) -> float:
+        """Chooses the gain for the model of the sound so far.
 
         Returns:
-          A clause with the cure; none where the level is one of training clips.
+          What brings speech under -30 dBFS to -20 dBFS, 31.6 at most (30 dB); 1 for all other sound.
         """
-        measure = MEASURES["level"]
-        if not measure.excess(np.array([self.level]))[0] > 0:
-            return []
+        if not self._levels or self.level >= _QUIET:
+            return 1.0
+        return float(10 ** (min(_USUAL - self.level, _MAX_GAIN) / 20))
+
+    def warnings(self, gain: float = 1.0) -> list[str]:
+        """Judges the level of the sound so far, as `prepare --check` judges a clip's.
+
+        Args:
+          gain: What the sound is multiplied by before the model.
+
+        Returns:
+          A clause with the cure, or on the gain; none where the level is one of training clips.
+        """
+        measure, decibels = MEASURES["level"], 20 * np.log10(gain)
+        if not measure.excess(np.array([self.level + decibels]))[0] > 0:
+            raised = (
+                f"the speech is at {self.level:.1f} dBFS: raised by {decibels:.0f} dB for the model"
+            )
+            return [raised] if gain > 1 else []
         if max(self._levels) <= 10 * np.log10(_SILENCE) + 1:
             return ["the sound is digital silence, so that the mouth stays still: give speech"]
         return [
             f"the speech is at {self.level:.1f} {measure.unit} ({measure.limit}), so that the mouth"
             " hardly moves: make it louder"
         ]
+
+
+def model_gain(path: str) -> float:
+    """Measures a sound file as a whole, before a model is given it.
+
+    Args:
+      path: The file.
+
+    Returns:
+      LevelMeter.model_gain of all of it.
+
+    Raises:
+      UserError: Its sound cannot be decoded.
+    """
+    with contextlib.closing(SoundFile(path)) as file:
+        meter = LevelMeter(file.rate)
+        for _ in meter.watch(file.chunks()):
+            pass
+    return meter.model_gain()

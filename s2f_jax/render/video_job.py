@@ -14,7 +14,7 @@ from data_pipelines.media.sound import Resampler
 from data_pipelines.media.sound_file import SoundFile
 from data_pipelines.media.writer import VideoFile
 from s2f_jax.provenance.c2pa import Signer
-from s2f_jax.render.audio_level import LevelMeter
+from s2f_jax.render.audio_level import LevelMeter, model_gain
 from s2f_jax.render.frame_rate import FrameRateConverter
 from s2f_jax.render.jobs import JobSpec
 
@@ -61,6 +61,7 @@ class VideoJob:
         self._fps, self._size = fps, size
         self._mark, self._signer = mark, signer
         self._compose, self._converter = compose, FrameRateConverter(animator.exact_fps, fps)
+        self._gain = np.float32(model_gain(spec.audio))
         self._audio = SoundFile(spec.audio)
         try:
             self._video = VideoFile(
@@ -99,7 +100,9 @@ class VideoJob:
           Sentences; none for sound that is whole and loud enough.
         """
         name = self.spec.audio
-        return self._audio.warnings() + [f"{name}: {w}" for w in self._level.warnings()]
+        return self._audio.warnings() + [
+            f"{name}: {w}" for w in self._level.warnings(float(self._gain))
+        ]
 
     def read_audio(self, samples: int) -> np.ndarray:
         """Reads the next piece of the audio, at the model's rate.
@@ -120,6 +123,7 @@ class VideoJob:
                 chunk = _NO_SAMPLES if chunk is None else chunk
                 self._video.write_audio(chunk)
                 resampled = self._resample(chunk, last=self._audio_ended)
+                resampled = resampled if self._gain == 1 else np.clip(self._gain * resampled, -1, 1)
                 self._pending = np.concatenate([self._pending, resampled])
         except UserError as error:
             self._fail(error)

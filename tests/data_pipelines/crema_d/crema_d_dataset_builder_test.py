@@ -40,8 +40,8 @@ def clone(tmp_path):
     """An actor of each split; a silent clip, a known bad one, a misnamed one, a pointer, a copy."""
     folder = tmp_path / "CREMA-D"
     videos = folder / "VideoFlash"
-    for name in ("1001_DFA_ANG_XX", "1040_ITH_SAD_X", "1013_IEO_HAP_LO"):
-        write_flv(videos / f"{name}.flv")
+    for name in ("1001_DFA_ANG_XX.flv", "1040_ITH_SAD_X.flv", "1013_ieo_hap_lo.FLV"):
+        write_flv(videos / name)
     write_flv(videos / "1002_WSI_NEU_XX.flv", frames=50)
     write_flv(videos / "1076_MTI_SAD_XX.flv", loudness=0)
     write_flv(videos / "1064_IEO_DIS_MD.flv")

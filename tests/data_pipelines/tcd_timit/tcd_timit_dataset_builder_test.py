@@ -50,7 +50,7 @@ def corpus_copy(tmp_path):
     write_mp4(volunteers / "01M" / "Clips" / "straightcam" / "sa1.mp4")
     write_mp4(volunteers / "01M" / "Clips" / "straightcam" / "SI2.MP4", frames=45)
     write_mp4(volunteers / "01M" / "Clips" / "30degcam" / "sa1.mp4")
-    write_mp4(volunteers / "34M" / "Clips" / "straightcam" / "sa2.mp4")
+    write_mp4(volunteers / "34M" / "Clips" / "straightcam" / "sa2.MOV")
     write_mp4(folder / "08F" / "Straightcam" / "sx3.mp4")
     write_mp4(volunteers / "27M" / "Clips" / "straightcam" / "sa1.mp4")
     write_mp4(folder / "lipspeakers" / "Lipspkr1" / "Clips" / "straightcam" / "sa1.mp4")
