@@ -45,8 +45,9 @@ def _disc(image, centre, radius, level):
 class Discs:
     """Finds the discs in an image, as landmarks.FaceFinder finds faces; blink is their size."""
 
-    def __init__(self, max_faces=4):
+    def __init__(self, max_faces=4, any_tilt=False):
         self.max_faces = max_faces
+        self.any_tilt = any_tilt
 
     def __call__(self, image):
         bright = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) > 160
@@ -63,13 +64,17 @@ class Discs:
                 continue
             down = np.array([columns[dark].mean() - x, rows[dark].mean() - y])
             down /= np.linalg.norm(down)
-            if down[1] < 0.5:  # Like the model, it does not find faces that are rotated far.
-                continue
-            turned = _LANDMARKS @ np.array([[down[1], -down[0]], [down[0], down[1]]])
-            found.append(
-                landmarks.DetectedFace((turned * radius + (x, y)).astype(np.float32), radius / 100)
-            )
+            # Like the model, it does not find faces that are rotated far.
+            if self.any_tilt or down[1] >= 0.5:
+                found.append(self.face(down, radius, (x, y)))
         return sorted(found, key=lambda face: -face.blink)[: self.max_faces]
+
+    @staticmethod
+    def face(down, radius, center):
+        """The face of a disc whose chin lies in the direction `down`."""
+        turned = _LANDMARKS @ np.array([[down[1], -down[0]], [down[0], down[1]]])
+        points = (turned * radius + center).astype(np.float32)
+        return landmarks.DetectedFace(points, radius / 100)
 
     def close(self):
         pass

@@ -9,7 +9,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from data_pipelines.faces import alignment, head_pose, measures
+from data_pipelines.faces import alignment, head_pose, measures, regions
 
 # Scale from the image to the crop. GRID: 0.31 to 0.81. At 1.5 the landmarks are off by 0.8
 # pixels of the crop, which is no sharper than the softest of GRID's; at 3, by 2.5.
@@ -104,7 +104,7 @@ def measure(
         outside=_outside(transform, image.shape, height, width),
         yaw=float(yaw),
         pitch=float(pitch),
-        tilt=float(np.degrees(np.arctan2(-transform[1, 0], transform[0, 0]))),
+        tilt=regions.transform_tilt(transform),
         eyes_open=float(measures.eye_aspect_ratio(landmarks[None])[0]),
         eye_contrast=min(contrasts),
         eye_light=min(lights),

@@ -3,14 +3,14 @@
 import collections
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from data_pipelines.common.errors import BadClip
-from data_pipelines.faces.landmarks import DetectedFace
+from data_pipelines.faces.regions import DetectedFace
 
-# A landmarks.FaceFinder: uint8 [H, W, 3] RGB -> the faces in it, the largest first.
+# uint8 [H, W, 3] RGB -> the faces in it, the largest first.
 Detector = Callable[[np.ndarray], Sequence[DetectedFace]]
 
 MAX_FACES = 4  # To choose from; each takes 5 ms, the first one 7 ms more.
@@ -37,6 +37,66 @@ class TrackedFace(NamedTuple):
     blink: float
 
 
+@runtime_checkable
+class SearchingDetector(Protocol):
+    """A detector that also finds what one look at the whole image misses: a FaceFinder."""
+
+    def __call__(self, image: np.ndarray) -> Sequence[DetectedFace]:
+        """Finds the faces in an image by one look at the whole of it.
+
+        Args:
+          image: uint8 [H, W, 3], RGB.
+
+        Returns:
+          The faces, the largest first.
+        """
+        ...
+
+    def search(self, image: np.ndarray) -> Sequence[DetectedFace]:
+        """Finds the faces in an image at any size and tilt.
+
+        Args:
+          image: uint8 [H, W, 3], RGB.
+
+        Returns:
+          The faces, the largest first.
+        """
+        ...
+
+    def follow(self, image: np.ndarray, last: DetectedFace) -> Sequence[DetectedFace]:
+        """Finds the faces in an image, one of which was seen before.
+
+        Args:
+          image: uint8 [H, W, 3], RGB.
+          last: The face in an earlier frame.
+
+        Returns:
+          The faces, the largest first.
+        """
+        ...
+
+
+def detect_in_frame(
+    image: np.ndarray, previous: DetectedFace | None, search: bool, detect: Detector
+) -> Sequence[DetectedFace]:
+    """Finds the faces in a frame of a video.
+
+    Args:
+      image: The frame, uint8 [H, W, 3].
+      previous: The last face of the track; None at its start.
+      search: Whether, at the start of a track, faces of any size and tilt are searched for.
+      detect: Finds faces; only a SearchingDetector searches, and looks around the last face.
+
+    Returns:
+      The faces, the largest first.
+    """
+    if not isinstance(detect, SearchingDetector):
+        return detect(image)
+    if previous is not None:
+        return detect.follow(image, previous)
+    return detect.search(image) if search else detect(image)
+
+
 def track_face(images: Iterable[np.ndarray], detect: Detector) -> Iterator[TrackedFace]:
     """Tracks the face that is largest in the first frame with a face, as it moves in small steps.
 
@@ -58,7 +118,8 @@ def track_face(images: Iterable[np.ndarray], detect: Detector) -> Iterator[Track
     searched, face, candidates = None, None, []
     for t, image in enumerate(images):
         if image is not searched:
-            searched, candidates = image, detect(image)
+            search = len(gap) % _MAX_GAP == 0  # Twice in a clip without faces.
+            searched, candidates = image, detect_in_frame(image, previous, search, detect)
             face = nearest_face(candidates, previous, faceless)
             if face is not None and _share_outside(face, image) > _MAX_OUTSIDE:
                 raise BadClip(f"the face leaves the picture at frame {t}")

@@ -115,8 +115,9 @@ class InputChecks:
         faces = face_landmarks.find_faces(pixels)
         if not faces:
             raise UserError(
-                f"{path} has {size}, and no face was found: give a frontal portrait, or"
-                " `generate` --aligned if it is cropped to the face already"
+                f"{path} has {size}, and no face was found: give"
+                f" {face_landmarks.wanted_portrait(pixels)}, or `generate` --aligned if it is"
+                " cropped to the face already"
             )
         height, width = self.size
         if self.animator:

@@ -93,8 +93,8 @@ def read_face(upload: Upload, animator: Animator, limits: DemoLimits) -> Uploade
     if not faces:
         size = "x".join(map(str, animator.size[::-1]))
         raise UserError(
-            f"No face was found in {upload.name}: give a frontal photograph, or a face crop of {size}"
-            " pixels, which is used as it is."
+            f"No face was found in {upload.name}: give {landmarks.wanted_portrait(picture)}, or a"
+            f" face crop of {size} pixels, which is used as it is."
         )
     portrait = Portrait("This picture", picture, faces[0], len(faces))
     still, transform = portrait.crop(animator)

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from data_pipelines.faces import alignment
 from data_pipelines.faces import landmarks as landmarks_module
+from tests.programs import ROOT
 
 
 def turn(scale, degrees, shift):
@@ -122,3 +125,28 @@ def test_a_portrait_goes_to_another_face_where_one_is_given():
 def test_the_model_finds_no_face_in_noise():
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3)).astype(np.uint8)
     assert landmarks_module.find_faces(noise) == []
+
+
+def test_the_import_leaves_other_libraries_whole():
+    """With the modules that MediaPipe imports and this project does not use."""
+    code = """
+import importlib
+import data_pipelines.faces.landmarks
+from mediapipe.tasks.python.audio.core import audio_record
+from mediapipe.tasks.python.vision import drawing_utils
+import matplotlib.pyplot
+assert drawing_utils.plt is matplotlib.pyplot
+assert callable(drawing_utils.plt.figure)
+try:
+    sounddevice = importlib.import_module("sounddevice")
+except OSError:  # Without PortAudio.
+    sounddevice = None
+assert audio_record.sd is sounddevice
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
+
+
+def test_the_message_says_how_large_a_face_must_be(monkeypatch):
+    monkeypatch.setattr(landmarks_module, "find_faces", lambda image: [])
+    with pytest.raises(UserError, match="1280x720 image: give .* 38 pixels wide or more, or --al"):
+        landmarks_module.find_largest_face(np.zeros((720, 1280, 3), np.uint8))
