@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -19,6 +19,7 @@ from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.common.processes import WorkerPool
 from data_pipelines.contract import CorpusConfig
 from data_pipelines.faces import landmarks, tracking
+from data_pipelines.faces.regions import DetectedFace
 
 _LEAST = 3  # Timed clips, after one to warm up.
 _PROCESSES = 2
@@ -74,7 +75,7 @@ def _raw_clips(data: Mapping[str, Any], manual_dir: str) -> tuple[CorpusConfig, 
 
 
 def _alternating_rates(
-    raws: Sequence[RawClip], config: CorpusConfig, find: Callable, seconds: float
+    raws: Sequence[RawClip], config: CorpusConfig, find: tracking.Detector, seconds: float
 ) -> Iterator[tuple[float, float]]:
     # Frames/s of everything and of `find` alone, clip by clip; the first warms up.
     done, started = 0, time.perf_counter()
@@ -83,22 +84,36 @@ def _alternating_rates(
             return
         if number >= len(raws) and not done:
             raise UserError(f"--manual_dir: none of its {len(raws)} clips is usable")
-        images = []
-
-        def find_and_record(image: np.ndarray, images=images) -> list[landmarks.DetectedFace]:
-            images.append(image)
-            return find(image)
-
-        start = time.perf_counter()
+        start, recorded = time.perf_counter(), _RecordingFinder(find)
         try:
-            frames = len(align_clip.align_clip(raw, config, find_and_record).jpegs)
+            frames = len(align_clip.align_clip(raw, config, recorded).jpegs)
         except BadClip:
             continue
         middle = time.perf_counter()
-        for image in images:
+        for image in recorded.images:
             find(image)
         done += 1
-        yield frames / (middle - start), len(images) / (time.perf_counter() - middle)
+        yield frames / (middle - start), len(recorded.images) / (time.perf_counter() - middle)
+
+
+class _RecordingFinder:
+    """A finder that keeps the images that it is given."""
+
+    def __init__(self, find: tracking.Detector):
+        self._find = find
+        self.images: list[np.ndarray] = []
+
+    def __call__(self, image: np.ndarray) -> Sequence[DetectedFace]:
+        self.images.append(image)
+        return self._find(image)
+
+    def search(self, image: np.ndarray) -> Sequence[DetectedFace]:
+        self.images.append(image)
+        return tracking.detect_in_frame(image, None, True, self._find)
+
+    def follow(self, image: np.ndarray, last: DetectedFace) -> Sequence[DetectedFace]:
+        self.images.append(image)
+        return tracking.detect_in_frame(image, last, True, self._find)
 
 
 def _parallel_rates(raws: Sequence[RawClip], config: CorpusConfig, seconds: float) -> np.ndarray:

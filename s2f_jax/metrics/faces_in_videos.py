@@ -25,12 +25,13 @@ from data_pipelines.faces import tracking
 NO_MODEL = "no face landmark model"
 TOO_FEW = "the face is seen in too few frames"
 
-_CACHE_VERSION = 1  # Part of every key; a new one searches all videos again.
+_CACHE_VERSION = 2  # Part of every key; a new one searches all videos again.
 # A frame is enlarged to the whole multiple of its size at which the shorter side has so many pixels.
 # The model, which scales every face to 256x256 by itself, finds as many at any size; but in a drawn
 # 64x48 frame it reads the mouth's points within 0.66 px so, and within 0.90 px as it is.
 _SHORTER_SIDE = 256
 _FRAMES_PER_TASK = 100  # Loading the model for a task takes as long as searching two frames.
+_SEARCH_INTERVAL = 50  # Frames, until a face is found; each takes as long as 10 to 100 looks.
 _MIN_SHARE = 0.8  # Of the frames must show the face: a gap hides blinks.
 _MAX_REMEMBERED = 512  # Videos in memory, 41 kB each for 75 frames.
 
@@ -156,8 +157,14 @@ def detect_faces(frames: np.ndarray) -> list[list[face_landmarks.DetectedFace]]:
     Returns:
       The faces of each frame, largest first, in pixels of the frame.
     """
+    enlarged_faces, last = [], None
     with contextlib.closing(face_landmarks.FaceFinder(tracking.MAX_FACES)) as finder:
-        enlarged_faces = [finder(upscale_for_detector(frame)) for frame in frames]
+        for t, frame in enumerate(frames):
+            image = upscale_for_detector(frame)
+            search = t % _SEARCH_INTERVAL == 0
+            faces = tracking.detect_in_frame(image, last, search, finder)
+            enlarged_faces.append(faces)
+            last = tracking.nearest_face(faces, last, 0) or last
     k = _upscaling(frames)
     return [
         [dataclasses.replace(face, landmarks=(face.landmarks + 0.5) / k - 0.5) for face in faces]

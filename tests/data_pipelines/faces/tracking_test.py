@@ -109,3 +109,46 @@ def test_smoothing_averages_movement_and_keeps_a_face_at_rest():
     impulse = [0, 0, 0, 0, 7, 0, 0, 0, 0]
     np.testing.assert_allclose(smoothed(impulse), [0, 7 / 5, 7 / 6, 1, 1, 1, 7 / 6, 7 / 5, 0])
     np.testing.assert_allclose(smoothed([1, 3]), [2, 2])
+
+
+class Searching:
+    """Finds what is written down for each frame, and notes how it was asked."""
+
+    def __init__(self, looked, searched=()):
+        self.looked, self.searched, self.asked = looked, searched, []
+
+    def __call__(self, image):
+        self.asked.append("look")
+        return self.looked[image[0, 0, 0]]
+
+    def search(self, image):
+        self.asked.append("search")
+        return self.searched[image[0, 0, 0]]
+
+    def follow(self, image, last):
+        self.asked.append(float(last.landmarks[:, 0].min()))
+        return self.searched[image[0, 0, 0]]
+
+
+def ask(detect, frames):
+    images = [np.full((100, 200, 3), t, np.uint8) for t in range(frames)]
+    return list(tracking.track_face(images, detect))
+
+
+def test_a_search_begins_a_track_and_the_last_face_leads_it_on():
+    faces = [[face(50 + t)] for t in range(30)]
+    faces[7] = []
+    detect = Searching([[]] * 30, faces)
+    assert lefts(ask(detect, 30)) == list(range(50, 80))
+    assert detect.asked == ["search", *range(50, 57), 56, *range(58, 79)]
+
+
+def test_a_clip_without_faces_is_searched_twice():
+    detect = Searching([[]] * 9, [[]] * 9)
+    with pytest.raises(BadClip, match="no face in 6 frames in a row, from frame 0"):
+        ask(detect, 9)
+    assert detect.asked == ["search", "look", "look", "look", "look", "search"]
+
+
+def test_the_finder_is_a_searching_detector():
+    assert issubclass(landmarks.FaceFinder, tracking.SearchingDetector)

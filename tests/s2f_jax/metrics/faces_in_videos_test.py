@@ -146,3 +146,34 @@ def test_frames_are_enlarged_until_the_model_can_see():
     )
     large = np.zeros((720, 576, 3), np.uint8)
     assert faces_in_videos.upscale_for_detector(large) is large
+
+
+class SmallSpotFinder(SpotFinder):
+    """Finds spots by a search alone, or where a face was before, as if they were small."""
+
+    asked: list[str] = []
+
+    def __call__(self, image):
+        self.asked.append("look")
+        return []
+
+    def search(self, image):
+        self.asked.append("search")
+        return super().__call__(image)
+
+    def follow(self, image, last):
+        self.asked.append("follow")
+        return super().__call__(image)
+
+
+def test_small_faces_are_searched_for_now_and_then_and_followed_from_there(monkeypatch):
+    """Of 300 frames, the second and the third task begin with searches of their own."""
+    monkeypatch.setattr(landmarks, "FaceFinder", SmallSpotFinder)
+    monkeypatch.setattr(SmallSpotFinder, "asked", [])
+    drawn = video([[]] * 20 + [[(RED, 20, 30, WIDTH)]] * 280)
+    drawn[:, 0, 0, 0] = np.arange(300) % 120  # No frame repeats another.
+    assert one(drawn).missing_frames == 50  # The search at 0 found none, that at 50 did.
+    asked = SmallSpotFinder.asked
+    assert asked[:50] == ["search", *["look"] * 49]
+    assert asked[50:100] == ["search", *["follow"] * 49]
+    assert asked[100:] == ["search", *["follow"] * 99] * 2
