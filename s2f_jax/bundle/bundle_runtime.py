@@ -368,7 +368,7 @@ class Bundle:
 
 
 def remove_offset(audios: Array, rate: int, first: int) -> Array:
-    """Removes a constant offset as in training, by a high-pass of 5 Hz, a block of samples at a time.
+    """Removes a constant offset as in training, by a high-pass of 0.5 Hz, a block of samples at a time.
 
     Args:
       audios: float32 [B, S] in [-1, 1].
@@ -378,7 +378,7 @@ def remove_offset(audios: Array, rate: int, first: int) -> Array:
     Returns:
       float32 [B, S] in [-1, 1].
     """
-    decay = np.exp(-2 * np.pi * 5.0 / rate)
+    decay = np.exp(-2 * np.pi * 0.5 / rate)
     audios = audios.astype(np.float64)
     before = audios[:, :first].mean(axis=1, keepdims=True)
     steps = (1 + decay) / 2 * np.diff(audios, axis=1, prepend=before)

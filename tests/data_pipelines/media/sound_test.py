@@ -75,7 +75,7 @@ def test_sound_without_an_offset_stays_as_it_is():
     assert sound.remove_offset(VOICE) is VOICE
     tone = np.float32(0.5 * np.sin(2 * np.pi * 100 * np.arange(16000) / 16000))
     filtered = sound.OffsetRemover(16000, 1600)(tone[None])[0]
-    assert np.sqrt(np.mean((filtered - tone) ** 2)) < 0.06 * np.sqrt(np.mean(tone**2))
+    assert np.sqrt(np.mean((filtered - tone) ** 2)) < 0.01 * np.sqrt(np.mean(tone**2))
 
 
 def test_an_offset_is_removed_alike_in_pieces():
