@@ -13,6 +13,7 @@ import numpy as np
 from etils import epath
 
 from data_pipelines.loading.training_examples import audio_margins
+from data_pipelines.media.sound import OffsetRemover
 from s2f_jax import rngs
 from s2f_jax.bundle import bundle, bundle_runtime, run_tensorflow
 from s2f_jax.inference.session import CompiledGenerator, GenerationSession
@@ -162,7 +163,9 @@ def _generator_inputs(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # What Generator is called with: stills, padded audio, noise.
     g, frames = generator, audios.shape[1] // generator.stride
-    padded = np.pad(audios, ((0, 0), audio_margins(g.window, g.stride)))
+    margins = audio_margins(g.window, g.stride)
+    audios = OffsetRemover(g.audio_rate, g.window - margins[0])(audios, last=True)
+    padded = np.pad(audios, ((0, 0), margins))
     roots = [rngs.key(jax.random.key(seed), "noise") for seed in range(len(stills))]
     noise = [rngs.frame_noise(root, frames, g.noise_features, g.noise_std) for root in roots]
     return from_uint8(stills), padded, np.stack(noise)
