@@ -164,7 +164,7 @@ class InputChecks:
         measured = len(samples) / rate
         self.seconds = max(measured, declared) if measured > _MAX_SECONDS - 1 else measured
         frames = min(len(samples), -(-len(samples) * _FPS // rate))
-        levels = measures.audio_measures(np.rint(samples * 32767).astype(np.int16), frames, _FPS)
+        levels = _audio_measures(samples, frames)
         yield Finding(
             OK,
             f"{self.seconds:.2f} s of {codec} at {rate} Hz, {channels}"
@@ -272,6 +272,15 @@ def _conversions(path: str) -> list[str]:
         next(iter(reader.frames()), None)
         return sorted(reader.conversions)
     return []
+
+
+def _audio_measures(samples: np.ndarray, frames: int) -> dict[str, float]:
+    """Measures sound: how loud it is without its constant offset, which the model does not hear."""
+    measured, heard = (
+        measures.audio_measures(np.rint(32767 * part).astype(np.int16), frames, _FPS)
+        for part in (samples, np.clip(samples - samples.mean(), -1, 1))
+    )
+    return measured | {name: heard[name] for name in ("level", "dynamics", "silence")}
 
 
 def _first_seconds(file: SoundFile) -> np.ndarray:

@@ -152,6 +152,14 @@ def test_a_poor_sound_gives_a_warning(examine, tmp_path, samples, rate, message)
     assert any(re.search(message, warning) for warning in warnings(found)), warnings(found)
 
 
+def test_an_offset_is_measured_and_changes_no_other_measure(examine, tmp_path):
+    (plain,) = examine(audio=str(wav(tmp_path / "a.wav", 0.5 * TONE)))[1]
+    (shifted,) = examine(audio=str(wav(tmp_path / "b.wav", 0.5 * TONE + 0.2)))[1]
+    assert shifted.values["dc"] == pytest.approx(20, abs=0.1)
+    for name in ("level", "dynamics", "silence"):
+        assert shifted.values[name] == pytest.approx(plain.values[name], abs=0.1)
+
+
 def test_a_sound_is_measured_before_it_is_resampled(examine, tmp_path):
     square = np.sign(np.sin(np.arange(44100) / 20)) * (np.arange(44100) % 9000 < 5000)
     _, found = examine(audio=str(wav(tmp_path / "a.wav", square, 44100, channels=1)))
