@@ -248,7 +248,7 @@ def _audio(
     ends_together = len(audio) < (seconds + _MAX_MISSING / 2) * rate
     if declared > seconds + _MAX_MISSING and ends_together:
         raise BadClip(f"breaks off after {seconds:.1f} of {declared:.1f} s")
-    filled = losses.filled + max(seconds - len(audio) / rate, 0.0)
+    filled = losses.filled(seconds) + max(seconds - len(audio) / rate, 0.0)
     if filled > config.max_filled * seconds:
         limit = "more than config.data.max_filled allows"
         raise BadClip(f"{filled:.1f} of {seconds:.1f} s of its sound are missing, {limit}")

@@ -86,6 +86,34 @@ def breaks_off(source: str | os.PathLike | io.BytesIO, kind: str) -> bool:
     return head[:4] == b"RIFF" and size < declared < _UNKNOWN_SIZE
 
 
+def estimates_length(source: str | os.PathLike | io.BytesIO, kind: str) -> bool:
+    """Finds files whose length FFmpeg estimates from their size.
+
+    Args:
+      source: A file, or its bytes.
+      kind: FFmpeg's name of the format.
+
+    Returns:
+      Whether it is bare AAC or AC-3, or an MP3 without Xing's, LAME's or VBRI's header.
+    """
+    if kind != "mp3":
+        return kind in ("aac", "ac3", "eac3")
+    with contextlib.ExitStack() as stack:
+        is_data = isinstance(source, io.BytesIO)
+        file = source if is_data else stack.enter_context(open(source, "rb"))
+        file.seek(0)
+        head = file.read(10)
+        if head[:3] == b"ID3":  # Its size has 7 bits a byte.
+            file.seek(
+                10
+                + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+            )
+        else:
+            file.seek(0)
+        start = file.read(4096)
+    return not any(mark in start for mark in (b"Xing", b"Info", b"VBRI"))
+
+
 def failure_reason(error: av.error.FFmpegError) -> str:
     """Says in words what FFmpeg's error means for a file that is read.
 

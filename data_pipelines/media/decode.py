@@ -15,6 +15,7 @@ from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.common.files import require_file
 from data_pipelines.media import video
 from data_pipelines.media.containers import failure_reason, open_media
+from data_pipelines.media.sound import check_sample_rate
 from data_pipelines.media.sound_track import SoundLosses, SoundTrack
 
 _MAX_MISSING = 0.5  # Seconds of video, of those that the file's header declares.
@@ -123,9 +124,11 @@ def open_sound(
     if not container.streams.audio:
         raise BadClip("no sound")
     try:
-        return SoundTrack(container, start, end)
+        track = SoundTrack(container, start, end)
+        check_sample_rate(track.rate, f"sound of {track.rate} Hz")
     except (LookupError, UserError) as e:
         raise BadClip(str(e)) from e
+    return track
 
 
 def decode_sound(
@@ -156,9 +159,13 @@ def decode_sound(
     losses = track.losses
     if losses.lost > _MAX_LOST * losses.packets:
         raise BadClip(f"damaged sound: {losses.lost} of {losses.packets} packets do not decode")
-    if losses.short and not losses.timed:
-        missing = f"{losses.short:.1f} s of sound are missing"
-        raise BadClip(f"{missing}, and a file of its format does not tell where")
+    if losses.restarts:
+        raise BadClip("its clock is set anew inside the file: cut it there")
+    if not losses.timed and (losses.short or losses.lost):
+        missing = f"{losses.short:.1f} s" if losses.short else f"{losses.lost} packets"
+        raise BadClip(
+            f"{missing} of sound are missing, and a file of its format does not tell where"
+        )
     if end is not None:
         samples = samples[: round((end - start) * track.rate)]
     return DecodedSound(samples, track.rate, losses)

@@ -29,6 +29,7 @@ _OPPOSITE, _FADE = -0.5, 0.1
 # GRID's channels differ by rounding alone, or by 0.06 dB (speaker 2): its mix is the plain mean.
 _FROM, _FULL = 0.5, 1.5
 _MAX_GAIN = 8.0
+_OFFSET_CUTOFF = 20.0  # Hz.
 # Power, -50 dBFS, of equal channels before the first sample, whose own correlation is always 1 or -1.
 _PRIOR = 1e-5
 _TINY = 1e-20  # A power, far below that of one step of 24 bits.
@@ -62,6 +63,7 @@ class Downmixer:
         known = all(name in _WEIGHTS for name in layout)
         self._weights = np.array([_WEIGHTS[n] if known else 1 / len(layout) for n in layout])
         self._decay = np.exp(-1 / (_MEMORY * rate))
+        self._offset_decay = np.exp(-2 * np.pi * _OFFSET_CUTOFF / rate)
         self._states: dict[str, np.ndarray] = {}
         self.samples = self.inverted_samples = 0
 
@@ -77,20 +79,29 @@ class Downmixer:
         if len(channels) == 1 or not channels.size:  # SciPy's filter loses its state on no samples.
             return np.asarray(channels[0], np.float64)
         channels = np.array(channels, np.float64)
-        powers = self._average("powers", channels**2)
+        heard = self._high_pass(channels)  # For the measures: a constant offset is no sound.
+        powers = self._average("powers", heard**2)
         self.samples += channels.shape[1]
         inverted = np.zeros(channels.shape[1], bool)
-        mix, mixed = self._weights[0] * channels[0], self._weights[0] ** 2 * powers[0]
+        mix, mix_heard = self._weights[0] * channels[0], self._weights[0] * heard[0]
+        mixed = self._weights[0] ** 2 * powers[0]
         for i in range(1, len(channels)):
             if self._weights[i]:
-                products = self._average(f"product {i}", channels[i] * mix)
-                sign = _sign(products, np.sqrt(powers[i] * mixed))
-                mix = mix + self._weights[i] * sign * channels[i]
-                mixed = self._average(f"mix {i}", mix**2)
+                products = self._average(f"product {i}", heard[i] * mix_heard)
+                factor = self._weights[i] * (sign := _sign(products, np.sqrt(powers[i] * mixed)))
+                mix, mix_heard = mix + factor * channels[i], mix_heard + factor * heard[i]
+                mixed = self._average(f"mix {i}", mix_heard**2)
                 inverted |= np.asarray(sign) < 0
         self.inverted_samples += int(inverted.sum())
         loudest = powers[self._weights > 0].max(axis=0, initial=0.0)
         return mix * _correction(loudest, mixed)
+
+    def _high_pass(self, channels: np.ndarray) -> np.ndarray:
+        """Removes what is below 20 Hz, as if the first sample had gone on forever before."""
+        state = self._states.get("high pass", -channels[:, :1])
+        taps = [1, -1], [1, -self._offset_decay]
+        passed, self._states["high pass"] = scipy.signal.lfilter(*taps, channels, axis=-1, zi=state)
+        return passed
 
     def _average(self, name: str, values: np.ndarray) -> np.ndarray:
         """Averages values over time, exponentially, beginning with the piece before."""

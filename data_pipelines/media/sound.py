@@ -133,8 +133,11 @@ def remove_offset(samples: np.ndarray) -> np.ndarray:
     Returns:
       float32 [S] in [-1, 1]: the same samples if their mean is at most 0.5 % of full scale.
     """
-    mean = samples.mean(dtype=np.float64) if samples.size else 0.0
-    return samples if abs(mean) <= _MAX_OFFSET else np.clip(samples - np.float32(mean), -1, 1)
+    sounding = samples != 0  # Not the silence in place of missing sound.
+    mean = samples.mean(dtype=np.float64, where=sounding) if sounding.any() else 0.0
+    if abs(mean) <= _MAX_OFFSET:
+        return samples
+    return np.clip(samples - np.float32(mean) * sounding, -1, 1)
 
 
 class OffsetRemover:

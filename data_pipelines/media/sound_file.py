@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -16,9 +17,10 @@ from data_pipelines.media.sound_track import SoundLosses, SoundTrack
 
 # Of untrusted data: a playlist would have FFmpeg open whatever file or address it names.
 _SELF_CONTAINED = {
-    "format_whitelist": "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,mov,matroska,avi,mpeg,asf",
+    "format_whitelist": "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,mov,matroska,avi,mpeg,mpegts,flv,asf",
     "protocol_whitelist": "none",
 }
+_FIRST_PACKETS = 300  # Of pictures; an edit list may discard those since the last key frame.
 _CURE = "give a sound file that plays, e.g. a WAV."
 
 
@@ -105,6 +107,8 @@ class SoundFile:
             self.samples_decoded += len(chunk)
             yield chunk
         self.losses.broken |= containers.breaks_off(self._source, self._kind)
+        if containers.estimates_length(self._source, self._kind):
+            self.losses.short = 0.0
         if reason := self.losses.unusable:
             raise UserError(f"The sound of {self._path} is damaged ({reason}); {_CURE}")
 
@@ -131,8 +135,9 @@ def _first_picture(source: str | os.PathLike | io.BytesIO, options: dict[str, st
         pictures = video.picture_stream(container)
         if pictures is None or not container.streams.audio:
             return None
+        times = []
         with contextlib.suppress(av.error.FFmpegError):  # That is the sound's concern alone.
-            packet = next(container.demux(pictures), None)
-            if packet is not None and packet.pts is not None and packet.time_base:
-                return float(packet.pts * packet.time_base)
-        return None
+            for packet in itertools.islice(container.demux(pictures), _FIRST_PACKETS):
+                if packet.pts is not None and packet.time_base and not packet.is_discard:
+                    times.append(float(packet.pts * packet.time_base))
+        return min(times, default=None)

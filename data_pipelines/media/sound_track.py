@@ -8,6 +8,7 @@ import collections
 import contextlib
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 import av
@@ -17,7 +18,7 @@ import numpy as np
 
 from data_pipelines.media import video
 from data_pipelines.media.downmix import Downmixer, default_layout
-from data_pipelines.media.sound import Resampler, check_sample_rate, to_float
+from data_pipelines.media.sound import Resampler, to_float
 
 # Seconds by which a part may begin apart from the end of the part before it: between the two limits,
 # half its length. Time stamps of Matroska and FLV are rounded to 1 ms, those of streams from a network
@@ -26,7 +27,12 @@ _MIN_STEP, _MAX_STEP = 0.002, 0.02
 # Seconds by which parts may be apart on average over so many seconds: clocks drift, too.
 _MAX_DRIFT, _DRIFT_MEMORY = 0.003, 0.25
 _MAX_OVERLAP = 1.0  # Seconds that are cut; if it is further back, the clock was started anew.
-_MAX_HOLE = 3600.0  # Seconds, where no end is declared; a longer one is a damaged time stamp.
+# Seconds of a hole that is believed; a longer one is a damaged time stamp, or the clock of another part
+# in the formats whose files can be joined.
+_MAX_HOLE, _MAX_JOINED_HOLE = 600.0, 10.0
+_JOINABLE = ("mpegts", "mpeg")
+# Whose length by the header is the time of the end.
+_ENDS_DECLARED = ("matroska,webm", "asf")
 _END_SLACK = 1.0  # Seconds after the declared end that time stamps are believed.
 _SILENCE_PIECE = 48000  # Samples.
 _PREROLL = 1.0  # Seconds before a time to seek to, since decoders need some packets to settle.
@@ -43,8 +49,7 @@ class SoundLosses:
     """What a file's sound lacked, and what was done about it. Times are from the sound's start.
 
     Attributes:
-      filled: Seconds of silence in place of sound that is missing.
-      filled_at: Time of the first such hole, s.
+      holes: Time and length of each silence in place of sound that is missing, s.
       cut: Seconds of sound that overlapped the sound before it.
       packets: Packets of sound in what was read.
       lost: How many of them did not decode.
@@ -57,8 +62,7 @@ class SoundLosses:
       timed: Whether the format has time stamps of sound, which tell where it is missing.
     """
 
-    filled: float = 0.0
-    filled_at: float = 0.0
+    holes: list[tuple[float, float]] = dataclasses.field(default_factory=list)
     cut: float = 0.0
     packets: int = 0
     lost: int = 0
@@ -69,6 +73,17 @@ class SoundLosses:
     skipped_tracks: int = 0
     inverted: bool = False
     timed: bool = True
+
+    def filled(self, seconds: float = math.inf) -> float:
+        """Sums up the silence in place of missing sound.
+
+        Args:
+          seconds: What lies later is left out.
+
+        Returns:
+          Seconds.
+        """
+        return sum(max(min(time + length, seconds) - time, 0.0) for time, length in self.holes)
 
     @property
     def unusable(self) -> str:
@@ -84,15 +99,19 @@ class SoundLosses:
           Clauses for messages; none for sound that is whole.
         """
         described = (
-            (self.skipped_tracks, f"{self.skipped_tracks} sound tracks before it do not decode"),
+            (
+                self.skipped_tracks,
+                f"it is its sound track {self.skipped_tracks + 1}: none before has sound",
+            ),
             (
                 self.lost,
                 f"{self.lost} of its {self.packets} packets did not decode, the first at"
                 f" {self.lost_at:.2f} s",
             ),
             (
-                self.filled >= MENTIONED,
-                f"{self.filled:.2f} s are missing, first at {self.filled_at:.2f} s, and are silent now",
+                self.filled() >= MENTIONED,
+                f"{self.filled():.2f} s are missing, first at {min(self.holes, default=(0.0,))[0]:.2f}"
+                " s, and are silent now",
             ),
             (self.cut >= MENTIONED, f"{self.cut:.2f} s that overlapped others were cut"),
             (self.restarts, f"time stamps that jump were not followed ({self.restarts} of them)"),
@@ -108,11 +127,13 @@ class _Clock:
 
     Args:
       time: Time of the first sample in seconds.
-      latest: Seconds after which no time stamp is believed.
+      latest: Time after which no time stamp is believed, in seconds.
+      max_hole: Longest hole that is believed, in seconds.
     """
 
-    def __init__(self, time: float, latest: float):
-        self.next, self._latest = time, latest  # The next sample's time, by the samples before it.
+    def __init__(self, time: float, latest: float, max_hole: float = _MAX_HOLE):
+        self.next = time  # The next sample's time, by the samples before it.
+        self._latest, self._max_hole = latest, max_hole
         self._drift = self._shift = 0.0
         self.restarts = 0
 
@@ -120,7 +141,7 @@ class _Clock:
         """Returns the seconds of a hole (positive) or overlap before a part, and passes the part."""
         deviation = 0.0 if stamp is None else stamp + self._shift - self.next
         late = deviation > _MAX_OVERLAP and self.next + deviation > self._latest
-        if deviation < -_MAX_OVERLAP or late:
+        if deviation < -_MAX_OVERLAP or deviation > self._max_hole or late:
             self._shift -= deviation
             self.restarts += 1
             deviation = 0.0
@@ -214,7 +235,6 @@ class SoundTrack:
     Raises:
       av.error.FFmpegError: The file cannot be read.
       LookupError: None of its tracks has sound that decodes.
-      UserError: The sampling rate is not one of speech.
     """
 
     def __init__(
@@ -226,19 +246,18 @@ class SoundTrack:
     ):
         self._container, self._start, self._end = container, start, end
         self._at_end = self._last_lost = False
+        self._first_lost = math.inf  # Time, on the file's clock.
         self._frames, first = self._open_track()
         self.rate, self.channels = first.sample_rate, first.layout.nb_channels
         self.codec = self._track.codec_context.name
-        check_sample_rate(self.rate, f"sound of {self.rate} Hz")
         time = float(first.time or 0.0)
         if start is None:
-            start = time if earliest is None else min(time, earliest)
+            start = min(time, time if earliest is None else earliest, self._first_lost)
         self._start, self._declared_end = start, _declared_end(container, self._track)
         self.seconds = max(self._declared_end - start, 0.0)
-        believed = self._declared_end > time
-        self._clock = _Clock(
-            time, self._declared_end + _END_SLACK if believed else time + _MAX_HOLE
-        )
+        latest = self._declared_end + _END_SLACK if self._declared_end > time else math.inf
+        joinable = container.format.name in _JOINABLE
+        self._clock = _Clock(time, latest, _MAX_JOINED_HOLE if joinable else _MAX_HOLE)
         self._lead = round((time - start) * self.rate)  # Samples of silence, if above 0.
         self._written = min(self._lead, 0)
         self._format: tuple[int, tuple[str, ...]] | None = None
@@ -299,6 +318,7 @@ class SoundTrack:
                 yield from frames
             elif counted:
                 if not losses.lost:
+                    self._first_lost = time
                     losses.lost_at = time - (time if self._start is None else self._start)
                 losses.lost += 1
         self._at_end, losses.broken = True, self._packets.broken
@@ -335,8 +355,7 @@ class SoundTrack:
     def _silence(self, count: int) -> Iterator[np.ndarray]:
         missing, losses = (count + min(self._written, 0)) / self.rate, self.losses
         if missing > (0.0 if self._written else MENTIONED):  # A start a bit later is no loss.
-            losses.filled_at = losses.filled_at if losses.filled else self._written / self.rate
-            losses.filled += missing
+            losses.holes.append((max(self._written, 0) / self.rate, missing))
         for begin in range(0, count, _SILENCE_PIECE):
             yield from self._emit(np.zeros(min(_SILENCE_PIECE, count - begin), np.float32))
 
@@ -352,7 +371,8 @@ class SoundTrack:
         clock, kind = self._clock, self._container.format.name
         missing = self._declared_end - clock.next
         estimated = kind == "mp3" and self._last_lost  # By the file's size, with a tag at its end.
-        if missing > max(_MAX_SHORT, _MAX_SHORT_SHARE * self.seconds) and not estimated:
+        limit = max(_MAX_SHORT, _MAX_SHORT_SHARE * self.seconds) if self.losses.timed else MENTIONED
+        if missing > limit and not estimated:
             self.losses.short = 0.0 if clock.restarts else missing
 
 
@@ -364,6 +384,8 @@ def _is_finite(frame: av.AudioFrame) -> bool:
 
 def _channels(frame: av.AudioFrame) -> np.ndarray:
     """Returns a frame's samples, float [channels, S]."""
+    if frame.format.name.startswith("s64"):  # Which PyAV cannot turn into an array.
+        (frame,) = av.AudioResampler("dblp").resample(frame)
     samples = frame.to_ndarray()  # Planar [channels, S], packed [1, S * channels].
     samples = samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
     return np.clip(to_float(samples), -_MAX_SAMPLE, _MAX_SAMPLE)
@@ -371,6 +393,8 @@ def _channels(frame: av.AudioFrame) -> np.ndarray:
 
 def _declared_end(container: av.container.InputContainer, track: av.AudioStream) -> float:
     """Returns the end by the file's header, in seconds on its own clock; 0 if it declares none."""
+    if container.format.name in _ENDS_DECLARED and container.duration:
+        return container.duration / av.time_base
     if track.duration:
         return float(((track.start_time or 0) + track.duration) * (track.time_base or 0))
     return ((container.start_time or 0) + (container.duration or 0)) / av.time_base

@@ -27,7 +27,7 @@ def test_clicks_coincide_with_flashes_after_a_gap(suffix):
     sound = decode.decode_sound(path, origin)
     assert len(lit) >= 2 and max(lit) > 4
     assert np.abs(beep_files.onsets(sound.samples, sound.rate, lit)).max() < 0.005
-    assert sound.losses.filled == pytest.approx(1.4, abs=0.15)
+    assert sound.losses.filled() == pytest.approx(1.4, abs=0.15)
     assert len(sound.samples) / sound.rate == pytest.approx(6, abs=0.05)
 
 
