@@ -126,7 +126,7 @@ def read_audio(path: str, rate: int) -> np.ndarray:
 
 
 def mix_channels(samples: np.ndarray) -> np.ndarray:
-    """Mixes channels to one at the level of the loudest, wherever the voice is, and in any phase.
+    """Mixes channels to one at the level of the loudest; one in opposite phase is inverted.
 
     Args:
       samples: [S, channels] in [-1, 1].
@@ -134,12 +134,16 @@ def mix_channels(samples: np.ndarray) -> np.ndarray:
     Returns:
       [S].
     """
-    powers = (samples**2).sum(axis=0)
-    loudest = samples[:, powers.argmax()]
-    opposite = samples.T @ loudest < -0.5 * np.sqrt(powers * powers.max())
-    mono = samples @ np.where(opposite, -1, 1) / samples.shape[1]
-    power = (mono**2).sum()
-    return np.clip(mono * np.sqrt(powers.max() / power), -1, 1) if power else mono
+    if samples.shape[1] == 1 or not samples.size:
+        return samples[:, 0]
+    heard = samples - samples.mean(axis=0)  # A constant offset is no sound.
+    powers = (heard**2).sum(axis=0)
+    loudest = heard[:, powers.argmax()]
+    opposite = heard.T @ loudest < -0.5 * np.sqrt(powers * powers.max())
+    weights = np.where(opposite, -1, 1) / samples.shape[1]
+    power = ((heard @ weights) ** 2).sum()
+    gain = np.sqrt(powers.max() / power) if power else 1.0
+    return np.clip(gain * (samples @ weights), -1, 1)
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -13,9 +13,9 @@ import numpy as np
 
 from data_pipelines.faces.measures import speech_level
 from data_pipelines.media.sound_file import SoundFile
-from data_pipelines.quality.clip_checks import MEASURES
 
 _FRAME = 0.04  # Seconds.
+_LOUDEST, _ABOVE = 12, 6.0  # Frames, dB.
 _EARLY = 125  # Frames: 5 s.
 _QUIET, _USUAL, _MAX_GAIN = -30.0, -20.0, 30.0  # dBFS, dBFS, dB.
 _SILENCE = 1e-10  # Mean square, -100 dBFS.
@@ -60,8 +60,17 @@ class LevelMeter:
 
     @property
     def level(self) -> float:
-        """Level of the speech so far in dBFS; NaN before the first 40 ms."""
-        return speech_level(np.array(self._levels))[0] if self._levels else float("nan")
+        """Level of the speech so far in dBFS; NaN before the first 40 ms.
+
+        Where there is little speech in long noise, it is that of the loudest half second, less what
+        this is usually above speech.
+        """
+        if not self._levels:
+            return float("nan")
+        powers = 10 ** (np.array(self._levels) / 10)
+        count = min(_LOUDEST, len(powers))
+        loudest = np.convolve(powers, np.full(count, 1 / count), mode="valid").max()
+        return max(speech_level(np.array(self._levels))[0], float(10 * np.log10(loudest)) - _ABOVE)
 
     def model_gain(self) -> float:
         """Chooses the gain for the model of the sound so far.
@@ -74,7 +83,7 @@ class LevelMeter:
         return float(10 ** (min(_USUAL - self.level, _MAX_GAIN) / 20))
 
     def warnings(self, gain: float = 1.0) -> list[str]:
-        """Judges the level of the sound so far, as `prepare --check` judges a clip's.
+        """Judges the level of the sound so far.
 
         Args:
           gain: What the sound is multiplied by before the model.
@@ -82,8 +91,8 @@ class LevelMeter:
         Returns:
           A clause with the cure, or on the gain; none where the level is one of training clips.
         """
-        measure, decibels = MEASURES["level"], 20 * np.log10(gain)
-        if not measure.excess(np.array([self.level + decibels]))[0] > 0:
+        decibels = 20 * np.log10(gain)
+        if not self._levels or self.level + decibels >= _QUIET:
             raised = (
                 f"the speech is at {self.level:.1f} dBFS: raised by {decibels:.0f} dB for the model"
             )
@@ -91,7 +100,7 @@ class LevelMeter:
         if max(self._levels) <= 10 * np.log10(_SILENCE) + 1:
             return ["the sound is digital silence, so that the mouth stays still: give speech"]
         return [
-            f"the speech is at {self.level:.1f} {measure.unit} ({measure.limit}), so that the mouth"
+            f"the speech is at {self.level:.1f} dBFS (under {_QUIET:.0f} dBFS), so that the mouth"
             " hardly moves: make it louder"
         ]
 

@@ -19,6 +19,7 @@ FORMATS = ("s16le", "f32le", "wav")
 _READ_BYTES = 1 << 16  # At most; a pipe returns what it has.
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # Format tags of WAV.
 _UNKNOWN_SIZES = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)  # Written by programs into pipes.
+_WAV_POSITIONS = ("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR")  # By bit.
 _INT24 = "int24"  # numpy has no such type.
 _SAMPLE_TYPES = {  # By format tag and bits.
     (_PCM, 8): "u1",
@@ -69,7 +70,10 @@ def open_audio(audio: str, audio_format: str | None, rate: int | None) -> AudioS
         check_sample_rate(rate, f"--rate={rate}")
     if audio != "-" and audio_format is None:
         sound_file = SoundFile(audio)
-        _check_given_rate(audio, sound_file.rate, rate)
+        with contextlib.ExitStack() as stack:
+            stack.callback(sound_file.close)
+            _check_given_rate(audio, sound_file.rate, rate)
+            stack.pop_all()
         pieces, close = sound_file.chunks(), sound_file.close
         return AudioSource(audio, sound_file.rate, pieces, close, sound_file.warnings)
     name = "standard input" if audio == "-" else audio
@@ -83,10 +87,10 @@ def open_audio(audio: str, audio_format: str | None, rate: int | None) -> AudioS
         if audio_format == "wav" and not is_wav:
             raise UserError(f"{name} is not a WAV (it does not begin with RIFF): give its --format")
         if is_wav:
-            sample_type, channels, wav_rate, size = _parse_wav_header(name, data)
+            sample_type, layout, wav_rate, size = _parse_wav_header(name, data)
             _check_given_rate(name, wav_rate, rate)
-            mix = Downmixer(default_layout(channels), wav_rate)
-            pieces = _decode_samples(name, data, sample_type, channels, size, mix)
+            mix = Downmixer(layout, wav_rate)
+            pieces = _decode_samples(name, data, sample_type, len(layout), size, mix)
             return AudioSource(name, wav_rate, pieces, close)
         sample_type = "<f4" if audio_format == "f32le" else "<i2"
         pieces = _decode_samples(name, data, sample_type)
@@ -138,8 +142,8 @@ class _ByteReader:
             yield data
 
 
-def _parse_wav_header(name: str, data: _ByteReader) -> tuple[str, int, int, int | None]:
-    # -> sample type, channels, rate, and the bytes of audio, None where they are unknown.
+def _parse_wav_header(name: str, data: _ByteReader) -> tuple[str, tuple[str, ...], int, int | None]:
+    # -> sample type, positions of the channels, rate, bytes of audio, None where they are unknown.
     advice = "give a WAV that plays, or --format for raw samples"
     if data.read_exactly(12)[8:] != b"WAVE":
         raise UserError(f"{name} begins like a WAV but is not one: {advice}")
@@ -156,13 +160,16 @@ def _parse_wav_header(name: str, data: _ByteReader) -> tuple[str, int, int, int 
     raise UserError(f"the WAV {name} ends before its sound: {advice}")
 
 
-def _parse_wav_format(name: str, chunk: bytes) -> tuple[str, int, int]:
-    # -> sample type, channels, rate.
+def _parse_wav_format(name: str, chunk: bytes) -> tuple[str, tuple[str, ...], int]:
+    # -> sample type, positions of the channels, rate.
     if len(chunk) < 16:
         raise UserError(f"the WAV {name} ends in its format: give a WAV that plays")
     tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", chunk[:16])
+    layout = default_layout(channels)
     if tag == _EXTENSIBLE and len(chunk) >= 26:
-        (tag,) = struct.unpack("<H", chunk[24:26])
+        mask, tag = struct.unpack("<IH", chunk[20:26])
+        masked = tuple(n for bit, n in enumerate(_WAV_POSITIONS) if mask >> bit & 1)
+        layout = masked if len(masked) == channels else layout
     if (tag, bits) not in _SAMPLE_TYPES:
         raise UserError(
             f"the WAV {name} has samples of {bits} bits in format {tag}: give integer or float PCM,"
@@ -171,7 +178,7 @@ def _parse_wav_format(name: str, chunk: bytes) -> tuple[str, int, int]:
     if not channels:
         raise UserError(f"the WAV {name} has no channels: give one that plays")
     check_sample_rate(rate, f"the {rate} Hz of {name}")
-    return _SAMPLE_TYPES[tag, bits], channels, rate
+    return _SAMPLE_TYPES[tag, bits], layout, rate
 
 
 def _decode_samples(

@@ -79,3 +79,10 @@ def test_pieces_give_the_same_mix():
         parts.append(mix(part))
     np.testing.assert_allclose(np.concatenate(parts), expected, atol=1e-12)
     assert mix.inverted_samples == whole.inverted_samples > 0.9 * mix.samples
+
+
+@pytest.mark.parametrize("offsets", [(0.2, -0.2), (0.1, 0.1), (0.3, 0.0)])
+def test_a_constant_offset_of_the_channels_changes_no_phase_and_no_level(offsets):
+    channels = np.stack([VOICE, VOICE]) + np.array(offsets)[:, None]
+    mixed = Downmixer(("FL", "FR"), RATE)(channels)
+    assert decibels(mixed - mixed.mean(), VOICE) == pytest.approx(0, abs=0.2)

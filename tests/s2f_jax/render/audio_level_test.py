@@ -1,4 +1,4 @@
-"""The level of speech is judged as `prepare --check` judges it, at the end and while it comes."""
+"""The level of speech is that of `prepare --check`; it is judged at the end and while it comes."""
 
 import numpy as np
 import pytest
@@ -32,8 +32,15 @@ def test_what_is_too_quiet_is_said_in_the_end_and_after_five_seconds():
     said = []
     assert not measured(SPEECH, said.append).warnings() and not said
     (warning,) = measured(0.01 * SPEECH, said.append).warnings()
-    assert warning.startswith("the speech is at -6") and "(under -40 dBFS)" in warning
+    assert warning.startswith("the speech is at -6") and "(under -30 dBFS)" in warning
     assert len(said) == 1 and said[0].startswith("so far, the speech is at -6")
     (warning,) = measured(0 * SPEECH).warnings()
     assert "digital silence" in warning
     assert not measured(SPEECH[:100]).warnings()
+
+
+def test_little_speech_in_long_noise_is_not_raised():
+    noise = np.random.default_rng(1).normal(0, 1e-3, 60 * RATE)
+    noise[20 * RATE : 21 * RATE] += np.random.default_rng(2).normal(0, 0.1, RATE)  # -20 dBFS.
+    assert measured(noise).model_gain() == 1
+    assert measured(0.01 * noise).model_gain() == pytest.approx(10 ** (30 / 20), rel=0.01)
