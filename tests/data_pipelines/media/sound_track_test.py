@@ -264,3 +264,68 @@ def test_losses_are_said_in_words():
     ]
     assert not SoundLosses(holes=[(1.0, 0.05)]).describe() and not losses.unusable
     assert SoundLosses(packets=100, lost=26).unusable
+
+
+def test_joined_broadcasts_are_no_clip_and_no_hole(tmp_path):
+    """Their clocks start anew, in picture and sound at different times."""
+    path = video(tmp_path / "a.ts", TIMED["ts, aac"])
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(BadClip, match="its clock is set anew inside the file"):
+        decode.decode_sound(path, 0.0)
+    samples, rate, losses = read(path)
+    assert len(samples) / rate == pytest.approx(12, abs=0.2) and losses.restarts == 1
+
+
+def test_a_jump_of_a_clock_is_no_silence_of_hours(tmp_path):
+    parts = []
+    for number, start in enumerate([2.0, 5000.0]):
+        path = tmp_path / f"{number}.ts"
+        with av.open(str(path), "w", format="mpegts") as file:
+            track = file.add_stream("aac", rate=48000, layout="mono")
+            sound = beep_files.beeps(48000)[None]
+            for packet in beep_files.encode_sound(track, sound, start=start):
+                file.mux(packet)
+        parts.append(path.read_bytes())
+    for order in (parts, parts[::-1]):
+        (tmp_path / "a.ts").write_bytes(b"".join(order))
+        samples, rate, losses = read(tmp_path / "a.ts")
+        assert len(samples) / rate == pytest.approx(12, abs=0.2) and losses.restarts == 1
+
+
+def test_sound_that_a_file_starts_late_keeps_its_length(tmp_path):
+    """Whose length by the header is the time of its end, as Matroska's is."""
+    path = tmp_path / "a.mka"
+    with av.open(str(path), "w") as file:
+        track = file.add_stream("flac", rate=16000, layout="mono")
+        for packet in beep_files.encode_sound(
+            track, beep_files.beeps(16000)[None], "s16", start=10.0
+        ):
+            file.mux(packet)
+    with contextlib.closing(SoundFile(path)) as file:
+        assert file.seconds == pytest.approx(6, abs=0.1)
+        samples = np.concatenate(list(file.chunks()))
+        assert len(samples) == pytest.approx(96000, abs=16) and not file.warnings()
+
+
+def test_bare_streams_have_no_declared_length(tmp_path):
+    """FFmpeg's estimate is far off where loud and quiet parts take unequal bytes."""
+    sound = beep_files.beeps(48000, 20) * np.repeat([1e-3, 1], 10 * 48000)
+    path = beep_files.write_sound(tmp_path / "a.aac", "adts", "aac", 48000, sound)
+    assert not read(path)[2].describe()
+
+
+def test_samples_of_64_bits_are_read(tmp_path):
+    data = np.rint(beep_files.beeps(16000) * 2.0**62).astype("<i8").tobytes()
+    form = b"\x01\0\x01\0" + (16000).to_bytes(4, "little") + (128000).to_bytes(4, "little")
+    form += b"\x08\0\x40\0"
+    sizes = [len(part).to_bytes(4, "little") for part in (bytes(36 + len(data)), form, data)]
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFF" + sizes[0] + b"WAVEfmt " + sizes[1] + form + b"data" + sizes[2] + data)
+    samples, rate, _ = read(path)
+    np.testing.assert_allclose(samples, beep_files.beeps(16000) / 2, atol=1e-6)
+
+
+def test_a_loss_in_avi_is_refused_however_small(tmp_path):
+    path = video(tmp_path / "a.avi", UNTIMED["avi, pcm"], [(1.4, 1.7)])
+    with pytest.raises(BadClip, match=r"0\.3 s of sound are missing"):
+        decode.decode_sound(path, 0.0)
