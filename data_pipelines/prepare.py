@@ -148,10 +148,10 @@ def make_builder(
     module = importlib.import_module(f"data_pipelines.{corpus}.{corpus}_dataset_builder")
     config_class: type[CorpusConfig] = module.Builder.CONFIG
     names = {field.name for field in dataclasses.fields(config_class)}
-    shared = {name: data[name] for name in ("height", "width", "audio_rate", "fps", "max_seconds")}
+    shared = {name: data[name] for name in ("height", "width", "audio_rate", "fps")}
+    shared |= {name: data[name] for name in ("max_seconds", "max_filled")}
     shared |= {"manual_dir": os.fspath(manual_dir or ""), "speakers": tuple(data["speakers"])}
     shared |= {"max_bad_share": data["max_bad_share"], "workers": data["prepare_workers"]}
-    shared["max_filled"] = data.get("max_filled", CorpusConfig.max_filled)  # Older runs lack it.
     for name in ("manual_dir", "speakers"):
         if shared[name] and name not in names:
             raise UserError(f"The corpus {corpus} takes no {name}; leave out {shared[name]!r}.")

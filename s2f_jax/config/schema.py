@@ -281,4 +281,6 @@ def migrate(config: dict[str, Any]) -> None:
     """
     for migration in _MIGRATIONS[config["schema"] - 1 :]:
         migration(config)
+    # Newer than its schema; to `prepare` alone, so that it needs none of its own.
+    config["data"] = {"max_filled": 0.75, **config["data"]}
     config["schema"] = SCHEMA

@@ -42,7 +42,7 @@ def data(**fields):
     """config.data as configs/base.py has it, but small."""
     form = {"corpus": "grid", "height": 32, "width": 24, "audio_rate": 16000, "fps": 25}
     rest = {"speakers": (), "max_bad_share": 0.0, "prepare_workers": 1, "options": {}}
-    rest["max_seconds"] = 30.0
+    rest |= {"max_seconds": 30.0, "max_filled": 0.75}
     return form | rest | fields
 
 

@@ -323,7 +323,8 @@ def test_generate_writes_a_video_under_the_names_of_other_tools(
 ):
     still = np.random.default_rng(0).integers(0, 256, (16, 12, 3), np.uint8)
     (tmp_path / "still.png").write_bytes(images.encode_png(still))
-    writer.write_video(tmp_path / "talk.mp4", still[None], 25, np.zeros(640), 16000)
+    sound = np.random.default_rng(0).normal(0, 0.1, 640)
+    writer.write_video(tmp_path / "talk.mp4", still[None], 25, sound, 16000)
     files = [tmp_path / name for name in ("still.png", "talk.mp4", "out.mp4")]
     flags = [f"--{name}={file}" for name, file in zip(names, files, strict=True)]
     arguments = ["generate", f"--checkpoint={run_folder}", *flags, "--aligned", "--seed=3"]
