@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 from absl import flags, logging
@@ -75,8 +76,9 @@ def main() -> None:
     gc.set_threshold(100_000)
     sys.path.insert(0, "")  # As `python -m` does, so that `s2f` finds what a config imports.
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax warn of what is intended.
-    # What OpenCV says of a damaged picture would come before our sentence.
+    # What OpenCV and Pillow say of a damaged picture would come before our sentence.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    warnings.filterwarnings("ignore", module="PIL")
     # Before jax is imported: compiled programs are cached for the next process.
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(user_cache() / "xla")

@@ -12,12 +12,15 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 
 # As conftest.py has it; most of a case's time would be compiling.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
+os.environ["OPENCV_LOG_LEVEL"] = "SILENT"  # As s2f_jax.main has these two.
+warnings.filterwarnings("ignore", module="PIL")
 
 from absl import flags, logging
 
