@@ -19,8 +19,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
-os.environ["OPENCV_LOG_LEVEL"] = "SILENT"  # As s2f_jax.main has these two.
-warnings.filterwarnings("ignore", module="PIL")
+os.environ["OPENCV_LOG_LEVEL"] = "SILENT"  # As s2f_jax.main does.
 
 from absl import flags, logging
 
@@ -34,6 +33,7 @@ from s2f_jax.render import generate, stream
 from s2f_jax.sda import convert
 from tests import stand_in_faces
 
+warnings.filterwarnings("ignore", module="PIL")  # As s2f_jax.main does.
 # Imported here, once, and not in the first case's time.
 COMMANDS = animator, convert, inputs, export, generate, stream
 
