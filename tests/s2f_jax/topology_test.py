@@ -89,10 +89,11 @@ def agree(ours, theirs, steps, tolerance):
         for name, value in ours[number].items():
             # L1's gradient is a sign, which flips where float32 rounds to the other side of zero.
             signs = 10 if name == "generator/gradient_norm" and tolerance > 1e-7 else 1
+            scored = 1e-6 if name.startswith("validation/") else 0  # In float32, in any run.
             np.testing.assert_allclose(
                 value,
                 theirs[number][name],
-                signs * tolerance,
+                max(signs * tolerance, scored),
                 1e-12,
                 err_msg=f"{name}, step {number}",
             )
