@@ -11,6 +11,7 @@ import av
 import jax
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import decode, writer
@@ -43,8 +44,12 @@ def encoded(tags, movflags=""):
         container.metadata.update(tags)
         stream = container.add_stream("libx264", rate=25)
         stream.height = stream.width = 16
+        reformatter = VideoReformatter()
         for pixels in FRAMES:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            # In one thread: without this, under load, the picture was twice seen to be another one.
+            frame = reformatter.reformat(frame, format="yuv420p", threads=1)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file.getvalue()
 
