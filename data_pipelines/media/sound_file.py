@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import itertools
 import os
 from collections.abc import Iterator
 
@@ -20,7 +19,7 @@ _SELF_CONTAINED = {
     "format_whitelist": "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,mov,matroska,avi,mpeg,mpegts,flv,asf",
     "protocol_whitelist": "none",
 }
-_FIRST_PACKETS = 300  # Of pictures; an edit list may discard those since the last key frame.
+_FIRST_PACKETS = 16  # Of pictures, among which the first one shown is; B-frames change the order.
 _CURE = "give a sound file that plays, e.g. a WAV."
 
 
@@ -137,7 +136,10 @@ def _first_picture(source: str | os.PathLike | io.BytesIO, options: dict[str, st
             return None
         times = []
         with contextlib.suppress(av.error.FFmpegError):  # That is the sound's concern alone.
-            for packet in itertools.islice(container.demux(pictures), _FIRST_PACKETS):
+            for packet in container.demux(pictures):
+                # An edit list may discard some at the start.
                 if packet.pts is not None and packet.time_base and not packet.is_discard:
                     times.append(float(packet.pts * packet.time_base))
+                    if len(times) == _FIRST_PACKETS:
+                        break
         return min(times, default=None)

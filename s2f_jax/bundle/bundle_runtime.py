@@ -192,9 +192,8 @@ class _JaxRuntime:
         import jax
         from jax import export
 
-        if not importlib.util.find_spec(
-            "flatbuffers"
-        ):  # jax.export needs it and does not require it.
+        # jax.export needs it and does not require it.
+        if not importlib.util.find_spec("flatbuffers"):
             sys.path.append(str(folder))
             try:
                 importlib.import_module("flatbuffers")
