@@ -147,7 +147,8 @@ def make_builder(
         )
     module = importlib.import_module(f"data_pipelines.{corpus}.{corpus}_dataset_builder")
     config_class: type[CorpusConfig] = module.Builder.CONFIG
-    names = {field.name for field in dataclasses.fields(config_class)}
+    defaults = {field.name: field.default for field in dataclasses.fields(config_class)}
+    names = set(defaults)
     shared = {name: data[name] for name in ("height", "width", "audio_rate", "fps")}
     shared |= {name: data[name] for name in ("max_seconds", "max_filled")}
     shared |= {"manual_dir": os.fspath(manual_dir or ""), "speakers": tuple(data["speakers"])}
@@ -162,7 +163,8 @@ def make_builder(
     builder = module.Builder(config=config, data_dir=data_dir)
     metadata = builder.info.metadata or {}
     for name, wanted in config.content().items():
-        if (present := metadata.get(name)) != wanted:
+        # An option that is newer than the shards had its default; what else is, is not known.
+        if (present := metadata.get(name, defaults.get(name, wanted))) != wanted:
             present, wanted = ("all" if value == [] else value for value in (present, wanted))
             raise UserError(
                 f"{builder.data_path} holds the corpus with {name}={present}, not {wanted}: delete "

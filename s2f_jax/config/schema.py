@@ -281,6 +281,8 @@ def migrate(config: dict[str, Any]) -> None:
     """
     for migration in _MIGRATIONS[config["schema"] - 1 :]:
         migration(config)
-    # Newer than its schema; to `prepare` alone, so that it needs none of its own.
-    config["data"] = {"max_filled": 0.75, **config["data"]}
+    # Newer than their schema, and without effect on a run that lacks them.
+    config["data"] = {"max_filled": 0.75, "train_minutes": 0.0, **config["data"]}
+    if config["data"]["corpus"] == "folder":
+        config["data"]["options"] = {"within_video": False, **config["data"]["options"]}
     config["schema"] = SCHEMA
