@@ -4,6 +4,7 @@ The speech is GRID's, sentence after sentence, as S2F_GRID says where it is.
 """
 
 import fractions
+import itertools
 import os
 import pathlib
 
@@ -19,14 +20,15 @@ _TICK = fractions.Fraction(1, 90000)
 
 
 def sentences(count, speaker="s1"):
-    """The first clips of a speaker that are whole, [(pictures [75, 288, 360, 3], sound [S], rate)]."""
-    found = []
-    for path in sorted(pathlib.Path(os.environ["S2F_GRID"], speaker).glob("*.mpg")):
-        if len(found) == count:
-            return found
-        if (sentence := _read(path)) is not None:
-            found.append((path.stem, *sentence))
-    return found
+    """Yields the first clips of a speaker that are whole: name, pictures [75, 288, 360, 3], sound [S]
+    and its rate."""
+    paths = sorted(pathlib.Path(os.environ["S2F_GRID"], speaker).glob("*.mpg"))
+    read = ((path.stem, _read(path)) for path in paths)
+    return itertools.islice(((name, *sentence) for name, sentence in read if sentence), count)
+
+
+def path_of(name, speaker="s1"):
+    return pathlib.Path(os.environ["S2F_GRID"], speaker, f"{name}.mpg")
 
 
 def _read(path):
@@ -72,7 +74,10 @@ def write(
             start = number * SENTENCE
             _mux_sound(file, track, samples, rate, start)
             while (time := frame_number / fps) < start + SENTENCE:
-                shown = pictures[min(int((time - start) * 25), len(pictures) - 1)]
+                nearest = round(
+                    (time - start) * 25
+                )  # Held from its time on, it would be 20 ms late.
+                shown = pictures[min(nearest, len(pictures) - 1)]
                 frame = _stored(shown, size, turn)
                 frame.time_base = _TICK
                 frame.pts = round(max(0.0, time + rng.uniform(-jitter, jitter)) / _TICK)
