@@ -147,8 +147,7 @@ def make_builder(
         )
     module = importlib.import_module(f"data_pipelines.{corpus}.{corpus}_dataset_builder")
     config_class: type[CorpusConfig] = module.Builder.CONFIG
-    defaults = {field.name: field.default for field in dataclasses.fields(config_class)}
-    names = set(defaults)
+    names = {field.name for field in dataclasses.fields(config_class)}
     shared = {name: data[name] for name in ("height", "width", "audio_rate", "fps")}
     shared |= {name: data[name] for name in ("max_seconds", "max_filled")}
     shared |= {"manual_dir": os.fspath(manual_dir or ""), "speakers": tuple(data["speakers"])}
@@ -161,11 +160,13 @@ def make_builder(
     shared = {name: value for name, value in shared.items() if name in names}
     config = config_class(**shared, **data["options"])
     builder = module.Builder(config=config, data_dir=data_dir)
-    metadata = builder.info.metadata or {}
+    # Shards that are older than an option were made with its default.
+    metadata = config_class().content() | dict(builder.info.metadata or {})
     for name, wanted in config.content().items():
-        # An option that is newer than the shards had its default; what else is, is not known.
-        if (present := metadata.get(name, defaults.get(name, wanted))) != wanted:
-            present, wanted = ("all" if value == [] else value for value in (present, wanted))
+        if (present := metadata.get(name, wanted)) != wanted:  # Some may not be known of them.
+            present, wanted = (
+                value if value not in ([], "") else "all" for value in (present, wanted)
+            )
             raise UserError(
                 f"{builder.data_path} holds the corpus with {name}={present}, not {wanted}: delete "
                 "that folder (aligned clips stay in the cache beside it) or choose another "
