@@ -68,18 +68,25 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     **dict.fromkeys(("model.recurrent", "model.skips", "model.copy_path"), _SWITCH),
     "model.dtype": Field(choices=("float32", "bfloat16", "float64")),
     "discriminators.sequence.fusion": Field(choices=("last", "step")),
+    "discriminators.sequence.differences": _SWITCH,
+    "discriminators.*.norm": Field(choices=("batch", "spectral", "none")),
     "clip_frames": Field(0),
     "keep_activations": Field(choices=("all", "convolutions", "none")),
     "loader_workers": Field(0, resumable=True),
     "loss.reconstruction_top": Field(0.0, 1.0, below=True),
+    **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), Field(0)),
     "loss.adversarial_from": Field(0),
     "optim.decay_after": Field(0),
+    "optim.generator_ema": Field(0.0, 1.0, below=True),
     "optim.b1": Field(0.0, 1.0, below=True),
     "optim.b2": Field(0.0, 1.0, below=True),
     "embedder.channels": Field(choices=("RGB", "BGR"), resumable=True),
     "validation_clips": Field(0),
     "best_by": Field(
-        choices=("psnr", "ssim", "psnr_mouth", "words_right", "letters_right", "windows_right")
+        choices=(
+            *("psnr", "ssim", "psnr_mouth", "balance"),
+            *("words_right", "letters_right", "windows_right"),
+        )
     ),
     "sample_clips": Field(0, resumable=True),
 }
@@ -266,6 +273,13 @@ def _add_discriminators(config: dict[str, Any]) -> None:
     config["discriminators"] = {name: own for name, own in new.items() if "weight" in own}
 
 
+# Fields that the first runs of schema 3 lack.
+_NEWER_LOSS_FIELDS = {"reconstruction_frames": 0, "adversarial_frames": 0, "adversarial_limit": 0.0}
+_NEWER_FIELDS = {
+    "frame": {"norm": "batch"},
+    "sequence": {"norm": "batch", "differences": False, "negatives": []},
+}
+
 # From schema 1 to 2, and so on.
 _MIGRATIONS: list[Callable[[dict[str, Any]], None]] = [_add_task_and_face, _add_discriminators]
 SCHEMA = 1 + len(_MIGRATIONS)  # Of config.json.
@@ -281,6 +295,10 @@ def migrate(config: dict[str, Any]) -> None:
     """
     for migration in _MIGRATIONS[config["schema"] - 1 :]:
         migration(config)
-    # Newer than its schema; to `prepare` alone, so that it needs none of its own.
+    # Newer than its schema, and what earlier runs did without them.
     config["data"] = {"max_filled": 0.75, **config["data"]}
+    config["loss"] = {**_NEWER_LOSS_FIELDS, **config["loss"]}
+    config["optim"] = {"generator_ema": 0.0, **config["optim"]}
+    for name, section in config["discriminators"].items():
+        config["discriminators"][name] = {**_NEWER_FIELDS.get(name, {}), **section}
     config["schema"] = SCHEMA
