@@ -381,11 +381,14 @@ class _Run:
                 scores = self.validation.scores(state, self.signals.agreed)
                 if scores:
                     task, epoch = self.trainer.task, number // per_epoch
-                    self.stopping.update({name: scores[name] for name in task.watched})
+                    # What was made before all networks trained is no candidate for the best.
+                    counts = number > task.adversarial_start_step
+                    watched = {*task.watched, self.config.best_by}
+                    self.stopping.update({name: scores[name] for name in watched}, counts)
                     self.log.validation(number, epoch, scores, task.verdict(scores), self.stopping)
-                # What was made before all networks trained is no candidate for the best.
-                candidate = scores if number > self.trainer.task.adversarial_start_step else None
-                self.save(state, candidate[self.config.best_by] if candidate else None)
+                    self.save(state, scores if counts else None)
+                else:
+                    self.save(state, None)
                 if scores:
                     self.validation.write_samples(
                         state, self.folder, self.config.sample_clips, self.log
@@ -476,11 +479,13 @@ class _Run:
                 f" {self.clips.fault(reported[-1])}"
             )
 
-    def save(self, state: TrainState, score: float | None) -> None:
+    def save(self, state: TrainState, scores: Mapping[str, float] | None) -> None:
         self.report_corrupt(int(state.step))
         stopping = dataclasses.asdict(self.stopping)
         del stopping["patience"]
         progress = {"stopping": stopping, "clips": self.counts, "since_log": self.since_log}
         progress["corrupt"] = sorted(self.corrupt)
-        self.checkpoints.save(state, self.batches.get_state(), progress, score)
+        score = scores[self.config.best_by] if scores else None
+        others = self.trainer.task.tradeoffs(scores) if scores else {}
+        self.checkpoints.save(state, self.batches.get_state(), progress, score, others)
         self.log.flush()
