@@ -69,6 +69,9 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     "model.dtype": Field(choices=("float32", "bfloat16", "float64")),
     "discriminators.sequence.fusion": Field(choices=("last", "step")),
     "clip_frames": Field(0),
+    "balance_speakers": Field(0.0, 1.0),
+    **dict.fromkeys(("augment.color", "augment.light"), Field(0.0, 1.0)),
+    **dict.fromkeys(("augment.background", "augment.warp"), Field(0.0, 1.0)),
     "keep_activations": Field(choices=("all", "convolutions", "none")),
     "loader_workers": Field(0, resumable=True),
     "loss.reconstruction_top": Field(0.0, 1.0, below=True),
@@ -273,6 +276,9 @@ SCHEMA = 1 + len(_MIGRATIONS)  # Of config.json.
 GENERATOR_SCHEMAS = range(2, SCHEMA + 1)
 
 
+_LOOKS = ("color", "light", "background", "warp")  # Of the section `augment`.
+
+
 def migrate(config: dict[str, Any]) -> None:
     """Brings the fields of a config.json of an older schema to this one's.
 
@@ -281,6 +287,8 @@ def migrate(config: dict[str, Any]) -> None:
     """
     for migration in _MIGRATIONS[config["schema"] - 1 :]:
         migration(config)
-    # Newer than its schema; to `prepare` alone, so that it needs none of its own.
+    # Newer than their schema, as they do what was done before at these values.
     config["data"] = {"max_filled": 0.75, **config["data"]}
+    config["augment"] = dict.fromkeys(_LOOKS, 0.0) | config["augment"]
+    config.setdefault("balance_speakers", 0.0)
     config["schema"] = SCHEMA
