@@ -337,9 +337,12 @@ def open_dataset(
             f"--config.data.speakers={tuple(data['speakers'])}: the shards in {data_dir} were made"
             f" with {clips.speakers or 'all'}; give those, or prepare into another --data_dir"
         )
-    for name, value in data["options"].items():
+    options = dict(data["options"])
+    if "clip_list" in clips.metadata:  # Of GRID, all clips by default.
+        options.setdefault("clip_list", "")
+    for name, value in options.items():
         made = clips.metadata.get(name, value)
-        if made != value and not isinstance(value, str):  # Text names a file; its digest is saved.
+        if made != value and name != "csv":  # That names a file, whose digest is saved.
             raise UserError(
                 f"--config.data.options.{name}={value}: the shards in {data_dir} were made with"
                 f" {name}={made}; give that, or prepare into another --data_dir"
