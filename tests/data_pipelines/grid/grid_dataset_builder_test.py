@@ -254,7 +254,7 @@ def test_a_list_says_which_clips_there_are_and_in_which_split(
     summary = prepare.prepare(config, corpus_copy, tmp_path / "data")
     assert summary["clips"] == {"train": 1, "val": 1, "test": 1} and not summary["quarantined"]
     assert "1 of the 4 clips on the list are not in the copy, s1_bbaf3n" in capsys.readouterr().out
-    with pytest.raises(UserError, match="prepare into another --data_dir"):
+    with pytest.raises(UserError, match="clip_list=few, not all: delete"):
         prepare.prepared_builder(data(), corpus_copy, tmp_path / "data")
     with pytest.raises(UserError, match="clip_list=all: must be one of few, or empty"):
         prepare.prepare(data(options={"clip_list": "all"}), corpus_copy, tmp_path / "data")
