@@ -7,6 +7,7 @@ import pytest
 from etils import epath
 
 from data_pipelines import prepare
+from data_pipelines.common.errors import UserError
 from data_pipelines.grid import zenodo
 from data_pipelines.media import decode, images, writer
 from data_pipelines.quality import check
@@ -204,6 +205,14 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
 
 def test_what_is_left_alone_is_the_file_s():
     assert read.load_config(f"{CONFIGS}/grid.py", []).batch_size == 16
+
+
+def test_a_preset_of_a_config_of_its_own_keeps_what_the_config_is_for():
+    small, full = (read.load_config(f"grid_real{preset}", []) for preset in ("", ":full"))
+    assert (small.data.height, full.data.height, full.clip_frames) == (64, 128, 75)
+    assert small.augment == full.augment and small.data.options == full.data.options
+    with pytest.raises(UserError, match="preset 'half' is not one of"):
+        read.load_config("grid_real:half", [])
 
 
 # What the corpora say.
