@@ -169,11 +169,12 @@ def _outline(landmarks: np.ndarray) -> np.ndarray:
 
 def _background_share(outline: np.ndarray, height: int, width: int) -> np.ndarray:
     """Returns how much of each pixel is background, 0 to 1, [H, W, 1]: none inside the outline."""
-    bits = 4  # Of a pixel's fraction.
-    outside = np.ones((height, width), np.uint8)
-    points = np.round(cv2.convexHull(outline.astype(np.float32)) * 2**bits).astype(np.int32)
-    cv2.fillConvexPoly(outside, points, 0, shift=bits)
-    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / width
+    fine = max(1, 256 // height)  # Drawn at a multiple of the size, or the edge would be jagged.
+    outside = np.ones((fine * height, fine * width), np.uint8)
+    points = cv2.convexHull(((outline + 0.5) * fine - 0.5).astype(np.float32))
+    cv2.fillConvexPoly(outside, np.round(points).astype(np.int32), 0)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / outside.shape[1]
+    distance = cv2.resize(distance, (width, height), interpolation=cv2.INTER_AREA)
     share = np.clip((distance - _MARGIN) / _EDGE, 0, 1)[..., None]
     return share**2 * (3 - 2 * share)
 
