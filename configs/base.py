@@ -91,17 +91,16 @@ def get_config(
     c.split_state = False  # Whether parameters and optimizer state are split over devices (FSDP).
     c.loader_workers = 0  # Processes that decode the clips; 0: threads of this one.
 
-    c.augment = (
-        ConfigDict()
-    )  # Random changes of the training clips' sound and looks; not in the paper.
+    # Random changes of the training clips' sound, and of their looks: one change for the still and all
+    # frames of an example. Not in the paper.
+    c.augment = ConfigDict()
     c.augment.gain_db = 0.0  # Largest gain and attenuation, dB.
     c.augment.snr_db = ()  # Range of the ratio to added white noise, dB, e.g. (10.0, 40.0); (): none.
     c.augment.shift_ms = 0.0  # Largest shift of the sound, ms; at most half a frame.
-    # Looks change alike in the still and all frames of an example; strengths from 0 (off) to 1.
-    c.augment.color = 0.0  # Of hue, saturation and white balance.
-    c.augment.light = 0.0  # Of gain, gamma, contrast and of light from one side.
-    c.augment.background = 0.0  # Share of examples with another background.
-    c.augment.warp = 0.0  # Of the face's proportions: aspect, jaw, distance of eyes and mouth, ...
+    c.augment.color = 0.0  # Strength, 0 to 1, of changes of hue, saturation and white balance.
+    c.augment.light = 0.0  # Strength, 0 to 1, of gain, gamma, contrast and light from one side.
+    c.augment.background = 0.0  # Share of examples, 0 to 1, that get another background.
+    c.augment.warp = 0.0  # Strength, 0 to 1, of other proportions of the face: aspect, jaw, ...
 
     c.loss = ConfigDict()
     c.loss.reconstruction = 400.0  # Weight of L1, lambda of eq. 3.
