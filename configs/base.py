@@ -88,15 +88,24 @@ def get_config(
     c.batch_size = 16  # Clips per step over all devices; a multiple of the number of devices.
     c.clip_frames = 75  # Frames of an example: a part of a longer clip; 0: the longest clip's.
     c.mirror = True  # Whether an epoch has every clip twice, once mirrored (paper 3.1).
+    # From 0 (every clip once an epoch) to 1 (every speaker equally often): the share of a speaker with
+    # n clips grows as n^(1 - balance_speakers).
+    c.balance_speakers = 0.0
     c.accumulate = 1  # Parts of a batch, one after the other, each with BatchNorm of its own.
     c.keep_activations = "all"  # For the backward pass; "convolutions" and "none" need less memory.
     c.split_state = False  # Whether parameters and optimizer state are split over devices (FSDP).
     c.loader_workers = 0  # Processes that decode the clips; 0: threads of this one.
 
-    c.augment = ConfigDict()  # Random changes of the training clips' sound; not in the paper.
+    # Random changes of the training clips' sound, and of their looks: one change for the still and all
+    # frames of an example. Not in the paper.
+    c.augment = ConfigDict()
     c.augment.gain_db = 0.0  # Largest gain and attenuation, dB.
     c.augment.snr_db = ()  # Range of the ratio to added white noise, dB, e.g. (10.0, 40.0); (): none.
     c.augment.shift_ms = 0.0  # Largest shift of the sound, ms; at most half a frame.
+    c.augment.color = 0.0  # Strength, 0 to 1, of changes of hue, saturation and white balance.
+    c.augment.light = 0.0  # Strength, 0 to 1, of gain, gamma, contrast and light from one side.
+    c.augment.background = 0.0  # Share of examples, 0 to 1, that get another background.
+    c.augment.warp = 0.0  # Strength, 0 to 1, of other proportions of the face: aspect, jaw, ...
 
     c.loss = ConfigDict()
     c.loss.reconstruction = 400.0  # Weight of L1, lambda of eq. 3.

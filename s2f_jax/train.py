@@ -5,7 +5,7 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -276,7 +276,8 @@ def _train(
         dataset.open_dataset(config.data, split, shards, features) for split in ("train", "val")
     )
     given_config, config = config, with_clip_frames(config, clips)
-    trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
+    visits = _visits(config, clips)
+    trainer = Trainer(config, len(visits) * (2 if config.mirror else 1))
     if config.dry_run:
         return cost.dry_run(config, trainer)
     validation = trainer.task.validation(validation_clips, trainer.key)
@@ -290,6 +291,7 @@ def _train(
         process=jax.process_index(),
         processes=jax.process_count(),
         workers=config.loader_workers,
+        visits=visits,
     )
     closing.callback(batches.close)
     # The state to start from: 1. the newest whole checkpoint of this workdir; 2. another run's
@@ -337,6 +339,13 @@ def _train(
     )  # fmt: skip
     closing.callback(run.profile.close)
     return run.loop(state)
+
+
+def _visits(config: Config, clips: dataset.ClipDataset) -> Sequence[int]:
+    """Which clips an epoch has."""
+    if not config.balance_speakers:
+        return range(len(clips))
+    return loader.epoch_visits(clips.speaker_of_clips(), config.balance_speakers)
 
 
 @dataclasses.dataclass

@@ -71,6 +71,9 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     "discriminators.sequence.differences": _SWITCH,
     "discriminators.*.norm": Field(choices=("batch", "spectral", "none")),
     "clip_frames": Field(0),
+    "balance_speakers": Field(0.0, 1.0),
+    **dict.fromkeys(("augment.color", "augment.light"), Field(0.0, 1.0)),
+    **dict.fromkeys(("augment.background", "augment.warp"), Field(0.0, 1.0)),
     "keep_activations": Field(choices=("all", "convolutions", "none")),
     "loader_workers": Field(0, resumable=True),
     "loss.reconstruction_top": Field(0.0, 1.0, below=True),
@@ -273,11 +276,18 @@ def _add_discriminators(config: dict[str, Any]) -> None:
     config["discriminators"] = {name: own for name, own in new.items() if "weight" in own}
 
 
-# Fields that the first runs of schema 3 lack.
-_NEWER_LOSS_FIELDS = {"reconstruction_frames": 0, "adversarial_frames": 0, "adversarial_limit": 0.0}
-_NEWER_FIELDS = {
-    "frame": {"norm": "batch"},
-    "sequence": {"norm": "batch", "differences": False, "negatives": []},
+# Fields newer than their schema, with the values that do what was done before.
+_NEWER_FIELDS: dict[str, Any] = {
+    "data.max_filled": 0.75,
+    "balance_speakers": 0.0,
+    **{f"augment.{look}": 0.0 for look in ("color", "light", "background", "warp")},
+    **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), 0),
+    "loss.adversarial_limit": 0.0,
+    "optim.generator_ema": 0.0,
+    "discriminators.frame.norm": "batch",
+    "discriminators.sequence.norm": "batch",
+    "discriminators.sequence.differences": False,
+    "discriminators.sequence.negatives": [],
 }
 
 # From schema 1 to 2, and so on.
@@ -295,10 +305,10 @@ def migrate(config: dict[str, Any]) -> None:
     """
     for migration in _MIGRATIONS[config["schema"] - 1 :]:
         migration(config)
-    # Newer than its schema, and what earlier runs did without them.
-    config["data"] = {"max_filled": 0.75, **config["data"]}
-    config["loss"] = {**_NEWER_LOSS_FIELDS, **config["loss"]}
-    config["optim"] = {"generator_ema": 0.0, **config["optim"]}
-    for name, section in config["discriminators"].items():
-        config["discriminators"][name] = {**_NEWER_FIELDS.get(name, {}), **section}
+    for name, value in _NEWER_FIELDS.items():
+        section, *names = config, *name.split(".")
+        while len(names) > 1 and names[0] in section:
+            section = section[names.pop(0)]
+        if len(names) == 1:  # Else a run without that discriminator.
+            section.setdefault(names[0], value)
     config["schema"] = SCHEMA

@@ -31,7 +31,6 @@ class AnimateTask(Task):
       config: Config of a run.
     """
 
-    features = dataset.TRAINING_FEATURES
     watched = ("psnr", "ssim")  # "The reconstruction metrics" (paper 2.3).
 
     def __init__(self, config: Config):
@@ -40,11 +39,13 @@ class AnimateTask(Task):
         self.networks = self.built.by_name()
         self.generator = self.built.generator
         self.adversarial_start_step = config.loss.adversarial_from
+        augmentations = training_examples.augmentations(config.augment)
+        self.features = (*dataset.TRAINING_FEATURES, *augmentations["appearance"].features)
         self.example = functools.partial(
             training_examples.training_example,
             frames=config.clip_frames,
             window=self.generator.window,
-            augment=training_examples.Augmentation(**config.augment),
+            **augmentations,
         )
 
     @override
