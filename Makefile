@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 S2F := $(RUN) -m s2f_jax.main
 PIP := -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo table real test test-newest slow fuzz lint docs wheel locks next findings clean
+.PHONY: demo real person table test test-newest slow fuzz lint docs wheel locks next findings clean
 
 # What training, evaluating and generating need; and with it what developing needs.
 .venv/run: requirements/run.txt pyproject.toml
@@ -40,6 +40,17 @@ demo: .venv/run
 	$(RUN) launch/demo_video.py
 	rm -rf runs/demo/gallery
 	$(S2F) gallery --checkpoint=runs/demo --output=runs/demo/gallery
+
+# A talking head of whoever speaks in TAKE, a video or a folder of videos: docs/tutorials/person.md.
+# START_FROM=RUN begins with that run's networks.
+person: .venv/run
+	@test -e "$(TAKE)" || { echo "TAKE=$(TAKE): give your video, make person TAKE=me.mp4" >&2; exit 2; }
+	$(S2F) prepare --config=configs/person.py --manual_dir="$(TAKE)"
+	$(S2F) --config=configs/person.py $(if $(START_FROM),--start_from="$(START_FROM)")
+	$(S2F) evaluate --config=configs/person.py
+	$(RUN) launch/demo_video.py runs/person
+	rm -rf runs/person/gallery
+	$(S2F) gallery --checkpoint=runs/person --output=runs/person/gallery
 
 # Every claim on the demo corpus: what reads lips and what hears sync, the baseline, ablations, the
 # table. Stopped, it goes on by the same command.

@@ -31,6 +31,7 @@ def get_config(
     c.data.max_seconds = 30.0  # Seconds; longer clips are quarantined, but `folder` cuts them.
     c.data.max_filled = 0.75  # Share of a clip's sound that may be missing, and silent; else unfit.
     c.data.max_bad_share = 0.05  # Share of quarantined clips above which `prepare` fails.
+    c.data.train_minutes = 0.0  # Minutes of the split train that are used, any of them; 0: all.
     c.data.max_corrupt = 10  # Damaged records that training replaces; one more stops it.
     c.data.prepare_workers = 0  # Processes of `prepare`; 0: one per core.
     c.data.options = ConfigDict()  # Options that only this corpus's builder has.

@@ -24,4 +24,5 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.data.options.test_share = 0.15
     c.data.options.split_seed = 0
     c.data.options.within_speaker = False  # Splits by file: val and test then hold no new faces.
+    c.data.options.within_video = False  # Splits by part of each video: no new recordings, either.
     return c

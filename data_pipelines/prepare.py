@@ -163,7 +163,7 @@ def make_builder(
     # Shards that are older than an option were made with its default.
     metadata = config_class().content() | dict(builder.info.metadata or {})
     for name, wanted in config.content().items():
-        if (present := metadata[name]) != wanted:
+        if (present := metadata.get(name, wanted)) != wanted:  # Some may not be known of them.
             present, wanted = (
                 value if value not in ([], "") else "all" for value in (present, wanted)
             )

@@ -12,6 +12,7 @@ def small_data(corpus, **fields):
         "max_bad_share": 0.4,
         "max_seconds": 30.0,
         "max_filled": 0.75,
+        "train_minutes": 0.0,
         "prepare_workers": 1,
         "options": {},
         **fields,

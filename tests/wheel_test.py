@@ -14,6 +14,8 @@ import pytest
 from configs import demo
 from data_pipelines.media import images
 from s2f_jax.config import schema
+from s2f_jax.export import parity
+from s2f_jax.export.export import export_bundle
 from tests import tiny
 from tests.generating import SOUND, STILL, streams
 from tests.programs import ROOT
@@ -22,6 +24,7 @@ from tests.wav_files import wav
 
 PACKAGES = ("configs", "data_pipelines", "s2f_jax")
 METADATA = ("LICENSE", "README.md", "pyproject.toml")
+MODEL = "s2f_jax/checkpoints/small"
 
 LOADS_EVERY_CONFIG = """
 import pathlib, sys
@@ -56,14 +59,34 @@ for name in ("grid", "tcd_timit", "crema_d", "demo"):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Built from a copy, so that what an earlier build left behind gets into no wheel."""
+def model(saved, tmp_path_factory):
+    """-> a bundle as a model that ships with the package, with an example."""
+    folder = tmp_path_factory.mktemp("exported") / "small"
+    inputs = str(saved / "still.png"), str(saved / "sound.wav")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "CASES", ((1, 2, 2),))
+        export_bundle(
+            str(saved / "run"),
+            str(folder),
+            "none",
+            "bfloat16",
+            *inputs,
+            aligned=True,
+            example=True,
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(model, tmp_path_factory):
+    """Built from a copy, so that what an earlier build left behind gets into no wheel; with a model."""
     source = tmp_path_factory.mktemp("source")
     for name in METADATA:
         shutil.copy(ROOT / name, source)
     for name in PACKAGES:
         no_caches = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=no_caches)
+    shutil.copytree(model, source / MODEL)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."]
     environment = os.environ | {"PYTHONPATH": ""}
     subprocess.run(build, cwd=source, env=environment, check=True, capture_output=True)
@@ -112,13 +135,14 @@ def saved(tmp_path_factory):
     return folder
 
 
-def test_all_files_of_the_packages_are_in_it_and_nothing_else(wheel):
+def test_all_files_of_the_packages_are_in_it_and_nothing_else(wheel, model):
     files = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    files |= {f"{MODEL}/{path.name}" for path in model.iterdir()}
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if ".dist-info/" not in name} == files
     assert not [name for name in names if name.endswith("_test.py") or "tests" in name.split("/")]
@@ -174,6 +198,14 @@ def test_a_run_animates_and_is_exported_and_examined(installed, saved, tmp_path)
     installed("s2f", "export", run, f"--output={bundle}", formats, *inputs, "--aligned")
     assert {"model.safetensors", "run_bundle.py", "README.md"} <= {p.name for p in bundle.iterdir()}
     assert "jax" in installed("s2f", "doctor", f"--checkpoint={bundle}")
+
+
+def test_a_model_in_it_speaks_by_its_name(installed, tmp_path):
+    video = tmp_path / "out.mp4"
+    installed("s2f", "generate", "--checkpoint=small", f"--output={video}")
+    codecs, frames, _ = streams(video)
+    assert codecs == ("h264", "aac") and frames > 1
+    assert "exported as bfloat16" in installed("s2f", "doctor", "--checkpoint=small")
 
 
 def test_the_authors_weights_are_converted_by_the_config_of_their_corpus(

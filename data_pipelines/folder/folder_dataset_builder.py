@@ -1,9 +1,10 @@
 """Any folder of talking-head videos as aligned faces: cut at their pauses, split by speaker."""
 
 import dataclasses
+import os
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -17,6 +18,7 @@ from data_pipelines.folder import (
     retained,
     sources,
     split_by_speaker,
+    split_within_video,
     subtitles,
     table,
 )
@@ -38,6 +40,7 @@ class FolderConfig(base_builder.RecordedConfig):
       test_share: Share of the speakers, in [0, 1).
       split_seed: Another seed is another split.
       within_speaker: Whether splits are by file, so that no face in val and test is new.
+      within_video: Whether splits are by part of each video, so that no recording in them is, too.
     """
 
     csv: str = ""
@@ -48,6 +51,7 @@ class FolderConfig(base_builder.RecordedConfig):
     test_share: float = 0.15
     split_seed: int = 0
     within_speaker: bool = False
+    within_video: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -72,6 +76,11 @@ class FolderConfig(base_builder.RecordedConfig):
                 f"val_share={self.val_share}, test_share={self.test_share}: must be 0 or more and "
                 "add up to less than 1, or there is nothing to train on."
             )
+        if self.within_speaker and self.within_video:
+            raise UserError(
+                "within_speaker=True, within_video=True: splits are by file or by part of each file; "
+                "give one."
+            )
 
     @property
     def table(self) -> pathlib.Path | None:
@@ -82,9 +91,27 @@ class FolderConfig(base_builder.RecordedConfig):
         """Lists what, beside the folder's name, decides the examples.
 
         Returns:
-          The speakers and the options, with a digest of the CSV in place of its name.
+          The speakers and the options, with a digest of the CSV in place of its name; and the videos,
+          where they are at hand.
         """
-        return super().content() | {"csv": table.digest(self.table) if self.table else ""}
+        content = super().content() | {"csv": table.digest(self.table) if self.table else ""}
+        if os.path.exists(self.manual_dir):
+            content["videos"] = sources.describe(self.find_videos())
+        return content
+
+    def find_videos(self) -> list[sources.SourceVideo]:
+        """Finds the videos of manual_dir, those of the CSV if there is one.
+
+        Returns:
+          The videos of all speakers.
+
+        Raises:
+          UserError: There is no such folder or no video in it, or the CSV is wrong.
+        """
+        folder = pathlib.Path(self.manual_dir)
+        if csv := self.table:
+            return table.read_table(csv, folder)
+        return sources.find_videos(folder, self.speaker_level)
 
 
 class Builder(base_builder.RecordedBuilder):
@@ -115,25 +142,10 @@ class Builder(base_builder.RecordedBuilder):
         config = self.config
         if not config.manual_dir:
             raise UserError("The corpus folder is your own videos: give --manual_dir=FOLDER.")
-        folder = pathlib.Path(config.manual_dir)
-        if csv := config.table:
-            videos = table.read_table(csv, folder)
-        else:
-            videos = sources.find_videos(folder, config.speaker_level)
-        videos, absent = _select_speakers(videos, config.speakers)
+        videos, absent = _select_speakers(config.find_videos(), config.speakers)
         clips, unusable = self._cut_into_clips(videos)
         usable = [video for video in videos if video.name not in unusable] or videos
-        if config.within_speaker:
-            print("Splits are by file, within each speaker: val and test have no new faces.")
-            split_by, assign = "id", split_by_speaker.split_videos
-        else:
-            split_by, assign = "speaker", split_by_speaker.split_speakers
-        splits = assign(usable, config.val_share, config.test_share, config.split_seed)
-        if config.within_speaker:  # From the names of videos to the ids of their clips.
-            splits = {
-                split: {clip.id for clip in clips if clip.id.rpartition("_")[0] in names}
-                for split, names in splits.items()
-            }
+        splits, split_by = self._split(usable, clips)
         in_train = sum(getattr(clip, split_by) in splits["train"] for clip in clips)
         if 2 * in_train < len(clips) and not any(video.split for video in usable):
             print(
@@ -142,6 +154,24 @@ class Builder(base_builder.RecordedBuilder):
                 "splits in a CSV."
             )
         return base_builder.CorpusContents(clips, unusable, absent, splits, split_by)
+
+    def _split(
+        self, videos: Sequence[sources.SourceVideo], clips: Sequence[align_clip.RawClip]
+    ) -> tuple[Mapping[str, Collection[str]], Literal["speaker", "id"]]:
+        """Returns the speakers, or the ids of clips, by split; and which of both."""
+        config = self.config
+        shares = config.val_share, config.test_share, config.split_seed
+        if not (config.within_speaker or config.within_video):
+            return split_by_speaker.split_speakers(videos, *shares), "speaker"
+        if config.within_video and not any(video.split for video in videos):
+            print("Splits are by part of each video: val and test have no new faces or recordings.")
+            return split_within_video.split_clips(clips, *shares), "id"
+        print("Splits are by file, within each speaker: val and test have no new faces.")
+        splits = split_by_speaker.split_videos(videos, *shares)
+        return {  # From the names of videos to the ids of their clips.
+            split: {clip.id for clip in clips if clip.id.rpartition("_")[0] in names}
+            for split, names in splits.items()
+        }, "id"
 
     def _cut_into_clips(
         self, videos: Sequence[sources.SourceVideo]

@@ -1,6 +1,7 @@
 """Finds the videos below a folder, and the speaker of each."""
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ def find_videos(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
     """Finds the videos below a folder, but for hidden files and folders.
 
     Args:
-      folder: The root.
+      folder: The root; or a single video, whose name is its speaker's, too.
       speaker_level: A video's speaker is the folder at this level below the root; a video above
         that level is of the folder that it is in, the root's name for those directly in it. With 0,
         every video is a speaker of its own.
@@ -65,7 +66,11 @@ def find_videos(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
     Raises:
       UserError: There is no such folder, it cannot be read, or it has no video in it.
     """
-    require_folder(folder, "your videos, a folder per speaker")
+    if folder.is_file():
+        name = pathlib.PurePath(folder.name)
+        speaker = naming.speaker_name(name.stem)
+        return [SourceVideo(folder.resolve(), naming.video_name(name), speaker)]
+    require_folder(folder, "your videos, a folder per speaker, or be one video")
     root = folder.resolve()
     by_file: dict[pathlib.Path, pathlib.Path] = {}  # A file is one video, however many links.
     for path in _files(root):
@@ -85,6 +90,21 @@ def find_videos(folder: pathlib.Path, speaker_level: int) -> list[SourceVideo]:
         speaker = naming.speaker_name(speaker) if speaker_level else name
         videos.append(SourceVideo(path, name, speaker))
     return videos
+
+
+def describe(videos: Sequence[SourceVideo]) -> str:
+    """Describes a set of videos, to tell it from any other.
+
+    Args:
+      videos: The videos.
+
+    Returns:
+      Their number, their size, and a digest of names and sizes; when they were copied is not in it.
+    """
+    sizes = {video.name: video.path.stat().st_size for video in videos}
+    digest = hashlib.sha256(repr(sorted(sizes.items())).encode()).hexdigest()[:8]
+    count = f"{len(sizes)} file" if len(sizes) == 1 else f"{len(sizes)} files"
+    return f"{count} of {sum(sizes.values())} bytes ({digest})"
 
 
 def _files(root: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -99,7 +99,8 @@ def split_videos(
     if val_share and not parts["val"]:
         raise UserError(
             "No speaker has two videos, so none is left for validation: with within_speaker, splits "
-            "are by file; divide a long video into several files."
+            "are by file; split long ones by their parts with "
+            "--config.data.options.within_video=True instead."
         )
     return parts
 

@@ -169,13 +169,16 @@ class ClipDataset(Sequence[DatasetClip]):
       data_dir: Folder or address of the shards.
       features: Features to read, at least TRAINING_FEATURES; (): all. For the others, clips have
         empty values or NaN.
+      minutes: Length of the clips that are used, the first ones of the shards, whose order is that of
+        hashed ids: fewer minutes are a part of more. 0: all clips.
 
     Attributes:
       speakers: Speakers that `prepare` was restricted to; (): all.
       metadata: Metadata of the shards: the corpus's options, among others.
 
     Raises:
-      UserError: The shards or some of them are missing, or there is no such split.
+      UserError: The shards or some of them are missing, there is no such split, or fewer minutes
+        are in it.
     """
 
     def __init__(
@@ -185,6 +188,7 @@ class ClipDataset(Sequence[DatasetClip]):
         split: str,
         data_dir: epath.PathLike,
         features: Collection[str] = (),
+        minutes: float = 0.0,
     ):
         root = epath.Path(data_dir) / corpus / config.name
         versions = {
@@ -220,9 +224,29 @@ class ClipDataset(Sequence[DatasetClip]):
         self.metadata = builder.info.metadata or {}
         self.speakers = tuple(self.metadata.get("speakers", ()))
         self._longest = self.metadata.get("longest", {}).get(split)
+        self._count = len(self._source)
+        if minutes:
+            self._use_first(minutes)
+
+    def _use_first(self, minutes: float) -> None:
+        # Reads these clips once, to know their lengths; a damaged one counts as none.
+        lengths, seconds = [], 0.0
+        while seconds < 60 * minutes:
+            if len(lengths) == len(self):
+                raise UserError(
+                    f"--config.data.train_minutes={minutes:g}: the split {self._split} has"
+                    f" {seconds / 60:.1f} minutes; give fewer, or 0 for all of it"
+                )
+            try:
+                clip = self[len(lengths)]
+                lengths.append(len(clip))
+                seconds += len(clip) / clip.fps
+            except CorruptRecord:
+                lengths.append(0)
+        self._count, self._longest = len(lengths), max(lengths)
 
     def __len__(self) -> int:
-        return len(self._source)
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> DatasetClip: ...
@@ -316,7 +340,7 @@ class ClipDataset(Sequence[DatasetClip]):
 def open_dataset(
     data: Mapping[str, Any], split: str, data_dir: epath.PathLike, features: Collection[str] = ()
 ) -> ClipDataset:
-    """Opens a split of the shards that a config describes.
+    """Opens a split of the shards that a config describes; of train, what train_minutes says.
 
     Args:
       data: The config's section `data`.
@@ -328,10 +352,12 @@ def open_dataset(
       The clips.
 
     Raises:
-      UserError: There are no such shards, or they were made with other speakers or options.
+      UserError: There are no such shards, they were made with other speakers or options, or train
+        has fewer minutes than data.train_minutes.
     """
     config = CorpusConfig(**{name: data[name] for name in ("height", "width", "audio_rate", "fps")})
-    clips = ClipDataset(data["corpus"], config, split, data_dir, features)
+    minutes = data["train_minutes"] if split == "train" else 0.0
+    clips = ClipDataset(data["corpus"], config, split, data_dir, features, minutes)
     if set(data["speakers"]) != set(clips.speakers):
         raise UserError(
             f"--config.data.speakers={tuple(data['speakers'])}: the shards in {data_dir} were made"
@@ -341,7 +367,8 @@ def open_dataset(
     if "clip_list" in clips.metadata:  # Of GRID, all clips by default.
         options.setdefault("clip_list", "")
     for name, value in options.items():
-        made = clips.metadata.get(name, value)
+        # A switch that is newer than the shards was off.
+        made = clips.metadata.get(name, False if value is True else value)
         if made != value and name != "csv":  # That names a file, whose digest is saved.
             raise UserError(
                 f"--config.data.options.{name}={value}: the shards in {data_dir} were made with"

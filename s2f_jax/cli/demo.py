@@ -27,7 +27,10 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
 COMMAND = Command(
     run=run,
     flags=(
-        flag("--checkpoint DIR", f"{MODEL}; default: runs/demo"),
+        flag(
+            "--checkpoint DIR|NAME",
+            f"{MODEL}; default: runs/demo, or else such a model",
+        ),
         *LISTEN,
         flag("--keep DIR", "keep every video and its picture there; default: none"),
         BADGE,

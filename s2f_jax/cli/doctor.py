@@ -6,7 +6,7 @@ from s2f_jax.cli.flags import AUDIO, IMAGE, JSON, MODEL
 COMMAND = Command(
     run=call("s2f_jax.diagnostics.doctor:examine"),
     flags=(
-        flag("--checkpoint DIR", f"model to load and time: {MODEL}"),
+        flag("--checkpoint DIR|NAME", f"model to load and time: {MODEL}"),
         flag(IMAGE, "portrait whose suitability is checked and drawn"),
         flag(AUDIO, "audio file whose quality is measured"),
         flag("--video FILE", "video whose provenance is read"),

@@ -10,8 +10,8 @@ COMMAND = Command(
         flag("--output DIR", "folder to write; must be new or empty", required=True),
         flag(
             "--formats FORMAT,...",
-            "some of stablehlo, onnx (extra export), savedmodel, tflite (extra tensorflow); default:"
-            " stablehlo",
+            "some of stablehlo, onnx (extra export), savedmodel, tflite (extra tensorflow); or none, the"
+            " weights alone, which this package runs; default: stablehlo",
         ),
         flag(
             "--weights TYPE",
@@ -20,6 +20,14 @@ COMMAND = Command(
         flag(IMAGE, "portrait to compare the formats on; default: a drawn face"),
         flag(AUDIO, "audio for that; default: a synthetic voice"),
         ALIGNED,
+        flag(
+            "--example",
+            "put the crop of --image and --audio into the bundle, for `generate` without them",
+        ),
+        flag(
+            "--notice TEXT",
+            "a sentence on what the model is for: in the card, and shown with any picture but the example",
+        ),
         flag(
             "--license|--licence ID",
             "licence of the weights for the model card, as Hugging Face names it, e.g. cc-by-4.0",

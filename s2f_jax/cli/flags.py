@@ -8,7 +8,10 @@ from s2f_jax.apps.server.limits import PageLimits
 from s2f_jax.cli.command import Flag, Flags, flag
 
 RUN = "workdir of a run, or one of its checkpoint steps"
-MODEL = "workdir of a run, one of its checkpoint steps, or an exported bundle"
+MODEL = (
+    "workdir of a run, one of its checkpoint steps, an exported bundle, or the name of a model that"
+    " comes with this package"
+)
 # With their names in other tools.
 IMAGE = "--image|--source_image|--face FILE"
 AUDIO = "--audio|--driven_audio|--driving_audio FILE"

@@ -5,22 +5,22 @@ from typing import Any
 from s2f_jax.cli.command import Command, call, flag
 from s2f_jax.cli.flags import ALIGNED, AUDIO, BADGE, IMAGE, MODEL, OUTPUT, SEED
 
-_SEVERAL: dict[str, Any] = {"required": True, "nargs": "+", "action": "extend"}
+_SEVERAL: dict[str, Any] = {"nargs": "+", "action": "extend"}
 
 COMMAND = Command(
     run=call("s2f_jax.render.generate:generate"),
     flags=(
-        flag("--checkpoint DIR", MODEL, required=True),
+        flag("--checkpoint DIR|NAME", MODEL, required=True),
         flag(
             IMAGE,
             "portrait; several (separated by spaces or commas, or the flag again) go with one audio file"
-            " or with as many",
+            " or with as many; default: the model's own, if it comes with one",
             dest="images",
             **_SEVERAL,
         ),
         flag(
             AUDIO,
-            "audio file, or video with sound, of any length; several as above",
+            "audio file, or video with sound, of any length; several and default as above",
             dest="audios",
             **_SEVERAL,
         ),

@@ -6,8 +6,8 @@ from s2f_jax.cli.flags import ALIGNED, AUDIO, BADGE, IMAGE, JSON, MODEL, OUTPUT,
 COMMAND = Command(
     run=call("s2f_jax.render.stream:stream"),
     flags=(
-        flag("--checkpoint DIR", MODEL, required=True),
-        flag(IMAGE, "portrait", required=True),
+        flag("--checkpoint DIR|NAME", MODEL, required=True),
+        flag(IMAGE, "portrait; default: the model's own, if it comes with one"),
         flag(f"{AUDIO}|-", "audio file, or video with sound; default: -, standard input"),
         flag("--rate HZ", "sample rate of raw audio; default: the model's", type=int),
         flag(

@@ -279,6 +279,7 @@ def _add_discriminators(config: dict[str, Any]) -> None:
 # Fields newer than their schema, with the values that do what was done before.
 _NEWER_FIELDS: dict[str, Any] = {
     "data.max_filled": 0.75,
+    "data.train_minutes": 0.0,
     "balance_speakers": 0.0,
     **{f"augment.{look}": 0.0 for look in ("color", "light", "background", "warp")},
     **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), 0),
@@ -311,4 +312,6 @@ def migrate(config: dict[str, Any]) -> None:
             section = section[names.pop(0)]
         if len(names) == 1:  # Else a run without that discriminator.
             section.setdefault(names[0], value)
+    if config["data"]["corpus"] == "folder":
+        config["data"]["options"].setdefault("within_video", False)
     config["schema"] = SCHEMA

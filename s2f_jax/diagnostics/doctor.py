@@ -26,7 +26,7 @@ def examine(
     Args:
       image: A portrait.
       audio: An audio file, or a video with an audio track.
-      checkpoint: A workdir, a checkpoint step or an exported bundle.
+      checkpoint: A workdir, a checkpoint step, an exported bundle or a model's name.
       video: A video whose provenance is read.
       output: Folder for the drawing of the portrait.
       json_file: File for all findings.

@@ -64,10 +64,10 @@ class InputChecks:
         """Restores a run's checkpoint or a bundle and verifies its checksums.
 
         Args:
-          path: A workdir, a checkpoint step or an exported bundle.
+          path: A workdir, a checkpoint step, an exported bundle or a model's name.
 
         Yields:
-          One finding, with the model's sizes and rates.
+          A finding with the model's sizes and rates, and its notice, if it has one.
         """
         from s2f_jax.inference.animator import Animator
 
@@ -95,6 +95,8 @@ class InputChecks:
             f" {seconds:.1f} s",
             values,
         )
+        if animator.notice:
+            yield Finding(OK, animator.notice)
 
     def examine_image(self, path: str) -> Iterator[Finding]:
         """Finds the face, assesses the portrait, and draws the crop.

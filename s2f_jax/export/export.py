@@ -2,18 +2,22 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import re
 import shutil
 import sys
+import wave
 from collections.abc import Mapping
 from typing import Any
 
 import flatbuffers
+import numpy as np
 from etils import epath
 
 from data_pipelines.common.errors import UserError
-from s2f_jax.bundle import bundle, bundle_runtime
+from data_pipelines.media import images
+from s2f_jax.bundle import bundle, bundle_runtime, shipped
 from s2f_jax.config import schema
 from s2f_jax.export import model_card, parity, stablehlo
 from s2f_jax.export.formats import FORMATS
@@ -35,18 +39,22 @@ def export_bundle(
     audio: str | None = None,
     aligned: bool = False,
     licence: str = model_card.UNKNOWN_LICENCE,
+    example: bool = False,
+    notice: str = "",
 ) -> None:
     """Writes a bundle and measures its difference from the checkpoint.
 
     Args:
       checkpoint: A workdir or a checkpoint step's folder.
       output: The folder to write, new or empty; it appears complete or not at all.
-      formats: Some of formats.FORMATS, with commas.
+      formats: Some of formats.FORMATS, with commas; or "none", for the weights alone.
       weights: One of bundle.WEIGHT_TYPES.
       image: A portrait to compare on beside noise; default a drawn face.
       audio: The audio for it; default a synthetic voice.
       aligned: Whether the image is a crop of the model's size.
       licence: Licence of the weights, the hub's identifier.
+      example: Whether the face crop and the audio go into the bundle, as its example.
+      notice: A sentence on what the model is for, shown with any picture but the example.
 
     Raises:
       UserError: A mistake of the user; nothing is written then.
@@ -57,8 +65,10 @@ def export_bundle(
         raise UserError(f"--weights={weights}: must be one of {types}")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
         raise UserError(f"--license={licence}: must be an identifier such as apache-2.0")
+    if example and not (image and audio):
+        raise UserError("--example puts --image and --audio into the bundle: give both")
     target = output_folder.require_empty_output_dir(output)
-    trained = restore.restore_generator(checkpoint)
+    trained = restore.restore_generator(shipped.resolve(checkpoint))
     # Programs are float32 whatever the run computes in; a device may be asked for less.
     model = {**trained.config.model, "dtype": "float32"}
     generator = networks.generator(trained.config.data, model)
@@ -67,11 +77,14 @@ def export_bundle(
     examples += _extra_example(trained, generator, image, audio, aligned)
     with output_folder.atomic_directory(target) as folder:
         config = _config(trained, generator, chosen, weights)
+        config |= {"example": example, "notice": notice}
         stored = bundle.to_safetensors(bundle.convert_weights(fused, weights))
         (folder / bundle.WEIGHTS_FILE).write_bytes(stored)
         _write_programs(folder, generator, chosen, stored)
         _write_json(folder / bundle.CONFIG_FILE, config)
         _copy_runners(folder, chosen)
+        if example:
+            _write_example(folder, examples[-1], generator.audio_rate)
         bundle.write_checksums(folder)
         print("comparing each format with the checkpoint")
         runtimes = {name: FORMATS[name].runtime for name in chosen}
@@ -87,10 +100,13 @@ def export_bundle(
 
 
 def _parse_formats(formats: str) -> list[str]:
+    if formats == "none":
+        return []
     chosen = [name for name in FORMATS if name in formats.split(",")]
     if unknown := sorted(set(formats.split(",")) - set(FORMATS)):
         raise UserError(
-            f"--formats: {unknown[0]!r} is not one of the formats: give some of {', '.join(FORMATS)}"
+            f"--formats: {unknown[0]!r} is not one of the formats: give some of {', '.join(FORMATS)}, or"
+            " none"
         )
     for name in chosen:
         for package in FORMATS[name].requires:
@@ -182,10 +198,20 @@ def _write_programs(
 
 
 def _copy_runners(folder: epath.Path, formats: list[str]) -> None:
-    # run_tensorflow.py imports run_bundle.py.
+    # run_tensorflow.py imports run_bundle.py; without a format there is nothing to run.
+    if not formats:
+        return
     names = {"bundle_runtime.py", "run_bundle.py", *(FORMATS[name].runner for name in formats)}
     for name in names:
         shutil.copyfile(pathlib.Path(bundle_runtime.__file__).with_name(name), folder / name)
+
+
+def _write_example(folder: epath.Path, example: Example, rate: int) -> None:
+    (folder / shipped.STILL_FILE).write_bytes(images.encode_png(example.still))
+    samples = np.rint(32767 * np.clip(example.audio, -1, 1)).astype("<i2")
+    with wave.open(os.fspath(folder / shipped.SPEECH_FILE), "wb") as file:
+        file.setparams((1, 2, rate, len(samples), "NONE", ""))
+        file.writeframes(samples.tobytes())
 
 
 def _write_json(path: epath.Path, value: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from data_pipelines.faces import alignment
 from data_pipelines.media import images
 from data_pipelines.media.sound import fit_length, resample, to_mono_float
 from data_pipelines.media.sound_file import read_audio
-from s2f_jax.bundle import bundle
+from s2f_jax.bundle import bundle, shipped
 from s2f_jax.inference.session import (
     CHUNK_FRAMES,
     CompiledGenerator,
@@ -63,6 +63,8 @@ class Animator:
       size: Height and width of the frames, pixels.
       fps: The model's frames/s.
       exact_fps: The model's frame rate as a fraction.
+      notice: What a user should know who animates another picture than the model's own example; may
+        be empty.
 
     Args:
       generator: The module that the weights belong to.
@@ -70,6 +72,7 @@ class Animator:
       face: Positions of a face's stable points in the crop, as in the config field model.face;
         empty for the default.
       origin: The folder of the checkpoint or bundle that the weights are from, if any.
+      notice: As the attribute.
     """
 
     def __init__(
@@ -78,8 +81,10 @@ class Animator:
         weights: fused_generator.Weights,
         face: Sequence[Sequence[float]] = (),
         origin: epath.Path | None = None,
+        notice: str = "",
     ):
         self.generator, self.face, self._origin = generator, face, origin
+        self.notice = notice
         self.compiled = CompiledGenerator(generator, weights)
         self.rate, self.size = generator.audio_rate, (generator.height, generator.width_px)
         # A frame is a whole number of samples, also where fps does not divide the rate.
@@ -97,7 +102,8 @@ class Animator:
         """Loads a trained generator.
 
         Args:
-          path: A workdir (its best checkpoint), a checkpoint step's folder, or an exported bundle.
+          path: A workdir (its best checkpoint), a checkpoint step's folder, an exported bundle, or
+            the name of a model that comes with this package.
 
         Returns:
           The animator.
@@ -105,10 +111,12 @@ class Animator:
         Raises:
           UserError: There is no checkpoint, it is damaged, or its schema is not supported.
         """
+        path = shipped.resolve(path)
         if bundle.is_bundle(path):
             config, weights = bundle.read_bundle(path)
             generator = networks.generator(config.data, config.model)
-            return cls(generator, weights, networks.face(config.model), epath.Path(path))
+            face, notice = networks.face(config.model), config.get("notice", "")
+            return cls(generator, weights, face, epath.Path(path), notice)
         return cls.from_checkpoint(restore_generator(path))
 
     @classmethod

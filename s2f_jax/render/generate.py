@@ -17,6 +17,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.signals import handle_signals
 from data_pipelines.media.sound import fit_length
 from data_pipelines.media.sound_file import SoundFile
+from s2f_jax.bundle import shipped
 from s2f_jax.provenance import c2pa
 from s2f_jax.render import jobs
 from s2f_jax.render.frame_rate import parse_frame_rate
@@ -33,9 +34,9 @@ _MAX_LENGTH_RATIO = 2  # Of the longest to the shortest audio of a batch.
 
 def generate(
     checkpoint: str,
-    images: Sequence[str],
-    audios: Sequence[str],
-    output: str,
+    images: Sequence[str] = (),
+    audios: Sequence[str] = (),
+    output: str = "",
     seed: int = 0,
     aligned: bool = False,
     num_samples: int = 1,
@@ -51,9 +52,10 @@ def generate(
     Each appears complete or not at all, and carries its provenance (provenance.marks).
 
     Args:
-      checkpoint: A workdir, a checkpoint step's folder, or a bundle.
-      images: Portraits or crops, paired with the audio files as in jobs.plan_jobs.
-      audios: Audio files, or videos with an audio track.
+      checkpoint: A workdir, a checkpoint step's folder, a bundle, or a model's name.
+      images: Portraits or crops, paired with the audio files as in jobs.plan_jobs; none: the bundle's
+        own example.
+      audios: Audio files, or videos with an audio track; none: the bundle's own example.
       output: The mp4 to write, or of several videos the folder.
       seed: Seed of the spontaneous motion, in [0, 2^32 - num_samples].
       aligned: Whether images are crops of the model's size.
@@ -68,12 +70,17 @@ def generate(
     Raises:
       UserError: A mistake of the user; of several videos, all that can be made are made first.
     """
+    own_image = not images
+    if own_image:
+        images, aligned = [shipped.require_example(checkpoint, shipped.STILL_FILE, "image")], True
+    audios = audios or [shipped.require_example(checkpoint, shipped.SPEECH_FILE, "audio")]
     planned = jobs.plan_jobs(images, audios, output, seed, num_samples)
     video_fps = None if fps is None else parse_frame_rate(fps)
     if side_by_side < 1:
         raise UserError(f"--side_by_side={side_by_side}: must be 1 or more")
     if paste_back and aligned:
-        raise UserError("--paste_back needs a whole picture: leave it or --aligned out")
+        cure = "give one as --image" if own_image else "leave it or --aligned out"
+        raise UserError(f"--paste_back needs a whole picture: {cure}")
     signer = _signer(certificate, key)
     seconds, errors = _audio_lengths(planned)
     batches = _batches([job for job in planned if job not in errors], seconds, side_by_side)
@@ -91,6 +98,8 @@ def generate(
             animator = Animator.load(checkpoint)
             # Packs weights while the rest is compiled.
             portraits.thread.submit(animator.compiled.packed_weights, CHUNK_FRAMES)
+            if animator.notice and not own_image:
+                print(f"{checkpoint}: {animator.notice}", file=sys.stderr)
             mark = marks.provenance_record(animator.origin, seed, {}, composite=paste_back)
             video_fps = video_fps or animator.exact_fps
             renderer = _Renderer(animator, portraits, video_fps, mark, badge, signer)

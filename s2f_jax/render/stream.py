@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.signals import handle_signals
+from s2f_jax.bundle import shipped
 from s2f_jax.render import audio_sources, jobs, video_sinks
 from s2f_jax.render.audio_level import LevelMeter
 from s2f_jax.render.live import LiveGeneration, TimestampedAudioReader
@@ -25,7 +26,7 @@ _MAX_LIVE_SPEED = 1.1  # Times real time; above it, latencies say little.
 
 def stream(
     checkpoint: str,
-    image: str,
+    image: str | None = None,
     audio: str = "-",
     audio_format: str | None = None,
     rate: int | None = None,
@@ -44,8 +45,8 @@ def stream(
     The provenance of a video in a file is written beside it.
 
     Args:
-      checkpoint: A workdir, a checkpoint step's folder, or a bundle.
-      image: A portrait or a crop.
+      checkpoint: A workdir, a checkpoint step's folder, a bundle, or a model's name.
+      image: A portrait or a crop; None: the bundle's own example.
       audio: A file, or - for standard input.
       audio_format: One of audio_sources.FORMATS, or None to detect it.
       rate: Rate of raw samples or the microphone, Hz; default the model's or the microphone's.
@@ -63,6 +64,9 @@ def stream(
       UserError: A mistake of the user, or damaged audio.
     """
     to = _check_arguments(output, to, microphone, audio, pace, json_file)
+    own_image = image is None
+    if image is None:
+        image, aligned = shipped.require_example(checkpoint, shipped.STILL_FILE, "image"), True
     files.require_file(image, "image")
     if microphone is None:
         source = audio_sources.open_audio(audio, audio_format, rate)
@@ -74,6 +78,8 @@ def stream(
         from s2f_jax.provenance import marks
 
         animator = Animator.load(checkpoint)
+        if animator.notice and not own_image:
+            _log(f"{checkpoint}: {animator.notice}")
         portrait = load_portrait(image, aligned)
         still, _ = portrait.crop(animator)
         for warning in portrait.warnings(animator):

@@ -9,12 +9,16 @@ from data_pipelines.common.errors import UserError
 from s2f_jax.apps.live_demo.limits import DemoLimits
 from s2f_jax.apps.server import serving
 from s2f_jax.apps.server.limits import ConnectionLimits
+from s2f_jax.bundle import shipped
 
 # Connections beside the WebSockets: for the page's files, and for visitors who wait.
 _EXTRA_CONNECTIONS = 64
 _EXTRA_PER_ADDRESS = 32
-# In a run's workdir, written by launch/demo_video.py: picture, audio.
-_EXAMPLE = ("unseen_face.png", "unseen_speech.wav")
+# Picture and audio: in a run's workdir, written by launch/demo_video.py; and in a bundle.
+_EXAMPLES = (
+    ("unseen_face.png", "unseen_speech.wav"),
+    (shipped.STILL_FILE, shipped.SPEECH_FILE),
+)
 DEMO = "runs/demo"
 
 
@@ -29,7 +33,8 @@ def demo(
     """Serves the live demo until Ctrl-C or SIGTERM; its URL is the only line on standard output.
 
     Args:
-      checkpoint: Workdir, checkpoint step or bundle of the model; None: runs/demo.
+      checkpoint: Workdir, checkpoint step, bundle or name of the model; None: runs/demo, or else the
+        first model that comes with this package.
       keep: Folder to keep every video and its picture in; None: none is kept.
       badge: Whether videos carry a small visible mark that they are synthetic.
       files_only: Whether the page asks for no microphone and no camera.
@@ -41,13 +46,7 @@ def demo(
     """
     limits = limits or DemoLimits()
     keep_folder = _make_keep_folder(keep)
-    if checkpoint is None:
-        checkpoint = DEMO
-        if not pathlib.Path(DEMO).is_dir():
-            raise UserError(
-                f"there is no checkpoint at {DEMO}: make one with `make demo`, in about twelve"
-                " minutes, or give --checkpoint=DIR"
-            )
+    checkpoint = _default_checkpoint() if checkpoint is None else checkpoint
     listen_address = serving.listen(**address)
     with contextlib.closing(listen_address.listener):
         from s2f_jax.apps.live_demo.app import application
@@ -56,11 +55,12 @@ def demo(
         from s2f_jax.provenance import marks
 
         animator = Animator.load(checkpoint)
+        if animator.notice:
+            print(f"{checkpoint}: {animator.notice}", file=sys.stderr)
         mark = marks.provenance_record(animator.origin, 0, {})
         warm_up(animator)
         _check_face_model()
-        picture, audio = (pathlib.Path(checkpoint) / name for name in _EXAMPLE)
-        example = (picture, audio) if picture.is_file() and audio.is_file() else None
+        example = _example(pathlib.Path(shipped.resolve(checkpoint)))
         service = DemoService(animator, mark, limits, example, keep_folder, badge, files_only)
         connections = ConnectionLimits(
             limits.sessions + _EXTRA_CONNECTIONS,
@@ -70,6 +70,25 @@ def demo(
         with contextlib.closing(service):
             app = application(service, listen_address)
             serving.serve_until_interrupted(app, listen_address, connections)
+
+
+def _default_checkpoint() -> str:
+    if pathlib.Path(DEMO).is_dir():
+        return DEMO
+    if names := shipped.model_names():
+        print(f"the model {names[0]}, which comes with this package", file=sys.stderr)
+        return names[0]
+    raise UserError(
+        f"there is no checkpoint at {DEMO}: make one with `make demo`, in about twelve minutes, or"
+        " give --checkpoint=DIR"
+    )
+
+
+def _example(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path] | None:
+    for picture, audio in _EXAMPLES:
+        if (folder / picture).is_file() and (folder / audio).is_file():
+            return folder / picture, folder / audio
+    return None
 
 
 def _make_keep_folder(keep: str | None) -> pathlib.Path | None:

@@ -217,6 +217,7 @@ def test_cuts_in_the_middle_of_speech_are_counted(tmp_path, capsys):
         ({"max_clip_seconds": 40.0}, "max_seconds=30.0, beyond which"),
         ({"val_share": 0.5, "test_share": 0.5}, "nothing to train on"),
         ({"val_share": -0.1}, "val_share=-0.1"),
+        ({"within_speaker": True, "within_video": True}, "by file or by part of each file"),
         ({"csv": "none.csv"}, "csv=none.csv: there is no such file"),
         ({"colour": "red"}, "corpus folder has no option 'colour'"),
     ],
