@@ -14,7 +14,7 @@ _LATEX = {
     "∞": r"$\infty$", "–": "--", "−": r"$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     "→": r"$\rightarrow$", "<": r"$<$", ">": r"$>$", "[": "{[}", "]": "{]}",
 }  # fmt: skip
-_VERDICTS = {True: "holds", False: "does not hold", None: "not decided at this size"}
+_VERDICTS = {True: "holds", False: "does not hold", None: "not decided"}
 
 
 def markdown(report: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from etils import epath
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import writer
-from s2f_jax.reports import table, verdicts
+from s2f_jax.reports import table
 from s2f_jax.reports.content import ClipScores, Sample
 from s2f_jax.reports.scores import read_report, summarize, write_report
 from tests.pages import outside_addresses
@@ -131,60 +131,6 @@ def test_the_findings_are_decided_by_the_intervals(written):
     assert "(WER): not measured: no WER in this evaluation" in text
 
 
-def test_a_finding_may_fail_or_be_left_open(tmp_path):
-    rng = np.random.default_rng(0)
-    values = rng.normal(0, 1, 20)
-    for shift, holds in ((1.0, True), (-1.0, False), (0.0, None)):
-        rows = {
-            "model": _clips("model", {"psnr": (values + shift + rng.normal(0, 0.3, 20)).tolist()}),
-            "static_baseline": _clips("static_baseline", {"psnr": values.tolist()}),
-        }
-        found = {each["metric"]: each for each in verdicts.check_claims(rows, [])}
-        assert found["psnr"]["holds"] is holds
-        assert found["blinks_per_s"]["unknown"] == "there is no row with a sequence discriminator"
-
-
-@pytest.mark.parametrize(
-    "metric,ours,others,better",
-    [
-        ("wer", 0.2, 0.3, True),
-        ("wer", 0.4, 0.3, False),
-        ("sync_confidence", 4.0, 3.0, True),
-        ("jitter", 0.9, 1.3, True),
-        ("jitter", 0.5, 1.3, False),
-        ("sync_offset", 1.0, 0.0, None),
-        ("own", 1.0, 0.0, None),
-    ],
-)
-def test_which_way_is_better(metric, ours, others, better):
-    rows = [_clips("a", {metric: [value] * 8}) for value in (ours, others)]
-    found = verdicts.paired_difference(metric, *rows)
-    assert found["better"] is better
-    assert found["mean"] == pytest.approx(ours - others)
-
-
-def test_differences_of_rates_are_weighted_by_hand():
-    """2 of 2 words and 0 of 6 wrong, against 1 of 2 and 3 of 6: 2/8 less 4/8."""
-    weights = [{"wer": 2.0}, {"wer": 6.0}]
-    sides = [
-        [
-            ClipScores("r", f"c{i}", "s", {"wer": value}, weights[i])
-            for i, value in enumerate(values)
-        ]
-        for values in ([1.0, 0.0], [0.5, 0.5])
-    ]
-    assert verdicts.paired_difference("wer", *sides)["mean"] == pytest.approx(-1 / 4)
-
-
-def test_differences_are_over_the_clips_that_both_have_a_number_for():
-    ours = _clips("a", {"psnr": [30.0, "dark", np.inf, 33.0, 10.0]})
-    others = _clips("b", {"psnr": ["dark", 20.0, 20.0, 30.0, 9.0]})
-    found = verdicts.paired_difference("psnr", ours, others)
-    assert (found["mean"], found["clips"]) == (pytest.approx(2), 2)
-    nothing = verdicts.paired_difference("psnr", ours[:2], others[:2])
-    assert nothing == {"mean": None, "low": None, "high": None, "clips": 0, "better": None}
-
-
 def test_the_formats_agree(written):
     folder, found = written
     assert json.loads((folder / "report.json").read_text()) == found
@@ -267,14 +213,6 @@ def test_without_the_model_another_run_gives_the_sanity_rows(tmp_path, runs):
     found = table.write_table(tmp_path / "table", runs)
     assert "of the run static_baseline" in found["conventions"]["rows"]
     assert list(found["rows"])[:4] == ["ground_truth", "frozen_still", "shuffled_audio", "static_baseline"]  # fmt: skip
-
-
-@pytest.mark.parametrize(("ours", "holds"), [(0.5, True), (0.9, True), (1.5, False)])
-def test_the_baseline_is_said_to_jitter_more_wherever_the_real_one_lies(ours, holds):
-    rows = {"model": _clips("model", {"jitter": [ours] * 8}),
-            "static_baseline": _clips("static_baseline", {"jitter": [1.3] * 8})}  # fmt: skip
-    found = {each["metric"]: each for each in verdicts.check_claims(rows, [])}
-    assert found["jitter"]["holds"] is holds
 
 
 def test_an_older_report_of_a_variant_whose_training_failed_counts_for_nothing(runs, tmp_path):
