@@ -17,7 +17,8 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split, show_progress
 from s2f_jax.inference.animator import Animator
-from s2f_jax.metrics.scoring import ClipPair, missing_scores
+from s2f_jax.metrics import registry, spontaneous
+from s2f_jax.metrics.scoring import ClipPair, Scores, merge_scores, missing_scores
 from s2f_jax.reports import figures
 from s2f_jax.reports.expressions import ExpressionCollector
 from s2f_jax.runs.restore import find_checkpoint
@@ -27,6 +28,7 @@ GENERATED_ROWS = {"model", "shuffled_audio"}
 PIXEL_CONVENTION = "uint8 RGB, never rescaled; frame 0 counts like any other"
 _CAPTION_METRICS = ("psnr", "ssim", "wer", "mouth_correlation")
 _DEPENDENCIES_FILE = "made_of.json"
+_NO_SPREAD = missing_scores(spontaneous.SPREAD_METRICS, spontaneous.NOT_CHOSEN)
 
 
 def evaluate_run(
@@ -110,6 +112,15 @@ def _dependencies(config: Config, workdir: epath.PathLike, rows: Sequence[str]) 
         "rows": [*rows],
         "readers": {name: _best_step(path) for name, path in config.readers.items()},
         "embedder": dict(config.embedder),
+        # A report by other definitions is made again: it could not stand beside this one.
+        "definitions": {
+            "metrics": [*registry.METRICS],
+            **{
+                k: text
+                for scorer in registry.array_scorers()
+                for k, text in scorer.conventions.items()
+            },
+        },
     }
 
 
@@ -166,6 +177,10 @@ def evaluate(
     sampled = set(_spread_over_speakers(speakers, samples, seed))
     collector = ScoreCollector(output, corpus, split)
     expressions, size = ExpressionCollector(), ""
+    spreads: dict[int, Scores] = {}
+    if "model" in rows and generate:
+        chosen = _spread_over_speakers(speakers, spontaneous.CLIPS, seed)
+        spreads = _seed_spreads(clips, chosen, lengths, generate, seed, batch_size)
     metrics.reset()
     for indices in show_progress(loader.batch_by_length(lengths, batch_size), len(clips)):
         batch = [clips[i] for i in indices]
@@ -180,6 +195,8 @@ def evaluate(
             else:
                 scores = metrics(pairs)
             for i, pair, clip_scores in zip(indices, pairs, scores, strict=True):
+                if row == "model":
+                    clip_scores = merge_scores([clip_scores, spreads.get(i, _NO_SPREAD)])
                 collector.add(row, i, pair.name, pair.speaker, clip_scores)
                 if row != "model":
                     continue
@@ -197,6 +214,7 @@ def evaluate(
         "shuffled_audio": _describe_shuffling(partners, speakers, transcripts),
         "sound": "every row is held against the clip's own sound",
         "silence": "20 dB under the clip's loudest frame",
+        "seed_spread": spontaneous.CONVENTION,
         "seed": seed,
     }
     options = {"batch_size": batch_size, "seed": seed}
@@ -238,6 +256,27 @@ def shuffled_partners(speakers: Sequence[str], transcripts: Sequence[str], seed:
                 if cost(i, partners[j]) + cost(j, partners[i]) < current:
                     partners[i], partners[j] = partners[j], partners[i]
     return partners
+
+
+def _seed_spreads(
+    clips: Sequence[DatasetClip],
+    chosen: Sequence[int],
+    lengths: Sequence[int],
+    generate: figures.Generate,
+    seed: int,
+    batch_size: int,
+) -> dict[int, Scores]:
+    """Generates the chosen clips with several seeds: index -> how much the frames differ."""
+    spreads: dict[int, Scores] = {}
+    seeds = [(seed + i) % 2**32 for i in range(spontaneous.SEEDS)]
+    for batch in loader.batch_by_length([lengths[i] for i in chosen], batch_size):
+        indices = [chosen[i] for i in batch]
+        own = [clips[i] for i in indices]
+        by_seed = [_row_videos("model", own, [], generate, s, batch_size) for s in seeds]
+        spreads |= zip(
+            indices, map(spontaneous.seed_spread, zip(*by_seed, strict=True)), strict=True
+        )
+    return spreads
 
 
 def _row_videos(
