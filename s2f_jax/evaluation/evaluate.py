@@ -38,6 +38,7 @@ def evaluate_run(
     split: str,
     rows: Sequence[str] = ROWS,
     metrics: scorers.MetricSuite | None = None,
+    seed: int | None = None,
 ) -> tuple[dict[str, Any], epath.Path]:
     """Scores a run's best checkpoint on a split, and writes the report into the workdir.
 
@@ -48,6 +49,7 @@ def evaluate_run(
       split: Name of the split.
       rows: Rows of the report, among ROWS; only GENERATED_ROWS need a checkpoint.
       metrics: What scores the videos; None: what the config names.
+      seed: Seed of the noise and of what is drawn; None: the config's, which is also the training's.
 
     Returns:
       The contents of report.json, and the report's folder.
@@ -58,7 +60,7 @@ def evaluate_run(
     if unknown := set(rows) - set(ROWS):
         raise UserError(f"--rows: there is no row {min(unknown)!r}; give some of {','.join(ROWS)}")
     folder, clips, output = open_run_split(config, workdir, data_dir, split)
-    dependencies = _dependencies(config, workdir, rows)
+    dependencies = _dependencies(config, workdir, rows, seed)
     generate, model_info, training = None, {}, {}
     if GENERATED_ROWS & set(rows):
         generate = Animator.load(folder).generate_clips
@@ -75,7 +77,7 @@ def evaluate_run(
             split=split,
             rows=rows,
             batch_size=config.eval_batch_size,
-            seed=config.seed,
+            seed=config.seed if seed is None else seed,
             model_info=model_info,
             training=training,
         )
@@ -88,7 +90,11 @@ def evaluate_run(
 
 
 def is_up_to_date(
-    config: Config, workdir: epath.PathLike, split: str, rows: Sequence[str] = ROWS
+    config: Config,
+    workdir: epath.PathLike,
+    split: str,
+    rows: Sequence[str] = ROWS,
+    seed: int | None = None,
 ) -> bool:
     """Checks whether a run has a report of its best checkpoint, with the same rows and networks.
 
@@ -97,19 +103,25 @@ def is_up_to_date(
       workdir: The run's folder.
       split: Name of the split.
       rows: Rows of the report.
+      seed: Seed of the noise; None: the config's.
 
     Returns:
       Whether `evaluate_run` would repeat what was done.
     """
     path = epath.Path(workdir) / "evaluation" / split / _DEPENDENCIES_FILE
-    return path.exists() and json.loads(path.read_text()) == _dependencies(config, workdir, rows)
+    return path.exists() and json.loads(path.read_text()) == _dependencies(
+        config, workdir, rows, seed
+    )
 
 
-def _dependencies(config: Config, workdir: epath.PathLike, rows: Sequence[str]) -> dict[str, Any]:
+def _dependencies(
+    config: Config, workdir: epath.PathLike, rows: Sequence[str], seed: int | None
+) -> dict[str, Any]:
     """Returns what an evaluation depends on, beside the shards."""
     return {
         "checkpoint": _best_step(workdir),
         "rows": [*rows],
+        "seed": config.seed if seed is None else seed,
         "readers": {name: _best_step(path) for name, path in config.readers.items()},
         "embedder": dict(config.embedder),
         # A report by other definitions is made again: it could not stand beside this one.
