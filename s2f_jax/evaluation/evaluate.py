@@ -125,15 +125,14 @@ def _dependencies(
         "readers": {name: _best_step(path) for name, path in config.readers.items()},
         "embedder": dict(config.embedder),
         # A report by other definitions is made again: it could not stand beside this one.
-        "definitions": {
-            "metrics": [*registry.METRICS],
-            **{
-                k: text
-                for scorer in registry.array_scorers()
-                for k, text in scorer.conventions.items()
-            },
-        },
+        "definitions": _definitions(),
     }
+
+
+def _definitions() -> dict[str, Any]:
+    """All metrics, and how those are defined that need no model."""
+    texts = {k: t for scorer in registry.array_scorers() for k, t in scorer.conventions.items()}
+    return {"metrics": [*registry.METRICS], **texts}
 
 
 def _best_step(workdir: epath.PathLike) -> int | None:
@@ -206,9 +205,10 @@ def evaluate(
                 scores = [missing_scores(metrics.metrics, reason)]
             else:
                 scores = metrics(pairs)
+            if row == "model":
+                spread = (spreads.get(i, _NO_SPREAD) for i in indices)
+                scores = [merge_scores(both) for both in zip(scores, spread, strict=True)]
             for i, pair, clip_scores in zip(indices, pairs, scores, strict=True):
-                if row == "model":
-                    clip_scores = merge_scores([clip_scores, spreads.get(i, _NO_SPREAD)])
                 collector.add(row, i, pair.name, pair.speaker, clip_scores)
                 if row != "model":
                     continue
@@ -216,24 +216,35 @@ def evaluate(
                 if i in sampled:
                     title = f"{pair.name}: {pair.transcript}" if pair.transcript else pair.name
                     collector.add_sample(i, pair, title, clip_scores, _CAPTION_METRICS)
-    # `ablate` puts reports into one table only if these texts are equal: old reports keep them.
-    conventions = {
-        **(model_info or {}),
-        "size": f"{size} pixels, height x width",
-        "pixels": PIXEL_CONVENTION,
-        **metrics.conventions,
-        "frozen_still": "frame 0 repeated",
-        "shuffled_audio": _describe_shuffling(partners, speakers, transcripts),
-        "sound": "every row is held against the clip's own sound",
-        "silence": "20 dB under the clip's loudest frame",
-        "seed_spread": spontaneous.CONVENTION,
-        "seed": seed,
-    }
+    shuffling = _describe_shuffling(partners, speakers, transcripts)
+    conventions = _conventions(model_info, size, metrics, shuffling, seed)
     options = {"batch_size": batch_size, "seed": seed}
     drawn = (
         figures.write_figures(output, clips, generate, expressions, **options) if generate else []
     )
     return collector.write(conventions, drawn, training)
+
+
+def _conventions(
+    model_info: Mapping[str, str] | None,
+    size: str,
+    metrics: scorers.MetricSuite,
+    shuffling: str,
+    seed: int,
+) -> dict[str, Any]:
+    # `ablate` puts reports into one table only if these texts are equal: old reports keep them.
+    return {
+        **(model_info or {}),
+        "size": f"{size} pixels, height x width",
+        "pixels": PIXEL_CONVENTION,
+        **metrics.conventions,
+        "frozen_still": "frame 0 repeated",
+        "shuffled_audio": shuffling,
+        "sound": "every row is held against the clip's own sound",
+        "silence": "20 dB under the clip's loudest frame",
+        "seed_spread": spontaneous.CONVENTION,
+        "seed": seed,
+    }
 
 
 def shuffled_partners(speakers: Sequence[str], transcripts: Sequence[str], seed: int) -> list[int]:
