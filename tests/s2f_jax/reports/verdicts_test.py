@@ -107,7 +107,9 @@ def test_the_frozen_still_confirms_nothing():
     found = _verdicts(rows | {"model": FROZEN}, ["model"])
     assert len(found) == 9
     assert not [entry for entries in found.values() for entry in entries if entry["holds"]]
-    assert "hardly moves (Mouth energy 0.00" in found["fdbm"][0]["numbers"]
+    assert "hardly moves (Mouth energy 0.00 of the real)" in found["fdbm"][0]["numbers"]
+    found = _verdicts(rows | {"model": FROZEN | {"jitter": 1}}, ["model"])  # Flicker is no speech.
+    assert found["jitter"][0]["holds"] is None and found["fdbm"][0]["holds"] is None
     moving = FROZEN | {"mouth_energy": 0.9, "silence_motion": 0.9, "jitter": 0.9, "blinks_per_s": 1}
     found = _verdicts(rows | {"model": moving}, ["model"])
     assert all(entry["holds"] for entries in found.values() for entry in entries)
