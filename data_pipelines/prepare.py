@@ -160,10 +160,13 @@ def make_builder(
     shared = {name: value for name, value in shared.items() if name in names}
     config = config_class(**shared, **data["options"])
     builder = module.Builder(config=config, data_dir=data_dir)
-    metadata = builder.info.metadata or {}
+    # Shards that are older than an option were made with its default.
+    metadata = config_class().content() | dict(builder.info.metadata or {})
     for name, wanted in config.content().items():
-        if (present := metadata.get(name)) != wanted:
-            present, wanted = ("all" if value == [] else value for value in (present, wanted))
+        if (present := metadata[name]) != wanted:
+            present, wanted = (
+                value if value not in ([], "") else "all" for value in (present, wanted)
+            )
             raise UserError(
                 f"{builder.data_path} holds the corpus with {name}={present}, not {wanted}: delete "
                 "that folder (aligned clips stay in the cache beside it) or choose another "

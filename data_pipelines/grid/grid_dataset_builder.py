@@ -1,5 +1,6 @@
 """The GRID audiovisual sentence corpus as aligned faces, from Zenodo or from a copy."""
 
+import dataclasses
 import os
 import pathlib
 
@@ -9,11 +10,19 @@ from etils import epath
 from data_pipelines.aligning import base_builder
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.common.files import is_remote
-from data_pipelines.grid import sentences, sources, zenodo
+from data_pipelines.grid import clip_lists, sentences, sources, zenodo
 
 
+@dataclasses.dataclass(kw_only=True)
 class GridConfig(base_builder.RecordedConfig):
-    """Format of the examples and the speakers, s1 to s34 without s21."""
+    """Format of the examples, the speakers, s1 to s34 without s21, and the split.
+
+    Attributes:
+      clip_list: A list of data_pipelines/grid/lists: which clips there are, and in which split.
+        Empty: all clips of the speakers, split by speaker.
+    """
+
+    clip_list: str = ""
 
     def __post_init__(self):
         super().__post_init__()
@@ -23,6 +32,11 @@ class GridConfig(base_builder.RecordedConfig):
                     f"--config.data.speakers: GRID has no video of a speaker {speaker!r}; give "
                     "names of s1 to s34 without s21."
                 )
+        if self.clip_list not in ("", *clip_lists.names()):
+            raise UserError(
+                f"--config.data.options.clip_list={self.clip_list}: must be one of"
+                f" {', '.join(clip_lists.names())}, or empty"
+            )
 
 
 class Builder(base_builder.RecordedBuilder):
@@ -39,15 +53,18 @@ class Builder(base_builder.RecordedBuilder):
           download_dir: Folder for the zips; for a remote one, the user's cache.
 
         Returns:
-          The clips of the config's speakers, all by default.
+          The clips of the config's speakers, all by default, that are on its list.
         """
-        speakers = self.config.speakers or sources.SPEAKERS
-        if self.config.manual_dir:
-            return sources.find_clips(pathlib.Path(self.config.manual_dir), speakers)
-        folder = pathlib.Path(download_dir)
-        if is_remote(os.fspath(download_dir)):  # Raw video stays on this machine.
-            folder = pathlib.Path.home() / ".cache" / "s2f_jax" / "grid"
-        return sources.find_clips(zenodo.fetch(speakers, folder), speakers)
+        assert isinstance(self.config, GridConfig)
+        listed = clip_lists.read(self.config.clip_list) if self.config.clip_list else {}
+        speakers = self.config.speakers or clip_lists.speakers(listed) or sources.SPEAKERS
+        folder = pathlib.Path(self.config.manual_dir or download_dir)
+        if not self.config.manual_dir:
+            if is_remote(os.fspath(download_dir)):  # Raw video stays on this machine.
+                folder = pathlib.Path.home() / ".cache" / "s2f_jax" / "grid"
+            folder = zenodo.fetch(speakers, folder)
+        contents = sources.find_clips(folder, speakers)
+        return clip_lists.restrict(contents, listed) if listed else contents
 
     def transcript_of(self, clip_id: str) -> str | None:
         """Reads the transcript from a clip's name.

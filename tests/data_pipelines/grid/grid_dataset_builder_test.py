@@ -15,7 +15,7 @@ from data_pipelines.aligning import worker_pool
 from data_pipelines.common import download
 from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import landmarks
-from data_pipelines.grid import sentences, sources, zenodo
+from data_pipelines.grid import clip_lists, sentences, sources, zenodo
 from data_pipelines.grid.grid_dataset_builder import Builder as GridBuilder
 from data_pipelines.media import images
 from data_pipelines.quality import check
@@ -240,3 +240,32 @@ def test_without_the_record_only_pinned_files_can_be_checked(tmp_path, monkeypat
     monkeypatch.setattr(zenodo, "RECORD_URL", (tmp_path / "nothing").as_uri())
     with pytest.raises(UserError, match="checksums of alignments.zip, s11.zip: .*--manual_dir"):
         zenodo.fetch(["s1", "s11"], tmp_path / "grid")
+
+
+def test_a_list_says_which_clips_there_are_and_in_which_split(
+    corpus_copy, tmp_path, monkeypatch, capsys
+):
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    rows = "train\ts1_bbaf2n\nval\ts3_swwp2s\ntest\ts9_pric2a\ntest\ts1_bbaf3n\n"
+    (lists / "few.tsv").write_text("split\tclip\n" + rows)
+    monkeypatch.setattr(clip_lists, "_FOLDER", lists)
+    config = data(options={"clip_list": "few"})
+    summary = prepare.prepare(config, corpus_copy, tmp_path / "data")
+    assert summary["clips"] == {"train": 1, "val": 1, "test": 1} and not summary["quarantined"]
+    assert "1 of the 4 clips on the list are not in the copy, s1_bbaf3n" in capsys.readouterr().out
+    with pytest.raises(UserError, match="clip_list=few, not all: delete"):
+        prepare.prepared_builder(data(), corpus_copy, tmp_path / "data")
+    with pytest.raises(UserError, match="clip_list=all: must be one of few, or empty"):
+        prepare.prepare(data(options={"clip_list": "all"}), corpus_copy, tmp_path / "data")
+
+
+def test_the_list_of_speaker_1_has_no_sentence_twice():
+    listed = clip_lists.read("s1")
+    assert {split: len(clips) for split, clips in listed.items()} == {
+        "train": 330, "val": 20, "test": 40
+    }  # fmt: skip
+    clips = [clip for part in listed.values() for clip in part]
+    assert len(set(clips)) == 390 and clip_lists.speakers(listed) == ("s1",)
+    for clip in clips:
+        sentences.words(clip.partition("_")[2])  # Raises where it is no sentence's name.
