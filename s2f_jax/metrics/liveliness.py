@@ -5,24 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from s2f_jax.metrics.image import mean_over_frames, mouth_box
-
-# The eyes of an aligned face and the skin around them: rows 32-51, columns 18-77 of a 128x96 image.
-_EYE_ROWS, _EYE_COLUMNS = (32 / 128, 52 / 128), (18 / 96, 78 / 96)
-
-
-def eye_box(height: int, width: int) -> tuple[slice, slice]:
-    """Locates the eyes in an aligned face.
-
-    Args:
-      height: Pixels of the image.
-      width: Pixels of the image.
-
-    Returns:
-      Rows and columns.
-    """
-    rows = slice(*(round(edge * height) for edge in _EYE_ROWS))
-    return rows, slice(*(round(edge * width) for edge in _EYE_COLUMNS))
+from s2f_jax.metrics.image import eye_box, mean_over_frames, mouth_box
 
 
 def sharpness(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from s2f_jax.metrics import liveliness
-from s2f_jax.metrics.image import mouth_box
+from s2f_jax.metrics.image import eye_box, mouth_box
 
 MASK = jnp.ones((1, 4), bool)
 
@@ -24,8 +24,7 @@ def test_sharpness_is_1_of_the_real_and_half_of_half_the_contrast():
 
 
 def test_the_motion_of_the_eyes_is_theirs_alone():
-    rows, columns = liveliness.eye_box(64, 48)
-    assert (rows, columns) == (slice(16, 26), slice(9, 39))
+    rows, columns = eye_box(64, 48)
     real, lively, elsewhere = video(), video(), video()
     real[:, ::2, rows, columns] += 20
     lively[:, ::2, rows, columns] += 10
@@ -36,7 +35,7 @@ def test_the_motion_of_the_eyes_is_theirs_alone():
 
 def test_padding_moves_no_eye():
     real, padded = video(), video()
-    rows, columns = liveliness.eye_box(64, 48)
+    rows, columns = eye_box(64, 48)
     real[:, ::2, rows, columns] += 20
     padded[:, 2:] = 0
     mask = jnp.asarray([[True, True, False, False]])
