@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 S2F := $(RUN) -m s2f_jax.main
 PIP := -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo person table test test-newest slow fuzz lint docs wheel locks next findings clean
+.PHONY: demo real person table test test-newest slow fuzz lint docs wheel locks next findings clean
 
 # What training, evaluating and generating need; and with it what developing needs.
 .venv/run: requirements/run.txt pyproject.toml
@@ -62,6 +62,17 @@ table: .venv/run
 	$(S2F) --config=configs/syncnet_demo.py
 	$(S2F) evaluate --config=configs/syncnet_demo.py
 	$(S2F) ablate --config=configs/demo.py --workdir=runs/table_demo --variants=$(VARIANTS)
+
+# One real person, from clips to page. GRID=FOLDER is a copy of the corpus; without it speaker 1 is
+# downloaded. Stopped, it goes on by the same command.
+real: .venv/run
+	$(S2F) prepare --config=configs/grid_s1.py $(GRID:%=--manual_dir=%)
+	$(S2F) --config=configs/lipreader_s1.py
+	$(S2F) --config=configs/syncnet_s1.py
+	$(S2F) --config=configs/grid_s1.py
+	$(S2F) evaluate --config=configs/grid_s1.py
+	rm -rf runs/grid_s1/gallery
+	$(S2F) gallery --checkpoint=runs/grid_s1 --output=runs/grid_s1/gallery
 
 test: lint docs
 	$(RUN) -m pytest -n 2 --dist worksteal

@@ -61,6 +61,7 @@ def get_config(
     d.width = 64  # As model.width.
     d.still = True  # Whether it sees the still beside the frame (paper 2.2.1).
     d.frames_per_clip = 1  # Frames that it sees of each clip, drawn uniformly.
+    d.norm = "batch"  # Of its layers; also "spectral" or "none".
 
     d = c.discriminators.sequence = ConfigDict()
     d.weight = 1.0
@@ -71,6 +72,10 @@ def get_config(
     d.features = 256  # Size of its codes and GRUs.
     d.audio = True  # Whether it also takes the sound (paper 2.2.2).
     d.fusion = "last"  # Of the last GRU states; "step": one GRU over both codes of each time step.
+    d.differences = False  # Whether a frame comes with its difference to the frame before.
+    # Real clips made wrong, as a second kind of fakes: "held", "upper_held", "shuffled", "other_sound".
+    d.negatives = ()
+    d.norm = "batch"  # As discriminators.frame.norm.
 
     d = c.discriminators.sync = ConfigDict()  # Of the paper's successor.
     d.weight = 0.0
@@ -84,25 +89,45 @@ def get_config(
     c.batch_size = 16  # Clips per step over all devices; a multiple of the number of devices.
     c.clip_frames = 75  # Frames of an example: a part of a longer clip; 0: the longest clip's.
     c.mirror = True  # Whether an epoch has every clip twice, once mirrored (paper 3.1).
+    # From 0 (every clip once an epoch) to 1 (every speaker equally often): the share of a speaker with
+    # n clips grows as n^(1 - balance_speakers).
+    c.balance_speakers = 0.0
     c.accumulate = 1  # Parts of a batch, one after the other, each with BatchNorm of its own.
     c.keep_activations = "all"  # For the backward pass; "convolutions" and "none" need less memory.
     c.split_state = False  # Whether parameters and optimizer state are split over devices (FSDP).
     c.loader_workers = 0  # Processes that decode the clips; 0: threads of this one.
 
-    c.augment = ConfigDict()  # Random changes of the training clips' sound; not in the paper.
+    # Random changes of the training clips' sound, and of their looks: one change for the still and all
+    # frames of an example. Not in the paper.
+    c.augment = ConfigDict()
     c.augment.gain_db = 0.0  # Largest gain and attenuation, dB.
     c.augment.snr_db = ()  # Range of the ratio to added white noise, dB, e.g. (10.0, 40.0); (): none.
     c.augment.shift_ms = 0.0  # Largest shift of the sound, ms; at most half a frame.
+    c.augment.color = 0.0  # Strength, 0 to 1, of changes of hue, saturation and white balance.
+    c.augment.light = 0.0  # Strength, 0 to 1, of gain, gamma, contrast and light from one side.
+    c.augment.background = 0.0  # Share of examples, 0 to 1, that get another background.
+    c.augment.warp = 0.0  # Strength, 0 to 1, of other proportions of the face: aspect, jaw, ...
 
     c.loss = ConfigDict()
     c.loss.reconstruction = 400.0  # Weight of L1, lambda of eq. 3.
     c.loss.reconstruction_top = 0.5  # Share of the height, from the top, left out of L1 (eq. 2).
+    # Frames of an example that are drawn, spread over it, while L1 is alone; 0: all. All is heard.
+    c.loss.reconstruction_frames = 0
+    c.loss.adversarial_frames = (
+        0  # Consecutive frames of an example that are used after that; 0: all.
+    )
+    # Largest norm of what an adversarial term asks of a clip's pixels, as a multiple of what L1 asks; 0:
+    # no limit.
+    c.loss.adversarial_limit = 0.0
     c.loss.adversarial_from = 0  # First step with discriminators; before it, L1 alone.
 
     c.optim = ConfigDict()
     c.optim.generator_rate = 2e-4  # Learning rate of the generator (paper 2.3).
     c.optim.decay_after = 20  # Epochs after which learning rates decay (paper 2.3).
     c.optim.decay = 0.9  # Factor per epoch after that: "a rate of 10%"; 0.1 is the other reading.
+    # Decay per step of an average of the generator's weights, for validation, evaluation and export; 0:
+    # none, as in the paper.
+    c.optim.generator_ema = 0.0
     c.optim.b1 = 0.5  # Adam's beta 1.
     c.optim.b2 = 0.999  # Adam's beta 2.
 
@@ -138,11 +163,12 @@ def get_config(
     c.sync_network.rate = 1e-3  # Learning rate; it decays as optim.decay_after and optim.decay say.
 
     c.max_epochs = 1000  # Limit; the paper has none, early stopping ends a run.
-    c.patience = 10  # Epochs without a better validation PSNR or SSIM (paper 2.3).
+    # Epochs without a better validation PSNR or SSIM (paper 2.3) or best_by, from loss.adversarial_from.
+    c.patience = 10
     c.validation_clips = 0  # Validation clips that are scored after each epoch; 0: all.
     c.eval_batch_size = 8  # Clips per batch of validation and evaluation.
     # Validation score that chooses the best checkpoint, among those after loss.adversarial_from: "psnr",
-    # "ssim" or "psnr_mouth"; for the task "lipread" "words_right" or "letters_right" (1 - WER, 1 - CER),
+    # "ssim", "psnr_mouth" or "balance" (metrics/liveliness.py); for the task "lipread" "words_right" or "letters_right" (1 - WER, 1 - CER),
     # for "sync" "windows_right".
     c.best_by = "psnr"
     c.checkpoint_every = 500  # Steps between checkpoints; each epoch also ends with one.

@@ -11,12 +11,18 @@ from typing import Any
 from configs import demo, syncnet_grid
 
 
-def get_config(preset: str = "cvprw2019") -> Any:
-    c = syncnet_grid.learning(demo.get_config(preset))
-    c.name = "syncnet_demo"
+def small(c: Any) -> Any:
+    """A corpus's config at 64x48, to train a small sync network on it."""
+    c = syncnet_grid.learning(c)
     c.sync_network.features = 128
     c.sync_network.width = 16
     c.batch_size = 16
     c.clip_frames = 45
+    return c
+
+
+def get_config(preset: str = "cvprw2019") -> Any:
+    c = small(demo.get_config(preset))
+    c.name = "syncnet_demo"
     c.max_epochs = 4
     return c

@@ -51,3 +51,46 @@ def reconstruction(
     rows = slice(round(top * generated.shape[2]), None)
     per_frame = jnp.abs(generated[:, :, rows] - real[:, :, rows]).mean(axis=(2, 3, 4))
     return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
+
+
+@jax.custom_vjp
+def limit_gradient(x: jax.Array, most: jax.Array) -> jax.Array:
+    """Returns x; the gradient that comes back to each row has at most a given norm.
+
+    Args:
+      x: [B, ...].
+      most: Largest norm of each row's gradient, [B].
+
+    Returns:
+      x.
+    """
+    return x
+
+
+def _limit_forward(x: jax.Array, most: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return x, most
+
+
+def _limit_backward(most: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    norm = jnp.sqrt(jnp.sum(gradient**2, axis=tuple(range(1, gradient.ndim))))
+    factor = jnp.where(norm > most, most / jnp.maximum(norm, 1e-30), 1)
+    return gradient * factor.reshape(-1, *(1,) * (gradient.ndim - 1)), jnp.zeros_like(most)
+
+
+limit_gradient.defvjp(_limit_forward, _limit_backward)
+
+
+def reconstruction_gradient(mask: jax.Array, frame: tuple[int, ...], top: float) -> jax.Array:
+    """Computes the norm of the gradient of `reconstruction` to a clip's pixels, where all differ.
+
+    Args:
+      mask: bool [B, T]; False where there is padding.
+      frame: Height, width and channels of a frame.
+      top: Share of the height that is left out.
+
+    Returns:
+      The norms, [B]: one over the square root of the number of values that are compared.
+    """
+    height, width, channels = frame
+    values = mask.sum(axis=1) * (height - round(top * height)) * width * channels
+    return 1 / jnp.sqrt(values)

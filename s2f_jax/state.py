@@ -5,13 +5,16 @@ from typing import Any
 import flax.struct
 import jax
 
+GENERATOR = "generator"
+AVERAGED = "generator_ema"  # Beside the generator, if optim.generator_ema is not 0.
+
 
 class TrainState(flax.struct.PyTreeNode):
     """Parameters, statistics and optimizer state.
 
     Attributes:
       step: int32; updates made so far.
-      params: Parameters; one top-level key per network.
+      params: Parameters; one top-level key per network, and one for the generator's average.
       batch_stats: BatchNorm's running statistics; one top-level key per network.
       opt_state: State of the optimizer, optim.multi_adam.
     """
@@ -31,3 +34,11 @@ class TrainState(flax.struct.PyTreeNode):
           {"params": ..., "batch_stats": ...}.
         """
         return {"params": self.params[network], "batch_stats": self.batch_stats[network]}
+
+    def inference_variables(self) -> dict[str, Any]:
+        """Returns the generator's variables for all but training: the average, if there is one.
+
+        Returns:
+          {"params": ..., "batch_stats": ...}.
+        """
+        return self.variables(AVERAGED if AVERAGED in self.params else GENERATOR)

@@ -11,19 +11,23 @@ import optax
 from jax.lax import stop_gradient
 
 from s2f_jax import losses, rngs
-from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize
+from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize, take_frames, take_window
+from s2f_jax.models.discriminator import uniform_per_example
 from s2f_jax.models.layers import CONVOLUTION, full_precision
 from s2f_jax.models.networks import Networks
-from s2f_jax.state import TrainState
+from s2f_jax.state import AVERAGED, GENERATOR, TrainState
 
 
-def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
+def init(
+    networks: Networks, tx: optax.GradientTransformation, key: jax.Array, averaged: bool = False
+) -> TrainState:
     """Makes a fresh state.
 
     Args:
       networks: Networks whose parameters and statistics it holds.
       tx: The optimizers over all of them.
       key: Random key for the parameters.
+      averaged: Whether an average of the generator's weights is kept.
 
     Returns:
       The state before the first step.
@@ -34,7 +38,7 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
     noise = jnp.zeros((1, 1, g.noise_features), jnp.float32)
     mask, index = jnp.ones((1, 1), bool), jnp.zeros(1, jnp.uint32)
     clips = ClipBatch(still[:, None], still, audio, mask, index)
-    inputs: dict[str, tuple[jax.Array, ...]] = {"generator": (still, audio, noise)}
+    inputs: dict[str, tuple[jax.Array, ...]] = {GENERATOR: (still, audio, noise)}
     for name, discriminator in networks.discriminators.items():
         sample = discriminator.sample(key, clips)
         inputs[name] = discriminator.inputs(clips.frames, clips, sample)
@@ -43,7 +47,20 @@ def init(networks: Networks, tx: optax.GradientTransformation, key: jax.Array) -
         variables = network.init(rngs.key(key, name), *inputs[name], train=False)
         variables = jax.tree.map(lambda leaf: leaf.astype(full_precision(g.dtype)), variables)
         params[name], batch_stats[name] = variables["params"], variables.get("batch_stats", {})
-    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, tx.init(params))
+    opt_state = tx.init(params)
+    if averaged:
+        params[AVERAGED], batch_stats[AVERAGED] = params[GENERATOR], batch_stats[GENERATOR]
+    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state)
+
+
+def _average(state: TrainState, variables: Any, decay: float) -> Any:
+    """The exponential moving average of the generator's variables, over what steps there are."""
+    decay = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
+    return jax.tree.map(
+        lambda mean, new: (decay * mean + (1 - decay) * new).astype(mean.dtype),
+        state.variables(AVERAGED),
+        variables,
+    )
 
 
 def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kwargs: Any) -> Any:
@@ -73,8 +90,44 @@ def _share_per_clip(right: jax.Array, clips: ClipBatch) -> jax.Array:
     return _per_clip(right.astype(jnp.float32), clips)
 
 
+def _window_starts(batch: Batch, key: jax.Array, frames: int) -> jax.Array:
+    """Draws where the window of each clip begins, int32 [B]."""
+    starts = jnp.maximum(batch["mask"].sum(axis=1) - frames, 0) + 1
+    return (uniform_per_example(key, "window", batch["example_index"]) * starts).astype(jnp.int32)
+
+
+def _spread_frames(batch: Batch, key: jax.Array, frames: int) -> jax.Array:
+    """Draws frames, one of each of as many equal parts of a clip, int32 [B, frames]."""
+    uniform = uniform_per_example(key, "drawn", batch["example_index"], frames)
+    lengths = batch["mask"].sum(axis=1, keepdims=True)
+    return ((jnp.arange(frames) + uniform) / frames * lengths).astype(jnp.int32)
+
+
+def zero_offsets(
+    networks: Networks, batch: Batch, adversarial: bool, frames: int = 0
+) -> dict[str, jax.Array]:
+    """Makes the argument `offsets` of `objective`.
+
+    Args:
+      networks: The networks to be trained.
+      batch: Arrays of B clips.
+      adversarial: Whether there are adversarial terms.
+      frames: Number of frames of each clip that are drawn; 0: all.
+
+    Returns:
+      Zeros of the shape of the frames for each of the generator's terms.
+    """
+    count, length, *frame = batch["frames"].shape
+    shape = count, min(frames or length, length), *frame
+    zeros = jnp.zeros(shape, full_precision(networks.generator.dtype))
+    return dict.fromkeys(
+        ["reconstruction", *(networks.discriminators if adversarial else ())], zeros
+    )
+
+
 def objective(
     params: dict[str, Any],
+    offsets: dict[str, jax.Array],
     batch_stats: dict[str, Any],
     batch: Batch,
     key: jax.Array,
@@ -82,6 +135,9 @@ def objective(
     networks: Networks,
     weights: Mapping[str, float],
     reconstruction_top: float,
+    adversarial_limit: float,
+    reconstruction_frames: int,
+    adversarial_frames: int,
     keep_activations: str,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
@@ -92,6 +148,8 @@ def objective(
 
     Args:
       params: Parameters of every network, by the network's name.
+      offsets: Zeros [B, T, H, W, 3], added to the generated clip for each of the generator's terms, by
+        the keys of `weights`: the gradient to one is what the term asks of the pixels.
       batch_stats: BatchNorm statistics of every network, by the network's name.
       batch: Arrays of B clips of T frames, as the loader makes them.
       key: Random key of the step.
@@ -99,6 +157,11 @@ def objective(
       weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3) and the names of
         the discriminators.
       reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
+      adversarial_limit: Largest norm of what each adversarial term asks of a clip's pixels, as a multiple
+        of what the reconstruction asks; 0: no limit.
+      reconstruction_frames: Frames of each clip that are drawn while the generator alone learns, spread
+        over the clip, all of whose audio is heard; 0: all.
+      adversarial_frames: Consecutive frames of each clip that the networks see when all learn; 0: all.
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
 
@@ -106,22 +169,35 @@ def objective(
       The sum, and every term and accuracy per clip [B] with the new batch statistics.
     """
     generator = networks.generator
+    heard, drawn = batch["mask"], None
+    wanted = adversarial_frames if adversarial else reconstruction_frames
+    if 0 < wanted < heard.shape[1]:
+        if adversarial:
+            first = _window_starts(batch, key, wanted)
+            batch = take_window(batch, first, wanted, generator.stride, generator.window)
+            heard = batch["mask"]
+        else:
+            drawn = _spread_frames(batch, key, wanted)
+            batch = take_frames(batch, drawn)
     clips, apply = normalize(batch), APPLY[keep_activations]
     keys = rngs.per_example_keys(key, "noise", clips.example_index)
-    noise_shape = (clips.mask.shape[1], generator.noise_features)
+    noise_shape = (heard.shape[1], generator.noise_features)
     draw = functools.partial(jax.random.normal, shape=noise_shape, dtype=jnp.float32)
     noise = generator.noise_std * jax.vmap(draw)(keys)
 
     stats = dict(batch_stats)
     own = params["generator"], batch_stats["generator"]
     inputs = clips.still, clips.audio, noise
-    generated, stats["generator"] = apply(generator, *own, *inputs, mask=clips.mask)
-    l1 = losses.reconstruction(generated, clips.frames, clips.mask, reconstruction_top)
+    generated, stats["generator"] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
+    judged = generated + offsets["reconstruction"]
+    l1 = losses.reconstruction(judged, clips.frames, clips.mask, reconstruction_top)
     terms = {"generator/reconstruction": l1}
     total = weights["reconstruction"] * terms["generator/reconstruction"].mean()
     if not adversarial:
         return total, (terms, stats)
 
+    norm = losses.reconstruction_gradient(clips.mask, generated.shape[2:], reconstruction_top)
+    most = adversarial_limit * weights["reconstruction"] * norm / len(norm)
     # In the dictionary's order: a set's would make another program of every process.
     for name, network in networks.discriminators.items():
         sample = network.sample(key, clips)
@@ -130,7 +206,9 @@ def objective(
         real, after_real = apply(network, params[name], batch_stats[name], *inputs)
         inputs = network.inputs(stop_gradient(generated), clips, sample)
         fake, stats[name] = apply(network, params[name], after_real, *inputs)
-        judged, _ = apply(network, fixed, after_real, *network.inputs(generated, clips, sample))
+        shown = losses.limit_gradient(generated, most) if adversarial_limit else generated
+        inputs = network.inputs(shown + offsets[name], clips, sample)
+        judged, _ = apply(network, fixed, after_real, *inputs)
         terms[f"generator/{name}"] = _per_clip(losses.generator(judged), clips)
         loss = losses.discriminator(real, fake)
         if inputs := network.mismatched_inputs(clips, sample):
@@ -146,12 +224,18 @@ def objective(
 
 
 def gradients(
-    state: TrainState, batch: Batch, key: jax.Array, accumulate: int, **fields: Any
+    params: dict[str, Any],
+    batch_stats: dict[str, Any],
+    batch: Batch,
+    key: jax.Array,
+    accumulate: int,
+    **fields: Any,
 ) -> tuple[dict[str, Any], dict[str, jax.Array], dict[str, Any]]:
     """Computes the gradients of the batch's mean loss.
 
     Args:
-      state: The state before the step.
+      params: Parameters of every network, by the network's name.
+      batch_stats: BatchNorm statistics of every network, by the network's name.
       batch: B clips.
       key: Random key of the step.
       accumulate: Parts that the batch goes through in, one after the other, each with BatchNorm
@@ -159,24 +243,36 @@ def gradients(
       **fields: Keyword arguments of `objective`.
 
     Returns:
-      Gradients by network, terms per clip [B], new batch statistics.
+      Gradients by network; terms per clip [B], and among them the norm of each term's gradient to
+      the clip's generated pixels, of the sum over clips; new batch statistics.
     """
-    gradient = jax.grad(objective, has_aux=True)
+    gradient = jax.grad(objective, argnums=(0, 1), has_aux=True)
+
+    def gradient_and_terms(stats: dict[str, Any], examples: Batch) -> Any:
+        adversarial = fields["adversarial"]
+        frames = fields["adversarial_frames" if adversarial else "reconstruction_frames"]
+        zeros = zero_offsets(fields["networks"], examples, adversarial, frames)
+        args = params, zeros, stats, examples, key
+        (new, pixels), (terms, stats) = gradient(*args, **fields)
+        for name, asked in pixels.items():
+            # The objective is a mean over clips.
+            norm = len(asked) * jnp.sqrt(jnp.sum(asked**2, axis=(1, 2, 3, 4)))
+            terms[f"generator/{name}_pixel_gradient"] = norm
+        return new, terms, stats
 
     def part(carry: Any, examples: Batch) -> Any:
         total, stats = carry
-        new, (terms, stats) = gradient(state.params, stats, examples, key, **fields)
+        new, terms, stats = gradient_and_terms(stats, examples)
         return (jax.tree.map(jnp.add, total, new), stats), terms
 
     if accumulate == 1:
-        grads, (terms, stats) = gradient(state.params, state.batch_stats, batch, key, **fields)
-        return grads, terms, stats
+        return gradient_and_terms(batch_stats, batch)
     # Each part takes rows from all over the batch, so that every device has its share of each.
     parts = jax.tree.map(
         lambda rows: rows.reshape(-1, accumulate, *rows.shape[1:]).swapaxes(0, 1), dict(batch)
     )
-    zeros = jax.tree.map(jnp.zeros_like, state.params)
-    (total, stats), terms = jax.lax.scan(part, (zeros, state.batch_stats), parts)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    (total, stats), terms = jax.lax.scan(part, (zeros, batch_stats), parts)
     grads = jax.tree.map(lambda leaf: leaf / accumulate, total)
     return grads, {name: x.swapaxes(0, 1).reshape(-1) for name, x in terms.items()}, stats
 
@@ -189,6 +285,7 @@ def train_step(
     networks: Networks,
     tx: optax.GradientTransformation,
     adversarial: bool,
+    generator_ema: float = 0.0,
     **fields: Any,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
     """Updates every network at the same parameters, or the generator alone.
@@ -200,25 +297,33 @@ def train_step(
       networks: The networks to be trained.
       tx: Their optimizers (optim.py).
       adversarial: Whether the discriminators train too.
+      generator_ema: Decay per step of the generator's average; 0: the state has none.
       **fields: `accumulate`, and keyword arguments of `objective`.
 
     Returns:
       The new state, the means of all terms with each network's gradient norm, and the terms per clip
       [B].
     """
+    names = networks.by_name()
+    own, own_stats = (
+        {name: tree[name] for name in names} for tree in (state.params, state.batch_stats)
+    )
     grads, terms, stats = gradients(
-        state, batch, key, networks=networks, adversarial=adversarial, **fields
+        own, own_stats, batch, key, networks=networks, adversarial=adversarial, **fields
     )
     before: Any = state.opt_state
     after: Any
-    updates, after = tx.update(grads, before, state.params)
-    updated: Any = optax.apply_updates(state.params, updates)
-    names = networks.by_name()
-    trained = set(names) if adversarial else {"generator"}
+    updates, after = tx.update(grads, before, own)
+    updated: Any = optax.apply_updates(own, updates)
+    trained = set(names) if adversarial else {GENERATOR}
     # Adam moves on zero gradients and counts: who does not train keeps parameters and state.
     inner = {name: (after if name in trained else before).inner_states[name] for name in names}
-    params = {name: (updated if name in trained else state.params)[name] for name in names}
+    params = {name: (updated if name in trained else own)[name] for name in names}
     metrics = {name: values.mean() for name, values in terms.items()}
     metrics |= {f"{name}/gradient_norm": optax.tree.norm(grads[name]) for name in sorted(trained)}
-    new = TrainState(state.step + 1, params, stats, after._replace(inner_states=inner))
-    return new, metrics, terms
+    if generator_ema:
+        new = {"params": params[GENERATOR], "batch_stats": stats[GENERATOR]}
+        mean = _average(state, new, generator_ema)
+        params[AVERAGED], stats[AVERAGED] = mean["params"], mean["batch_stats"]
+    opt_state = after._replace(inner_states=inner)
+    return TrainState(state.step + 1, params, stats, opt_state), metrics, terms

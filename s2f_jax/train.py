@@ -5,7 +5,7 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -276,7 +276,8 @@ def _train(
         dataset.open_dataset(config.data, split, shards, features) for split in ("train", "val")
     )
     given_config, config = config, with_clip_frames(config, clips)
-    trainer = Trainer(config, len(clips) * (2 if config.mirror else 1))
+    visits = _visits(config, clips)
+    trainer = Trainer(config, len(visits) * (2 if config.mirror else 1))
     if config.dry_run:
         return cost.dry_run(config, trainer)
     validation = trainer.task.validation(validation_clips, trainer.key)
@@ -290,6 +291,7 @@ def _train(
         process=jax.process_index(),
         processes=jax.process_count(),
         workers=config.loader_workers,
+        visits=visits,
     )
     closing.callback(batches.close)
     # The state to start from: 1. the newest whole checkpoint of this workdir; 2. another run's
@@ -339,6 +341,13 @@ def _train(
     return run.loop(state)
 
 
+def _visits(config: Config, clips: dataset.ClipDataset) -> Sequence[int]:
+    """Which clips an epoch has."""
+    if not config.balance_speakers:
+        return range(len(clips))
+    return loader.epoch_visits(clips.speaker_of_clips(), config.balance_speakers)
+
+
 @dataclasses.dataclass
 class _Run:
     config: Config
@@ -381,11 +390,14 @@ class _Run:
                 scores = self.validation.scores(state, self.signals.agreed)
                 if scores:
                     task, epoch = self.trainer.task, number // per_epoch
-                    self.stopping.update({name: scores[name] for name in task.watched})
+                    # What was made before all networks trained is no candidate for the best.
+                    counts = number > task.adversarial_start_step
+                    watched = {*task.watched, self.config.best_by}
+                    self.stopping.update({name: scores[name] for name in watched}, counts)
                     self.log.validation(number, epoch, scores, task.verdict(scores), self.stopping)
-                # What was made before all networks trained is no candidate for the best.
-                candidate = scores if number > self.trainer.task.adversarial_start_step else None
-                self.save(state, candidate[self.config.best_by] if candidate else None)
+                    self.save(state, scores if counts else None)
+                else:
+                    self.save(state, None)
                 if scores:
                     self.validation.write_samples(
                         state, self.folder, self.config.sample_clips, self.log
@@ -476,11 +488,13 @@ class _Run:
                 f" {self.clips.fault(reported[-1])}"
             )
 
-    def save(self, state: TrainState, score: float | None) -> None:
+    def save(self, state: TrainState, scores: Mapping[str, float] | None) -> None:
         self.report_corrupt(int(state.step))
         stopping = dataclasses.asdict(self.stopping)
         del stopping["patience"]
         progress = {"stopping": stopping, "clips": self.counts, "since_log": self.since_log}
         progress["corrupt"] = sorted(self.corrupt)
-        self.checkpoints.save(state, self.batches.get_state(), progress, score)
+        score = scores[self.config.best_by] if scores else None
+        others = self.trainer.task.tradeoffs(scores) if scores else {}
+        self.checkpoints.save(state, self.batches.get_state(), progress, score, others)
         self.log.flush()

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import cv2
@@ -219,8 +219,8 @@ class ClipDataset(Sequence[DatasetClip]):
                 f" {min(missing)}: copy it there, or delete the folder and run `prepare` again"
             )
         self._source: Any = builder.as_data_source(split)
-        known = builder.info.features
-        self._features: Any = tfds.features.FeaturesDict({n: known[n] for n in features or known})
+        self._known: Any = builder.info.features
+        self._features = self._only(features or self._known)
         self.metadata = builder.info.metadata or {}
         self.speakers = tuple(self.metadata.get("speakers", ()))
         self._longest = self.metadata.get("longest", {}).get(split)
@@ -275,6 +275,24 @@ class ClipDataset(Sequence[DatasetClip]):
         except Exception as error:  # TFDS raises errors of any kind for bytes that are no example.
             reason = f"{type(error).__name__}: {error}"
             raise CorruptRecord(_damage(location, reason)) from error
+
+    def _only(self, names: Iterable[str]) -> Any:
+        return tfds.features.FeaturesDict({name: self._known[name] for name in names})
+
+    def speaker_of_clips(self) -> list[str]:
+        """Reads the speaker of every clip, and so all records once.
+
+        Returns:
+          Names by index; "" for a damaged record.
+        """
+        features, speakers = self._only(["speaker"]), []
+        for index in range(len(self)):
+            try:
+                record = self._source.data_source[index]
+                speakers.append(features.deserialize_example_np(record)["speaker"].decode())
+            except Exception:  # Of any kind; whoever asks for the clip itself learns why.
+                speakers.append("")
+        return speakers
 
     def location(self, index: int) -> str:
         """Names the record and the shard of a clip.
@@ -345,10 +363,13 @@ def open_dataset(
             f"--config.data.speakers={tuple(data['speakers'])}: the shards in {data_dir} were made"
             f" with {clips.speakers or 'all'}; give those, or prepare into another --data_dir"
         )
-    for name, value in data["options"].items():
+    options = dict(data["options"])
+    if "clip_list" in clips.metadata:  # Of GRID, all clips by default.
+        options.setdefault("clip_list", "")
+    for name, value in options.items():
         # A switch that is newer than the shards was off.
         made = clips.metadata.get(name, False if value is True else value)
-        if made != value and not isinstance(value, str):  # Text names a file; its digest is saved.
+        if made != value and name != "csv":  # That names a file, whose digest is saved.
             raise UserError(
                 f"--config.data.options.{name}={value}: the shards in {data_dir} were made with"
                 f" {name}={made}; give that, or prepare into another --data_dir"

@@ -1,5 +1,6 @@
 """Batches of training examples, determined by seed and position for any number of processes."""
 
+import collections
 import functools
 import math
 import weakref
@@ -32,10 +33,11 @@ def training_batches(
     processes: int = 1,
     workers: int = 0,
     threads: int = 2,
+    visits: Sequence[int] | None = None,
 ) -> grain.DatasetIterator:
     """Iterates over training batches without end; the iterator can be checkpointed.
 
-    One pass visits every clip, and with mirror every clip twice, once mirrored. The next usable clip
+    One pass makes all visits, and with mirror all of them twice, once mirrored. The next usable clip
     replaces a corrupt one (see `corrupt_clips`). Randomness of an example comes from its
     example_index, since processes hold the rows of a batch in another order than one process does.
 
@@ -43,13 +45,14 @@ def training_batches(
       clips: The data set.
       make_example: Makes one example of a clip.
       batch_size: Examples over all processes; a multiple of their number.
-      mirror: Whether every clip is also visited mirrored.
+      mirror: Whether every visit is also made mirrored.
       seed: Seed of order and examples.
       max_corrupt: Corrupt clips in a row that are replaced; one more raises CorruptRecord.
       process: Index of this process.
       processes: Number of processes that share each batch.
       workers: Processes that read ahead; 0: threads of this process do.
       threads: Number of threads of each worker; 0: the caller decodes.
+      visits: The clips of a pass, by index, such as `epoch_visits` lists; None: every clip once.
 
     Returns:
       An iterator of this process's share of each batch: the arrays of `make_example` with a leading
@@ -57,14 +60,15 @@ def training_batches(
       turn it was; example_index, uint32 [B], the number of examples before in the whole run. Its
       state is one position, the same on every process and valid for any number of them.
     """
+    visited: Sequence[int] = range(len(clips)) if visits is None else visits
 
     def load(position: int, index: int, out: np.ndarray | None) -> dict[str, np.ndarray]:
         rng = np.random.default_rng((seed, position))
-        requested = index % len(clips)
+        requested = visited[index % len(visited)]
         for number in range(max_corrupt + 1):
             chosen = (requested + number) % len(clips)
             try:
-                example = make_example(clips[chosen], rng, index >= len(clips), out)
+                example = make_example(clips[chosen], rng, index >= len(visited), out)
             except CorruptRecord:
                 if number == max_corrupt:
                     raise
@@ -81,9 +85,29 @@ def training_batches(
     def batch(rows: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
         return _stack(len(rows), lambda row, out: load(*rows[row], out), buffers)
 
-    order = grain.MapDataset.range(len(clips) * (2 if mirror else 1)).seed(seed).shuffle().repeat()
+    count = len(visited) * (2 if mirror else 1)
+    order = grain.MapDataset.range(count).seed(seed).shuffle().repeat()
     positions = order.map_with_index(lambda position, index: (position, int(index)))
     return _Batches(positions, batch, batch_size, process, processes, workers, threads)
+
+
+def epoch_visits(speakers: Sequence[str], balance: float) -> list[int]:
+    """Lists the clips of an epoch, those of speakers with few clips several times.
+
+    A speaker's share grows with the number n of its clips as n^(1 - balance), the smoothing that
+    multilingual corpora are sampled with (Devlin 2018, https://github.com/google-research/bert).
+
+    Args:
+      speakers: Speaker of each clip.
+      balance: 0: every clip once; 1: every speaker equally often, as far as whole numbers allow.
+
+    Returns:
+      Indices of clips, each at least once and in order; those of the speaker with most clips once.
+    """
+    counts = collections.Counter(speakers)
+    most = max(counts.values(), default=0)
+    repeats = {speaker: round((most / n) ** balance) for speaker, n in counts.items()}
+    return [i for i, speaker in enumerate(speakers) for _ in range(repeats[speaker])]
 
 
 class _Batches(grain.DatasetIterator):

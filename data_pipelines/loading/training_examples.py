@@ -1,9 +1,12 @@
 """Training examples of a clip: a window of frames and its audio, mirrored and augmented."""
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from data_pipelines.loading.appearance import NO_CHANGE, Appearance, mirrored
 
 if TYPE_CHECKING:  # TFDS takes a second to import, and inference needs none of it.
     from data_pipelines.loading.dataset import DatasetClip
@@ -54,6 +57,22 @@ class Augmentation:
 NO_AUGMENTATION = Augmentation()
 
 
+def augmentations(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Makes the augmentations that a config asks for.
+
+    Args:
+      fields: The config's section `augment`.
+
+    Returns:
+      The arguments `augment` and `appearance` of `training_example`.
+    """
+    looks = {field.name for field in dataclasses.fields(Appearance)}
+    return {
+        "augment": Augmentation(**{n: v for n, v in fields.items() if n not in looks}),
+        "appearance": Appearance(**{n: v for n, v in fields.items() if n in looks}),
+    }
+
+
 def audio_margins(window: int, stride: int) -> tuple[int, int]:
     """Computes the padding of a clip's audio that centres window i on frame i.
 
@@ -100,6 +119,7 @@ def training_example(
     frames: int,
     window: int,
     augment: Augmentation = NO_AUGMENTATION,
+    appearance: Appearance = NO_CHANGE,
 ) -> dict[str, np.ndarray]:
     """Makes a `training_window` at a random position of a clip.
 
@@ -111,6 +131,7 @@ def training_example(
       frames: Length of the example; a shorter clip is padded.
       window: Audio samples of a frame's window.
       augment: Augmentation of the audio.
+      appearance: Augmentation of the looks, the same for the still and all frames.
 
     Returns:
       A window of the clip, as in training_window.
@@ -119,7 +140,17 @@ def training_example(
         sound = augment(clip.audio, clip.audio_rate, rng)
         clip = dataclasses.replace(clip, audio=sound)
     first = int(rng.integers(max(len(clip) - frames, 0) + 1))
-    return training_window(clip, first, frames, window, mirror, out)
+    example = training_window(clip, first, frames, window, mirror, out)
+    if appearance:
+        still = example["still"].copy()  # It may be a view of the first frame.
+        landmarks = clip.landmarks
+        if mirror:
+            landmarks = mirrored(landmarks, still.shape[1])
+        change = appearance.draw(still, landmarks, rng)
+        change(still[None])
+        change(example["frames"][: len(clip) - first])  # What pads them stays black.
+        example["still"] = still
+    return example
 
 
 def training_window(

@@ -29,6 +29,12 @@ COMMAND = Command(
         flag("--workdir DIR", "folder for all runs; default: runs/ablations_CONFIG_NAME"),
         flag("--variants NAME,...", "variants in configs/ablations; default: all", dest="names"),
         flag(
+            "--seeds N",
+            "trainings of each variant, with the config's seed and the following; at least 1,"
+            " default: 1",
+            type=int,
+        ),
+        flag(
             "--print",
             "only print how to train the variants elsewhere: a command each, or a Slurm array job",
             choices=("commands", "slurm"),

@@ -68,18 +68,28 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     **dict.fromkeys(("model.recurrent", "model.skips", "model.copy_path"), _SWITCH),
     "model.dtype": Field(choices=("float32", "bfloat16", "float64")),
     "discriminators.sequence.fusion": Field(choices=("last", "step")),
+    "discriminators.sequence.differences": _SWITCH,
+    "discriminators.*.norm": Field(choices=("batch", "spectral", "none")),
     "clip_frames": Field(0),
+    "balance_speakers": Field(0.0, 1.0),
+    **dict.fromkeys(("augment.color", "augment.light"), Field(0.0, 1.0)),
+    **dict.fromkeys(("augment.background", "augment.warp"), Field(0.0, 1.0)),
     "keep_activations": Field(choices=("all", "convolutions", "none")),
     "loader_workers": Field(0, resumable=True),
     "loss.reconstruction_top": Field(0.0, 1.0, below=True),
+    **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), Field(0)),
     "loss.adversarial_from": Field(0),
     "optim.decay_after": Field(0),
+    "optim.generator_ema": Field(0.0, 1.0, below=True),
     "optim.b1": Field(0.0, 1.0, below=True),
     "optim.b2": Field(0.0, 1.0, below=True),
     "embedder.channels": Field(choices=("RGB", "BGR"), resumable=True),
     "validation_clips": Field(0),
     "best_by": Field(
-        choices=("psnr", "ssim", "psnr_mouth", "words_right", "letters_right", "windows_right")
+        choices=(
+            *("psnr", "ssim", "psnr_mouth", "balance"),
+            *("words_right", "letters_right", "windows_right"),
+        )
     ),
     "sample_clips": Field(0, resumable=True),
 }
@@ -266,6 +276,21 @@ def _add_discriminators(config: dict[str, Any]) -> None:
     config["discriminators"] = {name: own for name, own in new.items() if "weight" in own}
 
 
+# Fields newer than their schema, with the values that do what was done before.
+_NEWER_FIELDS: dict[str, Any] = {
+    "data.max_filled": 0.75,
+    "data.train_minutes": 0.0,
+    "balance_speakers": 0.0,
+    **{f"augment.{look}": 0.0 for look in ("color", "light", "background", "warp")},
+    **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), 0),
+    "loss.adversarial_limit": 0.0,
+    "optim.generator_ema": 0.0,
+    "discriminators.frame.norm": "batch",
+    "discriminators.sequence.norm": "batch",
+    "discriminators.sequence.differences": False,
+    "discriminators.sequence.negatives": [],
+}
+
 # From schema 1 to 2, and so on.
 _MIGRATIONS: list[Callable[[dict[str, Any]], None]] = [_add_task_and_face, _add_discriminators]
 SCHEMA = 1 + len(_MIGRATIONS)  # Of config.json.
@@ -281,8 +306,12 @@ def migrate(config: dict[str, Any]) -> None:
     """
     for migration in _MIGRATIONS[config["schema"] - 1 :]:
         migration(config)
-    # Newer than their schema, and without effect on a run that lacks them.
-    config["data"] = {"max_filled": 0.75, "train_minutes": 0.0, **config["data"]}
+    for name, value in _NEWER_FIELDS.items():
+        section, *names = config, *name.split(".")
+        while len(names) > 1 and names[0] in section:
+            section = section[names.pop(0)]
+        if len(names) == 1:  # Else a run without that discriminator.
+            section.setdefault(names[0], value)
     if config["data"]["corpus"] == "folder":
-        config["data"]["options"] = {"within_video": False, **config["data"]["options"]}
+        config["data"]["options"].setdefault("within_video", False)
     config["schema"] = SCHEMA

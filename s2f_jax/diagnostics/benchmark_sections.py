@@ -101,7 +101,7 @@ class Workload:
           UserError: There are no shards.
         """
         shards = shards_dir(self.config.data, self.data_dir)
-        return dataset.open_dataset(self.config.data, "train", shards, dataset.TRAINING_FEATURES)
+        return dataset.open_dataset(self.config.data, "train", shards, self.trainer.task.features)
 
 
 Section = Callable[[Workload], Measurements]

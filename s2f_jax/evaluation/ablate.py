@@ -24,17 +24,35 @@ from s2f_jax.tasks import registry
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One config of an ablation.
+    """One run of an ablation: a config, trained with one seed.
 
     Attributes:
       name: Name of the variant, and of its row in the table.
       config: What --config takes.
       workdir: Folder of its run.
+      seed: Seed of the training, where it is another than the config's.
     """
 
     name: str
     config: str
     workdir: epath.Path
+    seed: int | None = None
+
+    @property
+    def run(self) -> str:
+        """Name of the run: the variant's own, or with its seed "l1_only_seed_1"."""
+        return self.workdir.name
+
+    def overrides(self, given: Sequence[str]) -> list[str]:
+        """Adds the run's seed to the config's overrides.
+
+        Args:
+          given: Flags such as --config.seed=3, for all runs.
+
+        Returns:
+          Flags; the last one of a field counts.
+        """
+        return [*given, *([] if self.seed is None else [f"--config.seed={self.seed}"])]
 
     def command(self, data_dir: str | None, overrides: Sequence[str]) -> list[str]:
         """Builds the command that trains the variant, or resumes its training.
@@ -48,7 +66,7 @@ class Variant:
         """
         data = [f"--data_dir={data_dir}"] if data_dir else []
         program = ["-m", "s2f_jax.main", f"--config={self.config}", f"--workdir={self.workdir}"]
-        return [*program, *data, *overrides]
+        return [*program, *data, *self.overrides(overrides)]
 
 
 def select_variants(config: str, workdir: epath.PathLike, names: str | None) -> list[Variant]:
@@ -87,6 +105,31 @@ def select_variants(config: str, workdir: epath.PathLike, names: str | None) -> 
     return sorted(variants, key=lambda v: {BASELINE: 0, MODEL: 1}.get(v.name, 2))
 
 
+def with_seeds(variants: Sequence[Variant], first: int, count: int) -> list[Variant]:
+    """Makes a run of every variant with each of several seeds.
+
+    Args:
+      variants: The variants; their runs with the first seed.
+      first: Seed of the config.
+      count: Number of seeds, which follow each other.
+
+    Returns:
+      All variants with the first seed, in their own folders; then all with the next one, in folders
+      named after it, such as l1_only_seed_1.
+
+    Raises:
+      UserError: The number is below 1.
+    """
+    if count < 1:
+        raise UserError(f"--seeds={count}: must be an integer of at least 1")
+    runs = [*variants]
+    for seed in range(first + 1, first + count):
+        for variant in variants:
+            folder = variant.workdir.parent / f"{variant.name}_seed_{seed}"
+            runs.append(dataclasses.replace(variant, workdir=folder, seed=seed))
+    return runs
+
+
 def ablate(
     config: str | None,
     overrides: Sequence[str],
@@ -95,6 +138,7 @@ def ablate(
     *,
     split: str = "test",
     names: str | None = None,
+    seeds: int = 1,
     print_only: str | None = None,
 ) -> int:
     """Trains variants that are not trained, scores those not scored, and writes the table.
@@ -106,39 +150,44 @@ def ablate(
       data_dir: Folder of the shards; None: the default.
       split: Split that is scored.
       names: Names of variants, separated by commas; None: all.
+      seeds: Number of trainings of each variant, with the config's seed and those that follow it.
       print_only: "commands" or "slurm": prints how to train them elsewhere, and does nothing.
 
     Returns:
       The exit code: 0, STOPPED after a signal, or 1 if a training failed.
 
     Raises:
-      UserError: A variant is unknown or there is none (`select_variants`), or a config is unusable.
+      UserError: A variant is unknown or there is none (`select_variants`), a config is unusable, or
+        `seeds` is below 1.
     """
     base = read.load_config(config, overrides)
     assert config is not None  # Otherwise load_config has failed.
     variants = select_variants(config, workdir or f"runs/ablations_{base.name}", names)
-    configs = {variant.name: read.load_config(variant.config, overrides) for variant in variants}
+    runs = with_seeds(variants, base.seed, seeds)
+    configs = {v.run: read.load_config(v.config, v.overrides(overrides)) for v in runs}
     for checked in (base, *configs.values()):
         registry.build(checked)
-    commands = [variant.command(data_dir, overrides) for variant in variants]
+    commands = [run.command(data_dir, overrides) for run in runs]
     if print_only:
         _print_commands(commands, slurm=print_only == "slurm")
         return 0
     failed = []
-    for variant, command in zip(variants, commands, strict=True):
-        print(f"ablate: {variant.name}", flush=True)
+    for run, command in zip(runs, commands, strict=True):
+        print(f"ablate: {run.run}", flush=True)
         code = _run_training(command)
         if code == STOPPED:
             return STOPPED
         if code:
-            print(f"ablate: training {variant.name} failed with exit code {code}; continuing")
-            failed.append(variant.name)
-    trained = [variant for variant in variants if variant.name not in failed]
-    _score(base, trained, configs, data_dir, split)
-    output = variants[0].workdir.parent / split
-    reports = {variant.name: variant.workdir / "evaluation" / split for variant in variants}
-    with_sequence = [name for name, c in configs.items() if c.discriminators.sequence.weight]
-    report = table.write_table(output, reports, with_sequence=with_sequence, failed=failed)
+            print(f"ablate: training {run.run} failed with exit code {code}; continuing")
+            failed.append(run.run)
+    _score(base, [run for run in runs if run.run not in failed], configs, data_dir, split)
+    report = table.write_table(
+        output := variants[0].workdir.parent / split,
+        {run.run: run.workdir / "evaluation" / split for run in runs},
+        rows={run.run: run.name for run in runs if run.run != run.name},
+        with_sequence=[v.name for v in variants if configs[v.run].discriminators.sequence.weight],
+        failed=failed,
+    )
     print(formats.markdown(report))
     print(f"{output}/report.html")
     return 1 if failed else 0
@@ -160,17 +209,20 @@ def _score(
     data_dir: str | None,
     split: str,
 ) -> None:
-    # Evaluates the variants whose report is missing or outdated, all with the same metric suite.
+    # Evaluates the runs whose report is missing or outdated, all with the same metric suite and, so
+    # that they can stand in one table, the same seed of the noise.
     metrics: scorers.MetricSuite | None = None
     try:
-        for variant in trained:
-            rows = evaluate.ROWS if variant.name == MODEL else ("model",)
-            config, workdir = configs[variant.name], variant.workdir
-            if evaluate.is_up_to_date(config, workdir, split, rows):
+        for run in trained:
+            rows = evaluate.ROWS if run.run == MODEL else ("model",)
+            config, workdir = configs[run.run], run.workdir
+            if evaluate.is_up_to_date(config, workdir, split, rows, base.seed):
                 continue
             metrics = metrics or scorers.run_metrics(base, data_dir, workdir.parent / "faces")
-            print(f"ablate: scoring {variant.name}", flush=True)
-            evaluate.evaluate_run(config, str(workdir), data_dir, split, rows, metrics)
+            print(f"ablate: scoring {run.run}", flush=True)
+            evaluate.evaluate_run(
+                config, str(workdir), data_dir, split, rows, metrics, seed=base.seed
+            )
     finally:
         if metrics:
             metrics.close()

@@ -17,7 +17,8 @@ from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split, show_progress
 from s2f_jax.inference.animator import Animator
-from s2f_jax.metrics.scoring import ClipPair, missing_scores
+from s2f_jax.metrics import registry, spontaneous
+from s2f_jax.metrics.scoring import ClipPair, Scores, merge_scores, missing_scores
 from s2f_jax.reports import figures
 from s2f_jax.reports.expressions import ExpressionCollector
 from s2f_jax.runs.restore import find_checkpoint
@@ -27,6 +28,7 @@ GENERATED_ROWS = {"model", "shuffled_audio"}
 PIXEL_CONVENTION = "uint8 RGB, never rescaled; frame 0 counts like any other"
 _CAPTION_METRICS = ("psnr", "ssim", "wer", "mouth_correlation")
 _DEPENDENCIES_FILE = "made_of.json"
+_NO_SPREAD = missing_scores(spontaneous.SPREAD_METRICS, spontaneous.NOT_CHOSEN)
 
 
 def evaluate_run(
@@ -36,6 +38,7 @@ def evaluate_run(
     split: str,
     rows: Sequence[str] = ROWS,
     metrics: scorers.MetricSuite | None = None,
+    seed: int | None = None,
 ) -> tuple[dict[str, Any], epath.Path]:
     """Scores a run's best checkpoint on a split, and writes the report into the workdir.
 
@@ -46,6 +49,7 @@ def evaluate_run(
       split: Name of the split.
       rows: Rows of the report, among ROWS; only GENERATED_ROWS need a checkpoint.
       metrics: What scores the videos; None: what the config names.
+      seed: Seed of the noise and of what is drawn; None: the config's, which is also the training's.
 
     Returns:
       The contents of report.json, and the report's folder.
@@ -56,7 +60,7 @@ def evaluate_run(
     if unknown := set(rows) - set(ROWS):
         raise UserError(f"--rows: there is no row {min(unknown)!r}; give some of {','.join(ROWS)}")
     folder, clips, output = open_run_split(config, workdir, data_dir, split)
-    dependencies = _dependencies(config, workdir, rows)
+    dependencies = _dependencies(config, workdir, rows, seed)
     generate, model_info, training = None, {}, {}
     if GENERATED_ROWS & set(rows):
         generate = Animator.load(folder).generate_clips
@@ -73,7 +77,7 @@ def evaluate_run(
             split=split,
             rows=rows,
             batch_size=config.eval_batch_size,
-            seed=config.seed,
+            seed=config.seed if seed is None else seed,
             model_info=model_info,
             training=training,
         )
@@ -86,7 +90,11 @@ def evaluate_run(
 
 
 def is_up_to_date(
-    config: Config, workdir: epath.PathLike, split: str, rows: Sequence[str] = ROWS
+    config: Config,
+    workdir: epath.PathLike,
+    split: str,
+    rows: Sequence[str] = ROWS,
+    seed: int | None = None,
 ) -> bool:
     """Checks whether a run has a report of its best checkpoint, with the same rows and networks.
 
@@ -95,22 +103,36 @@ def is_up_to_date(
       workdir: The run's folder.
       split: Name of the split.
       rows: Rows of the report.
+      seed: Seed of the noise; None: the config's.
 
     Returns:
       Whether `evaluate_run` would repeat what was done.
     """
     path = epath.Path(workdir) / "evaluation" / split / _DEPENDENCIES_FILE
-    return path.exists() and json.loads(path.read_text()) == _dependencies(config, workdir, rows)
+    return path.exists() and json.loads(path.read_text()) == _dependencies(
+        config, workdir, rows, seed
+    )
 
 
-def _dependencies(config: Config, workdir: epath.PathLike, rows: Sequence[str]) -> dict[str, Any]:
+def _dependencies(
+    config: Config, workdir: epath.PathLike, rows: Sequence[str], seed: int | None
+) -> dict[str, Any]:
     """Returns what an evaluation depends on, beside the shards."""
     return {
         "checkpoint": _best_step(workdir),
         "rows": [*rows],
+        "seed": config.seed if seed is None else seed,
         "readers": {name: _best_step(path) for name, path in config.readers.items()},
         "embedder": dict(config.embedder),
+        # A report by other definitions is made again: it could not stand beside this one.
+        "definitions": _definitions(),
     }
+
+
+def _definitions() -> dict[str, Any]:
+    """All metrics, and how those are defined that need no model."""
+    texts = {k: t for scorer in registry.array_scorers() for k, t in scorer.conventions.items()}
+    return {"metrics": [*registry.METRICS], **texts}
 
 
 def _best_step(workdir: epath.PathLike) -> int | None:
@@ -166,6 +188,10 @@ def evaluate(
     sampled = set(_spread_over_speakers(speakers, samples, seed))
     collector = ScoreCollector(output, corpus, split)
     expressions, size = ExpressionCollector(), ""
+    spreads: dict[int, Scores] = {}
+    if "model" in rows and generate:
+        chosen = _spread_over_speakers(speakers, spontaneous.CLIPS, seed)
+        spreads = _seed_spreads(clips, chosen, lengths, generate, seed, batch_size)
     metrics.reset()
     for indices in show_progress(loader.batch_by_length(lengths, batch_size), len(clips)):
         batch = [clips[i] for i in indices]
@@ -179,6 +205,9 @@ def evaluate(
                 scores = [missing_scores(metrics.metrics, reason)]
             else:
                 scores = metrics(pairs)
+            if row == "model":
+                spread = (spreads.get(i, _NO_SPREAD) for i in indices)
+                scores = [merge_scores(both) for both in zip(scores, spread, strict=True)]
             for i, pair, clip_scores in zip(indices, pairs, scores, strict=True):
                 collector.add(row, i, pair.name, pair.speaker, clip_scores)
                 if row != "model":
@@ -187,23 +216,35 @@ def evaluate(
                 if i in sampled:
                     title = f"{pair.name}: {pair.transcript}" if pair.transcript else pair.name
                     collector.add_sample(i, pair, title, clip_scores, _CAPTION_METRICS)
-    # `ablate` puts reports into one table only if these texts are equal: old reports keep them.
-    conventions = {
-        **(model_info or {}),
-        "size": f"{size} pixels, height x width",
-        "pixels": PIXEL_CONVENTION,
-        **metrics.conventions,
-        "frozen_still": "frame 0 repeated",
-        "shuffled_audio": _describe_shuffling(partners, speakers, transcripts),
-        "sound": "every row is held against the clip's own sound",
-        "silence": "20 dB under the clip's loudest frame",
-        "seed": seed,
-    }
+    shuffling = _describe_shuffling(partners, speakers, transcripts)
+    conventions = _conventions(model_info, size, metrics, shuffling, seed)
     options = {"batch_size": batch_size, "seed": seed}
     drawn = (
         figures.write_figures(output, clips, generate, expressions, **options) if generate else []
     )
     return collector.write(conventions, drawn, training)
+
+
+def _conventions(
+    model_info: Mapping[str, str] | None,
+    size: str,
+    metrics: scorers.MetricSuite,
+    shuffling: str,
+    seed: int,
+) -> dict[str, Any]:
+    # `ablate` puts reports into one table only if these texts are equal: old reports keep them.
+    return {
+        **(model_info or {}),
+        "size": f"{size} pixels, height x width",
+        "pixels": PIXEL_CONVENTION,
+        **metrics.conventions,
+        "frozen_still": "frame 0 repeated",
+        "shuffled_audio": shuffling,
+        "sound": "every row is held against the clip's own sound",
+        "silence": "20 dB under the clip's loudest frame",
+        "seed_spread": spontaneous.CONVENTION,
+        "seed": seed,
+    }
 
 
 def shuffled_partners(speakers: Sequence[str], transcripts: Sequence[str], seed: int) -> list[int]:
@@ -238,6 +279,27 @@ def shuffled_partners(speakers: Sequence[str], transcripts: Sequence[str], seed:
                 if cost(i, partners[j]) + cost(j, partners[i]) < current:
                     partners[i], partners[j] = partners[j], partners[i]
     return partners
+
+
+def _seed_spreads(
+    clips: Sequence[DatasetClip],
+    chosen: Sequence[int],
+    lengths: Sequence[int],
+    generate: figures.Generate,
+    seed: int,
+    batch_size: int,
+) -> dict[int, Scores]:
+    """Generates the chosen clips with several seeds: index -> how much the frames differ."""
+    spreads: dict[int, Scores] = {}
+    seeds = [(seed + i) % 2**32 for i in range(spontaneous.SEEDS)]
+    for batch in loader.batch_by_length([lengths[i] for i in chosen], batch_size):
+        indices = [chosen[i] for i in batch]
+        own = [clips[i] for i in indices]
+        by_seed = [_row_videos("model", own, [], generate, s, batch_size) for s in seeds]
+        spreads |= zip(
+            indices, map(spontaneous.seed_spread, zip(*by_seed, strict=True)), strict=True
+        )
+    return spreads
 
 
 def _row_videos(

@@ -49,7 +49,7 @@ class ImageScorer(Scorer):
         "ssim": "Gaussian window 11x11, sigma 1.5, biased covariance, valid region, mean over"
         " channels, then frames",
         "cpbd": "Narvekar and Karam 2011, after their description; grey as Matlab's rgb2gray;"
-        " Sobel edges thinned along the row; whole 64x64 blocks alone, mean over frames",
+        " Sobel edges thinned as by Matlab's edge(); whole 64x64 blocks alone, mean over frames",
         "fdbm": "De and Masilamani 2013: frequencies above a thousandth of the strongest, grey"
         " 0.2125 R + 0.7154 G + 0.0721 B, mean over frames",
     }

@@ -8,7 +8,7 @@ a factory in s2f_jax/evaluation/scorers.py.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from s2f_jax.metrics import identity, landmarks, pictures, speech, sync
+from s2f_jax.metrics import identity, landmarks, pictures, speech, spontaneous, sync
 from s2f_jax.metrics.scoring import Metric, Scorer
 
 
@@ -30,6 +30,7 @@ SCORERS = (
     Entry(speech.METRICS),
     Entry(sync.METRICS),
     Entry(landmarks.METRICS),
+    Entry(spontaneous.METRICS, spontaneous.EyeMotionScorer),
 )
 
 METRICS = {metric.key: metric for entry in SCORERS for metric in entry.metrics}

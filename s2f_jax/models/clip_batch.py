@@ -47,3 +47,36 @@ def normalize(batch: Batch) -> ClipBatch:
         mask=batch["mask"],
         example_index=batch.get("example_index", jnp.zeros(len(batch["mask"]), jnp.uint32)),
     )
+
+
+def take_window(batch: Batch, first: jax.Array, frames: int, stride: int, window: int) -> Batch:
+    """Cuts consecutive frames and their audio out of each clip.
+
+    Args:
+      batch: Arrays as `normalize` takes them.
+      first: int [B]; the first frame of each.
+      frames: Number of frames.
+      stride: Samples per video frame.
+      window: Samples of a frame's audio window.
+
+    Returns:
+      The batch, with `frames`, `audio` and `mask` cut.
+    """
+    numbers = first[:, None] + jnp.arange(frames)
+    samples = first[:, None] * stride + jnp.arange((frames - 1) * stride + window)
+    audio = jnp.take_along_axis(batch["audio"], samples, axis=1)
+    return {**take_frames(batch, numbers), "audio": audio}
+
+
+def take_frames(batch: Batch, numbers: jax.Array) -> Batch:
+    """Takes some frames of each clip, without their audio.
+
+    Args:
+      batch: Arrays as `normalize` takes them.
+      numbers: int [B, n]; numbers of the frames.
+
+    Returns:
+      The batch, with `frames` and `mask` of these.
+    """
+    frames = jnp.take_along_axis(batch["frames"], numbers[:, :, None, None, None], axis=1)
+    return {**batch, "frames": frames, "mask": jnp.take_along_axis(batch["mask"], numbers, axis=1)}

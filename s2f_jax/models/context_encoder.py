@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from s2f_jax.models.layers import GRU, BatchNorm, Conv, Dtype, bare_init, conv_init
+from s2f_jax.models.layers import (
+    GRU,
+    BatchNorm,
+    Conv,
+    Dtype,
+    bare_init,
+    conv_init,
+    normalized_conv,
+)
 
 
 def audio_windows(audio: jax.Array, stride: int, window: int) -> jax.Array:
@@ -72,7 +80,7 @@ class AudioFrameEncoder(nn.Module):
       norm_first: Whether there is BatchNorm after the first layer.
       slope: Slope of the leaky ReLU for negative values; 0 is ReLU.
       dtype: Dtype of the computation; parameters stay float32.
-      bare: Whether BatchNorm is left out altogether.
+      norm: One of layers.NORMS.
     """
 
     audio_rate: int
@@ -81,7 +89,7 @@ class AudioFrameEncoder(nn.Module):
     norm_first: bool = True
     slope: float = 0.0
     dtype: Dtype = jnp.float32
-    bare: bool = False
+    norm: str = "batch"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
@@ -104,15 +112,17 @@ class AudioFrameEncoder(nn.Module):
                 " resample to 16000, 25000, 48000 or 50000"
             )
         layers, rest = audio_layers(self.audio_rate, x.shape[1])
-        init = bare_init if self.bare else conv_init
+        batch_norm = self.norm == "batch"
+        init = conv_init if batch_norm else bare_init
         layer = partial(Conv, use_bias=True, dtype=self.dtype, kernel_init=init)
         x = x[..., None]
         for i, (kernel, stride, padding) in enumerate(layers):
-            x = layer(self.width * 2**i, (kernel,), stride, padding, name=f"conv{i}")(x)
-            if not self.bare and (i or self.norm_first):
+            conv = layer(self.width * 2**i, (kernel,), stride, padding, name=f"conv{i}")
+            x = normalized_conv(conv, x, self.norm, train)
+            if batch_norm and (i or self.norm_first):
                 x = BatchNorm(self.dtype, name=f"norm{i}")(x, train, mask)
             x = nn.leaky_relu(x, self.slope)
-        x = layer(self.features, (rest,), name="code")(x)
+        x = normalized_conv(layer(self.features, (rest,), name="code"), x, self.norm, train)
         return x.reshape(x.shape[0], self.features)
 
 

@@ -37,7 +37,10 @@ class Discriminator(nn.Module):
         names = {field.name for field in dataclasses.fields(cls)} - {"parent", "name"}  # linen's.
         shared = names & {"audio_rate", "stride", "window", "dtype"}
         values = {name: getattr(generator, name) for name in shared}
-        return cls(**values, **{name: section[name] for name in names - shared})
+        for name in names - shared:
+            value = section[name]
+            values[name] = tuple(value) if isinstance(value, list) else value  # As JSON has it.
+        return cls(**values)
 
     def sample(self, key: jax.Array, clips: ClipBatch) -> Sample:
         """Draws which parts of the clips it sees in one step; nothing, unless overridden.
@@ -75,6 +78,20 @@ class Discriminator(nn.Module):
           The arguments of `__call__`; None, unless overridden: there is no such kind.
         """
         return None
+
+    def probes(self, clips: ClipBatch, sample: Sample) -> dict[str, tuple[jax.Array, ...]]:
+        """Makes real clips that are wrong in one way: how far their logits lie below real ones'.
+
+        Each validation logs it: what a discriminator does not see, it cannot teach.
+
+        Args:
+          clips: The batch.
+          sample: The result of `sample`.
+
+        Returns:
+          The arguments of `__call__` by what is wrong; none, unless overridden.
+        """
+        return {}
 
 
 def uniform_per_example(

@@ -17,12 +17,14 @@ class FrameDiscriminator(Discriminator):
       width: Feature maps of the first layer; they double with each halving of the image.
       still: Whether it sees the still beside the frame; False is an ablation.
       frames_per_clip: Frames of each clip that it sees in a step, drawn uniformly.
+      norm: One of layers.NORMS.
       dtype: Dtype of the computation; parameters stay float32.
     """
 
     width: int = 64
     still: bool = True
     frames_per_clip: int = 1
+    norm: str = "batch"
     dtype: Dtype = jnp.float32
 
     @override
@@ -53,7 +55,7 @@ class FrameDiscriminator(Discriminator):
         Returns:
           Logits [N].
         """
-        cnn = ImageEncoder(1, self.width, False, 0.2, self.dtype, name="cnn")
+        cnn = ImageEncoder(1, self.width, False, 0.2, self.dtype, self.norm, name="cnn")
         seen = jnp.concatenate([frame, still], axis=-1) if self.still else frame
         logit, _ = cnn(seen, train)
         return logit[:, 0].astype(full_precision(self.dtype))

@@ -130,6 +130,7 @@ class Generator(nn.Module):
         carry: Carry,
         train: bool = False,
         mask: jax.Array | None = None,
+        drawn: jax.Array | None = None,
     ) -> tuple[Carry, jax.Array]:
         """Draws the frames of a piece of a clip.
 
@@ -140,19 +141,23 @@ class Generator(nn.Module):
           carry: Carry of the piece before, or `initial_carry`.
           train: Whether BatchNorm uses the batch's statistics.
           mask: bool [B, T]; False where there is padding.
+          drawn: int [B, n]; numbers of the only frames to be drawn. All are heard.
 
         Returns:
-          The new carry, and frames [B, T, H, W, 3] in [-1, 1].
+          The new carry, and frames [B, T, H, W, 3] in [-1, 1], or [B, n, H, W, 3] of `drawn`.
         """
-        if mask is not None:
-            mask = mask.reshape(-1)
-        context, z_c = self.context_encoder(windows, carry.context, train, mask)
+        heard = None if mask is None else mask.reshape(-1)
+        context, z_c = self.context_encoder(windows, carry.context, train, heard)
         noise_carry, z_n = carry.noise, noise.astype(z_c.dtype)
         if self.noise_features:
             noise_carry, z_n = self.noise_generator(noise, carry.noise)
         z_id = jnp.broadcast_to(identity.z_id[:, None], (*z_c.shape[:2], self.id_features))
         z = jnp.concatenate([z_c, z_n, z_id], axis=-1)
-        frames = self.frame_decoder(z, identity.skip_terms, identity.still, train, mask)
+        if drawn is not None:
+            z = jnp.take_along_axis(z, drawn[..., None], axis=1)
+            mask = None if mask is None else jnp.take_along_axis(mask, drawn, axis=1)
+        seen = None if mask is None else mask.reshape(-1)
+        frames = self.frame_decoder(z, identity.skip_terms, identity.still, train, seen)
         return Carry(context, noise_carry), frames
 
     def __call__(
@@ -162,6 +167,7 @@ class Generator(nn.Module):
         noise: jax.Array,
         train: bool = False,
         mask: jax.Array | None = None,
+        drawn: jax.Array | None = None,
     ) -> jax.Array:
         """Draws whole clips.
 
@@ -171,11 +177,12 @@ class Generator(nn.Module):
           noise: [B, T, noise_features], of the scale noise_std.
           train: Whether BatchNorm uses the batch's statistics.
           mask: bool [B, T]; False where there is padding.
+          drawn: int [B, n]; numbers of the only frames to be drawn. All are heard.
 
         Returns:
-          Frames [B, T, H, W, 3] in [-1, 1].
+          Frames [B, T, H, W, 3] in [-1, 1], or [B, n, H, W, 3] of `drawn`.
         """
         windows = audio_windows(audio, self.stride, self.window)
         identity = self.encode_identity(still, train)
         carry = self.initial_carry(still.shape[0])
-        return self.animate(identity, windows, noise, carry, train, mask)[1]
+        return self.animate(identity, windows, noise, carry, train, mask, drawn)[1]

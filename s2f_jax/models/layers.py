@@ -20,6 +20,9 @@ conv_init = nn.initializers.normal(0.02)
 bare_init = nn.initializers.he_normal()
 
 CONVOLUTION = "convolution"  # The name of their outputs, which a rematerialised pass may keep.
+# After each layer of an encoder: "batch": BatchNorm; "spectral": kernels divided by their largest
+# singular value (Miyato et al. 2018), and biases; "none": biases alone.
+NORMS = ("batch", "spectral", "none")
 
 
 def full_precision(dtype: Dtype) -> Dtype:
@@ -146,16 +149,33 @@ class BatchNorm(nn.Module):
         return norm(x, mask=mask)
 
 
+def normalized_conv(layer: Conv, x: Array, norm: str, train: bool) -> Array:
+    """Convolves with the kernel, or with the kernel over its largest singular value.
+
+    Args:
+      layer: The convolution, a submodule of the caller.
+      x: [N, *space, C].
+      norm: One of NORMS.
+      train: Whether the estimate of the singular value, one power iteration a step, is updated.
+
+    Returns:
+      [N, *space, features].
+    """
+    if norm != "spectral":
+        return layer(x)
+    return nn.SpectralNorm(layer, name=f"spectral_{layer.name}")(x, update_stats=train)
+
+
 class ImageEncoder(nn.Module):
     """Strided 4x4 convolutions down to 4 rows, then one that covers what is left: 6 at 128x96.
 
     Attributes:
       features: Size of the code.
       width: Feature maps of the first layer; they double at each.
-      norm_first: Whether there is BatchNorm after the first layer.
+      norm_first: Whether there is BatchNorm after the first layer, too.
       slope: Slope of the leaky ReLU for negative values; 0 is ReLU.
       dtype: Dtype of the computation; parameters stay float32.
-      bare: Biases in place of BatchNorm.
+      norm: One of NORMS.
     """
 
     features: int
@@ -163,7 +183,7 @@ class ImageEncoder(nn.Module):
     norm_first: bool = True
     slope: float = 0.0
     dtype: Dtype = jnp.float32
-    bare: bool = False
+    norm: str = "batch"
 
     @nn.compact
     def __call__(
@@ -179,16 +199,18 @@ class ImageEncoder(nn.Module):
         Returns:
           The code [N, features], and the maps of the strided layers, largest first.
         """
-        init = bare_init if self.bare else conv_init
-        layer = partial(Conv, use_bias=self.bare, dtype=self.dtype, kernel_init=init)
+        batch_norm = self.norm == "batch"
+        init = conv_init if batch_norm else bare_init
+        layer = partial(Conv, use_bias=not batch_norm, dtype=self.dtype, kernel_init=init)
         maps = []
         for i in range(int(math.log2(max(x.shape[1:3]))) - 2):
-            x = layer(self.width * 2**i, (4, 4), 2, 1, name=f"conv{i}")(x)
-            if not self.bare and (i or self.norm_first):
+            conv = layer(self.width * 2**i, (4, 4), 2, 1, name=f"conv{i}")
+            x = normalized_conv(conv, x, self.norm, train)
+            if batch_norm and (i or self.norm_first):
                 x = BatchNorm(self.dtype, name=f"norm{i}")(x, train, mask)
             x = nn.leaky_relu(x, self.slope)
             maps.append(x)
-        x = layer(self.features, x.shape[1:3], name="code")(x)
+        x = normalized_conv(layer(self.features, x.shape[1:3], name="code"), x, self.norm, train)
         return x.reshape(x.shape[0], -1), maps
 
 

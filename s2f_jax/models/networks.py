@@ -14,6 +14,7 @@ from s2f_jax.config import schema
 from s2f_jax.models.discriminator import Discriminator
 from s2f_jax.models.discriminators import DISCRIMINATORS, network_name
 from s2f_jax.models.generator import Generator
+from s2f_jax.models.sequence_negatives import NEGATIVES
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
 
@@ -147,6 +148,15 @@ def variables(generator_: Generator) -> Any:
     return jax.eval_shape(g.init, jax.random.key(0), *shapes)
 
 
+def _check_negatives(discriminators: Mapping[str, Any]) -> None:
+    negatives = discriminators.get("sequence", {}).get("negatives", ())
+    if unknown := [kind for kind in negatives if kind not in NEGATIVES]:
+        raise UserError(
+            f"--config.discriminators.sequence.negatives={unknown[0]}: must be of"
+            f" {', '.join(NEGATIVES)}, e.g. ('held','shuffled')"
+        )
+
+
 class Networks(NamedTuple):
     """The networks that train together.
 
@@ -192,6 +202,7 @@ def build(
         raise UserError(
             f"--config.discriminators.{unknown[0]}: must be one of {', '.join(DISCRIMINATORS)}"
         )
+    _check_negatives(discriminators)
     built = {
         network_name(name): network_class.from_config(discriminators[name], generator_)
         for name, network_class in DISCRIMINATORS.items()

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from typing_extensions import override
 
+from s2f_jax.models import sequence_negatives
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.context_encoder import AudioFrameEncoder, audio_windows
 from s2f_jax.models.discriminator import Discriminator, Sample
@@ -24,6 +25,11 @@ class SequenceDiscriminator(Discriminator):
       fusion: "last": the last states of two GRUs side by side (as the paper's Fig. 3b reads); "step":
         one GRU over both codes of each time step.
       audio: Whether the audio is an input; False is an ablation.
+      differences: Whether each frame comes with its difference to the frame before, channel-wise;
+        not in the paper.
+      negatives: Kinds of wrong real clips, sequence_negatives.NEGATIVES, as a second kind of fakes;
+        not in the paper.
+      norm: One of layers.NORMS.
       dtype: Dtype of the computation; parameters stay float32.
     """
 
@@ -35,7 +41,31 @@ class SequenceDiscriminator(Discriminator):
     audio_width: int = 16
     fusion: str = "last"
     audio: bool = True
+    differences: bool = False
+    negatives: tuple[str, ...] = ()
+    norm: str = "batch"
     dtype: Dtype = jnp.float32
+
+    @override
+    def sample(self, key: jax.Array, clips: ClipBatch) -> sequence_negatives.NegativeSample:
+        """Draws in which way each clip is made wrong."""
+        return sequence_negatives.sample(key, clips, max(len(self.negatives), 1))
+
+    @override
+    def mismatched_inputs(self, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...] | None:
+        """Real clips, each wrong in one of the ways of `negatives`."""
+        if not self.negatives:
+            return None
+        wrong = sequence_negatives.drawn_negatives(self.negatives, clips, sample)
+        return *wrong, clips.mask
+
+    @override
+    def probes(self, clips: ClipBatch, sample: Sample) -> dict[str, tuple[jax.Array, ...]]:
+        """Real clips, wrong in each of the ways there are."""
+        kinds = sequence_negatives.NEGATIVES
+        return {
+            kind: (*sequence_negatives.negative(kind, clips, sample), clips.mask) for kind in kinds
+        }
 
     @override
     def inputs(self, frames: jax.Array, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...]:
@@ -62,7 +92,11 @@ class SequenceDiscriminator(Discriminator):
         """
         batch, time = mask.shape
         flat = mask.reshape(-1)
-        image_cnn = ImageEncoder(self.features, self.width, False, 0.2, self.dtype, name="image")
+        if self.differences:
+            before = jnp.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
+            frames = jnp.concatenate([frames, frames - before], axis=-1)
+        options = False, 0.2, self.dtype, self.norm
+        image_cnn = ImageEncoder(self.features, self.width, *options, name="image")
         image, _ = image_cnn(frames.reshape(batch * time, *frames.shape[2:]), train, flat)
         codes = {"image": image.reshape(batch, time, -1)}
         if self.audio:
@@ -86,6 +120,6 @@ class SequenceDiscriminator(Discriminator):
     def _sound(self, audio: jax.Array, train: bool, mask: jax.Array) -> jax.Array:
         """Audio as in __call__, mask [B * T] -> codes [B * T, features]."""
         sizes = self.audio_rate, self.features, self.audio_width
-        audio_cnn = AudioFrameEncoder(*sizes, False, 0.2, self.dtype, name="audio")
+        audio_cnn = AudioFrameEncoder(*sizes, False, 0.2, self.dtype, self.norm, name="audio")
         windows = audio_windows(audio, self.stride, self.window)
         return audio_cnn(windows.reshape(-1, self.window), train, mask)

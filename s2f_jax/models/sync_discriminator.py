@@ -89,6 +89,11 @@ class SyncDiscriminator(Discriminator):
         windows, audio, _ = self.inputs(clips.frames, clips, sample)
         return windows, audio, sample.mismatched_centers
 
+    @override
+    def probes(self, clips: ClipBatch, sample: SyncSample) -> dict[str, tuple[jax.Array, ...]]:
+        """Real frames with audio of another window of their clip."""
+        return {"mismatched": self.mismatched_inputs(clips, sample)}
+
     @nn.compact
     def __call__(
         self, frames: jax.Array, audio: jax.Array, centers: jax.Array, train: bool = False

@@ -90,10 +90,10 @@ class SyncNetwork(nn.Module):
     def setup(self) -> None:
         """Makes the layers."""
         # With BatchNorm others saw the sync discriminator collapse.
-        bare: dict[str, Any] = {"slope": _SLOPE, "dtype": self.dtype, "bare": True}
-        self.image = ImageEncoder(self.features, self.width, **bare)
+        options: dict[str, Any] = {"slope": _SLOPE, "dtype": self.dtype, "norm": "none"}
+        self.image = ImageEncoder(self.features, self.width, **options)
         sizes = self.audio_rate, self.features, self.audio_width
-        self.audio = AudioFrameEncoder(*sizes, **bare)
+        self.audio = AudioFrameEncoder(*sizes, **options)
 
         init = nn.initializers.constant(math.log(5))
         self.log_radius = self.param("log_radius", init, (), full_precision(self.dtype))

@@ -28,7 +28,7 @@ from s2f_jax.bundle import bundle
 from s2f_jax.provenance import badge, c2pa
 from s2f_jax.runs import workdir
 from s2f_jax.runs.checkpoint import weights_sum
-from s2f_jax.runs.restore import find_checkpoint
+from s2f_jax.runs.restore import find_checkpoint, generator_name
 
 # IPTC's vocabulary of digital source types, which C2PA uses too.
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -239,7 +239,7 @@ def model_identity(checkpoint: epath.PathLike) -> dict[str, Any]:
         "run": folder.name,
         "config_sha256": hashlib.sha256(_read_config(folder)).hexdigest(),
         "step": step,
-        "sum": weights_sum(folder, step, "generator"),
+        "sum": weights_sum(folder, step, generator_name(folder, step)),
     }
 
 

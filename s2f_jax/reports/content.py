@@ -21,6 +21,7 @@ class ClipScores:
       values: Metric key -> number, or the reason why there is none.
       weights: Metric key -> the clip's weight in its row's mean, where it is not 1.
       curves: Series for the plots, as in metrics.scoring.Scores; stored as float32.
+      run: Of which of the row's runs, trained with several seeds; "" where it has one.
     """
 
     row: str
@@ -29,6 +30,7 @@ class ClipScores:
     values: Mapping[str, Score]
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    run: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

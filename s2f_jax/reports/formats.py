@@ -12,9 +12,10 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
     "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "∞": r"$\infty$", "–": "--", "−": r"$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-    "→": r"$\rightarrow$", "<": r"$<$", ">": r"$>$", "[": "{[}", "]": "{]}",
+    "±": r"$\pm$", "→": r"$\rightarrow$", "<": r"$<$", ">": r"$>$", "[": "{[}", "]": "{]}",
 }  # fmt: skip
-_VERDICTS = {True: "holds", False: "does not hold", None: "not decided at this size"}
+_SPREAD = "standard deviation between training seeds"
+_VERDICTS = {True: "holds", False: "does not hold", None: "not decided"}
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -36,7 +37,8 @@ def markdown(report: Mapping[str, Any]) -> str:
         lines += ["", "## Scores", ""]
     table = _texts(rows, metrics, labels.format_mean)
     lines += _markdown_table(metrics, table | paper_rows(report, metrics))
-    lines += ["", "Mean [95 % interval]; ∞: the two are identical; –: not scored.", ""]
+    spread = f" ±{_SPREAD}" if labels.has_seeds(rows) else ""
+    lines += ["", f"Mean [95 % interval]{spread}; ∞: the two are identical; –: not scored.", ""]
     if differences:
         lines += [f"## Paired differences to {labels.title(report['baseline'])}", ""]
         lines += _markdown_table(metrics, _texts(differences, metrics, labels.format_difference))
@@ -100,6 +102,7 @@ def latex(report: Mapping[str, Any]) -> str:
 def _latex_table(report: Mapping[str, Any], name: str, metrics: list[str]) -> str:
     rows, differences = report["rows"], report.get("differences", {})
     caption = f"{report['corpus']}, {report['split']}: {name}. Mean [95 % interval]"
+    caption += f" ±{_SPREAD}" if labels.has_seeds(rows) else ""
     if differences:
         caption += f"; *: the paired difference to {report['baseline']} excludes 0"
     lines = ["\\begin{table}", "  \\centering", "  \\small"]
@@ -149,13 +152,16 @@ def table_csv(report: Mapping[str, Any]) -> str:
       report: Contents of report.json.
 
     Returns:
-      The text; with the differences to the baseline where the report has them.
+      The text; with the differences to the baseline and the spread between seeds where the report
+      has them.
     """
     differences = report.get("differences", {})
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     heads = ["row", "metric", "mean", "low", "high", "clips", "unscored", "reasons"]
     extra = ["difference", "difference_low", "difference_high", "better"] if differences else []
+    of_seeds = ["seeds", "seed_std"] if labels.has_seeds(report["rows"]) else []
+    extra += of_seeds
     writer.writerow(heads + extra)
     for row, cells in report["rows"].items():
         for metric in labels.ordered_metrics({row: cells}):
@@ -166,6 +172,7 @@ def table_csv(report: Mapping[str, Any]) -> str:
             line += [sum(cell["unscored"].values()), reasons]
             if differences:
                 line += [against.get(key) for key in ("mean", "low", "high", "better")]
+            line += [cell.get(key) for key in of_seeds]
             writer.writerow(line)
     for row, numbers in report.get("paper", {}).items():
         for metric, value in numbers.items():

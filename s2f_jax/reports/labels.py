@@ -136,11 +136,28 @@ def format_interval(metric: str, cell: Cell | None) -> str:
       cell: None where the row lacks the metric.
 
     Returns:
-      "[low, high]", or "" where there is none.
+      "[low, high]", or "" where there is none; of a row of several seeds with the standard deviation
+      between them, "[low, high] ±std".
     """
-    if cell is None or cell["low"] is None:
-        return ""
-    return f"[{format_number(metric, cell['low'])}, {format_number(metric, cell['high'])}]"
+    parts = []
+    if cell and cell["low"] is not None:
+        low, high = (format_number(metric, cell[end]) for end in ("low", "high"))
+        parts.append(f"[{low}, {high}]")
+    if cell and cell.get("seed_std") is not None:
+        parts.append(f"±{format_number(metric, cell['seed_std'])}")
+    return " ".join(parts)
+
+
+def has_seeds(rows: Rows) -> bool:
+    """Tells whether any row was trained with several seeds.
+
+    Args:
+      rows: Rows of report.json.
+
+    Returns:
+      Whether cells have "seed_std".
+    """
+    return any("seed_std" in cell for cells in rows.values() for cell in cells.values())
 
 
 def format_difference(metric: str, cell: Cell | None) -> str:

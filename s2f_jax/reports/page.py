@@ -61,6 +61,7 @@ def render_page(
             {**claim, "text": formats.verdict_text(claim)} for claim in report.get("orderings", [])
         ],
         verdict_classes=_VERDICT_CLASSES,
+        seeds=labels.has_seeds(rows),
         plot_sections=[
             _section("Mouth opening over time", plots.mouth_plots(scores, colors)),
             _section("Audio-visual distance over offset", plots.sync_plots(scores, colors)),

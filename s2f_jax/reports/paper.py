@@ -33,8 +33,8 @@ class PaperClaim:
     Attributes:
       metric: Key.
       text: The claim in words.
-      lower: Whether the claim is that the model's value is lower, wherever the best value lies; else
-        it is that the value is better.
+      lower: Whether the paper's claim is that a multiple of the real people's value is lower. It holds
+        where the multiple is nearer to 1: one without any motion is the lowest of all.
     """
 
     metric: str
@@ -45,8 +45,16 @@ class PaperClaim:
 CLAIMS = (
     PaperClaim("wer", "fewer of the model's words are misread (WER)"),
     PaperClaim("sync_confidence", "the model's lips are in clearer synchrony with the sound"),
-    PaperClaim("silence_motion", "the model's mouth moves less in silence", lower=True),
-    PaperClaim("jitter", "the model's face jitters less", lower=True),
+    PaperClaim(
+        "silence_motion",
+        "the model's motion in silence (the paper: moves less) is nearer to the real mouth's",
+        lower=True,
+    ),
+    PaperClaim(
+        "jitter",
+        "the model's jitter (the paper: jitters less) is nearer to the real face's",
+        lower=True,
+    ),
     PaperClaim("psnr", "the model's PSNR is higher"),
     PaperClaim("ssim", "the model's SSIM is higher"),
     PaperClaim("fdbm", "the model's frames are sharper (FDBM)"),

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,32 +17,9 @@ from data_pipelines.common.files import write_atomically
 from s2f_jax.metrics.scoring import Score
 from s2f_jax.reports import formats, labels, page, paper
 from s2f_jax.reports.content import ClipScores, Evaluation, Sample
-from s2f_jax.reports.intervals import LEVEL, mean_interval
+from s2f_jax.reports.summary import describe_means, summarize
 
 _WEIGHT = "weight "  # Prefix of a metric's weights in the heads of clips.csv.
-_MEAN = "of each clip first, then over clips, unweighted unless the metric is a rate"
-
-
-def summarize(scores: Iterable[ClipScores]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Averages the scores of each row and metric.
-
-    Args:
-      scores: Scores of every clip in every row.
-
-    Returns:
-      Row -> metric -> "mean" (None where it is infinite), "low" and "high" end of its interval
-      (None where the clips are of one speaker of several, or one clip), number of "clips" with a
-      score, and reason -> number of those "unscored".
-    """
-    rows, scores = collections.defaultdict(lambda: collections.defaultdict(list)), list(scores)
-    for clip in scores:
-        for metric in clip.values:
-            rows[clip.row][metric].append(clip)
-    units = sampling_units(scores)
-    return {
-        row: {m: _cell(m, metrics[m], units) for m in labels.ordered_metrics({row: metrics})}
-        for row, metrics in rows.items()
-    }
 
 
 def write_report(
@@ -100,7 +77,7 @@ def write_files(
     report = {
         "corpus": evaluation.corpus,
         "split": evaluation.split,
-        "conventions": {**evaluation.conventions, **_common_conventions(scores)},
+        "conventions": {**evaluation.conventions, **describe_means(scores)},
         "rows": summarize(scores),
         **extra,
     }
@@ -188,76 +165,13 @@ def caption(values: Mapping[str, Score]) -> str:
     return " · ".join(parts)
 
 
-def scored_values(
-    clips: Sequence[ClipScores], metric: str
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Selects the clips that have a number in a metric.
-
-    Args:
-      clips: Clips of one row.
-      metric: Key.
-
-    Returns:
-      Values [n], weights [n] and names of the clips.
-
-    Raises:
-      ValueError: A value is NaN, or a weight is not above 0.
-    """
-    scored = [clip for clip in clips if not isinstance(clip.values.get(metric, ""), str)]
-    values = np.array([clip.values[metric] for clip in scored], np.float64)
-    if np.isnan(values).any():
-        raise ValueError(f"{metric} of a clip is NaN: a score is a number or a reason")
-    weights = np.array([clip.weights.get(metric, 1.0) for clip in scored], np.float64)
-    if not (weights > 0).all():
-        raise ValueError(
-            f"{metric} of a clip has no weight: such a clip has a reason in place of a score"
-        )
-    return values, weights, [clip.clip for clip in scored]
-
-
-def sampling_units(scores: Iterable[ClipScores]) -> dict[str, str]:
-    """Decides of what an evaluation is a sample: of speakers, or of the clips of its only one.
-
-    Args:
-      scores: Scores of every clip, also of those without a number.
-
-    Returns:
-      Clip -> its speaker; where all clips have the same, or all are unknown, the clip itself.
-    """
-    speakers = {clip.clip: clip.speaker for clip in scores}
-    return speakers if len(set(speakers.values())) > 1 else {clip: clip for clip in speakers}
-
-
-def _common_conventions(scores: Iterable[ClipScores]) -> dict[str, str]:
-    """How means and intervals were made, which differs with the speakers."""
-    speakers = {clip.speaker for clip in scores}
-    if len(speakers) > 1:
-        sample = f"speakers ({len(speakers)})"
-    elif speakers == {""}:
-        sample = "clips, since their speakers are unknown: too narrow where they share one"
-    else:
-        sample = "the clips of the one speaker: for other clips of the same, not for other people"
-    return {"mean": _MEAN, "interval": f"{LEVEL} %, Student's t over {sample}"}
-
-
-def _cell(metric: str, clips: Sequence[ClipScores], units: Mapping[str, str]) -> dict[str, Any]:
-    values, weights, names = scored_values(clips, metric)
-    scores = (clip.values[metric] for clip in clips)
-    reasons = collections.Counter(score for score in scores if isinstance(score, str))
-    mean = low = high = None
-    if len(values) and np.isfinite(values).all():
-        mean = float((values * weights).sum() / weights.sum())
-        if interval := mean_interval(values, weights, [units[name] for name in names]):
-            least, most = labels.metric_info(metric).bounds
-            low, high = np.clip(interval, min(least, mean), max(most, mean)).tolist()
-    cell = {"mean": mean, "low": low, "high": high, "clips": len(values)}
-    return cell | {"unscored": dict(reasons.most_common())}
-
-
 def _check_counts(report: Mapping[str, Any], scores: Sequence[ClipScores]) -> None:
     """Raises ValueError unless report.json and clips.csv have equally many clips in every row."""
-    lines = collections.Counter(clip.row for clip in scores)
-    if lines != {row: count for row, count, _ in labels.clip_counts(report["rows"])}:
+    counts = {row: count for row, count, _ in labels.clip_counts(report["rows"])}
+    lines = collections.Counter((clip.row, clip.run) for clip in scores)
+    if {row for row, _ in lines} != counts.keys() or any(
+        count != counts[row] for (row, _), count in lines.items()
+    ):
         raise ValueError("clips.csv has other clips than report.json")
 
 
@@ -271,20 +185,22 @@ def _read_media(folder: epath.Path, entries: Sequence[Mapping[str, str]]) -> lis
 
 
 def _clips_csv(scores: Sequence[ClipScores]) -> str:
-    """A line per clip and row, with all digits; reasons are in the last column, as JSON."""
+    """A line per clip, row and run of it, with all digits; reasons are in the last column, as JSON."""
     metrics = labels.ordered_metrics({str(i): clip.values for i, clip in enumerate(scores)})
     weighted = [m for m in metrics if any(m in clip.weights for clip in scores)]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     heads = [*metrics, *(_WEIGHT + metric for metric in weighted)]
-    writer.writerow(["row", "clip", "speaker", *heads, "unscored"])
+    of_run = ["run"] if any(clip.run for clip in scores) else []
+    writer.writerow(["row", *of_run, "clip", "speaker", *heads, "unscored"])
     for clip in scores:
         values = {m: value for m, value in clip.values.items() if not isinstance(value, str)}
         reasons = {m: value for m, value in clip.values.items() if isinstance(value, str)}
         numbers = [_format_float(values.get(metric)) for metric in metrics]
         numbers += [_format_float(clip.weights.get(metric)) for metric in weighted]
         unscored = json.dumps(reasons, ensure_ascii=False) if reasons else ""
-        writer.writerow([clip.row, clip.clip, clip.speaker, *numbers, unscored])
+        run = [clip.run] if of_run else []
+        writer.writerow([clip.row, *run, clip.clip, clip.speaker, *numbers, unscored])
     return file.getvalue()
 
 
@@ -297,12 +213,14 @@ def _read_clips(text: str, curves: Mapping[int, Mapping[str, np.ndarray]]) -> li
     scores = []
     for line, cells in enumerate(csv.DictReader(io.StringIO(text, newline=""))):
         row, clip, speaker = (cells.pop(head) for head in ("row", "clip", "speaker"))
+        run = cells.pop("run", "")
         reasons = json.loads(cells.pop("unscored") or "{}")
         numbers = {head: float(cell) for head, cell in cells.items() if cell}
         weighted = [head for head in numbers if head.startswith(_WEIGHT)]
         weights = {head.removeprefix(_WEIGHT): numbers.pop(head) for head in weighted}
         own_curves = curves.get(line, {})
-        scores.append(ClipScores(row, clip, speaker, numbers | reasons, weights, own_curves))
+        values = numbers | reasons
+        scores.append(ClipScores(row, clip, speaker, values, weights, own_curves, run))
     return scores
 
 

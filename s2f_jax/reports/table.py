@@ -22,19 +22,21 @@ def write_table(
     output: epath.PathLike,
     runs: Mapping[str, epath.PathLike],
     *,
+    rows: Mapping[str, str] | None = None,
     with_sequence: Collection[str] = (),
     failed: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Writes a report of many runs, each a row.
+    """Writes a report of many runs, each a row, or one of several that are the same but for their seed.
 
     The rows static_baseline and model come first, others in the order given; the sanity rows are
     those of the run `model`, else of the first. A run without a report is listed as such.
 
     Args:
       output: Folder of the report.
-      runs: Row -> the run's evaluation folder, `<workdir>/evaluation/<split>`.
+      runs: Name -> the run's evaluation folder, `<workdir>/evaluation/<split>`.
+      rows: Name -> its row, of runs that are not a row of their own name: trained with another seed.
       with_sequence: Rows whose runs have a sequence discriminator.
-      failed: Rows whose training failed, of which an older report is ignored.
+      failed: Runs whose training failed, of which an older report is ignored.
 
     Returns:
       The contents of report.json.
@@ -60,18 +62,20 @@ def write_table(
         )
     main = MODEL if MODEL in evaluations else next(iter(evaluations))
     _check_comparable(main, evaluations)
-    scores = _merge_rows(main, evaluations)
+    rows = rows or {}
+    scores = _merge_rows(main, evaluations, rows)
     by_row = _by_row(scores)
     extra = {"unfinished": unfinished, "orderings": verdicts.check_claims(by_row, with_sequence)}
-    if BASELINE in evaluations:
+    if BASELINE in by_row:
         extra |= {"baseline": BASELINE, "differences": _differences(by_row)}
-    workdirs = {row: epath.Path(runs[row]).parent.parent for row in evaluations}
-    logs = {row: workdir / "metrics.jsonl" for row, workdir in workdirs.items()}
-    training_logs = {row: log for row, log in logs.items() if log.exists()}
+    # Of several seeds the first has its curves drawn and its videos shown.
+    shown = {run: evaluation for run, evaluation in evaluations.items() if run not in rows}
+    logs = {run: epath.Path(runs[run]).parent.parent / "metrics.jsonl" for run in shown}
+    training_logs = {run: log for run, log in logs.items() if log.exists()}
     conventions = _merge_conventions(main, evaluations)
     main_run = evaluations[main]
     merged = Evaluation(main_run.corpus, main_run.split, conventions, scores)
-    cards = _video_cards(evaluations)
+    cards = _video_cards(shown)
     return write_files(output, merged, training_logs, cards, main_run.figures, extra)
 
 
@@ -114,7 +118,7 @@ def _check_comparable(main: str, evaluations: Mapping[str, Evaluation]) -> None:
 def _merge_conventions(main: str, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     """Conventions of all runs, and for each run those that may differ."""
     conventions = _shared_conventions(evaluations[main]) | {
-        "rows": f"{', '.join(SANITY)}: of the run {main}; every other row: the model of its run",
+        "rows": f"{', '.join(SANITY)}: of the run {main}; every other row: the model of its run or runs",
         "differences": "paired by clips that both could be scored on",
     }
     by_row = {row: evaluation.conventions for row, evaluation in evaluations.items()}
@@ -129,13 +133,22 @@ def _shared_conventions(run: Evaluation) -> dict[str, Any]:
     return {key: text for key, text in run.conventions.items() if key not in PER_RUN_CONVENTIONS}
 
 
-def _merge_rows(main: str, evaluations: Mapping[str, Evaluation]) -> list[ClipScores]:
+def _merge_rows(
+    main: str, evaluations: Mapping[str, Evaluation], rows: Mapping[str, str]
+) -> list[ClipScores]:
     """All scores, under the rows of the table and in its order."""
     main_rows = _by_row(evaluations[main].scores)
     scores = [clip for row in SANITY for clip in main_rows.get(row, [])]
-    for row, evaluation in evaluations.items():
-        model_scores = _by_row(evaluation.scores).get("model", [])
-        scores += [dataclasses.replace(clip, row=row) for clip in model_scores]
+    runs_of_row = collections.defaultdict(list)
+    for run in evaluations:
+        runs_of_row[rows.get(run, run)].append(run)
+    for row, runs in runs_of_row.items():
+        for run in runs:
+            own: dict[str, Any] = {"row": row, "run": run if len(runs) > 1 else ""}
+            if run != runs[0]:  # The plots show one video of a clip and row.
+                own["curves"] = {}
+            model_scores = _by_row(evaluations[run].scores).get("model", [])
+            scores += [dataclasses.replace(clip, **own) for clip in model_scores]
     return scores
 
 

@@ -136,20 +136,26 @@ def check_files(workdir: epath.PathLike) -> None:
             raise UserError(f"{path} is neither a file nor a folder: restore it, or remove it")
 
 
-class _Best(policies.PreservationPolicy):
-    """Preserves the step with the best score; the scores are kept up to date by their owner."""
+SCORE = "score"  # Among a step's scores, the one that chooses the best checkpoint.
+Scores = dict[str, float]  # By name; higher is better.
 
-    def __init__(self, scores: Mapping[int, float]):
+
+class _Best(policies.PreservationPolicy):
+    """Preserves the best step by each score; the scores are kept up to date by their owner."""
+
+    def __init__(self, scores: Mapping[int, Scores]):
         self._scores = scores
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        best = _best(self._scores, [info.step for info in checkpoints])
-        return [info.step == best for info in checkpoints]
+        steps = [info.step for info in checkpoints]
+        names = {name for scores in self._scores.values() for name in scores}
+        best = {_best(self._scores, steps, name) for name in names}
+        return [step in best for step in steps]
 
 
-def _best(scores: Mapping[int, float], steps: Iterable[int]) -> int | None:
-    scored = [step for step in steps if step in scores]
-    return max(scored, key=lambda step: (scores[step], step), default=None)
+def _best(scores: Mapping[int, Scores], steps: Iterable[int], name: str = SCORE) -> int | None:
+    scored = [step for step in steps if name in scores.get(step, {})]
+    return max(scored, key=lambda step: (scores[step][name], step), default=None)
 
 
 class Checkpoints:
@@ -160,7 +166,7 @@ class Checkpoints:
 
     Args:
       workdir: The run's folder.
-      keep_latest: Number of newest checkpoints that are kept beside the best one.
+      keep_latest: Number of newest checkpoints that are kept beside the best ones.
       read_only: Nothing is written or cleaned up.
     """
 
@@ -169,7 +175,7 @@ class Checkpoints:
         if not read_only:
             self._bring_back()
         # By step. Orbax has a place for scores, but a damaged one there stops it from opening.
-        self._scores: dict[int, float] = {}
+        self._scores: dict[int, Scores] = {}
         options = ocp.CheckpointManagerOptions(
             create=not read_only,
             read_only=read_only,
@@ -180,11 +186,7 @@ class Checkpoints:
             ),
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
-        self._scores.update(
-            (step, score)
-            for step in self._manager.all_steps()
-            if (score := self._read_score(step)) is not None
-        )
+        self._scores.update((step, self._read_scores(step)) for step in self._manager.all_steps())
         self._whole: set[int] = set()  # Steps that this object has saved, or restored from.
         self._saving = 0  # The step whose checkpoint is being written, or was last.
         self._failed = False
@@ -199,14 +201,23 @@ class Checkpoints:
                     (trash / str(step)).rename(self.folder / str(step))
         _everywhere(True)  # Nobody looks before it is done.
 
-    def _read_score(self, step: int) -> float | None:
+    def _read_scores(self, step: int) -> Scores:
         try:
             text = (self.folder / str(step) / "progress" / "metadata").read_text()
-            return json.loads(text)["score"]
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            return None  # Restoring it will say what is wrong with it.
+            progress = json.loads(text)
+            scores = {**progress.get("other_scores", {}), SCORE: progress[SCORE]}
+            return {name: float(score) for name, score in scores.items() if score is not None}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return {}  # Restoring it will say what is wrong with it.
 
-    def save(self, state: TrainState, data: JSON, progress: JSON, score: float | None) -> None:
+    def save(
+        self,
+        state: TrainState,
+        data: JSON,
+        progress: JSON,
+        score: float | None,
+        other_scores: Mapping[str, float] | None = None,
+    ) -> None:
         """Saves a state; one that was saved before is saved again only with a score.
 
         Args:
@@ -215,6 +226,7 @@ class Checkpoints:
           progress: What else a resume needs.
           score: Score of this step's validation, higher is better, a NaN never best; None between
             validations.
+          other_scores: Further scores, likewise; the best step by each is kept, too.
 
         Raises:
           TrainingFailed: There is no room, or an earlier save failed.
@@ -227,9 +239,14 @@ class Checkpoints:
         self._check_room(state)
         if step in self._manager.all_steps():
             self._manager.delete(step)
-        if score is not None:
-            self._scores[step] = score = score if math.isfinite(score) else -math.inf
-        progress = {**progress, "score": score}
+        scores = {**(other_scores or {}), SCORE: score}
+        scores = {
+            name: value if math.isfinite(value) else -math.inf
+            for name, value in scores.items()
+            if value is not None
+        }
+        self._scores[step] = scores
+        progress = {**progress, SCORE: scores.pop(SCORE, None), "other_scores": scores}
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             data=ocp.args.JsonSave(data),

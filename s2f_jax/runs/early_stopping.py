@@ -11,7 +11,7 @@ class EarlyStopping:
 
     Attributes:
       patience: Epochs without a better score, of those that count.
-      best: The best of each score so far.
+      best: The best of each score so far, over the epochs that count.
       epochs: Number of epochs scored so far.
       epochs_without: Since any score was better.
     """
@@ -21,12 +21,17 @@ class EarlyStopping:
     epochs: int = 0
     epochs_without: int = 0
 
-    def update(self, scores: Mapping[str, float]) -> None:
+    def update(self, scores: Mapping[str, float], counts: bool = True) -> None:
         """Takes the scores of one more epoch.
 
         Args:
           scores: Higher is better, and a NaN never.
+          counts: Whether the epoch uses up patience or restores it: those before all networks train
+            do not. L1 alone has a better PSNR than what follows, and would end every run.
         """
+        if not counts:
+            self.epochs += 1
+            return
         better = {k: score for k, score in scores.items() if score > self.best.get(k, -math.inf)}
         self.best |= better
         self.epochs += 1

@@ -15,8 +15,9 @@ from data_pipelines.common.errors import UserError
 from s2f_jax.config.schema import Config
 from s2f_jax.models import networks
 from s2f_jax.models.generator import Generator
-from s2f_jax.runs.checkpoint import Checkpoints, check_files, restore_variables
+from s2f_jax.runs.checkpoint import Checkpoints, check_files, restore_variables, saved_networks
 from s2f_jax.runs.workdir import read_config
+from s2f_jax.state import AVERAGED, GENERATOR
 
 
 def find_checkpoint(path: epath.PathLike) -> tuple[epath.Path, int]:
@@ -123,6 +124,22 @@ def restore_network(
     return variables
 
 
+def generator_name(workdir: epath.PathLike, step: int) -> str:
+    """Finds which of a checkpoint's networks generates: the average, if there is one.
+
+    Args:
+      workdir: The run's folder.
+      step: Step of the checkpoint.
+
+    Returns:
+      AVERAGED or GENERATOR.
+
+    Raises:
+      UserError: The checkpoint has no checksums.
+    """
+    return AVERAGED if AVERAGED in saved_networks(workdir, step) else GENERATOR
+
+
 def restore_generator(path: epath.PathLike) -> Trained:
     """Restores a trained generator.
 
@@ -148,7 +165,8 @@ def restore_generator(path: epath.PathLike) -> Trained:
             networks.face(config.model)
     except UserError as error:
         raise UserError(f"{workdir}/config.json is of no generator: {error}") from error
-    variables = restore_network(workdir, step, "generator", networks.variables(generator))
+    name = generator_name(workdir, step)
+    variables = restore_network(workdir, step, name, networks.variables(generator))
     for at, leaf in jax.tree_util.tree_leaves_with_path(variables):
         if not np.isfinite(leaf).all():
             name = jax.tree_util.keystr(at, simple=True, separator=".")

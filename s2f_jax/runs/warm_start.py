@@ -11,7 +11,7 @@ from s2f_jax.config import schema
 from s2f_jax.runs import workdir
 from s2f_jax.runs.checkpoint import restore_variables, saved_networks
 from s2f_jax.runs.restore import find_checkpoint
-from s2f_jax.state import TrainState
+from s2f_jax.state import AVERAGED, GENERATOR, TrainState
 
 
 def begin(
@@ -49,8 +49,10 @@ def begin(
             " the same task"
         )
     fresh = {"params": dict(state.params), "batch_stats": dict(state.batch_stats)}
+    if AVERAGED in state.params and GENERATOR in names and AVERAGED not in names:
+        names.append(AVERAGED)
     for name in names:
-        variables = restore_variables(folder, step, name)
+        variables = restore_variables(folder, step, name if name in saved else GENERATOR)
         for collection, own in fresh.items():
             _check_sizes(own[name], variables[collection], f"--start_from={source} has a {name}")
             own[name] = variables[collection]

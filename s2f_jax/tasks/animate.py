@@ -11,11 +11,17 @@ from typing_extensions import override
 from data_pipelines.loading import dataset, training_examples
 from s2f_jax import optim, step
 from s2f_jax.config.schema import Config
+from s2f_jax.metrics import liveliness
 from s2f_jax.models import networks
 from s2f_jax.models.discriminators import SUFFIX, network_name
 from s2f_jax.state import TrainState
 from s2f_jax.tasks.animate_validation import AnimateValidation
 from s2f_jax.tasks.task import Step, Task
+
+_LOSS_FIELDS = (
+    *("reconstruction_top", "reconstruction_frames"),
+    *("adversarial_frames", "adversarial_limit"),
+)
 
 
 class AnimateTask(Task):
@@ -25,7 +31,6 @@ class AnimateTask(Task):
       config: Config of a run.
     """
 
-    features = dataset.TRAINING_FEATURES
     watched = ("psnr", "ssim")  # "The reconstruction metrics" (paper 2.3).
 
     def __init__(self, config: Config):
@@ -34,11 +39,13 @@ class AnimateTask(Task):
         self.networks = self.built.by_name()
         self.generator = self.built.generator
         self.adversarial_start_step = config.loss.adversarial_from
+        augmentations = training_examples.augmentations(config.augment)
+        self.features = (*dataset.TRAINING_FEATURES, *augmentations["appearance"].features)
         self.example = functools.partial(
             training_examples.training_example,
             frames=config.clip_frames,
             window=self.generator.window,
-            augment=training_examples.Augmentation(**config.augment),
+            **augmentations,
         )
 
     @override
@@ -53,7 +60,7 @@ class AnimateTask(Task):
 
     @override
     def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
-        return step.init(self.built, tx, key)
+        return step.init(self.built, tx, key, self.config.optim.generator_ema > 0)
 
     @override
     def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
@@ -63,9 +70,10 @@ class AnimateTask(Task):
             networks=self.built,
             tx=tx,
             weights=self._weights(),
-            reconstruction_top=config.loss.reconstruction_top,
+            **{name: config.loss[name] for name in _LOSS_FIELDS},
             keep_activations=config.keep_activations,
             accumulate=config.accumulate,
+            generator_ema=config.optim.generator_ema,
             adversarial=adversarial_phase and bool(self.built.discriminators),
         )
 
@@ -90,8 +98,9 @@ class AnimateTask(Task):
 
     @override
     def validation(self, clips: dataset.ClipDataset, key: jax.Array) -> AnimateValidation:
-        size, most = self.config.eval_batch_size, self.config.validation_clips
-        return AnimateValidation(clips, self.generator, size, most, key)
+        c = self.config
+        sizes = c.eval_batch_size, c.validation_clips, c.clip_frames
+        return AnimateValidation(clips, self.built, *sizes, self.adversarial_start_step, key)
 
     @override
     def progress(self, values: Mapping[str, float]) -> str:
@@ -107,5 +116,27 @@ class AnimateTask(Task):
         return text
 
     @override
+    def tradeoffs(self, scores: Mapping[str, float]) -> dict[str, float]:
+        return {
+            "psnr_mouth": scores["psnr_mouth"],
+            "sharpness": -liveliness.distance_from_1(scores["sharpness"]),
+            "eye_motion": -liveliness.distance_from_1(scores["eye_motion"]),
+        }
+
+    @override
     def verdict(self, scores: Mapping[str, float]) -> str:
-        return f"PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f}"
+        text = f"PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f}"
+        text += f", of the mouth {scores['psnr_mouth']:.2f} dB"
+        text += f", sharpness {scores['sharpness']:.2f} and motion of the eyes {scores['eye_motion']:.2f}"
+        text += f" of the real; the noise moves the eyes by {scores['spread_eyes']:.2f} levels"
+        for name in self.built.discriminators:
+            if f"{name}/logit_real" not in scores:
+                continue
+            real = scores[f"{name}/logit_real"]
+            below = [
+                f"{key.partition('/logit_')[2].replace('_', ' ')} {real - value:.2f}"
+                for key, value in scores.items()
+                if key.startswith(f"{name}/logit_") and key != f"{name}/logit_real"
+            ]
+            text += f"; below real in D_{name.removesuffix(SUFFIX)}: {', '.join(below)}"
+        return text

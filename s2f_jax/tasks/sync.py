@@ -219,7 +219,6 @@ class SyncTask(Task):
 
     whole_batch = "the sync network"
 
-    features = dataset.TRAINING_FEATURES
     watched = ("windows_right",)
 
     def __init__(self, config: Config):
@@ -228,11 +227,13 @@ class SyncTask(Task):
         self.networks = {NAME: self.network}
         self.stride = config.data.audio_rate // config.data.fps
         self.window = sound_window(config.data.audio_rate)
+        augmentations = training_examples.augmentations(config.augment)
+        self.features = (*dataset.TRAINING_FEATURES, *augmentations["appearance"].features)
         self.example = functools.partial(
             training_examples.training_example,
             frames=config.clip_frames,
             window=self.window,
-            augment=training_examples.Augmentation(**config.augment),
+            **augmentations,
         )
 
     @override

@@ -102,7 +102,7 @@ class Task(abc.ABC):
     Attributes:
       networks: The modules by the names that label their parameters and optimizers.
       features: Names of the shards' features that the examples are made from.
-      watched: Validation scores; a better (higher) one resets the patience.
+      watched: Validation scores; a better (higher) one resets the patience, as one of best_by does.
       adversarial_start_step: The step from which all networks train; before it only the first.
       example: Makes a training example of a clip: arrays whose shapes are the same for every clip. It
         goes to the loader's processes, and so refers to nothing of jax.
@@ -185,6 +185,17 @@ class Task(abc.ABC):
         Returns:
           Part of a line.
         """
+
+    def tradeoffs(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Selects scores that are bought with each other: the best checkpoint by each is kept.
+
+        Args:
+          scores: The means that Validation.scores returns.
+
+        Returns:
+          Scores by name, higher is better; none, unless overridden.
+        """
+        return {}
 
     @abc.abstractmethod
     def verdict(self, scores: Mapping[str, float]) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -82,3 +83,23 @@ def test_early_stopping(scores, stops_after):
             stopped = epoch
             break
     assert stopped == stops_after
+
+
+def test_the_gradient_of_each_row_is_limited_and_the_value_is_not():
+    """Of norm 5 to at most 2, and of norm 1, which stays; a zero stays zero."""
+    x, factors = jnp.ones((3, 2)), jnp.array([[3.0, 4.0], [0.6, 0.8], [0.0, 0.0]])
+    most = jnp.full(3, 2.0)
+    np.testing.assert_array_equal(losses.limit_gradient(x, most), x)
+    gradient = jax.grad(lambda x: jnp.sum(factors * losses.limit_gradient(x, most)))(x)
+    np.testing.assert_allclose(gradient, [[1.2, 1.6], [0.6, 0.8], [0, 0]], rtol=1e-6)
+
+
+def test_the_norm_of_l1s_gradient_is_known_beforehand():
+    rng = np.random.default_rng(0)
+    generated, real = jnp.asarray(rng.uniform(-1, 1, (2, 2, 3, 4, 3, 3)), jnp.float32)
+    mask = jnp.array([[True, True, True], [True, True, False]])
+    gradient = jax.grad(lambda x: losses.reconstruction(x, real, mask, 0.25).sum())(generated)
+    norms = jnp.sqrt(jnp.sum(gradient**2, axis=(1, 2, 3, 4)))
+    np.testing.assert_allclose(
+        norms, losses.reconstruction_gradient(mask, (4, 3, 3), 0.25), rtol=1e-5
+    )

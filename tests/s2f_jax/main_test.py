@@ -7,6 +7,7 @@ import pytest
 from etils import epath
 
 from data_pipelines import prepare
+from data_pipelines.common.errors import UserError
 from data_pipelines.grid import zenodo
 from data_pipelines.media import decode, images, writer
 from data_pipelines.quality import check
@@ -135,6 +136,9 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("profile=3:2", "--config.profile=3:2: must be FIRST:LAST"),
         ("best_by=loss", "loss: must be one of psnr, ssim, psnr_mouth"),
         ("augment.gain_db=-6", "--config.augment.gain_db=-6.0: must be a number in [0, inf)"),
+        ("augment.warp=1.5", "--config.augment.warp=1.5: must be a number in [0.0, 1.0]"),
+        ("augment.color=-1", "--config.augment.color=-1.0: must be a number in [0.0, 1.0]"),
+        ("balance_speakers=2", "--config.balance_speakers=2.0: must be a number in [0.0, 1.0]"),
         ("augment.shift_ms=21", "shift_ms=21.0: must be a number in [0, 20], half a frame"),
         ("augment.snr_db=(9,)", "snr_db=(9,): must be (LOWEST,HIGHEST) in dB"),
         ("augment.snr_db=(30,10)", "snr_db=(30, 10): must be (LOWEST"),
@@ -201,6 +205,14 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
 
 def test_what_is_left_alone_is_the_file_s():
     assert read.load_config(f"{CONFIGS}/grid.py", []).batch_size == 16
+
+
+def test_a_preset_of_a_config_of_its_own_keeps_what_the_config_is_for():
+    small, full = (read.load_config(f"grid_real{preset}", []) for preset in ("", ":full"))
+    assert (small.data.height, full.data.height, full.clip_frames) == (64, 128, 75)
+    assert small.augment == full.augment and small.data.options == full.data.options
+    with pytest.raises(UserError, match="preset 'half' is not one of"):
+        read.load_config("grid_real:half", [])
 
 
 # What the corpora say.

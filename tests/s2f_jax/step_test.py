@@ -12,7 +12,7 @@ from configs import base
 from s2f_jax import optim, rngs, step
 from s2f_jax.metrics import image
 from s2f_jax.models import pixels
-from s2f_jax.models.clip_batch import normalize
+from s2f_jax.models.clip_batch import normalize, take_window
 from s2f_jax.models.networks import build
 from s2f_jax.tasks.animate import AnimateTask
 
@@ -21,6 +21,9 @@ WEIGHTS = {"reconstruction": 400.0, "frame_discriminator": 1.0, "sequence_discri
 FIELDS = {
     "weights": WEIGHTS,
     "reconstruction_top": 0.5,
+    "adversarial_limit": 0.0,
+    "reconstruction_frames": 0,
+    "adversarial_frames": 0,
 }
 
 
@@ -77,6 +80,9 @@ def compiled(adversarial=True, accumulate=1, keep_activations="all", **fields):
         functools.partial(
             step_of,
             reconstruction_top=0.5,
+            adversarial_limit=0.0,
+            reconstruction_frames=0,
+            adversarial_frames=0,
             keep_activations=keep_activations,
             accumulate=accumulate,
             adversarial=adversarial,
@@ -124,6 +130,7 @@ def gradient_of_terms():
     def loss(params, coefficients):
         _, (terms, _) = step.objective(
             params,
+            step.zero_offsets(networks, batch_of(), True),
             state.batch_stats,
             batch_of(),
             jax.random.key(1),
@@ -219,6 +226,7 @@ def test_fewer_numbers_wait_for_the_backward_pass(kept, share):
         def loss(params):
             return step.objective(
                 {**state.params, "generator": params},
+                step.zero_offsets(networks, batch_of(), False),
                 state.batch_stats,
                 batch_of(),
                 jax.random.key(1),
@@ -246,9 +254,10 @@ def test_accumulated_gradients_are_the_mean_of_the_parts():
     }
     gradients = jax.jit(functools.partial(step.gradients, **fields), static_argnames="accumulate")
     key = jax.random.key(1)
-    both, terms, _ = gradients(state, batch, key, accumulate=2)
+    of = state.params, state.batch_stats
+    both, terms, _ = gradients(*of, batch, key, accumulate=2)
     parts = [
-        gradients(state, {n: rows[first::2] for n, rows in batch.items()}, key, accumulate=1)
+        gradients(*of, {n: rows[first::2] for n, rows in batch.items()}, key, accumulate=1)
         for first in (0, 1)
     ]
     mean = jax.tree.map(lambda a, b: (a + b) / 2, parts[0][0], parts[1][0])
@@ -334,7 +343,10 @@ def test_a_clip_alone_and_the_same_clip_padded_are_one():
             **FIELDS,
         )
     )
-    outcomes = [gradients(state, batch, jax.random.key(1)) for batch in (alone, padded)]
+    outcomes = [
+        gradients(state.params, state.batch_stats, batch, jax.random.key(1))
+        for batch in (alone, padded)
+    ]
     for ours, theirs in zip(*map(jax.tree.leaves, outcomes), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-5)
 
@@ -401,3 +413,86 @@ def test_without_discriminators_every_step_is_of_l1():
     state = jax.jit(functools.partial(task.init, tx))(jax.random.key(0))
     _, metrics, _ = jax.jit(task.step(tx, True))(state, batch_of(), jax.random.key(1))
     assert set(metrics) == {"generator/reconstruction", "generator/gradient_norm"}
+
+
+def test_the_log_has_what_each_term_asks_of_a_clips_pixels():
+    """L1's gradient is lambda over the number of values, with a sign, wherever the two differ."""
+    _, metrics, terms = compiled()(set_up()[2], batch_of(), jax.random.key(1))
+    values = 5 * 8 * 12 * 3  # Frames, rows of the lower half, columns, channels.
+    expected = WEIGHTS["reconstruction"] / np.sqrt(values)
+    np.testing.assert_allclose(
+        terms["generator/reconstruction_pixel_gradient"], [expected] * 2, rtol=1e-5
+    )
+    for name in ("frame_discriminator", "sequence_discriminator"):
+        assert metrics[f"generator/{name}_pixel_gradient"] > 0
+
+
+def test_the_average_follows_the_generator_and_touches_nothing():
+    """Of steps 1 and 2 the decays are 1/10 and 2/11, both under the 0.9 asked for."""
+    networks, tx, plain = set_up()
+    averaged = jax.jit(functools.partial(step.init, networks, tx, averaged=True))(jax.random.key(0))
+    fields = {"networks": networks, "tx": tx, "accumulate": 1, "adversarial": True}
+    fields |= FIELDS | {"keep_activations": "all"}
+    with_average = jax.jit(functools.partial(step.train_step, generator_ema=0.9, **fields))
+    mean = averaged.inference_variables()
+    for decay in (1 / 10, 2 / 11):
+        plain, *_ = compiled()(plain, batch_of(), jax.random.key(1))
+        averaged, *_ = with_average(averaged, batch_of(), jax.random.key(1))
+        mean = jax.tree.map(
+            lambda old, new, d=decay: d * old + (1 - d) * new, mean, plain.variables("generator")
+        )
+    own = {name: averaged.params[name] for name in plain.params}
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-5), own, plain.params)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, atol=1e-5),
+        averaged.inference_variables(),
+        mean,
+    )
+    assert plain.inference_variables()["params"] is plain.params["generator"]
+
+
+@pytest.mark.parametrize(
+    ("adversarial", "field"), [(False, "reconstruction_frames"), (True, "adversarial_frames")]
+)
+def test_only_the_frames_asked_for_are_drawn(adversarial, field):
+    """The offsets, which have as many, fit to nothing else."""
+    networks, _, state = set_up()
+    offsets = step.zero_offsets(networks, batch_of(), adversarial, 3)
+    assert offsets["reconstruction"].shape == (2, 3, 16, 12, 3)
+    fields = FIELDS | {field: 3, "keep_activations": "all", "adversarial": adversarial}
+    objective = functools.partial(step.objective, networks=networks, **fields)
+    args = state.params, offsets, state.batch_stats, batch_of(), jax.random.key(1)
+    _, (terms, _) = jax.eval_shape(objective, *args)
+    assert terms["generator/reconstruction"].shape == (2,)
+
+
+def test_a_window_of_a_clip_has_its_own_audio():
+    """Frame t of clip b is 5 b + t; a frame is 40 samples, its window 60."""
+    numbers = np.arange(10).repeat(16 * 12 * 3).reshape(2, 5, 16, 12, 3)
+    batch = batch_of() | {"frames": jnp.asarray(numbers, jnp.uint8)}
+    cut = take_window(batch, jnp.array([3, 1]), 2, 40, 60)
+    np.testing.assert_array_equal(cut["frames"][:, :, 0, 0, 0], [[3, 4], [6, 7]])
+    np.testing.assert_array_equal(cut["audio"][0], batch["audio"][0, 120:220])
+    np.testing.assert_array_equal(cut["audio"][1], batch["audio"][1, 40:140])
+
+
+def test_scattered_frames_are_one_of_each_part_of_a_clip_and_none_of_its_padding():
+    batch = batch_of(clips=64, frames=10)
+    batch["mask"] = batch["mask"].at[:, 8:].set(False)
+    drawn = np.asarray(step._spread_frames(batch, jax.random.key(0), 4))
+    assert (drawn // 2 == np.arange(4)).all() and len(np.unique(drawn)) == 8
+    first = np.asarray(step._window_starts(batch, jax.random.key(0), 5))
+    assert set(first) == {0, 1, 2, 3}
+
+
+def test_a_generator_that_draws_some_frames_draws_them_as_among_all():
+    networks, _, state = set_up()
+    clips, generator = normalize(batch_of()), networks.generator
+    noise = jax.random.normal(jax.random.key(0), (2, 5, generator.noise_features))
+    variables, inputs = state.variables("generator"), (clips.still, clips.audio, noise)
+    every = generator.apply(variables, *inputs)
+    drawn = jnp.array([[0, 3], [1, 4]])
+    some = generator.apply(variables, *inputs, drawn=drawn)
+    np.testing.assert_allclose(
+        some, jnp.take_along_axis(every, drawn[:, :, None, None, None], 1), atol=1e-5
+    )

@@ -57,6 +57,7 @@ def gradient_of_terms():
     def loss(params, batch, coefficients):
         _, (terms, _) = step.objective(
             params,
+            step.zero_offsets(networks, batch, True),
             state.batch_stats,
             batch,
             jax.random.key(1),

@@ -61,6 +61,11 @@ def test_more_damaged_records_than_allowed_end_the_run(any_lengths, tmp_path):
         train.train(config, str(tmp_path / "run"), str(tmp_path / "data"))
 
 
+def validation(clips, trainer):
+    task = trainer.task
+    return AnimateValidation(clips, task.built, 4, 0, 5, 0, trainer.key)
+
+
 def test_validation_scores_do_not_depend_on_the_batches(any_lengths, tmp_path):
     """Each clip by itself, or side by side with others of another length."""
     root, _ = any_lengths
@@ -68,9 +73,6 @@ def test_validation_scores_do_not_depend_on_the_batches(any_lengths, tmp_path):
     clips = dataset.open_dataset(config.data, "val", root)
     trainer = train.Trainer(train.with_clip_frames(config, clips), examples=8)
     state = trainer.fresh()
-    alone = [
-        AnimateValidation([clip], trainer.task.generator, 4, 0, trainer.key).scores(state)["psnr"]
-        for clip in clips
-    ]
-    together = AnimateValidation(clips, trainer.task.generator, 4, 0, trainer.key).scores(state)
+    alone = [validation([clip], trainer).scores(state)["psnr"] for clip in clips]
+    together = validation(clips, trainer).scores(state)
     np.testing.assert_allclose(together["psnr"], np.mean(alone), rtol=1e-5)

@@ -198,13 +198,18 @@ def test_the_program_does_not_depend_on_the_order_of_strings():
     assert len(programs) == 1
 
 
+def validation_scores(psnr, **scores):
+    means = {"psnr": psnr, "ssim": 0.5, "psnr_mouth": psnr, "sharpness": 1.0, "eye_motion": 1.0}
+    return means | {"spread_eyes": 0.0, "spread_mouth": 0.0, "balance": psnr} | scores
+
+
 @pytest.mark.parametrize("pieces", [(10,), (2, 10), (1, 2, 3, 4, 10)])
 def test_early_stopping_fires_and_survives_resumption(pieces, shards, tmp_path, monkeypatch):
     """Patience 2; epoch 2 is the best: the run ends after epoch 4, in however many pieces."""
 
     def scores(self, state, interrupted):
         psnr = {1: 20.0, 2: 21.0, 3: 20.5, 4: 20.9}[int(state.step) // 2]
-        return {"psnr": psnr, "ssim": 0.5, "psnr_mouth": psnr}
+        return validation_scores(psnr)
 
     monkeypatch.setattr(AnimateValidation, "scores", scores)
     for epochs in pieces:
@@ -221,7 +226,7 @@ def test_the_best_is_of_those_that_all_networks_have_trained_for(shards, tmp_pat
 
     def scores(self, state, interrupted):
         psnr = {1: 24.0, 2: 25.0, 3: 21.0, 4: 20.0}[int(state.step) // 2]
-        return {"psnr": psnr, "ssim": 0.5, "psnr_mouth": psnr}
+        return validation_scores(psnr)
 
     monkeypatch.setattr(AnimateValidation, "scores", scores)
     config = tiny()
@@ -230,6 +235,39 @@ def test_the_best_is_of_those_that_all_networks_have_trained_for(shards, tmp_pat
     checkpoints = Checkpoints(tmp_path / "run", read_only=True)
     assert (checkpoints.latest(), checkpoints.best()) == (8, 6)
     checkpoints.close()
+
+
+def test_patience_begins_with_the_adversarial_terms(shards, tmp_path, monkeypatch):
+    """L1 alone is best in epochs 1 and 2; 3 is better than 4 and 5, after which patience ends."""
+
+    def scores(self, state, interrupted):
+        return validation_scores({1: 25.0, 2: 24.0, 3: 21.0}.get(int(state.step) // 2, 20.0))
+
+    monkeypatch.setattr(AnimateValidation, "scores", scores)
+    config = tiny()
+    config.loss.adversarial_from, config.max_epochs, config.sample_clips = 4, 10, 0
+    config.patience = 2
+    assert train.train(config, str(tmp_path / "run"), shards) == 0
+    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
+    assert (checkpoints.latest(), checkpoints.best()) == (10, 6)
+    checkpoints.close()
+
+
+def test_the_best_by_what_is_bought_with_the_mouth_is_kept_too(shards, tmp_path, monkeypatch):
+    """Of five epochs the first is the sharpest, the second the liveliest, the third the best."""
+
+    def scores(self, state, interrupted):
+        epoch = int(state.step) // 2
+        psnr = {1: 20.0, 2: 21.0, 3: 22.0}.get(epoch, 19.0)
+        sharpness, eyes = {1: (0.9, 0.1), 2: (0.5, 1.2)}.get(epoch, (0.5, 0.1))
+        return validation_scores(psnr, sharpness=sharpness, eye_motion=eyes)
+
+    monkeypatch.setattr(AnimateValidation, "scores", scores)
+    config = tiny()
+    config.max_epochs, config.keep_latest, config.sample_clips = 5, 1, 0
+    assert train.train(config, str(tmp_path / "run"), shards) == 0
+    kept = {int(path.name) for path in (tmp_path / "run/checkpoints").glob("[0-9]*")}
+    assert kept == {2, 4, 6, 10}
 
 
 def test_an_ended_run_goes_no_further(run_through, shards):

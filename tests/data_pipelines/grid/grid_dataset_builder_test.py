@@ -17,6 +17,7 @@ from data_pipelines.common.errors import BadClip, UserError
 from data_pipelines.faces import landmarks
 from data_pipelines.grid import clip_lists, sentences, sources, zenodo
 from data_pipelines.grid.grid_dataset_builder import Builder as GridBuilder
+from data_pipelines.loading import dataset
 from data_pipelines.media import images
 from data_pipelines.quality import check
 from tests import stand_in_faces
@@ -256,6 +257,10 @@ def test_a_list_says_which_clips_there_are_and_in_which_split(
     assert "1 of the 4 clips on the list are not in the copy, s1_bbaf3n" in capsys.readouterr().out
     with pytest.raises(UserError, match="clip_list=few, not all: delete"):
         prepare.prepared_builder(data(), corpus_copy, tmp_path / "data")
+    assert len(dataset.open_dataset(config, "train", tmp_path / "data")) == 1
+    for options in ({}, {"clip_list": "other"}):
+        with pytest.raises(UserError, match="clip_list=.* were made with clip_list=few"):
+            dataset.open_dataset(data(options=options), "train", tmp_path / "data")
     with pytest.raises(UserError, match="clip_list=all: must be one of few, or empty"):
         prepare.prepare(data(options={"clip_list": "all"}), corpus_copy, tmp_path / "data")
 
@@ -269,3 +274,12 @@ def test_the_list_of_speaker_1_has_no_sentence_twice():
     assert len(set(clips)) == 390 and clip_lists.speakers(listed) == ("s1",)
     for clip in clips:
         sentences.words(clip.partition("_")[2])  # Raises where it is no sentence's name.
+
+
+def test_the_list_of_real_portraits_holds_out_four_people_and_speaker_1_s_test_sentences():
+    real, own = clip_lists.read("real"), clip_lists.read("s1")
+    people = {split: set(clip_lists.speakers({split: clips})) for split, clips in real.items()}
+    assert len(people["test"]) == 4 and not people["test"] & (people["train"] | people["val"])
+    assert len(people["train"]) == 8 and len(clip_lists.speakers(real)) == 12
+    trained = [clip for clip in real["train"] if clip.startswith("s1_")]
+    assert (trained, real["val"]) == (own["train"], own["val"])

@@ -95,6 +95,34 @@ def test_processes_share_the_batch_one_process_has():
         assert sorted(ours) == sorted(together["clip"])
 
 
+def test_visits_say_how_often_an_epoch_has_a_clip():
+    visits = [0, 1, 1, 5, 5, 5]
+    loaded = take(batches(visits=visits), 6)  # Two epochs of 12 examples.
+    for epoch in (loaded[:3], loaded[3:]):
+        clips = np.concatenate([batch["clip"] for batch in epoch]).tolist()
+        assert sorted(clips) == sorted(2 * visits)
+    assert [b["clip"].tolist() for b in loaded[:3]] != [b["clip"].tolist() for b in loaded[3:]]
+    resumed = batches(visits=visits)
+    resumed.set_state({"global_next_index": 8})
+    same(take(resumed, 4), loaded[2:])
+
+
+def test_without_visits_an_epoch_is_that_of_each_clip_once():
+    same(take(batches(), 4), take(batches(visits=range(6)), 4))
+
+
+@pytest.mark.parametrize(
+    ("balance", "repeats"),
+    [(0.0, (1, 1, 1)), (0.5, (1, 3, 4)), (1.0, (1, 8, 16))],  # Square roots of 8 and 16.
+)
+def test_speakers_with_few_clips_are_seen_more_often(balance, repeats):
+    speakers = ["a"] * 16 + ["b"] * 2 + ["c"]
+    visits = loader.epoch_visits(speakers, balance)
+    counts = [visits.count(i) for i in range(19)]
+    assert counts == [repeats[0]] * 16 + [repeats[1]] * 2 + [repeats[2]]
+    assert visits == sorted(visits)
+
+
 def test_frames_sound_and_still_belong_together():
     for batch in take(batches(mirror=False), 4):
         for i, index in enumerate(batch["clip"]):
@@ -293,6 +321,14 @@ def test_a_damaged_jpeg_is_a_corrupt_record_where_it_is_needed(jpeg, reason):
     with pytest.raises(CorruptRecord, match=f"frame 7 of c0: .*{reason}"):
         clip.decode(4, 5)
     assert clip.decode(0, 7).shape == (7, H, W, 3)
+
+
+def test_the_speakers_of_clips_are_read_without_their_other_features(with_gaps, shards):
+    clips = dataset.ClipDataset("drawn", drawn_shards.FORM, "train", shards, ("id", "frames"))
+    speakers = [clip.speaker for clip in opened(shards)]
+    assert clips.speaker_of_clips() == speakers and len(set(speakers)) == 3
+    damaged, lost = with_gaps
+    assert damaged.speaker_of_clips() == [*speakers[:lost], "", *speakers[lost + 1 :]]
 
 
 def test_a_missing_shard_is_named(shards, tmp_path):

@@ -110,19 +110,20 @@ class _Metrics:
 @pytest.fixture
 def stage(monkeypatch, tmp_path):
     """Trains and scores nothing, but records the calls."""
-    recorded, done = {"codes": {}, "trained": [], "scored": [], "table": None}, set()
+    recorded, done = {"codes": {}, "trained": [], "scored": [], "seeds": [], "table": None}, set()
 
     def train(command):
         name = pathlib.Path(command[3].removeprefix("--workdir=")).name
         recorded["trained"].append(name)
         return recorded["codes"].get(name, 0)
 
-    def score(config, workdir, data_dir, split, rows, metrics):
+    def score(config, workdir, data_dir, split, rows, metrics, seed):
         recorded["scored"].append((pathlib.Path(workdir).name, len(rows)))
+        recorded["seeds"].append((config.seed, seed))
         done.add(str(workdir))
 
-    def write(output, runs, with_sequence, failed):
-        recorded["table"] = list(runs), sorted(with_sequence)
+    def write(output, runs, rows, with_sequence, failed):
+        recorded["table"], recorded["rows"] = (list(runs), sorted(with_sequence)), rows
         recorded["failed"] = failed
         return {"corpus": "demo", "split": "test", "rows": {}, "conventions": {}}
 
@@ -133,7 +134,9 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setattr(table, "write_table", write)
     monkeypatch.setattr(ablate.formats, "markdown", lambda _: "")
     names = "static_baseline,l1_only,no_noise"
-    recorded["run"] = lambda: ablate.ablate(DEMO, [], str(tmp_path), None, names=names)
+    recorded["run"] = lambda **options: ablate.ablate(
+        DEMO, [], str(tmp_path), None, **{"names": names} | options
+    )
     return recorded
 
 
@@ -159,3 +162,47 @@ def test_a_stopped_training_ends_the_command(stage):
     stage["codes"]["model"] = STOPPED
     assert stage["run"]() == STOPPED
     assert stage["trained"] == ["static_baseline", "model"] and not stage["scored"]
+
+
+def test_every_variant_is_trained_and_scored_with_every_seed(stage):
+    assert stage["run"](names="l1_only", seeds=3) == 0
+    runs = ["model", "l1_only"]
+    runs += [f"{name}_seed_{seed}" for seed in (1, 2) for name in ("model", "l1_only")]
+    assert stage["trained"] == runs
+    # Trained with its own seed, scored with one: the same noise, and one run alone has all rows.
+    assert stage["seeds"] == [(0, 0), (0, 0), (1, 0), (1, 0), (2, 0), (2, 0)]
+    assert stage["scored"] == [(run, 4 if run == "model" else 1) for run in runs]
+    assert stage["table"] == (runs, ["model"])
+    assert stage["rows"] == {run: run.split("_seed")[0] for run in runs[2:]}
+
+
+def test_one_seed_keeps_the_folders_that_an_older_table_has(stage):
+    stage["run"](names="l1_only")
+    stage["run"](names="l1_only", seeds=2)
+    assert stage["scored"] == [
+        ("model", 4), ("l1_only", 1), ("model_seed_1", 1), ("l1_only_seed_1", 1)
+    ]  # fmt: skip
+
+
+def test_seeds_follow_the_config_s_own(capsys):
+    ablate.ablate(
+        DEMO, ["--config.seed=7"], "runs/x", None, names="", seeds=2, print_only="commands"
+    )
+    lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line[4:] for line in lines] == [
+        ["--workdir=runs/x/model", "--config.seed=7"],
+        ["--workdir=runs/x/model_seed_8", "--config.seed=7", "--config.seed=8"],
+    ]
+
+
+def test_a_failed_seed_does_not_stop_the_others(stage):
+    stage["codes"]["l1_only_seed_1"] = 1
+    assert stage["run"](names="l1_only", seeds=2) == 1
+    assert stage["failed"] == ["l1_only_seed_1"]
+    assert [run for run, _ in stage["scored"]] == ["model", "l1_only", "model_seed_1"]
+
+
+@pytest.mark.parametrize("seeds", [0, -1])
+def test_a_number_of_seeds_below_one_is_refused(seeds):
+    with pytest.raises(UserError, match=f"--seeds={seeds}: must be an integer of at least 1"):
+        ablate.ablate(DEMO, [], "runs/x", None, names="l1_only", seeds=seeds, print_only="commands")

@@ -12,6 +12,7 @@ from s2f_jax.evaluation import evaluate
 from s2f_jax.evaluation.scorers import MetricSuite, UnavailableScorer
 from s2f_jax.metrics.mouth_probe import MouthProbeScorer
 from s2f_jax.metrics.pictures import ImageScorer
+from s2f_jax.metrics.spontaneous import EyeMotionScorer
 
 _H, _W, _FPS, _RATE = 32, 24, 25, 1000
 
@@ -68,7 +69,7 @@ class _Oracle:
 
 
 def _metrics(training=()):
-    return MetricSuite([ImageScorer(), MouthProbeScorer(training)])
+    return MetricSuite([ImageScorer(), MouthProbeScorer(training), EyeMotionScorer()])
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +88,11 @@ def result(tmp_path_factory):
 def test_every_row_has_every_metric_of_every_clip(result):
     output, report, _ = result
     assert list(report["rows"]) == ["model", "ground_truth", "frozen_still", "shuffled_audio"]
-    for cells in report["rows"].values():
+    for row, cells in report["rows"].items():
         assert list(cells) == [
             "psnr", "psnr_mouth", "ssim", "cpbd", "fdbm",
             "mouth_correlation", "mouth_loudness", "mouth_energy", "silence_motion",
+            "eye_motion", *(["seed_spread_eyes", "seed_spread_mouth"] if row == "model" else []),
         ]  # fmt: skip
         assert {c["clips"] + sum(c["unscored"].values()) for c in cells.values()} == {5}
     assert json.loads((output / "report.json").read_text()) == report
@@ -123,7 +125,27 @@ def test_a_good_model_is_above_the_sanity_rows(result):
 
 def test_the_model_gets_batches_of_one_size(result):
     assert set(result[2].shapes) == {(2, _H, _W, 3)}
-    assert len(result[2].shapes) == 7  # Three batches, own and other sound; the figure of faces.
+    # Three batches, with own and other sound, and with four seeds; the figure of faces.
+    assert len(result[2].shapes) == 3 * (2 + 4) + 1
+
+
+def test_the_model_alone_has_a_spread_over_seeds(result):
+    cells = result[1]["rows"]["model"]
+    for metric in ("seed_spread_eyes", "seed_spread_mouth"):
+        assert cells[metric]["clips"] == 5
+        # The oracle's noise is uniform on -3 to 3, of deviation 2; that of four samples is less.
+        assert 1.7 < cells[metric]["mean"] < 2
+        assert not any(metric in result[1]["rows"][row] for row in evaluate.ROWS[1:])
+
+
+def test_a_few_clips_of_a_large_split_are_generated_with_several_seeds(tmp_path):
+    clips, oracle = [_clip(i) for i in range(20)], _louder_is_brighter
+    report = evaluate.evaluate(
+        clips, oracle, _metrics(), tmp_path, corpus="drawn", split="val", samples=0, rows=("model",)
+    )
+    cell = report["rows"]["model"]["seed_spread_eyes"]
+    assert (cell["clips"], cell["mean"]) == (16, 0)
+    assert cell["unscored"] == {"not among the 16 clips that are generated with 4 seeds": 4}
 
 
 def test_the_report_has_the_conventions(result):
@@ -277,4 +299,4 @@ def test_rows_that_were_not_requested_are_not_made(tmp_path):
         clips, oracle, _metrics(), tmp_path, corpus="drawn", split="val", rows=("model",)
     )
     assert list(report["rows"]) == ["model"]
-    assert len(oracle.shapes) == 2  # The clips, and the figure of faces.
+    assert len(oracle.shapes) == 2 + 4  # The clips, those with four seeds, the figure of faces.

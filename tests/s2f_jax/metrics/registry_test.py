@@ -15,7 +15,7 @@ from s2f_jax.reports.scores import write_report
 KEYS = (
     "psnr psnr_mouth ssim cpbd fdbm acd_l2 acd_mse acd_cos wer cer sync_offset sync_distance offset_0"
     " offset_within_1 shift_found sync_confidence lmd blinks_per_s blink_s mouth_correlation"
-    " mouth_loudness mouth_energy silence_motion jitter"
+    " mouth_loudness mouth_energy silence_motion jitter eye_motion seed_spread_eyes seed_spread_mouth"
 )
 
 

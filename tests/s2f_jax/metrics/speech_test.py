@@ -8,7 +8,7 @@ import pytest
 
 from s2f_jax.metrics import scoring, speech
 from s2f_jax.reports.content import ClipScores
-from s2f_jax.reports.scores import summarize
+from s2f_jax.reports.summary import summarize
 
 REFERENCES = ["bin blue at f two now", "lay red in z nine again", "set white by a one soon"]
 HYPOTHESES = ["bin blue f too now please", "lay red in z nine again", ""]

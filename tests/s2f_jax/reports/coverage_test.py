@@ -177,3 +177,27 @@ def test_models_whose_weights_differ_are_seldom_told_apart(speakers):
         verdicts += low > 0 or high < 0
     print(f"\n{speakers} speakers: {verdicts / EVALUATIONS:.3f} found")
     assert 0.03 <= verdicts / EVALUATIONS <= 0.07
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize(("speakers", "seeds"), [(5, 2), (10, 3), (24, 3), (40, 5)])
+def test_configs_that_differ_by_their_seeds_alone_are_seldom_told_apart(speakers, seeds, spread):
+    """The deviation between seeds, in those of a clip; without it more are told apart than should be."""
+    rng = np.random.default_rng(speakers)
+    sides, trained = np.repeat([0, 1], seeds), np.repeat(["model", "baseline"], seeds)
+    verdicts = np.zeros(2)
+    for _ in range(EVALUATIONS):
+        values, weights, speaker = evaluation(
+            rng, "psnr", "unequal", speakers, 0.4, models=2 * seeds
+        )
+        values = values + 1.5 * spread * rng.normal(size=(2 * seeds, 1))
+        weights = np.stack([weights] * 2 * seeds)
+        for i, of in enumerate((trained, ())):
+            low, high = intervals.paired_interval(
+                values, weights, speaker, sides=sides.tolist(), trained=of
+            )
+            verdicts[i] += low > 0 or high < 0
+    both, clips = verdicts / EVALUATIONS
+    print(f"\n{speakers} speakers, {seeds} seeds, {spread}: {both:.3f} found, by clips {clips:.3f}")
+    assert 0.01 <= both <= 0.07
+    assert spread < 1 or clips > 0.3

@@ -129,3 +129,58 @@ def test_pairing_finds_what_single_intervals_do_not():
     assert 0.5 < low < high < 1.5
     ours, others = (mean_interval(v, np.ones(60), speakers) for v in both)
     assert ours[0] < others[1]
+
+
+def _constant(*means, clips=6):
+    """Runs whose every clip has the run's mean."""
+    return np.repeat(np.array(means, float)[:, None], clips, axis=1), np.ones((len(means), clips))
+
+
+def test_of_seeds_alone_it_is_welch_s():
+    """Where the clips do not differ, the interval is that of Welch's test of the seeds' means."""
+    first, second = [0.0, 2.0, 1.5], [10.0, 14.0]
+    values, weights = _constant(*first, *second)
+    found = paired_interval(
+        values, weights, list("abcdef"), sides=[0, 0, 0, 1, 1], trained=["m"] * 3 + ["b"] * 2
+    )
+    welch = scipy.stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert found == pytest.approx(welch)
+
+
+def test_a_config_of_one_seed_is_given_the_others_spread_by_hand():
+    """1 and 3 against 0: errors 2 / 2 and 2 / 1, degrees of freedom 3^2 / (1^2 / 1 + 2^2 / 1)."""
+    values, weights = _constant(1, 3, 0)
+    found = paired_interval(
+        values, weights, list("abcdef"), sides=[0, 0, 1], trained=["m", "m", "b"]
+    )
+    reach = scipy.stats.t.ppf(0.975, 9 / 5) * np.sqrt(3)
+    assert found == pytest.approx((2 - reach, 2 + reach))
+    real = paired_interval(values, weights, list("abcdef"), sides=[0, 0, 1], trained=["m", "m", ""])
+    reach = scipy.stats.t.ppf(0.975, 1)  # The real videos have no seed.
+    assert real == pytest.approx((2 - reach, 2 + reach))
+
+
+def test_errors_over_clips_and_over_seeds_add_up_by_hand():
+    """Clips of 0 and 4 in both runs, which are 1 apart: errors 8 / 2 and 1/2 / 2."""
+    values = np.array([[0.0, 4.0], [1.0, 5.0]])
+    found = combination_interval(values, np.ones((2, 2)), np.full(2, 0.5), ["a", "b"], ["m", "m"])
+    freedom = (4 + 1 / 4) ** 2 / (4**2 / 1 + (1 / 4) ** 2 / 1)
+    reach = scipy.stats.t.ppf(0.975, freedom) * np.sqrt(4 + 1 / 4)
+    assert found == pytest.approx((2.5 - reach, 2.5 + reach))
+
+
+def test_seeds_that_give_the_same_change_nothing():
+    (ours, others), weights, names = _drawn()
+    alone = paired_interval(np.stack([ours, others]), np.stack([weights] * 2), names)
+    values = np.stack([ours, ours, others, others])
+    found = paired_interval(
+        values, np.stack([weights] * 4), names, sides=[0, 0, 1, 1], trained=list("mmbb")
+    )
+    assert found == pytest.approx(alone)
+
+
+def test_the_distance_of_several_seeds_is_that_of_their_mean():
+    """0.6 and 1.2 have the mean 0.9, which is 0.1 from 1; 1.3 is 0.3 from it."""
+    values, weights = _constant(0.6, 1.2, 1.3)
+    found = paired_interval(values, weights, list("abcdef"), 1.0, [0, 0, 1])
+    assert found == pytest.approx((-0.2, -0.2))

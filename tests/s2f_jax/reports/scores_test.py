@@ -12,7 +12,8 @@ from data_pipelines.media import images, writer
 from s2f_jax.metrics.registry import METRICS
 from s2f_jax.reports import formats, labels
 from s2f_jax.reports.content import ClipScores, Sample
-from s2f_jax.reports.scores import read_report, summarize, write_report
+from s2f_jax.reports.scores import read_report, write_report
+from s2f_jax.reports.summary import summarize
 from tests.pages import outside_addresses
 
 

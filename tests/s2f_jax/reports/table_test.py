@@ -8,13 +8,15 @@ import re
 
 import numpy as np
 import pytest
+import scipy.stats
 from etils import epath
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import writer
-from s2f_jax.reports import table, verdicts
+from s2f_jax.reports import table
 from s2f_jax.reports.content import ClipScores, Sample
-from s2f_jax.reports.scores import read_report, summarize, write_report
+from s2f_jax.reports.scores import read_report, write_report
+from s2f_jax.reports.summary import summarize
 from tests.pages import outside_addresses
 
 _SAID = {"size": "32x24 pixels", "lip_reader": "reader, step 10", "seed": 0}
@@ -131,60 +133,6 @@ def test_the_findings_are_decided_by_the_intervals(written):
     assert "(WER): not measured: no WER in this evaluation" in text
 
 
-def test_a_finding_may_fail_or_be_left_open(tmp_path):
-    rng = np.random.default_rng(0)
-    values = rng.normal(0, 1, 20)
-    for shift, holds in ((1.0, True), (-1.0, False), (0.0, None)):
-        rows = {
-            "model": _clips("model", {"psnr": (values + shift + rng.normal(0, 0.3, 20)).tolist()}),
-            "static_baseline": _clips("static_baseline", {"psnr": values.tolist()}),
-        }
-        found = {each["metric"]: each for each in verdicts.check_claims(rows, [])}
-        assert found["psnr"]["holds"] is holds
-        assert found["blinks_per_s"]["unknown"] == "there is no row with a sequence discriminator"
-
-
-@pytest.mark.parametrize(
-    "metric,ours,others,better",
-    [
-        ("wer", 0.2, 0.3, True),
-        ("wer", 0.4, 0.3, False),
-        ("sync_confidence", 4.0, 3.0, True),
-        ("jitter", 0.9, 1.3, True),
-        ("jitter", 0.5, 1.3, False),
-        ("sync_offset", 1.0, 0.0, None),
-        ("own", 1.0, 0.0, None),
-    ],
-)
-def test_which_way_is_better(metric, ours, others, better):
-    rows = [_clips("a", {metric: [value] * 8}) for value in (ours, others)]
-    found = verdicts.paired_difference(metric, *rows)
-    assert found["better"] is better
-    assert found["mean"] == pytest.approx(ours - others)
-
-
-def test_differences_of_rates_are_weighted_by_hand():
-    """2 of 2 words and 0 of 6 wrong, against 1 of 2 and 3 of 6: 2/8 less 4/8."""
-    weights = [{"wer": 2.0}, {"wer": 6.0}]
-    sides = [
-        [
-            ClipScores("r", f"c{i}", "s", {"wer": value}, weights[i])
-            for i, value in enumerate(values)
-        ]
-        for values in ([1.0, 0.0], [0.5, 0.5])
-    ]
-    assert verdicts.paired_difference("wer", *sides)["mean"] == pytest.approx(-1 / 4)
-
-
-def test_differences_are_over_the_clips_that_both_have_a_number_for():
-    ours = _clips("a", {"psnr": [30.0, "dark", np.inf, 33.0, 10.0]})
-    others = _clips("b", {"psnr": ["dark", 20.0, 20.0, 30.0, 9.0]})
-    found = verdicts.paired_difference("psnr", ours, others)
-    assert (found["mean"], found["clips"]) == (pytest.approx(2), 2)
-    nothing = verdicts.paired_difference("psnr", ours[:2], others[:2])
-    assert nothing == {"mean": None, "low": None, "high": None, "clips": 0, "better": None}
-
-
 def test_the_formats_agree(written):
     folder, found = written
     assert json.loads((folder / "report.json").read_text()) == found
@@ -269,15 +217,80 @@ def test_without_the_model_another_run_gives_the_sanity_rows(tmp_path, runs):
     assert list(found["rows"])[:4] == ["ground_truth", "frozen_still", "shuffled_audio", "static_baseline"]  # fmt: skip
 
 
-@pytest.mark.parametrize(("ours", "holds"), [(0.5, True), (0.9, True), (1.5, False)])
-def test_the_baseline_is_said_to_jitter_more_wherever_the_real_one_lies(ours, holds):
-    rows = {"model": _clips("model", {"jitter": [ours] * 8}),
-            "static_baseline": _clips("static_baseline", {"jitter": [1.3] * 8})}  # fmt: skip
-    found = {each["metric"]: each for each in verdicts.check_claims(rows, [])}
-    assert found["jitter"]["holds"] is holds
-
-
 def test_an_older_report_of_a_variant_whose_training_failed_counts_for_nothing(runs, tmp_path):
     found = table.write_table(tmp_path / "table", runs, failed=["l1_only"])
     assert "l1_only" not in found["rows"] and "no_noise" in found["rows"]
     assert found["unfinished"]["l1_only"] == "its training failed"
+
+
+@pytest.fixture
+def seeds(tmp_path):
+    """A baseline and a model of three seeds each, whose PSNR differs by 2, and by 1 between seeds."""
+    runs, rows = {}, {}
+    for row, shift in (("static_baseline", 0.0), ("model", 2.0)):
+        for seed in range(3):
+            run = f"{row}_seed_{seed}" if seed else row
+            only_model = ("model",) if run != "model" else _ROWS
+            runs[run] = _evaluate(tmp_path, run, shift + seed - 1, rows=only_model)
+            rows |= {run: row} if seed else {}
+    return runs, rows
+
+
+def test_seeds_of_a_variant_are_one_row_with_the_spread_between_them(seeds, tmp_path):
+    runs, rows = seeds
+    found = table.write_table(tmp_path / "table", runs, rows=rows, with_sequence=["model"])
+    assert list(found["rows"]) == [
+        "ground_truth", "frozen_still", "shuffled_audio", "static_baseline", "model",
+    ]  # fmt: skip
+    cell = found["rows"]["model"]["psnr"]
+    assert cell["mean"] == pytest.approx(29 + _COMMON.mean())
+    assert (cell["clips"], cell["seeds"], cell["seed_std"]) == (12, 3, pytest.approx(1))
+    # The interval is over clips: that of a single one of the trainings, whose scores differ by constants.
+    one = table.write_table(tmp_path / "one", {"model": runs["model"]})["rows"]["model"]["psnr"]
+    assert cell["high"] - cell["low"] == pytest.approx(one["high"] - one["low"])
+    assert "seed_std" not in found["rows"]["ground_truth"]["psnr"]
+    text = (tmp_path / "table" / "report.md").read_text()
+    assert "] ±1.00" in text and "±standard deviation between training seeds" in text
+    assert "standard deviation of the seeds' means" in found["conventions"]["seeds"]
+
+
+def test_a_difference_takes_in_the_spread_between_seeds(seeds, tmp_path):
+    """The clips' differences do not vary: what is left is Welch's test of 28, 29, 30 and 26, 27, 28."""
+    runs, rows = seeds
+    found = table.write_table(tmp_path / "table", runs, rows=rows)
+    cell = found["differences"]["model"]["psnr"]
+    low, high = scipy.stats.ttest_ind([1, 2, 3], [-1, 0, 1], equal_var=False).confidence_interval()
+    assert (cell["low"], cell["high"]) == pytest.approx((low, high))  # -0.27 to 4.27.
+    assert cell["mean"] == pytest.approx(2) and cell["better"] is None
+    assert cell["seeds"] == [3, 3] and cell["seed_error"] == pytest.approx((2 / 3) ** 0.5)
+    verdict = next(each for each in found["orderings"] if each["metric"] == "psnr")
+    assert verdict["holds"] is None and "3 and 3 seeds" in verdict["numbers"]
+    # Of one seed each, the same difference is found.
+    pair = {row: runs[row] for row in ("static_baseline", "model")}
+    verdict = table.write_table(tmp_path / "pair", pair)["orderings"]
+    assert next(each for each in verdict if each["metric"] == "psnr")["holds"] is True
+
+
+def test_a_table_of_seeds_is_read_back_as_it_was_written(seeds, tmp_path):
+    runs, rows = seeds
+    found = table.write_table(tmp_path / "table", runs, rows=rows)
+    again = read_report(tmp_path / "table")
+    assert summarize(again.scores) == found["rows"]
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "table" / "report.csv").read_text())))
+    spread = {(line["row"], line["metric"]): line["seed_std"] for line in lines}
+    assert float(spread["model", "psnr"]) == found["rows"]["model"]["psnr"]["seed_std"]
+    assert spread["ground_truth", "psnr"] == ""
+    page = (tmp_path / "table" / "report.html").read_text()
+    assert (
+        page.count("data:video/mp4;base64,") == 3
+    )  # The real one, and the first seed of each row.
+
+
+def test_a_seed_that_failed_is_named_and_the_others_are_the_row(seeds, tmp_path):
+    runs, rows = seeds
+    found = table.write_table(tmp_path / "table", runs, rows=rows, failed=["model_seed_2"])
+    assert found["unfinished"] == {"model_seed_2": "its training failed"}
+    assert found["rows"]["model"]["psnr"]["seeds"] == 2
+    without_first = table.write_table(tmp_path / "t", runs, rows=rows, failed=["static_baseline"])
+    assert without_first["rows"]["static_baseline"]["psnr"]["seeds"] == 2
+    assert without_first["differences"]["model"]["psnr"]["seeds"] == [3, 2]

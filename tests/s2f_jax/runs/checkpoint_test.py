@@ -93,7 +93,10 @@ def test_a_step_is_replaced_by_its_scored_one_and_never_lost(tmp_path, monkeypat
     again.close()
     checkpoints.close()
     intact(tmp_path, 1)
-    assert json.loads((tmp_path / "checkpoints/1/progress/metadata").read_text()) == {"score": 20.0}
+    assert json.loads((tmp_path / "checkpoints/1/progress/metadata").read_text()) == {
+        "score": 20.0,
+        "other_scores": {},
+    }
 
 
 def intact(folder, step):

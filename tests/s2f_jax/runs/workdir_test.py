@@ -121,6 +121,22 @@ def test_a_run_of_schema_2_is_this_version_s(run_folder, tmp_path, config):
         open_workdir(config, folder)
 
 
+def test_a_run_from_before_looks_were_augmented_goes_on_without(run_folder, tmp_path, config):
+    def older(saved):
+        for name in ("color", "light", "background", "warp"):
+            del saved["augment"][name]
+        del saved["balance_speakers"]
+
+    folder = rewritten(run_folder, tmp_path, older)
+    assert as_json(read_config(folder)) == as_json(config)
+    assert open_workdir(config, folder) == folder
+    config.augment.warp, config.balance_speakers = 1.0, 0.5
+    with pytest.raises(
+        UserError, match=r"augment\.warp: 0\.0 there, 1\.0 now; balance_speakers: 0"
+    ):
+        open_workdir(config, folder)
+
+
 def test_what_a_discriminator_without_weight_is_like_does_not_matter(run_folder, config):
     """A section that is new, too: a run made before it goes on."""
     config.discriminators.sync.width = 1

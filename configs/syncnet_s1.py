@@ -1,0 +1,17 @@
+"""The sync network for GRID's speaker 1, which judges synchrony in the tables of grid_s1.
+
+python -m s2f_jax.main --config=configs/syncnet_s1.py
+python -m s2f_jax.main evaluate --config=configs/syncnet_s1.py
+The shards are those of configs/grid_s1.py (`make real` makes them).
+"""
+
+from typing import Any
+
+from configs import grid_s1, syncnet_demo
+
+
+def get_config(preset: str = "small") -> Any:
+    c = syncnet_demo.small(grid_s1.get_config(preset))
+    c.name = "syncnet_s1"
+    c.max_epochs = 12
+    return c

@@ -1,0 +1,42 @@
+"""What the task "animate" reads of the shards and makes of them."""
+
+import numpy as np
+import pytest
+
+from data_pipelines.loading import dataset
+from s2f_jax import train
+from s2f_jax.tasks.registry import build
+from tests.tiny import get_config as tiny
+
+
+@pytest.mark.parametrize("task", ["animate", "sync"])
+def test_landmarks_are_read_only_if_looks_depend_on_them(task):
+    config = tiny()
+    config.task = task
+    for field, more in ((None, set()), ("light", set()), ("warp", {"landmarks"})):
+        if field:
+            config.augment[field] = 0.5
+        assert set(build(config).features) == {*dataset.TRAINING_FEATURES, *more}
+
+
+def test_training_examples_of_shards_have_other_looks(shards):
+    config = tiny()
+    config.augment.update(color=1.0, light=1.0, background=1.0, warp=1.0)
+    task = build(config)
+    clip = dataset.open_dataset(config.data, "train", shards, task.features)[0]
+    first, again, other = (
+        task.example(clip, np.random.default_rng(seed), False, None) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first["still"], again["still"])
+    for still in (clip.frames[0], other["still"]):
+        assert np.abs(first["still"].astype(int) - still).mean() > 5
+
+
+def test_an_epoch_has_every_clip_once_unless_speakers_are_balanced(shards):
+    config = tiny()
+    clips = dataset.open_dataset(config.data, "train", shards, build(config).features)
+    clips.speaker_of_clips = lambda: ["a"] * (len(clips) - 1) + ["b"]
+    once, last = list(range(len(clips))), len(clips) - 1
+    assert list(train._visits(config, clips)) == once
+    config.balance_speakers = 1.0
+    assert train._visits(config, clips) == once[:-1] + [last] * last
