@@ -119,6 +119,10 @@ def get_config(
     # Largest norm of what an adversarial term asks of a clip's pixels, as a multiple of what L1 asks; 0:
     # no limit.
     c.loss.adversarial_limit = 0.0
+    c.loss.diversity = (
+        0.0  # Weight of what two draws of the noise differ too little by, around the eyes.
+    )
+    c.loss.diversity_levels = 3.0  # By how much they are to differ, levels, mean absolute.
     c.loss.adversarial_from = 0  # First step with discriminators; before it, L1 alone.
 
     c.optim = ConfigDict()

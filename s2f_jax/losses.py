@@ -6,6 +6,8 @@ Their weighted sum (eq. 3) and the means over the batch are in `objective` of st
 import jax
 import jax.numpy as jnp
 
+from data_pipelines.faces.boxes import eye_box
+
 
 def discriminator(real_logit: jax.Array, fake_logit: jax.Array) -> jax.Array:
     """Computes the discriminator's loss, eq. 1 negated: -log D(real) - log(1 - D(fake)).
@@ -51,6 +53,26 @@ def reconstruction(
     rows = slice(round(top * generated.shape[2]), None)
     per_frame = jnp.abs(generated[:, :, rows] - real[:, :, rows]).mean(axis=(2, 3, 4))
     return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
+
+
+def diversity(one: jax.Array, other: jax.Array, mask: jax.Array, levels: float) -> jax.Array:
+    """Computes what two draws of the noise differ too little by, around the eyes; ours.
+
+    L1 alone teaches the decoder to ignore the noise, and no discriminator of single clips minds.
+
+    Args:
+      one: Frames of one draw, [B, T, H, W, 3] in [-1, 1].
+      other: Frames of another, with the same still and audio.
+      mask: bool [B, T]; False where there is padding.
+      levels: Wanted mean absolute difference, in levels of 255.
+
+    Returns:
+      What is missing to it, [B], in the units of the frames; 0 where there is enough.
+    """
+    rows, columns = eye_box(*one.shape[2:4])
+    per_frame = jnp.abs(one[:, :, rows, columns] - other[:, :, rows, columns]).mean(axis=(2, 3, 4))
+    difference = jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
+    return jax.nn.relu(levels / 127.5 - difference)
 
 
 @jax.custom_vjp

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -13,6 +13,7 @@ from jax.lax import stop_gradient
 from s2f_jax import losses, rngs
 from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize, take_frames, take_window
 from s2f_jax.models.discriminator import uniform_per_example
+from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import CONVOLUTION, full_precision
 from s2f_jax.models.networks import Networks
 from s2f_jax.state import AVERAGED, GENERATOR, TrainState
@@ -125,6 +126,61 @@ def zero_offsets(
     )
 
 
+class LossOptions(NamedTuple):
+    """Options of `objective`, fields of the config's section `loss` by these names.
+
+    Attributes:
+      reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
+      reconstruction_frames: Frames of each clip that are drawn while the generator alone learns, spread
+        over the clip, all of whose audio is heard; 0: all.
+      adversarial_frames: Consecutive frames of each clip that the networks see when all learn; 0: all.
+      adversarial_limit: Largest norm of what each adversarial term asks of a clip's pixels, as a multiple
+        of what the reconstruction asks; 0: no limit.
+      diversity_levels: Mean absolute difference around the eyes, in levels, that two draws of the noise
+        are to make.
+    """
+
+    reconstruction_top: float = 0.5
+    reconstruction_frames: int = 0
+    adversarial_frames: int = 0
+    adversarial_limit: float = 0.0
+    diversity_levels: float = 0.0
+
+    def frames(self, adversarial: bool) -> int:
+        """Returns the number of frames of each clip that are drawn; 0: all.
+
+        Args:
+          adversarial: Whether all networks learn.
+
+        Returns:
+          The number.
+        """
+        return self.adversarial_frames if adversarial else self.reconstruction_frames
+
+
+def _choose_frames(
+    batch: Batch, key: jax.Array, options: LossOptions, adversarial: bool, generator: Generator
+) -> tuple[Batch, jax.Array, jax.Array | None]:
+    """Returns the batch with the frames that are drawn, the mask of those heard, and which are drawn."""
+    heard, count = batch["mask"], options.frames(adversarial)
+    if not 0 < count < heard.shape[1]:
+        return batch, heard, None
+    if adversarial:
+        first = _window_starts(batch, key, count)
+        batch = take_window(batch, first, count, generator.stride, generator.window)
+        return batch, batch["mask"], None
+    drawn = _spread_frames(batch, key, count)
+    return take_frames(batch, drawn), heard, drawn
+
+
+def _noise(generator: Generator, key: jax.Array, clips: ClipBatch, frames: int) -> jax.Array:
+    """Draws the noise of each clip, [B, frames, noise_features]."""
+    keys = rngs.per_example_keys(key, "noise", clips.example_index)
+    shape = (frames, generator.noise_features)
+    draw = functools.partial(jax.random.normal, shape=shape, dtype=jnp.float32)
+    return generator.noise_std * jax.vmap(draw)(keys)
+
+
 def objective(
     params: dict[str, Any],
     offsets: dict[str, jax.Array],
@@ -134,10 +190,7 @@ def objective(
     *,
     networks: Networks,
     weights: Mapping[str, float],
-    reconstruction_top: float,
-    adversarial_limit: float,
-    reconstruction_frames: int,
-    adversarial_frames: int,
+    options: LossOptions,
     keep_activations: str,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
@@ -148,20 +201,15 @@ def objective(
 
     Args:
       params: Parameters of every network, by the network's name.
-      offsets: Zeros [B, T, H, W, 3], added to the generated clip for each of the generator's terms, by
-        the keys of `weights`: the gradient to one is what the term asks of the pixels.
+      offsets: Zeros, added to the generated clip for each of the generator's terms (`zero_offsets`): the
+        gradient to one is what the term asks of the pixels.
       batch_stats: BatchNorm statistics of every network, by the network's name.
       batch: Arrays of B clips of T frames, as the loader makes them.
       key: Random key of the step.
       networks: The networks to be trained.
-      weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3) and the names of
-        the discriminators.
-      reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
-      adversarial_limit: Largest norm of what each adversarial term asks of a clip's pixels, as a multiple
-        of what the reconstruction asks; 0: no limit.
-      reconstruction_frames: Frames of each clip that are drawn while the generator alone learns, spread
-        over the clip, all of whose audio is heard; 0: all.
-      adversarial_frames: Consecutive frames of each clip that the networks see when all learn; 0: all.
+      weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3), the names of the
+        discriminators, and "diversity", which may be absent.
+      options: Further fields of the losses.
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
 
@@ -169,35 +217,38 @@ def objective(
       The sum, and every term and accuracy per clip [B] with the new batch statistics.
     """
     generator = networks.generator
-    heard, drawn = batch["mask"], None
-    wanted = adversarial_frames if adversarial else reconstruction_frames
-    if 0 < wanted < heard.shape[1]:
-        if adversarial:
-            first = _window_starts(batch, key, wanted)
-            batch = take_window(batch, first, wanted, generator.stride, generator.window)
-            heard = batch["mask"]
-        else:
-            drawn = _spread_frames(batch, key, wanted)
-            batch = take_frames(batch, drawn)
+    batch, heard, drawn = _choose_frames(batch, key, options, adversarial, generator)
     clips, apply = normalize(batch), APPLY[keep_activations]
-    keys = rngs.per_example_keys(key, "noise", clips.example_index)
-    noise_shape = (heard.shape[1], generator.noise_features)
-    draw = functools.partial(jax.random.normal, shape=noise_shape, dtype=jnp.float32)
-    noise = generator.noise_std * jax.vmap(draw)(keys)
+    stats, count = dict(batch_stats), len(heard)
+    inputs = [clips.still, clips.audio, _noise(generator, key, clips, heard.shape[1])]
+    # The first half of the clips once more, with other noise; in one batch, for equal statistics.
+    twins = -(-count // 2) if adversarial and weights.get("diversity") else 0
+    if twins:
+        other = _noise(generator, rngs.key(key, "twin"), clips, heard.shape[1])
+        again = clips.still, clips.audio, other
+        inputs = [jnp.concatenate([x, y[:twins]]) for x, y in zip(inputs, again, strict=True)]
+        heard = jnp.concatenate([heard, heard[:twins]])
+    own = params[GENERATOR], batch_stats[GENERATOR]
+    every, stats[GENERATOR] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
+    generated, twin = every[:count], every[count:]
 
-    stats = dict(batch_stats)
-    own = params["generator"], batch_stats["generator"]
-    inputs = clips.still, clips.audio, noise
-    generated, stats["generator"] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
+    top = options.reconstruction_top
     judged = generated + offsets["reconstruction"]
-    l1 = losses.reconstruction(judged, clips.frames, clips.mask, reconstruction_top)
-    terms = {"generator/reconstruction": l1}
+    terms = {
+        "generator/reconstruction": losses.reconstruction(judged, clips.frames, clips.mask, top)
+    }
     total = weights["reconstruction"] * terms["generator/reconstruction"].mean()
+    if twins:
+        lack = losses.diversity(
+            generated[:twins], twin, clips.mask[:twins], options.diversity_levels
+        )
+        terms["generator/diversity"] = jnp.broadcast_to(lack.mean(), (count,))
+        total += weights["diversity"] * lack.mean()
     if not adversarial:
         return total, (terms, stats)
 
-    norm = losses.reconstruction_gradient(clips.mask, generated.shape[2:], reconstruction_top)
-    most = adversarial_limit * weights["reconstruction"] * norm / len(norm)
+    norm = losses.reconstruction_gradient(clips.mask, generated.shape[2:], top)
+    most = options.adversarial_limit * weights["reconstruction"] * norm / count
     # In the dictionary's order: a set's would make another program of every process.
     for name, network in networks.discriminators.items():
         sample = network.sample(key, clips)
@@ -206,7 +257,7 @@ def objective(
         real, after_real = apply(network, params[name], batch_stats[name], *inputs)
         inputs = network.inputs(stop_gradient(generated), clips, sample)
         fake, stats[name] = apply(network, params[name], after_real, *inputs)
-        shown = losses.limit_gradient(generated, most) if adversarial_limit else generated
+        shown = losses.limit_gradient(generated, most) if options.adversarial_limit else generated
         inputs = network.inputs(shown + offsets[name], clips, sample)
         judged, _ = apply(network, fixed, after_real, *inputs)
         terms[f"generator/{name}"] = _per_clip(losses.generator(judged), clips)
@@ -250,7 +301,7 @@ def gradients(
 
     def gradient_and_terms(stats: dict[str, Any], examples: Batch) -> Any:
         adversarial = fields["adversarial"]
-        frames = fields["adversarial_frames" if adversarial else "reconstruction_frames"]
+        frames = fields["options"].frames(adversarial)
         zeros = zero_offsets(fields["networks"], examples, adversarial, frames)
         args = params, zeros, stats, examples, key
         (new, pixels), (terms, stats) = gradient(*args, **fields)

@@ -284,6 +284,8 @@ _NEWER_FIELDS: dict[str, Any] = {
     **{f"augment.{look}": 0.0 for look in ("color", "light", "background", "warp")},
     **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), 0),
     "loss.adversarial_limit": 0.0,
+    "loss.diversity": 0.0,
+    "loss.diversity_levels": 3.0,
     "optim.generator_ema": 0.0,
     "discriminators.frame.norm": "batch",
     "discriminators.sequence.norm": "batch",

@@ -5,7 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from s2f_jax.metrics.image import eye_box, mean_over_frames, mouth_box
+from data_pipelines.faces.boxes import eye_box, mouth_box
+from s2f_jax.metrics.image import mean_over_frames
 
 
 def sharpness(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from data_pipelines.faces.boxes import mouth_box
 from data_pipelines.faces.measures import mouth_opening
 from data_pipelines.loading.dataset import DatasetClip
 from s2f_jax.metrics import motion
-from s2f_jax.metrics.image import mouth_box
 from s2f_jax.metrics.scoring import ClipPair, Scorer, Scores, missing_scores
 
 NO_PROBE = "no training clips to fit the mouth's probe on"

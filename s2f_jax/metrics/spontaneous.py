@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from s2f_jax.metrics.image import eye_box, mouth_box
+from data_pipelines.faces.boxes import eye_box, mouth_box
 from s2f_jax.metrics.scoring import NOT_NEGATIVE, ClipPair, Metric, Scorer, Scores, missing_scores
 
 SEEDS = 4  # Of the noise, for each clip.

@@ -18,11 +18,6 @@ from s2f_jax.state import TrainState
 from s2f_jax.tasks.animate_validation import AnimateValidation
 from s2f_jax.tasks.task import Step, Task
 
-_LOSS_FIELDS = (
-    *("reconstruction_top", "reconstruction_frames"),
-    *("adversarial_frames", "adversarial_limit"),
-)
-
 
 class AnimateTask(Task):
     """The generator against its discriminators, L1 alone before loss.adversarial_from.
@@ -70,7 +65,7 @@ class AnimateTask(Task):
             networks=self.built,
             tx=tx,
             weights=self._weights(),
-            **{name: config.loss[name] for name in _LOSS_FIELDS},
+            options=step.LossOptions(**{n: config.loss[n] for n in step.LossOptions._fields}),
             keep_activations=config.keep_activations,
             accumulate=config.accumulate,
             generator_ema=config.optim.generator_ema,
@@ -81,7 +76,8 @@ class AnimateTask(Task):
         """Of the generator's terms."""
         sections = self.config.discriminators.items()
         weights = {network_name(name): section.weight for name, section in sections}
-        return {"reconstruction": self.config.loss.reconstruction} | weights
+        loss = self.config.loss
+        return {"reconstruction": loss.reconstruction, "diversity": loss.diversity} | weights
 
     @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from configs import base
+from data_pipelines.faces.boxes import eye_box
 from s2f_jax import losses, optim
 from s2f_jax.runs.early_stopping import EarlyStopping
 from s2f_jax.tasks.animate import AnimateTask
@@ -103,3 +104,13 @@ def test_the_norm_of_l1s_gradient_is_known_beforehand():
     np.testing.assert_allclose(
         norms, losses.reconstruction_gradient(mask, (4, 3, 3), 0.25), rtol=1e-5
     )
+
+
+def test_diversity_is_what_the_eyes_differ_too_little_by():
+    """By 1 level of the 3 asked for in one clip, by 4 in the other; elsewhere it does not count."""
+    rows, columns = eye_box(64, 48)
+    one = jnp.zeros((2, 3, 64, 48, 3))
+    other = one.at[0, :, rows, columns].add(1 / 127.5).at[1, :, rows, columns].add(-4 / 127.5)
+    other = other.at[:, :, 40:].add(0.5)
+    lack = losses.diversity(one, other, jnp.ones((2, 3), bool), 3.0)
+    np.testing.assert_allclose(lack, [2 / 127.5, 0], atol=1e-6)

@@ -20,10 +20,7 @@ RATES = (1e-3, 2e-3, 4e-3)
 WEIGHTS = {"reconstruction": 400.0, "frame_discriminator": 1.0, "sequence_discriminator": 1.0}
 FIELDS = {
     "weights": WEIGHTS,
-    "reconstruction_top": 0.5,
-    "adversarial_limit": 0.0,
-    "reconstruction_frames": 0,
-    "adversarial_frames": 0,
+    "options": step.LossOptions(),
 }
 
 
@@ -79,10 +76,7 @@ def compiled(adversarial=True, accumulate=1, keep_activations="all", **fields):
     return jax.jit(
         functools.partial(
             step_of,
-            reconstruction_top=0.5,
-            adversarial_limit=0.0,
-            reconstruction_frames=0,
-            adversarial_frames=0,
+            options=step.LossOptions(),
             keep_activations=keep_activations,
             accumulate=accumulate,
             adversarial=adversarial,
@@ -459,7 +453,8 @@ def test_only_the_frames_asked_for_are_drawn(adversarial, field):
     networks, _, state = set_up()
     offsets = step.zero_offsets(networks, batch_of(), adversarial, 3)
     assert offsets["reconstruction"].shape == (2, 3, 16, 12, 3)
-    fields = FIELDS | {field: 3, "keep_activations": "all", "adversarial": adversarial}
+    fields = FIELDS | {"keep_activations": "all", "adversarial": adversarial}
+    fields |= {"options": step.LossOptions(**{field: 3})}
     objective = functools.partial(step.objective, networks=networks, **fields)
     args = state.params, offsets, state.batch_stats, batch_of(), jax.random.key(1)
     _, (terms, _) = jax.eval_shape(objective, *args)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from data_pipelines.faces import boxes
 from s2f_jax.metrics import image
 from s2f_jax.models import pixels
 
@@ -86,7 +87,7 @@ def test_psnr_by_hand():
     [(128, 96, (72, 112, 28, 72)), (64, 48, (36, 56, 14, 36)), (256, 192, (144, 224, 56, 144))],
 )
 def test_the_mouth_box_scales_with_the_image(height, width, box):
-    rows, columns = image.mouth_box(height, width)
+    rows, columns = boxes.mouth_box(height, width)
     assert (rows.start, rows.stop, columns.start, columns.stop) == box
 
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data_pipelines.faces.boxes import eye_box, mouth_box
 from s2f_jax.metrics import liveliness
-from s2f_jax.metrics.image import eye_box, mouth_box
 
 MASK = jnp.ones((1, 4), bool)
 

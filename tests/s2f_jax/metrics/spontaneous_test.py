@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from s2f_jax.metrics import image, spontaneous
+from data_pipelines.faces import boxes
+from s2f_jax.metrics import spontaneous
 from s2f_jax.metrics.scoring import ClipPair
 
 
@@ -17,7 +18,7 @@ def _still(frames=4, height=128, width=96):
 
 def test_the_eyes_move_by_the_deviation_over_time():
     video = _still()
-    rows, columns = image.eye_box(128, 96)
+    rows, columns = boxes.eye_box(128, 96)
     video[::2, rows, columns] += 6  # 106, 100, 106, 100: the variance is 4 * 3^2 / 3.
     found = spontaneous.EyeMotionScorer().score(_pair(video)).values["eye_motion"]
     assert found == pytest.approx(12**0.5)
@@ -35,19 +36,19 @@ def test_eyes_are_not_looked_for_in_faces_that_are_not_aligned():
 def test_the_box_holds_both_eyes_and_not_the_nose(height, width):
     from data_pipelines.faces.alignment import canonical_points
 
-    rows, columns = image.eye_box(height, width)
+    rows, columns = boxes.eye_box(height, width)
     nose, *eyes = canonical_points(height, width)
     for x, y in eyes:
         assert columns.start < x < columns.stop and rows.start < y < rows.stop
     assert nose[1] > rows.stop
-    assert rows.stop <= image.mouth_box(height, width)[0].start
+    assert rows.stop <= boxes.mouth_box(height, width)[0].start
 
 
 def test_the_spread_over_seeds_is_that_of_each_region():
     videos = [_still() for _ in range(3)]
-    rows, columns = image.eye_box(128, 96)
+    rows, columns = boxes.eye_box(128, 96)
     videos[1][:, rows, columns] += 3  # 0, 3, 0: the variance is (1 + 4 + 1) / 2.
-    rows, columns = image.mouth_box(128, 96)
+    rows, columns = boxes.mouth_box(128, 96)
     videos[2][:2, rows, columns] += 3  # In half of the frames.
     found = spontaneous.seed_spread(videos).values
     assert found["seed_spread_eyes"] == pytest.approx(3**0.5)
