@@ -10,7 +10,7 @@ from typing import Any
 from configs import grid_s1, lipreader_demo
 
 
-def get_config(preset: str = "small") -> Any:
+def get_config(preset: str = "cvprw2019") -> Any:
     c = lipreader_demo.reading(grid_s1.get_config(preset))
     c.name = "lipreader_s1"
     c.lipreader.dropout = 0.3

@@ -10,7 +10,7 @@ from typing import Any
 from configs import grid_s1, syncnet_demo
 
 
-def get_config(preset: str = "small") -> Any:
+def get_config(preset: str = "cvprw2019") -> Any:
     c = syncnet_demo.small(grid_s1.get_config(preset))
     c.name = "syncnet_s1"
     c.max_epochs = 12
