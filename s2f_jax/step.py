@@ -101,7 +101,7 @@ def _spread_frames(batch: Batch, key: jax.Array, frames: int) -> jax.Array:
     """Draws frames, one of each of as many equal parts of a clip, int32 [B, frames]."""
     uniform = uniform_per_example(key, "drawn", batch["example_index"], frames)
     lengths = batch["mask"].sum(axis=1, keepdims=True)
-    return ((jnp.arange(frames) + uniform) / frames * lengths).astype(jnp.int32)
+    return ((jnp.arange(frames)[None] + uniform) / frames * lengths).astype(jnp.int32)
 
 
 def zero_offsets(

@@ -62,8 +62,8 @@ def take_window(batch: Batch, first: jax.Array, frames: int, stride: int, window
     Returns:
       The batch, with `frames`, `audio` and `mask` cut.
     """
-    numbers = first[:, None] + jnp.arange(frames)
-    samples = first[:, None] * stride + jnp.arange((frames - 1) * stride + window)
+    numbers = first[:, None] + jnp.arange(frames)[None]
+    samples = first[:, None] * stride + jnp.arange((frames - 1) * stride + window)[None]
     audio = jnp.take_along_axis(batch["audio"], samples, axis=1)
     return {**take_frames(batch, numbers), "audio": audio}
 
