@@ -1,7 +1,7 @@
 """One training step: losses -> gradients -> updates. Pure; train.py jits, shards and donates it."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -12,7 +12,7 @@ from jax.lax import stop_gradient
 
 from s2f_jax import losses, rngs
 from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize, take_frames, take_window
-from s2f_jax.models.discriminator import uniform_per_example
+from s2f_jax.models.discriminator import Discriminator, uniform_per_example
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import CONVOLUTION, full_precision
 from s2f_jax.models.networks import Networks
@@ -56,9 +56,9 @@ def init(
 
 def _average(state: TrainState, variables: Any, decay: float) -> Any:
     """The exponential moving average of the generator's variables, over what steps there are."""
-    decay = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
+    kept = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
     return jax.tree.map(
-        lambda mean, new: (decay * mean + (1 - decay) * new).astype(mean.dtype),
+        lambda mean, new: (kept * mean + (1 - kept) * new).astype(mean.dtype),
         state.variables(AVERAGED),
         variables,
     )
@@ -251,27 +251,55 @@ def objective(
     most = options.adversarial_limit * weights["reconstruction"] * norm / count
     # In the dictionary's order: a set's would make another program of every process.
     for name, network in networks.discriminators.items():
-        sample = network.sample(key, clips)
-        fixed = stop_gradient(params[name])
-        inputs = network.inputs(clips.frames, clips, sample)
-        real, after_real = apply(network, params[name], batch_stats[name], *inputs)
-        inputs = network.inputs(stop_gradient(generated), clips, sample)
-        fake, stats[name] = apply(network, params[name], after_real, *inputs)
+        judge = functools.partial(apply, network)
         shown = losses.limit_gradient(generated, most) if options.adversarial_limit else generated
-        inputs = network.inputs(shown + offsets[name], clips, sample)
-        judged, _ = apply(network, fixed, after_real, *inputs)
-        terms[f"generator/{name}"] = _per_clip(losses.generator(judged), clips)
-        loss = losses.discriminator(real, fake)
-        if inputs := network.mismatched_inputs(clips, sample):
-            # The two kinds of fakes weigh as much as the real ones.
-            mismatched, stats[name] = apply(network, params[name], stats[name], *inputs)
-            loss = (loss + losses.discriminator(real, mismatched)) / 2
-            terms[f"{name}/accuracy_mismatched"] = _share_per_clip(mismatched < 0, clips)
-        terms[f"{name}/loss"] = _per_clip(loss, clips)
-        terms[f"{name}/accuracy_real"] = _share_per_clip(real > 0, clips)
-        terms[f"{name}/accuracy_fake"] = _share_per_clip(fake < 0, clips)
+        seen = clips, generated, shown + offsets[name]
+        own = params[name], batch_stats[name]
+        judged, stats[name] = _judge(name, network, judge, own, seen, network.sample(key, clips))
+        terms |= judged
         total += weights[name] * terms[f"generator/{name}"].mean() + terms[f"{name}/loss"].mean()
     return total, (terms, stats)
+
+
+def _judge(
+    name: str,
+    network: Discriminator,
+    judge: Callable[..., Any],
+    own: tuple[Any, Any],
+    seen: tuple[ClipBatch, jax.Array, jax.Array],
+    sample: Any,
+) -> tuple[dict[str, jax.Array], Any]:
+    """Computes the terms of one discriminator.
+
+    Args:
+      name: Of its terms.
+      network: The discriminator.
+      judge: Its parameters, statistics and inputs to logits and new statistics.
+      own: Its parameters and statistics.
+      seen: The clips, their generated frames, and the same as the generator's loss sees them.
+      sample: What it draws for the batch.
+
+    Returns:
+      Terms per clip [B], and its new statistics.
+    """
+    params, stats = own
+    clips, generated, shown = seen
+    real, after_real = judge(params, stats, *network.inputs(clips.frames, clips, sample))
+    inputs = network.inputs(stop_gradient(generated), clips, sample)
+    fake, new = judge(params, after_real, *inputs)
+    inputs = network.inputs(shown, clips, sample)
+    judged, _ = judge(stop_gradient(params), after_real, *inputs)
+    terms = {f"generator/{name}": _per_clip(losses.generator(judged), clips)}
+    loss = losses.discriminator(real, fake)
+    if inputs := network.mismatched_inputs(clips, sample):
+        # The two kinds of fakes weigh as much as the real ones.
+        mismatched, new = judge(params, new, *inputs)
+        loss = (loss + losses.discriminator(real, mismatched)) / 2
+        terms[f"{name}/accuracy_mismatched"] = _share_per_clip(mismatched < 0, clips)
+    terms[f"{name}/loss"] = _per_clip(loss, clips)
+    terms[f"{name}/accuracy_real"] = _share_per_clip(real > 0, clips)
+    terms[f"{name}/accuracy_fake"] = _share_per_clip(fake < 0, clips)
+    return terms, new
 
 
 def gradients(
