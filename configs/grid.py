@@ -13,6 +13,8 @@ from configs import base
 def get_config(preset: str = "cvprw2019") -> Any:
     c = base.get_config(preset)
     c.name = "grid"
+    # A list of clips and their splits, data_pipelines/grid/lists; empty: all clips, split by speaker.
+    c.data.options.clip_list = ""
     c.readers.lips = "runs/lipreader_grid"
     c.readers.sync = "runs/syncnet_grid"
     return c

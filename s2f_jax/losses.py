@@ -58,19 +58,21 @@ def reconstruction(
 def diversity(one: jax.Array, other: jax.Array, mask: jax.Array, levels: float) -> jax.Array:
     """Computes what two draws of the noise differ too little by, around the eyes; ours.
 
-    L1 alone teaches the decoder to ignore the noise, and no discriminator of single clips minds.
+    L1 alone teaches the decoder to ignore the noise, and no discriminator of single clips minds. The
+    channels' mean counts: of colours alone the decoder would make lids that flicker in colour.
 
     Args:
       one: Frames of one draw, [B, T, H, W, 3] in [-1, 1].
       other: Frames of another, with the same still and audio.
       mask: bool [B, T]; False where there is padding.
-      levels: Wanted mean absolute difference, in levels of 255.
+      levels: Wanted mean absolute difference of the channels' mean, in levels of 255.
 
     Returns:
       What is missing to it, [B], in the units of the frames; 0 where there is enough.
     """
     rows, columns = eye_box(*one.shape[2:4])
-    per_frame = jnp.abs(one[:, :, rows, columns] - other[:, :, rows, columns]).mean(axis=(2, 3, 4))
+    grey = (one[:, :, rows, columns] - other[:, :, rows, columns]).mean(axis=4)
+    per_frame = jnp.abs(grey).mean(axis=(2, 3))
     difference = jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
     return jax.nn.relu(levels / 127.5 - difference)
 

@@ -222,7 +222,8 @@ def objective(
     stats, count = dict(batch_stats), len(heard)
     inputs = [clips.still, clips.audio, _noise(generator, key, clips, heard.shape[1])]
     # The first half of the clips once more, with other noise; in one batch, for equal statistics.
-    twins = -(-count // 2) if adversarial and weights.get("diversity") else 0
+    wanted = adversarial and generator.noise_features and weights.get("diversity")
+    twins = -(-count // 2) if wanted else 0
     if twins:
         other = _noise(generator, rngs.key(key, "twin"), clips, heard.shape[1])
         again = clips.still, clips.audio, other

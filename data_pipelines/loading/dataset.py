@@ -367,8 +367,9 @@ def open_dataset(
     if "clip_list" in clips.metadata:  # Of GRID, all clips by default.
         options.setdefault("clip_list", "")
     for name, value in options.items():
-        # A switch that is newer than the shards was off.
-        made = clips.metadata.get(name, False if value is True else value)
+        # A switch or a name that is newer than the shards was off or empty.
+        before = type(value)() if isinstance(value, (bool, str)) else value
+        made = clips.metadata.get(name, before)
         if made != value and name != "csv":  # That names a file, whose digest is saved.
             raise UserError(
                 f"--config.data.options.{name}={value}: the shards in {data_dir} were made with"

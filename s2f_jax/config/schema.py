@@ -309,11 +309,13 @@ def migrate(config: dict[str, Any]) -> None:
     for migration in _MIGRATIONS[config["schema"] - 1 :]:
         migration(config)
     for name, value in _NEWER_FIELDS.items():
-        section, *names = config, *name.split(".")
-        while len(names) > 1 and names[0] in section:
-            section = section[names.pop(0)]
-        if len(names) == 1:  # Else a run without that discriminator.
-            section.setdefault(names[0], value)
-    if config["data"]["corpus"] == "folder":
-        config["data"]["options"].setdefault("within_video", False)
+        *sections, leaf = name.split(".")
+        owner: Any = config
+        for section in sections:
+            owner = owner.get(section) if isinstance(owner, dict) else None
+        if isinstance(owner, dict):  # Else a run without that discriminator, or a damaged one.
+            owner.setdefault(leaf, value)
+    newer = {"folder": {"within_video": False}, "grid": {"clip_list": ""}}
+    for name, value in newer.get(config["data"]["corpus"], {}).items():
+        config["data"]["options"].setdefault(name, value)
     config["schema"] = SCHEMA

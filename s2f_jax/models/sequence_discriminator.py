@@ -49,23 +49,27 @@ class SequenceDiscriminator(Discriminator):
     @override
     def sample(self, key: jax.Array, clips: ClipBatch) -> sequence_negatives.NegativeSample:
         """Draws in which way each clip is made wrong."""
-        return sequence_negatives.sample(key, clips, max(len(self.negatives), 1))
+        return sequence_negatives.sample(key, clips, max(len(self._audible(self.negatives)), 1))
 
     @override
     def mismatched_inputs(self, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...] | None:
         """Real clips, each wrong in one of the ways of `negatives`."""
-        if not self.negatives:
+        kinds = self._audible(self.negatives)
+        if not kinds:
             return None
-        wrong = sequence_negatives.drawn_negatives(self.negatives, clips, sample)
-        return *wrong, clips.mask
+        return *sequence_negatives.drawn_negatives(kinds, clips, sample), clips.mask
 
     @override
     def probes(self, clips: ClipBatch, sample: Sample) -> dict[str, tuple[jax.Array, ...]]:
         """Real clips, wrong in each of the ways there are."""
-        kinds = sequence_negatives.NEGATIVES
+        kinds = self._audible(sequence_negatives.NEGATIVES)
         return {
             kind: (*sequence_negatives.negative(kind, clips, sample), clips.mask) for kind in kinds
         }
+
+    def _audible(self, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        """Without audio, real clips with another sound are real clips."""
+        return kinds if self.audio else tuple(kind for kind in kinds if kind != "other_sound")
 
     @override
     def inputs(self, frames: jax.Array, clips: ClipBatch, sample: Sample) -> tuple[jax.Array, ...]:

@@ -246,7 +246,8 @@ class Checkpoints:
             if value is not None
         }
         self._scores[step] = scores
-        progress = {**progress, SCORE: scores.pop(SCORE, None), "other_scores": scores}
+        others = {name: value for name, value in scores.items() if name != SCORE}
+        progress = {**progress, SCORE: scores.get(SCORE), "other_scores": others}
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             data=ocp.args.JsonSave(data),

@@ -132,12 +132,13 @@ def generator_name(workdir: epath.PathLike, step: int) -> str:
       step: Step of the checkpoint.
 
     Returns:
-      AVERAGED or GENERATOR.
-
-    Raises:
-      UserError: The checkpoint has no checksums.
+      AVERAGED, or GENERATOR, also of a damaged checkpoint: restoring it says what is wrong.
     """
-    return AVERAGED if AVERAGED in saved_networks(workdir, step) else GENERATOR
+    try:
+        saved = saved_networks(workdir, step)
+    except UserError:
+        return GENERATOR
+    return AVERAGED if AVERAGED in saved else GENERATOR
 
 
 def restore_generator(path: epath.PathLike) -> Trained:

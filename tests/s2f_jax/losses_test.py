@@ -107,10 +107,12 @@ def test_the_norm_of_l1s_gradient_is_known_beforehand():
 
 
 def test_diversity_is_what_the_eyes_differ_too_little_by():
-    """By 1 level of the 3 asked for in one clip, by 4 in the other; elsewhere it does not count."""
+    """By 1 level of the 3 asked for in one clip, by 4 in the other; elsewhere, or in colour alone, it does
+    not count.
+    """
     rows, columns = eye_box(64, 48)
     one = jnp.zeros((2, 3, 64, 48, 3))
     other = one.at[0, :, rows, columns].add(1 / 127.5).at[1, :, rows, columns].add(-4 / 127.5)
-    other = other.at[:, :, 40:].add(0.5)
+    other = other.at[:, :, 40:].add(0.5) + jnp.array([0.1, 0, -0.1]).reshape(1, 1, 1, 1, 3)
     lack = losses.diversity(one, other, jnp.ones((2, 3), bool), 3.0)
     np.testing.assert_allclose(lack, [2 / 127.5, 0], atol=1e-6)

@@ -492,3 +492,20 @@ def test_a_generator_that_draws_some_frames_draws_them_as_among_all():
     np.testing.assert_allclose(
         some, jnp.take_along_axis(every, drawn[:, :, None, None, None], 1), atol=1e-5
     )
+
+
+def test_diversity_reaches_the_generator_alone_and_only_through_the_noise():
+    networks, _, state = set_up()
+    fields = FIELDS | {"keep_activations": "all", "adversarial": True, "networks": networks}
+    fields |= {"weights": WEIGHTS | {"diversity": 100.0}}
+    fields |= {"options": step.LossOptions(diversity_levels=255.0)}
+    zeros = step.zero_offsets(networks, batch_of(clips=3), True)
+
+    def lack(params):
+        args = params, zeros, state.batch_stats, batch_of(clips=3), jax.random.key(1)
+        _, (terms, _) = step.objective(*args, **fields)
+        return terms["generator/diversity"].mean(), terms
+
+    gradient, terms = jax.jit(jax.grad(lack, has_aux=True))(state.params)
+    assert reached(gradient) == {"generator"}
+    assert all(values.shape == (3,) for values in terms.values())

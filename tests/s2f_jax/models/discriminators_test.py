@@ -34,10 +34,12 @@ def logits(module, *inputs):
 
 def test_a_discriminator_is_built_from_its_section_and_the_generator():
     section = {"features": 6, "width": 4, "audio_width": 2, "fusion": "sum", "audio": True}
+    section |= {"differences": True, "norm": "none", "negatives": ["held"]}  # As JSON has a tuple.
     generator = SimpleNamespace(audio_rate=1000, stride=40, window=160, dtype=jnp.bfloat16)
     more = {"weight": 0.2, "dtype": jnp.float16, "name": "x"}  # What is no field of its own.
     built = SequenceDiscriminator.from_config(section | more, generator)
-    assert built == SequenceDiscriminator(**TINY, fusion="sum", audio=True, dtype=jnp.bfloat16)
+    options = {"differences": True, "norm": "none", "negatives": ("held",), "dtype": jnp.bfloat16}
+    assert built == SequenceDiscriminator(**TINY, fusion="sum", audio=True, **options)
     del section["width"]
     with pytest.raises(KeyError, match="width"):
         SequenceDiscriminator.from_config(section, generator)

@@ -95,6 +95,17 @@ def test_without_negatives_there_are_no_mismatched_inputs_but_all_probes():
     assert tuple(module.probes(batch, drawn)) == sequence_negatives.NEGATIVES
 
 
+def test_a_deaf_discriminator_gets_no_clip_with_another_sound_as_a_fake():
+    sizes = {"audio_rate": 1000, "stride": 40, "window": 160, "audio": False}
+    module, batch = SequenceDiscriminator(**sizes, negatives=("held", "other_sound")), clips(32)
+    drawn = module.sample(KEY, batch)
+    frames, audio, _ = module.mismatched_inputs(batch, drawn)
+    assert (frames == frames[:, :1]).all() and (audio == batch.audio).all()
+    assert "other_sound" not in module.probes(batch, drawn)
+    deaf = SequenceDiscriminator(**sizes, negatives=("other_sound",))
+    assert deaf.mismatched_inputs(batch, deaf.sample(KEY, batch)) is None
+
+
 def test_unknown_negatives_are_refused():
     config = tiny_config(sequence={"negatives": ("held", "upside_down")})
     with pytest.raises(UserError, match="negatives=upside_down: must be of held, upper_held"):
