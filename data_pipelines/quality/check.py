@@ -139,7 +139,10 @@ def check_shards(
             "folder that you can write to, and give it as --data_dir."
         ) from e
     form = {n: data[n] for n in ("corpus", "height", "width", "audio_rate", "fps")}
-    items = tuple({**form, "speakers": tuple(data["speakers"])}.items())
+    options = tuple(data["options"].items())
+    # All of train: train_minutes is for training alone.
+    whole = {**form, "speakers": tuple(data["speakers"]), "train_minutes": 0.0, "options": options}
+    items = tuple(whole.items())
     open_split = functools.partial(_open, items, os.fspath(data_dir))
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
     results = _inspected(open_split, counts, data["prepare_workers"])
@@ -178,8 +181,8 @@ def check_shards(
 
 @functools.lru_cache(maxsize=8)
 def _open(items: tuple[tuple[str, Any], ...], data_dir: str, split: str) -> dataset.ClipDataset:
-    data = {**dict(items), "options": {}}  # The builder has compared them.
-    return dataset.open_dataset(data, split, data_dir)
+    data = dict(items)
+    return dataset.open_dataset(data | {"options": dict(data["options"])}, split, data_dir)
 
 
 def _inspected(

@@ -255,6 +255,7 @@ def test_a_list_says_which_clips_there_are_and_in_which_split(
     summary = prepare.prepare(config, corpus_copy, tmp_path / "data")
     assert summary["clips"] == {"train": 1, "val": 1, "test": 1} and not summary["quarantined"]
     assert "1 of the 4 clips on the list are not in the copy, s1_bbaf3n" in capsys.readouterr().out
+    assert check.check_shards(config, None, tmp_path / "data")["errors"] == 0
     with pytest.raises(UserError, match="clip_list=few, not all: delete"):
         prepare.prepared_builder(data(), corpus_copy, tmp_path / "data")
     assert len(dataset.open_dataset(config, "train", tmp_path / "data")) == 1

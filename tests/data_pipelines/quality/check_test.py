@@ -84,7 +84,7 @@ def checked(tmp_path, monkeypatch):
         monkeypatch.setattr(prepare, "prepared_builder", lambda *_: builder)
         monkeypatch.setattr(check, "_open", lambda items, data_dir, split: Records(splits[split]))
         form = {"corpus": "grid", "height": H, "width": W, "audio_rate": RATE, "fps": FPS}
-        data = form | {"speakers": (), "prepare_workers": 1}
+        data = form | {"speakers": (), "prepare_workers": 1, "options": {}}
         return check.check_shards(data, None, tmp_path)
 
     run.folder = tmp_path / "grid" / "form" / "check"
