@@ -19,7 +19,7 @@ FRAMES = 24  # Room for windows that are 3 to 15 frames apart.
 WEIGHTS = {"reconstruction": 1.0, "sync_discriminator": 1.0}
 FIELDS = {
     "weights": WEIGHTS,
-    "reconstruction_top": 0.5,
+    "options": step.LossOptions(),
     "keep_activations": "all",
 }
 
