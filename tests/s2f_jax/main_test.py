@@ -240,8 +240,8 @@ def test_prepare_says_what_it_cannot_find(told, tmp_path, monkeypatch):
     assert "no corpus 'gird'; config.data.corpus is one of crema_d, demo, folder, grid, " in told(
         "prepare", GRID, "--config.data.corpus=gird"
     )
-    assert "corpus grid has no option 'heads'; leave it out" in told(
-        "prepare", GRID, "--config.data.options={'heads': 3}"
+    assert "corpus crema_d has no option 'heads'; leave it out" in told(
+        "prepare", "--config=crema_d", "--config.data.options={'heads': 3}"
     )
     assert "corpus demo has no option 'heads'; leave it out" in told(
         "prepare", DEMO, "--config.data.options={'heads': 3}"
