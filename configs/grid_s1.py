@@ -21,8 +21,8 @@ by the mouth's probe; it is not finished: no run of all of it has been evaluated
   240,000, 0.81 after 480,000. Noise, gain and shifts by 15 ms cost it 0.04; widths doubled bring 0.02 for
   three times the time. A longer window of sound (0.32 s): 0.70 after 800 steps of L1, as 0.16 s.
 - The lower half in L1, as in the paper: the upper one is the discriminators'.
-- Negatives and differences of frames for the sequence discriminator, from the second on: 1,500 steps of
-  all networks, and real clips score 11 to 13 above held, upper-held and shuffled ones (0.0 without), at
+- Negatives and differences of frames for the sequence discriminator: after 1,500 steps of all
+  networks real clips score 11 to 13 above held, upper-held and shuffled ones (0.0 without), at
   most 0.1 above other sound: it stays deaf, and ends certain (accuracies above 98 %).
 - `loss.adversarial_limit`: without it the sequence discriminator's gradient grows to four times L1's in
   300 steps, and the mouth closes (correlation -0.06). With 0.5 the correlation wavers between 0.50 and

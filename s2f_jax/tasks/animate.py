@@ -95,7 +95,8 @@ class AnimateTask(Task):
     @override
     def validation(self, clips: dataset.ClipDataset, key: jax.Array) -> AnimateValidation:
         c = self.config
-        sizes = c.eval_batch_size, c.validation_clips, c.clip_frames
+        window = c.loss.adversarial_frames or c.clip_frames
+        sizes = c.eval_batch_size, c.validation_clips, window
         return AnimateValidation(clips, self.built, *sizes, self.adversarial_start_step, key)
 
     @override
