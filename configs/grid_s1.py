@@ -19,7 +19,7 @@ by the mouth's probe; it is not finished: no run of all of it has been evaluated
   0.74 and 0.79. Windows of a second, batches of 8: 3.5 dB and 0.64 on validation after 750 steps.
 - The network of the sound alone, trained on the mouth's cells: 0.76 after 120,000 frames, 0.81 after
   240,000, 0.81 after 480,000. Noise, gain and shifts by 15 ms cost it 0.04; widths doubled bring 0.02 for
-  three times the time. A longer window of sound (0.32 s): 0.70 after 800 steps of L1, as 0.16 s.
+  three times the time. A longer window of sound (0.32 s): 0.70 after 800 steps of L1 (0.16 s: 0.69 after 500).
 - The lower half in L1, as in the paper: the upper one is the discriminators'.
 - Negatives and differences of frames for the sequence discriminator: after 1,500 steps of all
   networks real clips score 11 to 13 above held, upper-held and shuffled ones (0.0 without), at

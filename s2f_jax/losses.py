@@ -3,10 +3,44 @@
 Their weighted sum (eq. 3) and the means over the batch are in `objective` of step.py.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from data_pipelines.faces.boxes import eye_box
+
+
+class LossOptions(NamedTuple):
+    """Options of the objective (step.py), fields of the config's section `loss` by these names.
+
+    Attributes:
+      reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
+      reconstruction_frames: Frames of each clip that are drawn while the generator alone learns, spread
+        over the clip, all of whose audio is heard; 0: all.
+      adversarial_frames: Consecutive frames of each clip that the networks see when all learn; 0: all.
+      adversarial_limit: Largest norm of what each adversarial term asks of a clip's pixels, as a multiple
+        of what the reconstruction asks; 0: no limit.
+      diversity_levels: Mean absolute difference around the eyes, in levels, that two draws of the noise
+        are to make.
+    """
+
+    reconstruction_top: float = 0.5
+    reconstruction_frames: int = 0
+    adversarial_frames: int = 0
+    adversarial_limit: float = 0.0
+    diversity_levels: float = 0.0
+
+    def frames(self, adversarial: bool) -> int:
+        """Returns the number of frames of each clip that are drawn; 0: all.
+
+        Args:
+          adversarial: Whether all networks learn.
+
+        Returns:
+          The number.
+        """
+        return self.adversarial_frames if adversarial else self.reconstruction_frames
 
 
 def discriminator(real_logit: jax.Array, fake_logit: jax.Array) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -126,40 +126,12 @@ def zero_offsets(
     )
 
 
-class LossOptions(NamedTuple):
-    """Options of `objective`, fields of the config's section `loss` by these names.
-
-    Attributes:
-      reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
-      reconstruction_frames: Frames of each clip that are drawn while the generator alone learns, spread
-        over the clip, all of whose audio is heard; 0: all.
-      adversarial_frames: Consecutive frames of each clip that the networks see when all learn; 0: all.
-      adversarial_limit: Largest norm of what each adversarial term asks of a clip's pixels, as a multiple
-        of what the reconstruction asks; 0: no limit.
-      diversity_levels: Mean absolute difference around the eyes, in levels, that two draws of the noise
-        are to make.
-    """
-
-    reconstruction_top: float = 0.5
-    reconstruction_frames: int = 0
-    adversarial_frames: int = 0
-    adversarial_limit: float = 0.0
-    diversity_levels: float = 0.0
-
-    def frames(self, adversarial: bool) -> int:
-        """Returns the number of frames of each clip that are drawn; 0: all.
-
-        Args:
-          adversarial: Whether all networks learn.
-
-        Returns:
-          The number.
-        """
-        return self.adversarial_frames if adversarial else self.reconstruction_frames
-
-
 def _choose_frames(
-    batch: Batch, key: jax.Array, options: LossOptions, adversarial: bool, generator: Generator
+    batch: Batch,
+    key: jax.Array,
+    options: losses.LossOptions,
+    adversarial: bool,
+    generator: Generator,
 ) -> tuple[Batch, jax.Array, jax.Array | None]:
     """Returns the batch with the frames that are drawn, the mask of those heard, and which are drawn."""
     heard, count = batch["mask"], options.frames(adversarial)
@@ -190,7 +162,7 @@ def objective(
     *,
     networks: Networks,
     weights: Mapping[str, float],
-    options: LossOptions,
+    options: losses.LossOptions,
     keep_activations: str,
     adversarial: bool,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:

@@ -9,7 +9,7 @@ import optax
 from typing_extensions import override
 
 from data_pipelines.loading import dataset, training_examples
-from s2f_jax import optim, step
+from s2f_jax import losses, optim, step
 from s2f_jax.config.schema import Config
 from s2f_jax.metrics import liveliness
 from s2f_jax.models import networks
@@ -65,7 +65,7 @@ class AnimateTask(Task):
             networks=self.built,
             tx=tx,
             weights=self._weights(),
-            options=step.LossOptions(**{n: config.loss[n] for n in step.LossOptions._fields}),
+            options=losses.LossOptions(**{n: config.loss[n] for n in losses.LossOptions._fields}),
             keep_activations=config.keep_activations,
             accumulate=config.accumulate,
             generator_ema=config.optim.generator_ema,

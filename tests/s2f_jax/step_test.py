@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from configs import base
-from s2f_jax import optim, rngs, step
+from s2f_jax import losses, optim, rngs, step
 from s2f_jax.metrics import image
 from s2f_jax.models import pixels
 from s2f_jax.models.clip_batch import normalize, take_window
@@ -20,7 +20,7 @@ RATES = (1e-3, 2e-3, 4e-3)
 WEIGHTS = {"reconstruction": 400.0, "frame_discriminator": 1.0, "sequence_discriminator": 1.0}
 FIELDS = {
     "weights": WEIGHTS,
-    "options": step.LossOptions(),
+    "options": losses.LossOptions(),
 }
 
 
@@ -76,7 +76,7 @@ def compiled(adversarial=True, accumulate=1, keep_activations="all", **fields):
     return jax.jit(
         functools.partial(
             step_of,
-            options=step.LossOptions(),
+            options=losses.LossOptions(),
             keep_activations=keep_activations,
             accumulate=accumulate,
             adversarial=adversarial,
@@ -455,7 +455,7 @@ def test_only_the_frames_asked_for_are_drawn(adversarial, field):
     offsets = step.zero_offsets(networks, batch_of(), adversarial, 3)
     assert offsets["reconstruction"].shape == (2, 3, 16, 12, 3)
     fields = FIELDS | {"keep_activations": "all", "adversarial": adversarial}
-    fields |= {"options": step.LossOptions(**{field: 3})}
+    fields |= {"options": losses.LossOptions(**{field: 3})}
     objective = functools.partial(step.objective, networks=networks, **fields)
     args = state.params, offsets, state.batch_stats, batch_of(), jax.random.key(1)
     _, (terms, _) = jax.eval_shape(objective, *args)
@@ -498,7 +498,7 @@ def test_diversity_reaches_the_generator_alone_and_only_through_the_noise():
     networks, _, state = set_up()
     fields = FIELDS | {"keep_activations": "all", "adversarial": True, "networks": networks}
     fields |= {"weights": WEIGHTS | {"diversity": 100.0}}
-    fields |= {"options": step.LossOptions(diversity_levels=255.0)}
+    fields |= {"options": losses.LossOptions(diversity_levels=255.0)}
     zeros = step.zero_offsets(networks, batch_of(clips=3), True)
 
     def lack(params):

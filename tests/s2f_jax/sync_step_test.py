@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s2f_jax import optim, step
+from s2f_jax import losses, optim, step
 from s2f_jax.models.clip_batch import ClipBatch, normalize
 from s2f_jax.models.frame_discriminator import FrameDiscriminator
 from s2f_jax.models.networks import build
@@ -19,7 +19,7 @@ FRAMES = 24  # Room for windows that are 3 to 15 frames apart.
 WEIGHTS = {"reconstruction": 1.0, "sync_discriminator": 1.0}
 FIELDS = {
     "weights": WEIGHTS,
-    "options": step.LossOptions(),
+    "options": losses.LossOptions(),
     "keep_activations": "all",
 }
 
