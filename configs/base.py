@@ -116,13 +116,14 @@ def get_config(
     c.loss.adversarial_frames = (
         0  # Consecutive frames of an example that are used after that; 0: all.
     )
-    # Largest norm of what an adversarial term asks of a clip's pixels, as a multiple of what L1 asks; 0:
-    # no limit.
+    # Largest norm of what an adversarial term of weight 1 asks of a clip's pixels, as a multiple of what
+    # L1 asks; of another weight in proportion; 0: no limit.
     c.loss.adversarial_limit = 0.0
-    c.loss.diversity = (
-        0.0  # Weight of what two draws of the noise differ too little by, around the eyes.
-    )
-    c.loss.diversity_levels = 3.0  # By how much they are to differ, levels, mean absolute.
+    # Weight of L1 around the eyes, of the better of two draws of the noise: what makes them blink.
+    c.loss.variety = 0.0
+    # Share of right answers above which a discriminator rests, learning nothing from the generated clips
+    # of a step; 1: never.
+    c.loss.rest_above = 1.0
     c.loss.adversarial_from = 0  # First step with discriminators; before it, L1 alone.
 
     c.optim = ConfigDict()
@@ -153,6 +154,10 @@ def get_config(
     c.lipreader.widths = (32, 64, 96)  # Feature maps of its convolutions.
     c.lipreader.features = 256  # Size of each GRU in each direction.
     c.lipreader.dropout = 0.5  # Share of feature maps that are dropped in training.
+    c.lipreader.steps_per_frame = 1  # Letters that a frame may show: more for fast speakers.
+    c.lipreader.centered = False  # Whether each clip's mean frame is taken out.
+    # Weight of the cross-entropy with the letters where the corpus says they are said.
+    c.lipreader.alignment = 0.0
     c.lipreader.jitter = 0.05  # Share of training frames that are dropped or repeated.
     c.lipreader.shift = 2.0  # Largest random shift of the crop in training, pixels of the crop.
     c.lipreader.letters = 40  # Longest training transcript, characters.

@@ -48,29 +48,38 @@ def get_config(preset: str = "cvprw2019") -> Any:
 
     c.model.copy_path = True
     c.model.noise_std = 2.0
-    c.augment.gain_db = 3.0
     c.batch_size = 4
     c.clip_frames = 75
 
     c.loss.reconstruction_top = 0.5
+    c.loss.variety = 300.0
     c.loss.reconstruction_frames = 12
     c.loss.adversarial_frames = 25
     c.loss.adversarial_limit = 0.25
-    c.loss.adversarial_from = 2475  # 15 epochs.
-    c.discriminators.frame.weight = 2.0
+    c.loss.rest_above = 0.85
+    c.loss.adversarial_from = 2310  # 14 epochs.
+    c.discriminators.frame.weight = 4.0
     c.discriminators.frame.rate = 4e-4
+    c.discriminators.frame.decays = False
     c.discriminators.frame.norm = "spectral"
     c.discriminators.frame.frames_per_clip = 4
-    c.discriminators.sequence.weight = 2.0
-    c.discriminators.sequence.rate = 2e-4
+    c.discriminators.sequence.rate = 4e-4
+    c.discriminators.sequence.fusion = "step"
     c.discriminators.sequence.differences = True
-    c.discriminators.sequence.negatives = ("held", "upper_held", "shuffled", "other_sound")
+    # Twice the sound, which is the hardest to tell.
+    c.discriminators.sequence.negatives = (
+        "held",
+        "upper_held",
+        "shuffled",
+        "other_sound",
+        "other_sound",
+    )
 
-    c.optim.generator_rate = 5e-4
+    c.optim.generator_rate = 1e-3
     c.optim.generator_ema = 0.99
-    c.optim.decay_after = 20
-    c.optim.decay = 0.75
-    c.max_epochs = 30
-    c.patience = 30
+    c.optim.decay_after = 6
+    c.optim.decay = 0.85
+    c.max_epochs = 20
+    c.patience = 20
     c.best_by = "balance"
     return c

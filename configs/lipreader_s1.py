@@ -3,6 +3,14 @@
 python -m s2f_jax.main --config=configs/lipreader_s1.py
 python -m s2f_jax.main evaluate --config=configs/lipreader_s1.py
 The shards are those of configs/grid_s1.py (`make real` makes them); it reads the training sentences only.
+
+Tried, word error rates of the 20 validation sentences after 17,000 to 24,000 examples:
+- LipNet's recipe (CTC, batches of 8, rate 2e-3): 0.88 at best, then 0.97: the commonest letters, whatever
+  the mouth does. This speaker says 26 letters in 31 frames, which leaves CTC hardly a blank.
+- Two letters a frame, each clip's mean frame taken out, batches of 16, a cross-entropy with the letters
+  where the corpus says they are said: 0.29, greedily.
+- On 40 principal components of the same mouths, batches of 32, 600 steps: 0.23 with the cross-entropy, 0.38
+  without.
 """
 
 from typing import Any
@@ -14,6 +22,11 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c = lipreader_demo.reading(grid_s1.get_config(preset))
     c.name = "lipreader_s1"
     c.lipreader.dropout = 0.3
-    c.optim.decay_after = 16
-    c.max_epochs = 26
+    c.lipreader.steps_per_frame = 2
+    c.lipreader.centered = True
+    c.lipreader.alignment = 0.1
+    c.batch_size = 16
+    c.optim.decay_after = 20
+    c.max_epochs = 36
+    c.patience = 36
     return c

@@ -10,18 +10,18 @@ or, where the package is installed,
 
 docs/tutorials/person.md says how to film. The take is cut in its pauses; a tenth of it, in parts of
 about 30 s, is val, and a tenth test: sentences that the model has not heard, of the face that it has
-seen. Networks and steps are the demo's (configs/demo.py), so that training takes as long, ten minutes
-on two CPU cores; what differs is counted in epochs, which are shorter here. `data.train_minutes` takes
+seen. Networks, losses and steps are those of configs/grid_s1.py; what differs is counted in epochs,
+which are shorter here. `data.train_minutes` takes
 less of the take, with the same val and test, to see how much speech it needs.
 """
 
 from typing import Any
 
-from configs import demo, folder
+from configs import folder, grid_s1
 
 
 def get_config(preset: str = "cvprw2019") -> Any:
-    c = demo.get_config(preset)
+    c = grid_s1.get_config(preset)
     c.name = "person"
     c.data.corpus = "folder"
     c.data.options = folder.get_config().data.options
@@ -33,8 +33,9 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.readers.lips = ""
     c.readers.sync = ""
 
-    # An epoch of ten minutes has some 35 steps, of the demo 320.
-    c.optim.decay_after = 37
-    c.max_epochs = 55
-    c.patience = 55
+    # An epoch of ten minutes has some 80 steps, of grid_s1 165.
+    c.optim.decay_after = 12
+    c.optim.decay = 0.92
+    c.max_epochs = 41
+    c.patience = 41
     return c

@@ -19,17 +19,17 @@ class LossOptions(NamedTuple):
       reconstruction_frames: Frames of each clip that are drawn while the generator alone learns, spread
         over the clip, all of whose audio is heard; 0: all.
       adversarial_frames: Consecutive frames of each clip that the networks see when all learn; 0: all.
-      adversarial_limit: Largest norm of what each adversarial term asks of a clip's pixels, as a multiple
-        of what the reconstruction asks; 0: no limit.
-      diversity_levels: Mean absolute difference around the eyes, in levels, that two draws of the noise
-        are to make.
+      adversarial_limit: Largest norm of what an adversarial term of weight 1 asks of a clip's pixels, as a
+        multiple of what the reconstruction asks; of another weight in proportion; 0: no limit.
+      rest_above: Share of right answers above which a discriminator learns nothing from a step's generated
+        clips (it goes on learning from wrong real ones); 1: it always learns.
     """
 
     reconstruction_top: float = 0.5
     reconstruction_frames: int = 0
     adversarial_frames: int = 0
     adversarial_limit: float = 0.0
-    diversity_levels: float = 0.0
+    rest_above: float = 1.0
 
     def frames(self, adversarial: bool) -> int:
         """Returns the number of frames of each clip that are drawn; 0: all.
@@ -54,6 +54,23 @@ def discriminator(real_logit: jax.Array, fake_logit: jax.Array) -> jax.Array:
       The losses, [N].
     """
     return jax.nn.softplus(-real_logit) + jax.nn.softplus(fake_logit)
+
+
+def learns(real_logit: jax.Array, fake_logit: jax.Array, rest_above: float) -> jax.Array:
+    """Decides whether a discriminator learns from a step's generated clips; ours.
+
+    A discriminator that is always right asks of the generator what no small step gives.
+
+    Args:
+      real_logit: Logits of real examples, [N].
+      fake_logit: Logits of generated examples, [N].
+      rest_above: Share of right answers above which it does not.
+
+    Returns:
+      1 or 0, without gradient.
+    """
+    right = ((real_logit > 0).mean() + (fake_logit < 0).mean()) / 2
+    return jax.lax.stop_gradient((right <= rest_above).astype(real_logit.dtype))
 
 
 def generator(fake_logit: jax.Array) -> jax.Array:
@@ -89,26 +106,26 @@ def reconstruction(
     return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
 
 
-def diversity(one: jax.Array, other: jax.Array, mask: jax.Array, levels: float) -> jax.Array:
-    """Computes what two draws of the noise differ too little by, around the eyes; ours.
+def variety(draws: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
+    """Computes L1 around the eyes of the better of several draws of the noise, frame by frame; ours.
 
-    L1 alone teaches the decoder to ignore the noise, and no discriminator of single clips minds. The
-    channels' mean counts: of colours alone the decoder would make lids that flicker in colour.
+    The sound does not tell when somebody blinks, so that L1 of one draw asks for eyes that never do, and
+    the decoder learns to ignore the noise. Of several draws only the one that comes nearest learns
+    from a frame: each comes to stand for a part of what eyes really do (the variety loss of Gupta et
+    al. 2018, there over a whole path).
 
     Args:
-      one: Frames of one draw, [B, T, H, W, 3] in [-1, 1].
-      other: Frames of another, with the same still and audio.
+      draws: Generated frames, [S, B, T, H, W, 3] in [-1, 1], with the same still and sound.
+      real: Real frames, [B, T, H, W, 3].
       mask: bool [B, T]; False where there is padding.
-      levels: Wanted mean absolute difference of the channels' mean, in levels of 255.
 
     Returns:
-      What is missing to it, [B], in the units of the frames; 0 where there is enough.
+      The losses, [B]: the mean over each clip's frames.
     """
-    rows, columns = eye_box(*one.shape[2:4])
-    grey = (one[:, :, rows, columns] - other[:, :, rows, columns]).mean(axis=4)
-    per_frame = jnp.abs(grey).mean(axis=(2, 3))
-    difference = jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
-    return jax.nn.relu(levels / 127.5 - difference)
+    rows, columns = eye_box(*real.shape[2:4])
+    differences = jnp.abs(draws[..., rows, columns, :] - real[None, ..., rows, columns, :])
+    nearest = differences.mean(axis=(3, 4, 5)).min(axis=0)
+    return jnp.where(mask, nearest, 0).sum(axis=1) / mask.sum(axis=1)
 
 
 @jax.custom_vjp

@@ -180,7 +180,7 @@ def objective(
       key: Random key of the step.
       networks: The networks to be trained.
       weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3), the names of the
-        discriminators, and "diversity", which may be absent.
+        discriminators, and "variety", which may be absent.
       options: Further fields of the losses.
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
@@ -193,17 +193,16 @@ def objective(
     clips, apply = normalize(batch), APPLY[keep_activations]
     stats, count = dict(batch_stats), len(heard)
     inputs = [clips.still, clips.audio, _noise(generator, key, clips, heard.shape[1])]
-    # The first half of the clips once more, with other noise; in one batch, for equal statistics.
-    wanted = adversarial and generator.noise_features and weights.get("diversity")
-    twins = -(-count // 2) if wanted else 0
-    if twins:
+    varied = generator.noise_features and weights.get("variety")
+    if varied:  # Each clip once more, with other noise; in one batch, for equal statistics.
         other = _noise(generator, rngs.key(key, "twin"), clips, heard.shape[1])
         again = clips.still, clips.audio, other
-        inputs = [jnp.concatenate([x, y[:twins]]) for x, y in zip(inputs, again, strict=True)]
-        heard = jnp.concatenate([heard, heard[:twins]])
+        inputs = [jnp.concatenate(both) for both in zip(inputs, again, strict=True)]
+        heard = jnp.concatenate([heard, heard])
+        drawn = None if drawn is None else jnp.concatenate([drawn, drawn])
     own = params[GENERATOR], batch_stats[GENERATOR]
     every, stats[GENERATOR] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
-    generated, twin = every[:count], every[count:]
+    generated = every[:count]
 
     top = options.reconstruction_top
     judged = generated + offsets["reconstruction"]
@@ -211,12 +210,10 @@ def objective(
         "generator/reconstruction": losses.reconstruction(judged, clips.frames, clips.mask, top)
     }
     total = weights["reconstruction"] * terms["generator/reconstruction"].mean()
-    if twins:
-        lack = losses.diversity(
-            generated[:twins], twin, clips.mask[:twins], options.diversity_levels
-        )
-        terms["generator/diversity"] = jnp.broadcast_to(lack.mean(), (count,))
-        total += weights["diversity"] * lack.mean()
+    if varied:
+        draws = jnp.stack([generated, every[count:]])
+        terms["generator/variety"] = losses.variety(draws, clips.frames, clips.mask)
+        total += weights["variety"] * terms["generator/variety"].mean()
     if not adversarial:
         return total, (terms, stats)
 
@@ -225,10 +222,13 @@ def objective(
     # In the dictionary's order: a set's would make another program of every process.
     for name, network in networks.discriminators.items():
         judge = functools.partial(apply, network)
-        shown = losses.limit_gradient(generated, most) if options.adversarial_limit else generated
+        shown = generated
+        if options.adversarial_limit:
+            shown = losses.limit_gradient(generated, weights[name] * most)
         seen = clips, generated, shown + offsets[name]
         own = params[name], batch_stats[name]
-        judged, stats[name] = _judge(name, network, judge, own, seen, network.sample(key, clips))
+        sample = network.sample(key, clips)
+        judged, stats[name] = _judge(name, network, judge, own, seen, sample, options.rest_above)
         terms |= judged
         total += weights[name] * terms[f"generator/{name}"].mean() + terms[f"{name}/loss"].mean()
     return total, (terms, stats)
@@ -241,6 +241,7 @@ def _judge(
     own: tuple[Any, Any],
     seen: tuple[ClipBatch, jax.Array, jax.Array],
     sample: Any,
+    rest_above: float,
 ) -> tuple[dict[str, jax.Array], Any]:
     """Computes the terms of one discriminator.
 
@@ -251,6 +252,7 @@ def _judge(
       own: Its parameters and statistics.
       seen: The clips, their generated frames, and the same as the generator's loss sees them.
       sample: What it draws for the batch.
+      rest_above: As in LossOptions.
 
     Returns:
       Terms per clip [B], and its new statistics.
@@ -264,6 +266,8 @@ def _judge(
     judged, _ = judge(stop_gradient(params), after_real, *inputs)
     terms = {f"generator/{name}": _per_clip(losses.generator(judged), clips)}
     loss = losses.discriminator(real, fake)
+    if rest_above < 1:
+        loss *= losses.learns(real, fake, rest_above)
     if inputs := network.mismatched_inputs(clips, sample):
         # The two kinds of fakes weigh as much as the real ones.
         mismatched, new = judge(params, new, *inputs)

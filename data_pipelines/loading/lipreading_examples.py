@@ -91,6 +91,27 @@ def jitter_indices(
     return np.repeat(np.arange(count), repeats)[:max_count]
 
 
+def letters_in_time(clip: DatasetClip, steps_per_frame: int) -> np.ndarray:
+    """Spreads the letters of each word, and a space after it, evenly over the word's time.
+
+    Args:
+      clip: The clip.
+      steps_per_frame: Steps of time in a frame.
+
+    Returns:
+      The class of each step, int32 [steps_per_frame * T]: the blank between words; all -1 where the
+      words' times are unknown.
+    """
+    rate = steps_per_frame * clip.fps
+    classes = np.full(steps_per_frame * len(clip), charset.BLANK if clip.words else -1, np.int32)
+    for text, start, end in clip.words:
+        letters = charset.encode(charset.clean(text) + " ")
+        first, last = round(start * rate), round(end * rate)
+        own = classes[max(first, 0) : last]
+        own[:] = letters[np.arange(len(own)) * len(letters) // max(last - first, 1)]
+    return classes
+
+
 def lipreading_example(
     clip: DatasetClip,
     rng: np.random.Generator,
@@ -102,6 +123,7 @@ def lipreading_example(
     max_letters: int,
     jitter: float,
     shift: float,
+    steps_per_frame: int = 1,
 ) -> dict[str, np.ndarray]:
     """Makes a training example of a lip reader.
 
@@ -115,16 +137,19 @@ def lipreading_example(
       max_letters: Length of the letters.
       jitter: Share of frames that are dropped or repeated.
       shift: The largest random shift, pixels of the crop.
+      steps_per_frame: Steps of time in a frame, of `steps`.
 
     Returns:
       frames, uint8 [frames, height, width, 3]; mask, bool [frames], True for frames of the clip;
-      letters, int32 [max_letters], -1 after the last.
+      letters, int32 [max_letters], -1 after the last; steps, int32 [steps_per_frame * frames], the
+      letters where they are said (`letters_in_time`), -1 in padding.
 
     Raises:
       CorruptRecord: The clip or its transcript is too long, or has other characters.
     """
     try:
         letters = charset.encode(charset.clean(clip.transcript))
+        said = letters_in_time(clip, steps_per_frame).reshape(-1, steps_per_frame)
     except ValueError as error:
         raise CorruptRecord(f"{clip.location}: {error}") from error
     if not 0 < len(letters) <= max_letters or len(clip) > frames:
@@ -141,4 +166,7 @@ def lipreading_example(
     out[len(indices) :] = 0
     padded = np.full(max_letters, -1, np.int32)
     padded[: len(letters)] = letters
-    return {"frames": out, "mask": np.arange(frames) < len(indices), "letters": padded}
+    steps = np.full((frames, steps_per_frame), -1, np.int32)
+    steps[: len(indices)] = said[indices]
+    mask = np.arange(frames) < len(indices)
+    return {"frames": out, "mask": mask, "letters": padded, "steps": steps.reshape(-1)}

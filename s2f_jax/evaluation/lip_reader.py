@@ -98,13 +98,13 @@ class LipReader:
         return cls(config, variables, name=name, beam=beam, vocabulary=vocabulary)
 
     def logits(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Computes the logits of letters and blank in each frame.
+        """Computes the logits of letters and blank, lipreader.steps_per_frame in each frame.
 
         Args:
           videos: Aligned faces, uint8 [T_i, height, width, 3] each.
 
         Returns:
-          float32 [T_i, 28] of each video.
+          float32 [steps_per_frame * T_i, 28] of each video.
         """
         by_index: dict[int, np.ndarray] = {}
         for indices in loader.batch_by_length([len(video) for video in videos], _BATCH_SIZE):
@@ -113,7 +113,9 @@ class LipReader:
             crops = [self._crop(videos[i]) for i in rows]
             frames, mask = lipread.side_by_side(crops, loader.padded_length(max(map(len, crops))))
             logits = np.asarray(self._read(self._variables, frames, mask))
-            by_index |= {i: row[: len(videos[i])] for i, row in zip(indices, logits, strict=False)}
+            steps = logits.shape[1] // mask.shape[1]  # Of each frame.
+            for i, row in zip(indices, logits, strict=False):
+                by_index[i] = row[: steps * len(videos[i])]
         return [by_index[i] for i in range(len(videos))]
 
     def read(self, videos: Sequence[np.ndarray]) -> list[str]:
@@ -131,7 +133,7 @@ class LipReader:
         """Decodes logits to text.
 
         Args:
-          logits: float32 [T_i, 28] of each video.
+          logits: The result of `logits`.
           beam: Prefixes that the beam search keeps; 0: greedy.
 
         Returns:

@@ -55,15 +55,16 @@ def eye_motion(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Ar
 def spread_over_seeds(videos: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Standard deviation of a pixel over the noise's seeds: what the noise does.
 
+    The estimate of `spontaneous.seed_spread`, with S - 1 in the denominator.
+
     Args:
-      videos: uint8 [S, B, T, H, W, 3], the same clips for each of S seeds.
+      videos: uint8 [S, B, T, H, W, 3], the same clips for each of S >= 2 seeds.
       mask: bool [B, T], the valid frames.
 
     Returns:
       Grey levels around the eyes, and in the mouth box, float32 [B] each.
     """
-    deviation = jnp.std(videos.astype(jnp.float32), axis=0)
-
+    deviation = jnp.std(videos.astype(jnp.float32), axis=0, ddof=1)
     boxes = [box(*videos.shape[3:5]) for box in (eye_box, mouth_box)]
     eyes, mouth = (
         mean_over_frames(deviation[:, :, rows, columns].mean(axis=(2, 3, 4)), mask)

@@ -145,6 +145,10 @@ class LipNet(nn.Module):
       widths: Feature maps of the convolutions.
       features: Number of features of each GRU, in either direction.
       dropout: Share of the channels.
+      steps_per_frame: Letters that a frame may show at most: CTC needs a step for each letter, and fast
+        speakers say a word of three in two frames. LipNet's is 1.
+      centered: Whether each clip's mean frame is taken out, so that what is read is motion; not in
+        LipNet, which has many speakers.
       dtype: Dtype of the computation; parameters stay float32.
     """
 
@@ -152,6 +156,8 @@ class LipNet(nn.Module):
     widths: Sequence[int] = (32, 64, 96)
     features: int = 256
     dropout: float = 0.5
+    steps_per_frame: int = 1
+    centered: bool = False
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -167,11 +173,14 @@ class LipNet(nn.Module):
           keys: Random keys for the dropout of each clip, [B]; None: no dropout.
 
         Returns:
-          Logits float32 [B, T, labels].
+          Logits float32 [B, steps_per_frame * T, labels].
         """
         batch, time = mask.shape
         valid, flat = mask[:, :, None, None, None], mask.reshape(-1)
         x = jnp.where(valid, x, 0)
+        if self.centered:
+            mean = x.sum(axis=1, keepdims=True) / mask.sum(axis=1)[:, None, None, None, None]
+            x = jnp.where(valid, x - mean, 0)
         for i, (width, size) in enumerate(zip(self.widths, (5, 5, 3), strict=True)):
             x = TimeConv(width, size, 1 if i else 2, self.dtype, name=f"conv{i}")(x)
             x = x.reshape(batch * time, *x.shape[2:])
@@ -184,9 +193,8 @@ class LipNet(nn.Module):
         for i in range(2):
             x = BidirectionalGRU(self.features, self.dtype, name=f"gru{i}")(x, mask)
             x = self._drop(x, 3 + i, train, keys)
-        return nn.Dense(self.labels, dtype=self.dtype, name="letters")(x).astype(
-            full_precision(self.dtype)
-        )
+        letters = nn.Dense(self.steps_per_frame * self.labels, dtype=self.dtype, name="letters")(x)
+        return letters.reshape(batch, -1, self.labels).astype(full_precision(self.dtype))
 
     def _drop(self, x: jax.Array, place: int, train: bool, keys: jax.Array | None) -> jax.Array:
         """X [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""

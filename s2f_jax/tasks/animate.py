@@ -77,7 +77,7 @@ class AnimateTask(Task):
         sections = self.config.discriminators.items()
         weights = {network_name(name): section.weight for name, section in sections}
         loss = self.config.loss
-        return {"reconstruction": loss.reconstruction, "diversity": loss.diversity} | weights
+        return {"reconstruction": loss.reconstruction, "variety": loss.variety} | weights
 
     @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:

@@ -56,7 +56,8 @@ def network(config: Config) -> LipNet:
     """
     r = config.lipreader
     dtype = networks.compute_type(config.model.dtype)
-    return LipNet(charset.BLANK + 1, tuple(r.widths), r.features, r.dropout, dtype)
+    sizes = charset.BLANK + 1, tuple(r.widths), r.features, r.dropout
+    return LipNet(*sizes, r.steps_per_frame, r.centered, dtype)
 
 
 def initial(config: Config, key: jax.Array) -> Any:
@@ -78,7 +79,7 @@ def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
     """Computes the CTC loss of each clip, in nats.
 
     Args:
-      logits: [B, T, 28].
+      logits: [B, n * T, 28], n of each frame.
       mask: bool [B, T]; False where there is padding.
       spelled: Letters, int [B, L], -1 after the last.
 
@@ -86,13 +87,38 @@ def losses(logits: jax.Array, mask: jax.Array, spelled: jax.Array) -> jax.Array:
       [B].
     """
     absent = spelled < 0
+    mask = jnp.repeat(mask, logits.shape[1] // mask.shape[1], axis=1)
     padding, no_letter = (~mask).astype(logits.dtype), absent.astype(logits.dtype)
     letters = jnp.where(absent, 0, spelled)
     return optax.ctc_loss(logits, padding, letters, no_letter, blank_id=charset.BLANK)
 
 
+def alignment_losses(logits: jax.Array, steps: jax.Array) -> jax.Array:
+    """Computes the cross-entropy with the letters where they are said, in nats a clip.
+
+    CTC alone learns for a long time which letters are frequent before it looks at a mouth; the words' times
+    tell it where to look.
+
+    Args:
+      logits: [B, n, 28].
+      steps: Classes, int [B, n], -1 where unknown.
+
+    Returns:
+      [B].
+    """
+    known = steps >= 0
+    nats = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(known, steps, 0))
+    return jnp.where(known, nats, 0).sum(axis=1)
+
+
 def objective(
-    params: Any, batch_stats: Any, batch: Batch, key: jax.Array, *, network: LipNet
+    params: Any,
+    batch_stats: Any,
+    batch: Batch,
+    key: jax.Array,
+    *,
+    network: LipNet,
+    alignment: float = 0.0,
 ) -> tuple[jax.Array, tuple[jax.Array, Any]]:
     """Computes the mean loss of a batch.
 
@@ -102,16 +128,20 @@ def objective(
       batch: Arrays of the clips, as the loader makes them.
       key: Random key of the step.
       network: The module.
+      alignment: Weight of `alignment_losses`.
 
     Returns:
-      The mean loss, and the loss of each clip [B] with the new batch statistics.
+      The mean loss, and the CTC loss of each clip [B] with the new batch statistics.
     """
     variables = {"params": params, "batch_stats": batch_stats}
     frames, mask = batch["frames"].astype(jnp.float32) / 255, batch["mask"]
     keys = rngs.per_example_keys(key, "dropout", batch["example_index"])
     logits, new = network.apply(variables, frames, mask, True, keys, mutable=["batch_stats"])
     clip_losses = losses(logits, mask, batch["letters"])
-    return clip_losses.mean(), (clip_losses, new["batch_stats"])
+    total = clip_losses.mean()
+    if alignment:
+        total += alignment * alignment_losses(logits, batch["steps"]).mean()
+    return total, (clip_losses, new["batch_stats"])
 
 
 def train_step(
@@ -122,6 +152,7 @@ def train_step(
     network: LipNet,
     tx: optax.GradientTransformation,
     clip_norm: float,
+    alignment: float = 0.0,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
     """Updates the network once.
 
@@ -132,13 +163,15 @@ def train_step(
       network: The module.
       tx: Optimizer of the network.
       clip_norm: Largest norm of the gradient.
+      alignment: Weight of `alignment_losses`.
 
     Returns:
       The new state, the means of what is logged, the terms per clip [B].
     """
-    gradient = jax.grad(objective, has_aux=True)
+    loss = functools.partial(objective, network=network, alignment=alignment)
+    gradient = jax.grad(loss, has_aux=True)
     params, stats = state.params[NAME], state.batch_stats[NAME]
-    grads, (ctc_loss, stats) = gradient(params, stats, batch, key, network=network)
+    grads, (ctc_loss, stats) = gradient(params, stats, batch, key)
     norm = optax.tree.norm(grads)
     grads = jax.tree.map(lambda leaf: leaf * jnp.minimum(1, clip_norm / norm), grads)
     updates, opt_state = tx.update({NAME: grads}, state.opt_state, state.params)
@@ -159,7 +192,7 @@ def read(variables: Any, frames: jax.Array, mask: jax.Array, *, network: LipNet)
       network: The module.
 
     Returns:
-      Logits [B, T, 28].
+      Logits [B, steps_per_frame * T, 28].
     """
     logits: Any = network.apply(variables, frames.astype(jnp.float32) / 255, mask, False)
     return logits
@@ -175,6 +208,7 @@ class LipReadValidation(Validation):
 
     def __init__(self, clips: ClipDataset, config: Config):
         super().__init__(clips, config.eval_batch_size, config.validation_clips)
+        self._steps = config.lipreader.steps_per_frame
         self._crop, self._read = crop(config), self._compiled(read, network=network(config))
 
     @functools.cached_property
@@ -215,7 +249,8 @@ class LipReadValidation(Validation):
             frames, mask = side_by_side(videos, loader.padded_length(lengths.max()))
             share = sharding.put({"frames": frames, "mask": mask}, self._by_example)
             logits = self._read(state.variables(NAME), share["frames"], share["mask"])
-            texts |= zip(batch, ctc.greedy(np.asarray(logits), lengths), strict=False)
+            steps = self._steps * lengths
+            texts |= zip(batch, ctc.greedy(np.asarray(logits), steps), strict=False)
         return [texts[i] for i in range(len(chosen))]
 
     @override
@@ -291,6 +326,7 @@ class LipReadTask(Task):
             max_letters=r.letters,
             jitter=r.jitter,
             shift=r.shift,
+            steps_per_frame=r.steps_per_frame,
         )
 
     @override
@@ -313,8 +349,9 @@ class LipReadTask(Task):
 
     @override
     def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
-        clip_norm = self.config.lipreader.clip_norm
-        return functools.partial(train_step, network=self.network, tx=tx, clip_norm=clip_norm)
+        r = self.config.lipreader
+        options = {"clip_norm": r.clip_norm, "alignment": r.alignment}
+        return functools.partial(train_step, network=self.network, tx=tx, **options)
 
     @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -323,6 +360,7 @@ class LipReadTask(Task):
             "frames": jax.ShapeDtypeStruct((clips, frames, r.height, r.width, 3), np.uint8),
             "mask": jax.ShapeDtypeStruct((clips, frames), np.bool_),
             "letters": jax.ShapeDtypeStruct((clips, r.letters), np.int32),
+            "steps": jax.ShapeDtypeStruct((clips, r.steps_per_frame * frames), np.int32),
             "example_index": jax.ShapeDtypeStruct((clips,), np.uint32),
         }
 

@@ -106,13 +106,21 @@ def test_the_norm_of_l1s_gradient_is_known_beforehand():
     )
 
 
-def test_diversity_is_what_the_eyes_differ_too_little_by():
-    """By 1 level of the 3 asked for in one clip, by 4 in the other; elsewhere, or in colour alone, it does
-    not count.
-    """
+def test_a_discriminator_that_is_right_too_often_rests():
+    """Three of the four answers are right."""
+    real, fake = jnp.array([2.0, -1.0]), jnp.array([-1.0, -3.0])
+    assert [float(losses.learns(real, fake, share)) for share in (1.0, 0.75, 0.74)] == [1, 1, 0]
+
+
+def test_variety_is_l1_around_the_eyes_of_the_draw_that_is_nearer_in_each_frame():
+    """Of two draws one is off by 0.2 in frame 0 and 0.4 in frame 1, the other by 0.6 and 0.1."""
     rows, columns = eye_box(64, 48)
-    one = jnp.zeros((2, 3, 64, 48, 3))
-    other = one.at[0, :, rows, columns].add(1 / 127.5).at[1, :, rows, columns].add(-4 / 127.5)
-    other = other.at[:, :, 40:].add(0.5) + jnp.array([0.1, 0, -0.1]).reshape(1, 1, 1, 1, 3)
-    lack = losses.diversity(one, other, jnp.ones((2, 3), bool), 3.0)
-    np.testing.assert_allclose(lack, [2 / 127.5, 0], atol=1e-6)
+    real = jnp.zeros((1, 3, 64, 48, 3))
+    off = jnp.array([[0.2, 0.4, 0.5], [0.6, 0.1, 0.5]])[:, None, :, None, None, None]
+    draws = jnp.ones((2, 1, 3, 64, 48, 3)).at[..., rows, columns, :].set(off)
+    mask = jnp.array([[True, True, False]])
+    np.testing.assert_allclose(losses.variety(draws, real, mask), [0.15], rtol=1e-6)
+    gradient = jax.grad(lambda x: losses.variety(x, real, mask).sum())(draws)
+    nearer = jnp.abs(gradient).sum(axis=(3, 4, 5)) > 0
+    np.testing.assert_array_equal(nearer[:, 0], [[True, False, False], [False, True, False]])
+

@@ -494,18 +494,36 @@ def test_a_generator_that_draws_some_frames_draws_them_as_among_all():
     )
 
 
-def test_diversity_reaches_the_generator_alone_and_only_through_the_noise():
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_variety_reaches_the_generator_alone_and_its_noise(adversarial):
     networks, _, state = set_up()
-    fields = FIELDS | {"keep_activations": "all", "adversarial": True, "networks": networks}
-    fields |= {"weights": WEIGHTS | {"diversity": 100.0}}
-    fields |= {"options": losses.LossOptions(diversity_levels=255.0)}
-    zeros = step.zero_offsets(networks, batch_of(clips=3), True)
+    fields = FIELDS | {"keep_activations": "all", "adversarial": adversarial, "networks": networks}
+    fields |= {"weights": WEIGHTS | {"variety": 100.0}}
+    fields |= {"options": losses.LossOptions(reconstruction_frames=2, adversarial_frames=2)}
+    zeros = step.zero_offsets(networks, batch_of(clips=3), adversarial, 2)
 
-    def lack(params):
+    def varied(params):
         args = params, zeros, state.batch_stats, batch_of(clips=3), jax.random.key(1)
         _, (terms, _) = step.objective(*args, **fields)
-        return terms["generator/diversity"].mean(), terms
+        return terms["generator/variety"].mean(), terms
 
-    gradient, terms = jax.jit(jax.grad(lack, has_aux=True))(state.params)
+    gradient, terms = jax.jit(jax.grad(varied, has_aux=True))(state.params)
     assert reached(gradient) == {"generator"}
+    assert optax.tree.norm(gradient["generator"]["noise_generator"]) > 0
     assert all(values.shape == (3,) for values in terms.values())
+
+
+@pytest.mark.parametrize(("negatives", "learns"), [((), False), (("shuffled",), True)])
+def test_a_resting_discriminator_still_learns_from_wrong_real_clips(negatives, learns):
+    """Above a share below 0 of right answers all rest."""
+    config = tiny_config(sequence={"negatives": negatives})
+    networks = build(config.data, config.model, config.discriminators)
+    tx = optim.multi_adam(dict.fromkeys(networks.by_name(), 1e-3), 0.5, 0.999)
+    state = step.init(networks, tx, jax.random.key(0))
+    fields = FIELDS | {"options": losses.LossOptions(rest_above=-1.0), "networks": networks}
+    gradients = functools.partial(
+        step.gradients, **fields, keep_activations="all", adversarial=True, accumulate=1
+    )
+    args = state.params, state.batch_stats, batch_of(), jax.random.key(1)
+    norm = float(optax.tree.norm(jax.jit(gradients)(*args)[0]["sequence_discriminator"]))
+    assert (norm > 0) == learns

@@ -10,10 +10,10 @@ from data_pipelines.loading import charset, lipreading_examples
 
 
 class _Clip:
-    id, location = "s1_bbaf2n", "record 0"
+    id, location, fps = "s1_bbaf2n", "record 0", 25
 
-    def __init__(self, frames, transcript="bin blue at f two now"):
-        self.frames, self.transcript = frames, transcript
+    def __init__(self, frames, transcript="bin blue at f two now", words=()):
+        self.frames, self.transcript, self.words = frames, transcript, words
 
     def __len__(self):
         return len(self.frames)
@@ -109,6 +109,27 @@ def test_an_example_holds_the_mouth_the_mask_and_the_letters():
     letters = example["letters"]
     assert charset.decode(letters[letters >= 0]) == "bin blue at f two now"
     assert len(letters) == 30 and (letters[21:] == -1).all()
+
+
+def test_letters_are_spread_over_the_time_of_their_words():
+    """Frames of 0.04 s, two steps each: "at" from step 2 to 8, "f" from 9 to 11 of 14."""
+    clip = _Clip(_counting(7), "at f", [("at", 0.04, 0.16), ("f", 0.18, 0.22)])
+    said = lipreading_examples.letters_in_time(clip, 2)
+    at, f, blank = charset.encode("aatt  "), charset.encode("f "), [charset.BLANK]
+    np.testing.assert_array_equal(said, [*blank * 2, *at, *blank, *f, *blank * 3])
+    unknown = _Clip(_counting(7), "at f")
+    assert (lipreading_examples.letters_in_time(unknown, 2) == -1).all()
+    example = _example(clip, frames=9, steps_per_frame=2)
+    np.testing.assert_array_equal(example["steps"], [*said, *[-1] * 4])
+
+
+def test_a_dropped_frame_takes_its_letters_along():
+    words = [("at", 0.0, 0.12), ("f", 0.12, 0.28)]
+    example = _example(_Clip(_counting(7), "at f", words), 3, jitter=0.8, frames=9)
+    kept = (example["frames"][example["mask"]][:, 0, 0, 0] - 10) // 5
+    said = charset.encode("at ff  ")
+    np.testing.assert_array_equal(example["steps"][: len(kept)], said[kept])
+    assert len(set(kept)) < 7
 
 
 def test_mirroring_and_jitter_leave_the_letters_and_change_the_picture():

@@ -39,6 +39,34 @@ def test_the_papers_sizes_have_4_57_million_parameters():
     assert round(sum(of.values()) / 1e6, 2) == 4.57
 
 
+def test_each_frame_may_show_several_letters(tiny):
+    """The logits of a frame's two steps are those of twice as many classes, split in two."""
+    _, variables, frames = tiny
+    net, mask = LipNet(**TINY, steps_per_frame=2), np.ones((2, 6), bool)
+    wide = LipNet(**TINY | {"labels": 10})
+    variables = wide.init(jax.random.key(0), frames, mask, False)
+    logits = net.apply(variables, frames, mask, False)
+    assert logits.shape == (2, 12, 5)
+    np.testing.assert_array_equal(
+        logits.reshape(2, 6, 10), wide.apply(variables, frames, mask, False)
+    )
+
+
+def test_a_centered_reader_does_not_see_what_stays(tiny):
+    _, variables, frames = tiny
+    mask = np.arange(6) < np.array([[6], [4]])
+    net = LipNet(**TINY, centered=True)
+    looks = np.random.default_rng(1).uniform(0, 1, (2, 1, 16, 24, 3)).astype(np.float32)
+    logits = net.apply(variables, frames, mask, False)
+    np.testing.assert_allclose(net.apply(variables, frames + looks, mask, False), logits, atol=1e-5)
+    plain = LipNet(**TINY)
+    assert not np.allclose(
+        plain.apply(variables, frames + looks, mask, False),
+        plain.apply(variables, frames, mask, False),
+        atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize(("size", "stride"), [(5, 2), (5, 1), (3, 1)])
 def test_the_cpus_convolution_equals_the_plain_one(size, stride):
     rng = np.random.default_rng(0)

@@ -75,6 +75,13 @@ def test_the_loss_is_minus_the_log_of_the_sum_over_all_paths():
     np.testing.assert_allclose(jax.jit(lipread.losses)(louder, mask, spelled), found, rtol=1e-6)
 
 
+def test_known_times_of_letters_cost_their_cross_entropy():
+    """Two classes of three, the other two steps unknown: ln 3 twice, of equal logits."""
+    steps = np.array([[0, -1, 2, -1]])
+    found = lipread.alignment_losses(jnp.zeros((1, 4, 3)), steps)
+    np.testing.assert_allclose(found, [2 * np.log(3)], rtol=1e-6)
+
+
 def test_a_step_takes_one_learning_rate_against_the_gradient_of_its_network():
     config = get_config()
     trainer = train.Trainer(config, examples=8)
@@ -85,6 +92,7 @@ def test_a_step_takes_one_learning_rate_against_the_gradient_of_its_network():
         "frames": rng.integers(0, 256, (4, 75, 16, 24, 3)).astype(np.uint8),
         "mask": np.ones((4, 75), bool),
         "letters": spelled,
+        "steps": np.full((4, 75), -1, np.int32),
         "example_index": np.arange(4, dtype=np.uint32),
     }
     shapes = trainer.task.batch_shapes()
