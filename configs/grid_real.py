@@ -32,6 +32,9 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.readers.lips = ""
     c.readers.sync = ""
     c.balance_speakers = 0.75
+    # With L1 on the lower half alone the rest of the frame drifts under so many looks: PSNR 22 dB after an
+    # epoch.
+    c.loss.reconstruction_top = 0.0
     c.augment.gain_db = 6.0
     c.augment.color = 1.0
     c.augment.light = 1.0

@@ -63,7 +63,7 @@ def render_card(
         formats=[FORMATS[name] for name in config["programs"]],
         platforms=stablehlo.PLATFORMS,
         points=_stable_points(config),
-        corpus=_corpus(config["data"]["corpus"]),
+        corpus=_corpus(config["data"]["corpus"], config["data"].get("options", {})),
         citations=_corpus_file(config["data"]["corpus"], "CITATIONS.bib"),
         reports=reports,
         inputs=list(dict.fromkeys(case["input"] for case in cases)),
@@ -152,10 +152,13 @@ def _stable_points(config: Mapping[str, Any]) -> Any:
     return alignment.canonical_points(config["height"], config["width"])
 
 
-def _corpus(name: str) -> dict[str, str]:
-    # The corpus's name, the first paragraph of its README if there is one, and its licence.
+def _corpus(name: str, options: Mapping[str, Any]) -> dict[str, str]:
+    # The corpus's name, the first paragraph of its README if there is one, the list of its clips that
+    # the run took, and its licence.
     about, _, _ = _corpus_file(name, "README.md").partition("\n\n")
-    return {"name": name, "about": about, "licence": _CORPUS_LICENCES.get(name, "not known")}
+    licence = _CORPUS_LICENCES.get(name, "not known")
+    clips = options.get("clip_list", "")
+    return {"name": name, "about": about, "clips": clips, "licence": licence}
 
 
 def _corpus_file(corpus: str, name: str) -> str:

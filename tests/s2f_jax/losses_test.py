@@ -123,4 +123,3 @@ def test_variety_is_l1_around_the_eyes_of_the_draw_that_is_nearer_in_each_frame(
     gradient = jax.grad(lambda x: losses.variety(x, real, mask).sum())(draws)
     nearer = jnp.abs(gradient).sum(axis=(3, 4, 5)) > 0
     np.testing.assert_array_equal(nearer[:, 0], [[True, False, False], [False, True, False]])
-

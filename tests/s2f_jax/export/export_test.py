@@ -11,6 +11,7 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.media import decode, images, writer
 from s2f_jax import main
+from s2f_jax.bundle import shipped
 from s2f_jax.config import schema
 from s2f_jax.export import model_card, parity
 from s2f_jax.export.export import export_bundle
@@ -199,6 +200,12 @@ def test_corpora_have_licences_in_the_card():
     folder = ROOT / "data_pipelines"
     corpora = {path.parent.name for path in folder.glob("*/*_dataset_builder.py")}
     assert corpora == set(model_card._CORPUS_LICENCES)
+
+
+def test_the_card_of_the_model_that_ships_names_the_clips_that_it_learnt_from():
+    card = (shipped.FOLDER / "grid_s1" / "README.md").read_text()
+    assert "in the list `s1`" in card and "CC BY 4.0" in card and "knows one face" in card
+    assert model_card._corpus("grid", {})["clips"] == ""
 
 
 def test_the_person_s_own_face_and_voice_are_compared_on(run_folder, tmp_path, quick):

@@ -42,12 +42,12 @@ def test_padding_moves_no_eye():
     assert float(liveliness.eye_motion(padded, real, mask)[0]) == 0
 
 
-def test_spread_over_two_seeds_is_half_their_difference_where_it_is():
+def test_spread_over_two_seeds_is_their_difference_over_the_root_of_two_where_it_is():
     one, other = video(), video()
     rows, columns = mouth_box(64, 48)
     other[:, :, rows, columns] += 6
     eyes, mouth = liveliness.spread_over_seeds(jnp.stack([one, other]), MASK)
-    assert (float(eyes[0]), float(mouth[0])) == (0, 3)
+    assert (float(eyes[0]), float(mouth[0])) == (0, pytest.approx(6 / 2**0.5))
 
 
 @pytest.mark.parametrize(
