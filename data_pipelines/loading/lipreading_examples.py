@@ -91,6 +91,20 @@ def jitter_indices(
     return np.repeat(np.arange(count), repeats)[:max_count]
 
 
+def ctc_steps(letters: np.ndarray) -> int:
+    """Counts the steps of time that CTC needs: one a letter, and a blank between two that are equal.
+
+    With fewer optax.ctc_loss (0.2.8) returns 100,000 nats and more, with a gradient as large as any other's.
+
+    Args:
+      letters: Classes, [N].
+
+    Returns:
+      The least number of steps.
+    """
+    return len(letters) + int((letters[1:] == letters[:-1]).sum())
+
+
 def letters_in_time(clip: DatasetClip, steps_per_frame: int) -> np.ndarray:
     """Spreads the letters of each word, and a space after it, evenly over the word's time.
 
@@ -145,7 +159,8 @@ def lipreading_example(
       letters where they are said (`letters_in_time`), -1 in padding.
 
     Raises:
-      CorruptRecord: The clip or its transcript is too long, or has other characters.
+      CorruptRecord: The clip or its transcript is too long, the transcript too long for the clip, or it has
+        other characters.
     """
     try:
         letters = charset.encode(charset.clean(clip.transcript))
@@ -158,7 +173,15 @@ def lipreading_example(
             f" limits are {frames} (--config.clip_frames) and {max_letters}"
             " (--config.lipreader.letters)"
         )
+    needed = -(-ctc_steps(letters) // steps_per_frame)
+    if needed > len(clip):
+        raise CorruptRecord(
+            f"{clip.location}, {clip.id}, has {len(clip)} frames for {len(letters)} letters, too few for"
+            " CTC: raise --config.lipreader.steps_per_frame"
+        )
     indices = jitter_indices(len(clip), frames, jitter, rng)
+    if needed > len(indices):
+        indices = np.arange(len(clip))
     faces = clip.decode(0, len(clip), mirror=mirror)
     if out is None:
         out = np.empty((frames, crop.height, crop.width, 3), np.uint8)

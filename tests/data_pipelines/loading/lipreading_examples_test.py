@@ -101,7 +101,7 @@ def test_frames_are_repeated_only_up_to_the_length():
 
 
 def test_an_example_holds_the_mouth_the_mask_and_the_letters():
-    example = _example(_Clip(_counting(9)))
+    example = _example(_Clip(_counting(9)), steps_per_frame=3)
     assert example["frames"].shape == (12, 16, 24, 3) and example["frames"].dtype == np.uint8
     np.testing.assert_array_equal(example["frames"][:9, 0, 0, 0], np.arange(9) * 5 + 10)
     assert not example["frames"][9:].any()
@@ -123,6 +123,17 @@ def test_letters_are_spread_over_the_time_of_their_words():
     np.testing.assert_array_equal(example["steps"], [*said, *[-1] * 4])
 
 
+def test_a_transcript_that_its_clip_is_too_short_for_is_named():
+    """ "three" needs six steps: the two e are told apart by a blank."""
+    assert lipreading_examples.ctc_steps(charset.encode("three")) == 6
+    assert _example(_Clip(_counting(6), "three"))["mask"].sum() == 6
+    for seed in range(20):  # No frame can be spared.
+        assert _example(_Clip(_counting(6), "three"), seed, jitter=0.9)["mask"].sum() >= 6
+    with pytest.raises(CorruptRecord, match="5 frames for 5 letters, too few for CTC"):
+        _example(_Clip(_counting(5), "three"))
+    assert _example(_Clip(_counting(5), "three"), steps_per_frame=2)["mask"].sum() == 5
+
+
 def test_a_dropped_frame_takes_its_letters_along():
     words = [("at", 0.0, 0.12), ("f", 0.12, 0.28)]
     example = _example(_Clip(_counting(7), "at f", words), 3, jitter=0.8, frames=9)
@@ -135,14 +146,14 @@ def test_a_dropped_frame_takes_its_letters_along():
 def test_mirroring_and_jitter_leave_the_letters_and_change_the_picture():
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (9, 64, 48, 3)).astype(np.uint8)
-    plain = _example(_Clip(frames))
-    mirrored = _example(_Clip(frames), mirror=True)
+    plain = _example(_Clip(frames, "bin"))
+    mirrored = _example(_Clip(frames, "bin"), mirror=True)
     np.testing.assert_array_equal(mirrored["letters"], plain["letters"])
     np.testing.assert_array_equal(
-        mirrored["frames"], _example(_Clip(frames[:, :, ::-1].copy()))["frames"]
+        mirrored["frames"], _example(_Clip(frames[:, :, ::-1].copy(), "bin"))["frames"]
     )
     assert (mirrored["frames"] != plain["frames"]).any()
-    varied = [_example(_Clip(frames), seed, jitter=0.5, shift=2.0) for seed in range(5)]
+    varied = [_example(_Clip(frames, "bin"), seed, jitter=0.5, shift=2.0) for seed in range(5)]
     for example in varied:
         np.testing.assert_array_equal(example["letters"], plain["letters"])
         assert 0 < example["mask"].sum() <= 12
@@ -150,7 +161,7 @@ def test_mirroring_and_jitter_leave_the_letters_and_change_the_picture():
 
 
 def test_the_same_draw_gives_the_same_example_in_a_given_array():
-    clip = _Clip(_counting(9))
+    clip = _Clip(_counting(9), "bin")
     once = _example(clip, 7, jitter=0.3, shift=1.0)
     out = np.full((12, 16, 24, 3), 99, np.uint8)
     again = _example(clip, 7, jitter=0.3, shift=1.0, out=out)
