@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from s2f_jax import main
+from s2f_jax.bundle import shipped
 from tests.programs import served
 
 
@@ -50,7 +51,9 @@ def error_of(monkeypatch, tmp_path, capsys):
     return error_of
 
 
-def test_without_a_checkpoint_it_says_what_makes_one(error_of):
+def test_without_a_checkpoint_it_says_what_makes_one(error_of, tmp_path, monkeypatch):
+    """In a package that no model comes with."""
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     error = error_of()
     assert "there is no checkpoint at runs/demo: make one with `make demo`" in error
 
