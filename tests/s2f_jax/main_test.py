@@ -139,6 +139,8 @@ def test_a_command_that_is_none_is_told(told, arguments, said):
         ("augment.warp=1.5", "--config.augment.warp=1.5: must be a number in [0.0, 1.0]"),
         ("augment.color=-1", "--config.augment.color=-1.0: must be a number in [0.0, 1.0]"),
         ("balance_speakers=2", "--config.balance_speakers=2.0: must be a number in [0.0, 1.0]"),
+        ("loss.rest_above=1.5", "--config.loss.rest_above=1.5: must be a number in [0.0, 1.0]"),
+        ("lipreader.steps_per_frame=0", "steps_per_frame=0: must be an integer in [1, 8]"),
         ("augment.shift_ms=21", "shift_ms=21.0: must be a number in [0, 20], half a frame"),
         ("augment.snr_db=(9,)", "snr_db=(9,): must be (LOWEST,HIGHEST) in dB"),
         ("augment.snr_db=(30,10)", "snr_db=(30, 10): must be (LOWEST"),
