@@ -12,7 +12,8 @@ or, step by step (without --manual_dir, `prepare` downloads what it needs of GRI
 compare. Preset "full" (--config=grid_s1:full): 128x96 and the paper's widths, for a GPU; not run yet.
 
 The recipe, and what was tried (networks at 64x48, trained on one core of an AMD EPYC each; by the mouth's
-probe unless noted):
+probe unless noted). Its two phases were trained apart, as docs/explanations/evidence.md says, and in one
+run not yet; `best_by` would choose its first epoch of all networks, whose mouth is the nearest:
 
 - Whole sentences with 12 frames each while L1 is alone, batches of 4: mouth box 4.7 and 4.9 dB above the
   frozen still on the test sentences after 2,000 and 5,000 steps, mouth correlation 0.78 and 0.79, energy
@@ -26,11 +27,11 @@ probe unless noted):
   2,310 the noise moves 0.9 levels.
 - Negatives and differences of frames for the sequence discriminator, `loss.rest_above`: after 990 steps of all
   networks real clips score 3.7 above held, 2.1 above upper-held, 5.7 above shuffled ones and 1.8
-  above other sound, and the accuracies are 80 % (frame) and 84 to 98 % (sequence). Without resting it ends
-  certain, and deaf to the sound.
+  above other sound, and the accuracies are 80 % (frame) and 84 to 98 % (sequence). Without resting, with its
+  sound and its frames joined at the end alone (fusion "last"), it ended certain and deaf to the sound.
 - `loss.adversarial_limit`: without it the sequence discriminator's gradient grows to four times L1's in
   300 steps, and the mouth closes (correlation -0.06). With 0.5 the correlation wavers between 0.50 and
-  0.70, with 0.25 it keeps its value. The frame discriminator may ask for four times as much, and does not
+  0.70, with 0.25 it keeps 0.73 of 0.75. The frame discriminator may ask for four times as much, and does not
   sharpen the frames all the same (0.88 of the real ones' Laplacian with and without it).
 
 What came out is in docs/explanations/evidence.md.

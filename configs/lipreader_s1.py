@@ -5,7 +5,7 @@ python -m s2f_jax.main evaluate --config=configs/lipreader_s1.py
 The shards are those of configs/grid_s1.py (`make real` makes them); it reads the training sentences only.
 
 Tried, word error rates of the 20 validation sentences after 17,000 to 24,000 examples:
-- LipNet's recipe (CTC, batches of 8, rate 2e-3): 0.88 at best, then 0.97: the commonest letters, whatever
+- CTC alone, a letter a frame (batches of 8, rate 2e-3): 0.88 at best, then 0.97: the commonest letters, whatever
   the mouth does. This speaker says 26 letters in 31 frames, which leaves CTC hardly a blank.
 - Two letters a frame, each clip's mean frame taken out, batches of 16, a cross-entropy with the letters
   where the corpus says they are said: 0.29, greedily.

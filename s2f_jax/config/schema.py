@@ -321,6 +321,12 @@ def migrate(config: dict[str, Any]) -> None:
             owner = owner.get(section) if isinstance(owner, dict) else None
         if isinstance(owner, dict):  # Else a run without that discriminator, or a damaged one.
             owner.setdefault(leaf, value)
+    loss = config.get("loss")
+    if isinstance(loss, dict) and not loss.get(
+        "diversity"
+    ):  # A term that is no longer; it was off.
+        for name in ("diversity", "diversity_levels"):
+            loss.pop(name, None)
     newer = {"folder": {"within_video": False}, "grid": {"clip_list": ""}}
     for name, value in newer.get(config["data"]["corpus"], {}).items():
         config["data"]["options"].setdefault(name, value)

@@ -208,7 +208,6 @@ class LipReadValidation(Validation):
 
     def __init__(self, clips: ClipDataset, config: Config):
         super().__init__(clips, config.eval_batch_size, config.validation_clips)
-        self._steps = config.lipreader.steps_per_frame
         self._crop, self._read = crop(config), self._compiled(read, network=network(config))
 
     @functools.cached_property
@@ -249,7 +248,7 @@ class LipReadValidation(Validation):
             frames, mask = side_by_side(videos, loader.padded_length(lengths.max()))
             share = sharding.put({"frames": frames, "mask": mask}, self._by_example)
             logits = self._read(state.variables(NAME), share["frames"], share["mask"])
-            steps = self._steps * lengths
+            steps = logits.shape[1] // share["mask"].shape[1] * lengths  # Of each clip.
             texts |= zip(batch, ctc.greedy(np.asarray(logits), steps), strict=False)
         return [texts[i] for i in range(len(chosen))]
 

@@ -206,6 +206,7 @@ def test_the_card_of_the_model_that_ships_names_the_clips_that_it_learnt_from():
     card = (shipped.FOLDER / "grid_s1" / "README.md").read_text()
     assert "in the list `s1`" in card and "CC BY 4.0" in card and "knows one face" in card
     assert model_card._corpus("grid", {})["clips"] == ""
+    assert card.count("\n## ") == card.count("\n\n## ")
 
 
 def test_the_person_s_own_face_and_voice_are_compared_on(run_folder, tmp_path, quick):

@@ -166,6 +166,19 @@ def test_a_workdir_whose_config_lacks_a_part_is_of_another_config(
         open_workdir(config, folder)
 
 
+@pytest.mark.parametrize(("weight", "opens"), [(0.0, True), (100.0, False)])
+def test_a_term_that_is_no_longer_is_forgotten_where_it_was_off(
+    run_folder, tmp_path, config, weight, opens
+):
+    gone = {"diversity": weight, "diversity_levels": 3.0}
+    folder = rewritten(run_folder, tmp_path, lambda config: config["loss"].update(gone))
+    if opens:
+        open_workdir(config, folder)
+    else:
+        with pytest.raises(UserError, match="another config .*loss.diversity: 100.0 there"):
+            open_workdir(config, folder)
+
+
 def test_a_config_that_cannot_be_migrated_is_damaged(tmp_path):
     (tmp_path / "config.json").write_text('{"schema": 1}')
     with pytest.raises(UserError, match="is damaged .KeyError, 'model'.: restore it"):
