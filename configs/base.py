@@ -121,6 +121,14 @@ def get_config(
     c.loss.adversarial_limit = 0.0
     # Weight of L1 around the eyes, of the better of two draws of the noise: what makes them blink.
     c.loss.variety = 0.0
+    # Weight of L1 of the mouth's low frequencies, each in units of its deviation, as a linear map reads
+    # them out of z_c in every frame that is heard.
+    c.loss.deep_supervision = 0.0
+    # Weight of how differently a trained lip reader reads generated and real mouths (Kullback-Leibler
+    # divergence, nats a step), from loss.adversarial_from on; and that reader's workdir, which should be
+    # another one than readers.lips, with which results are measured.
+    c.loss.lip_reading = 0.0
+    c.loss.lip_expert = ""
     # Share of right answers above which a discriminator rests, learning nothing from the generated clips
     # of a step; 1: never.
     c.loss.rest_above = 1.0

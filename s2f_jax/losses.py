@@ -128,6 +128,38 @@ def variety(draws: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
     return jnp.where(mask, nearest, 0).sum(axis=1) / mask.sum(axis=1)
 
 
+def deep_supervision(read: jax.Array, wanted: jax.Array, mask: jax.Array) -> jax.Array:
+    """Computes L1 of what is read out of z_c (models/context_readout.py); ours.
+
+    Args:
+      read: [B, T, codes].
+      wanted: What should be read, [B, T, codes].
+      mask: bool [B, T]; False where there is padding.
+
+    Returns:
+      The losses, [B]: the mean over each clip's frames.
+    """
+    per_frame = jnp.abs(read - wanted).mean(axis=2)
+    return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
+
+
+def lip_reading(real_logits: jax.Array, fake_logits: jax.Array, mask: jax.Array) -> jax.Array:
+    """Computes how differently a lip reader reads generated and real mouths; ours.
+
+    Args:
+      real_logits: Logits of letters in the real clips, [B, n * T, labels], n of each frame.
+      fake_logits: Logits of letters in the generated clips.
+      mask: bool [B, T]; False where there is padding.
+
+    Returns:
+      The Kullback-Leibler divergence from the real ones' letters, nats a step, [B].
+    """
+    mask = jnp.repeat(mask, real_logits.shape[1] // mask.shape[1], axis=1)
+    real, fake = jax.nn.log_softmax(real_logits), jax.nn.log_softmax(fake_logits)
+    per_step = (jnp.exp(real) * (real - fake)).sum(axis=2)
+    return jnp.where(mask, per_step, 0).sum(axis=1) / mask.sum(axis=1)
+
+
 @jax.custom_vjp
 def limit_gradient(x: jax.Array, most: jax.Array) -> jax.Array:
     """Returns x; the gradient that comes back to each row has at most a given norm.

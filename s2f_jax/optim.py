@@ -3,7 +3,7 @@
 The learning rates come from the config, by way of the task (tasks/animate.py for the paper's).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -47,7 +47,7 @@ def delayed(schedule: Schedule, first_step: int) -> Schedule:
 
 
 def multi_adam(
-    schedules: Mapping[str, Schedule], b1: float, b2: float
+    schedules: Mapping[str, Schedule], b1: float, b2: float, frozen: Collection[str] = ()
 ) -> optax.GradientTransformation:
     """Makes one Adam per network, as one transformation.
 
@@ -55,6 +55,7 @@ def multi_adam(
       schedules: Learning rate of each network; the keys are the params' top-level keys, the labels.
       b1: Adam's beta_1.
       b2: Adam's beta_2.
+      frozen: Further keys, of networks that do not learn.
 
     Returns:
       The transformation.
@@ -62,4 +63,5 @@ def multi_adam(
     transforms: dict[Any, Any] = {
         name: optax.adam(rate, b1, b2) for name, rate in schedules.items()
     }
-    return optax.multi_transform(transforms, {name: name for name in schedules})
+    transforms |= {name: optax.set_to_zero() for name in frozen}
+    return optax.multi_transform(transforms, {name: name for name in transforms})

@@ -11,11 +11,13 @@ import optax
 from jax.lax import stop_gradient
 
 from s2f_jax import losses, rngs
+from s2f_jax.models import context_readout, pixels
 from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize, take_frames, take_window
+from s2f_jax.models.context_readout import ContextReadout
 from s2f_jax.models.discriminator import Discriminator, uniform_per_example
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import CONVOLUTION, full_precision
-from s2f_jax.models.networks import Networks
+from s2f_jax.models.networks import EXPERT, READOUT, Networks
 from s2f_jax.state import AVERAGED, GENERATOR, TrainState
 
 
@@ -40,6 +42,9 @@ def init(
     mask, index = jnp.ones((1, 1), bool), jnp.zeros(1, jnp.uint32)
     clips = ClipBatch(still[:, None], still, audio, mask, index)
     inputs: dict[str, tuple[jax.Array, ...]] = {GENERATOR: (still, audio, noise)}
+    z_c = jnp.zeros((1, 1, g.context_features), jnp.float32)
+    inputs[EXPERT] = clips.frames, mask
+    inputs[READOUT] = z_c, context_readout.mouth_code(clips.frames), mask
     for name, discriminator in networks.discriminators.items():
         sample = discriminator.sample(key, clips)
         inputs[name] = discriminator.inputs(clips.frames, clips, sample)
@@ -64,10 +69,14 @@ def _average(state: TrainState, variables: Any, decay: float) -> Any:
     )
 
 
-def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kwargs: Any) -> Any:
+def _apply(
+    network: nn.Module, method: str, params: Any, batch_stats: Any, *inputs: Any, **masks: Any
+) -> Any:
     """Returns the output and the new batch statistics."""
     variables = {"params": params, "batch_stats": batch_stats}
-    output, new = network.apply(variables, *inputs, train=True, mutable=["batch_stats"], **kwargs)
+    output, new = network.apply(
+        variables, *inputs, train=True, mutable=["batch_stats"], method=method, **masks
+    )
     return output, new.get("batch_stats", {})
 
 
@@ -75,9 +84,11 @@ def _apply(network: nn.Module, params: Any, batch_stats: Any, *inputs: Any, **kw
 APPLY = {
     "all": _apply,
     "convolutions": jax.checkpoint(
-        _apply, policy=jax.checkpoint_policies.save_only_these_names(CONVOLUTION), static_argnums=0
+        _apply,
+        policy=jax.checkpoint_policies.save_only_these_names(CONVOLUTION),
+        static_argnums=(0, 1),
     ),
-    "none": jax.checkpoint(_apply, static_argnums=0),
+    "none": jax.checkpoint(_apply, static_argnums=(0, 1)),
 }
 
 
@@ -121,9 +132,10 @@ def zero_offsets(
     count, length, *frame = batch["frames"].shape
     shape = count, min(frames or length, length), *frame
     zeros = jnp.zeros(shape, full_precision(networks.generator.dtype))
-    return dict.fromkeys(
-        ["reconstruction", *(networks.discriminators if adversarial else ())], zeros
-    )
+    terms = list(networks.discriminators) if adversarial else []
+    if adversarial and networks.expert is not None:
+        terms.append("lip_reading")
+    return dict.fromkeys(["reconstruction", *terms], zeros)
 
 
 def _choose_frames(
@@ -132,17 +144,17 @@ def _choose_frames(
     options: losses.LossOptions,
     adversarial: bool,
     generator: Generator,
-) -> tuple[Batch, jax.Array, jax.Array | None]:
-    """Returns the batch with the frames that are drawn, the mask of those heard, and which are drawn."""
-    heard, count = batch["mask"], options.frames(adversarial)
-    if not 0 < count < heard.shape[1]:
-        return batch, heard, None
+) -> tuple[Batch, Batch, jax.Array | None]:
+    """Returns the batch with the frames that are heard, with those that are drawn, and which these are."""
+    count = options.frames(adversarial)
+    if not 0 < count < batch["mask"].shape[1]:
+        return batch, batch, None
     if adversarial:
         first = _window_starts(batch, key, count)
         batch = take_window(batch, first, count, generator.stride, generator.window)
-        return batch, batch["mask"], None
+        return batch, batch, None
     drawn = _spread_frames(batch, key, count)
-    return take_frames(batch, drawn), heard, drawn
+    return batch, take_frames(batch, drawn), drawn
 
 
 def _noise(generator: Generator, key: jax.Array, clips: ClipBatch, frames: int) -> jax.Array:
@@ -180,7 +192,8 @@ def objective(
       key: Random key of the step.
       networks: The networks to be trained.
       weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3), the names of the
-        discriminators, and "variety", which may be absent.
+        discriminators, "deep_supervision" where there is a readout, "lip_reading" where there is an
+        expert, and "variety", which may be absent.
       options: Further fields of the losses.
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
@@ -189,8 +202,9 @@ def objective(
       The sum, and every term and accuracy per clip [B] with the new batch statistics.
     """
     generator = networks.generator
-    batch, heard, drawn = _choose_frames(batch, key, options, adversarial, generator)
+    whole, batch, drawn = _choose_frames(batch, key, options, adversarial, generator)
     clips, apply = normalize(batch), APPLY[keep_activations]
+    heard = whole["mask"]
     stats, count = dict(batch_stats), len(heard)
     inputs = [clips.still, clips.audio, _noise(generator, key, clips, heard.shape[1])]
     varied = generator.noise_features and weights.get("variety")
@@ -200,8 +214,8 @@ def objective(
         inputs = [jnp.concatenate(both) for both in zip(inputs, again, strict=True)]
         heard = jnp.concatenate([heard, heard])
         drawn = None if drawn is None else jnp.concatenate([drawn, drawn])
-    own = params[GENERATOR], batch_stats[GENERATOR]
-    every, stats[GENERATOR] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
+    own = "draw_with_context", params[GENERATOR], batch_stats[GENERATOR]
+    (every, z_c), stats[GENERATOR] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
     generated = every[:count]
 
     top = options.reconstruction_top
@@ -214,14 +228,28 @@ def objective(
         draws = jnp.stack([generated, every[count:]])
         terms["generator/variety"] = losses.variety(draws, clips.frames, clips.mask)
         total += weights["variety"] * terms["generator/variety"].mean()
+    if networks.readout is not None:
+        own = params[READOUT], batch_stats[READOUT]
+        term, stats[READOUT] = _read_mouths(networks.readout, own, whole, z_c[:count])
+        terms["generator/deep_supervision"] = term
+        total += weights["deep_supervision"] * term.mean()
     if not adversarial:
         return total, (terms, stats)
 
+    if networks.expert is not None:
+        own = {"params": params[EXPERT], "batch_stats": batch_stats[EXPERT]}
+        read: Callable[..., Any] = functools.partial(networks.expert.apply, stop_gradient(own))
+        real, fake = (
+            read(frames, clips.mask)
+            for frames in (clips.frames, generated + offsets["lip_reading"])
+        )
+        terms["generator/lip_reading"] = losses.lip_reading(real, fake, clips.mask)
+        total += weights["lip_reading"] * terms["generator/lip_reading"].mean()
     norm = losses.reconstruction_gradient(clips.mask, generated.shape[2:], top)
     most = options.adversarial_limit * weights["reconstruction"] * norm / count
     # In the dictionary's order: a set's would make another program of every process.
     for name, network in networks.discriminators.items():
-        judge = functools.partial(apply, network)
+        judge = functools.partial(apply, network, "__call__")
         shown = generated
         if options.adversarial_limit:
             shown = losses.limit_gradient(generated, weights[name] * most)
@@ -232,6 +260,19 @@ def objective(
         terms |= judged
         total += weights[name] * terms[f"generator/{name}"].mean() + terms[f"{name}/loss"].mean()
     return total, (terms, stats)
+
+
+def _read_mouths(
+    readout: ContextReadout, own: tuple[Any, Any], whole: Batch, z_c: jax.Array
+) -> tuple[jax.Array, Any]:
+    """Computes the term of deep supervision per clip [B], and the readout's new statistics."""
+    code, still = (
+        context_readout.mouth_code(pixels.from_uint8(whole[name])) for name in ("frames", "still")
+    )
+    params, stats = own
+    inputs = z_c, code - still[:, None], whole["mask"]
+    (read, wanted), new = _apply(readout, "__call__", params, stats, *inputs)
+    return losses.deep_supervision(read, wanted, whole["mask"]), new
 
 
 def _judge(
@@ -371,7 +412,7 @@ def train_step(
     after: Any
     updates, after = tx.update(grads, before, own)
     updated: Any = optax.apply_updates(own, updates)
-    trained = set(names) if adversarial else {GENERATOR}
+    trained = set(names) - {EXPERT} - (set() if adversarial else set(networks.discriminators))
     # Adam moves on zero gradients and counts: who does not train keeps parameters and state.
     inner = {name: (after if name in trained else before).inner_states[name] for name in names}
     params = {name: (updated if name in trained else own)[name] for name in names}

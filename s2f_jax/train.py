@@ -47,9 +47,8 @@ class Trainer:
         self.steps_per_epoch = max(1, examples // config.batch_size)
         self.task = task = build(config)
         self.key = jax.random.key(config.seed)
-        # The first network trains from the first step on.
         self.starts = {
-            name: task.adversarial_start_step if i else 0 for i, name in enumerate(task.networks)
+            name: task.adversarial_start_step if name in task.late else 0 for name in task.networks
         }
         self.schedules = task.schedules(self.steps_per_epoch)
         # Compiled, since jax keeps some 8 kB of each call otherwise.
@@ -61,7 +60,8 @@ class Trainer:
             name: optim.delayed(schedule, self.starts[name])
             for name, schedule in self.schedules.items()
         }
-        tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)
+        frozen = task.networks.keys() - rates.keys()
+        tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2, frozen)
         mesh = sharding.mesh()
         self.everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
         init = functools.partial(task.init, tx)
@@ -84,8 +84,14 @@ class Trainer:
 
         Returns:
           The state before the first step.
+
+        Raises:
+          UserError: A network that comes trained is not there.
         """
-        return self._init(rngs.key(self.key, "init"))
+        state = self._init(rngs.key(self.key, "init"))
+        for name, source in self.task.pretrained.items():
+            state = warm_start.take(state, name, source)
+        return state
 
     def like(self) -> TrainState:
         """Describes the state, to restore into.

@@ -268,7 +268,7 @@ def test_every_config_builds_its_networks(path, preset):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = module.get_config(preset)
-    built = networks.build(config.data, config.model, config.discriminators)
+    built = networks.build(config.data, config.model, config.discriminators, config.loss)
     names = built.by_name().keys()
     rates = {name: optim.epoch_decay(1e-4, 10, 20, 0.9) for name in names}
     tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2)

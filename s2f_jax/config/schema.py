@@ -288,6 +288,8 @@ _NEWER_FIELDS: dict[str, Any] = {
     **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), 0),
     "loss.adversarial_limit": 0.0,
     "loss.variety": 0.0,
+    **{f"loss.{term}": 0.0 for term in ("deep_supervision", "lip_reading")},
+    "loss.lip_expert": "",
     "loss.rest_above": 1.0,
     "optim.generator_ema": 0.0,
     "lipreader.steps_per_frame": 1,

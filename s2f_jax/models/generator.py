@@ -146,19 +146,41 @@ class Generator(nn.Module):
         Returns:
           The new carry, and frames [B, T, H, W, 3] in [-1, 1], or [B, n, H, W, 3] of `drawn`.
         """
+        carry, z_c, z_n = self._encode_audio(windows, noise, carry, train, mask)
+        return carry, self._draw(identity, z_c, z_n, train, mask, drawn)
+
+    def _encode_audio(
+        self,
+        windows: jax.Array,
+        noise: jax.Array,
+        carry: Carry,
+        train: bool,
+        mask: jax.Array | None,
+    ) -> tuple[Carry, jax.Array, jax.Array]:
+        """Returns the new carry, z_c [B, T, context_features] and z_n [B, T, noise_features]."""
         heard = None if mask is None else mask.reshape(-1)
         context, z_c = self.context_encoder(windows, carry.context, train, heard)
         noise_carry, z_n = carry.noise, noise.astype(z_c.dtype)
         if self.noise_features:
             noise_carry, z_n = self.noise_generator(noise, carry.noise)
+        return Carry(context, noise_carry), z_c, z_n
+
+    def _draw(
+        self,
+        identity: IdentityFeatures,
+        z_c: jax.Array,
+        z_n: jax.Array,
+        train: bool,
+        mask: jax.Array | None,
+        drawn: jax.Array | None,
+    ) -> jax.Array:
         z_id = jnp.broadcast_to(identity.z_id[:, None], (*z_c.shape[:2], self.id_features))
         z = jnp.concatenate([z_c, z_n, z_id], axis=-1)
         if drawn is not None:
             z = jnp.take_along_axis(z, drawn[..., None], axis=1)
             mask = None if mask is None else jnp.take_along_axis(mask, drawn, axis=1)
         seen = None if mask is None else mask.reshape(-1)
-        frames = self.frame_decoder(z, identity.skip_terms, identity.still, train, seen)
-        return Carry(context, noise_carry), frames
+        return self.frame_decoder(z, identity.skip_terms, identity.still, train, seen)
 
     def __call__(
         self,
@@ -182,7 +204,33 @@ class Generator(nn.Module):
         Returns:
           Frames [B, T, H, W, 3] in [-1, 1], or [B, n, H, W, 3] of `drawn`.
         """
+        return self.draw_with_context(still, audio, noise, train, mask, drawn)[0]
+
+    def draw_with_context(
+        self,
+        still: jax.Array,
+        audio: jax.Array,
+        noise: jax.Array,
+        train: bool = False,
+        mask: jax.Array | None = None,
+        drawn: jax.Array | None = None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Draws whole clips, as `__call__`, and shows what was heard.
+
+        Args:
+          still: [B, H, W, 3] in [-1, 1].
+          audio: [B, T * stride + window - stride] in [-1, 1].
+          noise: [B, T, noise_features], of the scale noise_std.
+          train: Whether BatchNorm uses the batch's statistics.
+          mask: bool [B, T]; False where there is padding.
+          drawn: int [B, n]; numbers of the only frames to be drawn. All are heard.
+
+        Returns:
+          Frames [B, T, H, W, 3] in [-1, 1], or [B, n, H, W, 3] of `drawn`, and z_c of all that is heard,
+          [B, T, context_features].
+        """
         windows = audio_windows(audio, self.stride, self.window)
         identity = self.encode_identity(still, train)
         carry = self.initial_carry(still.shape[0])
-        return self.animate(identity, windows, noise, carry, train, mask, drawn)[1]
+        _, z_c, z_n = self._encode_audio(windows, noise, carry, train, mask)
+        return self._draw(identity, z_c, z_n, train, mask, drawn), z_c

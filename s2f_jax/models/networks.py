@@ -11,9 +11,11 @@ import numpy as np
 
 from data_pipelines.common.errors import UserError
 from s2f_jax.config import schema
+from s2f_jax.models.context_readout import ContextReadout
 from s2f_jax.models.discriminator import Discriminator
 from s2f_jax.models.discriminators import DISCRIMINATORS, network_name
 from s2f_jax.models.generator import Generator
+from s2f_jax.models.lip_expert import LipExpert
 from s2f_jax.models.sequence_negatives import NEGATIVES
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 
@@ -157,6 +159,10 @@ def _check_negatives(discriminators: Mapping[str, Any]) -> None:
         )
 
 
+READOUT = "context_readout"
+EXPERT = "lip_expert"
+
+
 class Networks(NamedTuple):
     """The networks that train together.
 
@@ -164,10 +170,19 @@ class Networks(NamedTuple):
       generator: The generator (paper 2.1).
       discriminators: Discriminators whose term has a weight (paper 2.2), by the names of their parameters,
         e.g. "frame_discriminator".
+      readout: What loss.deep_supervision reads z_c with; None without that term.
+      expert: The trained lip reader of loss.lip_reading, which does not learn; None without that term.
     """
 
     generator: Generator
     discriminators: dict[str, Discriminator]
+    readout: ContextReadout | None = None
+    expert: LipExpert | None = None
+
+    @property
+    def has_second_phase(self) -> bool:
+        """Whether there are terms that begin at loss.adversarial_from."""
+        return bool(self.discriminators) or self.expert is not None
 
     def by_name(self) -> dict[str, nn.Module]:
         """Lists all of them.
@@ -175,11 +190,17 @@ class Networks(NamedTuple):
         Returns:
           Each under the name that labels its parameters and its optimizer.
         """
-        return {"generator": self.generator, **self.discriminators}
+        helpers = {READOUT: self.readout, EXPERT: self.expert}
+        helping = {name: network for name, network in helpers.items() if network is not None}
+        return {"generator": self.generator, **helping, **self.discriminators}
 
 
 def build(
-    data: Mapping[str, Any], model: Mapping[str, Any], discriminators: Mapping[str, Any]
+    data: Mapping[str, Any],
+    model: Mapping[str, Any],
+    discriminators: Mapping[str, Any],
+    loss: Mapping[str, Any],
+    expert: LipExpert | None = None,
 ) -> Networks:
     """Builds the networks to be trained.
 
@@ -187,6 +208,8 @@ def build(
       data: The config's section `data`.
       model: The config's section `model`.
       discriminators: The config's section `discriminators`; one whose weight is 0 is not built.
+      loss: The config's section `loss`, whose weights say which further networks there are.
+      expert: The lip reader of loss.lip_reading.
 
     Returns:
       The generator and its discriminators, in the order of the registry.
@@ -208,7 +231,8 @@ def build(
         for name, network_class in DISCRIMINATORS.items()
         if name in discriminators and discriminators[name]["weight"]
     }
-    return Networks(generator_, built)
+    readout = ContextReadout(generator_.dtype) if loss["deep_supervision"] else None
+    return Networks(generator_, built, readout, expert)
 
 
 def sync_network(data: Mapping[str, Any], sizes: Mapping[str, Any], dtype: str) -> SyncNetwork:

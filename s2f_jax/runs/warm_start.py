@@ -56,14 +56,44 @@ def begin(
         for collection, own in fresh.items():
             _check_sizes(own[name], variables[collection], f"--start_from={source} has a {name}")
             own[name] = variables[collection]
-    where = jax.tree.map(lambda leaf: leaf.sharding, (state.params, state.batch_stats))
-    place = jax.jit(lambda trees: trees, out_shardings=where)
-    # By way of the host, where what is whole on one device is whole for every process.
-    params, stats = place(jax.device_get((fresh["params"], fresh["batch_stats"])))
+    state = _placed(state, fresh)
     if jax.process_index() == 0:
         print(f"begins with {', '.join(names)} of {folder}, step {step}", flush=True)
     source_record = {"started_from": {"run": folder.name, "step": step, "networks": names}}
-    return state.replace(params=params, batch_stats=stats), source_record
+    return state, source_record
+
+
+def take(state: TrainState, name: str, source: tuple[epath.PathLike, str]) -> TrainState:
+    """Replaces one network of a state by a trained one.
+
+    Args:
+      state: A fresh state.
+      name: Of the network.
+      source: A run's workdir (its best checkpoint) or a checkpoint step, and the network's name there.
+
+    Returns:
+      The state with that network.
+
+    Raises:
+      UserError: There is no checkpoint, or a damaged one, or it has other sizes.
+    """
+    path, theirs = source
+    folder, step = find_checkpoint(path)
+    fresh = {"params": dict(state.params), "batch_stats": dict(state.batch_stats)}
+    variables = restore_variables(folder, step, theirs)
+    for collection, own in fresh.items():
+        _check_sizes(own[name], variables[collection], f"{path} has a {theirs}")
+        own[name] = variables[collection]
+    return _placed(state, fresh)
+
+
+def _placed(state: TrainState, variables: dict[str, Any]) -> TrainState:
+    """Returns the state with other parameters and statistics, where its own are."""
+    where = jax.tree.map(lambda leaf: leaf.sharding, (state.params, state.batch_stats))
+    place = jax.jit(lambda trees: trees, out_shardings=where)
+    # By way of the host, where what is whole on one device is whole for every process.
+    params, stats = place(jax.device_get((variables["params"], variables["batch_stats"])))
+    return state.replace(params=params, batch_stats=stats)
 
 
 def _check_sizes(own: object, other: object, what: str) -> None:

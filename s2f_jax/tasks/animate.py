@@ -8,15 +8,46 @@ import numpy as np
 import optax
 from typing_extensions import override
 
+from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset, training_examples
 from s2f_jax import losses, optim, step
 from s2f_jax.config.schema import Config
 from s2f_jax.metrics import liveliness
 from s2f_jax.models import networks
 from s2f_jax.models.discriminators import SUFFIX, network_name
+from s2f_jax.models.lip_expert import LipExpert
+from s2f_jax.runs.restore import find_checkpoint
+from s2f_jax.runs.workdir import read_config
 from s2f_jax.state import TrainState
+from s2f_jax.tasks import lipread
 from s2f_jax.tasks.animate_validation import AnimateValidation
 from s2f_jax.tasks.task import Step, Task
+
+_TERMS = "reconstruction", "variety", "deep_supervision", "lip_reading"  # Weights in config.loss.
+
+
+def lip_expert(config: Config) -> LipExpert:
+    """Builds the lip reader of loss.lip_reading.
+
+    Args:
+      config: Config of a run.
+
+    Returns:
+      The module, without parameters.
+
+    Raises:
+      UserError: loss.lip_expert is no run of a lip reader.
+    """
+    path = config.loss.lip_expert
+    if not path:
+        raise UserError(
+            "--config.loss.lip_reading needs a trained lip reader: give its workdir,"
+            " --config.loss.lip_expert=DIR"
+        )
+    theirs = read_config(find_checkpoint(path)[0])
+    if theirs.get("task") != "lipread":
+        raise UserError(f"--config.loss.lip_expert={path}: holds no lip reader: train one first")
+    return LipExpert(lipread.network(theirs), lipread.crop(theirs))
 
 
 class AnimateTask(Task):
@@ -30,10 +61,15 @@ class AnimateTask(Task):
 
     def __init__(self, config: Config):
         self.config = config
-        self.built = networks.build(config.data, config.model, config.discriminators)
+        sections = config.data, config.model, config.discriminators, config.loss
+        expert = lip_expert(config) if config.loss.lip_reading else None
+        self.built = networks.build(*sections, expert)
+        if expert is not None:
+            self.pretrained = {networks.EXPERT: (config.loss.lip_expert, lipread.NAME)}
         self.networks = self.built.by_name()
         self.generator = self.built.generator
         self.adversarial_start_step = config.loss.adversarial_from
+        self.late = tuple(self.built.discriminators)
         augmentations = training_examples.augmentations(config.augment)
         self.features = (*dataset.TRAINING_FEATURES, *augmentations["appearance"].features)
         self.example = functools.partial(
@@ -47,11 +83,12 @@ class AnimateTask(Task):
     def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:
         o = self.config.optim
         span = steps_per_epoch, o.decay_after
-        rates = {"generator": optim.epoch_decay(o.generator_rate, *span, o.decay)}
+        rate = optim.epoch_decay(o.generator_rate, *span, o.decay)
+        rates = {"generator": rate, networks.READOUT: rate}
         for name, section in self.config.discriminators.items():
             decay = o.decay if section.decays else 1.0
             rates[network_name(name)] = optim.epoch_decay(section.rate, *span, decay)
-        return {name: rates[name] for name in self.networks}
+        return {name: rates[name] for name in self.networks if name in rates}
 
     @override
     def init(self, tx: optax.GradientTransformation, key: jax.Array) -> TrainState:
@@ -69,7 +106,7 @@ class AnimateTask(Task):
             keep_activations=config.keep_activations,
             accumulate=config.accumulate,
             generator_ema=config.optim.generator_ema,
-            adversarial=adversarial_phase and bool(self.built.discriminators),
+            adversarial=adversarial_phase and self.built.has_second_phase,
         )
 
     def _weights(self) -> dict[str, float]:
@@ -77,7 +114,8 @@ class AnimateTask(Task):
         sections = self.config.discriminators.items()
         weights = {network_name(name): section.weight for name, section in sections}
         loss = self.config.loss
-        return {"reconstruction": loss.reconstruction, "variety": loss.variety} | weights
+        own = {name: loss[name] for name in _TERMS}
+        return own | weights
 
     @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:

@@ -5,6 +5,7 @@ The loop of train.py is the same for all tasks: the config's field `task` says w
 
 import abc
 import functools
+import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,9 @@ class Task(abc.ABC):
       networks: The modules by the names that label their parameters and optimizers.
       features: Names of the shards' features that the examples are made from.
       watched: Validation scores; a better (higher) one resets the patience, as one of best_by does.
-      adversarial_start_step: The step from which all networks train; before it only the first.
+      adversarial_start_step: The step from which all networks train.
+      late: Names of the networks that do not train before it.
+      pretrained: Where networks come from that do not train: a run's folder and the name there.
       example: Makes a training example of a clip: arrays whose shapes are the same for every clip. It
         goes to the loader's processes, and so refers to nothing of jax.
       whole_batch: Name of the network whose loss needs the whole batch at once, so that
@@ -114,6 +117,8 @@ class Task(abc.ABC):
     features: Collection[str]
     watched: Sequence[str]
     adversarial_start_step: int = 0
+    late: Collection[str] = ()
+    pretrained: Mapping[str, tuple[str, str]] = types.MappingProxyType({})
     example: MakeExample
     whole_batch: str = ""
 

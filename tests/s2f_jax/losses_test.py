@@ -123,3 +123,20 @@ def test_variety_is_l1_around_the_eyes_of_the_draw_that_is_nearer_in_each_frame(
     gradient = jax.grad(lambda x: losses.variety(x, real, mask).sum())(draws)
     nearer = jnp.abs(gradient).sum(axis=(3, 4, 5)) > 0
     np.testing.assert_array_equal(nearer[:, 0], [[True, False, False], [False, True, False]])
+
+
+def test_deep_supervision_is_l1_over_real_frames():
+    wanted = jnp.zeros((2, 3, 4))
+    read = wanted.at[0, :, 1].set(2.0).at[:, 2].set(9.0)  # A quarter of the values; frame 2.
+    mask = jnp.ones((2, 3), bool).at[:, 2].set(False)
+    np.testing.assert_allclose(losses.deep_supervision(read, wanted, mask), [0.5, 0])
+
+
+def test_lip_reading_is_the_divergence_of_the_letters_over_real_frames():
+    """Of (3/4, 1/4) from (1/2, 1/2) at two steps of each of two frames; the third is padding."""
+    real = jnp.log(jnp.array([[[0.75, 0.25]]])) * jnp.ones((1, 6, 1))
+    fake = jnp.zeros((1, 6, 2)).at[:, 4:, 0].set(50.0)
+    mask = jnp.array([[True, True, False]])
+    expected = 0.75 * np.log(1.5) + 0.25 * np.log(0.5)
+    np.testing.assert_allclose(losses.lip_reading(real, fake, mask), [expected], rtol=1e-5)
+    np.testing.assert_allclose(losses.lip_reading(real, real, mask), [0], atol=1e-6)

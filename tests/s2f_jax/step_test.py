@@ -9,10 +9,13 @@ import optax
 import pytest
 
 from configs import base
+from data_pipelines.loading.lipreading_examples import MouthCrop
 from s2f_jax import losses, optim, rngs, step
 from s2f_jax.metrics import image
 from s2f_jax.models import pixels
 from s2f_jax.models.clip_batch import normalize, take_window
+from s2f_jax.models.lip_expert import LipExpert
+from s2f_jax.models.lipnet import LipNet
 from s2f_jax.models.networks import build
 from s2f_jax.tasks.animate import AnimateTask
 
@@ -58,7 +61,7 @@ def set_up(rates=RATES, widths=(4, 4), **model):
     frame, sequence = ({"width": width} for width in widths)
     model |= {"frame": frame | {"frames_per_clip": 2}, "sequence": sequence}
     config = tiny_config(**model)
-    networks = build(config.data, config.model, config.discriminators)
+    networks = build(config.data, config.model, config.discriminators, config.loss)
     schedules = {
         name: optim.epoch_decay(rate, 10, 20, 0.9)
         for name, rate in zip(networks.by_name(), rates, strict=True)
@@ -387,13 +390,15 @@ def test_two_clips_can_be_overfitted():
 
 def test_a_discriminator_without_a_weight_does_not_exist():
     config = tiny_config()
-    assert list(build(config.data, config.model, config.discriminators).by_name()) == [
+    assert list(build(config.data, config.model, config.discriminators, config.loss).by_name()) == [
         "generator", "frame_discriminator", "sequence_discriminator"
     ]  # fmt: skip
     config.discriminators.frame.weight = config.discriminators.sequence.weight = 0.0
-    assert list(build(config.data, config.model, config.discriminators).by_name()) == ["generator"]
+    assert list(build(config.data, config.model, config.discriminators, config.loss).by_name()) == [
+        "generator"
+    ]
     config.discriminators.sync.weight = 1.0
-    assert list(build(config.data, config.model, config.discriminators).by_name()) == [
+    assert list(build(config.data, config.model, config.discriminators, config.loss).by_name()) == [
         "generator", "sync_discriminator"
     ]  # fmt: skip
 
@@ -517,7 +522,7 @@ def test_variety_reaches_the_generator_alone_and_its_noise(adversarial):
 def test_a_resting_discriminator_still_learns_from_wrong_real_clips(negatives, learns):
     """Above a share below 0 of right answers all rest."""
     config = tiny_config(sequence={"negatives": negatives})
-    networks = build(config.data, config.model, config.discriminators)
+    networks = build(config.data, config.model, config.discriminators, config.loss)
     tx = optim.multi_adam(dict.fromkeys(networks.by_name(), 1e-3), 0.5, 0.999)
     state = step.init(networks, tx, jax.random.key(0))
     fields = FIELDS | {"options": losses.LossOptions(rest_above=-1.0), "networks": networks}
@@ -527,3 +532,81 @@ def test_a_resting_discriminator_still_learns_from_wrong_real_clips(negatives, l
     args = state.params, state.batch_stats, batch_of(), jax.random.key(1)
     norm = float(optax.tree.norm(jax.jit(gradients)(*args)[0]["sequence_discriminator"]))
     assert (norm > 0) == learns
+
+
+def helped(frame=1.0):
+    """Networks with a readout and an expert, which sees all of a face of 16 x 12."""
+    config = tiny_config(frame={"weight": frame}, sequence={"weight": 0.0})
+    config.loss.deep_supervision = 20.0
+    reader = LipNet(widths=(4, 4, 4), features=4, dropout=0.0)
+    expert = LipExpert(reader, MouthCrop(16, 16, 8.0))
+    return build(config.data, config.model, config.discriminators, config.loss, expert)
+
+
+@pytest.mark.parametrize("adversarial", [False, True])
+@pytest.mark.parametrize("keep_activations", list(step.APPLY))
+def test_helping_terms_reach_the_generator_and_the_readout_alone(adversarial, keep_activations):
+    networks = helped()
+    state = step.init(networks, optax.identity(), jax.random.key(0))
+    fields = FIELDS | {"keep_activations": keep_activations, "adversarial": adversarial}
+    weights = WEIGHTS | {"deep_supervision": 20.0, "lip_reading": 30.0}
+    fields |= {"weights": weights, "networks": networks}
+    fields |= {"options": losses.LossOptions(reconstruction_frames=2, adversarial_frames=3)}
+    zeros = step.zero_offsets(networks, batch_of(), adversarial, 3 if adversarial else 2)
+
+    def term(params, name):
+        args = params, zeros, state.batch_stats, batch_of(), jax.random.key(1)
+        _, (terms, _) = step.objective(*args, **fields)
+        return terms[f"generator/{name}"].mean()
+
+    gradient = jax.jit(jax.grad(term), static_argnums=1)
+    own = gradient(state.params, "deep_supervision")
+    assert reached(own) == {"generator", "context_readout"}
+    assert optax.tree.norm(own["generator"]["context_encoder"]) > 0
+    assert optax.tree.norm(own["generator"]["frame_decoder"]) == 0
+    if adversarial:
+        own = gradient(state.params, "lip_reading")
+        assert reached(own) == {"generator"}
+        assert optax.tree.norm(own["generator"]["frame_decoder"]) > 0
+
+
+def test_every_frame_that_is_heard_is_read_though_few_are_drawn():
+    """Another last frame, which is drawn in no step, is another loss."""
+    networks = helped()
+    state = step.init(networks, optax.identity(), jax.random.key(0))
+    fields = FIELDS | {"keep_activations": "all", "adversarial": False, "networks": networks}
+    fields |= {"weights": WEIGHTS | {"deep_supervision": 20.0}}
+    fields |= {"options": losses.LossOptions(reconstruction_frames=1)}
+    zeros = step.zero_offsets(networks, batch_of(), False, 1)
+
+    @jax.jit
+    def terms(batch):
+        args = state.params, zeros, state.batch_stats, batch, jax.random.key(1)
+        return step.objective(*args, **fields)[1][0]
+
+    drawn = set(np.asarray(step._spread_frames(batch_of(), jax.random.key(1), 1)).ravel().tolist())
+    other = next(t for t in range(5) if t not in drawn)
+    before, batch = terms(batch_of()), batch_of()
+    after = terms(batch | {"frames": batch["frames"].at[:, other].set(255)})
+    np.testing.assert_array_equal(
+        before["generator/reconstruction"], after["generator/reconstruction"]
+    )
+    assert (before["generator/deep_supervision"] != after["generator/deep_supervision"]).all()
+
+
+def test_the_expert_never_learns():
+    networks = helped()
+    rates = {name: 1e-3 for name in networks.by_name() if name != "lip_expert"}
+    tx = optim.multi_adam(rates, 0.5, 0.999, ["lip_expert"])
+    state = step.init(networks, tx, jax.random.key(0))
+    weights = WEIGHTS | {"deep_supervision": 20.0, "lip_reading": 30.0}
+    fields = FIELDS | {"weights": weights, "keep_activations": "all", "accumulate": 1}
+    update = jax.jit(
+        functools.partial(step.train_step, networks=networks, tx=tx, adversarial=True, **fields)
+    )
+    after, metrics, _ = update(state, batch_of(), jax.random.key(1))
+    assert moved(state.params, after.params) == {
+        name: name != "lip_expert" for name in networks.by_name()
+    }
+    assert "lip_expert/gradient_norm" not in metrics
+    assert metrics["generator/lip_reading_pixel_gradient"] > 0

@@ -29,7 +29,7 @@ def set_up():
     config = tiny_config(sync={"width": 4, "audio_width": 2, "features": 8, "windows_per_clip": 3})
     config.discriminators.frame.weight = config.discriminators.sequence.weight = 0.0
     config.discriminators.sync.weight = 1.0
-    networks = build(config.data, config.model, config.discriminators)
+    networks = build(config.data, config.model, config.discriminators, config.loss)
     tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks.by_name()}, 0.5, 0.999)
     return networks, tx, jax.jit(functools.partial(step.init, networks, tx))(jax.random.key(0))
 
@@ -39,7 +39,7 @@ def test_it_exists_only_where_it_has_a_weight():
     config = tiny_config()
     assert (
         "sync_discriminator"
-        not in build(config.data, config.model, config.discriminators).discriminators
+        not in build(config.data, config.model, config.discriminators, config.loss).discriminators
     )
 
 

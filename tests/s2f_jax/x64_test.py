@@ -57,7 +57,7 @@ def learned():
     config.lipreader.update(height=16, width=24, features=3)
     config.lipreader.widths = (2, 2, 4)
     config.sync_network.update(features=4, width=4, audio_width=2)
-    built = networks.build(config.data, config.model, config.discriminators)
+    built = networks.build(config.data, config.model, config.discriminators, config.loss)
     rates = {name: optim.epoch_decay(1e-3, 1, 0, 0.5) for name in built.by_name()}
     tx, weights = optim.multi_adam(rates, 0.5, 0.999), dict.fromkeys(built.discriminators, 1.0)
     fields = {"weights": weights | {"reconstruction": 100.0}, "reconstruction_top": 0.5}
@@ -125,7 +125,9 @@ def test_building_networks_leaves_the_64_bit_types_as_they_are():
             for dtype in ("float32", "bfloat16", "float64"):
                 config = tiny_config()
                 config.model.dtype = dtype
-                built = networks.build(config.data, config.model, config.discriminators)
+                built = networks.build(
+                    config.data, config.model, config.discriminators, config.loss
+                )
                 assert bool(jax.config.read("jax_enable_x64")) == x64
                 wide = dtype == "float64" and x64
                 leaves = jax.tree.leaves(networks.variables(built.generator)["params"])

@@ -109,4 +109,4 @@ def test_a_deaf_discriminator_gets_no_clip_with_another_sound_as_a_fake():
 def test_unknown_negatives_are_refused():
     config = tiny_config(sequence={"negatives": ("held", "upside_down")})
     with pytest.raises(UserError, match="negatives=upside_down: must be of held, upper_held"):
-        networks.build(config.data, config.model, config.discriminators)
+        networks.build(config.data, config.model, config.discriminators, config.loss)

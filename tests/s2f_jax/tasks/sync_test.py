@@ -222,7 +222,7 @@ def test_a_generators_run_without_a_sync_discriminator_is_refused(run_folder):
 def test_the_towers_of_a_runs_own_discriminator_serve(tmp_path):
     config = gan_config(sync={"width": 4, "audio_width": 2, "features": 8})
     config.discriminators.sync.weight = 1.0
-    networks_ = networks.build(config.data, config.model, config.discriminators)
+    networks_ = networks.build(config.data, config.model, config.discriminators, config.loss)
     tx = optim.multi_adam({name: lambda count: 1e-3 for name in networks_.by_name()}, 0.5, 0.999)
     state = jax.jit(functools.partial(step.init, networks_, tx))(jax.random.key(0))
     workdir.write_config(config, epath.Path(tmp_path))

@@ -1,0 +1,77 @@
+"""A linear map from z_c to what the mouth looks like: deep supervision, not in the paper."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data_pipelines.faces.boxes import mouth_box
+from s2f_jax.models.layers import Dtype, full_precision
+
+FREQUENCIES = 8  # Of the mouth's cosine transform that are read, in either direction.
+_MOMENTUM = 0.99  # Of the running mean squares.
+
+
+def _cosines(size: int) -> np.ndarray:
+    """The lowest rows of the orthonormal discrete cosine transform (DCT-II), [FREQUENCIES, size]."""
+    k, n = np.arange(min(FREQUENCIES, size))[:, None], np.arange(size)[None]
+    rows = np.cos(np.pi * k * (2 * n + 1) / (2 * size)) * np.sqrt(2 / size)
+    rows[0] /= np.sqrt(2)
+    return rows.astype(np.float32)
+
+
+def mouth_code(frames: jax.Array) -> jax.Array:
+    """Describes mouths by the low frequencies of their luminance.
+
+    Args:
+      frames: [..., H, W, 3] in [-1, 1].
+
+    Returns:
+      [..., FREQUENCIES^2], of the mean of the colours in the mouth's box (a smaller box has fewer).
+    """
+    rows, columns = mouth_box(*frames.shape[-3:-1])
+    mouth = frames[..., rows, columns, :].mean(axis=-1)
+    down, across = (_cosines(size) for size in mouth.shape[-2:])
+    code = jnp.einsum("...hw,ih,jw->...ij", mouth, down, across)
+    return code.reshape(*code.shape[:-2], -1)
+
+
+class ContextReadout(nn.Module):
+    """Reads out of z_c how the mouth differs from the still's (deep supervision, Lee et al. 2015).
+
+    In training alone: all frames that are heard teach the context encoder, also those that are not drawn
+    (loss.reconstruction_frames), and what moves few pixels by little, as teeth and the tongue, counts as
+    much as the jaw, since each frequency is measured in units of its own standard deviation.
+
+    Attributes:
+      dtype: Dtype of the computation; parameters stay float32.
+    """
+
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, z_c: jax.Array, wanted: jax.Array, mask: jax.Array, train: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        """Reads.
+
+        Args:
+          z_c: [B, T, context_features].
+          wanted: What should be read: the mouths' code less the still's, [B, T, codes].
+          mask: bool [B, T]; False where there is padding.
+          train: Whether the running mean squares are brought up to date.
+
+        Returns:
+          What is read and what should be, in units of the latter's running root mean square.
+        """
+        full = full_precision(self.dtype)
+        squares = self.variable("batch_stats", "squares", jnp.zeros, wanted.shape[-1:], full)
+        steps = self.variable("batch_stats", "steps", jnp.zeros, (), full)
+        now = jnp.where(mask[..., None], wanted**2, 0).sum(axis=(0, 1)) / mask.sum()
+        kept = jnp.minimum(_MOMENTUM, steps.value / (1 + steps.value))
+        mean = kept * squares.value + (1 - kept) * now
+        if train and not self.is_initializing():
+            squares.value, steps.value = mean, steps.value + 1
+        read = nn.Dense(wanted.shape[-1], dtype=self.dtype, name="code")(z_c)
+        scale = jnp.sqrt(mean + 1e-12)[None, None]
+        return read.astype(full), wanted / scale
