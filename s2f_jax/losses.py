@@ -143,21 +143,26 @@ def deep_supervision(read: jax.Array, wanted: jax.Array, mask: jax.Array) -> jax
     return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
 
 
-def lip_reading(real_logits: jax.Array, fake_logits: jax.Array, mask: jax.Array) -> jax.Array:
+def lip_reading(
+    real_logits: jax.Array, fake_logits: jax.Array, mask: jax.Array, generated: jax.Array
+) -> jax.Array:
     """Computes how differently a lip reader reads generated and real mouths; ours.
 
     Args:
       real_logits: Logits of letters in the real clips, [B, n * T, labels], n of each frame.
-      fake_logits: Logits of letters in the generated clips.
+      fake_logits: Logits of letters in the same clips with generated frames in the place of real ones.
       mask: bool [B, T]; False where there is padding.
+      generated: How many frames of each clip are generated, [B].
 
     Returns:
-      The Kullback-Leibler divergence from the real ones' letters, nats a step, [B].
+      The Kullback-Leibler divergence from the real ones' letters, nats a step of the generated frames,
+      [B].
     """
-    mask = jnp.repeat(mask, real_logits.shape[1] // mask.shape[1], axis=1)
+    steps = real_logits.shape[1] // mask.shape[1]
+    mask = jnp.repeat(mask, steps, axis=1)
     real, fake = jax.nn.log_softmax(real_logits), jax.nn.log_softmax(fake_logits)
     per_step = (jnp.exp(real) * (real - fake)).sum(axis=2)
-    return jnp.where(mask, per_step, 0).sum(axis=1) / mask.sum(axis=1)
+    return jnp.where(mask, per_step, 0).sum(axis=1) / (steps * generated)
 
 
 @jax.custom_vjp

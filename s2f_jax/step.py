@@ -17,6 +17,7 @@ from s2f_jax.models.context_readout import ContextReadout
 from s2f_jax.models.discriminator import Discriminator, uniform_per_example
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import CONVOLUTION, full_precision
+from s2f_jax.models.lip_expert import LipExpert
 from s2f_jax.models.networks import EXPERT, READOUT, Networks
 from s2f_jax.state import AVERAGED, GENERATOR, TrainState
 
@@ -144,15 +145,16 @@ def _choose_frames(
     options: losses.LossOptions,
     adversarial: bool,
     generator: Generator,
-) -> tuple[Batch, Batch, jax.Array | None]:
+) -> tuple[Batch, Batch, jax.Array]:
     """Returns the batch with the frames that are heard, with those that are drawn, and which these are."""
-    count = options.frames(adversarial)
-    if not 0 < count < batch["mask"].shape[1]:
-        return batch, batch, None
+    length = batch["mask"].shape[1]
+    count = options.frames(adversarial) or length
+    if count >= length:
+        return batch, batch, jnp.broadcast_to(jnp.arange(length), batch["mask"].shape)
     if adversarial:
         first = _window_starts(batch, key, count)
-        batch = take_window(batch, first, count, generator.stride, generator.window)
-        return batch, batch, None
+        window = take_window(batch, first, count, generator.stride, generator.window)
+        return window, window, first[:, None] + jnp.arange(count)[None]
     drawn = _spread_frames(batch, key, count)
     return batch, take_frames(batch, drawn), drawn
 
@@ -202,9 +204,11 @@ def objective(
       The sum, and every term and accuracy per clip [B] with the new batch statistics.
     """
     generator = networks.generator
-    whole, batch, drawn = _choose_frames(batch, key, options, adversarial, generator)
+    whole = batch
+    sounding, batch, chosen = _choose_frames(whole, key, options, adversarial, generator)
     clips, apply = normalize(batch), APPLY[keep_activations]
-    heard = whole["mask"]
+    heard = sounding["mask"]
+    drawn = chosen if chosen.shape[1] < heard.shape[1] else None  # Of those that are heard.
     stats, count = dict(batch_stats), len(heard)
     inputs = [clips.still, clips.audio, _noise(generator, key, clips, heard.shape[1])]
     varied = generator.noise_features and weights.get("variety")
@@ -230,7 +234,7 @@ def objective(
         total += weights["variety"] * terms["generator/variety"].mean()
     if networks.readout is not None:
         own = params[READOUT], batch_stats[READOUT]
-        term, stats[READOUT] = _read_mouths(networks.readout, own, whole, z_c[:count])
+        term, stats[READOUT] = _read_mouths(networks.readout, own, sounding, z_c[:count])
         terms["generator/deep_supervision"] = term
         total += weights["deep_supervision"] * term.mean()
     if not adversarial:
@@ -238,13 +242,10 @@ def objective(
 
     if networks.expert is not None:
         own = {"params": params[EXPERT], "batch_stats": batch_stats[EXPERT]}
-        read: Callable[..., Any] = functools.partial(networks.expert.apply, stop_gradient(own))
-        real, fake = (
-            read(frames, clips.mask)
-            for frames in (clips.frames, generated + offsets["lip_reading"])
-        )
-        terms["generator/lip_reading"] = losses.lip_reading(real, fake, clips.mask)
-        total += weights["lip_reading"] * terms["generator/lip_reading"].mean()
+        shown = generated + offsets["lip_reading"]
+        term = _lip_reading(networks.expert, stop_gradient(own), whole, shown, chosen, clips.mask)
+        terms["generator/lip_reading"] = term
+        total += weights["lip_reading"] * term.mean()
     norm = losses.reconstruction_gradient(clips.mask, generated.shape[2:], top)
     most = options.adversarial_limit * weights["reconstruction"] * norm / count
     # In the dictionary's order: a set's would make another program of every process.
@@ -260,6 +261,24 @@ def objective(
         terms |= judged
         total += weights[name] * terms[f"generator/{name}"].mean() + terms[f"{name}/loss"].mean()
     return total, (terms, stats)
+
+
+def _lip_reading(
+    expert: LipExpert,
+    variables: Any,
+    whole: Batch,
+    generated: jax.Array,
+    chosen: jax.Array,
+    mask: jax.Array,
+) -> jax.Array:
+    """Computes the term of lip reading per clip [B], by a reader that has learnt whole sentences."""
+    # It sees the generated frames in their places among the real ones.
+    real = pixels.from_uint8(whole["frames"])
+    places = jnp.arange(len(real))[:, None], chosen
+    fake = real.at[places].set(jnp.where(mask[:, :, None, None, None], generated, real[places]))
+    of_real: Any = expert.apply(variables, real, whole["mask"])
+    of_fake: Any = expert.apply(variables, fake, whole["mask"])
+    return losses.lip_reading(of_real, of_fake, whole["mask"], mask.sum(axis=1))
 
 
 def _read_mouths(

@@ -610,3 +610,23 @@ def test_the_expert_never_learns():
     }
     assert "lip_expert/gradient_norm" not in metrics
     assert metrics["generator/lip_reading_pixel_gradient"] > 0
+
+
+def test_the_expert_sees_generated_frames_in_their_places_among_the_real_ones():
+    """Frames that equal the real ones change nothing, in whatever place they are put."""
+    networks, batch = helped(), batch_of(frames=8)
+    state = step.init(networks, optax.identity(), jax.random.key(0))
+    own = state.variables("lip_expert")
+    chosen = jnp.array([[0, 1, 2], [5, 6, 7]])
+    real = jnp.take_along_axis(
+        pixels.from_uint8(batch["frames"]), chosen[:, :, None, None, None], axis=1
+    )
+    mask = jnp.ones((2, 3), bool)
+
+    def term(frames, mask=mask):
+        return step._lip_reading(networks.expert, own, batch, frames, chosen, mask)
+
+    np.testing.assert_allclose(term(real), 0, atol=1e-6)
+    assert (term(-real) > 0).all()
+    last = jnp.array([True, True, False])[None].repeat(2, axis=0)
+    np.testing.assert_allclose(term(real.at[:, 2].set(0.0), last), 0, atol=1e-6)
