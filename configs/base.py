@@ -113,9 +113,8 @@ def get_config(
     c.loss.reconstruction_top = 0.5  # Share of the height, from the top, left out of L1 (eq. 2).
     # Frames of an example that are drawn, spread over it, while L1 is alone; 0: all. All is heard.
     c.loss.reconstruction_frames = 0
-    c.loss.adversarial_frames = (
-        0  # Consecutive frames of an example that are used after that; 0: all.
-    )
+    # Consecutive frames of an example that are drawn after that; 0: all. All is heard.
+    c.loss.adversarial_frames = 0
     # Largest norm of what an adversarial term of weight 1 asks of a clip's pixels, as a multiple of what
     # L1 asks; of another weight in proportion; 0: no limit.
     c.loss.adversarial_limit = 0.0

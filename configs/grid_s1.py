@@ -39,7 +39,7 @@ What came out is in docs/explanations/evidence.md.
 
 from typing import Any
 
-from configs import base, demo
+from configs import base, demo, lipreader_demo
 
 
 def get_config(preset: str = "cvprw2019") -> Any:
@@ -50,6 +50,10 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.data.dir = "runs/data"
     c.readers.lips = "runs/lipreader_s1"
     c.readers.sync = "runs/syncnet_s1"
+    if preset != "full":
+        lipreader_demo.shrink(c)
+    c.lipreader.steps_per_frame = 2
+    c.lipreader.centered = True
 
     c.model.copy_path = True
     c.model.noise_std = 2.0
@@ -58,6 +62,9 @@ def get_config(preset: str = "cvprw2019") -> Any:
 
     c.loss.reconstruction_top = 0.5
     c.loss.variety = 300.0
+    c.loss.deep_supervision = 20.0
+    c.loss.lip_reading = 8.0
+    c.loss.lip_expert = "runs/lip_expert_s1"
     c.loss.reconstruction_frames = 12
     c.loss.adversarial_frames = 25
     c.loss.adversarial_limit = 0.25

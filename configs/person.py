@@ -32,6 +32,7 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.data.max_bad_share = 0.3  # Where the person looks away, or is silent.
     c.readers.lips = ""
     c.readers.sync = ""
+    c.loss.lip_reading = 0.0
 
     # An epoch of ten minutes has some 80 steps, of grid_s1 165.
     c.optim.decay_after = 12

@@ -18,7 +18,8 @@ class LossOptions(NamedTuple):
       reconstruction_top: Share of the height that the reconstruction loss leaves out (eq. 2).
       reconstruction_frames: Frames of each clip that are drawn while the generator alone learns, spread
         over the clip, all of whose audio is heard; 0: all.
-      adversarial_frames: Consecutive frames of each clip that the networks see when all learn; 0: all.
+      adversarial_frames: Consecutive frames of each clip that are drawn and judged when all learn, after all
+        of its audio is heard; 0: all.
       adversarial_limit: Largest norm of what an adversarial term of weight 1 asks of a clip's pixels, as a
         multiple of what the reconstruction asks; of another weight in proportion; 0: no limit.
       rest_above: Share of right answers above which a discriminator learns nothing from a step's generated

@@ -145,18 +145,17 @@ def _choose_frames(
     options: losses.LossOptions,
     adversarial: bool,
     generator: Generator,
-) -> tuple[Batch, Batch, jax.Array]:
-    """Returns the batch with the frames that are heard, with those that are drawn, and which these are."""
-    length = batch["mask"].shape[1]
-    count = options.frames(adversarial) or length
-    if count >= length:
-        return batch, batch, jnp.broadcast_to(jnp.arange(length), batch["mask"].shape)
+) -> tuple[Batch, jax.Array | None]:
+    """Returns the batch with the frames that are drawn, and which these are; None: all."""
+    count = options.frames(adversarial)
+    if not 0 < count < batch["mask"].shape[1]:
+        return batch, None
     if adversarial:
         first = _window_starts(batch, key, count)
         window = take_window(batch, first, count, generator.stride, generator.window)
-        return window, window, first[:, None] + jnp.arange(count)[None]
+        return window, first[:, None] + jnp.arange(count)[None]
     drawn = _spread_frames(batch, key, count)
-    return batch, take_frames(batch, drawn), drawn
+    return take_frames(batch, drawn), drawn
 
 
 def _noise(generator: Generator, key: jax.Array, clips: ClipBatch, frames: int) -> jax.Array:
@@ -204,17 +203,17 @@ def objective(
       The sum, and every term and accuracy per clip [B] with the new batch statistics.
     """
     generator = networks.generator
-    whole = batch
-    sounding, batch, chosen = _choose_frames(whole, key, options, adversarial, generator)
+    # All of a clip is heard, whatever is drawn: no state of a GRU begins in the middle of a sentence.
+    whole, heard = batch, batch["mask"]
+    batch, drawn = _choose_frames(whole, key, options, adversarial, generator)
     clips, apply = normalize(batch), APPLY[keep_activations]
-    heard = sounding["mask"]
-    drawn = chosen if chosen.shape[1] < heard.shape[1] else None  # Of those that are heard.
     stats, count = dict(batch_stats), len(heard)
-    inputs = [clips.still, clips.audio, _noise(generator, key, clips, heard.shape[1])]
+    audio = normalize(whole).audio
+    inputs = [clips.still, audio, _noise(generator, key, clips, heard.shape[1])]
     varied = generator.noise_features and weights.get("variety")
     if varied:  # Each clip once more, with other noise; in one batch, for equal statistics.
         other = _noise(generator, rngs.key(key, "twin"), clips, heard.shape[1])
-        again = clips.still, clips.audio, other
+        again = clips.still, audio, other
         inputs = [jnp.concatenate(both) for both in zip(inputs, again, strict=True)]
         heard = jnp.concatenate([heard, heard])
         drawn = None if drawn is None else jnp.concatenate([drawn, drawn])
@@ -234,7 +233,7 @@ def objective(
         total += weights["variety"] * terms["generator/variety"].mean()
     if networks.readout is not None:
         own = params[READOUT], batch_stats[READOUT]
-        term, stats[READOUT] = _read_mouths(networks.readout, own, sounding, z_c[:count])
+        term, stats[READOUT] = _read_mouths(networks.readout, own, whole, z_c[:count])
         terms["generator/deep_supervision"] = term
         total += weights["deep_supervision"] * term.mean()
     if not adversarial:
@@ -243,7 +242,8 @@ def objective(
     if networks.expert is not None:
         own = {"params": params[EXPERT], "batch_stats": batch_stats[EXPERT]}
         shown = generated + offsets["lip_reading"]
-        term = _lip_reading(networks.expert, stop_gradient(own), whole, shown, chosen, clips.mask)
+        places = None if drawn is None else drawn[:count]
+        term = _lip_reading(networks.expert, stop_gradient(own), whole, shown, places, clips.mask)
         terms["generator/lip_reading"] = term
         total += weights["lip_reading"] * term.mean()
     norm = losses.reconstruction_gradient(clips.mask, generated.shape[2:], top)
@@ -268,14 +268,17 @@ def _lip_reading(
     variables: Any,
     whole: Batch,
     generated: jax.Array,
-    chosen: jax.Array,
+    drawn: jax.Array | None,
     mask: jax.Array,
 ) -> jax.Array:
     """Computes the term of lip reading per clip [B], by a reader that has learnt whole sentences."""
     # It sees the generated frames in their places among the real ones.
     real = pixels.from_uint8(whole["frames"])
-    places = jnp.arange(len(real))[:, None], chosen
-    fake = real.at[places].set(jnp.where(mask[:, :, None, None, None], generated, real[places]))
+    fake = generated
+    if drawn is not None:
+        places = jnp.arange(len(real))[:, None], drawn
+        valid = mask[:, :, None, None, None]
+        fake = real.at[places].set(jnp.where(valid, generated, real[places]))
     of_real: Any = expert.apply(variables, real, whole["mask"])
     of_fake: Any = expert.apply(variables, fake, whole["mask"])
     return losses.lip_reading(of_real, of_fake, whole["mask"], mask.sum(axis=1))

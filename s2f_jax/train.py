@@ -60,7 +60,7 @@ class Trainer:
             name: optim.delayed(schedule, self.starts[name])
             for name, schedule in self.schedules.items()
         }
-        frozen = task.networks.keys() - rates.keys()
+        frozen = [name for name in task.networks if name not in rates]
         tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2, frozen)
         mesh = sharding.mesh()
         self.everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
@@ -302,9 +302,9 @@ def _train(
     closing.callback(batches.close)
     # The state to start from: 1. the newest whole checkpoint of this workdir; 2. another run's
     # networks; 3. a fresh state.
-    warm_started = None
-    if start_from and not any_in(folder):
-        warm_started = warm_start.begin(trainer.fresh(), start_from, config.data)
+    begun = None if any_in(folder) else (trainer.fresh(), {})
+    if begun and start_from:
+        begun = warm_start.begin(begun[0], start_from, config.data)
     write_config(given_config, folder)  # Only now that the run is known to be possible.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
@@ -321,7 +321,7 @@ def _train(
         stopping = EarlyStopping(config.patience, **progress["stopping"])
         since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
-        number, (state, warm_start_source) = 0, warm_started or (trainer.fresh(), {})
+        number, (state, warm_start_source) = 0, begun or (trainer.fresh(), {})
     changed = write_provenance(config.seed, folder, number, **warm_start_source)
     total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
@@ -335,7 +335,7 @@ def _train(
             f"resumed with {', '.join(f'{name} {value}' for name, value in changed.items())}: from here"
             " on the run may differ from an uninterrupted one by rounding"
         )
-    if start_from and not warm_started:
+    if start_from and not begun:
         log.say(
             f"it goes on with its own networks: --start_from={start_from} is for a new --workdir"
         )

@@ -53,9 +53,7 @@ def begin(
         names.append(AVERAGED)
     for name in names:
         variables = restore_variables(folder, step, name if name in saved else GENERATOR)
-        for collection, own in fresh.items():
-            _check_sizes(own[name], variables[collection], f"--start_from={source} has a {name}")
-            own[name] = variables[collection]
+        _fill(fresh, name, variables, f"--start_from={source} has a {name}")
     state = _placed(state, fresh)
     if jax.process_index() == 0:
         print(f"begins with {', '.join(names)} of {folder}, step {step}", flush=True)
@@ -79,12 +77,18 @@ def take(state: TrainState, name: str, source: tuple[epath.PathLike, str]) -> Tr
     """
     path, theirs = source
     folder, step = find_checkpoint(path)
+    if theirs not in saved_networks(folder, step):
+        raise UserError(f"{path} holds no {theirs}: give a run of one")
     fresh = {"params": dict(state.params), "batch_stats": dict(state.batch_stats)}
-    variables = restore_variables(folder, step, theirs)
-    for collection, own in fresh.items():
-        _check_sizes(own[name], variables[collection], f"{path} has a {theirs}")
-        own[name] = variables[collection]
+    _fill(fresh, name, restore_variables(folder, step, theirs), f"{path} has a {theirs}")
     return _placed(state, fresh)
+
+
+def _fill(fresh: dict[str, Any], name: str, variables: dict[str, Any], what: str) -> None:
+    """Puts one network's variables among those of a state; `what` begins the message about sizes."""
+    for collection, own in fresh.items():
+        _check_sizes(own[name], variables[collection], what)
+        own[name] = variables[collection]
 
 
 def _placed(state: TrainState, variables: dict[str, Any]) -> TrainState:

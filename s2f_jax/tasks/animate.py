@@ -16,8 +16,6 @@ from s2f_jax.metrics import liveliness
 from s2f_jax.models import networks
 from s2f_jax.models.discriminators import SUFFIX, network_name
 from s2f_jax.models.lip_expert import LipExpert
-from s2f_jax.runs.restore import find_checkpoint
-from s2f_jax.runs.workdir import read_config
 from s2f_jax.state import TrainState
 from s2f_jax.tasks import lipread
 from s2f_jax.tasks.animate_validation import AnimateValidation
@@ -27,7 +25,7 @@ _TERMS = "reconstruction", "variety", "deep_supervision", "lip_reading"  # Weigh
 
 
 def lip_expert(config: Config) -> LipExpert:
-    """Builds the lip reader of loss.lip_reading.
+    """Builds the lip reader of loss.lip_reading, of the sizes of the config's section `lipreader`.
 
     Args:
       config: Config of a run.
@@ -36,18 +34,14 @@ def lip_expert(config: Config) -> LipExpert:
       The module, without parameters.
 
     Raises:
-      UserError: loss.lip_expert is no run of a lip reader.
+      UserError: Nothing says where its parameters are.
     """
-    path = config.loss.lip_expert
-    if not path:
+    if not config.loss.lip_expert:
         raise UserError(
-            "--config.loss.lip_reading needs a trained lip reader: give its workdir,"
-            " --config.loss.lip_expert=DIR"
+            f"--config.loss.lip_reading={config.loss.lip_reading} needs a trained lip reader: give its"
+            " workdir, --config.loss.lip_expert=DIR"
         )
-    theirs = read_config(find_checkpoint(path)[0])
-    if theirs.get("task") != "lipread":
-        raise UserError(f"--config.loss.lip_expert={path}: holds no lip reader: train one first")
-    return LipExpert(lipread.network(theirs), lipread.crop(theirs))
+    return LipExpert(lipread.network(config), lipread.crop(config))
 
 
 class AnimateTask(Task):

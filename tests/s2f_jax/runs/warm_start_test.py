@@ -1,6 +1,7 @@
 """Runs that begin with another one's networks."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from s2f_jax.runs.checkpoint import Checkpoints, restore_variables
 from s2f_jax.runs.restore import find_checkpoint
 from s2f_jax.runs.workdir import write_config
 from s2f_jax.state import TrainState
+from s2f_jax.tasks import lipread
 from tests.logged import events
 from tests.tiny import get_config as tiny
 
@@ -122,4 +124,60 @@ def test_mistakes_leave_no_run(start_from, said, source, shards, tmp_path):
             warm_start.begin(trainer().fresh(), source, of.data)
         given = other if start_from in ("nothing", "another task") else source
         train.train(of, str(tmp_path / "run"), shards, str(given))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def expert(tmp_path):
+    """A run of a lip reader, and the config of a run that learns from it."""
+    config = tiny()
+    config.lipreader.update(height=16, width=16, mouth=8.0, widths=(4, 4, 4), features=4)
+    folder = tmp_path / "expert"
+    write_config(config, epath.Path(folder))
+    variables = lipread.initial(config, jax.random.key(7))
+    own = ({lipread.NAME: variables[name]} for name in ("params", "batch_stats"))
+    checkpoints = Checkpoints(folder)
+    checkpoints.save(TrainState(np.int32(7), *own, {}), {}, {}, 20.0)
+    checkpoints.close()
+    config.loss.lip_reading, config.loss.lip_expert = 8.0, str(folder)
+    config.loss.deep_supervision = 20.0
+    config.max_epochs, config.sample_clips = 2, 0
+    return folder, variables, config
+
+
+def test_a_run_learns_from_a_lip_reader_that_does_not_and_goes_on_without_its_run(
+    expert, shards, tmp_path
+):
+    folder, variables, config = expert
+    workdir = tmp_path / "run"
+    assert train.train(config, str(workdir), shards) == 0
+    shutil.rmtree(folder)
+    config.max_epochs = 3
+    assert train.train(config, str(workdir), shards) == 0
+    saved, step = find_checkpoint(workdir)
+    assert same(restore_variables(saved, step, "lip_expert"), variables)
+    name = "generator/lip_reading"
+    terms = [event[name] for event in events(workdir) if name in event]
+    assert len(terms) == 5 and min(terms) > 0  # Of six steps, the first of L1 alone.
+
+
+@pytest.mark.parametrize(
+    "mistake,said",
+    [
+        ("none", "lip_reading=8.0 needs a trained lip reader: give its workdir"),
+        ("gone", "there is no checkpoint at"),
+        ("another task", "holds no lipreader: give a run of one"),
+        ("other sizes", r"has a lipreader of other sizes \(\S+: \(.*\) there, \(.*\) here\): give"),
+    ],
+)
+def test_a_lip_reader_that_cannot_be_had_leaves_no_run(
+    mistake, said, expert, source, shards, tmp_path
+):
+    config = expert[2]
+    paths = {"none": "", "gone": str(tmp_path / "gone"), "another task": str(source)}
+    config.loss.lip_expert = paths.get(mistake, config.loss.lip_expert)
+    if mistake == "other sizes":
+        config.lipreader.features = 5
+    with pytest.raises(UserError, match=said):
+        train.train(config, str(tmp_path / "run"), shards)
     assert not (tmp_path / "run").exists()
