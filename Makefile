@@ -69,6 +69,7 @@ real: .venv/run
 	$(S2F) prepare --config=configs/grid_s1.py $(GRID:%=--manual_dir=%)
 	$(S2F) --config=configs/lipreader_s1.py
 	$(S2F) --config=configs/syncnet_s1.py
+	$(S2F) --config=configs/lip_expert_s1.py
 	$(S2F) --config=configs/grid_s1.py
 	$(S2F) evaluate --config=configs/grid_s1.py
 	rm -rf runs/grid_s1/gallery

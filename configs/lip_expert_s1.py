@@ -13,4 +13,6 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c = lipreader_s1.get_config(preset)
     c.name = "lip_expert_s1"
     c.seed = 1
+    c.optim.decay_after = 14
+    c.max_epochs = 26
     return c

@@ -302,9 +302,9 @@ def _train(
     closing.callback(batches.close)
     # The state to start from: 1. the newest whole checkpoint of this workdir; 2. another run's
     # networks; 3. a fresh state.
-    begun = None if any_in(folder) else (trainer.fresh(), {})
-    if begun and start_from:
-        begun = warm_start.begin(begun[0], start_from, config.data)
+    initial = None if any_in(folder) else (trainer.fresh(), {})
+    if initial and start_from:
+        initial = warm_start.begin(initial[0], start_from, config.data)
     write_config(given_config, folder)  # Only now that the run is known to be possible.
     checkpoints = Checkpoints(folder, config.keep_latest)
     closing.callback(checkpoints.close)
@@ -321,7 +321,7 @@ def _train(
         stopping = EarlyStopping(config.patience, **progress["stopping"])
         since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
-        number, (state, warm_start_source) = 0, begun or (trainer.fresh(), {})
+        number, (state, warm_start_source) = 0, initial or (trainer.fresh(), {})
     changed = write_provenance(config.seed, folder, number, **warm_start_source)
     total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
@@ -335,7 +335,7 @@ def _train(
             f"resumed with {', '.join(f'{name} {value}' for name, value in changed.items())}: from here"
             " on the run may differ from an uninterrupted one by rounding"
         )
-    if start_from and not begun:
+    if start_from and not initial:
         log.say(
             f"it goes on with its own networks: --start_from={start_from} is for a new --workdir"
         )

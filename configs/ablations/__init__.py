@@ -20,6 +20,8 @@ VARIANTS = (
     "sequence_per_step",
     "no_noise",
     "no_skips",
+    "no_deep_supervision",
+    "no_lip_reading",
     "l1_whole_face",
     "lambda_quarter",
     "lambda_fourfold",
