@@ -162,6 +162,9 @@ def get_config(
     c.lipreader.features = 256  # Size of each GRU in each direction.
     c.lipreader.dropout = 0.5  # Share of feature maps that are dropped in training.
     c.lipreader.steps_per_frame = 1  # Letters that a frame may show: more for fast speakers.
+    # What it sees of a frame: "convolutions", LipNet's, or "cosines", low frequencies, which a small corpus
+    # need not teach; these take none of the widths but the last.
+    c.lipreader.front_end = "convolutions"
     c.lipreader.centered = False  # Whether each clip's mean frame is taken out.
     # Weight of the cross-entropy with the letters where the corpus says they are said.
     c.lipreader.alignment = 0.0

@@ -68,6 +68,7 @@ def get_config(preset: str = "cvprw2019") -> Any:
         lipreader_demo.shrink(c)
     c.lipreader.steps_per_frame = 2
     c.lipreader.centered = True
+    c.lipreader.front_end = "cosines"
 
     c.model.copy_path = True
     c.model.noise_std = 2.0

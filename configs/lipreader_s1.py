@@ -1,4 +1,4 @@
-"""A small LipNet on GRID's speaker 1: the reader whose word error rate the tables of grid_s1 print.
+"""A small lip reader on GRID's speaker 1: the one whose word error rate the tables of grid_s1 print.
 
 python -m s2f_jax.main --config=configs/lipreader_s1.py
 python -m s2f_jax.main evaluate --config=configs/lipreader_s1.py
@@ -11,6 +11,9 @@ Tried, word error rates of the 20 validation sentences after 17,000 to 24,000 ex
   where the corpus says they are said: 0.29, greedily.
 - On 40 principal components of the same mouths, batches of 32, 600 steps: 0.23 with the cross-entropy, 0.38
   without.
+- LipNet's convolutions take 19 minutes of one core, the front end "cosines" five, and read alike: two seeds of
+  either 0.21, 0.21 and 0.21, 0.19 on the 40 test sentences, with the beam. With the colours' difference as well,
+  6 or 10 frequencies in place of 8, or words spliced out of two sentences, it is no better.
 """
 
 from typing import Any

@@ -63,7 +63,8 @@ class LipReader:
         self._correct = functools.cache(self._nearest_word)
         decoding = f"prefix beam of {beam}" if beam else "greedy"
         spelling = f", then the nearest of {len(vocabulary)} words" if vocabulary else ""
-        trained = f"LipNet of {name}, trained on {config.data.corpus}"
+        net = "LipNet" if config.lipreader.front_end == "convolutions" else "LipNet over cosines"
+        trained = f"{net} of {name}, trained on {config.data.corpus}"
         self.description = f"{trained}; {decoding}{spelling}"
 
     @classmethod

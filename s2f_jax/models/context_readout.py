@@ -3,21 +3,13 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from data_pipelines.faces.boxes import mouth_box
 from s2f_jax.models.layers import Dtype, full_precision
+from s2f_jax.ops.cosine_transform import low_frequencies
 
 FREQUENCIES = 8  # Of the mouth's cosine transform that are read, in either direction.
 _MOMENTUM = 0.99  # Of the running mean squares.
-
-
-def _cosines(size: int) -> np.ndarray:
-    """The lowest rows of the orthonormal discrete cosine transform (DCT-II), [FREQUENCIES, size]."""
-    k, n = np.arange(min(FREQUENCIES, size))[:, None], np.arange(size)[None]
-    rows = np.cos(np.pi * k * (2 * n + 1) / (2 * size)) * np.sqrt(2 / size)
-    rows[0] /= np.sqrt(2)
-    return rows.astype(np.float32)
 
 
 def mouth_code(frames: jax.Array) -> jax.Array:
@@ -31,9 +23,7 @@ def mouth_code(frames: jax.Array) -> jax.Array:
     """
     rows, columns = mouth_box(*frames.shape[-3:-1])
     mouth = frames[..., rows, columns, :].mean(axis=-1)
-    down, across = (_cosines(size) for size in mouth.shape[-2:])
-    code = jnp.einsum("...hw,ih,jw->...ij", mouth, down, across)
-    return code.reshape(*code.shape[:-2], -1)
+    return low_frequencies(mouth, FREQUENCIES)
 
 
 class ContextReadout(nn.Module):

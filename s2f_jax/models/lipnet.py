@@ -1,4 +1,8 @@
-"""LipNet (Assael et al. 2016): a talking mouth to letters, for word and character error rates."""
+"""LipNet (Assael et al. 2016): a talking mouth to letters, for word and character error rates.
+
+Or, with other eyes: the low frequencies of the mouth, the features of lip readers before there were
+convolutional ones (Potamianos et al. 2003), for corpora that are too small to learn features from.
+"""
 
 from collections.abc import Sequence
 
@@ -9,6 +13,7 @@ from jax import lax
 
 from s2f_jax.models.layers import BatchNorm, Dtype, full_precision
 from s2f_jax.ops import convolutions
+from s2f_jax.ops.cosine_transform import low_frequencies
 
 
 def _plain_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -30,6 +35,9 @@ def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(size, size, 3 * channels, features)
     maps = convolutions.plain_conv(frames, kernel, stride, size // 2)
     return maps.reshape(*x.shape[:2], *maps.shape[1:])
+
+
+_FREQUENCIES = 8  # Of the front end "cosines", in either direction.
 
 
 class TimeConv(nn.Module):
@@ -149,6 +157,9 @@ class LipNet(nn.Module):
         speakers say a word of three in two frames. LipNet's is 1.
       centered: Whether each clip's mean frame is taken out, so that what is read is motion; not in
         LipNet, which has many speakers.
+      front_end: What a frame becomes: "convolutions", LipNet's, or "cosines", the low frequencies of its
+        luminance, each in units of its deviation, and one convolution over 5 frames with as many
+        feature maps as the last of `widths`.
       dtype: Dtype of the computation; parameters stay float32.
     """
 
@@ -158,6 +169,7 @@ class LipNet(nn.Module):
     dropout: float = 0.5
     steps_per_frame: int = 1
     centered: bool = False
+    front_end: str = "convolutions"
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -175,12 +187,26 @@ class LipNet(nn.Module):
         Returns:
           Logits float32 [B, steps_per_frame * T, labels].
         """
-        batch, time = mask.shape
-        valid, flat = mask[:, :, None, None, None], mask.reshape(-1)
+        batch = len(mask)
+        valid = mask[:, :, None, None, None]
         x = jnp.where(valid, x, 0)
         if self.centered:
             mean = x.sum(axis=1, keepdims=True) / mask.sum(axis=1)[:, None, None, None, None]
             x = jnp.where(valid, x - mean, 0)
+        see = {"convolutions": self._convolutions, "cosines": self._cosines}[self.front_end]
+        x = see(x, mask, train, keys)
+        for i in range(2):
+            x = BidirectionalGRU(self.features, self.dtype, name=f"gru{i}")(x, mask)
+            x = self._drop(x, 3 + i, train, keys)
+        letters = nn.Dense(self.steps_per_frame * self.labels, dtype=self.dtype, name="letters")(x)
+        return letters.reshape(batch, -1, self.labels).astype(full_precision(self.dtype))
+
+    def _convolutions(
+        self, x: jax.Array, mask: jax.Array, train: bool, keys: jax.Array | None
+    ) -> jax.Array:
+        """LipNet's features of frames, [B, T, N]."""
+        batch, time = mask.shape
+        valid, flat = mask[:, :, None, None, None], mask.reshape(-1)
         for i, (width, size) in enumerate(zip(self.widths, (5, 5, 3), strict=True)):
             x = TimeConv(width, size, 1 if i else 2, self.dtype, name=f"conv{i}")(x)
             x = x.reshape(batch * time, *x.shape[2:])
@@ -189,12 +215,19 @@ class LipNet(nn.Module):
             x = x.reshape(batch, time, *x.shape[1:])
             # The next convolution reaches from a clip's last frame into its padding.
             x = jnp.where(valid, self._drop(x, i, train, keys), 0)
-        x = x.reshape(batch, time, -1)
-        for i in range(2):
-            x = BidirectionalGRU(self.features, self.dtype, name=f"gru{i}")(x, mask)
-            x = self._drop(x, 3 + i, train, keys)
-        letters = nn.Dense(self.steps_per_frame * self.labels, dtype=self.dtype, name="letters")(x)
-        return letters.reshape(batch, -1, self.labels).astype(full_precision(self.dtype))
+        return x.reshape(batch, time, -1)
+
+    def _cosines(
+        self, x: jax.Array, mask: jax.Array, train: bool, keys: jax.Array | None
+    ) -> jax.Array:
+        """The low frequencies of frames, over 5 of them, [B, T, widths[-1]]."""
+        valid = mask[:, :, None]
+        code = low_frequencies(x.mean(axis=-1), _FREQUENCIES)
+        flat = code.reshape(mask.size, -1)
+        code = BatchNorm(self.dtype, name="norm0")(flat, train, mask.reshape(-1))
+        code = jnp.where(valid, self._drop(code.reshape(*mask.shape, -1), 0, train, keys), 0)
+        x = nn.relu(nn.Conv(self.widths[-1], (5,), dtype=self.dtype, name="conv0")(code))
+        return jnp.where(valid, self._drop(x, 1, train, keys), 0)
 
     def _drop(self, x: jax.Array, place: int, train: bool, keys: jax.Array | None) -> jax.Array:
         """X [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""

@@ -57,7 +57,7 @@ def network(config: Config) -> LipNet:
     r = config.lipreader
     dtype = networks.compute_type(config.model.dtype)
     sizes = charset.BLANK + 1, tuple(r.widths), r.features, r.dropout
-    return LipNet(*sizes, r.steps_per_frame, r.centered, dtype)
+    return LipNet(*sizes, r.steps_per_frame, r.centered, r.front_end, dtype)
 
 
 def initial(config: Config, key: jax.Array) -> Any:

@@ -13,9 +13,9 @@ from s2f_jax.models.lipnet import BidirectionalGRU, LipNet
 TINY = dict(labels=5, widths=(4, 4, 6), features=3)
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    net = LipNet(**TINY)
+@pytest.fixture(scope="module", params=["convolutions", "cosines"])
+def tiny(request):
+    net = LipNet(**TINY, front_end=request.param)
     frames = np.random.default_rng(0).uniform(0, 1, (2, 6, 16, 24, 3)).astype(np.float32)
     init = jax.jit(functools.partial(net.init, train=False))
     return net, init(jax.random.key(0), frames, np.ones((2, 6), bool)), frames
@@ -41,9 +41,9 @@ def test_the_papers_sizes_have_4_57_million_parameters():
 
 def test_each_frame_may_show_several_letters(tiny):
     """The logits of a frame's two steps are those of twice as many classes, split in two."""
-    _, variables, frames = tiny
-    net, mask = LipNet(**TINY, steps_per_frame=2), np.ones((2, 6), bool)
-    wide = LipNet(**TINY | {"labels": 10})
+    net, variables, frames = tiny
+    net, mask = net.clone(steps_per_frame=2), np.ones((2, 6), bool)
+    wide = net.clone(steps_per_frame=1, labels=10)
     variables = wide.init(jax.random.key(0), frames, mask, False)
     logits = net.apply(variables, frames, mask, False)
     assert logits.shape == (2, 12, 5)
@@ -53,13 +53,12 @@ def test_each_frame_may_show_several_letters(tiny):
 
 
 def test_a_centered_reader_does_not_see_what_stays(tiny):
-    _, variables, frames = tiny
+    plain, variables, frames = tiny
     mask = np.arange(6) < np.array([[6], [4]])
-    net = LipNet(**TINY, centered=True)
+    net = plain.clone(centered=True)
     looks = np.random.default_rng(1).uniform(0, 1, (2, 1, 16, 24, 3)).astype(np.float32)
     logits = net.apply(variables, frames, mask, False)
     np.testing.assert_allclose(net.apply(variables, frames + looks, mask, False), logits, atol=1e-5)
-    plain = LipNet(**TINY)
     assert not np.allclose(
         plain.apply(variables, frames + looks, mask, False),
         plain.apply(variables, frames, mask, False),
@@ -134,8 +133,8 @@ def test_the_gru_equals_one_step_by_step_in_both_directions():
 
 
 def test_dropout_takes_whole_channels_of_a_clip_and_its_own_draw_alone(tiny):
-    _, variables, frames = tiny
-    net = LipNet(**TINY, dropout=0.5)
+    plain, variables, frames = tiny
+    net = plain.clone(dropout=0.5)
     mask = np.ones((2, 6), bool)
 
     @jax.jit
@@ -152,3 +151,18 @@ def test_dropout_takes_whole_channels_of_a_clip_and_its_own_draw_alone(tiny):
     np.testing.assert_array_equal(kept, np.broadcast_to(kept[:, :1, :1, :1], kept.shape))
     assert np.any(kept[0] != kept[1])
     np.testing.assert_array_equal(net._drop(x, 0, False, keys), x)
+
+
+def test_the_other_front_end_sees_low_frequencies_alone():
+    """Its 8 x 8 of a frame of 16 x 24: a finer pattern, and colours of one luminance, are nothing to it."""
+    net = LipNet(**TINY, front_end="cosines")
+    frames = np.random.default_rng(0).uniform(0.4, 0.6, (1, 6, 16, 24, 3)).astype(np.float32)
+    mask = np.ones((1, 6), bool)
+    variables = net.init(jax.random.key(0), frames, mask, False)
+    read = jax.jit(lambda frames: net.apply(variables, frames, mask, False))
+    rows = np.cos(np.pi * 9 * (2 * np.arange(16) + 1) / 32).astype(np.float32)
+    fine = frames + 0.1 * rows[None, None, :, None, None]
+    coloured = frames + np.array([0.1, -0.1, 0.0], np.float32)[None, None, None, None]
+    for same in (fine, coloured):
+        np.testing.assert_allclose(read(same), read(frames), atol=1e-4)
+    assert np.abs(read(frames[..., ::-1, :]) - read(frames)).max() > 1e-3
