@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from configs import grid_s1, lip_expert_s1
 from data_pipelines.loading import dataset
 from s2f_jax import train
+from s2f_jax.tasks import lipread
 from s2f_jax.tasks.registry import build
 from tests.tiny import get_config as tiny
 
@@ -40,3 +42,12 @@ def test_an_epoch_has_every_clip_once_unless_speakers_are_balanced(shards):
     assert list(train._visits(config, clips)) == once
     config.balance_speakers = 1.0
     assert train._visits(config, clips) == once[:-1] + [last] * last
+
+
+@pytest.mark.parametrize("preset", ["cvprw2019", "full"])
+def test_the_lip_reader_that_grid_s1_learns_from_is_the_one_that_its_config_trains(preset):
+    """But for the dropout, which has no variables."""
+    grid, expert = grid_s1.get_config(preset), lip_expert_s1.get_config(preset)
+    assert grid.loss.lip_expert == f"runs/{expert.name}"
+    assert lipread.crop(grid) == lipread.crop(expert)
+    assert lipread.network(grid).clone(dropout=0.0) == lipread.network(expert).clone(dropout=0.0)
