@@ -118,11 +118,16 @@ def get_config(
     # Largest norm of what an adversarial term of weight 1 asks of a clip's pixels, as a multiple of what
     # L1 asks; of another weight in proportion; 0: no limit.
     c.loss.adversarial_limit = 0.0
+    # Weight of the difference of the frequencies' amplitudes in blocks of 16 pixels, which L1 leaves too weak.
+    c.loss.spectrum = 0.0
     # Weight of L1 around the eyes, of the better of two draws of the noise: what makes them blink.
     c.loss.variety = 0.0
     # Weight of L1 of the mouth's low frequencies, each in units of its deviation, as a linear map reads
     # them out of z_c in every frame that is heard.
     c.loss.deep_supervision = 0.0
+    # Weight of how differently a trained lip reader (loss.lip_expert) reads the real mouths and the still's
+    # with these frequencies, in every frame that is heard, from the first step on.
+    c.loss.deep_lip_reading = 0.0
     # Weight of how differently a trained lip reader reads generated and real mouths (Kullback-Leibler
     # divergence, nats a step), from loss.adversarial_from on; and that reader's workdir, which should be
     # another one than readers.lips, with which results are measured.
@@ -165,9 +170,14 @@ def get_config(
     # What it sees of a frame: "convolutions", LipNet's, or "cosines", low frequencies, which a small corpus
     # need not teach; these take none of the widths but the last.
     c.lipreader.front_end = "convolutions"
+    # Deviation of the noise added to each frequency of "cosines" in training, in units of its own.
+    c.lipreader.noise = 0.0
     c.lipreader.centered = False  # Whether each clip's mean frame is taken out.
     # Weight of the cross-entropy with the letters where the corpus says they are said.
     c.lipreader.alignment = 0.0
+    # Share of training examples that join the beginning of a sentence and the end of another of the same
+    # speaker, at ends of words (where the shards know their times).
+    c.lipreader.splice = 0.0
     c.lipreader.jitter = 0.05  # Share of training frames that are dropped or repeated.
     c.lipreader.shift = 2.0  # Largest random shift of the crop in training, pixels of the crop.
     c.lipreader.letters = 40  # Longest training transcript, characters.

@@ -36,7 +36,9 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.data.dir = "runs/data_real"  # Apart from shards of other clips.
     c.readers.lips = ""
     c.readers.sync = ""
+    c.loss.deep_lip_reading = 0.0
     c.loss.lip_reading = 0.0
+    c.mirror = True
     c.balance_speakers = 0.75
     # With L1 on the lower half alone the rest of the frame drifts under so many looks: PSNR 22 dB after an
     # epoch.

@@ -73,17 +73,20 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.model.noise_std = 2.0
     c.batch_size = 4
     c.clip_frames = 75
+    c.mirror = False
 
     c.loss.reconstruction_top = 0.5
     c.loss.variety = 300.0
+    c.loss.spectrum = 16.0
     c.loss.deep_supervision = 20.0
+    c.loss.deep_lip_reading = 10.0
     c.loss.lip_reading = 8.0
     c.loss.lip_expert = "runs/lip_expert_s1"
     c.loss.reconstruction_frames = 12
     c.loss.adversarial_frames = 25
     c.loss.adversarial_limit = 0.25
     c.loss.rest_above = 0.85
-    c.loss.adversarial_from = 2310  # 14 epochs.
+    c.loss.adversarial_from = 2296  # 28 epochs.
     c.discriminators.frame.weight = 4.0
     c.discriminators.frame.rate = 4e-4
     c.discriminators.frame.decays = False
@@ -103,9 +106,9 @@ def get_config(preset: str = "cvprw2019") -> Any:
 
     c.optim.generator_rate = 1e-3
     c.optim.generator_ema = 0.99
-    c.optim.decay_after = 6
-    c.optim.decay = 0.85
-    c.max_epochs = 20
-    c.patience = 20
+    c.optim.decay_after = 12
+    c.optim.decay = 0.92
+    c.max_epochs = 40
+    c.patience = 40
     c.best_by = "psnr_mouth"
     return c

@@ -13,6 +13,8 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c = lipreader_s1.get_config(preset)
     c.name = "lip_expert_s1"
     c.seed = 1
-    c.optim.decay_after = 14
-    c.max_epochs = 26
+    c.mirror = True  # Generators learn from mirrored sentences, too.
+    c.optim.decay_after = 25
+    c.optim.decay = 0.85
+    c.max_epochs = 50
     return c

@@ -32,11 +32,12 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.data.max_bad_share = 0.3  # Where the person looks away, or is silent.
     c.readers.lips = ""
     c.readers.sync = ""
+    c.loss.deep_lip_reading = 0.0
     c.loss.lip_reading = 0.0
 
-    # An epoch of ten minutes has some 80 steps, of grid_s1 165.
-    c.optim.decay_after = 12
-    c.optim.decay = 0.92
-    c.max_epochs = 41
-    c.patience = 41
+    # An epoch of ten minutes has some 40 steps, of grid_s1 82.
+    c.optim.decay_after = 24
+    c.optim.decay = 0.96
+    c.max_epochs = 82
+    c.patience = 82
     return c

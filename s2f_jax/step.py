@@ -11,13 +11,11 @@ import optax
 from jax.lax import stop_gradient
 
 from s2f_jax import losses, rngs
-from s2f_jax.models import context_readout, pixels
-from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize, take_frames, take_window
-from s2f_jax.models.context_readout import ContextReadout
-from s2f_jax.models.discriminator import Discriminator, uniform_per_example
+from s2f_jax.models import context_readout, drawn_frames, lip_expert, pixels
+from s2f_jax.models.clip_batch import Batch, ClipBatch, normalize
+from s2f_jax.models.discriminator import Discriminator
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import CONVOLUTION, full_precision
-from s2f_jax.models.lip_expert import LipExpert
 from s2f_jax.models.networks import EXPERT, READOUT, Networks
 from s2f_jax.state import AVERAGED, GENERATOR, TrainState
 
@@ -103,19 +101,6 @@ def _share_per_clip(right: jax.Array, clips: ClipBatch) -> jax.Array:
     return _per_clip(right.astype(jnp.float32), clips)
 
 
-def _window_starts(batch: Batch, key: jax.Array, frames: int) -> jax.Array:
-    """Draws where the window of each clip begins, int32 [B]."""
-    starts = jnp.maximum(batch["mask"].sum(axis=1) - frames, 0) + 1
-    return (uniform_per_example(key, "window", batch["example_index"]) * starts).astype(jnp.int32)
-
-
-def _spread_frames(batch: Batch, key: jax.Array, frames: int) -> jax.Array:
-    """Draws frames, one of each of as many equal parts of a clip, int32 [B, frames]."""
-    uniform = uniform_per_example(key, "drawn", batch["example_index"], frames)
-    lengths = batch["mask"].sum(axis=1, keepdims=True)
-    return ((jnp.arange(frames)[None] + uniform) / frames * lengths).astype(jnp.int32)
-
-
 def zero_offsets(
     networks: Networks, batch: Batch, adversarial: bool, frames: int = 0
 ) -> dict[str, jax.Array]:
@@ -137,25 +122,6 @@ def zero_offsets(
     if adversarial and networks.expert is not None:
         terms.append("lip_reading")
     return dict.fromkeys(["reconstruction", *terms], zeros)
-
-
-def _choose_frames(
-    batch: Batch,
-    key: jax.Array,
-    options: losses.LossOptions,
-    adversarial: bool,
-    generator: Generator,
-) -> tuple[Batch, jax.Array | None]:
-    """Returns the batch with the frames that are drawn, and which these are; None: all."""
-    count = options.frames(adversarial)
-    if not 0 < count < batch["mask"].shape[1]:
-        return batch, None
-    if adversarial:
-        first = _window_starts(batch, key, count)
-        window = take_window(batch, first, count, generator.stride, generator.window)
-        return window, first[:, None] + jnp.arange(count)[None]
-    drawn = _spread_frames(batch, key, count)
-    return take_frames(batch, drawn), drawn
 
 
 def _noise(generator: Generator, key: jax.Array, clips: ClipBatch, frames: int) -> jax.Array:
@@ -193,8 +159,8 @@ def objective(
       key: Random key of the step.
       networks: The networks to be trained.
       weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3), the names of the
-        discriminators, "deep_supervision" where there is a readout, "lip_reading" where there is an
-        expert, and "variety", which may be absent.
+        discriminators, "deep_supervision" where there is a readout, and such as may be absent:
+        "lip_reading" and "deep_lip_reading", which need an expert, and "variety".
       options: Further fields of the losses.
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
@@ -205,7 +171,7 @@ def objective(
     generator = networks.generator
     # All of a clip is heard, whatever is drawn: no state of a GRU begins in the middle of a sentence.
     whole, heard = batch, batch["mask"]
-    batch, drawn = _choose_frames(whole, key, options, adversarial, generator)
+    batch, drawn = drawn_frames.choose(whole, key, options, adversarial, generator)
     clips, apply = normalize(batch), APPLY[keep_activations]
     stats, count = dict(batch_stats), len(heard)
     audio = normalize(whole).audio
@@ -227,25 +193,42 @@ def objective(
         "generator/reconstruction": losses.reconstruction(judged, clips.frames, clips.mask, top)
     }
     total = weights["reconstruction"] * terms["generator/reconstruction"].mean()
+    if weights.get("spectrum"):
+        terms["generator/spectrum"] = losses.spectrum(generated, clips.frames, clips.mask)
+        total += weights["spectrum"] * terms["generator/spectrum"].mean()
     if varied:
         draws = jnp.stack([generated, every[count:]])
         terms["generator/variety"] = losses.variety(draws, clips.frames, clips.mask)
         total += weights["variety"] * terms["generator/variety"].mean()
+    real = pixels.from_uint8(whole["frames"])
+
+    def misread(shown: jax.Array, generated: jax.Array) -> jax.Array:
+        assert networks.expert is not None  # A term that has a weight has its networks.
+        own = {"params": params[EXPERT], "batch_stats": batch_stats[EXPERT]}
+        reader = networks.expert, stop_gradient(own)
+        return lip_expert.divergence(*reader, real, whole["mask"], shown, generated)
+
     if networks.readout is not None:
-        own = params[READOUT], batch_stats[READOUT]
-        term, stats[READOUT] = _read_mouths(networks.readout, own, whole, z_c[:count])
+        own = {"params": params[READOUT], "batch_stats": batch_stats[READOUT]}
+        code, term, stats[READOUT] = context_readout.read_mouths(
+            networks.readout, own, whole, z_c[:count]
+        )
         terms["generator/deep_supervision"] = term
         total += weights["deep_supervision"] * term.mean()
+        if weights.get("deep_lip_reading"):
+            terms["generator/deep_lip_reading"] = misread(
+                context_readout.draw_mouths(clips.still, code), whole["mask"]
+            )
+            total += weights["deep_lip_reading"] * terms["generator/deep_lip_reading"].mean()
     if not adversarial:
         return total, (terms, stats)
 
-    if networks.expert is not None:
-        own = {"params": params[EXPERT], "batch_stats": batch_stats[EXPERT]}
+    if weights.get("lip_reading"):
         shown = generated + offsets["lip_reading"]
         places = None if drawn is None else drawn[:count]
-        term = _lip_reading(networks.expert, stop_gradient(own), whole, shown, places, clips.mask)
-        terms["generator/lip_reading"] = term
-        total += weights["lip_reading"] * term.mean()
+        shown = lip_expert.among_real(real, shown, places, clips.mask)
+        terms["generator/lip_reading"] = misread(shown, clips.mask)
+        total += weights["lip_reading"] * terms["generator/lip_reading"].mean()
     norm = losses.reconstruction_gradient(clips.mask, generated.shape[2:], top)
     most = options.adversarial_limit * weights["reconstruction"] * norm / count
     # In the dictionary's order: a set's would make another program of every process.
@@ -261,40 +244,6 @@ def objective(
         terms |= judged
         total += weights[name] * terms[f"generator/{name}"].mean() + terms[f"{name}/loss"].mean()
     return total, (terms, stats)
-
-
-def _lip_reading(
-    expert: LipExpert,
-    variables: Any,
-    whole: Batch,
-    generated: jax.Array,
-    drawn: jax.Array | None,
-    mask: jax.Array,
-) -> jax.Array:
-    """Computes the term of lip reading per clip [B], by a reader that has learnt whole sentences."""
-    # It sees the generated frames in their places among the real ones.
-    real = pixels.from_uint8(whole["frames"])
-    fake = generated
-    if drawn is not None:
-        places = jnp.arange(len(real))[:, None], drawn
-        valid = mask[:, :, None, None, None]
-        fake = real.at[places].set(jnp.where(valid, generated, real[places]))
-    of_real: Any = expert.apply(variables, real, whole["mask"])
-    of_fake: Any = expert.apply(variables, fake, whole["mask"])
-    return losses.lip_reading(of_real, of_fake, whole["mask"], mask.sum(axis=1))
-
-
-def _read_mouths(
-    readout: ContextReadout, own: tuple[Any, Any], whole: Batch, z_c: jax.Array
-) -> tuple[jax.Array, Any]:
-    """Computes the term of deep supervision per clip [B], and the readout's new statistics."""
-    code, still = (
-        context_readout.mouth_code(pixels.from_uint8(whole[name])) for name in ("frames", "still")
-    )
-    params, stats = own
-    inputs = z_c, code - still[:, None], whole["mask"]
-    (read, wanted), new = _apply(readout, "__call__", params, stats, *inputs)
-    return losses.deep_supervision(read, wanted, whole["mask"]), new
 
 
 def _judge(

@@ -289,7 +289,7 @@ def _train(
     validation = trainer.task.validation(validation_clips, trainer.key)
     batches = loader.training_batches(
         clips,
-        trainer.task.example,
+        trainer.task.examples_of(clips),
         batch_size=config.batch_size,
         mirror=config.mirror,
         seed=config.seed,

@@ -22,6 +22,7 @@ VARIANTS = (
     "no_skips",
     "no_deep_supervision",
     "no_lip_reading",
+    "no_spectrum",
     "l1_whole_face",
     "lambda_quarter",
     "lambda_fourfold",

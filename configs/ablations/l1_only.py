@@ -7,6 +7,7 @@ get_config = ablations.changing(
     {
         "discriminators.frame.weight": 0.0,
         "discriminators.sequence.weight": 0.0,
+        "loss.deep_lip_reading": 0.0,
         "loss.lip_reading": 0.0,
     },
 )

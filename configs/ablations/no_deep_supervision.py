@@ -2,4 +2,6 @@
 
 from configs import ablations
 
-get_config = ablations.changing("no_deep_supervision", {"loss.deep_supervision": 0.0})
+get_config = ablations.changing(
+    "no_deep_supervision", {"loss.deep_supervision": 0.0, "loss.deep_lip_reading": 0.0}
+)

@@ -1,5 +1,7 @@
-"""No lip reader reads the generated mouths, where the config has one."""
+"""No lip reader reads what is generated, where the config has one."""
 
 from configs import ablations
 
-get_config = ablations.changing("no_lip_reading", {"loss.lip_reading": 0.0})
+get_config = ablations.changing(
+    "no_lip_reading", {"loss.deep_lip_reading": 0.0, "loss.lip_reading": 0.0}
+)

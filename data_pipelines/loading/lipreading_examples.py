@@ -10,7 +10,12 @@ from data_pipelines.common.errors import CorruptRecord
 from data_pipelines.loading import charset
 from data_pipelines.loading.dataset import TRAINING_FEATURES, DatasetClip
 
-FEATURES = (*TRAINING_FEATURES, "transcript", "words")  # Of the shards, to make an example.
+FEATURES = (
+    *TRAINING_FEATURES,
+    "speaker",
+    "transcript",
+    "words",
+)  # Of the shards, to make examples.
 
 # The middle of the mouth (x, y) and its width in an aligned 128 x 96 image: the means over 12 speakers
 # of GRID, but for 2 px more of chin, since a mouth opens downwards.

@@ -291,7 +291,7 @@ def _measure_loader(workload: Workload) -> Measurements:
     open_batches = functools.partial(
         loader.training_batches,
         clips,
-        workload.trainer.task.example,
+        workload.trainer.task.examples_of(clips),
         batch_size=config.batch_size,
         mirror=config.mirror,
         seed=config.seed,

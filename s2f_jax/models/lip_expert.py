@@ -1,11 +1,14 @@
 """A trained lip reader that judges generated mouths, a perceptual loss; not in the paper."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.loading.lipreading_examples import MouthCrop
+from s2f_jax import losses
 from s2f_jax.models.lipnet import LipNet
 
 
@@ -60,3 +63,49 @@ class LipExpert(nn.Module):
         """
         del train
         return self.reader((crop_mouths(frames, self.crop) + 1) / 2, mask, False)
+
+
+def among_real(
+    real: jax.Array, generated: jax.Array, drawn: jax.Array | None, mask: jax.Array
+) -> jax.Array:
+    """Puts generated frames in their places among the real ones: the reader has learnt whole sentences.
+
+    Args:
+      real: All frames of B clips, [B, T, H, W, 3] in [-1, 1].
+      generated: Some of them as generated, [B, n, H, W, 3].
+      drawn: Which these are, int [B, n]; None: all.
+      mask: bool [B, n]; False where there is padding.
+
+    Returns:
+      [B, T, H, W, 3].
+    """
+    if drawn is None:
+        return generated
+    places = jnp.arange(len(real))[:, None], drawn
+    return real.at[places].set(jnp.where(mask[:, :, None, None, None], generated, real[places]))
+
+
+def divergence(
+    expert: LipExpert,
+    variables: Any,
+    real: jax.Array,
+    mask: jax.Array,
+    shown: jax.Array,
+    generated: jax.Array,
+) -> jax.Array:
+    """Computes how differently a reader reads generated and real mouths.
+
+    Args:
+      expert: The reader.
+      variables: Its parameters and statistics.
+      real: Real frames, [B, T, H, W, 3] in [-1, 1].
+      mask: bool [B, T]; False where there is padding.
+      shown: The same with generated frames among them.
+      generated: bool [B, n]; True for each frame that is generated.
+
+    Returns:
+      `losses.lip_reading`, [B].
+    """
+    of_real: Any = expert.apply(variables, real, mask)
+    of_shown: Any = expert.apply(variables, shown, mask)
+    return losses.lip_reading(of_real, of_shown, mask, generated.sum(axis=1))

@@ -38,6 +38,7 @@ def _folded_conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 _FREQUENCIES = 8  # Of the front end "cosines", in either direction.
+_NOISE = 5  # Among the draws of a clip's key; those before it are of the dropouts.
 
 
 class TimeConv(nn.Module):
@@ -160,6 +161,8 @@ class LipNet(nn.Module):
       front_end: What a frame becomes: "convolutions", LipNet's, or "cosines", the low frequencies of its
         luminance, each in units of its deviation, and one convolution over 5 frames with as many
         feature maps as the last of `widths`.
+      noise: Standard deviation of the noise that the frequencies of "cosines" are trained under, in
+        units of theirs.
       dtype: Dtype of the computation; parameters stay float32.
     """
 
@@ -170,6 +173,7 @@ class LipNet(nn.Module):
     steps_per_frame: int = 1
     centered: bool = False
     front_end: str = "convolutions"
+    noise: float = 0.0
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -182,7 +186,7 @@ class LipNet(nn.Module):
           x: [B, T, H, W, 3] in [0, 1].
           mask: bool [B, T]; every clip comes first, then its padding, whose content changes nothing.
           train: Whether there is dropout, and BatchNorm uses the batch's statistics.
-          keys: Random keys for the dropout of each clip, [B]; None: no dropout.
+          keys: Random keys for the dropout and the noise of each clip, [B]; None: neither.
 
         Returns:
           Logits float32 [B, steps_per_frame * T, labels].
@@ -225,9 +229,19 @@ class LipNet(nn.Module):
         code = low_frequencies(x.mean(axis=-1), _FREQUENCIES)
         flat = code.reshape(mask.size, -1)
         code = BatchNorm(self.dtype, name="norm0")(flat, train, mask.reshape(-1))
-        code = jnp.where(valid, self._drop(code.reshape(*mask.shape, -1), 0, train, keys), 0)
+        code = self._add_noise(code.reshape(*mask.shape, -1), train, keys)
+        code = jnp.where(valid, code, 0)
         x = nn.relu(nn.Conv(self.widths[-1], (5,), dtype=self.dtype, name="conv0")(code))
         return jnp.where(valid, self._drop(x, 1, train, keys), 0)
+
+    def _add_noise(self, x: jax.Array, train: bool, keys: jax.Array | None) -> jax.Array:
+        if not train or not self.noise or keys is None:
+            return x
+
+        def clip_noise(key: jax.Array) -> jax.Array:
+            return jax.random.normal(jax.random.fold_in(key, _NOISE), x.shape[1:], x.dtype)
+
+        return x + self.noise * jax.vmap(clip_noise)(keys)
 
     def _drop(self, x: jax.Array, place: int, train: bool, keys: jax.Array | None) -> jax.Array:
         """X [B, T, ..., C] with some channels of each clip 0 throughout, the others larger."""

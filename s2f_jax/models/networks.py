@@ -171,18 +171,14 @@ class Networks(NamedTuple):
       discriminators: Discriminators whose term has a weight (paper 2.2), by the names of their parameters,
         e.g. "frame_discriminator".
       readout: What loss.deep_supervision reads z_c with; None without that term.
-      expert: The trained lip reader of loss.lip_reading, which does not learn; None without that term.
+      expert: The trained lip reader of loss.lip_reading and deep_lip_reading, which does not learn; None
+        without these terms.
     """
 
     generator: Generator
     discriminators: dict[str, Discriminator]
     readout: ContextReadout | None = None
     expert: LipExpert | None = None
-
-    @property
-    def has_second_phase(self) -> bool:
-        """Whether there are terms that begin at loss.adversarial_from."""
-        return bool(self.discriminators) or self.expert is not None
 
     def by_name(self) -> dict[str, nn.Module]:
         """Lists all of them.

@@ -26,3 +26,20 @@ def low_frequencies(images: jax.Array, count: int) -> jax.Array:
     down, across = (_cosines(size, count) for size in images.shape[-2:])
     corner = jnp.einsum("...hw,ih,jw->...ij", images, down, across)
     return corner.reshape(*corner.shape[:-2], -1)
+
+
+def smooth_images(frequencies: jax.Array, count: int, height: int, width: int) -> jax.Array:
+    """Computes the images that have these low frequencies and no others.
+
+    Args:
+      frequencies: [..., count^2], as `low_frequencies` returns them for images of this size.
+      count: Number of frequencies in either direction.
+      height: H.
+      width: W.
+
+    Returns:
+      [..., H, W].
+    """
+    down, across = _cosines(height, count), _cosines(width, count)
+    corner = frequencies.reshape(*frequencies.shape[:-1], len(down), len(across))
+    return jnp.einsum("...ij,ih,jw->...hw", corner, down, across)

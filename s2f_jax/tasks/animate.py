@@ -21,7 +21,15 @@ from s2f_jax.tasks import lipread
 from s2f_jax.tasks.animate_validation import AnimateValidation
 from s2f_jax.tasks.task import Step, Task
 
-_TERMS = "reconstruction", "variety", "deep_supervision", "lip_reading"  # Weights in config.loss.
+# Weights in config.loss.
+_TERMS = (
+    "reconstruction",
+    "spectrum",
+    "variety",
+    "deep_supervision",
+    "deep_lip_reading",
+    "lip_reading",
+)
 
 
 def lip_expert(config: Config) -> LipExpert:
@@ -37,8 +45,9 @@ def lip_expert(config: Config) -> LipExpert:
       UserError: Nothing says where its parameters are.
     """
     if not config.loss.lip_expert:
+        name = "lip_reading" if config.loss.lip_reading else "deep_lip_reading"
         raise UserError(
-            f"--config.loss.lip_reading={config.loss.lip_reading} needs a trained lip reader: give its"
+            f"--config.loss.{name}={config.loss[name]} needs a trained lip reader: give its"
             " workdir, --config.loss.lip_expert=DIR"
         )
     return LipExpert(lipread.network(config), lipread.crop(config))
@@ -56,7 +65,13 @@ class AnimateTask(Task):
     def __init__(self, config: Config):
         self.config = config
         sections = config.data, config.model, config.discriminators, config.loss
-        expert = lip_expert(config) if config.loss.lip_reading else None
+        loss = config.loss
+        if loss.deep_lip_reading and not loss.deep_supervision:
+            raise UserError(
+                f"--config.loss.deep_lip_reading={loss.deep_lip_reading}: it reads what deep supervision"
+                " draws; give --config.loss.deep_supervision a weight, too"
+            )
+        expert = lip_expert(config) if loss.lip_reading or loss.deep_lip_reading else None
         self.built = networks.build(*sections, expert)
         if expert is not None:
             self.pretrained = {networks.EXPERT: (config.loss.lip_expert, lipread.NAME)}
@@ -100,8 +115,13 @@ class AnimateTask(Task):
             keep_activations=config.keep_activations,
             accumulate=config.accumulate,
             generator_ema=config.optim.generator_ema,
-            adversarial=adversarial_phase and self.built.has_second_phase,
+            adversarial=adversarial_phase and self._has_second_phase,
         )
+
+    @property
+    def _has_second_phase(self) -> bool:
+        """Whether there are terms that begin at loss.adversarial_from."""
+        return bool(self.built.discriminators or self.config.loss.lip_reading)
 
     def _weights(self) -> dict[str, float]:
         """Of the generator's terms."""

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from data_pipelines.common import files
 from data_pipelines.common.errors import UserError
-from data_pipelines.loading import charset, lipreading_examples, loader
+from data_pipelines.loading import charset, lipreading_examples, loader, splicing
 from data_pipelines.loading.dataset import ClipDataset
 from s2f_jax import optim, rngs, sharding
 from s2f_jax.config.schema import Config
@@ -57,7 +57,7 @@ def network(config: Config) -> LipNet:
     r = config.lipreader
     dtype = networks.compute_type(config.model.dtype)
     sizes = charset.BLANK + 1, tuple(r.widths), r.features, r.dropout
-    return LipNet(*sizes, r.steps_per_frame, r.centered, r.front_end, dtype)
+    return LipNet(*sizes, r.steps_per_frame, r.centered, r.front_end, r.noise, dtype)
 
 
 def initial(config: Config, key: jax.Array) -> Any:
@@ -314,10 +314,15 @@ class LipReadTask(Task):
                 f"--config.lipreader.widths={tuple(config.lipreader.widths)}: LipNet has three"
                 " convolutions; give (32,64,96), say"
             )
+        r = config.lipreader
+        if r.noise and r.front_end != "cosines":
+            raise UserError(
+                f"--config.lipreader.noise={r.noise}: it is the noise of the frequencies that"
+                ' front_end "cosines" sees; give that, or 0'
+            )
         self.config = config
         self.network = network(config)
         self.networks = {NAME: self.network}
-        r = config.lipreader
         self.example = functools.partial(
             lipreading_examples.lipreading_example,
             crop=crop(config),
@@ -327,6 +332,13 @@ class LipReadTask(Task):
             shift=r.shift,
             steps_per_frame=r.steps_per_frame,
         )
+
+    @override
+    def examples_of(self, clips: ClipDataset) -> loader.MakeExample:
+        share = self.config.lipreader.splice
+        if not share:
+            return self.example
+        return splicing.splicing(self.example, clips, share, self.config.clip_frames)
 
     @override
     def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:

@@ -122,6 +122,18 @@ class Task(abc.ABC):
     example: MakeExample
     whole_batch: str = ""
 
+    def examples_of(self, clips: ClipDataset) -> MakeExample:
+        """Makes what makes the training examples of a data set.
+
+        Args:
+          clips: The training split.
+
+        Returns:
+          `example`, or more that needs the other clips too.
+        """
+        del clips
+        return self.example
+
     @abc.abstractmethod
     def schedules(self, steps_per_epoch: int) -> dict[str, Schedule]:
         """Makes the learning rate of each network over the training steps.

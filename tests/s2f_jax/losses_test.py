@@ -142,3 +142,30 @@ def test_lip_reading_is_the_divergence_of_the_letters_over_real_frames():
     np.testing.assert_allclose(of(fake, generated=jnp.array([2])), [expected], rtol=1e-5)
     np.testing.assert_allclose(of(fake, generated=jnp.array([1])), [2 * expected], rtol=1e-5)
     np.testing.assert_allclose(of(real, generated=jnp.array([2])), [0], atol=1e-6)
+
+
+def test_the_spectrum_is_of_amplitudes_and_their_mean_over_frames():
+    """Frames in another order, and waves in another phase, have the same; half a wave has ln 2 less."""
+    rng = np.random.default_rng(0)
+    frames = rng.uniform(-1, 1, (2, 6, 32, 24, 3)).astype(np.float32)
+    mask = np.arange(6) < np.array([[6], [4]])
+    of = jax.jit(losses.spectrum)
+    shuffled = frames.copy()
+    shuffled[0] = frames[0, ::-1]
+    shuffled[1, :4] = frames[1, 3::-1]
+    shuffled[1, 4:] = 7.0  # What pads a clip.
+    np.testing.assert_allclose(of(shuffled, frames, mask), 0, atol=1e-5)
+    # A multiple of it: the logarithm of every amplitude falls by ln 2, but for the floor.
+    np.testing.assert_allclose(of(frames / 2, frames, mask), np.log(2), rtol=0.03)
+    wave = np.arange(24) * 2 * np.pi / 4
+    sine, cosine = (
+        np.broadcast_to(f(wave)[None, None, None, :, None], frames.shape) for f in (np.sin, np.cos)
+    )
+    assert of(cosine, sine, mask).max() < 0.1 < 0.3 < of(0 * sine, sine, mask).min()
+
+
+def test_the_spectrum_of_black_frames_has_a_gradient():
+    black = jnp.full((1, 2, 16, 16, 3), -1.0)
+    mask = jnp.ones((1, 2), bool)
+    gradient = jax.grad(lambda x: losses.spectrum(x, -black, mask).sum())(black)
+    assert np.isfinite(gradient).all()

@@ -12,9 +12,9 @@ from configs import base
 from data_pipelines.loading.lipreading_examples import MouthCrop
 from s2f_jax import losses, optim, rngs, step
 from s2f_jax.metrics import image
-from s2f_jax.models import pixels
+from s2f_jax.models import drawn_frames, pixels
 from s2f_jax.models.clip_batch import normalize, take_window
-from s2f_jax.models.lip_expert import LipExpert
+from s2f_jax.models.lip_expert import LipExpert, among_real, divergence
 from s2f_jax.models.lipnet import LipNet
 from s2f_jax.models.networks import build
 from s2f_jax.tasks.animate import AnimateTask
@@ -480,9 +480,9 @@ def test_a_window_of_a_clip_has_its_own_audio():
 def test_scattered_frames_are_one_of_each_part_of_a_clip_and_none_of_its_padding():
     batch = batch_of(clips=64, frames=10)
     batch["mask"] = batch["mask"].at[:, 8:].set(False)
-    drawn = np.asarray(step._spread_frames(batch, jax.random.key(0), 4))
+    drawn = np.asarray(drawn_frames.spread_frames(batch, jax.random.key(0), 4))
     assert (drawn // 2 == np.arange(4)).all() and len(np.unique(drawn)) == 8
-    first = np.asarray(step._window_starts(batch, jax.random.key(0), 5))
+    first = np.asarray(drawn_frames.window_starts(batch, jax.random.key(0), 5))
     assert set(first) == {0, 1, 2, 3}
 
 
@@ -548,8 +548,8 @@ def test_helping_terms_reach_the_generator_and_the_readout_alone(adversarial, ke
     networks = helped()
     state = step.init(networks, optax.identity(), jax.random.key(0))
     fields = FIELDS | {"keep_activations": keep_activations, "adversarial": adversarial}
-    weights = WEIGHTS | {"deep_supervision": 20.0, "lip_reading": 30.0}
-    fields |= {"weights": weights, "networks": networks}
+    weights = {"deep_supervision": 20.0, "deep_lip_reading": 10.0, "lip_reading": 30.0}
+    fields |= {"weights": WEIGHTS | weights, "networks": networks}
     fields |= {"options": losses.LossOptions(reconstruction_frames=2, adversarial_frames=3)}
     zeros = step.zero_offsets(networks, batch_of(), adversarial, 3 if adversarial else 2)
 
@@ -559,10 +559,11 @@ def test_helping_terms_reach_the_generator_and_the_readout_alone(adversarial, ke
         return terms[f"generator/{name}"].mean()
 
     gradient = jax.jit(jax.grad(term), static_argnums=1)
-    own = gradient(state.params, "deep_supervision")
-    assert reached(own) == {"generator", "context_readout"}
-    assert optax.tree.norm(own["generator"]["context_encoder"]) > 0
-    assert optax.tree.norm(own["generator"]["frame_decoder"]) == 0
+    for name in ("deep_supervision", "deep_lip_reading"):
+        own = gradient(state.params, name)
+        assert reached(own) == {"generator", "context_readout"}
+        assert optax.tree.norm(own["generator"]["context_encoder"]) > 0
+        assert optax.tree.norm(own["generator"]["frame_decoder"]) == 0
     if adversarial:
         own = gradient(state.params, "lip_reading")
         assert reached(own) == {"generator"}
@@ -583,7 +584,9 @@ def test_every_frame_that_is_heard_is_read_though_few_are_drawn():
         args = state.params, zeros, state.batch_stats, batch, jax.random.key(1)
         return step.objective(*args, **fields)[1][0]
 
-    drawn = set(np.asarray(step._spread_frames(batch_of(), jax.random.key(1), 1)).ravel().tolist())
+    drawn = set(
+        np.asarray(drawn_frames.spread_frames(batch_of(), jax.random.key(1), 1)).ravel().tolist()
+    )
     other = next(t for t in range(5) if t not in drawn)
     before, batch = terms(batch_of()), batch_of()
     after = terms(batch | {"frames": batch["frames"].at[:, other].set(255)})
@@ -620,10 +623,11 @@ def test_the_expert_sees_generated_frames_in_their_places_among_the_real_ones():
     real = jnp.take_along_axis(
         pixels.from_uint8(batch["frames"]), chosen[:, :, None, None, None], axis=1
     )
-    mask = jnp.ones((2, 3), bool)
+    mask, all_real = jnp.ones((2, 3), bool), pixels.from_uint8(batch["frames"])
 
     def term(frames, mask=mask):
-        return step._lip_reading(networks.expert, own, batch, frames, chosen, mask)
+        shown = among_real(all_real, frames, chosen, mask)
+        return divergence(networks.expert, own, all_real, batch["mask"], shown, mask)
 
     np.testing.assert_allclose(term(real), 0, atol=1e-6)
     assert (term(-real) > 0).all()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from configs import grid_s1, lip_expert_s1
+from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset
 from s2f_jax import train
 from s2f_jax.tasks import lipread
@@ -44,10 +45,21 @@ def test_an_epoch_has_every_clip_once_unless_speakers_are_balanced(shards):
     assert train._visits(config, clips) == once[:-1] + [last] * last
 
 
+def test_what_is_not_read_out_of_z_c_no_lip_reader_can_read():
+    config = tiny()
+    config.loss.deep_lip_reading = 20.0
+    with pytest.raises(UserError, match="deep_lip_reading=20.0: it reads what deep supervision"):
+        build(config)
+    config.loss.deep_supervision = 20.0
+    with pytest.raises(UserError, match="deep_lip_reading=20.0 needs a trained lip reader"):
+        build(config)
+
+
 @pytest.mark.parametrize("preset", ["cvprw2019", "full"])
 def test_the_lip_reader_that_grid_s1_learns_from_is_the_one_that_its_config_trains(preset):
-    """But for the dropout, which has no variables."""
+    """But for dropout and noise, which have no variables."""
     grid, expert = grid_s1.get_config(preset), lip_expert_s1.get_config(preset)
     assert grid.loss.lip_expert == f"runs/{expert.name}"
     assert lipread.crop(grid) == lipread.crop(expert)
-    assert lipread.network(grid).clone(dropout=0.0) == lipread.network(expert).clone(dropout=0.0)
+    networks = (lipread.network(c).clone(dropout=0.0, noise=0.0) for c in (grid, expert))
+    assert next(networks) == next(networks)

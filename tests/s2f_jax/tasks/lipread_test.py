@@ -231,6 +231,7 @@ def test_what_is_no_reader_is_refused_with_a_sentence(run, tmp_path):
         ({"best_by": "psnr"}, "words_right or letters_right"),
         ({"lipreader.widths": (2, 2)}, "three convolutions"),
         ({"lipreader.height": 14}, "14 pixels"),
+        ({"lipreader.noise": 0.3}, 'that front_end "cosines" sees'),
     ],
 )
 def test_fields_that_no_reader_can_have(change, said):
@@ -303,3 +304,19 @@ def test_a_trained_reader_reads_speech_and_not_a_frozen_mouth():
 
     assert wer(unseen["frames"]) < 0.1
     assert wer(np.broadcast_to(unseen["frames"][:, :1], unseen["frames"].shape)) > 0.8
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_examples_are_spliced_if_the_config_says_so(share, shards):
+    """Every other sentence is another one, of the same length or shorter."""
+    config = get_config()
+    config.lipreader.splice, config.lipreader.jitter = share, 0.0
+    task = registry.build(config)
+    clips = dataset.open_dataset(config.data, "train", shards, task.features)
+    make = task.examples_of(clips)
+    changed = []
+    for seed in range(8):
+        clip = clips[seed % len(clips)]
+        letters = make(clip, np.random.default_rng(seed), False, None)["letters"]
+        changed.append(charset.decode(letters[letters >= 0]) != charset.clean(clip.transcript))
+    assert any(changed) == bool(share)
