@@ -163,7 +163,8 @@ def spectrum(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Arra
 
     Returns:
       The losses, [B]: the mean absolute difference, over frequencies and overlapping blocks under a Hann
-      window, of the mean over a clip's frames of the logarithm of the luminance's amplitude.
+      window, of the mean over a clip's frames of the logarithm of the amplitude, of the luminance and of two
+      differences of colours (of luminance alone, and coloured speckles appear).
     """
     height, width = real.shape[2:4]
     rows, columns = (
@@ -174,15 +175,16 @@ def spectrum(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Arra
     window = hann[:, None] * hann[None]
 
     def log_amplitudes(frames: jax.Array) -> jax.Array:
-        luminance = frames.mean(axis=-1)
-        blocks = luminance[:, :, rows[:, None, :, None], columns[None, :, None, :]]
-        frequencies = jnp.fft.rfft2(blocks * window[None, None, None, None])
+        red, green, blue = jnp.moveaxis(frames, -1, 0)
+        opponents = jnp.stack([(red + green + blue) / 3, red - green, blue - green], axis=2)
+        blocks = opponents[..., rows[:, None, :, None], columns[None, :, None, :]]
+        frequencies = jnp.fft.rfft2(blocks * window[None, None, None, None, None])
         logs = jnp.log(jnp.abs(frequencies) + _FLOOR)
-        valid = mask[:, :, None, None, None, None]
+        valid = mask[:, :, None, None, None, None, None]
         return jnp.where(valid, logs, 0).sum(axis=1) / valid.sum(axis=1)
 
     differences = jnp.abs(log_amplitudes(generated) - log_amplitudes(real))
-    return differences.mean(axis=(1, 2, 3, 4))
+    return differences.mean(axis=(1, 2, 3, 4, 5))
 
 
 def lip_reading(

@@ -161,7 +161,11 @@ def test_the_spectrum_is_of_amplitudes_and_their_mean_over_frames():
     sine, cosine = (
         np.broadcast_to(f(wave)[None, None, None, :, None], frames.shape) for f in (np.sin, np.cos)
     )
-    assert of(cosine, sine, mask).max() < 0.1 < 0.3 < of(0 * sine, sine, mask).min()
+    assert of(cosine, sine, mask).max() < 0.03 < 0.1 < of(0 * sine, sine, mask).min()
+    # A speck of one colour that leaves the luminance as it is.
+    speck = np.zeros_like(frames)
+    speck[:, :, 8, 8] = 0.3, -0.3, 0.0
+    assert of(sine + speck, sine, mask).min() > 0.1
 
 
 def test_the_spectrum_of_black_frames_has_a_gradient():
