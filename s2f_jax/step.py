@@ -160,7 +160,7 @@ def objective(
       networks: The networks to be trained.
       weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3), the names of the
         discriminators, "deep_supervision" where there is a readout, and such as may be absent:
-        "lip_reading" and "deep_lip_reading", which need an expert, and "variety".
+        "lip_reading" and "deep_lip_reading", which need an expert, "spectrum" and "variety".
       options: Further fields of the losses.
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
