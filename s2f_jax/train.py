@@ -18,8 +18,8 @@ from data_pipelines.loading import dataset, loader
 from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import optim, rngs, sharding
 from s2f_jax.config.schema import Config, parse_profile
-from s2f_jax.runs import cost, warm_start
-from s2f_jax.runs.checkpoint import Checkpoints, any_in
+from s2f_jax.runs import branch, cost, warm_start
+from s2f_jax.runs.checkpoint import Checkpoints, DamagedCheckpoint, any_in
 from s2f_jax.runs.early_stopping import EarlyStopping
 from s2f_jax.runs.log import Log, Meter
 from s2f_jax.runs.profile import Profile
@@ -44,6 +44,7 @@ class Trainer:
     """
 
     def __init__(self, config: Config, examples: int):
+        self.config, self.examples = config, examples
         self.steps_per_epoch = max(1, examples // config.batch_size)
         self.task = task = build(config)
         self.key = jax.random.key(config.seed)
@@ -92,6 +93,35 @@ class Trainer:
         for name, source in self.task.pretrained.items():
             state = warm_start.take(state, name, source)
         return state
+
+    def branch(
+        self, fresh: TrainState, source: epath.PathLike
+    ) -> tuple[tuple[int, TrainState, Any, Any], dict[str, Any]]:
+        """Starts where the first phase of another run ends, which this one shares (runs/branch.py).
+
+        Args:
+          fresh: A fresh state.
+          source: The other run's folder.
+
+        Returns:
+          Step, state, data position and progress, and an entry for run.json that names the other run.
+
+        Raises:
+          UserError: The other run is no such one, or its checkpoint is damaged.
+        """
+        theirs = branch.open_source(source, self.config)
+        late = {*self.task.late, *build(theirs).late}
+        step = self.task.adversarial_start_step
+        checkpoints = Checkpoints(source, read_only=True)
+        try:
+            restored = checkpoints.restore(step, Trainer(theirs, self.examples).like())
+        except DamagedCheckpoint as error:
+            raise UserError(f"--branch_from={source}: checkpoint {step} {error}") from error
+        finally:
+            checkpoints.close()
+        state, position, progress = restored
+        origin = {"branched_from": {"run": epath.Path(source).resolve().name, "step": step}}
+        return (step, branch.join(fresh, state, late), position, progress), origin
 
     def like(self) -> TrainState:
         """Describes the state, to restore into.
@@ -236,7 +266,13 @@ def with_clip_frames(config: Config, clips: dataset.ClipDataset) -> Config:
     return config
 
 
-def train(config: Config, workdir: str, data_dir: str | None, start_from: str | None = None) -> int:
+def train(
+    config: Config,
+    workdir: str,
+    data_dir: str | None,
+    start_from: str | None = None,
+    branch_from: str | None = None,
+) -> int:
     """Trains the run in a workdir, or resumes its training.
 
     Args:
@@ -244,6 +280,8 @@ def train(config: Config, workdir: str, data_dir: str | None, start_from: str | 
       workdir: Folder of the run.
       data_dir: Folder of the shards; None for the default.
       start_from: A run whose networks a new run begins with (warm_start.py).
+      branch_from: A run that is the same before loss.adversarial_from, where a new run begins
+        (branch.py).
 
     Returns:
       Exit code: 0 at the end, STOPPED after a signal.
@@ -259,7 +297,7 @@ def train(config: Config, workdir: str, data_dir: str | None, start_from: str | 
     check_types(config)
     with contextlib.ExitStack() as closing:  # Each is closed, whatever closing another one raises.
         try:
-            return _train(config, workdir, data_dir, start_from, closing)
+            return _train(config, workdir, data_dir, start_from, branch_from, closing)
         except Exception as error:
             if jax.process_count() > 1 and not isinstance(error, TrainingFailed):
                 closing.pop_all()  # The others may know of nothing, and closing would wait for them.
@@ -271,6 +309,7 @@ def _train(
     workdir: str,
     data_dir: str | None,
     start_from: str | None,
+    branch_from: str | None,
     closing: contextlib.ExitStack,
 ) -> int:
     signals = StopSignal()
@@ -300,29 +339,34 @@ def _train(
         visits=visits,
     )
     closing.callback(batches.close)
-    # The state to start from: 1. the newest whole checkpoint of this workdir; 2. another run's
-    # networks; 3. a fresh state.
-    initial = None if any_in(folder) else (trainer.fresh(), {})
-    if initial and start_from:
-        initial = warm_start.begin(initial[0], start_from, config.data)
+    # The state to start from: 1. the newest whole checkpoint of this workdir; 2. where another run's
+    # first phase ends; 3. another run's networks; 4. a fresh state.
+    state, branched, origin = None, None, {}
+    if not any_in(folder):
+        state = trainer.fresh()
+        if branch_from:
+            branched, origin = trainer.branch(state, branch_from)
+        elif start_from:
+            state, origin = warm_start.begin(state, start_from, config.data)
+    resumed = state is None
     write_config(given_config, folder)  # Only now that the run is known to be possible.
-    checkpoints = Checkpoints(folder, config.keep_latest)
+    checkpoints = Checkpoints(folder, config.keep_latest, trainer.task.adversarial_start_step)
     closing.callback(checkpoints.close)
     stopping, counts = EarlyStopping(config.patience), [len(clips), len(validation_clips)]
-    since_log, corrupt, warm_start_source = [], [], {}
-    if newest := checkpoints.restore_newest(trainer.like()):
+    since_log, corrupt = [], []
+    if newest := checkpoints.restore_newest(trainer.like()) or branched:
         number, state, position, progress = newest
         if progress["clips"] != counts:
             raise UserError(
-                f"{folder} was trained on {progress['clips']} training and validation clips and"
+                f"{branch_from if branched else folder} was trained on {progress['clips']} training and validation clips and"
                 f" {shards} has {counts}: give its --data_dir, or another --workdir"
             )
         batches.set_state(position)
         stopping = EarlyStopping(config.patience, **progress["stopping"])
         since_log, corrupt = progress["since_log"], progress["corrupt"]
     else:
-        number, (state, warm_start_source) = 0, initial or (trainer.fresh(), {})
-    changed = write_provenance(config.seed, folder, number, **warm_start_source)
+        number, state = 0, state or trainer.fresh()
+    changed = write_provenance(config.seed, folder, number, **origin)
     total = config.max_epochs * trainer.steps_per_epoch
     log = Log(folder, number, total, enabled=jax.process_index() == 0)
     log.say(
@@ -335,10 +379,9 @@ def _train(
             f"resumed with {', '.join(f'{name} {value}' for name, value in changed.items())}: from here"
             " on the run may differ from an uninterrupted one by rounding"
         )
-    if start_from and not initial:
-        log.say(
-            f"it goes on with its own networks: --start_from={start_from} is for a new --workdir"
-        )
+    for flag, given in (("branch_from", branch_from), ("start_from", start_from)):
+        if given and resumed:
+            log.say(f"it goes on with its own networks: --{flag}={given} is for a new --workdir")
     run = _Run(
         config, folder, trainer, counts, clips, batches, validation, checkpoints, stopping, since_log,
         set(corrupt), signals, log,
@@ -419,6 +462,8 @@ class _Run:
                 self.log.say(f"the run has ended {why}, step {number}; the best is step {best}")
                 return 0
             last = min((number // period + 1) * period for period in (per_epoch, every))
+            if number < (first := self.trainer.task.adversarial_start_step):
+                last = min(last, first)  # Where other runs may branch off.
             state, stop = self.steps(state, number, last)
             number = int(state.step)
             if stop or number % per_epoch:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from data_pipelines.common.errors import UserError
 from s2f_jax.cli.command import Command, Flags, flag, load_config, workdir_of
 from s2f_jax.cli.flags import CONFIG, DATA_DIR, RUN, WORKDIR
 
@@ -22,7 +23,13 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
     config = load_config(flags, extra)
     cluster.join(*(flags.get(name) for name in ("coordinator", "processes", "process")))
     workdir = workdir_of(flags, config)
-    return train(config, workdir, flags.get("data_dir"), flags.get("start_from"))
+    start_from, branch_from = flags.get("start_from"), flags.get("branch_from")
+    if start_from and branch_from:
+        raise UserError(
+            f"--branch_from={branch_from} takes more of a run than --start_from={start_from}: give one"
+            " of them"
+        )
+    return train(config, workdir, flags.get("data_dir"), start_from, branch_from)
 
 
 COMMAND = Command(
@@ -32,6 +39,10 @@ COMMAND = Command(
         flag(
             "--start_from DIR",
             f"run, also a converted one, whose networks a new run begins with: {RUN}",
+        ),
+        flag(
+            "--branch_from DIR",
+            "run that is the same up to loss.adversarial_from, where a new run begins with its state",
         ),
         flag("--coordinator HOST:PORT", "address of process 0, if several train together"),
         flag(

@@ -98,6 +98,11 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     ),
     "sample_clips": Field(0, resumable=True),
 }
+# What acts from loss.adversarial_from on alone, as patterns.
+LATE = (
+    *("discriminators*", "loss.adversarial_frames", "loss.adversarial_limit"),
+    *("loss.rest_above", "loss.lip_reading"),
+)
 # Sections that only one task reads; to the runs of others they are free.
 SECTION_OF = {"lipreader": "lipread", "sync_network": "sync"}
 
@@ -215,6 +220,22 @@ def fixed_fields(config: Config, task: str) -> dict[str, Any]:
             if not isinstance(section, dict) or section.get("weight", True)
         }
     return {name: value for name, value in fields(values) if not _field(name).resumable}
+
+
+def first_phase_fields(config: Config) -> dict[str, Any]:
+    """Lists the fields that a run's steps before loss.adversarial_from depend on.
+
+    Args:
+      config: Config of a run.
+
+    Returns:
+      The fields' values by name, as JSON stores them.
+    """
+    return {
+        name: value
+        for name, value in fixed_fields(config, config.task).items()
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in LATE)
+    }
 
 
 def parse_profile(profile: str) -> range:

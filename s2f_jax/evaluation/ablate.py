@@ -19,6 +19,8 @@ from s2f_jax.config import read, schema
 from s2f_jax.evaluation import evaluate, scorers
 from s2f_jax.reports import formats, table
 from s2f_jax.reports.verdicts import BASELINE, MODEL
+from s2f_jax.runs import branch
+from s2f_jax.runs.checkpoint import any_in
 from s2f_jax.tasks import registry
 
 
@@ -54,19 +56,26 @@ class Variant:
         """
         return [*given, *([] if self.seed is None else [f"--config.seed={self.seed}"])]
 
-    def command(self, data_dir: str | None, overrides: Sequence[str]) -> list[str]:
+    def command(
+        self,
+        data_dir: str | None,
+        overrides: Sequence[str],
+        branch_from: epath.Path | None = None,
+    ) -> list[str]:
         """Builds the command that trains the variant, or resumes its training.
 
         Args:
           data_dir: Folder of the shards; None: the default.
           overrides: Flags such as --config.seed=3.
+          branch_from: Run whose first phase it shares; None: none.
 
         Returns:
           Python's arguments.
         """
         data = [f"--data_dir={data_dir}"] if data_dir else []
+        shared = [f"--branch_from={branch_from}"] if branch_from else []
         program = ["-m", "s2f_jax.main", f"--config={self.config}", f"--workdir={self.workdir}"]
-        return [*program, *data, *self.overrides(overrides)]
+        return [*program, *data, *shared, *self.overrides(overrides)]
 
 
 def select_variants(config: str, workdir: epath.PathLike, names: str | None) -> list[Variant]:
@@ -167,14 +176,15 @@ def ablate(
     configs = {v.run: read.load_config(v.config, v.overrides(overrides)) for v in runs}
     for checked in (base, *configs.values()):
         registry.build(checked)
-    commands = [run.command(data_dir, overrides) for run in runs]
-    if print_only:
+    if print_only:  # Each may be run elsewhere, alone.
+        commands = [run.command(data_dir, overrides) for run in runs]
         _print_commands(commands, slurm=print_only == "slurm")
         return 0
     failed = []
-    for run, command in zip(runs, commands, strict=True):
+    for run in runs:
         print(f"ablate: {run.run}", flush=True)
-        code = _run_training(command)
+        shared = _shared_first_phase(run, runs, configs)
+        code = _run_training(run.command(data_dir, overrides, shared))
         if code == STOPPED:
             return STOPPED
         if code:
@@ -191,6 +201,22 @@ def ablate(
     print(formats.markdown(report))
     print(f"{output}/report.html")
     return 1 if failed else 0
+
+
+def _shared_first_phase(
+    run: Variant, runs: Sequence[Variant], configs: Mapping[str, schema.Config]
+) -> epath.Path | None:
+    """The trained run that a new one is the same as up to loss.adversarial_from, if there is any."""
+    config = configs[run.run]
+    if any_in(run.workdir):
+        return None
+    others = (
+        other.workdir
+        for other in runs
+        if other is not run and branch.shares_first_phase(config, configs[other.run])
+    )
+    step = config.loss.adversarial_from
+    return next((each for each in others if branch.end_of_first_phase(each, step).exists()), None)
 
 
 def _print_commands(commands: Sequence[Sequence[str]], slurm: bool) -> None:

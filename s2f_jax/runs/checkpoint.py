@@ -167,10 +167,17 @@ class Checkpoints:
     Args:
       workdir: The run's folder.
       keep_latest: Number of newest checkpoints that are kept beside the best ones.
+      first_phase: The step at which the first phase ends, whose checkpoint is kept, too.
       read_only: Nothing is written or cleaned up.
     """
 
-    def __init__(self, workdir: epath.PathLike, keep_latest: int = 2, read_only: bool = False):
+    def __init__(
+        self,
+        workdir: epath.PathLike,
+        keep_latest: int = 2,
+        first_phase: int = 0,
+        read_only: bool = False,
+    ):
         self.folder = epath.Path(workdir).resolve() / "checkpoints"  # Orbax takes no relative ones.
         if not read_only:
             self._bring_back()
@@ -182,7 +189,11 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
             todelete_subdir=None if read_only else TRASH,
             preservation_policy=policies.AnyPreservationPolicy(
-                [policies.LatestN(keep_latest), _Best(self._scores)]
+                [
+                    policies.LatestN(keep_latest),
+                    policies.CustomSteps([first_phase]),
+                    _Best(self._scores),
+                ]
             ),
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
