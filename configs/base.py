@@ -183,6 +183,11 @@ def get_config(
     c.lipreader.letters = 40  # Longest training transcript, characters.
     c.lipreader.rate = 1e-4  # Learning rate; it decays as optim.decay_after and optim.decay say.
     c.lipreader.clip_norm = 20.0  # Largest norm of the gradient of the mean loss (nats per clip).
+    # Characters of an n-gram of the language model that the beam search uses, counted in the training
+    # sentences; 0: none. The factor of its log probabilities, and what each character is given for it, nats.
+    c.lipreader.language_order = 0
+    c.lipreader.language_weight = 1.0
+    c.lipreader.language_bonus = 1.0
     c.lipreader.spell = False  # `evaluate` corrects words to the nearest known one; hides errors.
 
     c.sync_network = ConfigDict()  # The network of the task "sync".

@@ -32,6 +32,7 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.lipreader.alignment = 0.1
     c.lipreader.noise = 0.3
     c.lipreader.splice = 0.5
+    c.lipreader.language_order = 5  # LipNet's.
     c.batch_size = 32
     c.mirror = False  # Nor is what it is to read.
     c.optim.decay_after = 50

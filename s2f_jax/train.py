@@ -350,6 +350,8 @@ def _train(
             state, origin = warm_start.begin(state, start_from, config.data)
     resumed = state is None
     write_config(given_config, folder)  # Only now that the run is known to be possible.
+    if jax.process_index() == 0:
+        trainer.task.write_files(clips, folder)
     checkpoints = Checkpoints(folder, config.keep_latest, trainer.task.adversarial_start_step)
     closing.callback(checkpoints.close)
     stopping, counts = EarlyStopping(config.patience), [len(clips), len(validation_clips)]

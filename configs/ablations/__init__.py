@@ -12,6 +12,7 @@ from typing import Any
 VARIANTS = (
     "static_baseline",
     "l1_only",
+    "no_discriminators",
     "frame_only",
     "sequence_only",
     "with_sync",

@@ -1,4 +1,4 @@
-"""L1 alone: no discriminator, and no lip reader where the config has one."""
+"""L1 alone: no discriminator, and none of the generator's further terms where the config has some."""
 
 from configs import ablations
 
@@ -7,6 +7,9 @@ get_config = ablations.changing(
     {
         "discriminators.frame.weight": 0.0,
         "discriminators.sequence.weight": 0.0,
+        "loss.spectrum": 0.0,
+        "loss.variety": 0.0,
+        "loss.deep_supervision": 0.0,
         "loss.deep_lip_reading": 0.0,
         "loss.lip_reading": 0.0,
     },

@@ -16,6 +16,9 @@ def run(flags: Flags, extra: Sequence[str]) -> int:
 
     Returns:
       Exit code.
+
+    Raises:
+      UserError: Two flags exclude each other.
     """
     from s2f_jax.runs import cluster
     from s2f_jax.train import train

@@ -81,6 +81,11 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     "loss.adversarial_from": Field(0),
     "loss.rest_above": Field(0.0, 1.0),
     "lipreader.steps_per_frame": Field(1, 8),
+    # How it is decoded does not change a run.
+    "lipreader.language_order": Field(0, 5, resumable=True),
+    **dict.fromkeys(
+        ("lipreader.language_weight", "lipreader.language_bonus"), Field(0.0, 10.0, resumable=True)
+    ),
     "lipreader.centered": _SWITCH,
     "lipreader.splice": Field(0.0, 1.0),
     "lipreader.front_end": Field(choices=("convolutions", "cosines")),
@@ -322,6 +327,8 @@ _NEWER_FIELDS: dict[str, Any] = {
     "lipreader.noise": 0.0,
     "lipreader.splice": 0.0,
     "lipreader.alignment": 0.0,
+    "lipreader.language_order": 0,
+    **dict.fromkeys(("lipreader.language_weight", "lipreader.language_bonus"), 1.0),
     "discriminators.frame.norm": "batch",
     "discriminators.sequence.norm": "batch",
     "discriminators.sequence.differences": False,

@@ -21,7 +21,8 @@ from s2f_jax.evaluation.score_collector import ScoreCollector, batched, open_run
 from s2f_jax.metrics import speech
 from s2f_jax.runs.restore import all_fields_of, find_checkpoint, restore_network
 from s2f_jax.runs.workdir import read_config
-from s2f_jax.tasks import ctc, lipread
+from s2f_jax.tasks import ctc, language_model, lipread
+from s2f_jax.tasks.language_model import LanguageModel
 
 BEAM = 200  # Prefixes that the beam search keeps.
 _BATCH_SIZE = 8  # Videos: bounds the memory.
@@ -36,6 +37,7 @@ class LipReader:
       name: What `description` calls the network.
       beam: Prefixes that the beam search keeps; 0: greedy, each frame's most likely letter.
       vocabulary: If given, each word becomes the nearest of these, which hides errors.
+      language: Language model of the beam search, if any.
 
     Attributes:
       height: Height of the faces, pixels.
@@ -54,14 +56,19 @@ class LipReader:
         name: str,
         beam: int = BEAM,
         vocabulary: Collection[str] = (),
+        language: LanguageModel | None = None,
     ):
         self.height, self.width = config.data.height, config.data.width
         self.fps = config.data.fps
         self.beam, self.vocabulary = beam, sorted(vocabulary)
+        self._language = language
         self._crop, self._variables = lipread.crop(config), variables
         self._read = jax.jit(functools.partial(lipread.read, network=lipread.network(config)))
         self._correct = functools.cache(self._nearest_word)
         decoding = f"prefix beam of {beam}" if beam else "greedy"
+        if beam and language:
+            n = config.lipreader.language_order
+            decoding += f" with a {n}-gram language model of its training sentences' characters"
         spelling = f", then the nearest of {len(vocabulary)} words" if vocabulary else ""
         net = "LipNet" if config.lipreader.front_end == "convolutions" else "LipNet over cosines"
         trained = f"{net} of {name}, trained on {config.data.corpus}"
@@ -96,7 +103,12 @@ class LipReader:
             expected = jax.eval_shape(lambda: lipread.initial(config, jax.random.key(0)))
         variables = restore_network(workdir, step, lipread.NAME, expected)
         name = f"{workdir.name}, checkpoint {step}{_evaluated_score(workdir, step)}"
-        return cls(config, variables, name=name, beam=beam, vocabulary=vocabulary)
+        r, language = config.lipreader, None
+        if r.language_order:
+            language = language_model.load(workdir, r.language_weight, r.language_bonus)
+        return cls(
+            config, variables, name=name, beam=beam, vocabulary=vocabulary, language=language
+        )
 
     def logits(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Computes the logits of letters and blank, lipreader.steps_per_frame in each frame.
@@ -146,7 +158,10 @@ class LipReader:
             padded = np.zeros((len(batch), lengths.max(), charset.BLANK + 1), np.float32)
             for row, frames in zip(padded, batch, strict=True):
                 row[: len(frames)] = frames
-            texts += ctc.beam(padded, lengths, beam) if beam else ctc.greedy(padded, lengths)
+            if beam:
+                texts += ctc.beam(padded, lengths, beam, self._language)
+            else:
+                texts += ctc.greedy(padded, lengths)
         if not self.vocabulary:
             return texts
         return [" ".join(map(self._correct, text.split())) for text in texts]

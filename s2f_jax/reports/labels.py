@@ -15,6 +15,7 @@ Rows = Mapping[str, Mapping[str, Cell]]
 _ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "": ""}
 _ROW_TITLES = {  # Of the variants in configs/ablations; all others are the key without underscores.
     "l1_only": "L1 only",
+    "no_discriminators": "No discriminators",
     "l1_whole_face": "L1 on the whole face",
     "frame_only": "L1 + frame discriminator",
     "sequence_only": "L1 + sequence discriminator",

@@ -23,7 +23,7 @@ from s2f_jax.models.layers import full_precision
 from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.log import Log
 from s2f_jax.state import TrainState
-from s2f_jax.tasks import ctc
+from s2f_jax.tasks import ctc, language_model
 from s2f_jax.tasks.task import Interrupted, Step, Task, Validation, never
 
 NAME = "lipreader"  # Of the network.
@@ -339,6 +339,12 @@ class LipReadTask(Task):
         if not share:
             return self.example
         return splicing.splicing(self.example, clips, share, self.config.clip_frames)
+
+    @override
+    def write_files(self, clips: ClipDataset, folder: epath.Path) -> None:
+        if order := self.config.lipreader.language_order:
+            said = (charset.clean(clips[i].transcript) for i in range(len(clips)))
+            language_model.write(folder, said, order)
 
     @override
     def schedules(self, steps_per_epoch: int) -> dict[str, optim.Schedule]:

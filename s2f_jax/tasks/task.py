@@ -134,6 +134,15 @@ class Task(abc.ABC):
         del clips
         return self.example
 
+    def write_files(self, clips: ClipDataset, folder: epath.Path) -> None:
+        """Writes what a run needs beside its checkpoints, on the first process.
+
+        Args:
+          clips: The training split.
+          folder: The run's folder.
+        """
+        del clips, folder
+
     @abc.abstractmethod
     def schedules(self, steps_per_epoch: int) -> dict[str, Schedule]:
         """Makes the learning rate of each network over the training steps.

@@ -202,6 +202,26 @@ def test_a_failed_seed_does_not_stop_the_others(stage):
     assert [run for run, _ in stage["scored"]] == ["model", "l1_only", "model_seed_1"]
 
 
+def test_the_first_phase_is_trained_once_for_each_seed(stage, monkeypatch, tmp_path):
+    step, sources = read.load_config(DEMO, []).loss.adversarial_from, {}
+
+    def train(command):
+        run = pathlib.Path(command[3].removeprefix("--workdir="))
+        (run / "checkpoints" / str(step)).mkdir(parents=True)
+        given = [each for each in command if each.startswith("--branch_from=")]
+        sources[run.name] = [pathlib.Path(each.partition("=")[2]).name for each in given]
+        return 0
+
+    monkeypatch.setattr(ablate, "_run_training", train)
+    assert step and stage["run"](names="static_baseline,frame_only,with_sync", seeds=2) == 0
+    assert sources == {
+        **dict.fromkeys(("static_baseline", "model"), []),
+        **dict.fromkeys(("static_baseline_seed_1", "model_seed_1"), []),
+        **dict.fromkeys(("frame_only", "with_sync"), ["model"]),
+        **dict.fromkeys(("frame_only_seed_1", "with_sync_seed_1"), ["model_seed_1"]),
+    }
+
+
 @pytest.mark.parametrize("seeds", [0, -1])
 def test_a_number_of_seeds_below_one_is_refused(seeds):
     with pytest.raises(UserError, match=f"--seeds={seeds}: must be an integer of at least 1"):

@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 
 from data_pipelines.loading.charset import BLANK, encode
 from s2f_jax.tasks import ctc
+from s2f_jax.tasks.language_model import LanguageModel
 
 T, CLASSES = 5, 4  # Three letters and the blank: 1024 paths.
 
@@ -40,6 +41,21 @@ def test_a_wide_beam_finds_every_text_with_its_probability(seed):
         found = _found(prefix, score)
         assert found.keys() == wanted.keys()
         np.testing.assert_allclose([found[k] for k in wanted], list(wanted.values()), rtol=1e-12)
+
+
+def test_a_language_model_is_added_to_each_text_as_a_whole():
+    logits = np.random.default_rng(7).normal(0, 2, (1, T, CLASSES))
+    # Three letters and the end, by hand: it knows the letter before.
+    table = np.log(np.random.default_rng(8).dirichlet(np.ones(28), 28))
+    language = LanguageModel(table, weight=0.7, bonus=0.2)
+    narrowed = LanguageModel(np.concatenate([table[:, :3], table[:, -1:]], 1), 0.7, 0.2)
+    prefixes, scores = ctc.beam_prefixes(logits, np.array([T]), 400, narrowed)
+    found = _found(prefixes[0], scores[0])
+    for text, log in _all_texts(logits[0]).items():
+        steps = zip((27, *text), (*text, 27), strict=True)
+        wanted = log + 0.2 * len(text) + 0.7 * sum(table[a, b] for a, b in steps)
+        assert found[text] == pytest.approx(wanted, rel=1e-9)
+    assert language.start == 27
 
 
 def test_a_narrow_beams_texts_differ_and_are_no_likelier_than_they_are():

@@ -23,7 +23,7 @@ from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.checkpoint import Checkpoints
 from s2f_jax.runs.workdir import read_config
 from s2f_jax.state import TrainState
-from s2f_jax.tasks import ctc, lipread, registry
+from s2f_jax.tasks import ctc, language_model, lipread, registry
 from tests.tiny import get_config as tiny
 
 
@@ -131,6 +131,28 @@ def test_a_reader_reads_one_video_as_it_reads_many(run, shards):
     assert reader.read(videos) == [reader.read([video])[0] for video in videos]
     assert (reader.height, reader.width, reader.fps) == (16, 12, 25)
     assert "reader, checkpoint 2, trained on demo; prefix beam of 5" in reader.description
+
+
+def test_the_beam_knows_the_training_sentences_if_the_config_says_so(run, shards, tmp_path):
+    workdir, config = tmp_path / "reader", get_config()
+    shutil.copytree(run, workdir)
+    config.lipreader.language_order = 4  # How it is decoded may change on resume.
+    assert train.train(config, str(workdir), shards) == 0
+    training = dataset.open_dataset(config.data, "train", shards, lipreading_examples.FEATURES)
+    said = [charset.clean(training[i].transcript) for i in range(len(training))]
+    counts = json.loads((workdir / language_model.FILE).read_text())
+    assert counts == language_model.count(said, 4)
+    before, reader = (lip_reader.LipReader.load(each) for each in (run, workdir))
+    assert "4-gram language model of its training sentences" in reader.description
+    assert "language" not in before.description
+    # A sentence's letters, all but even at each step: only the language model tells them apart.
+    logits = np.random.default_rng(0).normal(0, 1e-3, (40, 28)).astype(np.float32)
+    (text,) = reader.decode([logits], 200)
+    grams = language_model.count([text], 4)
+    assert text and grams.keys() <= counts.keys()
+    (workdir / language_model.FILE).unlink()
+    with pytest.raises(UserError, match="language_model.json is missing"):
+        lip_reader.LipReader.load(workdir)
 
 
 def test_the_validation_reads_as_the_reader_does(run, shards):
