@@ -15,7 +15,7 @@ from data_pipelines.prepare import data_dir as shards_dir
 from s2f_jax import train
 from s2f_jax.config.schema import Config
 from s2f_jax.diagnostics.benchmark_sections import SECTIONS, Workload
-from s2f_jax.runs import cost, workdir
+from s2f_jax.runs import checks, cost, workdir
 
 
 def benchmark(
@@ -51,7 +51,7 @@ def benchmark(
         raise UserError(f"--seconds={seconds}: must be a number of at least 0")
     _check_output(json_file)
     saved, saved_figures = _read_saved(compare) if compare else ({}, {})
-    train.check_devices(config)
+    checks.check_devices(config)
     if not config.clip_frames:
         shards = shards_dir(config.data, data_dir)
         config = train.with_clip_frames(config, dataset.open_dataset(config.data, "train", shards))
