@@ -323,6 +323,8 @@ def gradients(
         args = params, zeros, stats, examples, key
         (new, pixels), (terms, stats) = gradient(*args, **fields)
         for name, asked in pixels.items():
+            if f"generator/{name}" not in terms:
+                continue  # It has no weight.
             # The objective is a mean over clips.
             norm = len(asked) * jnp.sqrt(jnp.sum(asked**2, axis=(1, 2, 3, 4)))
             terms[f"generator/{name}_pixel_gradient"] = norm

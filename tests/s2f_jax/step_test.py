@@ -612,6 +612,11 @@ def test_the_expert_never_learns():
     }
     assert "lip_expert/gradient_norm" not in metrics
     assert metrics["generator/lip_reading_pixel_gradient"] > 0
+    fields["weights"] = weights | {"lip_reading": 0.0, "deep_lip_reading": 10.0}
+    deep = functools.partial(step.train_step, networks=networks, tx=tx, adversarial=True, **fields)
+    _, logged, _ = jax.eval_shape(deep, state, batch_of(), jax.random.key(1))
+    assert "generator/lip_reading_pixel_gradient" not in logged
+    assert "generator/deep_lip_reading" in logged
 
 
 def test_the_expert_sees_generated_frames_in_their_places_among_the_real_ones():
