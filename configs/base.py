@@ -102,6 +102,7 @@ def get_config(
     c.augment = ConfigDict()
     c.augment.gain_db = 0.0  # Largest gain and attenuation, dB.
     c.augment.snr_db = ()  # Range of the ratio to added white noise, dB, e.g. (10.0, 40.0); (): none.
+    c.augment.voice = 0.0  # Largest change of the voice's pitch and formants, semitones.
     c.augment.shift_ms = 0.0  # Largest shift of the sound, ms; at most half a frame.
     c.augment.color = 0.0  # Strength, 0 to 1, of changes of hue, saturation and white balance.
     c.augment.light = 0.0  # Strength, 0 to 1, of gain, gamma, contrast and light from one side.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data_pipelines.loading.appearance import NO_CHANGE, Appearance, mirrored
+from data_pipelines.media.pitch import shift_pitch
 
 if TYPE_CHECKING:  # TFDS takes a second to import, and inference needs none of it.
     from data_pipelines.loading.dataset import DatasetClip
@@ -20,17 +21,19 @@ class Augmentation:
       gain_db: The largest gain and attenuation.
       snr_db: The lowest and highest signal-to-noise ratio of added white noise; (): no noise.
       shift_ms: The largest shift, earlier or later than the picture.
+      voice: The largest change of pitch and formants, up or down, semitones.
     """
 
     gain_db: float = 0.0
     snr_db: tuple[float, ...] = ()
     shift_ms: float = 0.0
+    voice: float = 0.0
 
     def __bool__(self) -> bool:
-        return bool(self.gain_db or self.snr_db or self.shift_ms)
+        return bool(self.gain_db or self.snr_db or self.shift_ms or self.voice)
 
     def __call__(self, audio: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Applies the three changes, each drawn uniformly from its range.
+        """Applies the changes, each drawn uniformly from its range.
 
         The gain applies to the noise too. What is shifted in from outside the clip is silence.
 
@@ -44,6 +47,8 @@ class Augmentation:
         """
         shift = round(rng.uniform(-self.shift_ms, self.shift_ms) * rate / 1000)
         gain = 10 ** (rng.uniform(-self.gain_db, self.gain_db) / 20)
+        if self.voice:
+            audio = shift_pitch(audio, rate, rng.uniform(-self.voice, self.voice))
         sound = audio.astype(np.float32)
         if self.snr_db:
             low, high = self.snr_db

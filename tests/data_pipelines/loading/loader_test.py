@@ -372,6 +372,17 @@ def test_gain_is_within_its_range_and_clips():
     assert all((np.sign(each) * np.sign(tone) >= 0).all() for each in loud)  # Nothing wraps.
 
 
+def test_voices_are_up_to_so_many_semitones_higher_and_deeper():
+    rng, tone = np.random.default_rng(0), sound()[0]
+    of = training_examples.Augmentation(voice=4.0)
+    spectra = [
+        np.abs(np.fft.rfft(each)) for each in (tone, *(of(tone, 8000, rng) for _ in range(30)))
+    ]
+    before, *after = (np.argmax(spectrum) for spectrum in spectra)
+    moved = 12 * np.log2(np.array(after) / before)
+    assert of and -4.2 < moved.min() < -2 and 2 < moved.max() < 4.2
+
+
 def test_noise_has_the_given_level():
     tone, noisy = sound(snr_db=(20.0, 20.0))
     noise = noisy.astype(float) - tone
