@@ -41,6 +41,8 @@ def shift_pitch(audio: np.ndarray, rate: int, semitones: float) -> np.ndarray:
     with contextlib.suppress(av.error.EOFError):
         while True:
             parts.append(graph.pull().to_ndarray()[0])
-    shifted, moved = np.zeros_like(audio), np.concatenate([audio[:0], *parts])[: len(audio)]
+    if not parts:  # Shorter than half of the filter's window: findings/ffmpeg_atempo_short.sh.
+        return audio
+    shifted, moved = np.zeros_like(audio), np.concatenate(parts)[: len(audio)]
     shifted[: len(moved)] = moved
     return shifted
