@@ -103,7 +103,7 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.discriminators.frame.decays = False
     c.discriminators.frame.norm = "spectral"
     c.discriminators.frame.frames_per_clip = 4
-    c.discriminators.sequence.rate = 2e-4
+    c.discriminators.sequence.rate = 1e-4
     c.discriminators.sequence.fusion = "step"
     c.discriminators.sequence.differences = True
     # Twice the sound, which is the hardest to tell.

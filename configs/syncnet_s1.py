@@ -13,5 +13,7 @@ from configs import grid_s1, syncnet_demo
 def get_config(preset: str = "cvprw2019") -> Any:
     c = syncnet_demo.small(grid_s1.get_config(preset))
     c.name = "syncnet_s1"
+    c.mirror = True  # A small corpus: else it has seen too little when its rate has fallen.
+    c.optim.decay_after = 4
     c.max_epochs = 12
     return c
