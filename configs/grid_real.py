@@ -44,6 +44,7 @@ def get_config(preset: str = "cvprw2019") -> Any:
     # epoch.
     c.loss.reconstruction_top = 0.0
     c.augment.gain_db = 6.0
+    c.augment.voice = 4.0
     c.augment.color = 1.0
     c.augment.light = 1.0
     c.augment.background = 0.5
