@@ -149,7 +149,9 @@ def get_config(
     c.optim.b1 = 0.5  # Adam's beta 1.
     c.optim.b2 = 0.999  # Adam's beta 2.
 
-    c.readers = ConfigDict()  # Runs of networks that some metrics need; empty: no such metric.
+    # Runs of networks that some metrics need, or names of those that come with the package ("lipreader_s1",
+    # "syncnet_s1"); empty: no such metric.
+    c.readers = ConfigDict()
     c.readers.lips = ""  # Workdir of a lip reader, for WER and CER; see configs/lipreader_grid.py.
     c.readers.sync = ""  # Workdir of a sync network, for synchrony; see configs/syncnet_grid.py.
 

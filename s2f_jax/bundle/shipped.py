@@ -1,4 +1,4 @@
-"""The models that come with this package, by name; and the example that a bundle may hold.
+"""What comes with this package, by name: models, with their example, and what reads and hears them.
 
 Imports no jax: `generate` looks for its inputs before it loads that.
 """
@@ -47,6 +47,21 @@ def resolve(checkpoint: epath.PathLike) -> epath.PathLike:
         f"there is no checkpoint at {checkpoint}: give a run's workdir, a bundle, or the name of a"
         f" model that comes with this package ({', '.join(names)})"
     )
+
+
+def resolve_network(run: epath.PathLike) -> epath.PathLike:
+    """Finds the run of a lip reader or a sync network by its path, or else by its name in this package.
+
+    Args:
+      run: A path, or a name such as "lipreader_s1". What exists at that path goes before a run of that
+        name.
+
+    Returns:
+      The run's folder in this package, else the path as it was given.
+    """
+    own = FOLDER / str(run)
+    is_name = bool(run) and (own / "checkpoints").is_dir() and own.parent == FOLDER
+    return own if is_name and not epath.Path(run).exists() else run
 
 
 def example_file(checkpoint: epath.PathLike, name: str) -> epath.Path | None:

@@ -110,7 +110,10 @@ LATE = (
     *("loss.rest_above", "loss.lip_reading"),
 )
 # Sections that only one task reads; to the runs of others they are free.
-SECTION_OF = {"lipreader": "lipread", "sync_network": "sync"}
+SECTION_OF = {
+    **{"lipreader": "lipread", "sync_network": "sync"},
+    **dict.fromkeys(("loss", "discriminators"), "animate"),
+}
 
 
 @functools.cache

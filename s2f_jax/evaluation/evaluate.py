@@ -13,6 +13,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.loading import loader
 from data_pipelines.loading.dataset import DatasetClip
 from data_pipelines.media import sound
+from s2f_jax.bundle import shipped
 from s2f_jax.config.schema import Config
 from s2f_jax.evaluation import scorers
 from s2f_jax.evaluation.score_collector import ScoreCollector, open_run_split, show_progress
@@ -122,7 +123,9 @@ def _dependencies(
         "checkpoint": _best_step(workdir),
         "rows": [*rows],
         "seed": config.seed if seed is None else seed,
-        "readers": {name: _best_step(path) for name, path in config.readers.items()},
+        "readers": {
+            name: _best_step(shipped.resolve_network(path)) for name, path in config.readers.items()
+        },
         "embedder": dict(config.embedder),
         # A report by other definitions is made again: it could not stand beside this one.
         "definitions": _definitions(),

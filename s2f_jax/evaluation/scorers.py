@@ -5,6 +5,7 @@ needs a checkpoint is a line of CHECKPOINT_SCORERS, too.
 """
 
 import collections
+import os
 from collections.abc import Callable, Sequence
 
 from etils import epath
@@ -12,6 +13,7 @@ from etils import epath
 from data_pipelines import prepare
 from data_pipelines.common.errors import UserError
 from data_pipelines.loading import dataset
+from s2f_jax.bundle import shipped
 from s2f_jax.config.schema import Config
 from s2f_jax.evaluation.lip_reader import LipReader
 from s2f_jax.evaluation.sync_scorer import load_sync_scorer
@@ -171,7 +173,7 @@ def _checkpoint_scorers(config: Config) -> list[Scorer]:
     """Scorers of the checkpoints that a config names, for aligned videos of its size."""
     scorers: list[Scorer] = []
     for field, (metrics, model, load) in CHECKPOINT_SCORERS.items():
-        if path := config.readers[field]:
+        if path := os.fspath(shipped.resolve_network(config.readers[field])):
             try:
                 scorers.append(load(path))
             except UserError as error:

@@ -10,11 +10,17 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.media import images, sound_file
 from s2f_jax.apps.live_demo import demo
 from s2f_jax.bundle import bundle, shipped
+from s2f_jax.config import read
+from s2f_jax.config.schema import fixed_fields
 from s2f_jax.diagnostics.inputs import InputChecks
+from s2f_jax.evaluation.lip_reader import LipReader
+from s2f_jax.evaluation.sync_scorer import load_sync_scorer
 from s2f_jax.export import export, parity
 from s2f_jax.inference.animator import Animator
 from s2f_jax.main import dispatch
+from s2f_jax.runs.workdir import read_config
 from tests.generating import streams
+from tests.programs import ROOT
 from tests.wav_files import wav
 
 NOTICE = "This model is of one face; other portraits come out poorly."
@@ -177,3 +183,32 @@ def test_what_ships_is_whole_small_and_says_what_it_is_for():
         assert shipped.example_file(name, shipped.STILL_FILE)
         assert shipped.example_file(name, shipped.SPEECH_FILE)
         assert (folder / "README.md").exists()
+
+
+NETWORKS = {"lipreader_s1": LipReader.load, "syncnet_s1": load_sync_scorer}
+
+
+def test_networks_are_found_by_name_and_what_is_there_by_path_goes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = shipped.FOLDER / "lipreader_s1"
+    assert shipped.resolve_network("lipreader_s1") == own
+    assert shipped.resolve_network("runs/lipreader_s1") == "runs/lipreader_s1"
+    assert shipped.resolve_network("") == ""
+    assert shipped.resolve_network("grid_s1") == "grid_s1"  # A model.
+    (tmp_path / "lipreader_s1").mkdir()
+    assert shipped.resolve_network("lipreader_s1") == "lipreader_s1"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_that_ship_are_those_of_their_configs_and_tell_nothing_of_where_they_were_made(
+    name,
+):
+    folder = shipped.resolve_network(name)
+    assert NETWORKS[name](folder)
+    own, shipped_config = read.load_config(f"configs/{name}.py", []), read_config(folder)
+    assert fixed_fields(own, own.task) == fixed_fields(shipped_config, own.task)
+    paths = [{"data": c.data.dir, **c.readers} for c in (own, shipped_config)]
+    assert paths[0] == paths[1]
+    for path in folder.rglob("*"):
+        assert path.is_dir() or str(ROOT).encode() not in path.read_bytes()
+    assert json.loads((folder / "evaluation" / "test" / "report.json").read_text())["rows"]
