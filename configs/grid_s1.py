@@ -87,7 +87,7 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.mirror = False
 
     c.loss.reconstruction_top = 0.5
-    c.loss.variety = 300.0
+    c.loss.variety = 600.0
     c.loss.spectrum = 48.0
     c.loss.deep_supervision = 20.0
     c.loss.deep_lip_reading = 10.0
