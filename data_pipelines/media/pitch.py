@@ -3,6 +3,7 @@
 import contextlib
 
 import av
+import av.error
 import numpy as np
 from av.filter import Graph
 
