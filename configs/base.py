@@ -92,6 +92,9 @@ def get_config(
     # From 0 (every clip once an epoch) to 1 (every speaker equally often): the share of a speaker with
     # n clips grows as n^(1 - balance_speakers).
     c.balance_speakers = 0.0
+    # Fewest steps of an epoch: where there are fewer, it has every clip several times, equally often; 0: no
+    # such number.
+    c.epoch_steps = 0
     c.accumulate = 1  # Parts of a batch, one after the other, each with BatchNorm of its own.
     c.keep_activations = "all"  # For the backward pass; "convolutions" and "none" need less memory.
     c.split_state = False  # Whether parameters and optimizer state are split over devices (FSDP).

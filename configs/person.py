@@ -11,8 +11,8 @@ or, where the package is installed,
 docs/tutorials/person.md says how to film. The take is cut in its pauses; a tenth of it, in parts of
 about 30 s, is val, and a tenth test: sentences that the model has not heard, of the face that it has
 seen. Networks, losses and steps are those of configs/grid_s1.py; what differs is counted in epochs,
-which are shorter here. `data.train_minutes` takes less of the take, with the same val and test, to see how
-much speech it needs.
+which are shorter here. `data.train_minutes` takes less of the take, with the same val and test and as many
+steps, to see how much speech it needs.
 """
 
 from typing import Any
@@ -35,7 +35,8 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.loss.deep_lip_reading = 0.0
     c.loss.lip_reading = 0.0
 
-    # An epoch of ten minutes has some 40 steps, of grid_s1 82.
+    # An epoch of ten minutes has some 40 steps, of grid_s1 82; of a shorter take as many as of ten minutes.
+    c.epoch_steps = 40
     c.optim.decay_after = 24
     c.optim.decay = 0.96
     c.max_epochs = 82

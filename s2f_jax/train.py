@@ -326,9 +326,12 @@ def _train(
 
 def _visits(config: Config, clips: dataset.ClipDataset) -> Sequence[int]:
     """Which clips an epoch has."""
-    if not config.balance_speakers:
-        return range(len(clips))
-    return loader.epoch_visits(clips.speaker_of_clips(), config.balance_speakers)
+    visits: Sequence[int] = range(len(clips))
+    if config.balance_speakers:
+        visits = loader.epoch_visits(clips.speaker_of_clips(), config.balance_speakers)
+    examples = len(visits) * (2 if config.mirror else 1)
+    passes = math.ceil(config.epoch_steps * config.batch_size / max(examples, 1))
+    return visits if passes < 2 else [*visits] * passes
 
 
 @dataclasses.dataclass

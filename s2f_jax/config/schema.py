@@ -72,6 +72,7 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     "discriminators.*.norm": Field(choices=("batch", "spectral", "none")),
     "clip_frames": Field(0),
     "balance_speakers": Field(0.0, 1.0),
+    "epoch_steps": Field(0),
     "augment.voice": Field(0.0, 12.0),  # Semitones.
     **dict.fromkeys(("augment.color", "augment.light"), Field(0.0, 1.0)),
     **dict.fromkeys(("augment.background", "augment.warp"), Field(0.0, 1.0)),
@@ -316,6 +317,7 @@ _NEWER_FIELDS: dict[str, Any] = {
     "data.max_filled": 0.75,
     "data.train_minutes": 0.0,
     "balance_speakers": 0.0,
+    "epoch_steps": 0,
     **{f"augment.{look}": 0.0 for look in ("voice", "color", "light", "background", "warp")},
     **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), 0),
     "loss.adversarial_limit": 0.0,

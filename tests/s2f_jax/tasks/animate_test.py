@@ -45,6 +45,20 @@ def test_an_epoch_has_every_clip_once_unless_speakers_are_balanced(shards):
     assert train._visits(config, clips) == once[:-1] + [last] * last
 
 
+@pytest.mark.parametrize(
+    "mirror,least,passes", [(False, 1, 1), (False, 2, 2), (True, 2, 1), (True, 5, 3)]
+)
+def test_an_epoch_has_all_clips_as_often_as_its_fewest_steps_ask(mirror, least, passes, shards):
+    config = tiny()
+    config.mirror, config.epoch_steps = mirror, least
+    clips = dataset.open_dataset(config.data, "train", shards, build(config).features)
+    assert len(clips) == config.batch_size == 4
+    visits = train._visits(config, clips)
+    assert list(visits) == [0, 1, 2, 3] * passes
+    examples = len(visits) * (2 if mirror else 1)
+    assert train.Trainer(config, examples).steps_per_epoch >= least
+
+
 def test_what_is_not_read_out_of_z_c_no_lip_reader_can_read():
     config = tiny()
     config.loss.deep_lip_reading = 20.0
