@@ -234,5 +234,14 @@ def test_the_figure_is_the_one_that_its_script_draws(tmp_path):
         assert words_of(path) == words_of(folder / path.name)
 
 
+def test_the_tables_of_the_evidence_are_those_of_the_scores_kept():
+    spec = importlib.util.spec_from_file_location("evidence", DOCS / "figures/evidence.py")
+    evidence = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(evidence)
+    page = evidence.PAGE.read_text()
+    assert "<!-- scores -->\n| row |" in page
+    assert evidence.fill(page) == page
+
+
 def words_of(svg):
     return re.findall(r">([^<>\n]+)<", svg.read_text())

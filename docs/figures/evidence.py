@@ -4,11 +4,15 @@ python docs/figures/evidence.py                             # from the scores in
 python docs/figures/evidence.py runs/ablations_grid_s1      # first takes the test scores of these runs
 """
 
+import json
 import pathlib
 import re
 import shutil
 import sys
 import tempfile
+from typing import Any
+
+import numpy as np
 
 from s2f_jax.config import read
 from s2f_jax.evaluation import ablate
@@ -17,7 +21,6 @@ from s2f_jax.reports import formats, labels, table
 FOLDER = pathlib.Path(__file__).parent
 PAGE = FOLDER.parent / "explanations" / "evidence.md"
 SCORES = FOLDER / "evidence" / "grid_s1"
-FILES = ("clips.csv", "curves.npz", "report.json")
 COLUMNS = {
     "psnr_mouth": "mouth box, dB",
     "psnr": "PSNR",
@@ -29,13 +32,13 @@ COLUMNS = {
     "blinks_per_s": "blinks/s",
     "silence_motion": "motion in silence",
     "jitter": "jitter",
-    "spread_eyes": "seeds, eyes",
+    "seed_spread_eyes": "seeds, eyes",
 }
 WITH_INTERVAL = ("psnr_mouth", "wer", "mouth_correlation", "blinks_per_s")
 
 
 def take(runs: pathlib.Path) -> None:
-    """Copies the scores of an ablation's runs.
+    """Copies the scores of an ablation's runs, without their videos, pictures and curves.
 
     Args:
       runs: Folder of the runs.
@@ -43,11 +46,14 @@ def take(runs: pathlib.Path) -> None:
     for evaluation in sorted(runs.glob("*/evaluation/test")):
         kept = SCORES / evaluation.parent.parent.name
         kept.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            shutil.copyfile(evaluation / name, kept / name)
+        scores = json.loads((evaluation / "report.json").read_text())
+        scores = {key: own for key, own in scores.items() if key not in ("samples", "figures")}
+        (kept / "report.json").write_text(json.dumps(scores, indent=1, ensure_ascii=False) + "\n")
+        shutil.copyfile(evaluation / "clips.csv", kept / "clips.csv")
+        np.savez(kept / "curves.npz")
 
 
-def report() -> dict:
+def report() -> dict[str, Any]:
     """Makes the report of the runs whose scores are kept.
 
     Returns:
@@ -69,7 +75,7 @@ def report() -> dict:
         )
 
 
-def rows_of(scores: dict) -> str:
+def rows_of(scores: dict[str, Any]) -> str:
     """Formats the rows of a report as a table.
 
     Args:
@@ -91,7 +97,7 @@ def rows_of(scores: dict) -> str:
     return "\n".join(lines)
 
 
-def findings_of(scores: dict) -> str:
+def findings_of(scores: dict[str, Any]) -> str:
     """Formats what becomes of the paper's findings as a list.
 
     Args:
@@ -109,17 +115,19 @@ def fill(page: str) -> str:
     """Fills in what stands between the marks of a page.
 
     Args:
-      page: Markdown with <!-- scores --> and <!-- findings -->, each with an end mark.
+      page: Markdown with <!-- scores --> and <!-- findings -->, or one of them, each with an end mark.
 
     Returns:
       The page.
     """
     scores = report()
-    for name, text in (("scores", rows_of(scores)), ("findings", findings_of(scores))):
-        pattern = f"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        page, count = re.subn(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)  # noqa: B023
-        assert count == 1, f"the page has {count} places for {name}"
-    return page
+    texts = {"scores": rows_of(scores), "findings": findings_of(scores)}
+    return re.sub(
+        r"(<!-- (scores|findings) -->\n).*?(<!-- /\2 -->)",
+        lambda match: f"{match[1]}{texts[match[2]]}\n{match[3]}",
+        page,
+        flags=re.DOTALL,
+    )
 
 
 if __name__ == "__main__":
