@@ -192,7 +192,7 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
     ]
     assert main.dispatch([f"{DEMO}:sda", *overrides, "--data_dir=d"]) == 0
     config, *where = seen[0]
-    assert where == ["runs/mine", "d", None]
+    assert where == ["runs/mine", "d", None, None]
     assert (config.batch_size, config.discriminators.frame.weight, config.mirror) == (
         16,
         2.0,
@@ -203,6 +203,16 @@ def test_overrides_reach_the_command_with_their_types(monkeypatch):
         "s2",
     )
     assert config.data.audio_rate == 50000  # Of the preset.
+
+
+def test_a_run_begins_with_one_other_run(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(train, "train", lambda *given: seen.append(given) or 0)
+    assert main.dispatch([DEMO, "--branch_from=b"]) == 0
+    assert main.dispatch([DEMO, "--start_from=a"]) == 0
+    assert [given[-2:] for given in seen] == [(None, "b"), ("a", None)]
+    assert main.dispatch([DEMO, "--branch_from=b", "--start_from=a"]) == 2
+    assert "--branch_from=b takes more of a run than --start_from=a" in capsys.readouterr().err
 
 
 def test_what_is_left_alone_is_the_file_s():
