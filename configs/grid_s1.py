@@ -30,7 +30,8 @@ unless noted):
   their jaw, and nothing is won.
 - `loss.spectrum` beside it, in as many steps: 54 %, energy 0.84 in place of 0.78, jitter 0.64 in place of 0.56,
   FDBM (of ten sentences) 0.344 in place of 0.335. Of the luminance alone it makes red and blue specks, which cost
-  it nothing; of the colours as well, at weight 48 from the first step on, faint yellow ones.
+  it nothing; with the colours, at weight 48 from the first step on, there are faint yellow ones
+  (whether by it was not tested alone).
 - A term that asks the drawn mouth to have the frequencies that are read out of z_c: nothing.
 - Mirrored sentences as well: nothing in as many steps (the mouth's PSNR in validation after 660 is 31.1 dB with
   them and without).

@@ -18,6 +18,8 @@ Tried, word error rates of the 20 validation sentences after 17,000 to 24,000 ex
   with half of the examples spliced as well, after 1,000 steps; wider layers 0.18. Here, with the beam, noise and
   splicing and without mirrored sentences: 0.18 on the test sentences. Whole frequencies dropped, as channels are,
   cost twice the steps; without jitter and shifts it is worse.
+- LipNet's language model in the beam, with weight and bonus 1 as they came: 0.146 in place of 0.183 on the test
+  sentences, 0.217 in place of 0.233 on the validation ones.
 """
 
 from typing import Any

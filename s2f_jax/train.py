@@ -292,8 +292,8 @@ def _train(
         number, state, position, progress = newest
         if progress["clips"] != counts:
             raise UserError(
-                f"{branch_from if branched else folder} was trained on {progress['clips']} training and validation clips and"
-                f" {shards} has {counts}: give its --data_dir, or another --workdir"
+                f"{branch_from if branched else folder} was trained on {progress['clips']} training and"
+                f" validation clips and {shards} has {counts}: give its --data_dir, or another --workdir"
             )
         batches.set_state(position)
         stopping = EarlyStopping(config.patience, **progress["stopping"])

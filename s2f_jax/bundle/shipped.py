@@ -59,9 +59,8 @@ def resolve_network(run: epath.PathLike) -> epath.PathLike:
     Returns:
       The run's folder in this package, else the path as it was given.
     """
-    own = FOLDER / str(run)
-    is_name = bool(run) and (own / "checkpoints").is_dir() and own.parent == FOLDER
-    return own if is_name and not epath.Path(run).exists() else run
+    names = {path.parent.name for path in FOLDER.glob("*/checkpoints")}
+    return FOLDER / str(run) if str(run) in names and not epath.Path(run).exists() else run
 
 
 def example_file(checkpoint: epath.PathLike, name: str) -> epath.Path | None:

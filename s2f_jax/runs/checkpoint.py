@@ -167,7 +167,7 @@ class Checkpoints:
     Args:
       workdir: The run's folder.
       keep_latest: Number of newest checkpoints that are kept beside the best ones.
-      first_phase: The step at which the first phase ends, whose checkpoint is kept, too.
+      first_phase: The step at which the first phase ends, whose checkpoint is kept, too; 0: none.
       read_only: Nothing is written or cleaned up.
     """
 
@@ -191,7 +191,7 @@ class Checkpoints:
             preservation_policy=policies.AnyPreservationPolicy(
                 [
                     policies.LatestN(keep_latest),
-                    policies.CustomSteps([first_phase]),
+                    policies.CustomSteps([first_phase] if first_phase else []),
                     _Best(self._scores),
                 ]
             ),
