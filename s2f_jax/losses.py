@@ -108,6 +108,25 @@ def reconstruction(
     return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
 
 
+def drawn_share(share: jax.Array, mask: jax.Array) -> jax.Array:
+    """Computes how much of the frames is drawn and not copied from the still; ours.
+
+    Where the sound does not tell what moves, such as the outline of a head that sways, L1 asks for the
+    mean of what may come, and a mask that mixes the still with what is drawn blurs it. At a price a pixel
+    is drawn where that brings L1 more (a price of the mask, squared, against its saturation: Pumarola et
+    al. 2018).
+
+    Args:
+      share: Copy masks, [B, T, H, W, 1] in [0, 1]; 1: the pixel is drawn.
+      mask: bool [B, T]; False where there is padding.
+
+    Returns:
+      The losses, [B]: the mean share over each clip's frames.
+    """
+    per_frame = share.mean(axis=(2, 3, 4))
+    return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
+
+
 def variety(draws: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
     """Computes L1 around the eyes of the better of several draws of the noise, frame by frame; ours.
 

@@ -160,7 +160,8 @@ def objective(
       networks: The networks to be trained.
       weights: Weights of the generator's terms: "reconstruction" (lambda of eq. 3), the names of the
         discriminators, "deep_supervision" where there is a readout, and such as may be absent:
-        "lip_reading" and "deep_lip_reading", which need an expert, "spectrum" and "variety".
+        "lip_reading" and "deep_lip_reading", which need an expert, "drawn_share", which needs a copy
+        path, "spectrum" and "variety".
       options: Further fields of the losses.
       keep_activations: A key of APPLY.
       adversarial: Whether there are adversarial terms; else the generator alone learns.
@@ -184,7 +185,7 @@ def objective(
         heard = jnp.concatenate([heard, heard])
         drawn = None if drawn is None else jnp.concatenate([drawn, drawn])
     own = "draw_with_context", params[GENERATOR], batch_stats[GENERATOR]
-    (every, z_c), stats[GENERATOR] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
+    (every, z_c, share), stats[GENERATOR] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
     generated = every[:count]
 
     top = options.reconstruction_top
@@ -196,6 +197,9 @@ def objective(
     if weights.get("spectrum"):
         terms["generator/spectrum"] = losses.spectrum(generated, clips.frames, clips.mask)
         total += weights["spectrum"] * terms["generator/spectrum"].mean()
+    if weights.get("drawn_share"):
+        terms["generator/drawn_share"] = losses.drawn_share(share[:count], clips.mask)
+        total += weights["drawn_share"] * terms["generator/drawn_share"].mean()
     if varied:
         draws = jnp.stack([generated, every[count:]])
         terms["generator/variety"] = losses.variety(draws, clips.frames, clips.mask)

@@ -8,6 +8,7 @@ get_config = ablations.changing(
         "discriminators.frame.weight": 0.0,
         "discriminators.sequence.weight": 0.0,
         "loss.spectrum": 0.0,
+        "loss.drawn_share": 0.0,
         "loss.variety": 0.0,
         "loss.deep_supervision": 0.0,
         "loss.deep_lip_reading": 0.0,

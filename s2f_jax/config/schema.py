@@ -321,7 +321,7 @@ _NEWER_FIELDS: dict[str, Any] = {
     **{f"augment.{look}": 0.0 for look in ("voice", "color", "light", "background", "warp")},
     **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), 0),
     "loss.adversarial_limit": 0.0,
-    "loss.variety": 0.0,
+    **dict.fromkeys(("loss.variety", "loss.drawn_share"), 0.0),
     **dict.fromkeys(("loss.spectrum", "loss.deep_supervision"), 0.0),
     **dict.fromkeys(("loss.deep_lip_reading", "loss.lip_reading"), 0.0),
     "loss.lip_expert": "",

@@ -127,7 +127,7 @@ class FrameDecoder(nn.Module):
         still: jax.Array,
         train: bool,
         mask: jax.Array | None = None,
-    ) -> jax.Array:
+    ) -> tuple[jax.Array, jax.Array | None]:
         """Draws frames.
 
         Args:
@@ -138,7 +138,8 @@ class FrameDecoder(nn.Module):
           mask: bool [B * T]; False where there is padding.
 
         Returns:
-          [B, T, H, W, 3] in [-1, 1].
+          Frames, [B, T, H, W, 3] in [-1, 1], and what share of each pixel is drawn and not the still's,
+          [B, T, H, W, 1]; None: there is no copy path.
         """
         batch, frames, _ = z.shape
         x = self.start(z.reshape(batch * frames, -1)).reshape(-1, *self.top)
@@ -153,6 +154,6 @@ class FrameDecoder(nn.Module):
         x = x.reshape(batch, frames, *still.shape[1:3], -1)
         drawn = jnp.tanh(x[..., :3])
         if not self.copy_path:
-            return drawn
+            return drawn, None
         share = nn.sigmoid(x[..., 3:] - 3)  # Begins as nearly a copy, also where no loss reaches.
-        return share * drawn + (1 - share) * still[:, None]
+        return share * drawn + (1 - share) * still[:, None], share

@@ -147,7 +147,7 @@ class Generator(nn.Module):
           The new carry, and frames [B, T, H, W, 3] in [-1, 1], or [B, n, H, W, 3] of `drawn`.
         """
         carry, z_c, z_n = self._encode_audio(windows, noise, carry, train, mask)
-        return carry, self._draw(identity, z_c, z_n, train, mask, drawn)
+        return carry, self._draw(identity, z_c, z_n, train, mask, drawn)[0]
 
     def _encode_audio(
         self,
@@ -173,7 +173,7 @@ class Generator(nn.Module):
         train: bool,
         mask: jax.Array | None,
         drawn: jax.Array | None,
-    ) -> jax.Array:
+    ) -> tuple[jax.Array, jax.Array | None]:
         z_id = jnp.broadcast_to(identity.z_id[:, None], (*z_c.shape[:2], self.id_features))
         z = jnp.concatenate([z_c, z_n, z_id], axis=-1)
         if drawn is not None:
@@ -214,8 +214,8 @@ class Generator(nn.Module):
         train: bool = False,
         mask: jax.Array | None = None,
         drawn: jax.Array | None = None,
-    ) -> tuple[jax.Array, jax.Array]:
-        """Draws whole clips, as `__call__`, and shows what was heard.
+    ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+        """Draws whole clips, as `__call__`, and shows what was heard and what is drawn.
 
         Args:
           still: [B, H, W, 3] in [-1, 1].
@@ -226,11 +226,13 @@ class Generator(nn.Module):
           drawn: int [B, n]; numbers of the only frames to be drawn. All are heard.
 
         Returns:
-          Frames [B, T, H, W, 3] in [-1, 1], or [B, n, H, W, 3] of `drawn`, and z_c of all that is heard,
-          [B, T, context_features].
+          Frames [B, T, H, W, 3] in [-1, 1], or [B, n, H, W, 3] of `drawn`; z_c of all that is heard,
+          [B, T, context_features]; and the frames' copy masks, the share of each pixel that is drawn and
+          not the still's, [B, T or n, H, W, 1] (None: there is no copy path).
         """
         windows = audio_windows(audio, self.stride, self.window)
         identity = self.encode_identity(still, train)
         carry = self.initial_carry(still.shape[0])
         _, z_c, z_n = self._encode_audio(windows, noise, carry, train, mask)
-        return self._draw(identity, z_c, z_n, train, mask, drawn), z_c
+        frames, share = self._draw(identity, z_c, z_n, train, mask, drawn)
+        return frames, z_c, share

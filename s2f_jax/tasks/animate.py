@@ -26,6 +26,7 @@ _TERMS = (
     "reconstruction",
     "spectrum",
     "variety",
+    "drawn_share",
     "deep_supervision",
     "deep_lip_reading",
     "lip_reading",
@@ -70,6 +71,11 @@ class AnimateTask(Task):
             raise UserError(
                 f"--config.loss.deep_lip_reading={loss.deep_lip_reading}: it reads what deep supervision"
                 " draws; give --config.loss.deep_supervision a weight, too"
+            )
+        if loss.drawn_share and not config.model.copy_path:
+            raise UserError(
+                f"--config.loss.drawn_share={loss.drawn_share}: it is of the copy path's mask; give"
+                " --config.model.copy_path, too"
             )
         expert = lip_expert(config) if loss.lip_reading or loss.deep_lip_reading else None
         self.built = networks.build(*sections, expert)

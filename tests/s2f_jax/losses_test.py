@@ -125,6 +125,12 @@ def test_variety_is_l1_around_the_eyes_of_the_draw_that_is_nearer_in_each_frame(
     np.testing.assert_array_equal(nearer[:, 0], [[True, False, False], [False, True, False]])
 
 
+def test_the_drawn_share_is_the_masks_mean_over_real_frames():
+    share = jnp.zeros((2, 3, 4, 4, 1)).at[0, :2, :2].set(0.5).at[:, 2].set(1.0)
+    mask = jnp.ones((2, 3), bool).at[:, 2].set(False)
+    np.testing.assert_allclose(losses.drawn_share(share, mask), [0.25, 0])
+
+
 def test_deep_supervision_is_l1_over_real_frames():
     wanted = jnp.zeros((2, 3, 4))
     read = wanted.at[0, :, 1].set(2.0).at[:, 2].set(9.0)  # A quarter of the values; frame 2.

@@ -518,6 +518,25 @@ def test_variety_reaches_the_generator_alone_and_its_noise(adversarial):
     assert all(values.shape == (3,) for values in terms.values())
 
 
+@pytest.mark.parametrize("keep_activations", ["all", "none"])
+def test_the_price_of_drawing_is_the_copy_masks_and_reaches_the_generator_alone(keep_activations):
+    networks, _, state = set_up(copy_path=True)
+    fields = FIELDS | {"adversarial": True, "networks": networks}
+    fields |= {"weights": WEIGHTS | {"drawn_share": 6.0}, "keep_activations": keep_activations}
+    zeros = step.zero_offsets(networks, batch_of(), True)
+
+    def price(params):
+        args = params, zeros, state.batch_stats, batch_of(), jax.random.key(1)
+        _, (terms, _) = step.objective(*args, **fields)
+        return terms["generator/drawn_share"].mean()
+
+    before, gradient = jax.jit(jax.value_and_grad(price))(state.params)
+    assert reached(gradient) == {"generator"}
+    kernel = gradient["generator"]["frame_decoder"]["pixels"]["kernel"]
+    assert kernel[..., 3].any() and not kernel[..., :3].any()  # The mask, not what is drawn.
+    assert 0.01 < before < 0.2
+
+
 @pytest.mark.parametrize(("negatives", "learns"), [((), False), (("shuffled",), True)])
 def test_a_resting_discriminator_still_learns_from_wrong_real_clips(negatives, learns):
     """Above a share below 0 of right answers all rest."""

@@ -174,6 +174,11 @@ def test_copy_path_mixes_the_drawing_with_the_still():
     still, audio, noise = inputs(generator)
     frames = generator.apply(variables, jnp.ones_like(still), audio, noise)
     assert float(frames.mean()) > 0.3  # Mostly the white still, before any training.
+    frames, _, share = generator.apply(
+        variables, jnp.ones_like(still), audio, noise, method="draw_with_context"
+    )
+    assert bool((jnp.abs(frames - (1 - share)) <= share + 1e-6).all())  # What is drawn: [-1, 1].
+    assert 0 < float(share.min()) < float(share.max()) < 1 and float(share.mean()) < 0.1
 
 
 @pytest.mark.parametrize(("n", "factors"), [(160, [2, 2, 2, 2, 2, 5]), (200, [2, 2, 2, 5, 5])])

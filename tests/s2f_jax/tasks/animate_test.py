@@ -69,6 +69,16 @@ def test_what_is_not_read_out_of_z_c_no_lip_reader_can_read():
         build(config)
 
 
+def test_where_nothing_is_copied_no_share_is_drawn():
+    config = tiny()
+    config.loss.drawn_share = 6.0
+    config.model.copy_path = False
+    with pytest.raises(UserError, match="drawn_share=6.0: it is of the copy path's mask"):
+        build(config)
+    config.model.copy_path = True
+    build(config)
+
+
 @pytest.mark.parametrize("preset", ["cvprw2019", "full"])
 def test_the_lip_reader_that_grid_s1_learns_from_is_the_one_that_its_config_trains(preset):
     """But for dropout and noise, which have no variables."""
