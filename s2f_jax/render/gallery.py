@@ -28,6 +28,7 @@ from s2f_jax.runs import output_folder
 from s2f_jax.runs.restore import restore_generator
 
 COLUMNS = 5
+_COMPARED_CLIPS = 3
 _MAX_SECONDS = 5.0  # Longer clips are cut.
 _SEARCHED_CLIPS = 64  # For which videos are generated and searched for expressions.
 _BATCH_SIZE = 8
@@ -87,7 +88,8 @@ def gallery(
     mark = marks.provenance_record(animator.origin, seed, {}, composite=True)
     chosen = [_cut(clip) for clip in sample_speakers(clips, COLUMNS, seed)]
     animate = functools.partial(_animate, animator, seed)
-    items = [make(chosen, animate) for make in (_one_sound, _one_face, _real_and_generated)]
+    makers = _one_sound, _one_face, _real_and_generated, _comparison
+    items = [make(chosen, animate) for make in makers]
     items.append(_expressions(animator, clips, seed))
     with output_folder.atomic_directory(target) as folder:
         for item in items:
@@ -154,6 +156,23 @@ def _real_and_generated(chosen: _Clips, animate: _Animate) -> GalleryItem:
         " from its first frame and its sound.",
         moving.tile_videos([[clip.frames for clip in chosen], videos]),
         chosen[0].fps,
+    )
+
+
+def _comparison(chosen: _Clips, animate: _Animate) -> GalleryItem:
+    # What an evaluation compares, the model with its baselines.
+    shown = chosen[:_COMPARED_CLIPS]
+    others = [*shown[1:], shown[0]]
+    rows = [[clip.frames for clip in shown], animate(shown, shown)]
+    rows += [animate(shown, others), [clip.frames[:1] for clip in shown]]
+    return GalleryItem(
+        "comparison",
+        "Real, generated, under another sound, frozen",
+        f"{'; '.join(map(_quote, shown))}: the real videos; what the model generates from the first"
+        " frame and its sound; the same under the sound of the next one on the right, the last under that"
+        " of the first; the first frame.",
+        moving.tile_videos(rows),
+        shown[0].fps,
     )
 
 

@@ -102,6 +102,17 @@ def test_animations_show_what_the_model_generates_for_the_named_clips(made, anim
     both = shown(folder / "real_and_generated.webp")
     assert both.shape == (FRAMES, 2 * HEIGHT + GAP, 5 * WIDTH + 4 * GAP, 3)
     assert levels(both, 0, 0) == pytest.approx(np.full(FRAMES, speaking.frames.mean()), abs=2)
+    compared = shown(folder / "comparison.webp")
+    assert compared.shape == (FRAMES, 4 * HEIGHT + 3 * GAP, 3 * WIDTH + 2 * GAP, 3)
+    columns = [speaking, *(CLIPS[int(name[1:])] for name in others[:2])]
+    for column, (face, other) in enumerate(zip(columns, columns[1:] + columns[:1], strict=True)):
+        own, wrong = (
+            animator(face.frames[0], sound.audio, RATE, seed=3, aligned=True).mean(axis=(1, 2, 3))
+            for sound in (face, other)
+        )
+        still = np.full(FRAMES, face.frames[0].mean())
+        for row, expected in enumerate((still, own, wrong, still)):  # Its frames are all grey.
+            assert levels(compared, row, column) == pytest.approx(expected, abs=6)
     message = "Blinks and raised brows: Not searched. no model"
     assert message in capsys.readouterr().out and "Not searched. no model" in page
     assert not (folder / "expressions.webp").exists()
@@ -111,6 +122,7 @@ def test_every_picture_says_that_it_is_synthetic_and_what_made_it(made, run_fold
     folder = made(seed=3)
     pictures = sorted(p.name for p in folder.iterdir() if p.suffix in (".webp", ".mp4"))
     assert pictures == [
+        "comparison.webp",
         "one_face.webp",
         "one_sound.mp4",
         "one_sound.webp",
