@@ -168,7 +168,22 @@ _BLOCK, _STEP = 16, 8  # Side of a block of the spectrum, and the distance of tw
 _FLOOR = 0.02  # Added to an amplitude of a block: that of noise of 0.4 grey levels of 255.
 
 
-def spectrum(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
+def spectrum_shift(key: jax.Array) -> jax.Array:
+    """Draws where the blocks of `spectrum` lie in one step.
+
+    The middle of a block is seen by no other one. If it is always in the same place, a speck appears there,
+    which gives its block all frequencies and costs its neighbours nothing.
+
+    Args:
+      key: Random key.
+
+    Returns:
+      Rows and columns, int [2] in [-4, 4).
+    """
+    return jax.random.randint(key, (2,), -_STEP // 2, _STEP // 2)
+
+
+def spectrum(generated: jax.Array, real: jax.Array, mask: jax.Array, shift: jax.Array) -> jax.Array:
     """Computes how differently strong the frequencies of generated and real frames are; ours.
 
     L1 asks for the mean of what may come, which is soft. The amplitudes say how much detail there is, not
@@ -179,6 +194,8 @@ def spectrum(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Arra
       generated: Generated frames, [B, T, H, W, 3] in [-1, 1].
       real: Real frames, [B, T, H, W, 3].
       mask: bool [B, T]; False where there is padding.
+      shift: What the blocks are shifted by, rows and columns, int [2] in [-4, 4): `spectrum_shift`.
+        The frames are mirrored at their edges.
 
     Returns:
       The losses, [B]: the mean absolute difference, over frequencies and overlapping blocks under a Hann
@@ -192,8 +209,13 @@ def spectrum(generated: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Arra
     )
     hann = np.hanning(_BLOCK + 1)[:-1].astype(np.float32)
     window = hann[:, None] * hann[None]
+    margin = _STEP // 2
+    around = [(0, 0)] * 2 + [(margin, margin)] * 2 + [(0, 0)]
+    start = 0, 0, margin + shift[0], margin + shift[1], 0
 
     def log_amplitudes(frames: jax.Array) -> jax.Array:
+        mirrored = jnp.pad(frames, around, "reflect")
+        frames = jax.lax.dynamic_slice(mirrored, start, frames.shape)
         red, green, blue = jnp.moveaxis(frames, -1, 0)
         opponents = jnp.stack([(red + green + blue) / 3, red - green, blue - green], axis=2)
         blocks = opponents[..., rows[:, None, :, None], columns[None, :, None, :]]

@@ -195,7 +195,8 @@ def objective(
     }
     total = weights["reconstruction"] * terms["generator/reconstruction"].mean()
     if weights.get("spectrum"):
-        terms["generator/spectrum"] = losses.spectrum(generated, clips.frames, clips.mask)
+        shift = losses.spectrum_shift(rngs.key(key, "spectrum"))
+        terms["generator/spectrum"] = losses.spectrum(generated, clips.frames, clips.mask, shift)
         total += weights["spectrum"] * terms["generator/spectrum"].mean()
     if weights.get("drawn_share"):
         terms["generator/drawn_share"] = losses.drawn_share(share[:count], clips.mask)

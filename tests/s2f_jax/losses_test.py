@@ -1,6 +1,7 @@
 """Losses and schedules against numbers worked out by hand."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -155,7 +156,7 @@ def test_the_spectrum_is_of_amplitudes_and_their_mean_over_frames():
     rng = np.random.default_rng(0)
     frames = rng.uniform(-1, 1, (2, 6, 32, 24, 3)).astype(np.float32)
     mask = np.arange(6) < np.array([[6], [4]])
-    of = jax.jit(losses.spectrum)
+    of = functools.partial(jax.jit(losses.spectrum), shift=jnp.array([0, 0]))
     shuffled = frames.copy()
     shuffled[0] = frames[0, ::-1]
     shuffled[1, :4] = frames[1, 3::-1]
@@ -174,8 +175,25 @@ def test_the_spectrum_is_of_amplitudes_and_their_mean_over_frames():
     assert of(sine + speck, sine, mask).min() > 0.1
 
 
+def test_the_spectrum_sees_every_place_as_well_over_the_shifts():
+    """A speck in the middle of a block, which no other one sees, and one where four meet."""
+    of = jax.jit(losses.spectrum)
+    black, mask = jnp.zeros((1, 1, 48, 48, 3)), jnp.ones((1, 1), bool)
+
+    def seen(row, column, shifts):
+        speck = black.at[:, :, row, column].set(0.3)
+        return np.mean([of(speck, black, mask, jnp.array(shift))[0] for shift in shifts])
+
+    unshifted = [(0, 0)]
+    assert seen(24, 24, unshifted) < 0.5 * seen(28, 28, unshifted)
+    every = list(itertools.product(range(-4, 4), repeat=2))
+    assert seen(24, 24, every) == pytest.approx(seen(28, 28, every), rel=1e-3)
+    drawn = {tuple(np.asarray(losses.spectrum_shift(jax.random.key(i)))) for i in range(400)}
+    assert drawn <= set(every) and len(drawn) > 55
+
+
 def test_the_spectrum_of_black_frames_has_a_gradient():
     black = jnp.full((1, 2, 16, 16, 3), -1.0)
     mask = jnp.ones((1, 2), bool)
-    gradient = jax.grad(lambda x: losses.spectrum(x, -black, mask).sum())(black)
+    gradient = jax.grad(lambda x: losses.spectrum(x, -black, mask, jnp.array([3, -4])).sum())(black)
     assert np.isfinite(gradient).all()
