@@ -90,8 +90,9 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.mirror = False
 
     c.loss.reconstruction_top = 0.5
-    c.loss.variety = 600.0
-    c.loss.spectrum = 48.0
+    c.loss.variety = 800.0
+    c.loss.spectrum = 24.0
+    c.loss.drawn_share = 6.0
     c.loss.deep_supervision = 20.0
     c.loss.deep_lip_reading = 10.0
     c.loss.lip_reading = 8.0
