@@ -12,11 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from s2f_jax.models.context_encoder import audio_layers
 from s2f_jax.models.generator import Carry, Generator, IdentityFeatures
-from s2f_jax.ops import convolutions
+from s2f_jax.ops import convolutions, gru
 
 Array = jax.Array
 Weights = dict[str, Any]  # Nested dicts and lists of arrays; the top level is one key per network.
@@ -152,23 +151,11 @@ def _gru(
     layers: list[Weights], x: Array, carry: tuple[Array, ...]
 ) -> tuple[tuple[Array, ...], Array]:
     # x [B, T, C], carry one [B, features] a layer -> new carry, [B, T, features].
-    new_carry = []
+    new_carry, x = [], x.swapaxes(0, 1)
     for layer, h in zip(layers, carry, strict=True):
-
-        def cell(h: Array, x: Array, layer: Weights = layer) -> tuple[Array, Array]:
-            x_r, x_z, x_n = jnp.split(x, 3, axis=-1)
-            h_r, h_z, h_n = jnp.split(h @ layer["hidden"], 3, axis=-1)
-            r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
-            n = jnp.tanh(x_n + r * (_add_bias(h_n, layer["hidden_bias"])))
-            h = (1 - z) * n + z * h
-            return h, h
-
-        # The input's product does not depend on the state: one for all frames.
-        gates = _add_bias(x @ layer["input"], layer["bias"])
-        h, x = lax.scan(cell, h, gates.swapaxes(0, 1))
-        x = x.swapaxes(0, 1)
+        h, x = gru.gru(gru.GRUWeights(**layer), h, x)
         new_carry.append(h)
-    return tuple(new_carry), x
+    return tuple(new_carry), x.swapaxes(0, 1)
 
 
 def encode_identity(weights: Weights, still: Array) -> IdentityFeatures:

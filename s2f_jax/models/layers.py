@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from s2f_jax.ops import gru
 from s2f_jax.ops.convolutions import conv, conv_transpose4x4_stride2
 
 Array = jax.Array
@@ -215,7 +216,7 @@ class ImageEncoder(nn.Module):
 
 
 class GRU(nn.Module):
-    """Stacked GRU, scanned over time.
+    """Stacked GRU: nn.scan(nn.GRUCell), computed by ops.gru, which does the same in a shorter loop.
 
     Attributes:
       features: Number of features of every layer.
@@ -259,6 +260,13 @@ class GRU(nn.Module):
         inits: dict[str, Any] = {"kernel_init": gru_init, "recurrent_kernel_init": gru_init}
         last = []
         for i in range(self.layers):
-            final, x = cell(self.features, **inits, dtype=self.dtype, name=f"layer{i}")(carry[i], x)
+            layer = cell(self.features, **inits, dtype=self.dtype, name=f"layer{i}")
+            if self.is_initializing():
+                final, x = layer(carry[i], x)
+            else:
+                weights = gru.stack_gates(layer.variables["params"])
+                weights = jax.tree.map(lambda w: w.astype(self.dtype), weights)
+                final, x = gru.gru(weights, carry[i], x.swapaxes(0, 1).astype(self.dtype))
+                x = x.swapaxes(0, 1)
             last.append(final)
         return tuple(last), x

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from s2f_jax.models.layers import BatchNorm, Dtype, full_precision
-from s2f_jax.ops import convolutions
+from s2f_jax.ops import convolutions, gru
 from s2f_jax.ops.cosine_transform import low_frequencies
 
 
@@ -84,8 +84,8 @@ class TimeConv(nn.Module):
 class BidirectionalGRU(nn.Module):
     """A GRU from each clip's first frame on, one from its last frame back, side by side.
 
-    Like flax's Bidirectional(RNN(GRUCell)) with seq_lengths, but both directions are one scan over
-    stacked parameters, and the products with the inputs are taken out of it.
+    Like flax's Bidirectional(RNN(GRUCell)) with seq_lengths, but both directions are one loop over
+    stacked parameters.
 
     Attributes:
       features: Number of features of either direction.
@@ -126,19 +126,9 @@ class BidirectionalGRU(nn.Module):
         # Each clip back to front, its padding still behind it; it is its own inverse.
         back = jnp.where(mask, lengths - 1 - frames, frames)[..., None]
         both = jnp.stack([x, jnp.take_along_axis(x, back, axis=1)]).astype(self.dtype)
-        gates = jnp.einsum("dbtc,dcg->tdbg", both, kernel) + bias[None, :, None]
-
-        def step(h: jax.Array, from_input: jax.Array) -> tuple[jax.Array, jax.Array]:
-            from_state = jnp.einsum("dbf,dfg->dbg", h, recurrent)
-            gates = nn.sigmoid(from_input[..., : 2 * n] + from_state[..., : 2 * n])
-            r, z = jnp.split(gates, 2, axis=-1)
-            candidate = from_state[..., 2 * n :] + shift[:, None]
-            new = jnp.tanh(from_input[..., 2 * n :] + r * candidate)
-            h = (1 - z) * new + z * h
-            return h, h
-
+        weights = gru.GRUWeights(kernel, bias, recurrent, shift)
         start = jnp.zeros((2, batch, n), self.dtype)
-        _, states = lax.scan(step, start, gates)  # [T, 2, B, F]
+        _, states = gru.gru(weights, start, both.transpose(2, 0, 1, 3))  # [T, 2, B, F]
         ahead, behind = states.transpose(1, 2, 0, 3)
         behind = jnp.take_along_axis(behind, back, axis=1)
         return jnp.concatenate([ahead, behind], axis=-1) * mask[..., None]
