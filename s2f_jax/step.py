@@ -147,8 +147,7 @@ def objective(
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
     """Computes the sum of every network's loss; stop_gradient lets each reach its own network alone.
 
-    Both sides see one and the same generated clip. A discriminator judges it twice, once for its
-    own loss and once for the generator's, at the same values: the compiler computes that once.
+    Both sides see one and the same generated clip, which a discriminator judges once for both losses.
 
     Args:
       params: Parameters of every network, by the network's name.
@@ -242,7 +241,7 @@ def objective(
         shown = generated
         if options.adversarial_limit:
             shown = losses.limit_gradient(generated, weights[name] * most)
-        seen = clips, generated, shown + offsets[name]
+        seen = clips, shown + offsets[name]
         own = params[name], batch_stats[name]
         sample = network.sample(key, clips)
         judged, stats[name] = _judge(name, network, judge, own, seen, sample, options.rest_above)
@@ -251,12 +250,44 @@ def objective(
     return total, (terms, stats)
 
 
+def _for_both_sides(judge: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a discriminator's own loss and the generator's share one pass.
+
+    Given one for each, the compiler finds that all but the GRUs' loops is the same and computes that once.
+
+    Args:
+      judge: Parameters, statistics and inputs to logits and new statistics.
+
+    Returns:
+      Parameters, statistics and a tuple of inputs to the logits, through which a gradient reaches the
+      parameters alone; the same logits, through which it reaches the inputs alone; and new statistics.
+    """
+
+    def forward(params: Any, stats: Any, inputs: Any) -> Any:
+        logits, pull_back, new = jax.vjp(
+            lambda params, inputs: judge(params, stats, *inputs), params, inputs, has_aux=True
+        )
+        return (logits, logits, new), pull_back
+
+    def backward(pull_back: Any, cotangents: Any) -> Any:
+        of_fake, of_judged, _ = cotangents
+        return pull_back(of_fake)[0], None, pull_back(of_judged)[1]
+
+    @jax.custom_vjp
+    def both(params: Any, stats: Any, inputs: Any) -> Any:
+        logits, new = judge(params, stats, *inputs)
+        return logits, logits, new
+
+    both.defvjp(forward, backward)
+    return both
+
+
 def _judge(
     name: str,
     network: Discriminator,
     judge: Callable[..., Any],
     own: tuple[Any, Any],
-    seen: tuple[ClipBatch, jax.Array, jax.Array],
+    seen: tuple[ClipBatch, jax.Array],
     sample: Any,
     rest_above: float,
 ) -> tuple[dict[str, jax.Array], Any]:
@@ -267,7 +298,7 @@ def _judge(
       network: The discriminator.
       judge: Its parameters, statistics and inputs to logits and new statistics.
       own: Its parameters and statistics.
-      seen: The clips, their generated frames, and the same as the generator's loss sees them.
+      seen: The clips and their generated frames.
       sample: What it draws for the batch.
       rest_above: As in LossOptions.
 
@@ -275,12 +306,10 @@ def _judge(
       Terms per clip [B], and its new statistics.
     """
     params, stats = own
-    clips, generated, shown = seen
+    clips, generated = seen
     real, after_real = judge(params, stats, *network.inputs(clips.frames, clips, sample))
-    inputs = network.inputs(stop_gradient(generated), clips, sample)
-    fake, new = judge(params, after_real, *inputs)
-    inputs = network.inputs(shown, clips, sample)
-    judged, _ = judge(stop_gradient(params), after_real, *inputs)
+    inputs = network.inputs(generated, clips, sample)
+    fake, judged, new = _for_both_sides(judge)(params, after_real, inputs)
     terms = {f"generator/{name}": _per_clip(losses.generator(judged), clips)}
     loss = losses.discriminator(real, fake)
     if rest_above < 1:
