@@ -126,7 +126,8 @@ def get_config(
     c.loss.spectrum = 0.0
     # Weight of L1 around the eyes, of the better of two draws of the noise: what makes them blink.
     c.loss.variety = 0.0
-    # Weight of the share of the pixels that are drawn and not copied from the still (model.copy_path).
+    # Weight of the share of the pixels that are drawn and not copied from the still (model.copy_path),
+    # around mouth and eyes.
     c.loss.drawn_share = 0.0
     # Weight of L1 of the mouth's low frequencies, each in units of its deviation, as a linear map reads
     # them out of z_c in every frame that is heard.

@@ -95,12 +95,12 @@ def get_config(preset: str = "cvprw2019") -> Any:
     c.mirror = False
 
     c.loss.reconstruction_top = 0.5
-    c.loss.variety = 1000.0
+    c.loss.variety = 800.0
     c.loss.spectrum = 24.0
     c.loss.drawn_share = 10.0
     c.loss.deep_supervision = 20.0
     c.loss.deep_lip_reading = 10.0
-    c.loss.lip_reading = 10.0
+    c.loss.lip_reading = 8.0
     c.loss.lip_expert = "runs/lip_expert_s1"
     c.loss.reconstruction_frames = 12
     c.loss.adversarial_frames = 25

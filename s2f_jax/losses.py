@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipelines.faces.boxes import eye_box
+from data_pipelines.faces.boxes import eye_box, mouth_box
 
 
 class LossOptions(NamedTuple):
@@ -109,7 +109,7 @@ def reconstruction(
 
 
 def drawn_share(share: jax.Array, mask: jax.Array) -> jax.Array:
-    """Computes how much of the frames is drawn and not copied from the still; ours.
+    """Computes how much around mouth and eyes is drawn and not copied from the still; ours.
 
     Where the sound does not tell what moves, such as the outline of a head that sways, L1 asks for the
     mean of what may come, and a mask that mixes the still with what is drawn blurs it. At a price a pixel
@@ -121,8 +121,11 @@ def drawn_share(share: jax.Array, mask: jax.Array) -> jax.Array:
       mask: bool [B, T]; False where there is padding.
 
     Returns:
-      The losses, [B]: the mean share over each clip's frames.
+      The losses, [B]: the mean over each clip's frames of the share, 0 in the boxes of mouth and eyes.
     """
+    for box in (mouth_box, eye_box):
+        rows, columns = box(*share.shape[2:4])
+        share = share.at[:, :, rows, columns].set(0.0)
     per_frame = share.mean(axis=(2, 3, 4))
     return jnp.where(mask, per_frame, 0).sum(axis=1) / mask.sum(axis=1)
 

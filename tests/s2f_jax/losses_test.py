@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from data_pipelines.faces.boxes import eye_box
+from data_pipelines.faces.boxes import eye_box, mouth_box
 from s2f_jax import losses, optim
 from s2f_jax.runs.early_stopping import EarlyStopping
 from s2f_jax.tasks.animate import AnimateTask
@@ -126,10 +126,12 @@ def test_variety_is_l1_around_the_eyes_of_the_draw_that_is_nearer_in_each_frame(
     np.testing.assert_array_equal(nearer[:, 0], [[True, False, False], [False, True, False]])
 
 
-def test_the_drawn_share_is_the_masks_mean_over_real_frames():
-    share = jnp.zeros((2, 3, 4, 4, 1)).at[0, :2, :2].set(0.5).at[:, 2].set(1.0)
+def test_the_drawn_share_is_the_masks_mean_over_real_frames_around_mouth_and_eyes():
+    share = jnp.zeros((2, 3, 64, 48, 1)).at[0, :2, 56:].set(0.5).at[:, 2].set(1.0)
+    for rows, columns in (mouth_box(64, 48), eye_box(64, 48)):
+        share = share.at[:, :, rows, columns].set(0.9)
     mask = jnp.ones((2, 3), bool).at[:, 2].set(False)
-    np.testing.assert_allclose(losses.drawn_share(share, mask), [0.25, 0])
+    np.testing.assert_allclose(losses.drawn_share(share, mask), [0.5 / 8, 0], rtol=1e-6)
 
 
 def test_deep_supervision_is_l1_over_real_frames():
