@@ -4,6 +4,7 @@ What `nn.scan(nn.GRUCell)` computes, with the products with the input before the
 with the state in one, and the weights' gradients, sums over time, in one product after the loop.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -38,7 +39,7 @@ class _Step(NamedTuple):
     hidden_n: Array
 
 
-def stack_gates(cell: dict[str, Any]) -> GRUWeights:
+def stack_gates(cell: Mapping[str, Any]) -> GRUWeights:
     """Puts the gates of Flax's GRUCell side by side.
 
     Args:
