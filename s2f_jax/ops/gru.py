@@ -71,28 +71,31 @@ def gru(weights: GRUWeights, carry: Array, x: Array) -> tuple[Array, Array]:
     return _recurrence(gates, weights.hidden, weights.hidden_bias, carry)
 
 
-def _scan(gates: Array, hidden: Array, bias: Array, carry: Array) -> tuple[Array, _Step]:
-    def step(h: Array, from_input: Array) -> tuple[Array, _Step]:
-        x_r, x_z, x_n = jnp.split(from_input, 3, axis=-1)
-        h_r, h_z, h_n = jnp.split(h @ hidden, 3, axis=-1)
-        r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
-        h_n += bias[..., None, :]
-        n = jnp.tanh(x_n + r * h_n)
-        h = (1 - z) * n + z * h
-        return h, _Step(h, r, z, n, h_n)
-
-    return jax.lax.scan(step, carry, gates)
+def _step(hidden: Array, bias: Array, h: Array, from_input: Array) -> _Step:
+    x_r, x_z, x_n = jnp.split(from_input, 3, axis=-1)
+    h_r, h_z, h_n = jnp.split(h @ hidden, 3, axis=-1)
+    r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
+    h_n += bias[..., None, :]
+    n = jnp.tanh(x_n + r * h_n)
+    return _Step((1 - z) * n + z * h, r, z, n, h_n)
 
 
 @jax.custom_vjp
 def _recurrence(gates: Array, hidden: Array, bias: Array, carry: Array) -> tuple[Array, Array]:
     # gates [T, *D, B, 3 * features] -> the last state, and all of them.
-    last, steps = _scan(gates, hidden, bias, carry)
-    return last, steps.state
+    def step(h: Array, from_input: Array) -> tuple[Array, Array]:
+        state = _step(hidden, bias, h, from_input).state
+        return state, state
+
+    return jax.lax.scan(step, carry, gates)
 
 
 def _forward(gates: Array, hidden: Array, bias: Array, carry: Array) -> tuple[Any, Any]:
-    last, steps = _scan(gates, hidden, bias, carry)
+    def step(h: Array, from_input: Array) -> tuple[Array, _Step]:
+        kept = _step(hidden, bias, h, from_input)
+        return kept.state, kept
+
+    last, steps = jax.lax.scan(step, carry, gates)
     return (last, steps.state), (hidden, carry, steps)
 
 
