@@ -37,7 +37,7 @@ unless noted):
   have 0.367 (real 0.374), generated ones with the real mouth 0.348 (without 0.345). It is lost at the outlines of
   head, hair and collar, which sway: L1's mean of them, mixed with the still. At weight 6 FDBM is 0.354 in place of
   0.341 after half of the first phase, at 15 0.360; the mouth in validation is 0.1 and 0.3 dB further then.
-  On the whole frame weight 10 costs the mouth 0.2 dB, outside the boxes of mouth and eyes nothing; both phases (seed 0):
+  On the whole frame weight 10 costs the mouth 0.2 dB, outside the boxes of mouth and eyes none; both phases, seed 0:
   FDBM is 0.354, the mouth box at 4.71 dB, WER 29 %, jitter 0.53, the noise moves the eyes 0.85 levels.
 - A term that asks the drawn mouth to have the frequencies that are read out of z_c: nothing.
 - Mirrored sentences as well: nothing in as many steps (the mouth's PSNR in validation after 660 is 31.1 dB with
