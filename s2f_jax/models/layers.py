@@ -216,7 +216,7 @@ class ImageEncoder(nn.Module):
 
 
 class GRU(nn.Module):
-    """Stacked GRU: nn.scan(nn.GRUCell), computed by ops.gru, which does the same in a shorter loop.
+    """Stacked GRU: nn.scan(nn.GRUCell), computed by ops.gru, which does the same in one shorter loop.
 
     Attributes:
       features: Number of features of every layer.
@@ -258,15 +258,44 @@ class GRU(nn.Module):
             out_axes=1,
         )
         inits: dict[str, Any] = {"kernel_init": gru_init, "recurrent_kernel_init": gru_init}
-        last = []
-        for i in range(self.layers):
-            layer = cell(self.features, **inits, dtype=self.dtype, name=f"layer{i}")
-            if self.is_initializing():
-                final, x = layer(carry[i], x)
-            else:
-                weights = gru.stack_gates(layer.variables["params"])
-                weights = jax.tree.map(lambda w: w.astype(self.dtype), weights)
-                final, x = gru.gru(weights, carry[i], x.swapaxes(0, 1).astype(self.dtype))
-                x = x.swapaxes(0, 1)
-            last.append(final)
-        return tuple(last), x
+        if self.is_initializing():
+            last = []
+            for i in range(self.layers):
+                final, x = cell(self.features, **inits, dtype=self.dtype, name=f"layer{i}")(
+                    carry[i], x
+                )
+                last.append(final)
+            return tuple(last), x
+        last, x = gru.gru(self.weights(), carry, x.swapaxes(0, 1).astype(self.dtype))
+        return last, x.swapaxes(0, 1)
+
+    def weights(self) -> list[gru.GRUWeights]:
+        """Returns the parameters in the form that ops.gru takes.
+
+        Returns:
+          The weights of each layer, of the dtype of the computation.
+        """
+        cells = self.variables["params"]
+        stacked = [gru.stack_gates(cells[f"layer{i}"]) for i in range(self.layers)]
+        return jax.tree.map(lambda w: w.astype(self.dtype), stacked)
+
+
+def run_side_by_side(grus: Sequence[GRU], codes: Sequence[Array]) -> list[Array]:
+    """Runs GRUs of the same size over whole sequences, in one loop.
+
+    Args:
+      grus: The GRUs.
+      codes: What each runs over, [B, T, C].
+
+    Returns:
+      The last layer's states of each, [B, T, features].
+    """
+    batch = len(codes[0])
+    if len(grus) == 1 or grus[0].is_initializing():
+        return [g(x, g.initial_carry(batch))[1] for g, x in zip(grus, codes, strict=True)]
+    weights, carry = (
+        jax.tree.map(lambda *each: jnp.stack(each), *parts)
+        for parts in ([g.weights() for g in grus], [g.initial_carry(batch) for g in grus])
+    )
+    x = jnp.stack(codes).transpose(2, 0, 1, 3).astype(grus[0].dtype)
+    return list(gru.gru(weights, carry, x)[1].transpose(1, 2, 0, 3))

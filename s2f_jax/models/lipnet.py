@@ -128,7 +128,7 @@ class BidirectionalGRU(nn.Module):
         both = jnp.stack([x, jnp.take_along_axis(x, back, axis=1)]).astype(self.dtype)
         weights = gru.GRUWeights(kernel, bias, recurrent, shift)
         start = jnp.zeros((2, batch, n), self.dtype)
-        _, states = gru.gru(weights, start, both.transpose(2, 0, 1, 3))  # [T, 2, B, F]
+        _, states = gru.gru([weights], [start], both.transpose(2, 0, 1, 3))  # [T, 2, B, F]
         ahead, behind = states.transpose(1, 2, 0, 3)
         behind = jnp.take_along_axis(behind, back, axis=1)
         return jnp.concatenate([ahead, behind], axis=-1) * mask[..., None]

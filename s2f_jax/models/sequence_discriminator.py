@@ -9,7 +9,14 @@ from s2f_jax.models import sequence_negatives
 from s2f_jax.models.clip_batch import ClipBatch
 from s2f_jax.models.context_encoder import AudioFrameEncoder, audio_windows
 from s2f_jax.models.discriminator import Discriminator, Sample
-from s2f_jax.models.layers import GRU, Dtype, ImageEncoder, conv_init, full_precision
+from s2f_jax.models.layers import (
+    GRU,
+    Dtype,
+    ImageEncoder,
+    conv_init,
+    full_precision,
+    run_side_by_side,
+)
 
 
 class SequenceDiscriminator(Discriminator):
@@ -110,12 +117,9 @@ class SequenceDiscriminator(Discriminator):
         elif self.fusion != "last":
             raise ValueError(f"fusion={self.fusion!r} is neither 'last' nor 'step'")
         last_frame = mask.sum(axis=1) - 1
-        states = []
-        for name, code in codes.items():
-            gru = GRU(self.features, dtype=self.dtype, name=f"{name}_gru")
-            _, outputs = gru(code, gru.initial_carry(batch))
-            states.append(outputs[jnp.arange(batch), last_frame])
-        x = jnp.concatenate(states, axis=-1)
+        grus = [GRU(self.features, dtype=self.dtype, name=f"{name}_gru") for name in codes]
+        states = run_side_by_side(grus, list(codes.values()))
+        x = jnp.concatenate([s[jnp.arange(batch), last_frame] for s in states], axis=-1)
         x = nn.Dense(256, kernel_init=conv_init, dtype=self.dtype, name="hidden")(x)
         x = nn.leaky_relu(x, 0.2)
         logit = nn.Dense(1, kernel_init=conv_init, dtype=self.dtype, name="logit")(x)

@@ -36,8 +36,22 @@ def cell_of(features, batch=2, time=7, channels=3):
 
 
 def short(params, carry, x):
-    last, states = gru.gru(gru.stack_gates(params), carry, x.swapaxes(0, 1))
+    (last,), states = gru.gru([gru.stack_gates(params)], [carry], x.swapaxes(0, 1))
     return last, states.swapaxes(0, 1)
+
+
+def assert_equal(got, wanted, atol=1e-12):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol), got, wanted)
+
+
+def assert_same(function, plain, *args):
+    """Of the values, and of the gradients of all arguments."""
+    assert_equal(function(*args), plain(*args))
+    every = tuple(range(len(args)))
+    got, wanted = (jax.grad(lambda *a, f=f: loss(f(*a)), every)(*args) for f in (function, plain))
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(wanted))
+    assert scale > 1
+    assert_equal(got, wanted, 1e-12 * scale)
 
 
 @pytest.mark.parametrize("time", [1, 7])
@@ -48,17 +62,33 @@ def test_states_and_gradients_are_those_of_the_scanned_cell(time):
         def plain(params, carry, x):
             return cell.apply({"params": params}, carry, x)
 
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12),
-            short(*args),
-            plain(*args),
-        )
-        of = [
-            jax.grad(lambda *a, f=f: loss(f(*a)), argnums=(0, 1, 2))(*args) for f in (short, plain)
+        assert_same(short, plain, *args)
+
+
+@pytest.mark.parametrize(("layers", "time"), [(2, 1), (2, 7), (3, 2), (3, 7)])
+def test_layers_that_make_their_steps_at_once_are_the_layers_one_after_the_other(layers, time):
+    with jax.enable_x64(True):
+        cells = [cell_of(5, time=time, channels=5 if i else 3)[1:] for i in range(layers)]
+        params = [
+            jax.tree.map(lambda p, i=i: p + 0.2 * i * drawn(*p.shape, i + 1)[..., 0], params)
+            for i, (params, _, _) in enumerate(cells)
         ]
-        scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(of[1]))
-        assert scale > 1
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * scale), *of)
+        carries = jnp.stack([(i + 1) * carry for i, (_, carry, _) in enumerate(cells)])
+
+        def at_once(params, carries, x):
+            stack = [gru.stack_gates(cell) for cell in params]
+            last, states = gru.gru(stack, list(carries), x.swapaxes(0, 1))
+            return jnp.stack(last), states.swapaxes(0, 1)
+
+        def one_after_the_other(params, carries, x):
+            last = []
+            for cell, carry in zip(params, carries, strict=True):
+                scanned = CELL(5, dtype=jnp.float64, param_dtype=jnp.float64)
+                final, x = scanned.apply({"params": cell}, carry, x)
+                last.append(final)
+            return jnp.stack(last), x
+
+        assert_same(at_once, one_after_the_other, params, carries, cells[0][2])
 
 
 def test_cells_side_by_side_are_the_cells_one_by_one():
@@ -72,7 +102,7 @@ def test_cells_side_by_side_are_the_cells_one_by_one():
                 jax.tree.map(lambda *each: jnp.stack(each), *parts)
                 for parts in (weights, [cell[1:] for cell in cells])
             )
-            last, states = gru.gru(weights, carry, x.transpose(2, 0, 1, 3))
+            (last,), states = gru.gru([weights], [carry], x.transpose(2, 0, 1, 3))
             return sum(loss((last[i], states[:, i].swapaxes(0, 1))) for i in range(2))
 
         def one_by_one(cells):
