@@ -107,8 +107,15 @@ def transpose_kernel(kernel: Array) -> Array:
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-def _dilated_conv_transpose(x: Array, kernel: Array) -> Array:
-    return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def _plain_conv_transpose(x: Array, kernel: Array) -> Array:
+    # As the input gradient of a convolution, which is what XLA gives to cuDNN. As a convolution of maps with
+    # zeros in between, which is what it makes of a kernel that is not turned, cuDNN multiplies the zeros too:
+    # four times as many products, and a copy of the maps four times as large (findings/conv_transpose_on_gpu.sh).
+    down = transpose_kernel(kernel)
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_transpose(
+        x, down, (2, 2), "SAME", dimension_numbers=layout, transpose_kernel=True
+    )
 
 
 class ConvAlgorithm(NamedTuple):
@@ -233,7 +240,7 @@ def _conv_transpose4x4_stride2(x: Array, kernel: Array) -> Array:
         algorithm = _conv_transpose_algorithm(x, kernel)
         return algorithm.apply(x, algorithm.pack(kernel))
 
-    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=_dilated_conv_transpose)
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=_plain_conv_transpose)
 
 
 def _conv4x4_stride2(x: Array, kernel: Array) -> Array:

@@ -30,7 +30,7 @@ def test_sizes_that_are_no_whole_number_of_tiles_have_no_filters():
     [
         (convolutions.conv3x3, lambda x, k: convolutions.plain_conv(x, k, 1, 1), 3, 1),
         (convolutions.conv4x4_stride2, lambda x, k: convolutions.plain_conv(x, k, 2, 1), 4, 2),
-        (convolutions.conv_transpose4x4_stride2, convolutions._dilated_conv_transpose, 4, 1),
+        (convolutions.conv_transpose4x4_stride2, convolutions._plain_conv_transpose, 4, 1),
     ],
 )
 def test_layers_are_the_plain_convolutions(monkeypatch, ours, plain, size, scale, space, tiles):
