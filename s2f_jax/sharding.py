@@ -1,21 +1,29 @@
 """A mesh of all devices, and the shardings over it of states and batches."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+Tree = TypeVar("Tree")
+Gather = Callable[[Tree], Tree]  # Makes split parameters whole, within a step.
+
 SMALLEST = 2**10  # Numbers; a smaller leaf is not worth splitting.
 
 
-def mesh() -> Mesh:
-    """Makes the mesh of all devices of all processes.
+def mesh(devices: Sequence[Any] | None = None) -> Mesh:
+    """Makes a mesh of devices.
+
+    Args:
+      devices: The devices; None for all of all processes. They need not be there: to compile for them,
+        their description will do.
 
     Returns:
       One axis, 'data'.
     """
-    return Mesh(np.array(jax.devices()), ("data",))
+    return Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -63,6 +71,32 @@ def state_shardings(mesh: Mesh, state: Any, split: bool) -> Any:
         return NamedSharding(mesh, PartitionSpec(*(None,) * longest, "data"))
 
     return jax.tree.map(leaf_sharding, state)
+
+
+def gather(mesh: Mesh) -> Gather:
+    """Makes what gathers a tree of split arrays on every device, before they are used.
+
+    Else the partitioner splits activations as the kernels that they meet, and moves these, which are larger.
+
+    Args:
+      mesh: Mesh of all devices.
+
+    Returns:
+      A function of the tree, for use in a compiled step.
+    """
+    return lambda tree: jax.lax.with_sharding_constraint(tree, replicated(mesh))
+
+
+def leave(tree: Tree) -> Tree:
+    """Leaves a tree as it is; in place of `gather`, where nothing is split.
+
+    Args:
+      tree: The tree.
+
+    Returns:
+      The tree.
+    """
+    return tree
 
 
 def process_rows(rows: int) -> slice:

@@ -17,6 +17,7 @@ from s2f_jax.models.discriminator import Discriminator
 from s2f_jax.models.generator import Generator
 from s2f_jax.models.layers import CONVOLUTION, full_precision
 from s2f_jax.models.networks import EXPERT, READOUT, Networks
+from s2f_jax.sharding import Gather, leave
 from s2f_jax.state import AVERAGED, GENERATOR, TrainState
 
 
@@ -390,6 +391,7 @@ def train_step(
     tx: optax.GradientTransformation,
     adversarial: bool,
     generator_ema: float = 0.0,
+    gather: Gather = leave,
     **fields: Any,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
     """Updates every network at the same parameters, or the generator alone.
@@ -402,6 +404,7 @@ def train_step(
       tx: Their optimizers (optim.py).
       adversarial: Whether the discriminators train too.
       generator_ema: Decay per step of the generator's average; 0: the state has none.
+      gather: Makes parameters whole where devices share them.
       **fields: `accumulate`, and keyword arguments of `objective`.
 
     Returns:
@@ -413,7 +416,7 @@ def train_step(
         {name: tree[name] for name in names} for tree in (state.params, state.batch_stats)
     )
     grads, terms, stats = gradients(
-        own, own_stats, batch, key, networks=networks, adversarial=adversarial, **fields
+        gather(own), own_stats, batch, key, networks=networks, adversarial=adversarial, **fields
     )
     before: Any = state.opt_state
     after: Any

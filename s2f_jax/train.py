@@ -42,9 +42,10 @@ class Trainer:
     Args:
       config: Config of the run.
       examples: Number of training examples per epoch.
+      devices: Devices that share its steps; None for all there are.
     """
 
-    def __init__(self, config: Config, examples: int):
+    def __init__(self, config: Config, examples: int, devices: Sequence[Any] | None = None):
         self.config, self.examples = config, examples
         self.steps_per_epoch = max(1, examples // config.batch_size)
         self.task = task = build(config)
@@ -64,19 +65,22 @@ class Trainer:
         }
         frozen = [name for name in task.networks if name not in rates]
         tx = optim.multi_adam(rates, config.optim.b1, config.optim.b2, frozen)
-        mesh = sharding.mesh()
+        mesh = sharding.mesh(devices)
         self.everywhere, self.by_example = sharding.replicated(mesh), sharding.by_example(mesh)
         init = functools.partial(task.init, tx)
         self._shapes = jax.eval_shape(init, self.key)
         self.state_shardings = sharding.state_shardings(mesh, self._shapes, config.split_state)
         self._init = jax.jit(init, out_shardings=self.state_shardings)
+        if config.split_state:
+            task.gather = sharding.gather(mesh)
+        platform = mesh.devices.flat[0].platform
         self.steps = {
             adversarial_phase: jax.jit(
                 task.step(tx, adversarial_phase),
                 in_shardings=(self.state_shardings, self.by_example, self.everywhere),
                 out_shardings=(self.state_shardings, self.everywhere, self.by_example),
                 donate_argnums=0,
-                compiler_options=COMPILER_OPTIONS.get(jax.default_backend()),
+                compiler_options=COMPILER_OPTIONS.get(platform),
             )
             for adversarial_phase in (False, True)
         }
@@ -165,7 +169,8 @@ class Trainer:
             name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.by_example)
             for name, array in batch.items()
         }
-        return self.steps[adversarial_phase].trace(self.like(), shapes, self.key)
+        key = jax.ShapeDtypeStruct(self.key.shape, self.key.dtype, sharding=self.everywhere)
+        return self.steps[adversarial_phase].trace(self.like(), shapes, key)
 
     def rates(self, number: int) -> dict[str, float]:
         """Evaluates the learning rates of the networks that train.

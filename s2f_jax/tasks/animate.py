@@ -116,6 +116,7 @@ class AnimateTask(Task):
             step.train_step,
             networks=self.built,
             tx=tx,
+            gather=self.gather,
             weights=self._weights(),
             options=losses.LossOptions(**{n: config.loss[n] for n in losses.LossOptions._fields}),
             keep_activations=config.keep_activations,

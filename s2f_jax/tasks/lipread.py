@@ -22,6 +22,7 @@ from s2f_jax.models import networks
 from s2f_jax.models.layers import full_precision
 from s2f_jax.models.lipnet import LipNet
 from s2f_jax.runs.log import Log
+from s2f_jax.sharding import Gather, leave
 from s2f_jax.state import TrainState
 from s2f_jax.tasks import ctc, language_model
 from s2f_jax.tasks.task import Interrupted, Step, Task, Validation, never
@@ -153,6 +154,7 @@ def train_step(
     tx: optax.GradientTransformation,
     clip_norm: float,
     alignment: float = 0.0,
+    gather: Gather = leave,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
     """Updates the network once.
 
@@ -164,6 +166,7 @@ def train_step(
       tx: Optimizer of the network.
       clip_norm: Largest norm of the gradient.
       alignment: Weight of `alignment_losses`.
+      gather: Makes parameters whole where devices share them.
 
     Returns:
       The new state, the means of what is logged, the terms per clip [B].
@@ -171,7 +174,7 @@ def train_step(
     loss = functools.partial(objective, network=network, alignment=alignment)
     gradient = jax.grad(loss, has_aux=True)
     params, stats = state.params[NAME], state.batch_stats[NAME]
-    grads, (ctc_loss, stats) = gradient(params, stats, batch, key)
+    grads, (ctc_loss, stats) = gradient(gather(params), stats, batch, key)
     norm = optax.tree.norm(grads)
     grads = jax.tree.map(lambda leaf: leaf * jnp.minimum(1, clip_norm / norm), grads)
     updates, opt_state = tx.update({NAME: grads}, state.opt_state, state.params)
@@ -367,7 +370,7 @@ class LipReadTask(Task):
     @override
     def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
         r = self.config.lipreader
-        options = {"clip_norm": r.clip_norm, "alignment": r.alignment}
+        options = {"clip_norm": r.clip_norm, "alignment": r.alignment, "gather": self.gather}
         return functools.partial(train_step, network=self.network, tx=tx, **options)
 
     @override

@@ -21,6 +21,7 @@ from s2f_jax.models import networks, pixels
 from s2f_jax.models.layers import full_precision
 from s2f_jax.models.sync_network import FRAMES, SyncNetwork, sound_window
 from s2f_jax.runs.log import Log
+from s2f_jax.sharding import Gather, leave
 from s2f_jax.state import TrainState
 from s2f_jax.tasks.task import Interrupted, Step, Task, Validation, never
 
@@ -85,6 +86,7 @@ def train_step(
     network: SyncNetwork,
     stride: int,
     tx: optax.GradientTransformation,
+    gather: Gather = leave,
 ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
     """Updates the network once.
 
@@ -95,6 +97,7 @@ def train_step(
       network: The module.
       stride: Samples per video frame.
       tx: Optimizer of the network.
+      gather: Makes parameters whole where devices share them.
 
     Returns:
       The new state, the means of what is logged, the terms per clip [B].
@@ -105,7 +108,7 @@ def train_step(
         loss, right = losses(seen, heard, batch["mask"][:, FRAMES - 1 :])
         return loss.mean(), {f"{NAME}/loss": loss, f"{NAME}/windows_right": right}
 
-    grads, terms = jax.grad(objective, has_aux=True)(state.params)
+    grads, terms = jax.grad(objective, has_aux=True)(gather(state.params))
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params: Any = optax.apply_updates(state.params, updates)
     metrics = {name: values.mean() for name, values in terms.items()}
@@ -250,7 +253,8 @@ class SyncTask(Task):
 
     @override
     def step(self, tx: optax.GradientTransformation, adversarial_phase: bool) -> Step:
-        return functools.partial(train_step, network=self.network, stride=self.stride, tx=tx)
+        fields = {"network": self.network, "stride": self.stride, "tx": tx, "gather": self.gather}
+        return functools.partial(train_step, **fields)
 
     @override
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:

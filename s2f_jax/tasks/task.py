@@ -20,6 +20,7 @@ from data_pipelines.loading.loader import MakeExample
 from s2f_jax import sharding
 from s2f_jax.optim import Schedule
 from s2f_jax.runs.log import Log
+from s2f_jax.sharding import Gather, leave
 from s2f_jax.state import TrainState
 
 # (state, batch, key) -> new state, metrics, terms per clip [B].
@@ -111,6 +112,7 @@ class Task(abc.ABC):
         goes to the loader's processes, and so refers to nothing of jax.
       whole_batch: Name of the network whose loss needs the whole batch at once, so that
         --config.accumulate must be 1 (for the message that says so); empty: a batch may be split.
+      gather: What `step` makes parameters whole with before it uses them, where devices share them.
     """
 
     networks: Mapping[str, nn.Module]
@@ -121,6 +123,7 @@ class Task(abc.ABC):
     pretrained: Mapping[str, tuple[str, str]] = types.MappingProxyType({})
     example: MakeExample
     whole_batch: str = ""
+    gather: Gather = staticmethod(leave)
 
     def examples_of(self, clips: ClipDataset) -> MakeExample:
         """Makes what makes the training examples of a data set.
