@@ -33,7 +33,7 @@ LAYERS = {
         tasks reports sda bundle
         train inference
         provenance
-        render evaluation export diagnostics
+        render evaluation export diagnostics planning
         apps
         cli
         main

@@ -8,7 +8,7 @@ _GROUPS = {
     "data, training and evaluation": ("prepare", "train", "evaluate", "ablate"),
     "video generation": ("generate", "stream", "demo", "gallery"),
     "model conversion": ("export", "convert"),
-    "user studies and diagnostics": ("study", "doctor", "benchmark"),
+    "user studies and diagnostics": ("study", "doctor", "benchmark", "plan"),
 }
 COMMANDS: dict[str, Command] = {
     name: importlib.import_module(f"s2f_jax.cli.{name}").COMMAND
