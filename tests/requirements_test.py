@@ -15,6 +15,7 @@ EXTRAS = {  # Of each lock.
     "dev": ("dev", "docs", "data"),
     "cuda": ("cuda",),
     "tpu": ("tpu",),
+    "plan": ("plan",),
 }
 HEAVY = {"torch", "triton", "apache-beam", "tensorflow-cpu"}
 
@@ -62,7 +63,7 @@ def test_what_runs_is_what_was_tested(python):
     pinned = pins("run", python)
     assert pinned.items() <= tested.items()
     assert not pinned.keys() & HEAVY
-    for accelerator in ("cuda", "tpu"):
+    for accelerator in ("cuda", "tpu", "plan"):
         common = pins(accelerator, python)
         assert all(tested.get(name, version) == version for name, version in common.items())
 

@@ -46,7 +46,7 @@ _LAUNCH = 3e-6
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip("v4", "tpu", 275e12, 275e12, int(30.5 * GIB), 1.2e12, 300e9, 4, 0, _TPU.format("v4")),
+        Chip("v4", "tpu", 275e12, 275e12, int(30.75 * GIB), 1.2e12, 300e9, 4, 0, _TPU.format("v4")),
         Chip(
             "v5e", "tpu", 197e12, 197e12, int(15.75 * GIB), 819e9, 200e9, 8, 0, _TPU.format("v5e")
         ),
