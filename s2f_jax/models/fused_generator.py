@@ -151,8 +151,12 @@ def _gru(
     layers: list[Weights], x: Array, carry: tuple[Array, ...]
 ) -> tuple[tuple[Array, ...], Array]:
     # x [B, T, C], carry one [B, features] a layer -> new carry, [B, T, features].
-    carry, x = gru.gru([gru.GRUWeights(**layer) for layer in layers], carry, x.swapaxes(0, 1))
-    return carry, x.swapaxes(0, 1)
+    # One layer after the other: for a piece of one frame a loop over all of them would be longer.
+    new_carry, x = [], x.swapaxes(0, 1)
+    for layer, h in zip(layers, carry, strict=True):
+        (h,), x = gru.gru([gru.GRUWeights(**layer)], [h], x)
+        new_carry.append(h)
+    return tuple(new_carry), x.swapaxes(0, 1)
 
 
 def encode_identity(weights: Weights, still: Array) -> IdentityFeatures:

@@ -97,15 +97,17 @@ def gru(
     return tuple(last), states
 
 
-def _live(time: int, layers: int) -> Array:
+def _live(time: int, layers: int) -> Array | None:
     """Whether a layer has a time step in a step of the loop, bool [time + layers - 1, layers]."""
+    if layers == 1:
+        return None  # It always has.
     at = jnp.arange(time + layers - 1)[:, None] - jnp.arange(layers)[None]
     return (at >= 0) & (at < time)
 
 
-def _where(live: Array, this: Array, other: Array | float) -> Array:
-    """Chooses by layer, live [..., L] of [..., L, *D, B, features]; one layer alone always is."""
-    if live.shape[-1] == 1:
+def _where(live: Array | None, this: Array, other: Array | float) -> Array:
+    """Chooses by layer: live [..., L] of [..., L, *D, B, features]."""
+    if live is None:
         return this
     return jnp.where(jnp.expand_dims(live, tuple(range(live.ndim, this.ndim))), this, other)
 
@@ -126,13 +128,13 @@ def _loop(step: Any, gates: Array, carry: Array) -> Any:
     """Runs steps of (states, gates, live), of which the layers that are not live keep their states."""
     more = len(carry) - 1
     padded = jnp.pad(gates, [(0, more)] + [(0, 0)] * (gates.ndim - 1))
-    return jax.lax.scan(step, carry, (padded, _live(len(gates), len(carry))))
+    return jax.lax.scan(step, carry, (padded, _live(gates.shape[0], len(carry))))
 
 
 @jax.custom_vjp
 def _recurrence(gates: Array, stack: _Stack, carry: Array) -> tuple[Array, Array]:
     # gates [T, *D, B, 3 * features] of the first layer -> all layers' last states, the last layer's states.
-    def step(h: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(h: Array, at: tuple[Array, Array | None]) -> tuple[Array, Array]:
         from_input, live = at
         h = _where(live, _step(stack, h, from_input).state, h)
         return h, h[-1]
@@ -142,7 +144,7 @@ def _recurrence(gates: Array, stack: _Stack, carry: Array) -> tuple[Array, Array
 
 
 def _forward(gates: Array, stack: _Stack, carry: Array) -> tuple[Any, Any]:
-    def step(h: Array, at: tuple[Array, Array]) -> tuple[Array, _Step]:
+    def step(h: Array, at: tuple[Array, Array | None]) -> tuple[Array, _Step]:
         from_input, live = at
         kept = _step(stack, h, from_input)
         h = _where(live, kept.state, h)
@@ -156,7 +158,7 @@ def _backward(kept: Any, cotangents: tuple[Array, Array]) -> tuple[Array, _Stack
     stack, carry, (states, r, z, n, hidden_n) = kept
     of_last, of_states = cotangents
     more = len(carry) - 1
-    live = _live(len(of_states), len(carry))
+    live = _live(of_states.shape[0], len(carry))
     before = jnp.concatenate([carry[None], states[:-1]])
     # Of each gate before its nonlinearity, by the state after it or, r, by n. Who is not live keeps its state.
     slopes = hidden_n * r * (1 - r), (before - n) * z * (1 - z), (1 - z) * (1 - n**2)
@@ -188,7 +190,7 @@ def _backward(kept: Any, cotangents: tuple[Array, Array]) -> tuple[Array, _Stack
         jnp.einsum("t...bf,t...bg->...fg", before[:, :-1], of_gates[:, 1:]) if more else stack.up,
         of_gates[:, 1:].sum(axis=(0, -2)) if more else stack.up_bias,
     )
-    return of_gates[: len(of_states) - more, 0], of_stack, of_carry
+    return of_gates[: of_gates.shape[0] - more, 0], of_stack, of_carry
 
 
 _recurrence.defvjp(_forward, _backward)
