@@ -124,8 +124,9 @@ def get_config(
     c.loss.adversarial_limit = 0.0
     # Weight of the difference of the frequencies' amplitudes in blocks of 16 pixels, which L1 leaves too weak.
     c.loss.spectrum = 0.0
-    # Weight of L1 around the eyes, of the better of two draws of the noise: what makes them blink.
+    # Weight of L1 around the eyes, of the best of several draws of the noise: what makes them blink.
     c.loss.variety = 0.0
+    c.loss.variety_draws = 2
     # Weight of the share of the pixels that are drawn and not copied from the still (model.copy_path),
     # around mouth and eyes.
     c.loss.drawn_share = 0.0

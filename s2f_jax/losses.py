@@ -25,6 +25,8 @@ class LossOptions(NamedTuple):
         multiple of what the reconstruction asks; of another weight in proportion; 0: no limit.
       rest_above: Share of right answers above which a discriminator learns nothing from a step's generated
         clips (it goes on learning from wrong real ones); 1: it always learns.
+      variety_draws: Draws of the noise of each clip where `variety` has a weight, at least 2: the other
+        terms of the pixels are means over all of them, and the discriminators judge the first.
     """
 
     reconstruction_top: float = 0.5
@@ -32,6 +34,7 @@ class LossOptions(NamedTuple):
     adversarial_frames: int = 0
     adversarial_limit: float = 0.0
     rest_above: float = 1.0
+    variety_draws: int = 2
 
     def frames(self, adversarial: bool) -> int:
         """Returns the number of frames of each clip that are drawn; 0: all.
@@ -131,7 +134,7 @@ def drawn_share(share: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def variety(draws: jax.Array, real: jax.Array, mask: jax.Array) -> jax.Array:
-    """Computes L1 around the eyes of the better of several draws of the noise, frame by frame; ours.
+    """Computes L1 around the eyes of the best of several draws of the noise, frame by frame; ours.
 
     The sound does not tell when somebody blinks, so that L1 of one draw asks for eyes that never do, and
     the decoder learns to ignore the noise. Of several draws only the one that comes nearest learns

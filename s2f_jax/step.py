@@ -133,6 +133,11 @@ def _noise(generator: Generator, key: jax.Array, clips: ClipBatch, frames: int) 
     return generator.noise_std * jax.vmap(draw)(keys)
 
 
+def _repeat(times: int, arrays: Any) -> Any:
+    """Joins `times` copies of each array along its first axis."""
+    return jax.tree.map(lambda x: jnp.concatenate([x] * times), arrays)
+
+
 def objective(
     params: dict[str, Any],
     offsets: dict[str, jax.Array],
@@ -176,34 +181,40 @@ def objective(
     clips, apply = normalize(batch), APPLY[keep_activations]
     stats, count = dict(batch_stats), len(heard)
     audio = normalize(whole).audio
-    inputs = [clips.still, audio, _noise(generator, key, clips, heard.shape[1])]
     varied = generator.noise_features and weights.get("variety")
-    if varied:  # Each clip once more, with other noise; in one batch, for equal statistics.
-        other = _noise(generator, rngs.key(key, "twin"), clips, heard.shape[1])
-        again = clips.still, audio, other
-        inputs = [jnp.concatenate(both) for both in zip(inputs, again, strict=True)]
-        heard = jnp.concatenate([heard, heard])
-        drawn = None if drawn is None else jnp.concatenate([drawn, drawn])
+    draws = options.variety_draws if varied else 1
+    # Each clip with other noise again; in one batch, for equal statistics.
+    keys = [key, *(rngs.key(key, "draw", i) for i in range(1, draws))]
+    noise = [_noise(generator, key, clips, heard.shape[1]) for key in keys]
+    still, audio, heard, wanted, mask = _repeat(
+        draws, (clips.still, audio, heard, clips.frames, clips.mask)
+    )
+    drawn = None if drawn is None else _repeat(draws, drawn)
     own = "draw_with_context", params[GENERATOR], batch_stats[GENERATOR]
-    (every, z_c, share), stats[GENERATOR] = apply(generator, *own, *inputs, mask=heard, drawn=drawn)
+    (every, z_c, share), stats[GENERATOR] = apply(
+        generator, *own, still, audio, jnp.concatenate(noise), mask=heard, drawn=drawn
+    )
     generated = every[:count]
 
+    def over_draws(values: jax.Array) -> jax.Array:
+        return values.reshape(draws, count).mean(axis=0)
+
     top = options.reconstruction_top
-    judged = generated + offsets["reconstruction"]
+    judged = every + _repeat(draws, offsets["reconstruction"])
     terms = {
-        "generator/reconstruction": losses.reconstruction(judged, clips.frames, clips.mask, top)
+        "generator/reconstruction": over_draws(losses.reconstruction(judged, wanted, mask, top))
     }
     total = weights["reconstruction"] * terms["generator/reconstruction"].mean()
     if weights.get("spectrum"):
         shift = losses.spectrum_shift(rngs.key(key, "spectrum"))
-        terms["generator/spectrum"] = losses.spectrum(generated, clips.frames, clips.mask, shift)
+        terms["generator/spectrum"] = over_draws(losses.spectrum(every, wanted, mask, shift))
         total += weights["spectrum"] * terms["generator/spectrum"].mean()
     if weights.get("drawn_share"):
-        terms["generator/drawn_share"] = losses.drawn_share(share[:count], clips.mask)
+        terms["generator/drawn_share"] = over_draws(losses.drawn_share(share, mask))
         total += weights["drawn_share"] * terms["generator/drawn_share"].mean()
     if varied:
-        draws = jnp.stack([generated, every[count:]])
-        terms["generator/variety"] = losses.variety(draws, clips.frames, clips.mask)
+        each = every.reshape(draws, *generated.shape)
+        terms["generator/variety"] = losses.variety(each, clips.frames, clips.mask)
         total += weights["variety"] * terms["generator/variety"].mean()
     real = pixels.from_uint8(whole["frames"])
 

@@ -39,9 +39,16 @@ def variant(corpus: str, name: str) -> Any:
     return c
 
 
+def _draws(c: Any) -> int:
+    return c.loss.variety_draws if c.model.noise_features and c.loss.variety else 1
+
+
 def _changed(corpus: str = "grid", *, name: str, fields: Mapping[str, Any]) -> Any:
     c = variant(corpus, name)
+    drawn = c.loss.reconstruction_frames * _draws(c)
     c.update_from_flattened_dict(fields)
+    # Without other draws of the noise as many frames of a clip are drawn: other ones.
+    c.loss.reconstruction_frames = drawn // _draws(c)
     return c
 
 

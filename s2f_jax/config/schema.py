@@ -82,6 +82,7 @@ FIELDS: dict[str, Field] = {  # A pattern's * stands for one name.
     **dict.fromkeys(("loss.reconstruction_frames", "loss.adversarial_frames"), Field(0)),
     "loss.adversarial_from": Field(0),
     "loss.rest_above": Field(0.0, 1.0),
+    "loss.variety_draws": Field(2, 8),
     "lipreader.steps_per_frame": Field(1, 8),
     # How it is decoded does not change a run.
     "lipreader.language_order": Field(0, 5, resumable=True),
@@ -326,6 +327,7 @@ _NEWER_FIELDS: dict[str, Any] = {
     **dict.fromkeys(("loss.deep_lip_reading", "loss.lip_reading"), 0.0),
     "loss.lip_expert": "",
     "loss.rest_above": 1.0,
+    "loss.variety_draws": 2,
     "optim.generator_ema": 0.0,
     "lipreader.steps_per_frame": 1,
     "lipreader.centered": False,

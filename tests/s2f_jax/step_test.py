@@ -499,12 +499,12 @@ def test_a_generator_that_draws_some_frames_draws_them_as_among_all():
     )
 
 
-@pytest.mark.parametrize("adversarial", [False, True])
-def test_variety_reaches_the_generator_alone_and_its_noise(adversarial):
+@pytest.mark.parametrize(("adversarial", "draws"), [(False, 2), (True, 2), (False, 3)])
+def test_variety_reaches_the_generator_alone_and_its_noise(adversarial, draws):
     networks, _, state = set_up()
     fields = FIELDS | {"keep_activations": "all", "adversarial": adversarial, "networks": networks}
     fields |= {"weights": WEIGHTS | {"variety": 100.0}}
-    fields |= {"options": losses.LossOptions(reconstruction_frames=2, adversarial_frames=2)}
+    fields |= {"options": losses.LossOptions(0.5, 2, 2, variety_draws=draws)}
     zeros = step.zero_offsets(networks, batch_of(clips=3), adversarial, 2)
 
     def varied(params):
@@ -516,6 +516,33 @@ def test_variety_reaches_the_generator_alone_and_its_noise(adversarial):
     assert reached(gradient) == {"generator"}
     assert optax.tree.norm(gradient["generator"]["noise_generator"]) > 0
     assert all(values.shape == (3,) for values in terms.values())
+
+
+@pytest.mark.parametrize(("adversarial", "draws"), [(True, 2), (False, 3)])
+def test_draws_without_noise_are_alike_and_change_no_term(adversarial, draws):
+    networks, _, state = set_up(copy_path=True, noise_std=0.0)
+    fields = FIELDS | {"keep_activations": "all", "adversarial": adversarial, "networks": networks}
+    weights = WEIGHTS | {"spectrum": 24.0, "drawn_share": 6.0}
+    options = losses.LossOptions(variety_draws=draws, reconstruction_frames=2)
+
+    def terms(variety):
+        zeros = step.zero_offsets(networks, batch_of(), adversarial, 0 if adversarial else 2)
+        own = fields | {"weights": weights | variety, "options": options}
+
+        def total(zeros):
+            args = state.params, zeros, state.batch_stats, batch_of(), jax.random.key(1)
+            return step.objective(*args, **own)
+
+        gradient, (terms, _) = jax.grad(total, has_aux=True)(zeros)
+        return terms, gradient["reconstruction"]
+
+    alone, asked = terms({})
+    several, asked_of_several = terms({"variety": 1e-9})
+    assert several.pop("generator/variety").shape == (2,)
+    assert several.keys() == alone.keys()
+    for name, values in several.items():
+        np.testing.assert_allclose(values, alone[name], rtol=2e-4, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(asked_of_several, asked, atol=1e-6)
 
 
 @pytest.mark.parametrize("keep_activations", ["all", "none"])

@@ -53,6 +53,13 @@ def test_each_variant_differs_from_its_config_in_its_own_fields():
     }  # fmt: skip
 
 
+def test_as_many_frames_of_a_clip_are_drawn_without_draws_of_the_noise():
+    names = ("model", "with_sync", "no_noise", "static_baseline", "l1_only")
+    variants = ablate.select_variants("configs/grid_s1.py", "x", ",".join(names[1:]))
+    drawn = {v.name: read.load_config(v.config, []).loss.reconstruction_frames for v in variants}
+    assert drawn == dict(zip(names, (8, 8, 24, 24, 24), strict=True))
+
+
 def test_a_preset_applies_to_the_variants():
     variant = ablate.select_variants("configs/grid.py:sda", "x", "l1_only")[1]
     assert read.load_config(variant.config, []).model.window == 0.2
